@@ -1,0 +1,3 @@
+//! The `ebrec` program.
+
+fn main() {}
