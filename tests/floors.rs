@@ -31,6 +31,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("text", 0),
     ("units", 0),
     ("hist", 0),
+    ("failure", 0),
+    ("names", 0),
 ];
 
 /// The modules whose job it is to call the kernel without the compiler's help.
