@@ -239,7 +239,7 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
             from: report.from,
             to: report.to,
         },
-        top: (report.top > 0).then_some(report.top),
+        top: report.top,
         tree: report.tree,
         format,
         width,

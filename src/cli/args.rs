@@ -145,9 +145,9 @@ pub(super) struct Report {
     /// With csv: the table to write, by its name in json [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
-    /// Rows of a ranking to show; 0 is all
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-    pub(super) top: usize,
+    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) top: Option<usize>,
     /// Only these processes
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Filters")]
     pub(super) pid: Vec<u32>,

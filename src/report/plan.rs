@@ -17,7 +17,7 @@ pub struct ReportPlan {
     pub by: Vec<String>,
     /// Which rows count.
     pub filter: RowFilter,
-    /// How many rows of a ranking are shown; `None` is all.
+    /// How many rows of a ranking are shown, 0 for all; `None` leaves it to the view.
     pub top: Option<usize>,
     /// Whether processes stand under their parents.
     pub tree: bool,
@@ -25,6 +25,17 @@ pub struct ReportPlan {
     pub format: Format,
     /// Columns of the terminal or page, for the text format.
     pub width: usize,
+}
+
+impl ReportPlan {
+    /// How many rows of a ranking are shown, when the view would show `usual`.
+    pub fn rows_shown(&self, usual: usize) -> usize {
+        match self.top {
+            None => usual,
+            Some(0) => usize::MAX,
+            Some(top) => top,
+        }
+    }
 }
 
 /// Which rows of a recording count; empty lists let everything pass.
