@@ -45,11 +45,6 @@ trait Decoder: Send {
     /// The columns that a key of a metric fills.
     fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart>;
 
-    /// The window begins.
-    fn begin(&mut self, _live: &Live, _start_ns: u64) -> Result<()> {
-        Ok(())
-    }
-
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
         Ok(())
@@ -166,7 +161,7 @@ fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettin
 
 impl<D: Decoder> Attached for Running<D> {
     fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.decoder.begin(&self.live, start_ns)
+        self.live.begin(start_ns)
     }
 
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
@@ -189,8 +184,10 @@ impl<D: Decoder> Attached for Running<D> {
         Ok(())
     }
 
-    fn detach(&mut self) {
+    fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.live.end()?;
         self.live.detach();
+        self.decoder.end_interval(&self.live, end_ns)
     }
 
     fn losses(&mut self) -> Result<Vec<Loss>> {

@@ -107,6 +107,7 @@ pub struct Live {
     links: Vec<Link>,
     object: Object,
     name: &'static str,
+    start_ns: u64,
     parity: u32,
     cpus: usize,
     drainer: Drainer,
@@ -137,6 +138,7 @@ impl Live {
             links,
             object,
             name: source.name,
+            start_ns: 0,
             parity: 0,
             cpus: settings.possible_cpus as usize,
             drainer: Drainer::default(),
@@ -155,14 +157,22 @@ impl Live {
             .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
     }
 
-    /// Replaces the one value of a section that user space writes while programs run, as `.data.window`.
+    /// The window begins: from here on the programs record.
     ///
     /// # Errors
-    /// When the object has no such section.
-    pub fn set_section<T: Plain>(&self, section: &str, value: &T) -> Result<()> {
-        self.map(section)?
-            .update(&0u32.to_ne_bytes(), bytes_of(value), MapFlags::ANY)
-            .with_context(|| format!("can't write '{section}' of '{}'", self.name))
+    /// When the kernel refuses to write the start.
+    pub fn begin(&mut self, start_ns: u64) -> Result<()> {
+        self.start_ns = start_ns;
+        self.write_epoch()
+    }
+
+    /// The window is over: the programs record nothing more, and both sets of cells can be taken, one after the other.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the end.
+    pub fn end(&mut self) -> Result<()> {
+        self.start_ns = 0;
+        self.swap()
     }
 
     /// From here on new values go to the other set of cells.
@@ -171,7 +181,14 @@ impl Live {
     /// When the kernel refuses to write the switch.
     pub fn swap(&mut self) -> Result<()> {
         self.parity ^= 1;
-        self.set_section(".data.epoch", &types::epoch { parity: self.parity, pad: 0 })
+        self.write_epoch()
+    }
+
+    fn write_epoch(&self) -> Result<()> {
+        let epoch = types::epoch { start_ns: self.start_ns, parity: self.parity, pad: 0 };
+        self.map(".data.epoch")?
+            .update(&0u32.to_ne_bytes(), bytes_of(&epoch), MapFlags::ANY)
+            .with_context(|| format!("can't steer the programs of '{}'", self.name))
     }
 
     /// Takes what the set that is not being written has gathered.

@@ -51,8 +51,6 @@ unsafe impl Plain for types::slice_record {}
 unsafe impl Plain for types::migration_record {}
 // SAFETY: integers only, as bpf/sched.bpf.c declares it.
 unsafe impl Plain for types::running {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::window {}
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o"));
 
@@ -201,10 +199,6 @@ impl Decoder for SchedDecoder {
             key.push(KeyPart::Text(column::STATE, slice_end(gathered.sub).to_owned()));
         }
         key
-    }
-
-    fn begin(&mut self, live: &Live, start_ns: u64) -> Result<()> {
-        live.set_section(".data.window", &types::window { start: start_ns })
     }
 
     fn end_interval(&mut self, live: &Live, end_ns: u64) -> Result<()> {
