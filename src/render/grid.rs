@@ -3,8 +3,8 @@
 use crate::hist::Bucket;
 use crate::hist::Histogram;
 
-/// Sixteenths of a power of two nearest to 1, 2 or 4 equal parts of it on a logarithmic scale; ebrec's buckets end there too.
-const PARTS: [&[u128]; 3] = [&[16, 19, 23, 27], &[16, 23], &[16]];
+/// Sixteenths of a power of two nearest to 3, 2 or 1 equal parts of it on a logarithmic scale; ebrec's buckets end there too.
+const PARTS: [&[u128]; 3] = [&[16, 20, 25], &[16, 23], &[16]];
 
 /// Powers of two per row, when even one is too fine.
 const GROUPS: [u32; 4] = [2, 4, 8, 16];
