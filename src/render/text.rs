@@ -44,7 +44,8 @@ impl TextStyle {
     }
 }
 
-/// Writes a document for a terminal; every string is escaped, no line but a table of very narrow terminals exceeds the width.
+/// Writes a document for a terminal; every string is escaped. From 80 cells on no line is wider than the terminal; on narrower ones
+/// tables leave out their last columns.
 pub fn text(document: &Document, style: &TextStyle) -> String {
     let mut out = String::new();
     if !document.title.is_empty() {

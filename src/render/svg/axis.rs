@@ -89,16 +89,17 @@ pub(super) fn logarithmic(lo: u64, hi: u64, unit: Unit, position: impl Fn(f64) -
     for values in candidates {
         let inside = values.into_iter().filter(|v| *v >= lo as f64 && *v <= hi as f64);
         let mut ticks: Vec<Tick> = inside.map(|value| Tick { value, label: log_label(value, unit) }).collect();
+        let close = |a: &Tick, b: &Tick| {
+            let half = (text_width(&a.label, SMALL) + text_width(&b.label, SMALL)) / 2;
+            position(b.value) - position(a.value) < half + 14
+        };
         if lo == 0 {
-            ticks.insert(0, Tick { value: 0.0, label: "0".to_owned() });
+            // Zero stands below its bar, whatever is next to it.
+            let zero = Tick { value: 0.5, label: "0".to_owned() };
+            ticks.retain(|tick| !close(&zero, tick));
+            ticks.insert(0, zero);
         }
-        let apart = ticks.windows(2).all(|pair| match pair {
-            [a, b] => {
-                let half = (text_width(&a.label, SMALL) + text_width(&b.label, SMALL)) / 2;
-                position(b.value) - position(a.value) >= half + 14
-            }
-            _ => true,
-        });
+        let apart = ticks.windows(2).all(|pair| if let [a, b] = pair { !close(a, b) } else { true });
         best = ticks;
         if apart {
             break;

@@ -46,7 +46,7 @@ impl<'a> Drawing<'a> {
     pub(super) fn new(plot: &'a HistogramPlot) -> Option<Drawing<'a>> {
         let filled = || plot.series.iter().filter(|s| !s.1.is_empty());
         let series: Vec<(&str, &Histogram)> = filled().take(SERIES).map(|s| (s.0.as_str(), &s.1)).collect();
-        let grid = Grid::new(series.iter().map(|s| s.1), BARS)?;
+        let grid = Grid::new(series.iter().map(|s| s.1), BARS, false)?;
         Some(Drawing { plot, omitted: filled().count() - series.len(), series, grid })
     }
 
@@ -172,7 +172,9 @@ impl<'a> Drawing<'a> {
             points.push((area.right, area.bottom));
             points
         };
-        for (i, (_, histogram)) in self.series.iter().enumerate() {
+        // More than a few areas above each other turn to mud.
+        let filled = if self.series.len() <= 3 { self.series.as_slice() } else { &[] };
+        for (i, (_, histogram)) in filled.iter().enumerate() {
             canvas.area(steps(histogram), color(i).mix(0.12))?;
         }
         for (i, (_, histogram)) in self.series.iter().enumerate() {
