@@ -30,9 +30,9 @@ use crate::probe::Scope;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::rows::Row;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::column;
+use crate::recording::Row;
+use crate::recording::ColumnId;
+use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
 pub static REGISTRY: [&dyn Probe; 3] = [&process::Process, &sched::Sched, &block::Block];
@@ -118,7 +118,7 @@ fn attach<D: Decoder + 'static>(
 /// When the kernel refuses it: then nothing can be recorded.
 pub fn attach_scope(setup: &Setup<'_>) -> Result<Live> {
     let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, live_settings(setup, &cgroups))
+    scope::attach(&setup.scope.comms, &live_settings(setup, &cgroups))
 }
 
 fn cgroup_numbers(scope: &Scope) -> Vec<(u64, u32)> {

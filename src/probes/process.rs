@@ -22,10 +22,10 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::schema::Column;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::ColumnType;
-use crate::recording::schema::column;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
 use crate::units::Unit;
 
 #[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]

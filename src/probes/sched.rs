@@ -26,10 +26,10 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::schema::Column;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::ColumnType;
-use crate::recording::schema::column;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
 use crate::units::Unit;
 
 use self::on_cpu::OnCpu;
