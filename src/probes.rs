@@ -102,13 +102,13 @@ struct Running<D> {
 /// Loads and attaches a probe's object, with its filters and mode; `knobs` are the constants that only it has.
 fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
-    object: &'static [u8],
+    source: Source,
     setup: &Setup<'_>,
     decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
     let settings = live_settings(setup, &cgroups);
-    let live = Live::attach(Source { name: info.name, object }, &settings)?;
+    let live = Live::attach(source, &settings)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 

@@ -21,7 +21,7 @@ unsafe impl Plain for types::scope_record {}
 
 /// The compiled object.
 pub const SOURCE: Source =
-    Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")) };
+    Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")), cells: 1 };
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
 pub const MATCHED_PID: u8 = 0x1;

@@ -9,6 +9,7 @@ use libbpf_rs::MapFlags;
 use super::Decoder;
 use super::KeyPart;
 use super::Plain;
+use super::Source;
 use super::attach;
 use super::read;
 use super::signed;
@@ -52,7 +53,11 @@ unsafe impl Plain for types::migration_record {}
 // SAFETY: integers only, as bpf/sched.bpf.c declares it.
 unsafe impl Plain for types::running {}
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o"));
+/// Two hundred processes that run within one interval.
+const CELLS: u32 = 8192;
+
+static SOURCE: Source =
+    Source { name: "sched", object: include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o")), cells: CELLS };
 
 const PREV_PID: &str = "sched_prev_pid";
 const PREV_TID: &str = "sched_prev_tid";
@@ -169,7 +174,7 @@ impl Probe for Sched {
             prev_comm: setup.schema.id(PREV_COMM),
             from_cpu: setup.schema.id(FROM_CPU),
         };
-        attach(&INFO, OBJECT, setup, decoder)
+        attach(&INFO, SOURCE, setup, decoder)
     }
 }
 
