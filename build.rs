@@ -68,6 +68,7 @@ mod bpf {
                 .source(&source)
                 .clang(&clang)
                 .clang_args(arguments())
+                .obj(out.join(format!("{name}.bpf.o")))
                 .build_and_generate(&skeleton);
             if let Err(error) = built {
                 report(&source, &error.root_cause().to_string());

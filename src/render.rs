@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use crate::hist::Histogram;
 use crate::units::Unit;
 
+mod cells;
 mod csv;
+mod grid;
 mod json;
 mod markdown;
+mod stats;
 mod svg;
 mod text;
 

@@ -27,8 +27,8 @@ pub fn sanitize(s: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a character acts on the terminal or cannot be seen.
-fn is_unsafe(c: char) -> bool {
+/// Returns whether a character acts on the terminal or cannot be seen; variation selectors, which modify what is seen, may stay.
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -37,10 +37,10 @@ fn is_unsafe(c: char) -> bool {
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
             | '\u{1bca0}'..='\u{1bca3}'
             | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
+            | '\u{e0000}'..='\u{e00ff}')
 }
 
 /// Returns the number of terminal cells that sanitised text takes; wide (CJK) characters take two, combining ones none.
@@ -77,6 +77,38 @@ pub fn pad_left(s: &str, w: usize) -> String {
 /// Puts spaces after `s` until it takes `w` cells; longer text stays as it is.
 pub fn pad_right(s: &str, w: usize) -> String {
     format!("{s}{}", " ".repeat(w.saturating_sub(width(s))))
+}
+
+/// Breaks `s` at spaces into lines of at most `w` cells (one at least); longer words are cut where the line ends.
+pub fn wrap(s: &str, w: usize) -> Vec<String> {
+    let w = w.max(2);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in s.split(' ').filter(|word| !word.is_empty()) {
+        let cells = width(word);
+        if used > 0 && used + 1 + cells > w {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        for c in word.chars() {
+            let cells = c.width().unwrap_or(0);
+            if used + cells > w {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push(c);
+            used += cells;
+        }
+    }
+    if used > 0 || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
 }
 
 /// Returns up to three candidates that `name` was probably meant to be, the nearest first.
