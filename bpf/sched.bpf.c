@@ -86,11 +86,6 @@ struct {
 	__type(value, struct running);
 } running SEC(".maps");
 
-/* Written by user space once all programs are attached; nothing is recorded before. */
-struct window {
-	__u64 start;
-} window SEC(".data.window") = {};
-
 static __always_inline void became_runnable(struct task_struct *task)
 {
 	struct task_state *state;
@@ -172,12 +167,12 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 	enum slice_end end = runnable ? SLICE_INVOLUNTARY : SLICE_VOLUNTARY;
 	struct task_state *state;
 
-	if (here->tid == task->pid && here->since >= window.start) {
+	if (here->tid == task->pid && here->since >= window_start()) {
 		hist_add(SCHED_SLICE_TIME, task->tgid, end, now - here->since);
 		if (config.stream == STREAM_ALL)
 			stream_slice(task, now, now - here->since, runnable ? TASK_RUNNING : left_in);
 	} else {
-		counter_add(SCHED_ON_CPU, task->tgid, end, now - window.start);
+		counter_add(SCHED_ON_CPU, task->tgid, end, now - window_start());
 	}
 	if (runnable) {
 		state = state_of(task, true);
@@ -214,13 +209,13 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	if (!here)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (window.start && prev->pid && in_scope(prev))
+	if (prev->pid && in_scope(prev))
 		left_cpu(prev, here, now, preempt, compat.sched_switch_has_state ? ctx[3] : task_state(prev));
 	known = next->pid && in_scope(next);
 	here->tid = next->pid;
 	here->pid = known ? next->tgid : 0;
 	here->since = now;
-	if (window.start && known)
+	if (known)
 		got_cpu(next, prev, now);
 	return 0;
 }

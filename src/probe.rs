@@ -2,11 +2,13 @@
 
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod attached;
+mod mode;
 pub mod names;
 
 use std::time::Duration;
 
-use crate::recording::schema::Column;
+pub use self::mode::Mode;
+use crate::recording::Column;
 use crate::units::Unit;
 
 /// What a probe says of itself.
@@ -66,31 +68,6 @@ pub struct EventKind {
     pub name: &'static str,
     /// One sentence: what a row is.
     pub help: &'static str,
-}
-
-/// How much a probe streams beside its histograms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Nothing.
-    Hist,
-    /// Events at or over a threshold.
-    Slow,
-    /// Every event.
-    Raw,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Mode; 3] = [Mode::Hist, Mode::Slow, Mode::Raw];
-
-    /// The mode's name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Hist => "hist",
-            Mode::Slow => "slow",
-            Mode::Raw => "raw",
-        }
-    }
 }
 
 /// A probe's resolved settings.

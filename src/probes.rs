@@ -30,9 +30,9 @@ use crate::probe::Scope;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::rows::Row;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::column;
+use crate::recording::Row;
+use crate::recording::ColumnId;
+use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
 pub static REGISTRY: [&dyn Probe; 3] = [&process::Process, &sched::Sched, &block::Block];
@@ -44,11 +44,6 @@ trait Decoder: Send {
 
     /// The columns that a key of a metric fills.
     fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart>;
-
-    /// The window begins.
-    fn begin(&mut self, _live: &Live, _start_ns: u64) -> Result<()> {
-        Ok(())
-    }
 
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
@@ -107,13 +102,13 @@ struct Running<D> {
 /// Loads and attaches a probe's object, with its filters and mode; `knobs` are the constants that only it has.
 fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
-    object: &'static [u8],
+    source: Source,
     setup: &Setup<'_>,
     decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
     let settings = live_settings(setup, &cgroups);
-    let live = Live::attach(Source { name: info.name, object }, &settings)?;
+    let live = Live::attach(source, &settings)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
@@ -123,7 +118,7 @@ fn attach<D: Decoder + 'static>(
 /// When the kernel refuses it: then nothing can be recorded.
 pub fn attach_scope(setup: &Setup<'_>) -> Result<Live> {
     let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, live_settings(setup, &cgroups))
+    scope::attach(&setup.scope.comms, &live_settings(setup, &cgroups))
 }
 
 fn cgroup_numbers(scope: &Scope) -> Vec<(u64, u32)> {
@@ -166,7 +161,7 @@ fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettin
 
 impl<D: Decoder> Attached for Running<D> {
     fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.decoder.begin(&self.live, start_ns)
+        self.live.begin(start_ns)
     }
 
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
@@ -189,8 +184,10 @@ impl<D: Decoder> Attached for Running<D> {
         Ok(())
     }
 
-    fn detach(&mut self) {
+    fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.live.end()?;
         self.live.detach();
+        self.decoder.end_interval(&self.live, end_ns)
     }
 
     fn losses(&mut self) -> Result<Vec<Loss>> {

@@ -47,15 +47,21 @@ struct config {
 const volatile struct config config SEC(".rodata.config") = {};
 
 /*
- * Written by user space: which of the two histogram map sets takes new values. Swapped once per interval, so that
- * reading one set never races writing it.
+ * Written by user space while programs run. Nothing is recorded before the window begins or after it ends; and one of
+ * two sets of histogram maps takes new values, swapped once per interval, so that reading one never races writing it.
  */
 struct epoch {
+	__u64 start_ns; /* when the window began; 0: outside of it */
 	__u32 parity;
 	__u32 pad;
 };
 
 struct epoch epoch SEC(".data.epoch") = {};
+
+static __always_inline __u64 window_start(void)
+{
+	return *(volatile __u64 *)&epoch.start_ns;
+}
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

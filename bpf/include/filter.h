@@ -23,7 +23,7 @@ static __always_inline bool process_in_scope(__u32 tgid)
 {
 	__u8 *matched;
 
-	if (tgid == config.self_tgid)
+	if (tgid == config.self_tgid || !window_start())
 		return false;
 	if (!config.task_filters)
 		return true;

@@ -38,6 +38,11 @@ pub fn read() -> ClockReading {
     tightest(|| (now(ClockId::Monotonic), now(ClockId::Boottime), now(ClockId::Realtime), now(ClockId::Monotonic)))
 }
 
+/// Returns CLOCK_MONOTONIC in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    unsigned(now(ClockId::Monotonic))
+}
+
 fn tightest(mut read: impl FnMut() -> (i64, i64, i64, i64)) -> ClockReading {
     let mut best: Option<ClockReading> = None;
     for _ in 0..TRIES {

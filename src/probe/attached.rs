@@ -12,8 +12,8 @@ use super::Scope;
 use super::Settings;
 use super::names::Names;
 use crate::host::Host;
-use crate::recording::rows::Rows;
-use crate::recording::schema::Schema;
+use crate::recording::Rows;
+use crate::recording::Schema;
 
 /// A source of rows: one BPF object, one column group of the recording.
 pub trait Probe: Sync {
@@ -29,7 +29,7 @@ pub trait Probe: Sync {
 
 /// A probe at work. Dropping it detaches its programs and frees its maps.
 pub trait Attached: Send {
-    /// The window begins: what was seen before is not part of it.
+    /// The window begins: nothing is recorded before.
     ///
     /// # Errors
     /// When the kernel refuses to write the start.
@@ -53,8 +53,11 @@ pub trait Attached: Send {
     /// When the kernel refuses to read them.
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()>;
 
-    /// Detaches every program, so that what `snapshot` then drains is final.
-    fn detach(&mut self);
+    /// Ends the window and the last interval, and detaches every program.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the end.
+    fn end(&mut self, end_ns: u64) -> Result<()>;
 
     /// Everything lost since the call before, by cause and CPU.
     ///

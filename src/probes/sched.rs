@@ -9,6 +9,7 @@ use libbpf_rs::MapFlags;
 use super::Decoder;
 use super::KeyPart;
 use super::Plain;
+use super::Source;
 use super::attach;
 use super::read;
 use super::signed;
@@ -26,10 +27,10 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::schema::Column;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::ColumnType;
-use crate::recording::schema::column;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
 use crate::units::Unit;
 
 use self::on_cpu::OnCpu;
@@ -51,10 +52,12 @@ unsafe impl Plain for types::slice_record {}
 unsafe impl Plain for types::migration_record {}
 // SAFETY: integers only, as bpf/sched.bpf.c declares it.
 unsafe impl Plain for types::running {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::window {}
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o"));
+/// Two hundred processes that run within one interval.
+const CELLS: u32 = 8192;
+
+static SOURCE: Source =
+    Source { name: "sched", object: include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o")), cells: CELLS };
 
 const PREV_PID: &str = "sched_prev_pid";
 const PREV_TID: &str = "sched_prev_tid";
@@ -171,7 +174,7 @@ impl Probe for Sched {
             prev_comm: setup.schema.id(PREV_COMM),
             from_cpu: setup.schema.id(FROM_CPU),
         };
-        attach(&INFO, OBJECT, setup, decoder)
+        attach(&INFO, SOURCE, setup, decoder)
     }
 }
 
@@ -201,10 +204,6 @@ impl Decoder for SchedDecoder {
             key.push(KeyPart::Text(column::STATE, slice_end(gathered.sub).to_owned()));
         }
         key
-    }
-
-    fn begin(&mut self, live: &Live, start_ns: u64) -> Result<()> {
-        live.set_section(".data.window", &types::window { start: start_ns })
     }
 
     fn end_interval(&mut self, live: &Live, end_ns: u64) -> Result<()> {
