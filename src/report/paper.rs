@@ -38,10 +38,15 @@ impl Ranking {
         }
     }
 
+    /// Counts rows that exist and were never added.
+    pub fn left_out(&mut self, rows: u64) {
+        self.table.omitted = self.table.omitted.saturating_add(rows);
+    }
+
     /// The table with no more than its first rows.
     pub fn top(mut self, shown: usize) -> Table {
         let shown = shown.min(self.table.rows.len());
-        self.table.omitted = (self.table.rows.len() - shown) as u64;
+        self.left_out((self.table.rows.len() - shown) as u64);
         self.table.rows.truncate(shown);
         self.table
     }

@@ -125,6 +125,12 @@ impl Source {
         self.to_ns() - self.from_ns()
     }
 
+    /// Whether the filters let a process through that lived from `started` to `ended`, in nanoseconds since the window's start.
+    pub fn shows(&self, pid: i64, comm: Option<&str>, started: Option<i64>, ended: Option<i64>) -> bool {
+        let time = started.is_none_or(|at| at <= self.to_ns()) && ended.is_none_or(|at| at >= self.from_ns());
+        time && self.filter.passes_process(Some(pid), comm)
+    }
+
     /// Calls `each` for every row of a kind that the filters let through, in the file's order.
     pub fn rows(&self, kind: &str, ints: &[&str], texts: &[&str], each: impl FnMut(&Row<'_>)) -> Result<()> {
         self.scan(kind, ints, texts, true, each)
@@ -145,7 +151,7 @@ impl Source {
         let by_process = by_process && self.filter.by_process();
         let by_time = self.filter.from.is_some() || self.filter.to.is_some();
         self.rows_of_all_times(kind, ints, texts, |row| {
-            let pass = (!by_time || self.is_in_time(row, aggregate)) && (!by_process || self.is_of_process(row));
+            let pass = (!by_time || self.is_in_time(row, aggregate)) && (!by_process || self.filter.passes_process(row.pid(), row.comm()));
             if pass {
                 each(row);
             }
@@ -159,12 +165,6 @@ impl Source {
             at = at.saturating_sub(row.dur().unwrap_or(0) / 2);
         }
         self.filter.from.is_none_or(|from| at >= nanos(from)) && self.filter.to.is_none_or(|to| at < nanos(to))
-    }
-
-    fn is_of_process(&self, row: &Row<'_>) -> bool {
-        let pid = self.filter.pids.is_empty() || row.pid().is_some_and(|pid| self.filter.pids.contains(&pid));
-        let comm = self.filter.comms.is_empty() || row.comm().is_some_and(|comm| self.filter.comms.iter().any(|wanted| wanted == comm));
-        pid && comm
     }
 }
 
