@@ -5,6 +5,7 @@ pub mod exit;
 pub mod failure;
 pub mod hist;
 pub mod record;
+pub mod recording;
 pub mod render;
 pub mod report;
 pub mod text;

@@ -1,0 +1,323 @@
+//! Rows of one kind, column by column, on their way from the drain thread to the writer thread.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::array::BooleanArray;
+use arrow::array::DictionaryArray;
+use arrow::array::Float64Array;
+use arrow::array::Int16Array;
+use arrow::array::Int32Array;
+use arrow::array::Int64Array;
+use arrow::array::ListArray;
+use arrow::array::StringBuilder;
+use arrow::array::TimestampMicrosecondArray;
+use arrow::buffer::NullBuffer;
+use arrow::buffer::OffsetBuffer;
+use arrow::buffer::ScalarBuffer;
+
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::recording::escape::escape;
+use crate::recording::intern::Interner;
+use crate::recording::schema::Schema;
+use crate::recording::schema::list_item;
+
+/// Rows of one kind, handed from the thread that gathers them to the one that writes them.
+#[derive(Debug)]
+pub struct Batch {
+    kind: &'static str,
+    rows: usize,
+    columns: Vec<(ColumnId, Cells)>,
+}
+
+impl Batch {
+    pub(crate) fn new(kind: &'static str, rows: usize, columns: Vec<(ColumnId, Cells)>) -> Batch {
+        Batch { kind, rows, columns }
+    }
+
+    /// The kind of all rows in it.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The columns that some row has set, as arrays of the types that [`ColumnType::in_memory`] names.
+    pub(crate) fn into_arrays(self, schema: &Schema) -> Vec<(ColumnId, ArrayRef)> {
+        let mut arrays = Vec::with_capacity(self.columns.len() + 1);
+        for (id, cells) in self.columns {
+            if id == column::TS {
+                if let Cells::Int(times) = cells {
+                    let (micros, nanos) = times.into_times();
+                    arrays.push((column::TS, micros));
+                    arrays.push((column::TS_SUB_NS, nanos));
+                }
+            } else if let Some(column) = schema.column(id)
+                && let Some(array) = cells.into_array(column.ty)
+            {
+                arrays.push((id, array));
+            }
+        }
+        arrays
+    }
+}
+
+/// The values of one column so far.
+///
+/// They may be fewer than the rows: what is missing at the end is null, and is filled in when it must be.
+#[derive(Debug)]
+pub(crate) enum Cells {
+    Int(Ints),
+    Double(Plain<f64>),
+    Bool(Plain<bool>),
+    Text(Texts),
+    List(Lists),
+}
+
+/// Integers of any width, and times in nanoseconds.
+pub(crate) type Ints = Plain<i64>;
+
+impl Cells {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Cells::Int(cells) => cells.values.len(),
+            Cells::Double(cells) => cells.values.len(),
+            Cells::Bool(cells) => cells.values.len(),
+            Cells::Text(cells) => cells.keys.values.len(),
+            Cells::List(cells) => cells.ends.values.len(),
+        }
+    }
+
+    /// Fills up with nulls.
+    pub(crate) fn pad(&mut self, len: usize) {
+        match self {
+            Cells::Int(cells) => cells.pad(len),
+            Cells::Double(cells) => cells.pad(len),
+            Cells::Bool(cells) => cells.pad(len),
+            Cells::Text(cells) => cells.keys.pad(len),
+            Cells::List(cells) => cells.pad(len),
+        }
+    }
+
+    /// Empty cells of the same type, with room for as many.
+    pub(crate) fn fresh(&self, seed: u64) -> Cells {
+        match self {
+            Cells::Int(cells) => Cells::Int(cells.fresh()),
+            Cells::Double(cells) => Cells::Double(cells.fresh()),
+            Cells::Bool(cells) => Cells::Bool(cells.fresh()),
+            Cells::Text(cells) => Cells::Text(Texts { keys: cells.keys.fresh(), strings: Interner::new(seed) }),
+            Cells::List(cells) => Cells::List(Lists { values: Vec::new(), ends: cells.ends.fresh() }),
+        }
+    }
+
+    fn into_array(self, ty: ColumnType) -> Option<ArrayRef> {
+        Some(match (self, ty) {
+            (Cells::Int(cells), ColumnType::Int64) => {
+                let nulls = cells.nulls();
+                Arc::new(Int64Array::new(cells.values.into(), nulls))
+            }
+            (Cells::Int(cells), ColumnType::Int32) => {
+                let (values, nulls) = cells.narrow::<i32>();
+                Arc::new(Int32Array::new(values.into(), nulls))
+            }
+            (Cells::Int(cells), ColumnType::Int16) => {
+                let (values, nulls) = cells.narrow::<i16>();
+                Arc::new(Int16Array::new(values.into(), nulls))
+            }
+            (Cells::Int(cells), ColumnType::Timestamp) => {
+                let nulls = cells.nulls();
+                Arc::new(TimestampMicrosecondArray::new(cells.values.into(), nulls).with_timezone("UTC"))
+            }
+            (Cells::Double(cells), ColumnType::Double) => {
+                let nulls = cells.nulls();
+                Arc::new(Float64Array::new(cells.values.into(), nulls))
+            }
+            (Cells::Bool(cells), ColumnType::Bool) => {
+                let nulls = cells.nulls();
+                Arc::new(BooleanArray::new(cells.values.into(), nulls))
+            }
+            (Cells::Text(cells), ColumnType::Utf8) => return cells.into_array(),
+            (Cells::List(cells), ColumnType::ListInt32) => return cells.into_array(),
+            // `Row` makes the cells that the schema's type asks for.
+            _ => return None,
+        })
+    }
+}
+
+/// Values of a fixed width; where one is missing a default stands, and `valid` says so.
+#[derive(Debug, Default)]
+pub(crate) struct Plain<T> {
+    values: Vec<T>,
+    /// One flag per value; empty while none is missing.
+    valid: Vec<bool>,
+}
+
+impl<T: Copy + Default> Plain<T> {
+    /// Sets the value of row `index`, the last row begun; rows that were passed over become null.
+    #[inline]
+    pub(crate) fn set(&mut self, index: usize, value: T) {
+        if self.values.len() == index && self.valid.is_empty() {
+            self.values.push(value);
+        } else {
+            self.set_slowly(index, value);
+        }
+    }
+
+    #[inline]
+    fn set_slowly(&mut self, index: usize, value: T) {
+        self.pad(index);
+        if let Some(last) = self.values.get_mut(index) {
+            *last = value;
+            if let Some(valid) = self.valid.get_mut(index) {
+                *valid = true;
+            }
+        } else {
+            self.values.push(value);
+            if !self.valid.is_empty() {
+                self.valid.push(true);
+            }
+        }
+    }
+
+    /// Makes the value of row `index` null.
+    fn clear(&mut self, index: usize) {
+        self.values.truncate(index);
+        self.valid.truncate(index);
+    }
+
+    fn pad(&mut self, len: usize) {
+        if self.values.len() < len {
+            if self.valid.is_empty() {
+                self.valid.resize(self.values.len(), true);
+            }
+            self.valid.resize(len, false);
+            self.values.resize(len, T::default());
+        }
+    }
+
+    fn fresh(&self) -> Plain<T> {
+        let room = self.values.len();
+        Plain {
+            values: Vec::with_capacity(room),
+            valid: if self.valid.is_empty() { Vec::new() } else { Vec::with_capacity(room) },
+        }
+    }
+
+    fn nulls(&self) -> Option<NullBuffer> {
+        if self.valid.is_empty() { None } else { Some(NullBuffer::from(&self.valid[..])) }
+    }
+}
+
+impl Ints {
+    /// The values in fewer bits; one that does not fit becomes null, as a wrong number would be worse than none.
+    fn narrow<T: TryFrom<i64> + Default>(&self) -> (Vec<T>, Option<NullBuffer>) {
+        let mut unfit = false;
+        let values: Vec<T> = self
+            .values
+            .iter()
+            .map(|value| {
+                T::try_from(*value).unwrap_or_else(|_| {
+                    unfit = true;
+                    T::default()
+                })
+            })
+            .collect();
+        if !unfit {
+            return (values, self.nulls());
+        }
+        let fits = self.values.iter().map(|value| T::try_from(*value).is_ok());
+        let nulls = NullBuffer::union(self.nulls().as_ref(), Some(&fits.collect::<NullBuffer>()));
+        (values, nulls)
+    }
+
+    /// Nanoseconds since the Unix epoch as microseconds and the nanoseconds below them.
+    fn into_times(self) -> (ArrayRef, ArrayRef) {
+        let nulls = self.nulls();
+        let micros: Vec<i64> = self.values.iter().map(|ns| ns.div_euclid(1000)).collect();
+        let nanos: Vec<i16> = self.values.iter().map(|ns| ns.rem_euclid(1000) as i16).collect();
+        (
+            Arc::new(TimestampMicrosecondArray::new(micros.into(), nulls.clone()).with_timezone("UTC")),
+            Arc::new(Int16Array::new(nanos.into(), nulls)),
+        )
+    }
+}
+
+/// Strings as numbers into a dictionary of those that occur.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    keys: Plain<i32>,
+    strings: Interner,
+}
+
+impl Texts {
+    pub(crate) fn new(seed: u64) -> Texts {
+        Texts { keys: Plain::default(), strings: Interner::new(seed) }
+    }
+
+    /// Sets the string of row `index`; null if the dictionary has no room for it.
+    #[inline]
+    pub(crate) fn set(&mut self, index: usize, value: &[u8]) {
+        match self.strings.intern(value) {
+            Some(key) => self.keys.set(index, key as i32),
+            None => self.keys.clear(index),
+        }
+    }
+
+    fn into_array(self) -> Option<ArrayRef> {
+        let nulls = self.keys.nulls();
+        let mut strings = StringBuilder::with_capacity(self.strings.len(), 16 * self.strings.len());
+        for key in 0..self.strings.len() {
+            strings.append_value(escape(self.strings.get(key as u32)));
+        }
+        let keys = Int32Array::new(self.keys.values.into(), nulls);
+        // The keys are numbers that the interner gave out.
+        DictionaryArray::try_new(keys, Arc::new(strings.finish())).ok().map(|array| Arc::new(array) as ArrayRef)
+    }
+}
+
+/// Lists, one behind the other, with the end of each.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    values: Vec<i32>,
+    ends: Plain<i32>,
+}
+
+impl Lists {
+    /// Sets the list of row `index`; null if the batch has no room for it.
+    pub(crate) fn set(&mut self, index: usize, value: &[i32]) {
+        self.pad(index);
+        self.ends.clear(index);
+        let start = self.ends.values.last().copied().unwrap_or(0);
+        self.values.truncate(start as usize);
+        // 2^31 elements are the end of an Arrow list array's offsets.
+        let Ok(end) = i32::try_from(self.values.len() + value.len()) else { return };
+        self.values.extend_from_slice(value);
+        self.ends.set(index, end);
+    }
+
+    fn pad(&mut self, len: usize) {
+        let have = self.ends.values.len();
+        let end = self.ends.values.last().copied().unwrap_or(0);
+        self.ends.pad(len);
+        // A list that is null ends where the one before it does.
+        for missing in self.ends.values.iter_mut().skip(have) {
+            *missing = end;
+        }
+    }
+
+    fn into_array(self) -> Option<ArrayRef> {
+        let nulls = self.ends.nulls();
+        let mut offsets = Vec::with_capacity(self.ends.values.len() + 1);
+        offsets.push(0);
+        offsets.extend_from_slice(&self.ends.values);
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let values = Arc::new(Int32Array::new(self.values.into(), None));
+        let list = ListArray::try_new(Arc::new(list_item()), offsets, values, nulls);
+        list.ok().map(|array| Arc::new(array) as ArrayRef)
+    }
+}

@@ -1,0 +1,142 @@
+//! What can go wrong with a recording, told in one line with the file's name.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use parquet::errors::ParquetError;
+
+use crate::recording::FORMAT;
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The recording would replace a file.
+    #[error("'{}' exists already", path.display())]
+    Exists {
+        /// The file in the way.
+        path: PathBuf,
+    },
+    /// An earlier recording to the same name was not finished.
+    #[error(
+        "'{}' is in the way: a recording that is still running, or one that was killed\nhint: `ebrec recover '{0}'` finishes a killed one",
+        path.display()
+    )]
+    PartialExists {
+        /// The file in the way.
+        path: PathBuf,
+    },
+    /// The operating system refused; a full disk comes as this.
+    #[error("cannot {action} '{}': {source}", path.display())]
+    Io {
+        /// What was tried: `create`, `write`, `sync`, `rename`.
+        action: &'static str,
+        /// The file it was tried on.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The rows could not be encoded.
+    #[error("cannot encode rows for '{}': {source}", path.display())]
+    Encode {
+        /// The file they were meant for.
+        path: PathBuf,
+        /// What the encoder says.
+        source: ParquetError,
+    },
+}
+
+impl WriteError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError {
+        move |source| WriteError::Io { action, path: path.to_owned(), source }
+    }
+
+    /// An error of the encoder, which passes on those of the file below it.
+    pub(crate) fn encode(path: &Path) -> impl FnOnce(ParquetError) -> WriteError {
+        move |error| match error {
+            ParquetError::External(source) => match source.downcast::<io::Error>() {
+                Ok(source) => WriteError::Io { action: "write", path: path.to_owned(), source: *source },
+                Err(source) => WriteError::Encode { path: path.to_owned(), source: ParquetError::External(source) },
+            },
+            source => WriteError::Encode { path: path.to_owned(), source },
+        }
+    }
+
+    /// Whether the disk is full or a quota reached: what was checkpointed before stays readable.
+    pub fn is_full(&self) -> bool {
+        let WriteError::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+    }
+}
+
+/// Why a file could not be opened, read or recovered: one line that names it, and a hint where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The operating system refused.
+    #[error("cannot read '{}': {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is not there, but the unfinished one of a killed recording is.
+    #[error("'{}' does not exist, but its unfinished recording does\nhint: ebrec recover '{}'", path.display(), partial.display())]
+    OnlyPartial {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// The unfinished recording.
+        partial: PathBuf,
+    },
+    /// Neither a Parquet file nor the beginning of one, or a Parquet file that ebrec did not write.
+    #[error("'{}' is not a recording: {why}", path.display())]
+    NotARecording {
+        /// The file.
+        path: PathBuf,
+        /// What gave it away.
+        why: String,
+    },
+    /// The file begins as a recording but its end is missing.
+    #[error("'{}' is truncated: its end is missing{}", path.display(), recover_hint(path))]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing was checkpointed before the writer was killed.
+    #[error("'{}' holds nothing that can be recovered: {why}", path.display())]
+    Unrecoverable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The file's format is newer than this program.
+    #[error(
+        "'{}' has recording format {format}, and this ebrec reads up to {FORMAT}\nhint: needs ebrec {version} or newer",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+        /// The version of ebrec that wrote it.
+        version: String,
+    },
+    /// The file contradicts itself.
+    #[error("'{}' is corrupt: {why}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The contradiction.
+        why: String,
+    },
+}
+
+fn recover_hint(path: &Path) -> String {
+    if crate::recording::names::is_partial(path) {
+        format!("\nhint: ebrec recover '{}'", path.display())
+    } else {
+        "\nhint: it was cut off, perhaps while it was copied; `ebrec recover` needs the '.partial' and '.partial.footer' files of a killed recording".to_owned()
+    }
+}

@@ -1,0 +1,120 @@
+//! The file under a recording: appended to, and cut back to the last whole row group when an append fails.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use parquet::file::writer::TrackedWrite;
+
+/// The bytes every Parquet file begins and ends with.
+pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
+
+/// A file that only grows by whole pieces.
+pub(crate) struct Output {
+    pub(crate) path: PathBuf,
+    tracked: TrackedWrite<Tail>,
+    /// End of the last whole piece.
+    good: u64,
+}
+
+/// The end of a file; the first `skip` bytes written to it are taken as being there already.
+///
+/// parquet's `TrackedWrite` counts from 0, and this is how it learns where in the file it stands.
+pub(crate) struct Tail {
+    file: File,
+    skip: u64,
+}
+
+impl Write for Tail {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.skip > 0 {
+            let skipped = usize::try_from(self.skip).map_or(buf.len(), |skip| skip.min(buf.len()));
+            self.skip -= skipped as u64;
+            return Ok(skipped);
+        }
+        self.file.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output {
+    /// Creates the file, which must not exist, readable by its owner alone, and begins it as a Parquet file.
+    pub(crate) fn create(path: &Path) -> io::Result<Output> {
+        let file = create_private(path)?;
+        // Held until the file is closed, also by a kill: `recover` must not touch the file of a living writer. Where
+        // there are no locks, it is the user who must not.
+        let _ = file.try_lock();
+        let tracked = TrackedWrite::new(Tail { file, skip: 0 });
+        let mut output = Output { path: path.to_owned(), tracked, good: 0 };
+        output.tracked.write_all(MAGIC)?;
+        output.keep()?;
+        Ok(output)
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.tracked.inner().file
+    }
+
+    pub(crate) fn tracked(&mut self) -> &mut TrackedWrite<Tail> {
+        &mut self.tracked
+    }
+
+    /// End of the last whole piece, in bytes.
+    pub(crate) fn good(&self) -> u64 {
+        self.good
+    }
+
+    /// Ends a piece: all of it is in the file (not yet on the disk).
+    pub(crate) fn keep(&mut self) -> io::Result<()> {
+        self.tracked.flush()?;
+        self.good = self.tracked.bytes_written() as u64;
+        Ok(())
+    }
+
+    /// Appends a piece.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.tracked.write_all(bytes)?;
+        self.keep()
+    }
+
+    /// Takes back what was written since the last piece ended.
+    pub(crate) fn roll_back(&mut self) -> io::Result<()> {
+        let mut file = self.file().try_clone()?;
+        file.set_len(self.good)?;
+        file.seek(SeekFrom::Start(self.good))?;
+        let mut tracked = TrackedWrite::new(Tail { file, skip: self.good });
+        let zeros = [0; 64 << 10];
+        let mut left = self.good;
+        while left > 0 {
+            let step = usize::try_from(left).map_or(zeros.len(), |left| left.min(zeros.len()));
+            // `step` is at most the length of `zeros`.
+            tracked.write_all(&zeros[..step])?;
+            left -= step as u64;
+        }
+        tracked.flush()?;
+        // What the old one still buffers belongs to the piece that is taken back: it must go nowhere when it is dropped.
+        self.tracked.inner_mut().skip = u64::MAX;
+        self.tracked = tracked;
+        Ok(())
+    }
+}
+
+/// Creates a file, which must not exist, that nobody but its owner can read.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}

@@ -1,0 +1,235 @@
+//! Rows as they are gathered, one set of column builders per kind: the drain thread's side of a recording.
+
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::sync::Arc;
+
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::Schema;
+use crate::recording::batch::Batch;
+use crate::recording::batch::Cells;
+use crate::recording::batch::Ints;
+use crate::recording::batch::Lists;
+use crate::recording::batch::Texts;
+use crate::recording::column;
+
+/// Rows that are not handed over yet.
+#[derive(Debug)]
+pub struct Rows {
+    schema: Arc<Schema>,
+    clock_offset_ns: i64,
+    seed: u64,
+    kinds: Vec<Kind>,
+    /// The kind of the row before: rows come in runs.
+    current: usize,
+}
+
+#[derive(Debug)]
+struct Kind {
+    name: &'static str,
+    /// Rows begun since the last hand-over.
+    len: usize,
+    total: u64,
+    cells: Vec<Option<Cells>>,
+}
+
+impl Rows {
+    /// Starts empty; `clock_offset_ns` is what makes CLOCK_REALTIME of CLOCK_MONOTONIC, one value for the whole run.
+    pub fn new(schema: Arc<Schema>, clock_offset_ns: i64) -> Rows {
+        // Only the placement in hash tables depends on this, never what is written.
+        let seed = RandomState::new().hash_one(0_u64);
+        Rows { schema, clock_offset_ns, seed, kinds: Vec::new(), current: 0 }
+    }
+
+    /// Begins a row of this kind; columns that are not set stay null.
+    #[inline]
+    pub fn row(&mut self, kind: &'static str) -> Row<'_> {
+        let same = self.kinds.get(self.current).is_some_and(|k| std::ptr::eq(k.name, kind));
+        if !same {
+            self.current = self.find_or_add(kind);
+        }
+        let offset = self.clock_offset_ns;
+        let seed = self.seed;
+        // `current` was just found or added.
+        let kind = &mut self.kinds[self.current];
+        let index = kind.len;
+        kind.len += 1;
+        kind.total += 1;
+        Row { cells: &mut kind.cells, schema: &self.schema, index, offset, seed }
+    }
+
+    #[cold]
+    fn find_or_add(&mut self, kind: &'static str) -> usize {
+        if let Some(at) = self.kinds.iter().position(|k| k.name == kind) {
+            return at;
+        }
+        let cells = self.schema.columns().iter().map(|_| None).collect();
+        self.kinds.push(Kind { name: kind, len: 0, total: 0, cells });
+        self.kinds.len() - 1
+    }
+
+    /// Rows ever begun, per kind, in order of first use.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.kinds.iter().map(|kind| (kind.name, kind.total))
+    }
+
+    /// Whether some kind holds at least this many rows, so that [`Rows::take`] would hand something over.
+    pub fn is_due(&self, max_rows: usize) -> bool {
+        self.kinds.iter().any(|kind| kind.len >= max_rows)
+    }
+
+    /// Takes out the rows of the kinds that hold at least `max_rows`, or of all kinds that hold any.
+    pub fn take(&mut self, max_rows: usize, everything: bool) -> Vec<Batch> {
+        let at_least = if everything { 1 } else { max_rows.max(1) };
+        let due = self.kinds.iter_mut().filter(|kind| kind.len >= at_least);
+        due.map(|kind| {
+            let len = std::mem::take(&mut kind.len);
+            let mut columns = Vec::new();
+            for (id, _) in self.schema.ids() {
+                let Some(slot) = kind.cells.get_mut(id.index()) else { continue };
+                let Some(cells) = slot else { continue };
+                if cells.len() == 0 {
+                    // Not set in any row of this batch: the column is all null, and its memory is given back.
+                    *slot = None;
+                    continue;
+                }
+                let mut full = std::mem::replace(cells, cells.fresh(self.seed));
+                full.pad(len);
+                columns.push((id, full));
+            }
+            Batch::new(kind.name, len, columns)
+        })
+        .collect()
+    }
+}
+
+/// One row while its columns are set, in any order; a column that is set twice keeps the last value.
+///
+/// A value that does not suit its column's type is a programming error: it panics in debug builds and is null otherwise.
+#[derive(Debug)]
+pub struct Row<'a> {
+    cells: &'a mut Vec<Option<Cells>>,
+    schema: &'a Schema,
+    index: usize,
+    offset: i64,
+    seed: u64,
+}
+
+impl Row<'_> {
+    /// Sets `ts` and `ts_sub_ns` from a CLOCK_MONOTONIC reading in nanoseconds.
+    #[inline]
+    pub fn at(&mut self, mono_ns: u64) -> &mut Self {
+        // Nanoseconds since boot reach i64::MAX after 292 years; wrapping keeps this free of checks.
+        let real_ns = (mono_ns as i64).wrapping_add(self.offset);
+        self.integer(column::TS, real_ns)
+    }
+
+    /// Sets a column of integers (any width).
+    #[inline]
+    pub fn int(&mut self, id: ColumnId, value: i64) -> &mut Self {
+        debug_assert!(id != column::TS && id != column::TS_SUB_NS, "times are set with `at`");
+        self.integer(id, value)
+    }
+
+    /// Sets a column of integers (any width), or leaves it null.
+    #[inline]
+    pub fn maybe_int(&mut self, id: ColumnId, value: Option<i64>) -> &mut Self {
+        match value {
+            Some(value) => self.int(id, value),
+            None => self,
+        }
+    }
+
+    /// Sets a column of text.
+    #[inline]
+    pub fn text(&mut self, id: ColumnId, value: &str) -> &mut Self {
+        self.raw(id, value.as_bytes())
+    }
+
+    /// Sets a column of text from a string of the kernel's, which ends at its first NUL or with the slice.
+    ///
+    /// Bytes that are not UTF-8 are kept: they are written as `\xNN` (see [`crate::recording::unescape`]).
+    #[inline]
+    pub fn bytes(&mut self, id: ColumnId, value: &[u8]) -> &mut Self {
+        let value = match value.iter().position(|byte| *byte == 0) {
+            // `end` is the place of a byte of `value`.
+            Some(end) => &value[..end],
+            None => value,
+        };
+        self.raw(id, value)
+    }
+
+    /// Sets a column of floating point numbers.
+    pub fn double(&mut self, id: ColumnId, value: f64) -> &mut Self {
+        let index = self.index;
+        match self.slot(id) {
+            Some(Cells::Double(cells)) => cells.set(index, value),
+            _ => debug_assert!(false, "{id:?} is no column of floating point numbers"),
+        }
+        self
+    }
+
+    /// Sets a column of truth values.
+    pub fn bool(&mut self, id: ColumnId, value: bool) -> &mut Self {
+        let index = self.index;
+        match self.slot(id) {
+            Some(Cells::Bool(cells)) => cells.set(index, value),
+            _ => debug_assert!(false, "{id:?} is no column of truth values"),
+        }
+        self
+    }
+
+    /// Sets a column of lists.
+    pub fn list(&mut self, id: ColumnId, value: &[i32]) -> &mut Self {
+        let index = self.index;
+        match self.slot(id) {
+            Some(Cells::List(cells)) => cells.set(index, value),
+            _ => debug_assert!(false, "{id:?} is no column of lists"),
+        }
+        self
+    }
+
+    #[inline]
+    fn integer(&mut self, id: ColumnId, value: i64) -> &mut Self {
+        let index = self.index;
+        if let Some(Some(Cells::Int(cells))) = self.cells.get_mut(id.index()) {
+            cells.set(index, value);
+        } else if let Some(Cells::Int(cells)) = self.slot(id) {
+            cells.set(index, value);
+        } else {
+            debug_assert!(false, "{id:?} is no column of integers");
+        }
+        self
+    }
+
+    #[inline]
+    fn raw(&mut self, id: ColumnId, value: &[u8]) -> &mut Self {
+        let index = self.index;
+        if let Some(Some(Cells::Text(cells))) = self.cells.get_mut(id.index()) {
+            cells.set(index, value);
+        } else if let Some(Cells::Text(cells)) = self.slot(id) {
+            cells.set(index, value);
+        } else {
+            debug_assert!(false, "{id:?} is no column of text");
+        }
+        self
+    }
+
+    /// The cells of a column, made when it is set for the first time.
+    #[cold]
+    fn slot(&mut self, id: ColumnId) -> Option<&mut Cells> {
+        let ty = self.schema.column(id)?.ty;
+        let seed = self.seed;
+        let slot = self.cells.get_mut(id.index())?;
+        Some(slot.get_or_insert_with(|| match ty {
+            ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64 | ColumnType::Timestamp => {
+                Cells::Int(Ints::default())
+            }
+            ColumnType::Double => Cells::Double(Default::default()),
+            ColumnType::Bool => Cells::Bool(Default::default()),
+            ColumnType::Utf8 => Cells::Text(Texts::new(seed)),
+            ColumnType::ListInt32 => Cells::List(Lists::default()),
+        }))
+    }
+}

@@ -1,0 +1,303 @@
+//! The writer thread's side of a recording: row groups into the file, checkpoints, and the end.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::recording::Batch;
+use crate::recording::ColumnMeta;
+use crate::recording::Meta;
+use crate::recording::Rows;
+use crate::recording::Schema;
+use crate::recording::WriteError;
+use crate::recording::column;
+use crate::recording::encode::Encoders;
+use crate::recording::footer::footer;
+use crate::recording::footer::replace;
+use crate::recording::group::Group;
+use crate::recording::group::Layout;
+use crate::recording::group::MAX_ROWS;
+use crate::recording::group::OpenGroup;
+use crate::recording::names::footer_path;
+use crate::recording::names::partial_path;
+use crate::recording::output::Output;
+
+/// The kind of the rows that repeat the metadata.
+const RECORDING: &str = "recording";
+
+/// Where a recording comes from: the same in all its rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Host name of the recorded machine.
+    pub host: String,
+    /// Identifier of the recording, unlike any other.
+    pub run_id: String,
+}
+
+/// What to do about a file that has the recording's name already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Existing {
+    /// Never replace it.
+    Keep,
+    /// Replace it when the recording is finished.
+    Replace,
+}
+
+/// A recording while it is written.
+///
+/// Dropping it leaves the unfinished recording and its footer behind, as a kill would.
+pub struct Writer {
+    path: PathBuf,
+    existing: Existing,
+    output: Output,
+    layout: Layout,
+    meta: Meta,
+    open: Vec<OpenGroup>,
+    groups: Vec<Group>,
+    rows: u64,
+    /// Whether something is in the file or said of it that the sidecar footer does not know.
+    stale: bool,
+    owner: Option<(u32, u32)>,
+}
+
+/// A recording that was finished.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finished {
+    /// Its file.
+    pub path: PathBuf,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Rows of all kinds, those of kind `recording` included.
+    pub rows: u64,
+    /// Whether small row groups were merged into large ones; if not, the file is valid but larger and slower to read.
+    pub merged: bool,
+}
+
+impl Writer {
+    /// Creates `path` with `.partial` behind its name, mode 0600; it becomes `path` when it is finished.
+    ///
+    /// # Errors
+    /// `path` exists and is to be kept, an unfinished recording of that name exists, or the directory refuses.
+    pub fn create(
+        path: &Path,
+        schema: Arc<Schema>,
+        identity: Identity,
+        existing: Existing,
+    ) -> Result<Writer, WriteError> {
+        let partial = partial_path(path);
+        if existing == Existing::Keep && path.symlink_metadata().is_ok() {
+            return Err(WriteError::Exists { path: path.to_owned() });
+        }
+        let encoders = Encoders::new(&schema).map_err(WriteError::encode(&partial))?;
+        let output = Output::create(&partial).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => WriteError::PartialExists { path: partial.clone() },
+            _ => WriteError::io("create", &partial)(source),
+        })?;
+        let meta = Meta { columns: schema.columns().iter().map(|c| ColumnMeta::from(*c)).collect(), ..Meta::default() };
+        Ok(Writer {
+            path: path.to_owned(),
+            existing,
+            output,
+            layout: Layout { schema, encoders, identity },
+            meta,
+            open: Vec::new(),
+            groups: Vec::new(),
+            rows: 0,
+            stale: false,
+            owner: None,
+        })
+    }
+
+    /// The file that the rows go to.
+    pub fn file(&self) -> &File {
+        self.output.file()
+    }
+
+    /// The name of the file that the rows go to.
+    pub fn partial_path(&self) -> &Path {
+        &self.output.path
+    }
+
+    /// Gives the file, and those that will be made beside it, to a user and a group: the caller of sudo.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    #[cfg(unix)]
+    pub fn set_owner(&mut self, uid: u32, gid: u32) -> Result<(), WriteError> {
+        std::os::unix::fs::fchown(self.file(), Some(uid), Some(gid))
+            .map_err(WriteError::io("give away", &self.output.path))?;
+        self.owner = Some((uid, gid));
+        Ok(())
+    }
+
+    /// What the recording says of itself, from the next checkpoint on; its columns are filled in from the schema.
+    pub fn set_meta(&mut self, meta: &Meta) {
+        let columns = std::mem::take(&mut self.meta.columns);
+        self.meta = Meta { columns, ..meta.clone() };
+        self.stale = true;
+    }
+
+    /// Bytes of the file so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.output.good()
+    }
+
+    /// Rows given to it so far, in the file or not yet.
+    pub fn rows_written(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes rows; they reach the file when there are enough of their kind, at the latest at the next checkpoint.
+    ///
+    /// # Errors
+    /// The file cannot be written. The rows of that row group are lost; the file is cut back to the row groups before.
+    pub fn write(&mut self, batch: Batch) -> Result<(), WriteError> {
+        if batch.rows() == 0 {
+            return Ok(());
+        }
+        self.rows += batch.rows() as u64;
+        let at = match self.open.iter().position(|group| group.kind == batch.kind()) {
+            Some(at) => at,
+            None => {
+                self.open.push(OpenGroup::new(batch.kind()));
+                self.open.len() - 1
+            }
+        };
+        // `at` was just found or added.
+        let group = &mut self.open[at];
+        group.push(batch, &self.layout).map_err(WriteError::encode(&self.output.path))?;
+        if group.rows() >= MAX_ROWS {
+            let group = self.open.swap_remove(at);
+            self.append(group)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything written so far safe: rows into the file, the file to the disk, then the footer beside it.
+    ///
+    /// Does nothing when nothing is new. Call it once a second: what a kill costs is what came since.
+    ///
+    /// # Errors
+    /// The disk is full or refuses. The checkpoint before stays in force.
+    pub fn checkpoint(&mut self) -> Result<(), WriteError> {
+        if self.open.is_empty() && !self.stale {
+            return Ok(());
+        }
+        self.close_all()?;
+        if !self.groups.iter().any(|group| group.kind == RECORDING) {
+            self.append_meta_rows()?;
+        }
+        self.write_sidecar()
+    }
+
+    /// Merges small row groups within `budget`, ends the file and gives it its name.
+    ///
+    /// # Errors
+    /// The disk is full or refuses, or the name was taken meanwhile: what was checkpointed is left for `recover`.
+    pub fn finish(mut self, budget: Duration) -> Result<Finished, WriteError> {
+        let _deadline = Instant::now() + budget;
+        self.close_all()?;
+        self.groups.retain(|group| group.kind != RECORDING);
+        self.append_meta_rows()?;
+        self.end_in_place(false)
+    }
+
+    fn end_in_place(mut self, merged: bool) -> Result<Finished, WriteError> {
+        let path = self.output.path.clone();
+        let bytes = footer(&self.groups, &self.meta, &self.layout).map_err(WriteError::encode(&path))?;
+        let written = self.output.append(&bytes).and_then(|()| self.output.file().sync_all());
+        if let Err(error) = written {
+            self.output.roll_back().map_err(WriteError::io("cut back", &path))?;
+            return Err(WriteError::io("write", &path)(error));
+        }
+        rename(&path, &self.path, self.existing)?;
+        // The recording is whole and has its name: a sidecar that stays behind does no harm.
+        let _ = std::fs::remove_file(footer_path(&path));
+        Ok(Finished {
+            bytes: self.output.good(),
+            rows: self.groups.iter().map(|group| group.rows).sum(),
+            path: self.path,
+            merged,
+        })
+    }
+
+    /// The metadata's pairs as rows.
+    fn append_meta_rows(&mut self) -> Result<(), WriteError> {
+        let mut rows = Rows::new(Arc::clone(&self.layout.schema), 0);
+        for (key, value) in self.meta.to_pairs() {
+            rows.row(RECORDING).text(column::ATTR, &key).text(column::VALUE, &value);
+        }
+        for batch in rows.take(1, true) {
+            let mut group = OpenGroup::new(RECORDING);
+            group.push(batch, &self.layout).map_err(WriteError::encode(&self.output.path))?;
+            self.append(group)?;
+        }
+        Ok(())
+    }
+
+    fn close_all(&mut self) -> Result<(), WriteError> {
+        while !self.open.is_empty() {
+            let group = self.open.remove(0);
+            self.append(group)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, group: OpenGroup) -> Result<(), WriteError> {
+        match group.close(0, &self.layout, &mut self.output) {
+            Ok(group) => {
+                self.groups.push(group);
+                self.stale = true;
+                Ok(())
+            }
+            Err(error) => {
+                self.output.roll_back().map_err(WriteError::io("cut back", &self.output.path))?;
+                Err(WriteError::encode(&self.output.path)(error))
+            }
+        }
+    }
+
+    fn write_sidecar(&mut self) -> Result<(), WriteError> {
+        let path = self.output.path.clone();
+        let bytes = footer(&self.groups, &self.meta, &self.layout).map_err(WriteError::encode(&path))?;
+        // The rows must be on the disk before a footer says so.
+        self.output.file().sync_data().map_err(WriteError::io("sync", &path))?;
+        let sidecar = footer_path(&path);
+        let owner = self.owner;
+        replace(&sidecar, &bytes, |file| give_away(file, owner)).map_err(WriteError::io("write", &sidecar))?;
+        self.stale = false;
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn give_away(file: &File, owner: Option<(u32, u32)>) -> io::Result<()> {
+    match owner {
+        Some((uid, gid)) => std::os::unix::fs::fchown(file, Some(uid), Some(gid)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn give_away(_: &File, _: Option<(u32, u32)>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Renames such that an existing file is only replaced when that is asked for.
+pub(crate) fn rename(from: &Path, to: &Path, existing: Existing) -> Result<(), WriteError> {
+    if existing == Existing::Replace {
+        return std::fs::rename(from, to).map_err(WriteError::io("rename", from));
+    }
+    // A second name for the file: this fails when the name is taken, where a rename would replace.
+    match std::fs::hard_link(from, to) {
+        Ok(()) => std::fs::remove_file(from).map_err(WriteError::io("remove", from)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Exists { path: to.to_owned() }),
+        // Some file systems have no second names; there a look before the rename must do.
+        Err(_) if to.symlink_metadata().is_err() => std::fs::rename(from, to).map_err(WriteError::io("rename", from)),
+        Err(_) => Err(WriteError::Exists { path: to.to_owned() }),
+    }
+}
