@@ -37,6 +37,15 @@ impl Failure {
         Failure { blame: Blame::Run, message: message.into(), hint: None }
     }
 
+    /// Makes a failure of the work out of an error whose text may have a `hint:` line of its own.
+    pub fn from_error(error: &(impl fmt::Display + ?Sized)) -> Failure {
+        let text = error.to_string();
+        match text.split_once("\nhint: ") {
+            Some((message, hint)) => Failure::run(message).hint(hint),
+            None => Failure::run(text),
+        }
+    }
+
     /// Adds the advice.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

@@ -98,7 +98,9 @@ impl Histogram {
         if count == 0 {
             return;
         }
-        let hi = hi.max(lo.saturating_add(1));
+        // So that no bucket is empty, the last number of all belongs to the one below.
+        let lo = lo.min(u64::MAX - 1);
+        let hi = hi.max(lo + 1);
         let held = self.buckets.entry((lo, hi)).or_default();
         *held = held.saturating_add(count);
         self.count = self.count.saturating_add(count);
@@ -198,5 +200,148 @@ impl Histogram {
     pub fn error(&self) -> f64 {
         let widest = |b: Bucket| (b.hi - 1 - b.lo) as f64 / 2.0 / (b.lo.max(1)) as f64;
         self.buckets().map(widest).fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::prop;
+    use proptest::prelude::prop_assert;
+    use proptest::prelude::prop_assert_eq;
+    use proptest::proptest;
+    use proptest::strategy::Strategy;
+
+    use super::BUCKETS;
+    use super::ERROR;
+    use super::Histogram;
+    use super::bounds;
+    use super::bucket;
+
+    /// Values of every magnitude alike.
+    fn value() -> impl Strategy<Value = u64> {
+        (0u32..64, 0u64..=u64::MAX).prop_map(|(shift, bits)| bits >> shift)
+    }
+
+    fn histogram(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|v| histogram.record(*v));
+        histogram
+    }
+
+    #[test]
+    fn the_buckets_cover_all_numbers_without_gap_or_overlap() {
+        let mut next = 0;
+        for b in 0..BUCKETS {
+            let (lo, hi) = bounds(b);
+            assert_eq!(lo, next, "bucket {b}");
+            assert_eq!(bucket(lo), b);
+            assert_eq!(bucket(hi - 1), b);
+            next = hi;
+        }
+        assert_eq!(next, u64::MAX);
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+        assert_eq!(bounds(u16::MAX), bounds(BUCKETS - 1));
+    }
+
+    #[test]
+    fn the_buckets_are_those_of_the_kernel_side() {
+        // Worked out by hand from the formula in the module's documentation.
+        let known =
+            [(0, 0), (15, 15), (16, 16), (31, 31), (32, 32), (33, 32), (34, 33), (63, 47), (64, 48), (1000, 111)];
+        for (value, wanted) in known {
+            assert_eq!(bucket(value), wanted, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_empty_histogram_has_no_percentiles() {
+        let empty = Histogram::new();
+        assert_eq!(empty.percentile(0.5), None);
+        assert_eq!((empty.mean(), empty.min(), empty.max()), (None, None, None));
+        assert_eq!(empty.error(), 0.0);
+    }
+
+    #[test]
+    fn without_totals_mean_and_extremes_come_from_the_buckets() {
+        let mut h = Histogram::new();
+        h.add_bucket(10, 11, 3);
+        h.add_bucket(20, 21, 1);
+        assert_eq!((h.min(), h.max(), h.mean()), (Some(10), Some(20), Some(12.5)));
+        // Totals of fewer values than the buckets hold are not taken for all.
+        h.add_totals(1, 10, 10, 10);
+        assert_eq!((h.min(), h.max(), h.mean()), (Some(10), Some(20), Some(12.5)));
+    }
+
+    #[test]
+    fn values_that_no_bucket_had_room_for_still_count_for_the_mean() {
+        let mut h = Histogram::new();
+        h.add_bucket(10, 11, 1);
+        h.add_totals(4, 100, 10, 60);
+        assert_eq!((h.count(), h.mean(), h.max()), (1, Some(25.0), Some(60)));
+    }
+
+    #[test]
+    fn numbers_that_a_file_made_up_do_no_harm() {
+        let mut h = Histogram::new();
+        h.add_bucket(u64::MAX, 0, u64::MAX);
+        h.add_bucket(5, 5, u64::MAX);
+        h.add_totals(u64::MAX, u64::MAX, 9, 3);
+        h.merge(&h.clone());
+        assert_eq!(h.count(), u64::MAX);
+        assert!(h.percentile(0.5).is_some() && h.mean().is_some());
+        assert_eq!(h.percentile(f64::NAN), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_bucket_holds_the_values_that_are_counted_in_it(value in value()) {
+            let (lo, hi) = bounds(bucket(value));
+            prop_assert!(lo <= value && (value < hi || value == u64::MAX));
+        }
+
+        #[test]
+        fn the_middle_of_a_bucket_is_within_the_error_of_every_value(value in value()) {
+            let h = histogram(&[value]);
+            for b in h.buckets() {
+                prop_assert!((b.middle() - value as f64).abs() <= ERROR * value as f64);
+            }
+            prop_assert!(h.error() <= ERROR);
+        }
+
+        #[test]
+        fn percentiles_rise_and_are_within_the_error_of_the_exact_samples(mut values in prop::collection::vec(value(), 1..300)) {
+            let h = histogram(&values);
+            values.sort_unstable();
+            let mut last = 0.0;
+            for step in 0..=1000u32 {
+                let q = f64::from(step) / 1000.0;
+                let rank = ((q * values.len() as f64).ceil() as usize).max(1);
+                let exact = values[rank - 1] as f64;
+                let estimate = h.percentile(q).unwrap_or(f64::NAN);
+                prop_assert!((estimate - exact).abs() <= h.error() * exact * (1.0 + 1e-9), "{} of {}: {}", q, exact, estimate);
+                prop_assert!(estimate >= last);
+                last = estimate;
+            }
+            prop_assert!(last <= values[values.len() - 1] as f64);
+        }
+
+        #[test]
+        fn merging_is_the_same_in_any_order_as_counting_all(
+            a in prop::collection::vec(0u64..1 << 50, 0..50),
+            b in prop::collection::vec(0u64..1 << 50, 0..50),
+            c in prop::collection::vec(0u64..1 << 50, 0..50),
+        ) {
+            let all = histogram(&[a.clone(), b.clone(), c.clone()].concat());
+            let (a, b, c) = (histogram(&a), histogram(&b), histogram(&c));
+            let mut left = a.clone();
+            left.merge(&b);
+            left.merge(&c);
+            let mut right = c.clone();
+            right.merge(&b);
+            let mut sum = right.clone();
+            sum.merge(&a);
+            prop_assert_eq!(&left, &all);
+            prop_assert_eq!(&sum, &all);
+        }
     }
 }

@@ -15,6 +15,8 @@ mod json;
 mod markdown;
 mod stats;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use csv::csv;

@@ -1,7 +1,5 @@
 //! Explains recordings: a table of views, each from rows to a document.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use crate::failure::Failure;
@@ -101,9 +99,4 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
         document.warning(format!("left out: {reason}"));
     }
     Ok(document)
-}
-
-/// Makes a recording out of what a killed writer left.
-pub fn recover(_path: &Path, _force: bool) -> Result<()> {
-    Err(anyhow::anyhow!("not here yet"))
 }

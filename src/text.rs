@@ -130,3 +130,121 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
     near.dedup_by_key(|n| n.1);
     near.into_iter().take(3).map(|n| n.1).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::prop_assert;
+    use proptest::prelude::prop_assert_eq;
+    use proptest::proptest;
+
+    use super::fit;
+    use super::is_unsafe;
+    use super::nearest;
+    use super::pad_left;
+    use super::pad_right;
+    use super::sanitize;
+    use super::width;
+    use super::wrap;
+
+    #[test]
+    fn ordinary_names_stay_as_they_are() {
+        for name in
+            ["bash", "kworker/0:1", "a b", "grüße", "日本語", "C:\\x1b", "naïve\u{fffd}", "❤\u{fe0f}", "\u{e000}", "€"]
+        {
+            assert!(matches!(sanitize(name), Cow::Borrowed(same) if same == name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_acts_on_or_nobody_sees_is_shown_as_an_escape() {
+        let cases = [
+            ("red\x1b[31m", r"red\x1b[31m"),
+            ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+            ("\x1b]8;;http://a\x1b\\link", r"\x1b]8;;http://a\x1b\link"),
+            ("\x1b]52;c;aGk=\x1b\\", r"\x1b]52;c;aGk=\x1b\"),
+            ("a\nb", r"a\x0ab"),
+            ("real\rfake", r"real\x0dfake"),
+            ("a\tb", r"a\x09b"),
+            ("a\0b", r"a\x00b"),
+            ("a\x08b", r"a\x08b"),
+            ("a\x7fb", r"a\x7fb"),
+            ("\u{9b}31m", r"\u{9b}31m"),
+            ("\u{9d}0;t\u{9c}", r"\u{9d}0;t\u{9c}"),
+            ("\u{85}", r"\u{85}"),
+            ("\u{202e}gpj.exe", r"\u{202e}gpj.exe"),
+            ("\u{2066}a\u{2069}", r"\u{2066}a\u{2069}"),
+            ("\u{200e}\u{200f}\u{61c}", r"\u{200e}\u{200f}\u{61c}"),
+            ("ba\u{200b}sh", r"ba\u{200b}sh"),
+            ("a\u{200d}b", r"a\u{200d}b"),
+            ("\u{feff}bash", r"\u{feff}bash"),
+            ("a\u{ad}b", r"a\u{ad}b"),
+            ("a\u{2028}b\u{2029}", r"a\u{2028}b\u{2029}"),
+            ("\u{e0041}", r"\u{e0041}"),
+            ("\u{3164}", r"\u{3164}"),
+            ("a\u{ffff}", r"a\u{ffff}"),
+        ];
+        for (raw, shown) in cases {
+            assert_eq!(sanitize(raw), shown);
+        }
+    }
+
+    #[test]
+    fn widths_are_those_of_terminal_cells() {
+        assert_eq!((width("abc"), width("日本"), width("e\u{301}"), width("")), (3, 4, 1, 0));
+        assert_eq!(
+            (pad_left("日", 4), pad_right("日", 4), pad_left("abcd", 2)),
+            ("  日".into(), "日  ".into(), "abcd".into())
+        );
+    }
+
+    #[test]
+    fn long_text_is_cut_with_an_ellipsis_by_cells() {
+        assert_eq!(fit("abcdef", 6), "abcdef");
+        assert_eq!(fit("abcdef", 4), "abc…");
+        assert_eq!(fit("日本語", 5), "日本…");
+        assert_eq!(fit("日本語", 4), "日…");
+        assert_eq!((fit("abc", 1), fit("abc", 0)), ("…".into(), "".into()));
+    }
+
+    #[test]
+    fn prose_is_wrapped_at_spaces_and_long_words_are_cut() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
+        assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("日本語", 0), ["日", "本", "語"]);
+    }
+
+    #[test]
+    fn a_mistyped_name_finds_its_neighbours_and_a_strange_one_finds_none() {
+        let names = ["process", "sched", "block", "block.queue_time", "block.device_time", "cpu", "offcpu"];
+        let near = |name| nearest(name, names.into_iter());
+        assert_eq!(near("shced"), ["sched"]);
+        assert_eq!(near("Block").first(), Some(&"block"));
+        assert_eq!(near("blok").first(), Some(&"block"));
+        assert_eq!(near("queue_time"), ["block.queue_time"]);
+        assert_eq!(near("proc"), ["process"]);
+        assert!(near("xyzzy").is_empty());
+        assert!(near("").is_empty());
+        assert!(near("b").len() <= 3);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_unsafe_is_left_and_a_second_time_changes_nothing(text in "\\PC*|[\\x00-\\u{ffff}]*") {
+            let once = sanitize(&text);
+            prop_assert!(!once.contains(is_unsafe));
+            prop_assert_eq!(sanitize(&once), once.as_ref());
+        }
+
+        #[test]
+        fn cut_and_wrapped_text_fits(text in ".*", w in 2usize..50) {
+            let text = sanitize(&text);
+            prop_assert!(width(&fit(&text, w)) <= w);
+            for line in wrap(&text, w) {
+                prop_assert!(width(&line) <= w);
+            }
+        }
+    }
+}

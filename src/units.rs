@@ -1,111 +1,10 @@
 //! Durations, sizes and rates: read from people, written for people.
 
-use std::time::Duration;
+mod parse;
 
-/// A value that a person gave and that does not parse; its text is one line that names the value and shows valid ones.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{}' is not {what} (examples: {examples}){}", value.escape_debug(), reason.map(|r| format!(": {r}")).unwrap_or_default())]
-pub struct UnitError {
-    value: String,
-    what: &'static str,
-    examples: &'static str,
-    reason: Option<&'static str>,
-}
-
-const DURATIONS: &[(&str, u128)] = &[
-    ("ns", 1),
-    ("us", 1_000),
-    ("µs", 1_000),
-    ("μs", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("min", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("d", 86_400_000_000_000),
-];
-
-/// Powers of 1024 with a bare letter or `iB`, powers of 1000 with `B`, as GNU coreutils has it.
-const SIZES: &[(&str, u128)] = &[
-    ("", 1),
-    ("b", 1),
-    ("k", 1 << 10),
-    ("kib", 1 << 10),
-    ("kb", 1_000),
-    ("m", 1 << 20),
-    ("mib", 1 << 20),
-    ("mb", 1_000_000),
-    ("g", 1 << 30),
-    ("gib", 1 << 30),
-    ("gb", 1_000_000_000),
-    ("t", 1 << 40),
-    ("tib", 1 << 40),
-    ("tb", 1_000_000_000_000),
-];
-
-/// Reads a duration such as `500ms`, `30s`, `1.5s`, `2m`, `1h` or `1m30s`; the unit must be given.
-pub fn parse_duration(s: &str) -> Result<Duration, UnitError> {
-    let error =
-        |reason| UnitError { value: s.to_owned(), what: "a duration", examples: "500ms, 30s, 1.5s, 2m, 1h", reason };
-    let mut rest = s.trim();
-    let mut total = 0u128;
-    loop {
-        let (number, after) = Decimal::split(rest).ok_or_else(|| error(None))?;
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let unit = unit.trim();
-        if unit.is_empty() {
-            return Err(error(Some("the unit is missing")));
-        }
-        let factor = DURATIONS.iter().find(|d| d.0 == unit).ok_or_else(|| error(Some("unknown unit")))?.1;
-        let part = number.times(factor).ok_or_else(|| error(Some("too large")))?;
-        total = total.checked_add(part).ok_or_else(|| error(Some("too large")))?;
-        if after.is_empty() {
-            break;
-        }
-        rest = after;
-    }
-    u64::try_from(total).map(Duration::from_nanos).map_err(|_| error(Some("too large")))
-}
-
-/// Reads a size in bytes such as `20MiB`, `512KiB`, `64k`, `1GB` or `4096`.
-///
-/// `k`, `M`, `G`, `T` alone and with `iB` are powers of 1024, with `B` powers of 1000; letter case does not matter.
-pub fn parse_size(s: &str) -> Result<u64, UnitError> {
-    let error =
-        |reason| UnitError { value: s.to_owned(), what: "a size", examples: "20MiB, 512KiB, 64k, 1GB, 4096", reason };
-    let (number, unit) = Decimal::split(s.trim()).ok_or_else(|| error(None))?;
-    let unit = unit.trim().to_ascii_lowercase();
-    let factor = SIZES.iter().find(|d| d.0 == unit).ok_or_else(|| error(Some("unknown unit")))?.1;
-    let bytes = number.times(factor).ok_or_else(|| error(Some("too large")))?;
-    u64::try_from(bytes).map_err(|_| error(Some("too large")))
-}
-
-/// A non-negative decimal number, exact: digits / 10^places.
-struct Decimal {
-    digits: u128,
-    places: u32,
-}
-
-impl Decimal {
-    /// Splits the number off the front of `s`; `None` when there is none, or one of absurd length.
-    fn split(s: &str) -> Option<(Decimal, &str)> {
-        let end = s.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(s.len());
-        let (number, rest) = s.split_at(end);
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || number.len() > 30 {
-            return None;
-        }
-        let digits = format!("{whole}{fraction}").parse().ok()?;
-        Some((Decimal { digits, places: fraction.len() as u32 }, rest))
-    }
-
-    /// Multiplies, rounding to the nearest whole number; `None` on overflow.
-    fn times(&self, factor: u128) -> Option<u128> {
-        let divisor = 10u128.checked_pow(self.places)?;
-        Some(self.digits.checked_mul(factor)?.checked_add(divisor / 2)? / divisor)
-    }
-}
+pub use parse::UnitError;
+pub use parse::parse_duration;
+pub use parse::parse_size;
 
 /// What a number measures, and so how it is written for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -230,6 +129,8 @@ impl Scale {
         if value > 0.0 && scaled < smallest / 2.0 {
             return format!("<{smallest:.*}", self.decimals);
         }
+        // No sign before what rounds to zero.
+        let scaled = if scaled.abs() < smallest / 2.0 { 0.0 } else { scaled };
         grouped(&format!("{scaled:.*}", self.decimals))
     }
 }
@@ -289,4 +190,72 @@ pub fn percent(percent: f64) -> String {
 /// Writes things per second with three significant digits or whole: `0.250/s`, `12,345/s`.
 pub fn rate(per_second: f64) -> String {
     format!("{}/s", Unit::PerSecond.scale(per_second).format(per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::prop_assert;
+    use proptest::proptest;
+
+    use super::Unit;
+    use super::bytes;
+    use super::count;
+    use super::duration;
+    use super::parse_duration;
+    use super::percent;
+    use super::rate;
+
+    #[test]
+    fn single_values_have_three_significant_digits() {
+        assert_eq!(duration(0), "0 ns");
+        assert_eq!(duration(812), "812 ns");
+        assert_eq!(duration(1_234), "1.23 µs");
+        assert_eq!(duration(999_600), "1.00 ms");
+        assert_eq!(duration(45_678_901), "45.7 ms");
+        assert_eq!(duration(90_000_000_000), "90.0 s");
+        assert_eq!(duration(1_000_000_000_000), "16.7 min");
+        assert_eq!(duration(10_000_000_000_000), "2.78 h");
+        assert_eq!(duration(-1_500_000), "-1.50 ms");
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(1_023), "1,023 B");
+        assert_eq!(bytes(1_258_291), "1.20 MiB");
+        assert_eq!(bytes(u64::MAX), "16,777,216 TiB");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!((percent(12.345), percent(0.01), percent(0.0)), ("12.3%".into(), "<0.1%".into(), "0.0%".into()));
+        assert_eq!((rate(0.25), rate(12_345.0)), ("0.250/s".into(), "12,345/s".into()));
+    }
+
+    #[test]
+    fn a_column_has_one_unit_and_one_number_of_decimals() {
+        let column = |unit: Unit, values: &[f64]| {
+            let scale = unit.scale_for(values);
+            (scale.suffix, values.iter().map(|v| scale.format(*v)).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(column(Unit::Nanoseconds, &[1e6, 23.4e6, 456e6]), ("ms", "1.0 23.4 456.0".into()));
+        // The typical value decides when the largest is far from it.
+        assert_eq!(column(Unit::Nanoseconds, &[4.1e3, 8.2e3, 12e6]), ("µs", "4.1 8.2 12,000.0".into()));
+        assert_eq!(column(Unit::Nanoseconds, &[3.0, 999.0]), ("ns", "3 999".into()));
+        assert_eq!(column(Unit::Bytes, &[0.0, 4096.0, 3_145_728.0]), ("MiB", "0.00 <0.01 3.00".into()));
+        assert_eq!(column(Unit::Count, &[1.0, 1_234_567.0]), ("", "1 1,234,567".into()));
+        assert_eq!(column(Unit::Percent, &[0.001, 99.95]), ("%", "<0.1 100.0".into()));
+        assert_eq!(column(Unit::Nanoseconds, &[]), ("ns", "".into()));
+        assert_eq!(column(Unit::Nanoseconds, &[f64::NAN, 2e9]), ("s", "- 2.00".into()));
+    }
+
+    #[test]
+    fn unit_names_are_found_again() {
+        for unit in Unit::ALL {
+            assert_eq!(Unit::parse(unit.name()), Some(unit));
+        }
+        assert_eq!(Unit::parse("furlong"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_within_half_a_percent(ns in 1i64..=86_400_000_000_000) {
+            let text = duration(ns).replace(',', "").replace("min", "m");
+            let read = parse_duration(&text).map_or(0.0, |d| d.as_nanos() as f64);
+            prop_assert!((read - ns as f64).abs() <= 0.005 * ns as f64 + 0.5, "{} {}", ns, text);
+        }
+    }
 }

@@ -10,7 +10,7 @@
 
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
-use crate::record::plan::Mode;
+use crate::probe::Mode;
 use crate::record::plan::ProbeBase;
 use crate::record::plan::ProbeRequest;
 use crate::record::plan::ProbeSelection;
@@ -158,7 +158,7 @@ fn wrong(spec: &str, at: usize, what: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::record::plan::Mode;
+    use crate::probe::Mode;
     use crate::record::plan::ProbeBase;
     use crate::record::plan::ProbeRequest;
     use crate::record::plan::ProbeSelection;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::probe::Mode;
+
 /// Everything one recording is asked to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPlan {
@@ -77,36 +79,6 @@ pub struct ProbeRequest {
     pub mode: Option<Mode>,
     /// Settings as `(key, value)`, not yet checked against the probe: `block:slow=5ms` gives `("slow", "5ms")`.
     pub settings: Vec<(String, String)>,
-}
-
-/// How much a probe streams besides its histograms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Histograms and counters only.
-    Hist,
-    /// Also every event at or over the probe's threshold.
-    Slow,
-    /// Also every event.
-    Raw,
-}
-
-impl Mode {
-    /// Every mode, from the cheapest to the dearest.
-    pub const ALL: [Mode; 3] = [Mode::Hist, Mode::Slow, Mode::Raw];
-
-    /// The name on the command line and in the recording.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Hist => "hist",
-            Mode::Slow => "slow",
-            Mode::Raw => "raw",
-        }
-    }
-
-    /// The mode of that name.
-    pub fn parse(name: &str) -> Option<Mode> {
-        Mode::ALL.into_iter().find(|mode| mode.name() == name)
-    }
 }
 
 /// Which processes a recording takes in; lists that are empty let everything pass, lists that are not must all match.

@@ -3,8 +3,8 @@
 use crate::hist::Bucket;
 use crate::hist::Histogram;
 
-/// Sixteenths of a power of two nearest to 1, 2 or 4 equal parts of it on a logarithmic scale; ebrec's buckets end there too.
-const PARTS: [&[u128]; 3] = [&[16, 19, 23, 27], &[16, 23], &[16]];
+/// Sixteenths of a power of two nearest to 3, 2 or 1 equal parts of it on a logarithmic scale; ebrec's buckets end there too.
+const PARTS: [&[u128]; 3] = [&[16, 20, 25], &[16, 23], &[16]];
 
 /// Powers of two per row, when even one is too fine.
 const GROUPS: [u32; 4] = [2, 4, 8, 16];
@@ -18,15 +18,15 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Chooses at most `most` rows for all of `series`; `None` when they hold nothing.
-    pub(super) fn new<'a>(series: impl Iterator<Item = &'a Histogram>, most: usize) -> Option<Grid> {
+    /// Chooses at most `most` rows for all of `series`, no finer than powers of two if so asked; `None` when they hold nothing.
+    pub(super) fn new<'a>(series: impl Iterator<Item = &'a Histogram>, most: usize, powers: bool) -> Option<Grid> {
         let mut buckets: Vec<Bucket> = series.flat_map(Histogram::buckets).collect();
         buckets.sort_by_key(|b| (b.lo, b.hi));
         let (lo, hi) = (buckets.first()?.lo, buckets.iter().map(|b| b.hi).max()?);
         let most = most.max(8);
         let linear = linear(&buckets, lo, hi, most).map(|edges| Grid { edges, linear: true });
         linear.or_else(|| {
-            let parts = PARTS.iter().map(|parts| Level::Parts(parts));
+            let parts = PARTS.iter().skip(if powers { PARTS.len() - 1 } else { 0 }).map(|parts| Level::Parts(parts));
             let levels = parts.chain(GROUPS.iter().map(|powers| Level::Powers(*powers)));
             let edges = levels
                 .filter_map(|level| walk(level, lo, hi, most))
@@ -117,6 +117,7 @@ fn linear(buckets: &[Bucket], lo: u64, hi: u64, most: usize) -> Option<Vec<u64>>
     let step = buckets.iter().map(|b| b.hi - b.lo).max()?;
     let lo = lo - lo % step;
     let rows = (hi - lo).div_ceil(step);
+    lo.checked_add(rows.checked_mul(step)?)?;
     // Over a wide range a logarithmic scale shows more. The buckets at the far end of the numbers are cut short.
     let narrow = step == 1 || hi / 5 <= lo;
     if !narrow || rows > most as u64 || hi == u64::MAX {
@@ -142,4 +143,75 @@ fn own(buckets: &[Bucket], hi: u64, most: usize) -> Vec<u64> {
     let mut edges: Vec<u64> = edges.into_iter().step_by(every).collect();
     edges.push(hi);
     edges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::prelude::prop;
+    use proptest::prelude::prop_assert;
+    use proptest::prelude::prop_assert_eq;
+    use proptest::proptest;
+
+    use super::Grid;
+    use crate::hist::Histogram;
+
+    fn edges(values: impl IntoIterator<Item = u64>, most: usize) -> Vec<u64> {
+        let mut histogram = Histogram::new();
+        values.into_iter().for_each(|value| histogram.record(value));
+        Grid::new([&histogram].into_iter(), most, false).map(|g| g.edges).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_wide_range_has_a_row_per_power_of_two_and_a_narrow_one_more() {
+        assert_eq!(
+            edges([40, 5000, 70_000], 12),
+            [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131_072]
+        );
+        assert_eq!(edges([1024, 10_000], 8), [1024, 1472, 2048, 2944, 4096, 5888, 8192, 11776]);
+        assert_eq!(edges([1024, 10_000], 24), [1024, 1280, 1600, 2048, 2560, 3200, 4096, 5120, 6400, 8192, 10240]);
+        assert_eq!(edges([1000, 1200, 1290], 24), [960, 1024, 1088, 1152, 1216, 1280, 1344]);
+        assert_eq!(edges([0, 3], 24), [0, 1, 2, 3, 4]);
+        assert!(edges([], 24).is_empty());
+    }
+
+    #[test]
+    fn buckets_that_reach_the_last_number_have_rows_too() {
+        let mut histogram = Histogram::new();
+        histogram.add_bucket(u64::MAX - 9, u64::MAX - 1, 1);
+        histogram.add_bucket(u64::MAX, u64::MAX, 1);
+        let grid = Grid::new([&histogram].into_iter(), 24, false);
+        assert_eq!(grid.map(|g| g.counts(&histogram).iter().sum()), Some(2));
+    }
+
+    proptest! {
+        #[test]
+        fn the_rows_hold_every_value_once_and_are_few(
+            values in prop::collection::vec((any::<u64>(), 0u32..64), 1..100), most in 8usize..130, powers: bool,
+        ) {
+            let mut histogram = Histogram::new();
+            values.iter().for_each(|(value, shift)| histogram.record(value >> shift));
+            let grid = Grid::new([&histogram].into_iter(), most, powers);
+            prop_assert!(grid.is_some());
+            if let Some(grid) = grid {
+                prop_assert_eq!(grid.counts(&histogram).iter().sum::<u64>(), histogram.count());
+                prop_assert!(grid.rows() <= most && grid.bounds().all(|(lo, hi)| lo < hi));
+                for (value, shift) in &values {
+                    let (row, value) = (grid.row((value >> shift) as f64), (value >> shift) as f64);
+                    let bounds = grid.bounds().nth(row).unwrap_or_default();
+                    prop_assert!(bounds.0 as f64 <= value && value <= bounds.1 as f64);
+                }
+            }
+        }
+
+        #[test]
+        fn buckets_of_any_bounds_are_counted(buckets in prop::collection::vec((any::<u64>(), any::<u64>(), 0u64..1000), 1..50), most in 8usize..130) {
+            let mut histogram = Histogram::new();
+            buckets.iter().for_each(|(lo, wide, count)| histogram.add_bucket(*lo, lo.saturating_add(*wide), *count));
+            if let Some(grid) = Grid::new([&histogram].into_iter(), most, false) {
+                prop_assert_eq!(grid.counts(&histogram).iter().sum::<u64>(), histogram.count());
+                prop_assert!(grid.rows() <= most);
+            }
+        }
+    }
 }

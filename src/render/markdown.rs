@@ -128,20 +128,27 @@ fn code_span(text: &str) -> String {
 
 /// Prose with nothing in it that Markdown or HTML would act on, in one line.
 fn escape(text: &str) -> String {
+    let text = sanitize(text);
     let mut out = String::new();
-    for c in sanitize(text).chars() {
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let inside_word = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             // The zero-width space keeps a mention from reaching anybody.
             '@' => out.push_str("@&#8203;"),
+            // Not emphasis within a word.
+            '_' if inside_word => out.push(c),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
             _ => out.push(c),
         }
+        before = c;
     }
     out
 }

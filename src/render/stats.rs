@@ -11,12 +11,13 @@ pub(super) const PERCENTILES: [(f64, &str); 5] =
 /// Writes one value with its unit.
 pub(super) fn value(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Count if value.fract() == 0.0 => units::count(value.max(0.0) as u64),
+        Unit::Count if value.fract() == 0.0 && value >= 0.0 => units::count(value as u64),
         Unit::Count => Unit::PerSecond.scale(value).format(value),
         Unit::Percent => units::percent(value),
         Unit::PerSecond => units::rate(value),
         Unit::Nanoseconds => units::duration(value.round() as i64),
-        Unit::Bytes => units::bytes(value.max(0.0).round() as u64),
+        Unit::Bytes if value < 0.0 => format!("-{}", units::bytes(-value.round() as u64)),
+        Unit::Bytes => units::bytes(value.round() as u64),
     }
 }
 
@@ -42,8 +43,10 @@ pub(super) fn facts(histogram: &Histogram, unit: Unit) -> Vec<String> {
 
 /// Says how far percentiles may be from the samples they estimate.
 pub(super) fn error_bound(error: f64) -> String {
-    if error > 0.0 {
-        format!("percentiles within ±{:.1} %", (error * 1000.0).ceil() / 10.0)
+    if error > 0.5 {
+        "percentiles are rough: the buckets are wide".to_owned()
+    } else if error > 0.0 {
+        format!("percentiles within ±{:.1}%", (error * 1000.0).ceil() / 10.0)
     } else {
         "percentiles exact".to_owned()
     }

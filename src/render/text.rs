@@ -44,7 +44,8 @@ impl TextStyle {
     }
 }
 
-/// Writes a document for a terminal; every string is escaped, no line but a table of very narrow terminals exceeds the width.
+/// Writes a document for a terminal; every string is escaped. From 80 cells on no line is wider than the terminal; on narrower ones
+/// tables leave out their last columns.
 pub fn text(document: &Document, style: &TextStyle) -> String {
     let mut out = String::new();
     if !document.title.is_empty() {
@@ -114,7 +115,7 @@ fn facts(out: &mut String, style: &TextStyle, pairs: &[(String, String)]) {
     let names: Vec<String> = pairs.iter().map(|p| fit(&sanitize(&p.0), style.width / 2)).collect();
     let indent = names.iter().map(|n| width(n)).max().unwrap_or(0) + 2;
     for (name, pair) in names.iter().zip(pairs) {
-        let lines = wrap(&sanitize(&pair.1), style.width.saturating_sub(indent));
+        let lines = wrap(&sanitize(&pair.1), style.width.min(PROSE + indent).saturating_sub(indent));
         for (i, value) in lines.iter().enumerate() {
             let name = if i == 0 { style.dim(&pad_right(name, indent)) } else { " ".repeat(indent) };
             line(out, format!("{name}{value}").trim_end());

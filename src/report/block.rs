@@ -34,8 +34,14 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut devices = Ranking::new(sources, "devices", "By device and operation", device_fields());
     let mut processes = Ranking::new(sources, "processes", "By process", process_fields());
     let mut requests = Ranking::new(sources, "requests", "Slowest requests", request_fields());
-    let mut plots = [(metrics::BLOCK_DEVICE, "Time in the device"), (metrics::BLOCK_QUEUE, "Time in the queue")]
-        .map(|(name, title)| HistogramPlot { name: name.into(), title: title.into(), unit: Unit::Nanoseconds, series: Vec::new() });
+    let mut plots = [(metrics::BLOCK_DEVICE, "Time in the device"), (metrics::BLOCK_QUEUE, "Time in the queue")].map(
+        |(name, title)| HistogramPlot {
+            name: name.into(),
+            title: title.into(),
+            unit: Unit::Nanoseconds,
+            series: Vec::new(),
+        },
+    );
     for source in sources {
         let people = People::of(source)?;
         by_device(source, &mut devices)?;
@@ -78,7 +84,8 @@ fn device_fields() -> Vec<Field> {
         Field::new("sequential", "sequential").help("Requests that began where the last one on the device ended."),
         Field::new("errors", "errors").help("Requests that failed."),
         Field::new("device_sum_ns", "device sum"),
-        Field::new("depth_mean", "depth mean").help("Requests in the device when another was issued, on average; of all operations."),
+        Field::new("depth_mean", "depth mean")
+            .help("Requests in the device when another was issued, on average; of all operations."),
         Field::new("depth_max", "depth max"),
     ]
 }

@@ -26,7 +26,9 @@ pub(super) fn table(sources: &[Source], name: &str, title: &str) -> Result<Table
     let mut fields = vec![Field::new("metric", "metric"), Field::new("count", "count")];
     fields.extend(PERCENTILES.iter().map(|(_, name)| Field::new(*name, *name)));
     fields.push(Field::new("max", "max"));
-    fields.push(Field::new("shape", "shape").help("Counts from the smallest to the largest value, on a logarithmic scale."));
+    fields.push(
+        Field::new("shape", "shape").help("Counts from the smallest to the largest value, on a logarithmic scale."),
+    );
     fields.push(Field::new("unit", "unit").help("Unit of the raw numbers."));
     let mut table = Ranking::new(sources, name, title, fields);
     for source in sources {
@@ -53,7 +55,11 @@ pub(super) fn plots(document: &mut Document, sources: &[Source]) -> Result<()> {
                 Some(plot) => plot.series.push((label, histogram)),
                 None => plots.push(HistogramPlot {
                     name: metric.name.clone(),
-                    title: if metric.help.is_empty() { metric.name.clone() } else { format!("{}: {}", metric.name, metric.help) },
+                    title: if metric.help.is_empty() {
+                        metric.name.clone()
+                    } else {
+                        format!("{}: {}", metric.name, metric.help)
+                    },
                     unit: unit(&metric.unit),
                     series: vec![(label, histogram)],
                 }),

@@ -102,7 +102,8 @@ fn run_fields() -> Vec<Field> {
         Field::new("pid", "pid"),
         Field::new("ppid", "parent"),
         Field::new("comm", "command"),
-        Field::new("status", "status").help("Exit status or signal; 'running' at the window's end; 'replaced' by another program."),
+        Field::new("status", "status")
+            .help("Exit status or signal; 'running' at the window's end; 'replaced' by another program."),
         Field::new("dur_ns", "ran for").help("From the start to the end of the program."),
         Field::new("cpu_ns", "CPU").help("CPU time of the process, as the kernel accounts it."),
         Field::new("max_rss_bytes", "memory").help("Largest resident set of the process."),
@@ -110,7 +111,8 @@ fn run_fields() -> Vec<Field> {
         Field::new("uid", "user"),
         Field::new("filename", "file").help("The program's file."),
         Field::new("end_ns", "end").help("End of the program; empty when it went on after the window."),
-        Field::new("executed", "program").help("Whether the process ran a program of its own; otherwise it is a copy of its parent."),
+        Field::new("executed", "program")
+            .help("Whether the process ran a program of its own; otherwise it is a copy of its parent."),
     ]
 }
 
@@ -167,7 +169,14 @@ fn runs(source: &Source) -> Result<Vec<Run>> {
                 match open.and_then(|open| runs.get_mut(open)) {
                     Some(run) => {
                         let own = run.clone();
-                        *run = Run { comm: ended.comm.clone().or(own.comm), outcome: ended.outcome, end: ended.end, cpu_ns, max_rss, ..own };
+                        *run = Run {
+                            comm: ended.comm.clone().or(own.comm),
+                            outcome: ended.outcome,
+                            end: ended.end,
+                            cpu_ns,
+                            max_rss,
+                            ..own
+                        };
                     }
                     None => {
                         // It started before the window, or its start was lost: then its lifetime tells when.
@@ -193,14 +202,30 @@ fn happenings(source: &Source) -> Result<Vec<Happening>> {
     source.rows("exec", &["ppid", "uid"], &["filename", "argv"], |row| {
         let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
         let event = Event::Exec { filename: text(row.text(0)), argv: text(row.text(1)) };
-        happenings.push(Happening { at, order: 1, pid, ppid: row.int(0), uid: row.int(1), comm: text(row.comm()), event });
+        happenings.push(Happening {
+            at,
+            order: 1,
+            pid,
+            ppid: row.int(0),
+            uid: row.int(1),
+            comm: text(row.comm()),
+            event,
+        });
     })?;
     let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
     source.rows("exit", &figures, &["name"], |row| {
         let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
         let end = End::of(row.int(2), row.text(0));
         let event = Event::Exit { end, lifetime: row.dur(), cpu_ns: row.int(3), max_rss: row.int(4) };
-        happenings.push(Happening { at, order: 2, pid, ppid: row.int(0), uid: row.int(1), comm: text(row.comm()), event });
+        happenings.push(Happening {
+            at,
+            order: 2,
+            pid,
+            ppid: row.int(0),
+            uid: row.int(1),
+            comm: text(row.comm()),
+            event,
+        });
     })?;
     happenings.sort_by_key(|happening| (happening.at, happening.order));
     Ok(happenings)
@@ -260,7 +285,10 @@ impl Sum {
             Value::Int(whole(self.killed)),
             Value::nanos(middle.copied()),
             Value::nanos(self.durations.last().copied()),
-            Value::nanos((!self.durations.is_empty()).then(|| self.durations.iter().fold(0, |sum: i64, ns| sum.saturating_add(*ns)))),
+            Value::nanos(
+                (!self.durations.is_empty())
+                    .then(|| self.durations.iter().fold(0, |sum: i64, ns| sum.saturating_add(*ns))),
+            ),
             Value::Nanos(self.cpu_ns),
         ]
     }

@@ -57,7 +57,9 @@ fn all(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 }
 
 fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
-    let Some(metric) = sources.iter().find_map(|source| source.meta().metrics.iter().find(|metric| metric.name == name)) else {
+    let Some(metric) =
+        sources.iter().find_map(|source| source.meta().metrics.iter().find(|metric| metric.name == name))
+    else {
         return absent(sources, name);
     };
     let by = dimensions(metric, &plan.by)?;

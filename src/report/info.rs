@@ -39,7 +39,14 @@ fn pairs(source: &Source, path: &Path) -> Vec<(String, String)> {
     let mut pairs = vec![
         ("file", format!("{}, {size}, {} rows", path.display(), units::count(rows))),
         ("format", format!("{}{}", meta.format, if recording.is_partial() { ", unfinished" } else { "" })),
-        ("written by", format!("ebrec {}{}", meta.version, if meta.git.is_empty() { String::new() } else { format!(" ({})", meta.git) })),
+        (
+            "written by",
+            format!(
+                "ebrec {}{}",
+                meta.version,
+                if meta.git.is_empty() { String::new() } else { format!(" ({})", meta.git) }
+            ),
+        ),
         ("host", window::machine(source)),
         ("window", window::describe(source)),
         ("interval", units::duration(meta.window.interval_ns)),

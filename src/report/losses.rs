@@ -33,7 +33,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let by_time = by_time(source)?;
         for ((at, probe, cause, cpu), count) in &by_time {
             let cpu = cpu.map_or(Value::Null, Value::Id);
-            moments.row(source, vec![Value::Time(*at), probe.as_str().into(), cause.as_str().into(), cpu, Value::Int(whole(*count))]);
+            moments.row(
+                source,
+                vec![Value::Time(*at), probe.as_str().into(), cause.as_str().into(), cpu, Value::Int(whole(*count))],
+            );
         }
         plot.series.extend(lines(&by_time, &whose));
     }
@@ -101,6 +104,7 @@ fn lines(by_time: &ByTime, whose: &str) -> Vec<(String, Vec<(f64, f64)>)> {
     for ((at, probe, ..), count) in by_time {
         *lines.entry(probe).or_default().entry(*at).or_default() += count;
     }
-    let points = |line: BTreeMap<i64, u64>| line.into_iter().map(|(at, count)| (at as f64 / 1e9, count as f64)).collect();
+    let points =
+        |line: BTreeMap<i64, u64>| line.into_iter().map(|(at, count)| (at as f64 / 1e9, count as f64)).collect();
     lines.into_iter().map(|(probe, line)| (format!("{whose}{probe}"), points(line))).collect()
 }

@@ -47,7 +47,8 @@ fn tell(document: &mut Document, source: &Source, cost: &Cost, several: bool) {
         None => document.push(Block::Note(format!("{whose}the time in BPF programs was not measured"))),
         Some(part) if part < 0.95 => {
             let part = units::percent(100.0 * part);
-            document.push(Block::Note(format!("{whose}the time in BPF programs is estimated from {part} of the window")));
+            document
+                .push(Block::Note(format!("{whose}the time in BPF programs is estimated from {part} of the window")));
         }
         Some(_) => {}
     }

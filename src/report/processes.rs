@@ -50,7 +50,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             }
         }
     }
-    let table = if plan.tree { as_tree(table.top(plan.rows_shown(usize::MAX)), depths) } else { ranked(table, &metrics, plan) };
+    let table =
+        if plan.tree { as_tree(table.top(plan.rows_shown(usize::MAX)), depths) } else { ranked(table, &metrics, plan) };
     if table.rows.is_empty() && plan.filter.passes_all() {
         document.note("no probe of this recording tells processes apart; 'ebrec record' without -p does");
     }
@@ -89,7 +90,9 @@ fn fields(metrics: &[MetricMeta]) -> Vec<Field> {
         Field::new("status", "status").help("Exit status or signal, where its end was seen."),
     ];
     // One number of each metric first: a narrow terminal shows those and drops the others.
-    let title = |metric: &MetricMeta| metric.name.split_once('.').map_or(metric.name.as_str(), |(_, name)| name).replace('_', " ");
+    let title = |metric: &MetricMeta| {
+        metric.name.split_once('.').map_or(metric.name.as_str(), |(_, name)| name).replace('_', " ")
+    };
     for metric in metrics {
         fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()));
     }
@@ -140,7 +143,12 @@ fn rows(source: &Source, metrics: &[MetricMeta]) -> Result<Vec<ProcessRow>> {
         }
         by_metric.push(groups);
     }
-    pids.extend(people.iter().filter(|(pid, person)| source.shows(*pid, person.comm.as_deref(), person.started, person.ended)).map(|(pid, _)| pid));
+    pids.extend(
+        people
+            .iter()
+            .filter(|(pid, person)| source.shows(*pid, person.comm.as_deref(), person.started, person.ended))
+            .map(|(pid, _)| pid),
+    );
     let row = |pid: i64| {
         let person = people.get(pid).cloned().unwrap_or_default();
         let comm = person.comm.or_else(|| names.get(&pid).cloned());
@@ -157,7 +165,9 @@ fn rows(source: &Source, metrics: &[MetricMeta]) -> Result<Vec<ProcessRow>> {
             cells.push(of(at).map_or(Value::Null, |histogram| main_value(metric, histogram)));
         }
         for (at, metric) in metrics.iter().enumerate() {
-            cells.extend(others(metric).into_iter().map(|other| of(at).map_or(Value::Null, |h| other_value(metric, h, other))));
+            cells.extend(
+                others(metric).into_iter().map(|other| of(at).map_or(Value::Null, |h| other_value(metric, h, other))),
+            );
         }
         cells.extend([Value::id(person.uid), Value::from(person.container), Value::from(person.argv)]);
         ProcessRow { pid, ppid: person.ppid, cells }

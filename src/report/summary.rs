@@ -74,7 +74,9 @@ fn opening(source: &Source) -> Vec<(String, String)> {
         .probes
         .iter()
         .filter(|probe| probe.state == crate::recording::ProbeOutcome::Ran)
-        .map(|probe| if probe.mode.is_empty() { probe.name.clone() } else { format!("{} ({})", probe.name, probe.mode) })
+        .map(
+            |probe| if probe.mode.is_empty() { probe.name.clone() } else { format!("{} ({})", probe.name, probe.mode) },
+        )
         .collect();
     pairs.push(("probes".to_owned(), if probes.is_empty() { "none".to_owned() } else { probes.join(", ") }));
     pairs

@@ -20,8 +20,9 @@ pub(super) fn round(lo: f64, hi: f64, count: usize, whole: bool) -> Vec<f64> {
     }
     let rough = span / count.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= rough).unwrap_or(rough);
-    let step = if whole { step.max(1.0).round() } else { step };
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power);
+    let fits = |step: &f64| *step >= rough * 0.999 && (!whole || step.fract() == 0.0);
+    let step = steps.into_iter().find(fits).unwrap_or(1.0);
     let first = (lo / step - 1e-9).ceil();
     let last = (hi / step + 1e-9).floor();
     let ticks = (last - first).clamp(0.0, 1000.0) as u32;
@@ -33,25 +34,34 @@ pub(super) fn linear(lo: f64, hi: f64, count: usize, unit: Unit, suffix: bool) -
     let scale = unit.scale(hi.abs().max(lo.abs()));
     // A rate of thousands and a count read best with the thousands in the label.
     let values = round(lo / scale.divisor, hi / scale.divisor, count, unit == Unit::Count);
-    let step = match values.as_slice() {
-        [a, b, ..] => b - a,
-        _ => 1.0,
-    };
-    let decimals = if step >= 1.0 { 0 } else { (-step.log10()).ceil().clamp(0.0, 6.0) as usize };
+    let decimals = decimals(&values);
+    let largest = values.iter().fold(0.0f64, |a, b| a.max(b.abs()));
     let label = |value: f64| {
-        let number = compact(value, decimals);
+        let number = compact(value, largest, decimals);
         if suffix { format!("{number} {}", scale.suffix).trim_end().to_owned() } else { number }
     };
     let ticks = values.iter().map(|v| Tick { value: v * scale.divisor, label: label(*v) }).collect();
     (ticks, scale.suffix)
 }
 
-/// A number with thousands as k, M, G.
-fn compact(value: f64, decimals: usize) -> String {
+/// Digits after the point that tell round values apart.
+pub(super) fn decimals(values: &[f64]) -> usize {
+    let step = if let [a, b, ..] = values { b - a } else { 1.0 };
+    let exact = |decimals: &usize| {
+        let scaled = step * 10f64.powi(*decimals as i32);
+        (scaled - scaled.round()).abs() < 1e-6 * scaled.abs()
+    };
+    (0..9).find(exact).unwrap_or(9)
+}
+
+/// A number with thousands as k, M or G where the largest number beside it has five digits.
+fn compact(value: f64, largest: f64, decimals: usize) -> String {
     for (divisor, suffix) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
-        if value.abs() >= divisor * 10.0 || (value.abs() >= divisor && suffix != "k") {
-            let scaled = value / divisor;
-            let text = format!("{scaled:.2}");
+        if largest >= divisor * 10.0 || (largest >= divisor && suffix != "k") {
+            if value == 0.0 {
+                return "0".to_owned();
+            }
+            let text = format!("{:.2}", value / divisor);
             return format!("{}{suffix}", text.trim_end_matches('0').trim_end_matches('.'));
         }
     }
@@ -79,16 +89,17 @@ pub(super) fn logarithmic(lo: u64, hi: u64, unit: Unit, position: impl Fn(f64) -
     for values in candidates {
         let inside = values.into_iter().filter(|v| *v >= lo as f64 && *v <= hi as f64);
         let mut ticks: Vec<Tick> = inside.map(|value| Tick { value, label: log_label(value, unit) }).collect();
+        let close = |a: &Tick, b: &Tick| {
+            let half = (text_width(&a.label, SMALL) + text_width(&b.label, SMALL)) / 2;
+            position(b.value) - position(a.value) < half + 14
+        };
         if lo == 0 {
-            ticks.insert(0, Tick { value: 0.0, label: "0".to_owned() });
+            // Zero stands below its bar, whatever is next to it.
+            let zero = Tick { value: 0.5, label: "0".to_owned() };
+            ticks.retain(|tick| !close(&zero, tick));
+            ticks.insert(0, zero);
         }
-        let apart = ticks.windows(2).all(|pair| match pair {
-            [a, b] => {
-                let half = (text_width(&a.label, SMALL) + text_width(&b.label, SMALL)) / 2;
-                position(b.value) - position(a.value) >= half + 14
-            }
-            _ => true,
-        });
+        let apart = ticks.windows(2).all(|pair| if let [a, b] = pair { !close(a, b) } else { true });
         best = ticks;
         if apart {
             break;
@@ -100,12 +111,12 @@ pub(super) fn logarithmic(lo: u64, hi: u64, unit: Unit, position: impl Fn(f64) -
 /// Round numbers without decimals: `100 µs`, `64 KiB`, `10k`; from a second on in seconds.
 fn log_label(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::Nanoseconds if value >= 1e9 => format!("{} s", compact(value / 1e9, 0)),
+        Unit::Nanoseconds if value >= 1e9 => format!("{} s", compact(value / 1e9, value / 1e9, 0)),
         Unit::Nanoseconds => {
             let scale = unit.scale(value);
             format!("{:.0} {}", value / scale.divisor, scale.suffix)
         }
         Unit::Bytes => stats::bound(value as u64, unit),
-        Unit::Count | Unit::Percent | Unit::PerSecond => compact(value, 0),
+        Unit::Count | Unit::Percent | Unit::PerSecond => compact(value, value, 0),
     }
 }

@@ -17,7 +17,6 @@ use plotters::style::text_anchor::VPos;
 
 use crate::render::svg::MARGIN;
 use crate::render::svg::WIDTH;
-use crate::text::fit;
 use crate::text::sanitize;
 use crate::text::width;
 
@@ -53,9 +52,26 @@ pub(super) fn color(series: usize) -> RGBColor {
     PALETTE.get(series % PALETTE.len()).copied().unwrap_or(INK)
 }
 
-/// The width of text in pixels, rather too much than too little: sans-serif letters are up to about 0.6 em wide on average.
+/// The width of text in pixels, by the classes of letters of DejaVu Sans, the widest of the usual sans-serif fonts.
 pub(super) fn text_width(text: &str, size: f64) -> i32 {
-    (width(text) as f64 * 0.6 * size).ceil() as i32
+    (text.chars().map(em).sum::<f64>() * size).ceil() as i32
+}
+
+/// The room that the names of a legend take, with enough left for what stands beside them.
+pub(super) fn names_width<'n>(names: impl Iterator<Item = &'n str>) -> i32 {
+    names.map(|name| text_width(&sanitize(name), SMALL)).max().unwrap_or(0).min((WIDTH - 2 * MARGIN) / 4)
+}
+
+fn em(c: char) -> f64 {
+    match c {
+        ' ' | '.' | ',' | ':' | ';' | '\'' | '|' | '·' | 'i' | 'j' | 'l' | 'I' => 0.33,
+        'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '/' | '-' | '"' => 0.42,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' | '…' => 1.0,
+        'A'..='Z' => 0.72,
+        _ if c.is_ascii() => 0.635,
+        // Wide letters are square; others take no more than a Latin one, or nothing.
+        _ => width(c.encode_utf8(&mut [0; 4])).min(2) as f64 * 0.65,
+    }
 }
 
 /// Where a label stands relative to its point.
@@ -126,6 +142,12 @@ impl<'a> Canvas<'a> {
         self.write((x, y), &cut(text, SMALL, room), SMALL, HPos::Left, FontStyle::Normal, color)
     }
 
+    /// Writes what an axis measures above its upper end; returns where the text ends.
+    pub(super) fn axis_title(&mut self, area: Area, title: &str) -> Result<i32> {
+        self.label(MARGIN, area.top - 18, title, area.left, GREY)?;
+        Ok(MARGIN + text_width(title, SMALL))
+    }
+
     /// Writes small text that ends or is centred at a point.
     pub(super) fn mark(&mut self, at: (i32, i32), text: &str, anchor: Anchor, color: RGBColor) -> Result<()> {
         let anchor = match anchor {
@@ -135,14 +157,12 @@ impl<'a> Canvas<'a> {
         self.write(at, &sanitize(text), SMALL, anchor, FontStyle::Normal, color)
     }
 
-    /// Writes the entry of a legend: a swatch, the name and what is known of the series.
-    pub(super) fn legend(&mut self, y: i32, series: usize, name: &str, facts: &str) -> Result<()> {
+    /// Writes the entry of a legend: a swatch, the name in `named` pixels and what is known of the series.
+    pub(super) fn legend(&mut self, y: i32, series: usize, name: &str, named: i32, facts: &str) -> Result<()> {
         self.rectangle((MARGIN, y - 5), (MARGIN + 11, y + 6), color(series))?;
         let left = MARGIN + 18;
-        let all = WIDTH - MARGIN - left;
-        let named = cut(name, SMALL, if facts.is_empty() { all } else { all / 3 });
-        self.write((left, y), &named, SMALL, HPos::Left, FontStyle::Normal, INK)?;
-        let beside = left + text_width(&named, SMALL) + 14;
+        self.label(left, y, name, named, INK)?;
+        let beside = left + if named > 0 { named + 12 } else { 0 };
         self.label(beside, y, facts, WIDTH - MARGIN - beside, GREY)
     }
 
@@ -162,6 +182,18 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// Cuts text to `room` pixels; what is cut ends in `…`.
 fn cut(text: &str, size: f64, room: i32) -> String {
-    fit(&sanitize(text), (f64::from(room.max(0)) / (0.6 * size)) as usize)
+    let text = sanitize(text);
+    if text_width(&text, size) <= room {
+        return text.into_owned();
+    }
+    let mut left = f64::from(room) / size - em('…');
+    let fits = |c: &char| {
+        left -= em(*c);
+        left >= 0.0
+    };
+    let mut cut: String = text.chars().take_while(fits).collect();
+    cut.push('…');
+    cut
 }

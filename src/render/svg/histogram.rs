@@ -21,6 +21,7 @@ use crate::render::svg::canvas::GRID;
 use crate::render::svg::canvas::INK;
 use crate::render::svg::canvas::SMALL;
 use crate::render::svg::canvas::color;
+use crate::render::svg::canvas::names_width;
 use crate::render::svg::canvas::text_width;
 use crate::units::Unit;
 
@@ -45,7 +46,7 @@ impl<'a> Drawing<'a> {
     pub(super) fn new(plot: &'a HistogramPlot) -> Option<Drawing<'a>> {
         let filled = || plot.series.iter().filter(|s| !s.1.is_empty());
         let series: Vec<(&str, &Histogram)> = filled().take(SERIES).map(|s| (s.0.as_str(), &s.1)).collect();
-        let grid = Grid::new(series.iter().map(|s| s.1), BARS)?;
+        let grid = Grid::new(series.iter().map(|s| s.1), BARS, false)?;
         Some(Drawing { plot, omitted: filled().count() - series.len(), series, grid })
     }
 
@@ -60,16 +61,20 @@ impl<'a> Drawing<'a> {
 
     pub(super) fn draw(&self, canvas: &mut Canvas<'_>, top: i32) -> Result<()> {
         canvas.heading(MARGIN, top + 9, &self.plot.title, 15.0, WIDTH - 2 * MARGIN, INK)?;
-        let error = self.series.iter().map(|s| s.1.error()).fold(0.0, f64::max);
+        let named = names_width(self.series.iter().map(|s| s.0));
         for (i, (name, histogram)) in self.series.iter().enumerate() {
             let y = top + 26 + 8 + 20 * i as i32;
-            let facts = stats::facts(histogram, self.plot.unit).join("   ");
+            let mut facts = stats::facts(histogram, self.plot.unit);
+            if self.series.len() > 1 {
+                // Beside a name there is room for less.
+                facts.retain(|fact| !fact.starts_with("mean") && !fact.starts_with("p99.99"));
+            }
+            let facts = facts.join(" · ");
             if self.series.len() == 1 {
-                let name = if name.is_empty() { String::new() } else { format!("{name}:   ") };
-                let line = format!("{name}{facts}   ({})", stats::error_bound(error));
-                canvas.label(MARGIN, y, &line, WIDTH - 2 * MARGIN, GREY)?;
+                let name = if name.is_empty() { String::new() } else { format!("{name}:  ") };
+                canvas.label(MARGIN, y, &format!("{name}{facts}"), WIDTH - 2 * MARGIN, GREY)?;
             } else {
-                canvas.legend(y, i, name, &facts)?;
+                canvas.legend(y, i, name, named, &facts)?;
             }
         }
         if self.omitted > 0 {
@@ -78,10 +83,10 @@ impl<'a> Drawing<'a> {
         }
         let data = top + 26 + 20 * self.legend_lines() + 32;
         let area = Area { left: MARGIN + 56, right: WIDTH - MARGIN - 8, top: data, bottom: data + DATA };
-        self.vertical(canvas, area)?;
+        let titled = self.vertical(canvas, area)?;
         if let [(_, histogram)] = self.series.as_slice() {
             self.bars(canvas, area, histogram)?;
-            self.marks(canvas, area, histogram)?;
+            self.marks(canvas, area, histogram, titled)?;
         } else {
             self.outlines(canvas, area)?;
         }
@@ -98,16 +103,17 @@ impl<'a> Drawing<'a> {
         self.series.iter().flat_map(|s| self.heights(s.1)).fold(0.0, f64::max)
     }
 
-    fn vertical(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<()> {
+    /// Draws the axis of heights; returns where its title ends.
+    fn vertical(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<i32> {
         let (unit, title) = if self.series.len() == 1 { (Unit::Count, "count") } else { (Unit::Percent, "% of each") };
-        canvas.mark((area.left - 8, area.top - 20), title, Anchor::End, GREY)?;
-        let (ticks, _) = axis::linear(0.0, self.highest(), 4, unit, false);
+        let titled = canvas.axis_title(area, title)?;
+        let (ticks, _) = axis::linear(0.0, self.highest(), 5, unit, false);
         for tick in ticks {
             let y = self.y(area, tick.value);
             canvas.line((area.left, y), (area.right, y), GRID)?;
             canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
         }
-        Ok(())
+        Ok(titled)
     }
 
     fn y(&self, area: Area, height: f64) -> i32 {
@@ -141,11 +147,11 @@ impl<'a> Drawing<'a> {
         Ok(())
     }
 
-    fn marks(&self, canvas: &mut Canvas<'_>, area: Area, histogram: &Histogram) -> Result<()> {
-        let mut taken: Vec<(i32, i32)> = Vec::new();
+    fn marks(&self, canvas: &mut Canvas<'_>, area: Area, histogram: &Histogram, titled: i32) -> Result<()> {
+        let mut taken = vec![(MARGIN, titled)];
         for (q, name) in MARKS {
             let Some(value) = histogram.percentile(q) else { continue };
-            let x = self.x(area, value);
+            let x = self.x(area, value + self.within());
             let half = text_width(name, SMALL) / 2 + 3;
             if taken.iter().all(|t| x + half < t.0 || x - half > t.1) {
                 taken.push((x - half, x + half));
@@ -166,7 +172,9 @@ impl<'a> Drawing<'a> {
             points.push((area.right, area.bottom));
             points
         };
-        for (i, (_, histogram)) in self.series.iter().enumerate() {
+        // More than a few areas above each other turn to mud.
+        let filled = if self.series.len() <= 3 { self.series.as_slice() } else { &[] };
+        for (i, (_, histogram)) in filled.iter().enumerate() {
             canvas.area(steps(histogram), color(i).mix(0.12))?;
         }
         for (i, (_, histogram)) in self.series.iter().enumerate() {
@@ -191,7 +199,14 @@ impl<'a> Drawing<'a> {
         };
         let scale = if self.grid.linear { "" } else { " (logarithmic)" };
         let middle = (area.left + area.right) / 2;
-        canvas.mark((middle, area.bottom + 33), &format!("{measure}{scale}"), Anchor::Middle, GREY)
+        canvas.mark((middle, area.bottom + 33), &format!("{measure}{scale}"), Anchor::Middle, GREY)?;
+        let error = self.series.iter().map(|s| s.1.error()).fold(0.0, f64::max);
+        canvas.mark((area.right, area.bottom + 33), &stats::error_bound(error), Anchor::End, GREY)
+    }
+
+    /// Where in its bar a value stands: in the middle, when each whole number has a bar.
+    fn within(&self) -> f64 {
+        if self.grid.linear && self.grid.bounds().all(|(lo, hi)| hi - lo == 1) { 0.5 } else { 0.0 }
     }
 
     fn ticks(&self, area: Area) -> Vec<Tick> {
@@ -201,13 +216,11 @@ impl<'a> Drawing<'a> {
         if !self.grid.linear {
             return axis::logarithmic(lo, hi, self.plot.unit, |value| self.x(area, value));
         }
-        let single = self.grid.bounds().all(|(lo, hi)| hi - lo == 1);
         let (mut ticks, _) = axis::linear(lo as f64, hi as f64, 8, self.plot.unit, true);
-        if single {
-            // A whole number's label stands below the middle of its bar.
+        if self.within() > 0.0 {
             ticks.retain(|tick| tick.value < hi as f64);
-            ticks.iter_mut().for_each(|tick| tick.value += 0.5);
         }
+        ticks.iter_mut().for_each(|tick| tick.value += self.within());
         ticks
     }
 }

@@ -17,6 +17,7 @@ use crate::render::svg::canvas::GREY;
 use crate::render::svg::canvas::GRID;
 use crate::render::svg::canvas::INK;
 use crate::render::svg::canvas::color;
+use crate::render::svg::canvas::names_width;
 
 /// Height of the part with data.
 const DATA: i32 = 170;
@@ -72,8 +73,9 @@ impl<'a> Drawing<'a> {
 
     pub(super) fn draw(&self, canvas: &mut Canvas<'_>, top: i32) -> Result<()> {
         canvas.heading(MARGIN, top + 9, &self.plot.title, 15.0, WIDTH - 2 * MARGIN, INK)?;
+        let named = names_width(self.series.iter().map(|s| s.0));
         for (i, (name, points)) in self.series.iter().enumerate() {
-            canvas.legend(top + 26 + 8 + 20 * i as i32, i, name, &self.facts(points))?;
+            canvas.legend(top + 26 + 8 + 20 * i as i32, i, name, named, &self.facts(points))?;
         }
         if self.omitted > 0 {
             let y = top + 26 + 8 + 20 * (self.legend_lines() - 1);
@@ -93,13 +95,17 @@ impl<'a> Drawing<'a> {
         let (min, max) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
         let mean = values().sum::<f64>() / points.len().max(1) as f64;
         let write = |v: f64| stats::value(v, self.plot.unit);
-        format!("min {}   mean {}   max {}", write(min), write(mean), write(max))
+        format!("min {} · mean {} · max {}", write(min), write(mean), write(max))
     }
 
     fn axes(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<()> {
-        let (ticks, suffix) = axis::linear(self.lowest, self.highest, 4, self.plot.unit, false);
-        let title = if suffix.is_empty() { "count" } else { suffix };
-        canvas.mark((area.left - 8, area.top - 20), title, Anchor::End, GREY)?;
+        let (ticks, suffix) = axis::linear(self.lowest, self.highest, 5, self.plot.unit, false);
+        let title = match suffix {
+            "" => "count",
+            "/s" => "per second",
+            suffix => suffix,
+        };
+        canvas.axis_title(area, title)?;
         for tick in ticks {
             let y = self.y(area, tick.value);
             canvas.line((area.left, y), (area.right, y), GRID)?;
@@ -107,8 +113,7 @@ impl<'a> Drawing<'a> {
         }
         canvas.line((area.left, area.bottom), (area.right, area.bottom), AXIS)?;
         let seconds = axis::round(self.start, self.end, 10, false);
-        let step = if let [a, b, ..] = seconds.as_slice() { b - a } else { 1.0 };
-        let decimals = if step >= 1.0 { 0 } else { (-step.log10()).ceil().clamp(0.0, 9.0) as usize };
+        let decimals = axis::decimals(&seconds);
         for second in seconds {
             let x = self.x(area, second);
             canvas.line((x, area.bottom), (x, area.bottom + 4), AXIS)?;

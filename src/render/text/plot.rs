@@ -31,7 +31,8 @@ const MARKS: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.9
 /// Writes distributions as rows with bars, on the same rows for all, and their percentiles.
 pub(in crate::render) fn histogram(out: &mut String, style: &TextStyle, plot: &HistogramPlot) {
     line(out, &style.bold(&fit(&sanitize(&plot.title), style.width)));
-    let Some(grid) = Grid::new(plot.series.iter().map(|s| &s.1), ROWS) else {
+    // Sizes are told in powers of two.
+    let Some(grid) = Grid::new(plot.series.iter().map(|s| &s.1), ROWS, plot.unit == Unit::Bytes) else {
         line(out, &style.dim("(no values)"));
         return;
     };
@@ -103,7 +104,17 @@ fn bars(out: &mut String, style: &TextStyle, grid: &Grid, ranges: &[String], his
     // The grid may serve other distributions too: rows beyond this one's range say nothing.
     let first = counts.iter().position(|c| *c > 0).unwrap_or(0);
     let last = counts.iter().rposition(|c| *c > 0).unwrap_or(0);
+    let mut empty = 0;
     for (i, count) in counts.iter().enumerate().take(last + 1).skip(first) {
+        // A long way to an outlier is told in three lines.
+        empty = if *count == 0 { empty + 1 } else { 0 };
+        let ahead = counts.iter().skip(i).take_while(|c| **c == 0).count();
+        if empty > 1 && ahead > 1 {
+            if empty == 2 {
+                line(out, &style.dim(&pad_left("⋮", range / 2 + 1)));
+            }
+            continue;
+        }
         let share = units::percent(100.0 * *count as f64 / histogram.count() as f64);
         let share = if *count == 0 { String::new() } else { share };
         let cell = |of: &[String]| of.get(i).cloned().unwrap_or_default();
@@ -184,7 +195,8 @@ pub(in crate::render) fn timeline(out: &mut String, style: &TextStyle, plot: &Ti
     let longest = plot.series.iter().map(|s| s.1.len()).max().unwrap_or(0);
     let room = style.width.saturating_sub(taken).min(BAR).min(longest.max(24)).max(4);
     let lead = |name: &str| if named > 0 { format!("{}  ", pad_right(name, named)) } else { String::new() };
-    let axis = format!("{start:.0} s … {end:.0} s");
+    let decimals = if end - start >= 10.0 { 0 } else { 2 };
+    let axis = format!("{start:.decimals$} s … {end:.decimals$} s");
     let head = format!("{}{}  {}", lead(""), pad_right(&fit(&axis, room), room), numbers(&titles));
     line(out, &style.bold(head.trim_end()));
     for ((name, cells), series) in names.iter().zip(&rows).zip(&plot.series) {

@@ -98,8 +98,9 @@ fn commands(source: &Source, people: &People) -> Result<BTreeMap<String, Command
         }
     }
     for (pid, person) in people.iter() {
-        let in_time = person.started.is_some_and(|at| at >= source.from_ns() && at < source.to_ns());
-        let Some(comm) = person.comm.as_deref().filter(|comm| in_time && source.shows(pid, Some(comm), None, None)) else {
+        let in_time = person.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
+        let Some(comm) = person.comm.as_deref().filter(|comm| in_time && source.shows(pid, Some(comm), None, None))
+        else {
             continue;
         };
         let command = commands.entry(comm.to_owned()).or_default();

@@ -85,11 +85,17 @@ impl Facts {
         if let Some(waits) = &self.run_queue {
             let p99 = waits.percentile(0.99).map_or(0, |ns| ns.round() as i64);
             let (waited, p99) = (units::duration(whole(sum(waits))), units::duration(p99));
-            let text = format!("{waited} waited for a CPU in {} wake-ups, 1% of them {p99} or more", units::count(count(waits)));
+            let text = format!(
+                "{waited} waited for a CPU in {} wake-ups, 1% of them {p99} or more",
+                units::count(count(waits))
+            );
             pairs.push(("run queue".to_owned(), text));
         }
         if let Some([voluntary, forced]) = self.switches {
-            let moved = self.migrations.map(|moves| format!("; {} moves between CPUs", units::count(moves))).unwrap_or_default();
+            let moved = self
+                .migrations
+                .map(|moves| format!("; {} moves between CPUs", units::count(moves)))
+                .unwrap_or_default();
             let text = format!("{} voluntary, {} forced{moved}", units::count(voluntary), units::count(forced));
             pairs.push(("switches".to_owned(), text));
         }
