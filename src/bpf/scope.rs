@@ -20,8 +20,7 @@ unsafe impl Plain for types::scope_names {}
 unsafe impl Plain for types::scope_record {}
 
 /// The compiled object.
-pub const SOURCE: Source =
-    Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")) };
+pub const SOURCE: Source = Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")) };
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
 pub const MATCHED_PID: u8 = 0x1;

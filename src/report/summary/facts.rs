@@ -83,12 +83,10 @@ impl Facts {
             pairs.push(("CPU".to_owned(), format!("{} in use: {used} of {all}", units::percent(part))));
         }
         if let Some(waits) = &self.run_queue {
-            let p99 = waits.percentile(0.99).map_or(0, |ns| ns.round() as i64);
-            let (waited, p99) = (units::duration(whole(sum(waits))), units::duration(p99));
-            let text = format!(
-                "{waited} waited for a CPU in {} wake-ups, 1% of them {p99} or more",
-                units::count(count(waits))
-            );
+            let at = |q: f64| units::duration(waits.percentile(q).map_or(0, |ns| ns.round() as i64));
+            let (waited, p50, p99) = (units::duration(whole(sum(waits))), at(0.5), at(0.99));
+            let waits = units::count(count(waits));
+            let text = format!("{waited} waited for a CPU, in {waits} waits; p50 {p50}, p99 {p99}");
             pairs.push(("run queue".to_owned(), text));
         }
         if let Some([voluntary, forced]) = self.switches {
