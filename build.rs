@@ -1,6 +1,6 @@
 //! Compiles every `bpf/*.bpf.c` into a skeleton in `OUT_DIR` and records the git revision.
 //!
-//! It names no probe: a new `bpf/<name>.bpf.c` becomes `OUT_DIR/<name>.skel.rs` by being there. Without the feature
+//! It names no probe: a new `bpf/<name>.bpf.c` becomes `OUT_DIR/<name>.bpf.o` and `<name>.skel.rs` by being there. Without the feature
 //! `record` only the revision is recorded, so that the report-only build needs neither clang nor libbpf.
 
 use std::path::Path;

@@ -24,6 +24,10 @@ use ebrec::report::deliver::write_stdout;
 use ebrec::units;
 
 fn main() -> ExitCode {
+    #[cfg(all(feature = "record", target_os = "linux"))]
+    if let Some(arguments) = launch_arguments() {
+        return exit::of(record::child::launch(&arguments));
+    }
     let outcome = match cli::parse(std::env::args_os(), &Terminal::of_this_process()) {
         Ok(invocation) => run(&invocation),
         Err(failure) => Err(failure.into()),
@@ -31,11 +35,18 @@ fn main() -> ExitCode {
     exit::of(outcome)
 }
 
+/// What follows the hidden subcommand with which ebrec starts the command that it records.
+#[cfg(all(feature = "record", target_os = "linux"))]
+fn launch_arguments() -> Option<Vec<std::ffi::OsString>> {
+    let mut words = std::env::args_os().skip(1);
+    (words.next()? == record::child::LAUNCH).then(|| words.collect())
+}
+
 /// Runs one command and returns the exit status.
 fn run(invocation: &Invocation) -> Result<u8> {
     let console = &invocation.console;
     match &invocation.action {
-        Action::Record(plan) => return Ok(record::record(plan)?.command_status.unwrap_or(0)),
+        Action::Record(plan) => return Ok(record::record(plan, command_line())?.command_status.unwrap_or(0)),
         Action::Report(plan, destination) => {
             let document = report::report(plan)?;
             deliver(&document, plan.format, style(console), destination)?;
@@ -56,6 +67,11 @@ fn run(invocation: &Invocation) -> Result<u8> {
         Action::Man(dir) => write_manual(dir)?,
     }
     Ok(0)
+}
+
+/// The command line as it was typed, for the recording.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Finishes a recording and says on stderr what came of it.

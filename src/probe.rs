@@ -8,7 +8,7 @@ pub mod names;
 use std::time::Duration;
 
 pub use self::mode::Mode;
-use crate::recording::schema::Column;
+use crate::recording::Column;
 use crate::units::Unit;
 
 /// What a probe says of itself.

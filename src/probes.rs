@@ -17,22 +17,22 @@ use crate::bpf::live::Source;
 use crate::bpf::live::Stream;
 use crate::bpf::scope;
 use crate::hist;
-use crate::probe::MetricKind;
-use crate::probe::Mode;
-use crate::probe::ProbeInfo;
-use crate::probe::Scope;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
 use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
 use crate::probe::attached::ProgramCost;
+use crate::probe::Scope;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::rows::Row;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::column;
+use crate::recording::Row;
+use crate::recording::ColumnId;
+use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
 pub static REGISTRY: [&dyn Probe; 3] = [&process::Process, &sched::Sched, &block::Block];
@@ -102,13 +102,13 @@ struct Running<D> {
 /// Loads and attaches a probe's object, with its filters and mode; `knobs` are the constants that only it has.
 fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
-    object: &'static [u8],
+    source: Source,
     setup: &Setup<'_>,
     decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
     let settings = live_settings(setup, &cgroups);
-    let live = Live::attach(Source { name: info.name, object }, &settings)?;
+    let live = Live::attach(source, &settings)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
@@ -118,7 +118,7 @@ fn attach<D: Decoder + 'static>(
 /// When the kernel refuses it: then nothing can be recorded.
 pub fn attach_scope(setup: &Setup<'_>) -> Result<Live> {
     let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, live_settings(setup, &cgroups))
+    scope::attach(&setup.scope.comms, &live_settings(setup, &cgroups))
 }
 
 fn cgroup_numbers(scope: &Scope) -> Vec<(u64, u32)> {
@@ -286,21 +286,13 @@ mod tests {
             let info = probe.info();
             assert!(names.insert(info.name), "two probes are called '{}'", info.name);
             for metric in info.metrics {
-                assert!(
-                    metric.name.starts_with(&format!("{}.", info.name)),
-                    "'{}' lacks its probe's prefix",
-                    metric.name
-                );
+                assert!(metric.name.starts_with(&format!("{}.", info.name)), "'{}' lacks its probe's prefix", metric.name);
                 assert!(names.insert(metric.name), "two metrics are called '{}'", metric.name);
                 let known = |kind: &str| info.kinds.iter().any(|one| one.name == kind);
                 assert!(metric.events.is_none_or(known), "'{}' names a kind that its probe has not", metric.name);
             }
             for column in info.columns {
-                assert!(
-                    column.name.starts_with(&format!("{}_", info.name)),
-                    "'{}' lacks its probe's prefix",
-                    column.name
-                );
+                assert!(column.name.starts_with(&format!("{}_", info.name)), "'{}' lacks its probe's prefix", column.name);
             }
         }
     }

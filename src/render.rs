@@ -1,6 +1,6 @@
 //! Documents: what a view found, apart from the characters that show it.
 //!
-//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`text`], [`markdown`], [`json`], [`csv`] and [`svg`] turn it into
+//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`text()`], [`markdown()`], [`json()`], [`csv()`] and [`svg()`] turn it into
 //! characters. Strings may come from the kernel or from a stranger's file and are escaped here, for each format in its own way.
 
 use std::borrow::Cow;

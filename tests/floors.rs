@@ -60,7 +60,7 @@ fn sources() -> Vec<Source> {
         .into_iter()
         .map(|file| {
             let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            let relative = file.strip_prefix(&root).expect("below the root").to_path_buf();
+            let relative = file.strip_prefix(&root).unwrap_or(&file).to_path_buf();
             Source::new(&relative, &text)
         })
         .collect()
@@ -69,7 +69,7 @@ fn sources() -> Vec<Source> {
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     for entry in entries {
-        let path = entry.expect("a readable directory").path();
+        let path = entry.unwrap_or_else(|error| panic!("{}: {error}", directory.display())).path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -31,13 +31,6 @@ unsafe impl Plain for types::epoch {}
 // SAFETY: integers only, as bpf/include/compat.h declares it.
 unsafe impl Plain for types::compat {}
 
-/// Kernel memory for one set of cells. 4 MiB are 25,000 cells on two CPUs and 1,900 on 64: a busy machine fills a
-/// few thousand in an interval (processes × metrics × the 20 or so buckets that a distribution spans).
-const CELLS_BYTES: u64 = 4 << 20;
-/// What a cell takes on each CPU, and what its key and the hash take once.
-const CELL_BYTES: u64 = 32;
-const ENTRY_BYTES: u64 = 96;
-
 /// A compiled object and what it is called in messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
@@ -45,6 +38,9 @@ pub struct Source {
     pub name: &'static str,
     /// The ELF file.
     pub object: &'static [u8],
+    /// Cells of its aggregates in one interval: metrics × keys × the 20 or so buckets that a distribution spans. They
+    /// are all made at the start, twice, and each takes 32 bytes on every CPU and 96 bytes once.
+    pub cells: u32,
 }
 
 /// What all objects are told before they are loaded.
@@ -124,7 +120,7 @@ impl Live {
         let mut open = ObjectBuilder::default()
             .open_memory(source.object)
             .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
-        configure(&mut open, settings)?;
+        configure(&mut open, source.cells, settings)?;
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         let mut links = Vec::new();
         for program in object.progs_mut() {
@@ -267,7 +263,7 @@ impl Live {
     }
 }
 
-fn configure(open: &mut OpenObject, settings: &Settings<'_>) -> Result<()> {
+fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Result<()> {
     let scope = &settings.scope;
     let mut config = types::config {
         ring_wake_bytes: settings.ring_bytes / 2,
@@ -299,20 +295,14 @@ fn configure(open: &mut OpenObject, settings: &Settings<'_>) -> Result<()> {
         sched_switch_has_state: u8::from(settings.kernel >= (5, 18)),
         pad: [0; 6],
     };
-    let cells = cells_in(CELLS_BYTES, u64::from(settings.possible_cpus));
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         match name.as_str() {
             "rings" => map.reuse_fd(settings.rings).context("can't share the rings")?,
             "scope_tasks" => map.reuse_fd(settings.scope_tasks).context("can't share the scope")?,
-            "cells_even" | "cells_odd" => {
-                map.set_max_entries(cells)?;
-                // Allocating an element in a tracing program is safe since 6.1 (commit 86fe28f7692d), and spares
-                // making all of them at the start.
-                if settings.kernel >= (6, 1) {
-                    map.set_map_flags(libbpf_sys::BPF_F_NO_PREALLOC)?;
-                }
-            }
+            // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
+            // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
+            "cells_even" | "cells_odd" => map.set_max_entries(cells)?,
             "state_by_task" => map.set_autocreate(config.task_storage != 0)?,
             "state_by_tid" => map.set_autocreate(config.task_storage == 0)?,
             _ if name.ends_with(".rodata.config") => fill(&mut map, bytes_of(&config))?,
@@ -341,27 +331,22 @@ fn task_storage_is_safe(kernel: (u32, u32)) -> bool {
     kernel >= (6, 4)
 }
 
-/// How many cells fit in a budget of kernel memory; at least 1,024.
-fn cells_in(budget: u64, cpus: u64) -> u32 {
-    u32::try_from(budget / (CELL_BYTES * cpus + ENTRY_BYTES)).unwrap_or(u32::MAX).max(1024)
-}
-
-/// `LOSS_RING_FULL` is "ring full": the C enum names the causes.
+/// The causes of bpf/include/loss.h, in words.
 fn cause_name(cause: u32) -> String {
-    let debug = match types::loss_cause(cause) {
+    let name = match types::loss_cause(cause) {
         types::loss_cause::LOSS_RING_FULL => "ring full",
         types::loss_cause::LOSS_NO_RING => "cpu without ring",
         types::loss_cause::LOSS_HISTOGRAM_FULL => "histogram full",
         types::loss_cause::LOSS_STATE_FULL => "state full",
         types::loss_cause::LOSS_UNREADABLE => "text unreadable",
+        types::loss_cause::LOSS_START_UNSEEN => "start not seen",
         _ => "unknown",
     };
-    debug.to_owned()
+    name.to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::cells_in;
     use super::task_storage_is_safe;
 
     #[test]
@@ -369,11 +354,5 @@ mod tests {
         assert!(!task_storage_is_safe((5, 10)));
         assert!(!task_storage_is_safe((6, 1)));
         assert!(task_storage_is_safe((6, 12)));
-    }
-
-    #[test]
-    fn many_cpus_get_fewer_cells_but_never_too_few() {
-        assert_eq!(cells_in(4 << 20, 2), 26_214);
-        assert_eq!(cells_in(4 << 20, 1024), 1024);
     }
 }

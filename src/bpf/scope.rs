@@ -20,7 +20,8 @@ unsafe impl Plain for types::scope_names {}
 unsafe impl Plain for types::scope_record {}
 
 /// The compiled object.
-pub const SOURCE: Source = Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")) };
+pub const SOURCE: Source =
+    Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")), cells: 1 };
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
 pub const MATCHED_PID: u8 = 0x1;
@@ -53,7 +54,7 @@ pub struct Heard {
 ///
 /// # Errors
 /// When a name is too long for a process name, or the kernel refuses the object.
-pub fn attach(comms: &[String], mut settings: Settings<'_>) -> Result<Live> {
+pub fn attach(comms: &[String], settings: &Settings<'_>) -> Result<Live> {
     let mut names = types::scope_names::default();
     for (to, from) in names.comms.iter_mut().zip(comms) {
         // The kernel keeps 15 bytes of a name and a NUL.
@@ -62,7 +63,7 @@ pub fn attach(comms: &[String], mut settings: Settings<'_>) -> Result<Live> {
         };
         room.copy_from_slice(from.as_bytes());
     }
-    settings.knobs = Some(bytes_of(&names));
+    let settings = Settings { knobs: Some(bytes_of(&names)), ..settings.clone() };
     Live::attach(SOURCE, &settings).context("can't follow processes")
 }
 

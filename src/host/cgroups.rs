@@ -215,7 +215,10 @@ impl Cgroups {
     }
 
     fn unknown(&self, name: &str) -> CgroupError {
-        let near = nearest(last_part(name.trim_end_matches('/')), self.by_path.keys().map(|path| last_part(path)));
+        let near = nearest(
+            last_part(name.trim_end_matches('/')),
+            self.by_path.keys().map(|path| last_part(path)).filter(|part| !part.is_empty()),
+        );
         let paths = self.by_path.keys().filter(|path| near.contains(&last_part(path)));
         CgroupError::NotFound { what: "cgroup", name: name.to_owned(), near: paths.take(3).cloned().collect() }
     }

@@ -55,17 +55,12 @@ pub fn resolve(root: &Root, cgroups: &Cgroups, wanted: &str) -> Result<(Containe
             (container, cgroup, names)
         })
         .collect();
-    let text = |container: &Container| {
-        let rest = wanted.strip_prefix(container.runtime.name()).and_then(|rest| rest.strip_prefix(':'));
-        rest.unwrap_or(wanted).to_owned()
-    };
-    let rules: [&dyn Fn(&Container, &[String]) -> bool; 3] = [
-        &|container, _| container.id == text(container),
-        &|container, names| names.contains(&text(container)),
-        &|container, _| !text(container).is_empty() && container.id.starts_with(&text(container)),
-    ];
-    for rule in rules {
-        let matches: Vec<_> = known.iter().filter(|(container, _, names)| rule(container, names)).collect();
+    for rule in [is_its_id, is_its_name, is_the_start_of_its_id] {
+        let fits = |(container, _, names): &&(Container, Cgroup, Vec<String>)| {
+            let rest = wanted.strip_prefix(container.runtime.name()).and_then(|rest| rest.strip_prefix(':'));
+            rule(rest.unwrap_or(wanted), container, names)
+        };
+        let matches: Vec<_> = known.iter().filter(fits).collect();
         match matches.as_slice() {
             [] => {}
             [(container, cgroup, _)] => {
@@ -85,6 +80,18 @@ pub fn resolve(root: &Root, cgroups: &Cgroups, wanted: &str) -> Result<(Containe
         known.iter().flat_map(|(container, _, names)| names.iter().map(String::as_str).chain([container.short_id()]));
     let near = nearest(wanted, candidates).into_iter().map(str::to_owned).collect();
     Err(CgroupError::NotFound { what: "container", name: wanted.to_owned(), near })
+}
+
+fn is_its_id(wanted: &str, container: &Container, _: &[String]) -> bool {
+    container.id == wanted
+}
+
+fn is_its_name(wanted: &str, _: &Container, names: &[String]) -> bool {
+    names.iter().any(|name| name == wanted)
+}
+
+fn is_the_start_of_its_id(wanted: &str, container: &Container, _: &[String]) -> bool {
+    !wanted.is_empty() && container.id.starts_with(wanted)
 }
 
 /// The text that finds just this container, with the name by which a person knows it where that isn't the id itself.

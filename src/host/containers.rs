@@ -164,6 +164,8 @@ fn unescape(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::proptest;
+
     use super::Container;
 
     const ID: &str = "3f4c1e0a9b7d5c2e8f6a1b3c5d7e9f0a2b4c6d8e0f1a3b5c7d9e1f2a4b6c8d0e";
@@ -234,5 +236,15 @@ mod tests {
             let _ = found(path);
         }
         assert_eq!(found(r"/machine.slice/machine-a\xzz.scope").as_deref(), Some(r"nspawn:a\xzz"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_at_all_makes_it_panic(path in r"(/|docker-|machine-|lxc|:|\\x|\.scope|[0-9a-f]{64}|\PC){0,12}") {
+            if let Some(container) = Container::of_cgroup(&path) {
+                assert!(!container.id.is_empty());
+                container.to_string();
+            }
+        }
     }
 }

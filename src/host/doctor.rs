@@ -327,11 +327,13 @@ fn space(output: &OutputDirectory) -> Check {
         return warn("disk space", format!("free space in '{path}' can't be told"), "write elsewhere with -o FILE");
     };
     let found = format!("{} are free in '{path}'", bytes(free));
-    match free {
-        ..NO_SPACE => fail("disk space", found, "write elsewhere with -o FILE"),
-        ..LITTLE_SPACE => warn("disk space", found, "write elsewhere with -o FILE, or bound it with --max-size 20MiB"),
-        _ => ok("disk space", found),
+    if free < NO_SPACE {
+        return fail("disk space", found, "write elsewhere with -o FILE");
     }
+    if free < LITTLE_SPACE {
+        return warn("disk space", found, "write elsewhere with -o FILE, or bound it with --max-size 20MiB");
+    }
+    ok("disk space", found)
 }
 
 fn owner(host: &Host) -> Check {
@@ -339,7 +341,9 @@ fn owner(host: &Host) -> Check {
         Some(user) => {
             ok("owner", format!("recordings will belong to '{}' (uid {}), who called sudo", user.name, user.uid))
         }
-        None if host.privilege.euid == 0 => ok("owner", "recordings will belong to root, as nobody called sudo"),
+        None if host.privilege.euid == 0 && host.privilege.namespaces.user_is_initial != Some(false) => {
+            ok("owner", "recordings will belong to root, as nobody called sudo")
+        }
         None => ok("owner", "recordings will belong to you"),
     }
 }

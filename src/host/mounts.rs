@@ -59,6 +59,10 @@ fn path(escaped: &[u8]) -> PathBuf {
 mod tests {
     use std::path::Path;
 
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::proptest;
+
     use super::parse;
 
     #[test]
@@ -91,5 +95,22 @@ mod tests {
     #[test]
     fn lines_that_are_no_mounts_are_left_out() {
         assert_eq!(parse(b"\n36 35 98:0 / /a rw ext4 /dev/sdb1 rw\nnonsense\n36 35 98:0 / /a rw -"), []);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_at_all_make_it_panic(bytes in vec(any::<u8>(), 0..200)) {
+            parse(&bytes);
+        }
+
+        #[test]
+        fn any_mount_point_survives_the_kernels_escapes(name in "[ -~\t\n]{0,40}") {
+            let escaped: String = name
+                .chars()
+                .map(|c| if " \t\n\\".contains(c) { format!("\\{:03o}", u32::from(c)) } else { c.to_string() })
+                .collect();
+            let mounts = parse(format!("1 2 3:4 / /{escaped} rw shared:1 - ext4 none rw").as_bytes());
+            assert_eq!(mounts[0].point, Path::new(&format!("/{name}")));
+        }
     }
 }

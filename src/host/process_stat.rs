@@ -3,12 +3,15 @@
 /// A thread of the kernel (`PF_KTHREAD` in `include/linux/sched.h`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
+/// Bytes of a task's name without its NUL (`TASK_COMM_LEN` in `include/linux/sched.h`).
+const NAME_BYTES: usize = 15;
+
 /// What is used of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessStat {
     /// The process's id.
     pub pid: i32,
-    /// The name, raw: up to 15 bytes that the process chose, or up to 63 for kernel workers.
+    /// The name, raw: up to 15 bytes that the process chose; /proc makes those of kernel threads longer.
     pub comm: Vec<u8>,
     /// One letter: R running, S sleeping, D blocked, Z ended and not yet collected, T stopped, I idle kernel thread.
     pub state: char,
@@ -57,10 +60,29 @@ impl ProcessStat {
     pub fn is_kernel(&self) -> bool {
         self.flags & KERNEL_THREAD != 0
     }
+
+    /// Returns the name as programs in the kernel see it.
+    ///
+    /// /proc shows the whole name of a kernel thread, and of a worker also what it works on: `kworker/0:1-events` is
+    /// `kworker/0:1` to everyone else. Source: `wq_worker_comm` in `kernel/workqueue.c` and `proc_task_name`.
+    pub fn task_comm(&self) -> &[u8] {
+        if !self.is_kernel() {
+            return &self.comm;
+        }
+        let pool = self.comm.strip_prefix(b"kworker/").and_then(|rest| rest.iter().position(|byte| *byte == b':'));
+        let work = pool.and_then(|_| self.comm.iter().position(|byte| matches!(byte, b'-' | b'+')));
+        let end = work.unwrap_or(self.comm.len()).min(NAME_BYTES);
+        self.comm.get(..end).unwrap_or(&self.comm)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::prop_assert_eq;
+    use proptest::proptest;
+
     use super::ProcessStat;
 
     const TAIL: &str = "S 0 0 0 0 -1 4194560 34416 7900394 0 838 83 275 59048 3080 10 -10 13 0 26 46346240 3736 \
@@ -105,6 +127,37 @@ mod tests {
         let stat = ProcessStat::parse(line.as_bytes()).unwrap();
         assert!(stat.is_kernel());
         assert_eq!(stat.threads, 1);
+    }
+
+    #[test]
+    fn kernel_threads_are_called_what_events_call_them() {
+        for (comm, flags, expected) in [
+            ("kworker/0:1-events", 2129984, "kworker/0:1"),
+            ("kworker/u8:2+flush-254:0", 2129984, "kworker/u8:2"),
+            ("kworker/0:0H", 2129984, "kworker/0:0H"),
+            ("kworker/R-mm_percpu_wq", 2129984, "kworker/R-mm_pe"),
+            ("pool_workqueue_release", 2129984, "pool_workqueue_"),
+            ("ksoftirqd/0", 2129984, "ksoftirqd/0"),
+            ("kworker/0:1-fake", 4194560, "kworker/0:1-fake"),
+        ] {
+            let line = format!("2 ({comm}) S 0 0 0 0 -1 {flags} 0 0 0 0 0 1 0 0 20 0 1 0 26 0 0");
+            let stat = ProcessStat::parse(line.as_bytes()).unwrap();
+            assert_eq!(str::from_utf8(stat.task_comm()), Ok(expected));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_at_all_comes_back_unchanged(comm in vec(any::<u8>(), 0..64)) {
+            let stat = named(&comm).unwrap();
+            prop_assert_eq!(stat.comm, comm);
+            prop_assert_eq!(stat.start_ticks, 26);
+        }
+
+        #[test]
+        fn no_bytes_at_all_make_it_panic(bytes in vec(any::<u8>(), 0..200)) {
+            let _ = ProcessStat::parse(&bytes);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The processes that run, as `/proc` tells at one moment.
 
+use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -30,7 +32,7 @@ pub struct Process {
     pub pid: i32,
     /// Its parent's id; 0 for the first processes.
     pub ppid: i32,
-    /// The name of its first thread; a kernel worker's may be longer than the 15 bytes that programs in the kernel see.
+    /// The name of its first thread, as programs in the kernel see it.
     pub comm: String,
     /// The real user id.
     pub uid: u32,
@@ -66,6 +68,24 @@ pub fn snapshot(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>) -> Vec<Proce
     pids(root).into_iter().filter_map(|pid| process(root, auxv, cgroups, pid)).collect()
 }
 
+/// Returns the ids of some processes and of all their descendants, ascending.
+///
+/// Descendants whose parent has ended belong to another parent by now and aren't found.
+pub fn descendants(processes: &[Process], ancestors: &[i32]) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in processes {
+        children.entry(process.ppid).or_default().push(process.pid);
+    }
+    let mut found = BTreeSet::new();
+    let mut open = ancestors.to_vec();
+    while let Some(pid) = open.pop() {
+        if found.insert(pid) {
+            open.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Returns the ids of all processes, ascending.
 pub fn pids(root: &Root) -> Vec<i32> {
     numbers(root, "/proc")
@@ -98,7 +118,7 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
     Some(Process {
         pid: stat.pid,
         ppid: stat.ppid,
-        comm: lossless(&stat.comm),
+        comm: lossless(stat.task_comm()),
         uid,
         cgroup_id: cgroup.as_deref().and_then(|path| cgroups?.id(path)),
         container: cgroup.as_deref().and_then(Container::of_cgroup),

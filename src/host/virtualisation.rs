@@ -1,6 +1,6 @@
 //! Whether this is a virtual machine or a container, and of which make.
 //!
-//! The rules follow `src/basic/virt.c` of systemd, with one difference: see [`container`].
+//! The rules follow `src/basic/virt.c` of systemd, but a container is believed only where a namespace confirms it.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl fmt::Display for Virtualisation {
 }
 
 /// Starts of firmware's names for the machine, and the hypervisor each stands for.
-const FIRMWARE: [(&str, &str); 18] = [
+const FIRMWARE: [(&str, &str); 17] = [
     ("KVM", "kvm"),
     ("OpenStack", "kvm"),
     ("KubeVirt", "kvm"),
@@ -57,7 +57,6 @@ const FIRMWARE: [(&str, &str); 18] = [
     ("Hyper-V", "hyper-v"),
     ("Virtual Machine", "hyper-v"),
     ("Apple Virtualization", "apple"),
-    ("Google", "google"),
 ];
 
 /// Clock sources that only one hypervisor offers.
@@ -175,6 +174,13 @@ mod tests {
             ("/sys/class/dmi/id/sys_vendor", "Amazon EC2\n"),
             ("/sys/class/dmi/id/product_name", "m5.metal\n"),
         ]);
+        assert_eq!(described(&machine), None);
+    }
+
+    #[test]
+    fn a_laptop_by_the_maker_of_a_cloud_is_no_vm() {
+        let machine =
+            Machine::with(&[("/sys/class/dmi/id/sys_vendor", "Google\n"), ("/sys/class/dmi/id/product_name", "Eve\n")]);
         assert_eq!(described(&machine), None);
     }
 

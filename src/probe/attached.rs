@@ -12,8 +12,8 @@ use super::Scope;
 use super::Settings;
 use super::names::Names;
 use crate::host::Host;
-use crate::recording::rows::Rows;
-use crate::recording::schema::Schema;
+use crate::recording::Rows;
+use crate::recording::Schema;
 
 /// A source of rows: one BPF object, one column group of the recording.
 pub trait Probe: Sync {

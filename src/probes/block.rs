@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Decoder;
 use super::KeyPart;
 use super::Plain;
+use super::Source;
 use super::attach;
 use super::read;
 use super::signed;
@@ -12,31 +13,24 @@ use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::host::devices::BlockDevices;
 use crate::host::root::Root;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::schema::Column;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::ColumnType;
-use crate::recording::schema::column;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks
-)]
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/block.skel.rs"));
 }
@@ -45,7 +39,11 @@ use skeleton::types;
 // SAFETY: integers only, as bpf/block.bpf.c declares it.
 unsafe impl Plain for types::block_record {}
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/block.bpf.o"));
+/// A few disks, four operations, some tens of processes.
+const CELLS: u32 = 4096;
+
+static SOURCE: Source =
+    Source { name: "block", object: include_bytes!(concat!(env!("OUT_DIR"), "/block.bpf.o")), cells: CELLS };
 
 const QUEUE_NS: &str = "block_queue_ns";
 const FLAGS: &str = "block_flags";
@@ -137,7 +135,7 @@ impl Probe for Block {
             queue_ns: setup.schema.id(QUEUE_NS),
             flags: setup.schema.id(FLAGS),
         };
-        attach(&INFO, OBJECT, setup, decoder)
+        attach(&INFO, SOURCE, setup, decoder)
     }
 }
 

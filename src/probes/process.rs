@@ -5,37 +5,31 @@ use anyhow::Result;
 use super::Decoder;
 use super::KeyPart;
 use super::Plain;
+use super::Source;
 use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::names::signals;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::schema::Column;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::ColumnType;
-use crate::recording::schema::column;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks
-)]
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/process.skel.rs"));
 }
@@ -48,7 +42,11 @@ unsafe impl Plain for types::exec_record {}
 // SAFETY: integers only, as bpf/process.bpf.c declares it.
 unsafe impl Plain for types::exit_record {}
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/process.bpf.o"));
+/// Parents that start or end processes within one interval: a hundred, each with a lifetime histogram.
+const CELLS: u32 = 2048;
+
+static SOURCE: Source =
+    Source { name: "process", object: include_bytes!(concat!(env!("OUT_DIR"), "/process.bpf.o")), cells: CELLS };
 
 const CPU_NS: &str = "process_cpu_ns";
 const MAX_RSS: &str = "process_max_rss";
@@ -125,7 +123,7 @@ impl Probe for Process {
             cpu_ns: setup.schema.id(CPU_NS),
             max_rss: setup.schema.id(MAX_RSS),
         };
-        attach(&INFO, OBJECT, setup, decoder)
+        attach(&INFO, SOURCE, setup, decoder)
     }
 }
 

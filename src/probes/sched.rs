@@ -9,27 +9,28 @@ use libbpf_rs::MapFlags;
 use super::Decoder;
 use super::KeyPart;
 use super::Plain;
+use super::Source;
 use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::schema::Column;
-use crate::recording::schema::ColumnId;
-use crate::recording::schema::ColumnType;
-use crate::recording::schema::column;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
 use crate::units::Unit;
 
 use self::on_cpu::OnCpu;
@@ -37,14 +38,7 @@ use self::on_cpu::Running;
 
 mod on_cpu;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks
-)]
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sched.skel.rs"));
 }
@@ -59,7 +53,11 @@ unsafe impl Plain for types::migration_record {}
 // SAFETY: integers only, as bpf/sched.bpf.c declares it.
 unsafe impl Plain for types::running {}
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o"));
+/// Two hundred processes that run within one interval.
+const CELLS: u32 = 8192;
+
+static SOURCE: Source =
+    Source { name: "sched", object: include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o")), cells: CELLS };
 
 const PREV_PID: &str = "sched_prev_pid";
 const PREV_TID: &str = "sched_prev_tid";
@@ -115,10 +113,7 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     kinds: &[
-        EventKind {
-            name: "wakeup",
-            help: "A thread got a CPU after waiting dur_ns for it; sched_prev_* had the CPU until then.",
-        },
+        EventKind { name: "wakeup", help: "A thread got a CPU after waiting dur_ns for it; sched_prev_* had the CPU until then." },
         EventKind { name: "slice", help: "A thread left a CPU after dur_ns on it; state is what it went into." },
         EventKind { name: "migration", help: "A thread was moved from sched_from_cpu to cpu." },
     ],
@@ -179,7 +174,7 @@ impl Probe for Sched {
             prev_comm: setup.schema.id(PREV_COMM),
             from_cpu: setup.schema.id(FROM_CPU),
         };
-        attach(&INFO, OBJECT, setup, decoder)
+        attach(&INFO, SOURCE, setup, decoder)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::host::usage::Usage;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Interval;
 use crate::probe::attached::ProgramCost;
-use crate::recording::rows::Rows;
-use crate::recording::schema::column;
+use crate::recording::Rows;
+use crate::recording::column;
 
 /// The kernel's statistics read the clock twice per run, which costs as much as a small program. They are on for this
 /// part of each period, at a place that varies, and the cost is estimated from it.

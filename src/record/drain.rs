@@ -28,10 +28,10 @@ use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
 use crate::record::cost::CostMeter;
 use crate::record::table::Table;
-use crate::recording::batch::Batch;
-use crate::recording::meta::ClockAnchor;
-use crate::recording::rows::Rows;
-use crate::recording::schema::column;
+use crate::recording::Batch;
+use crate::recording::ClockAnchor;
+use crate::recording::Rows;
+use crate::recording::column;
 
 /// Rows of a kind that make a batch.
 const BATCH_ROWS: usize = 16_384;

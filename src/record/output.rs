@@ -8,11 +8,11 @@ use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::recording::schema::Schema;
-use crate::recording::writer::Existing;
-use crate::recording::writer::Identity;
-use crate::recording::writer::WriteError;
-use crate::recording::writer::Writer;
+use crate::recording::WriteError;
+use crate::recording::Schema;
+use crate::recording::Existing;
+use crate::recording::Identity;
+use crate::recording::Writer;
 
 /// The name of a recording that was given none.
 const DEFAULT: &str = "run.parquet";

@@ -7,8 +7,8 @@ use crate::host::cgroups::Cgroups;
 use crate::host::clocks::ClockReading;
 use crate::host::processes::Process;
 use crate::probe::names::Names;
-use crate::recording::rows::Rows;
-use crate::recording::schema::column;
+use crate::recording::Rows;
+use crate::recording::column;
 
 /// What is known of processes that the file does not have yet, and the names of all.
 #[derive(Debug, Default)]

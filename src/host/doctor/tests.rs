@@ -125,6 +125,20 @@ fn a_plain_user_is_told_how_to_get_the_capabilities() {
 }
 
 #[test]
+fn root_of_a_user_namespace_can_do_nothing_and_owns_nothing_as_root() {
+    let machine = healthy();
+    std::fs::remove_file(machine.root().path("/proc/self/ns/user")).unwrap();
+    machine.link("/proc/self/ns/user", "user:[4026532400]");
+    std::fs::remove_file(machine.root().path("/etc/passwd")).unwrap();
+    let host = Host::read(&machine.root(), |_| None);
+    let output = OutputDirectory { path: PathBuf::from("."), free_bytes: None };
+    let checks = checks(&host, Path::new("ebrec"), &output);
+    let found = |name| checks.iter().find(|check| check.name == name).unwrap();
+    assert_outcome(found("privileges"), Verdict::Fail, "user namespace", "outside the container");
+    assert_eq!(found("owner").found, "recordings will belong to you");
+}
+
+#[test]
 fn the_two_capabilities_suffice_but_leave_symbols_of_others_out() {
     let machine = healthy();
     with_capabilities(&machine, 1000, "000000c000000000");

@@ -2,6 +2,7 @@ use std::process::Command;
 
 use super::ARGV_BYTES;
 use super::Process;
+use super::descendants;
 use super::lossless;
 use super::parse_argv;
 use super::parse_cgroup;
@@ -118,6 +119,24 @@ fn start_times_leave_out_the_time_the_machine_slept() {
     add(&machine, 13, "old", "/");
     let clocks = ClockReading { mono_ns: 10_000_000_000, boot_ns: 11_000_000_000, real_ns: 0, uncertainty_ns: 0 };
     assert_eq!(all(&machine)[0].start_mono_ns(&clocks), 1_500_000_000);
+}
+
+#[test]
+fn descendants_are_all_generations_even_where_ids_make_a_circle() {
+    let machine = Machine::new();
+    for pid in [20, 21, 22, 23, 24] {
+        add(&machine, pid, "sh", "/");
+    }
+    let mut processes = all(&machine);
+    for (process, ppid) in processes.iter_mut().zip([1, 20, 21, 1, 20]) {
+        process.ppid = ppid;
+    }
+    assert_eq!(descendants(&processes, &[20]), [20, 21, 22, 24]);
+    assert_eq!(descendants(&processes, &[23, 21]), [21, 22, 23]);
+    assert_eq!(descendants(&processes, &[99]), [99]);
+    // Parents are read one after the other, so that a reused id may seem to be its own grandparent.
+    processes[0].ppid = 22;
+    assert_eq!(descendants(&processes, &[20]), [20, 21, 22, 24]);
 }
 
 #[test]
