@@ -16,11 +16,11 @@ use crate::recording::Schema;
 use crate::recording::WriteError;
 use crate::recording::column;
 use crate::recording::encode::Encoders;
+use crate::recording::encode::pages::Codec;
 use crate::recording::footer::footer;
 use crate::recording::footer::replace;
 use crate::recording::group::Group;
 use crate::recording::group::Layout;
-use crate::recording::group::MAX_ROWS;
 use crate::recording::group::OpenGroup;
 use crate::recording::names::footer_path;
 use crate::recording::names::partial_path;
@@ -93,6 +93,7 @@ impl Writer {
             return Err(WriteError::Exists { path: path.to_owned() });
         }
         let encoders = Encoders::new(&schema).map_err(WriteError::encode(&partial))?;
+        let codec = Codec::new().map_err(WriteError::encode(&partial))?;
         let output = Output::create(&partial).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => WriteError::PartialExists { path: partial.clone() },
             _ => WriteError::io("create", &partial)(source),
@@ -102,7 +103,7 @@ impl Writer {
             path: path.to_owned(),
             existing,
             output,
-            layout: Layout { schema, encoders, identity },
+            layout: Layout { schema, encoders, identity, codec },
             meta,
             open: Vec::new(),
             groups: Vec::new(),
@@ -169,8 +170,8 @@ impl Writer {
         };
         // `at` was just found or added.
         let group = &mut self.open[at];
-        group.push(batch, &self.layout).map_err(WriteError::encode(&self.output.path))?;
-        if group.rows() >= MAX_ROWS {
+        group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
+        if group.is_full() {
             let group = self.open.swap_remove(at);
             self.append(group)?;
         }
@@ -233,7 +234,7 @@ impl Writer {
         }
         for batch in rows.take(1, true) {
             let mut group = OpenGroup::new(RECORDING);
-            group.push(batch, &self.layout).map_err(WriteError::encode(&self.output.path))?;
+            group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
             self.append(group)?;
         }
         Ok(())
@@ -248,7 +249,7 @@ impl Writer {
     }
 
     fn append(&mut self, group: OpenGroup) -> Result<(), WriteError> {
-        match group.close(0, &self.layout, &mut self.output) {
+        match group.close(0, &mut self.layout, &mut self.output) {
             Ok(group) => {
                 self.groups.push(group);
                 self.stale = true;
