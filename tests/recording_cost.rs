@@ -111,6 +111,14 @@ fn run(name: &str, total: u64, per_checkpoint: u64, fill: impl Fn(&mut Rows, &mu
         }
     }
     let read = cpu_time() - start;
+    // The rows' numbers cost something too; they are no part of what is measured.
+    let mut dice = Dice(88_172_645_463_325_252);
+    let start = cpu_time();
+    let mut sum = sum;
+    for _ in 0..n {
+        sum ^= dice.roll(2000) as i64 ^ dice.roll(8) as i64 ^ dice.roll(8) as i64 ^ dice.roll(50_000) as i64;
+    }
+    gather = gather.saturating_sub(cpu_time() - start);
     println!(
         "{name:10} {n} rows: gather {:.1} ns, write {:.1} ns, checkpoints {:.1} ns, finish {:.1} ns, read four columns {:.1} ns a row; {:.2} bytes a row ({sum})",
         each(gather),
@@ -127,4 +135,56 @@ fn run(name: &str, total: u64, per_checkpoint: u64, fill: impl Fn(&mut Rows, &mu
 fn cost_of_a_row() {
     run("wakeup", 2 << 20, 2 << 20, wakeup);
     run("each 64k", 2 << 20, 64 << 10, wakeup);
+}
+
+/// An hour of twelve quiet kinds: what each second costs when next to nothing happens, and how large the file gets.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn cost_of_an_hour() {
+    const KINDS: [&str; 12] =
+        ["hist", "metric", "cost", "lost", "clock", "exec", "fork", "exit", "wakeup", "block_io", "process", "cgroup"];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.parquet");
+    let schema = Arc::new(Schema::new([]));
+    let identity = Identity { host: "box".to_owned(), run_id: "0123".to_owned() };
+    let mut writer = Writer::create(&path, Arc::clone(&schema), identity, Existing::Keep).unwrap();
+    let mut rows = Rows::new(schema, 1_700_000_000_000_000_123);
+    let mut dice = Dice(88_172_645_463_325_252);
+    let (mut slowest, mut largest, mut total, mut gathered) = (Duration::ZERO, 0, Duration::ZERO, 0_u64);
+    for second in 0..3600_u64 {
+        for kind in KINDS {
+            for n in 0..if kind == "hist" { 300 } else { 20 } {
+                gathered += 1;
+                let who = dice.roll(8) as usize;
+                rows.row(kind)
+                    .at(second * 1_000_000_000 + n)
+                    .int(column::PID, who as i64)
+                    .bytes(column::COMM, COMMS[who])
+                    .int(column::COUNT, dice.roll(1000) as i64)
+                    .int(column::BUCKET_LO, dice.roll(100_000) as i64)
+                    .int(column::DUR_NS, 1_000_000_000);
+            }
+        }
+        let start = cpu_time();
+        rows.take(1, true).into_iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.checkpoint().unwrap();
+        slowest = slowest.max(cpu_time() - start);
+        total += cpu_time() - start;
+        let footer = std::fs::metadata(ebrec::recording::footer_path(writer.partial_path())).unwrap().len();
+        largest = largest.max(footer);
+    }
+    let partial = writer.bytes_written();
+    let start = cpu_time();
+    let finished = writer.finish(Duration::from_secs(60)).unwrap();
+    println!(
+        "an hour    {gathered} rows: {:.2} ms a second, {:.1} ms at most, {:.0} ms at the end; footer {} KB at most, file {} KB while recording and {} KB at the end, merged: {}; rows {:?}",
+        total.as_secs_f64() / 3.6,
+        slowest.as_secs_f64() * 1e3,
+        (cpu_time() - start).as_secs_f64() * 1e3,
+        largest >> 10,
+        partial >> 10,
+        finished.bytes >> 10,
+        finished.merged,
+        Recording::open(&path).unwrap().kinds().iter().map(|kind| kind.1).sum::<u64>(),
+    );
 }

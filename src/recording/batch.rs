@@ -128,7 +128,7 @@ impl<T: Copy + Default> Plain<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn set_slowly(&mut self, index: usize, value: T) {
         self.pad(index);
         if let Some(last) = self.values.get_mut(index) {

@@ -248,7 +248,7 @@ fn factory(field: &Arc<Field>, properties: &WriterPropertiesPtr) -> Result<Arrow
 }
 
 /// Appends a number as seven bits a byte, the lowest first.
-fn varint(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

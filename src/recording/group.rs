@@ -1,10 +1,10 @@
 //! Row groups: the rows of one kind on their way into the file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaDataPtr;
 use parquet::file::writer::SerializedRowGroupWriter;
 
 use crate::recording::Batch;
@@ -17,6 +17,7 @@ use crate::recording::column;
 use crate::recording::encode::ColumnEncoder;
 use crate::recording::encode::Encoders;
 use crate::recording::encode::pages::Codec;
+use crate::recording::footer::encode_group;
 use crate::recording::output::Output;
 use crate::recording::splice::Pages;
 
@@ -50,7 +51,10 @@ pub(crate) struct Group {
     pub(crate) rows: u64,
     /// How often its rows were merged.
     pub(crate) level: u8,
-    pub(crate) metadata: RowGroupMetaDataPtr,
+    /// Where its bytes are in the file.
+    pub(crate) bytes: Range<u64>,
+    /// Its entry in a footer.
+    pub(crate) encoded: Vec<u8>,
 }
 
 impl OpenGroup {
@@ -156,7 +160,9 @@ impl OpenGroup {
             }
         }
         let metadata = to.close()?;
+        let encoded = encode_group(&metadata, layout)?;
+        let start = output.good();
         output.keep()?;
-        Ok(Group { kind: self.kind, rows: u64::from(rows), level, metadata })
+        Ok(Group { kind: self.kind, rows: u64::from(rows), level, bytes: start..output.good(), encoded })
     }
 }

@@ -42,6 +42,7 @@ impl Interner {
     }
 
     /// The string with number `key`; empty for a number that was not given out.
+    #[inline]
     pub(crate) fn get(&self, key: u32) -> &[u8] {
         let index = key as usize;
         let Some(&end) = self.ends.get(index) else { return &[] };
