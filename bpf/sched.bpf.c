@@ -167,12 +167,14 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 	enum slice_end end = runnable ? SLICE_INVOLUNTARY : SLICE_VOLUNTARY;
 	struct task_state *state;
 
-	if (here->tid == task->pid && here->since >= window_start()) {
+	if (here->since < window_start()) {
+		counter_add(SCHED_ON_CPU, task->tgid, end, now - window_start());
+	} else if (here->tid != task->pid) {
+		count_loss(LOSS_START_UNSEEN);
+	} else {
 		hist_add(SCHED_SLICE_TIME, task->tgid, end, now - here->since);
 		if (config.stream == STREAM_ALL)
 			stream_slice(task, now, now - here->since, runnable ? TASK_RUNNING : left_in);
-	} else {
-		counter_add(SCHED_ON_CPU, task->tgid, end, now - window_start());
 	}
 	if (runnable) {
 		state = state_of(task, true);

@@ -19,6 +19,8 @@ use crate::text::sanitize;
 pub const FAILURE: u8 = 1;
 /// Status of a command line that asks for something that makes no sense.
 pub const USAGE: u8 = 2;
+/// How a line of advice begins.
+const HINT: &str = "hint: ";
 
 /// Turns the outcome of a run into the exit status, after telling stderr what failed.
 pub fn of(outcome: anyhow::Result<u8>) -> ExitCode {
@@ -36,23 +38,33 @@ pub fn of(outcome: anyhow::Result<u8>) -> ExitCode {
 
 /// The lines for stderr and the exit status.
 ///
-/// One line `ebrec: …` whatever the chain of causes holds, and a line `hint: …` when there is advice.
+/// One line `ebrec: …` whatever the chain of causes holds, and a line `hint: …` for each piece of advice: a [`Failure`]'s own, or a line of
+/// any error's message that begins so.
 fn explain(error: &anyhow::Error) -> (String, u8) {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    let status = match failure.map(|failure| failure.blame) {
-        Some(Blame::Usage) => USAGE,
-        Some(Blame::Run) | None => FAILURE,
-    };
-    let message = format!("{error:#}");
-    let mut text = format!("ebrec: {}\n", sanitize(&one_line(&message)));
-    if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
-        text.push_str(&format!("hint: {}\n", sanitize(&one_line(hint))));
+    let mut messages: Vec<String> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    let mut status = FAILURE;
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let (own_hints, lines): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with(HINT));
+        hints.extend(own_hints.iter().filter_map(|line| line.strip_prefix(HINT)).map(str::to_owned));
+        let message =
+            lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        // Many errors already say what their cause says.
+        if !messages.last().is_some_and(|last| last.contains(&message)) {
+            messages.push(message);
+        }
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            hints.extend(failure.hint.clone());
+            status = if failure.blame == Blame::Usage { USAGE } else { FAILURE };
+        }
+    }
+    hints.dedup();
+    let mut text = format!("ebrec: {}\n", sanitize(&messages.join(": ")));
+    for hint in hints {
+        text.push_str(&format!("{HINT}{}\n", sanitize(&hint)));
     }
     (text, status)
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the reader of stdout has gone, which `head` and pagers do as a matter of course.
@@ -88,6 +100,17 @@ mod tests {
     fn names_from_outside_can_not_move_the_cursor() {
         let (text, status) = explain(&anyhow!("can't open '\x1b[2Jx\ny'"));
         assert_eq!((text.as_str(), status), ("ebrec: can't open '\\x1b[2Jx y'\n", 1));
+    }
+
+    #[test]
+    fn a_hint_inside_a_message_gets_its_own_line_and_a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read 'a': {source}\nhint: ebrec recover 'a'")]
+        struct Unreadable {
+            source: std::io::Error,
+        }
+        let error = anyhow::Error::new(Unreadable { source: std::io::Error::other("gone") }).context("can't report");
+        assert_eq!(explain(&error).0, "ebrec: can't report: cannot read 'a': gone\nhint: ebrec recover 'a'\n");
     }
 
     #[test]

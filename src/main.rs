@@ -13,11 +13,15 @@ use ebrec::cli::Paper;
 use ebrec::cli::Terminal;
 use ebrec::exit;
 use ebrec::record;
+use ebrec::record::plan::Verbosity;
+use ebrec::recording;
+use ebrec::recording::Existing;
 use ebrec::render::Document;
 use ebrec::render::TextStyle;
 use ebrec::report;
 use ebrec::report::deliver::deliver;
 use ebrec::report::deliver::write_stdout;
+use ebrec::units;
 
 fn main() -> ExitCode {
     #[cfg(all(feature = "record", target_os = "linux"))]
@@ -54,7 +58,7 @@ fn run(invocation: &Invocation) -> Result<u8> {
             show(&doctor.document, paper, console)?;
             return Ok(if doctor.can_record { 0 } else { exit::FAILURE });
         }
-        Action::Recover { file, force } => report::recover(file, *force)?,
+        Action::Recover { file, force } => recover(file, *force, console)?,
         Action::Print(text) => write_stdout(text.as_bytes())?,
         Action::Help(text) => {
             eprint!("{text}");
@@ -68,6 +72,20 @@ fn run(invocation: &Invocation) -> Result<u8> {
 /// The command line as it was typed, for the recording.
 fn command_line() -> Vec<String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Finishes a recording and says on stderr what came of it.
+fn recover(file: &Path, force: bool, console: &Console) -> Result<()> {
+    let recovered = recording::recover(file, if force { Existing::Replace } else { Existing::Keep })?;
+    if console.verbosity > Verbosity::Quiet {
+        let (rows, size) = (units::count(recovered.rows), units::bytes(recovered.bytes));
+        let dropped = match recovered.dropped_bytes {
+            0 => String::new(),
+            bytes => format!("; {} after the last checkpoint were lost", units::bytes(bytes)),
+        };
+        eprintln!("recovered '{}': {rows} rows, {size}{dropped}", recovered.path.display());
+    }
+    Ok(())
 }
 
 fn style(console: &Console) -> TextStyle {

@@ -331,17 +331,18 @@ fn task_storage_is_safe(kernel: (u32, u32)) -> bool {
     kernel >= (6, 4)
 }
 
-/// `LOSS_RING_FULL` is "ring full": the C enum names the causes.
+/// The causes of bpf/include/loss.h, in words.
 fn cause_name(cause: u32) -> String {
-    let debug = match types::loss_cause(cause) {
+    let name = match types::loss_cause(cause) {
         types::loss_cause::LOSS_RING_FULL => "ring full",
         types::loss_cause::LOSS_NO_RING => "cpu without ring",
         types::loss_cause::LOSS_HISTOGRAM_FULL => "histogram full",
         types::loss_cause::LOSS_STATE_FULL => "state full",
         types::loss_cause::LOSS_UNREADABLE => "text unreadable",
+        types::loss_cause::LOSS_START_UNSEEN => "start not seen",
         _ => "unknown",
     };
-    debug.to_owned()
+    name.to_owned()
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use crate::units;
 
 /// Events that were lost, by probe and cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Losses(pub BTreeMap<(String, String), u64>);
+pub(super) struct Losses(pub(super) BTreeMap<(String, String), u64>);
 
 impl Losses {
     /// Adds up the `lost` rows of a recording, of all processes, since a lost event has none.
-    pub fn of(source: &Source) -> Result<Losses> {
+    pub(super) fn of(source: &Source) -> Result<Losses> {
         let mut losses = BTreeMap::new();
         source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
             let key = (row.text(0).unwrap_or("?").to_owned(), row.text(1).unwrap_or("?").to_owned());
@@ -30,18 +30,18 @@ impl Losses {
     }
 
     /// All of them.
-    pub fn total(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.0.values().fold(0, |total, count| total.saturating_add(*count))
     }
 
     /// Those of one probe.
-    pub fn of_probe(&self, probe: &str) -> u64 {
+    pub(super) fn of_probe(&self, probe: &str) -> u64 {
         self.0.iter().filter(|((name, _), _)| name == probe).fold(0, |total, (_, count)| total.saturating_add(*count))
     }
 }
 
 /// Says in a document how whole a recording is, the good news included.
-pub fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
+pub(super) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
     let losses = Losses::of(source)?;
     let problems = problems(source, &losses)?;
     if losses.total() == 0 && !source.recording().is_partial() {

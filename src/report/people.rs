@@ -10,36 +10,36 @@ use crate::report::source::Source;
 ///
 /// A process id that the kernel used twice in one window is one entry, with the later process's facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Person {
+pub(super) struct Person {
     /// Parent.
-    pub ppid: Option<i64>,
+    pub(super) ppid: Option<i64>,
     /// User.
-    pub uid: Option<i64>,
+    pub(super) uid: Option<i64>,
     /// Command name, the last that was seen.
-    pub comm: Option<String>,
+    pub(super) comm: Option<String>,
     /// Arguments, the last that were seen.
-    pub argv: Option<String>,
+    pub(super) argv: Option<String>,
     /// Program file, the last that was seen.
-    pub filename: Option<String>,
+    pub(super) filename: Option<String>,
     /// Container id.
-    pub container: Option<String>,
+    pub(super) container: Option<String>,
     /// When it was forked; `None` before the window.
-    pub started: Option<i64>,
+    pub(super) started: Option<i64>,
     /// When it ended; `None` after the window.
-    pub ended: Option<i64>,
+    pub(super) ended: Option<i64>,
     /// How it ended.
-    pub end: Option<End>,
+    pub(super) end: Option<End>,
     /// How long it lived in all, where its end was seen.
-    pub lifetime_ns: Option<i64>,
+    pub(super) lifetime_ns: Option<i64>,
     /// CPU time that the kernel accounts to it, where its end was seen.
-    pub cpu_ns: Option<i64>,
+    pub(super) cpu_ns: Option<i64>,
     /// Largest resident set in bytes, where its end was seen.
-    pub max_rss: Option<i64>,
+    pub(super) max_rss: Option<i64>,
 }
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// By itself, with this exit status.
     Status(i64),
     /// By this signal.
@@ -48,7 +48,7 @@ pub enum End {
 
 impl End {
     /// Reads the columns `exit_code` and `name` of an `exit` row.
-    pub fn of(exit_code: Option<i64>, signal: Option<&str>) -> Option<End> {
+    pub(super) fn of(exit_code: Option<i64>, signal: Option<&str>) -> Option<End> {
         match (exit_code, signal) {
             (Some(status), _) => Some(End::Status(status)),
             (None, Some(signal)) => Some(End::Signal(signal.to_owned())),
@@ -57,7 +57,7 @@ impl End {
     }
 
     /// As a person writes it: `0`, `127`, `SIGKILL`.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             End::Status(status) => status.to_string(),
             End::Signal(signal) => signal.clone(),
@@ -65,18 +65,18 @@ impl End {
     }
 
     /// Whether it is not success.
-    pub fn failed(&self) -> bool {
+    pub(super) fn failed(&self) -> bool {
         self != &End::Status(0)
     }
 }
 
 /// The processes of one recording by process id.
 #[derive(Clone, Debug, Default)]
-pub struct People(BTreeMap<i64, Person>);
+pub(super) struct People(BTreeMap<i64, Person>);
 
 impl People {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
-    pub fn of(source: &Source) -> Result<People> {
+    pub(super) fn of(source: &Source) -> Result<People> {
         let mut people: BTreeMap<i64, Person> = BTreeMap::new();
         source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "filename", "container"], |row| {
             let Some(pid) = row.pid() else { return };
@@ -125,22 +125,22 @@ impl People {
     }
 
     /// One process.
-    pub fn get(&self, pid: i64) -> Option<&Person> {
+    pub(super) fn get(&self, pid: i64) -> Option<&Person> {
         self.0.get(&pid)
     }
 
     /// Its command name.
-    pub fn comm(&self, pid: i64) -> Option<&str> {
+    pub(super) fn comm(&self, pid: i64) -> Option<&str> {
         self.get(pid)?.comm.as_deref()
     }
 
     /// All of them, by process id.
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &Person)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Person)> {
         self.0.iter().map(|(pid, person)| (*pid, person))
     }
 
     /// `make (4200)`, or `process 4200` when nothing names it; process 0 is the kernel's idle thread.
-    pub fn call(&self, pid: i64, comm: Option<&str>) -> String {
+    pub(super) fn call(&self, pid: i64, comm: Option<&str>) -> String {
         match comm.or_else(|| self.comm(pid)) {
             _ if pid == 0 => "idle".to_owned(),
             Some(comm) => format!("{comm} ({pid})"),

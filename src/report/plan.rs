@@ -57,6 +57,13 @@ impl RowFilter {
         self == &RowFilter::default()
     }
 
+    /// Whether what belongs to this process counts.
+    pub fn passes_process(&self, pid: Option<i64>, comm: Option<&str>) -> bool {
+        let by_pid = self.pids.is_empty() || pid.is_some_and(|pid| self.pids.contains(&pid));
+        let by_comm = self.comms.is_empty() || comm.is_some_and(|comm| self.comms.iter().any(|wanted| wanted == comm));
+        by_pid && by_comm
+    }
+
     /// Whether rows are chosen by the process they belong to.
     pub fn by_process(&self) -> bool {
         !self.pids.is_empty() || !self.comms.is_empty()

@@ -13,27 +13,28 @@ use crate::recording::Ints;
 use crate::recording::Meta;
 use crate::recording::Recording;
 use crate::recording::Texts;
+use crate::recording::Times;
 use crate::report::plan::RowFilter;
 
 /// One recording under one set of filters.
-pub struct Source {
+pub(super) struct Source {
     recording: Recording,
     label: String,
     filter: RowFilter,
 }
 
 /// The recordings of a report.
-pub struct Sources {
+pub(super) struct Sources {
     /// In the order of the command line, directories by file name.
-    pub list: Vec<Source>,
+    pub(super) list: Vec<Source>,
     /// Files of directories that could not be opened, with the reason.
-    pub left_out: Vec<String>,
+    pub(super) left_out: Vec<String>,
 }
 
 /// Opens every recording that the paths name.
 ///
 /// A directory stands for the recordings in it, and what can't be opened there is left out; a file named by itself must open.
-pub fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
+pub(super) fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
     let mut sources = Sources { list: Vec::new(), left_out: Vec::new() };
     for path in paths {
         if !path.is_dir() {
@@ -47,7 +48,7 @@ pub fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
         for file in files {
             match Source::open(&file, filter) {
                 Ok(source) => sources.list.push(source),
-                Err(error) => sources.left_out.push(format!("{error:#}")),
+                Err(error) => sources.left_out.push(first_line(&error)),
             }
         }
     }
@@ -55,8 +56,13 @@ pub fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
         let why = sources.left_out.first().cloned().unwrap_or_else(|| "no recording is named".to_owned());
         return Err(Failure::run(why).into());
     }
-    tell_apart(&mut sources.list, |source| &mut source.label);
+    tell_apart(&mut sources.list);
     Ok(sources)
+}
+
+/// What is wrong, without the advice.
+fn first_line(error: &anyhow::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Finished recordings by name, and unfinished ones that have no finished one beside them.
@@ -76,76 +82,101 @@ fn recordings_in(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 /// Hosts that occur once keep their name, others get their file's beside it.
-fn tell_apart(sources: &mut [Source], label: impl Fn(&mut Source) -> &mut String) {
+fn tell_apart(sources: &mut [Source]) {
     let hosts: Vec<String> = sources.iter().map(|source| source.label.clone()).collect();
     for source in sources {
         if hosts.iter().filter(|host| **host == source.label).count() > 1 {
-            let stem = source.recording.path().file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            let label = label(source);
-            *label = format!("{label} ({})", stem.unwrap_or_default());
+            let file = source.recording.path().file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            source.label = format!("{} ({})", source.label, file.unwrap_or_default());
         }
     }
 }
 
 impl Source {
     /// Opens one recording.
-    pub fn open(path: &Path, filter: &RowFilter) -> Result<Source> {
-        let recording = open_recording(path)?;
+    pub(super) fn open(path: &Path, filter: &RowFilter) -> Result<Source> {
+        let recording = Recording::open(path)?;
         Ok(Source { label: recording.meta().host.hostname.clone(), recording, filter: filter.clone() })
     }
 
     /// The file behind it.
-    pub fn recording(&self) -> &Recording {
+    pub(super) fn recording(&self) -> &Recording {
         &self.recording
     }
 
     /// What it says of itself.
-    pub fn meta(&self) -> &Meta {
+    pub(super) fn meta(&self) -> &Meta {
         self.recording.meta()
     }
 
     /// Its host, with the file's name where several files are of one host.
-    pub fn label(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         &self.label
     }
 
     /// Start of the part of the window that is looked at, in nanoseconds since the window's start.
-    pub fn from_ns(&self) -> i64 {
+    pub(super) fn begin_ns(&self) -> i64 {
         self.filter.from.map_or(0, nanos)
     }
 
     /// End of the part of the window that is looked at, in nanoseconds since the window's start.
-    pub fn to_ns(&self) -> i64 {
+    pub(super) fn end_ns(&self) -> i64 {
         let end = self.meta().window.actual_ns.max(0);
-        self.filter.to.map_or(end, |to| nanos(to).min(end)).max(self.from_ns())
+        self.filter.to.map_or(end, |to| nanos(to).min(end)).max(self.begin_ns())
     }
 
     /// Length of the part of the window that is looked at, in nanoseconds.
-    pub fn span_ns(&self) -> i64 {
-        self.to_ns() - self.from_ns()
+    pub(super) fn span_ns(&self) -> i64 {
+        self.end_ns() - self.begin_ns()
+    }
+
+    /// Whether the filters let a process through that lived from `started` to `ended`, in nanoseconds since the window's start.
+    pub(super) fn shows(&self, pid: i64, comm: Option<&str>, started: Option<i64>, ended: Option<i64>) -> bool {
+        let time = started.is_none_or(|at| at <= self.end_ns()) && ended.is_none_or(|at| at >= self.begin_ns());
+        time && self.filter.passes_process(Some(pid), comm)
     }
 
     /// Calls `each` for every row of a kind that the filters let through, in the file's order.
-    pub fn rows(&self, kind: &str, ints: &[&str], texts: &[&str], each: impl FnMut(&Row<'_>)) -> Result<()> {
+    pub(super) fn rows(&self, kind: &str, ints: &[&str], texts: &[&str], each: impl FnMut(&Row<'_>)) -> Result<()> {
         self.scan(kind, ints, texts, true, each)
     }
 
     /// The same without the filters by process, for rows about the recording itself.
-    pub fn rows_of_all_processes(&self, kind: &str, ints: &[&str], texts: &[&str], each: impl FnMut(&Row<'_>)) -> Result<()> {
+    pub(super) fn rows_of_all_processes(
+        &self,
+        kind: &str,
+        ints: &[&str],
+        texts: &[&str],
+        each: impl FnMut(&Row<'_>),
+    ) -> Result<()> {
         self.scan(kind, ints, texts, false, each)
     }
 
     /// The same without any filter, for rows that give names to others.
-    pub fn rows_of_all_times(&self, kind: &str, ints: &[&str], texts: &[&str], each: impl FnMut(&Row<'_>)) -> Result<()> {
+    pub(super) fn rows_of_all_times(
+        &self,
+        kind: &str,
+        ints: &[&str],
+        texts: &[&str],
+        each: impl FnMut(&Row<'_>),
+    ) -> Result<()> {
         scan(&self.recording, kind, ints, texts, self.meta().window.start_real_ns, each)
     }
 
-    fn scan(&self, kind: &str, ints: &[&str], texts: &[&str], by_process: bool, mut each: impl FnMut(&Row<'_>)) -> Result<()> {
+    fn scan(
+        &self,
+        kind: &str,
+        ints: &[&str],
+        texts: &[&str],
+        by_process: bool,
+        mut each: impl FnMut(&Row<'_>),
+    ) -> Result<()> {
         let aggregate = matches!(kind, "hist" | "metric" | "lost" | "cost");
         let by_process = by_process && self.filter.by_process();
         let by_time = self.filter.from.is_some() || self.filter.to.is_some();
         self.rows_of_all_times(kind, ints, texts, |row| {
-            let pass = (!by_time || self.is_in_time(row, aggregate)) && (!by_process || self.is_of_process(row));
+            let pass = (!by_time || self.is_in_time(row, aggregate))
+                && (!by_process || self.filter.passes_process(row.pid(), row.comm()));
             if pass {
                 each(row);
             }
@@ -160,23 +191,6 @@ impl Source {
         }
         self.filter.from.is_none_or(|from| at >= nanos(from)) && self.filter.to.is_none_or(|to| at < nanos(to))
     }
-
-    fn is_of_process(&self, row: &Row<'_>) -> bool {
-        let pid = self.filter.pids.is_empty() || row.pid().is_some_and(|pid| self.filter.pids.contains(&pid));
-        let comm = self.filter.comms.is_empty() || row.comm().is_some_and(|comm| self.filter.comms.iter().any(|wanted| wanted == comm));
-        pid && comm
-    }
-}
-
-/// Opens a recording; every error says which file.
-pub(super) fn open_recording(path: &Path) -> Result<Recording> {
-    Recording::open(path).map_err(|error| {
-        let failure = Failure::run(error.to_string());
-        match error.hint() {
-            Some(hint) => failure.hint(hint).into(),
-            None => failure.into(),
-        }
-    })
 }
 
 fn nanos(duration: Duration) -> i64 {
@@ -188,50 +202,47 @@ const INTS: [&str; 2] = ["dur_ns", "pid"];
 const TEXTS: [&str; 1] = ["comm"];
 
 /// One row while it is looked at.
-pub struct Row<'a> {
+pub(super) struct Row<'a> {
     at: usize,
     start_ns: i64,
-    ts: &'a Ints<'a>,
-    sub: &'a Ints<'a>,
+    times: Times<'a>,
     ints: &'a [Ints<'a>],
     texts: &'a [Texts<'a>],
 }
 
 impl<'a> Row<'a> {
     /// When it ended, in nanoseconds since the window's start.
-    pub fn at(&self) -> Option<i64> {
-        let micros = self.ts.get(self.at)?;
-        let ns = micros.saturating_mul(1000).saturating_add(self.sub.get(self.at).unwrap_or(0));
-        Some(ns.saturating_sub(self.start_ns))
+    pub(super) fn at(&self) -> Option<i64> {
+        Some(self.times.get(self.at)?.saturating_sub(self.start_ns))
     }
 
     /// How long it took, in nanoseconds.
-    pub fn dur(&self) -> Option<i64> {
+    pub(super) fn dur(&self) -> Option<i64> {
         self.ints.first()?.get(self.at)
     }
 
     /// The process.
-    pub fn pid(&self) -> Option<i64> {
+    pub(super) fn pid(&self) -> Option<i64> {
         self.ints.get(1)?.get(self.at)
     }
 
     /// The command.
-    pub fn comm(&self) -> Option<&'a str> {
+    pub(super) fn comm(&self) -> Option<&'a str> {
         self.texts.first()?.get(self.at)
     }
 
     /// The view's own numeric column of that place in its list.
-    pub fn int(&self, column: usize) -> Option<i64> {
+    pub(super) fn int(&self, column: usize) -> Option<i64> {
         self.ints.get(INTS.len() + column)?.get(self.at)
     }
 
     /// The same, where a negative number makes no sense and nothing counts as zero.
-    pub fn natural(&self, column: usize) -> u64 {
+    pub(super) fn natural(&self, column: usize) -> u64 {
         self.int(column).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
     }
 
     /// The view's own text column of that place in its list.
-    pub fn text(&self, column: usize) -> Option<&'a str> {
+    pub(super) fn text(&self, column: usize) -> Option<&'a str> {
         self.texts.get(TEXTS.len() + column)?.get(self.at)
     }
 }
@@ -257,11 +268,11 @@ fn scan<'b>(
     let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
     for chunk in recording.scan(kind, &columns).with_context(failed)? {
         let chunk: Chunk = chunk.with_context(failed)?;
-        let (ts, sub) = (chunk.int(0), chunk.int(1));
+        let times = chunk.times(0, 1);
         let ints: Vec<Ints<'_>> = int_places.iter().map(|at| chunk.int(*at)).collect();
         let texts: Vec<Texts<'_>> = text_places.iter().map(|at| chunk.text(*at)).collect();
         for at in 0..chunk.len() {
-            each(&Row { at, start_ns, ts: &ts, sub: &sub, ints: &ints, texts: &texts });
+            each(&Row { at, start_ns, times, ints: &ints, texts: &texts });
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::report::source::Source;
 
 /// The value of one dimension.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dim {
+pub(super) enum Dim {
     /// The rows do not say.
     None,
     /// A number that names something.
@@ -28,7 +28,7 @@ pub enum Dim {
 
 impl Dim {
     /// The value as a cell.
-    pub fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Value {
         match self {
             Dim::None => Value::Null,
             Dim::Int(id) => Value::Id(*id),
@@ -37,7 +37,7 @@ impl Dim {
     }
 
     /// The value as a word in a name.
-    pub fn word(&self) -> String {
+    pub(super) fn word(&self) -> String {
         match self {
             Dim::None => "?".to_owned(),
             Dim::Int(id) => id.to_string(),
@@ -46,7 +46,7 @@ impl Dim {
     }
 
     /// The number, where it is one.
-    pub fn int(&self) -> Option<i64> {
+    pub(super) fn int(&self) -> Option<i64> {
         match self {
             Dim::Int(id) => Some(*id),
             _ => None,
@@ -54,7 +54,7 @@ impl Dim {
     }
 
     /// The name, where it is one.
-    pub fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Dim::Text(text) => Some(text),
             _ => None,
@@ -63,11 +63,11 @@ impl Dim {
 }
 
 /// Distributions and totals of one metric, by the dimensions asked for, in the order of the dimensions' values.
-pub type Groups = BTreeMap<Vec<Dim>, Histogram>;
+pub(super) type Groups = BTreeMap<Vec<Dim>, Histogram>;
 
 /// All metrics of a recording, each by the same dimensions.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     metrics: HashMap<Rc<str>, Groups>,
 }
 
@@ -75,7 +75,7 @@ impl Tally {
     /// Adds up the `hist` and `metric` rows of a recording that pass its filters, for the metrics that `wanted` names.
     ///
     /// A dimension that a metric does not have is [`Dim::None`] in its groups.
-    pub fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    pub(super) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
         let (ints, texts): (Vec<&str>, Vec<&str>) = by.iter().partition(|column| is_number(column));
         let places = by
             .iter()
@@ -86,7 +86,9 @@ impl Tally {
             })
             .collect();
         let mut adder = Adder { places, metrics: HashMap::new(), names: HashSet::new(), key: Vec::new() };
-        for (kind, own) in [("hist", ["bucket_lo", "bucket_hi", "count"].as_slice()), ("metric", &["count", "sum", "min", "max"])] {
+        for (kind, own) in
+            [("hist", ["bucket_lo", "bucket_hi", "count"].as_slice()), ("metric", &["count", "sum", "min", "max"])]
+        {
             let numbers = [ints.as_slice(), own].concat();
             let names = [texts.as_slice(), &["metric"]].concat();
             source.rows(kind, &numbers, &names, |row| {
@@ -106,12 +108,12 @@ impl Tally {
     }
 
     /// The groups of one metric; none when no row has it.
-    pub fn groups(&self, metric: &str) -> impl Iterator<Item = (&[Dim], &Histogram)> {
+    pub(super) fn groups(&self, metric: &str) -> impl Iterator<Item = (&[Dim], &Histogram)> {
         self.metrics.get(metric).into_iter().flatten().map(|(dims, histogram)| (dims.as_slice(), histogram))
     }
 
     /// One metric with all its groups together.
-    pub fn total(&self, metric: &str) -> Histogram {
+    pub(super) fn total(&self, metric: &str) -> Histogram {
         let mut total = Histogram::new();
         for (_, histogram) in self.groups(metric) {
             total.merge(histogram);
@@ -120,31 +122,31 @@ impl Tally {
     }
 
     /// Whether any row has the metric.
-    pub fn has(&self, metric: &str) -> bool {
+    pub(super) fn has(&self, metric: &str) -> bool {
         self.metrics.contains_key(metric)
     }
 }
 
 /// The number of occurrences, whether the metric is a counter or a histogram.
-pub fn count(histogram: &Histogram) -> u64 {
+pub(super) fn count(histogram: &Histogram) -> u64 {
     histogram.totals().map_or_else(|| histogram.count(), |totals| totals.count)
 }
 
 /// The exact sum, zero when the rows do not say.
-pub fn sum(histogram: &Histogram) -> u64 {
+pub(super) fn sum(histogram: &Histogram) -> u64 {
     histogram.totals().map_or(0, |totals| totals.sum)
 }
 
 /// Whether a metric has buckets.
-pub fn is_histogram(metric: &MetricMeta) -> bool {
+pub(super) fn is_histogram(metric: &MetricMeta) -> bool {
     metric.kind == "histogram"
 }
 
 /// Whether a column that metrics are split by holds numbers.
 fn is_number(column: &str) -> bool {
-    CORE.iter().find(|core| core.name == column).is_some_and(|core| {
-        matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64)
-    })
+    CORE.iter()
+        .find(|core| core.name == column)
+        .is_some_and(|core| matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
 }
 
 /// Where a dimension stands in a row.

@@ -1,0 +1,50 @@
+//! The window of a recording in words.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+
+use crate::report::source::Source;
+use crate::units;
+
+/// When a moment since the Unix epoch was, in UTC to the second: `2026-11-22 17:33:09 UTC`.
+pub(super) fn moment(real_ns: i64) -> String {
+    Timestamp::from_nanosecond(i128::from(real_ns))
+        .ok()
+        .and_then(|at| strtime::format("%Y-%m-%d %H:%M:%S UTC", at).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Start, length, what was asked for, and why it ended.
+pub(super) fn describe(source: &Source) -> String {
+    let window = &source.meta().window;
+    let mut text = format!("{} from {}", units::duration(window.actual_ns), moment(window.start_real_ns));
+    if let Some(asked) = window.asked_ns.filter(|asked| *asked > 0)
+        && window.actual_ns < asked - asked / 100
+    {
+        text.push_str(&format!(", {} asked for", units::duration(asked)));
+    }
+    if !window.ended.is_empty() {
+        text.push_str(&format!(", ended by {}", window.ended));
+    }
+    text
+}
+
+/// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`.
+pub(super) fn part(source: &Source) -> Option<String> {
+    let (from, to) = (source.begin_ns(), source.end_ns());
+    let all = from == 0 && to == source.meta().window.actual_ns.max(0);
+    (!all).then(|| format!("{} to {}", units::duration(from), units::duration(to)))
+}
+
+/// Host, kernel and size of the recorded machine in one line.
+pub(super) fn machine(source: &Source) -> String {
+    let host = &source.meta().host;
+    let cpus = if host.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", host.cpus) };
+    let mut parts = vec![source.label().to_owned(), format!("Linux {} {}", host.kernel, host.arch), cpus];
+    parts.push(format!("{} of memory", units::bytes(host.memory_bytes)));
+    if !host.distro.is_empty() {
+        parts.push(host.distro.clone());
+    }
+    parts.extend(host.virt.clone());
+    parts.join(", ")
+}
