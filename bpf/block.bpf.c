@@ -161,8 +161,7 @@ static __always_inline void issued(struct request *rq)
 		__sync_fetch_and_add(&disk->in_flight, 1);
 		hist_add(BLOCK_DEPTH, 0, dev, disk->in_flight);
 		if (bytes) {
-			counter_add(BLOCK_ACCESS, 0, (__u64)dev << 16 | op << 8 | (sector == disk->next_sector),
-				    bytes);
+			counter_add(BLOCK_ACCESS, 0, (__u64)dev << 16 | op << 8 | (sector == disk->next_sector), bytes);
 			disk->next_sector = sector + (bytes >> 9);
 		}
 	}
