@@ -25,6 +25,7 @@ pub mod plan;
 mod processes;
 mod source;
 mod summary;
+mod syscalls;
 mod tally;
 mod window;
 
@@ -70,6 +71,12 @@ pub static VIEWS: &[View] = &[
         summary: "Disk I/O by device, operation and process, and the slowest requests",
         draws: true,
         run: block::run,
+    },
+    View {
+        name: "syscalls",
+        summary: "System calls by call and process, their errors and the slowest, waits apart",
+        draws: true,
+        run: syscalls::run,
     },
     View { name: "losses", summary: "What is missing, by probe, cause and time", draws: true, run: losses::run },
     View { name: "overhead", summary: "What the recording itself cost", draws: false, run: overhead::run },
