@@ -21,6 +21,19 @@ fn dump() {
     build("builder").write(path);
     let _ = std::fs::remove_file("/tmp/demo/lossy.parquet");
     build::lossy("lossy").write(Path::new("/tmp/demo/lossy.parquet"));
-    let _ = (dir, ReportPlan { view: String::new(), files: vec![], metric: None, by: vec![], filter: RowFilter::default(), top: None, tree: false, format: Format::Json, width: 100 });
+    let _ = (
+        dir,
+        ReportPlan {
+            view: String::new(),
+            files: vec![],
+            metric: None,
+            by: vec![],
+            filter: RowFilter::default(),
+            top: None,
+            tree: false,
+            format: Format::Json,
+            width: 100,
+        },
+    );
     let _ = report;
 }

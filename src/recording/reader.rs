@@ -149,11 +149,12 @@ impl Recording {
     /// Streams some columns of the rows of one kind, in the order of the file.
     ///
     /// A column that the file does not have is null in all rows; a kind that it does not have gives no rows.
+    /// Each item is some thousand rows, or what is wrong with the file.
     ///
     /// # Errors
-    /// A column has another type than its name says.
+    /// None so far; damage shows when the rows are read.
     pub fn scan(&self, kind: &str, columns: &[&str]) -> Result<Scan, OpenError> {
-        Scan::new(self, kind, columns)
+        Ok(Scan::new(self, kind, columns))
     }
 
     pub(crate) fn metadata(&self) -> &ParquetMetaData {

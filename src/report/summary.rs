@@ -47,7 +47,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(hosts.all());
     }
     rankings(&mut document, sources, plan.rows_shown(ROWS))?;
-    let latencies = distributions::table(sources, "distributions", "")?;
+    let latencies = distributions::table(sources, "distributions", plan)?;
     if !latencies.rows.is_empty() {
         document.heading("Distributions");
         document.push(latencies);

@@ -21,7 +21,8 @@ fn processes(made: &mut Synthetic) {
     made.metric("process.exits", "counter", "count", &["ppid", "comm"]);
     made.metric("process.lifetime", "histogram", "ns", &["ppid", "comm"]);
     for (pid, ppid, comm) in [(1, 0, "systemd"), (100, 1, "make"), (200, 1, "postgres")] {
-        let cells = [("pid", Cell::Int(pid)), ("ppid", Cell::Int(ppid)), ("comm", Cell::Text(comm)), ("uid", Cell::Int(0))];
+        let cells =
+            [("pid", Cell::Int(pid)), ("ppid", Cell::Int(ppid)), ("comm", Cell::Text(comm)), ("uid", Cell::Int(0))];
         made.row("process", 0, &cells);
     }
     let make = [("ppid", Cell::Int(100)), ("comm", Cell::Text("make"))];
@@ -127,7 +128,14 @@ fn cost(made: &mut Synthetic) {
         ];
         made.row("cost", 4 * SECOND, &cells);
     }
-    let own = |op, column, value| [("name", Cell::Text("ebrec")), ("op", Cell::Text(op)), ("dur_ns", Cell::Int(4 * SECOND)), (column, Cell::Int(value))];
+    let own = |op, column, value| {
+        [
+            ("name", Cell::Text("ebrec")),
+            ("op", Cell::Text(op)),
+            ("dur_ns", Cell::Int(4 * SECOND)),
+            (column, Cell::Int(value)),
+        ]
+    };
     made.row("cost", 4 * SECOND, &own("cpu", "sum", 40 * MS));
     made.row("cost", 4 * SECOND, &own("rss", "max", 48 << 20));
     made.row("cost", 4 * SECOND, &own("maps", "max", 33 << 20));

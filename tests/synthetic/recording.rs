@@ -155,7 +155,8 @@ impl Synthetic {
             ];
             self.row("hist", at, &[&own, by].concat());
         }
-        let [sum, min, max] = [values.iter().sum::<u64>(), *values.iter().min().unwrap(), *values.iter().max().unwrap()];
+        let [sum, min, max] =
+            [values.iter().sum::<u64>(), *values.iter().min().unwrap(), *values.iter().max().unwrap()];
         self.totals(metric, at, by, values.len() as u64, sum, min, max)
     }
 

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use anyhow::Result;
 
+use crate::report::paper::errno;
 use crate::report::people::People;
 use crate::report::source::Row;
 use crate::report::source::Source;
@@ -101,7 +102,7 @@ fn block_io(row: &Row<'_>, _: &People) -> String {
         text.push_str(&format!(": {} queued, {} in the device", units::duration(queued), units::duration(device)));
     }
     if let Some(error) = row.int(2).filter(|ret| *ret < 0) {
-        text.push_str(&format!("; failed with error {}", error.unsigned_abs()));
+        text.push_str(&format!("; failed with {}", errno(error)));
     }
     text
 }
