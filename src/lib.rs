@@ -1,3 +1,21 @@
-//! ebrec: a one-shot Linux profiler and tracer that records kernel events into one Parquet file and explains that file offline.
+//! ebrec: a one-shot Linux profiler and tracer that records kernel events into one Parquet file and explains that file
+//! offline.
 
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod bpf;
+pub mod cli;
+pub mod exit;
+pub mod failure;
+pub mod hist;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod host;
+pub mod names;
+pub mod probe;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod probes;
+pub mod record;
 pub mod recording;
+pub mod render;
+pub mod report;
+pub mod text;
+pub mod units;

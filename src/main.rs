@@ -1,3 +1,106 @@
-//! The `ebrec` program.
+//! The `ebrec` program: what the command line asks for, one arm per command.
 
-fn main() {}
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use anyhow::Result;
+use ebrec::cli;
+use ebrec::cli::Action;
+use ebrec::cli::Console;
+use ebrec::cli::Invocation;
+use ebrec::cli::Paper;
+use ebrec::cli::Terminal;
+use ebrec::exit;
+use ebrec::record;
+use ebrec::record::plan::Verbosity;
+use ebrec::recording;
+use ebrec::recording::Existing;
+use ebrec::render::Document;
+use ebrec::render::TextStyle;
+use ebrec::report;
+use ebrec::report::deliver::deliver;
+use ebrec::report::deliver::write_stdout;
+use ebrec::units;
+
+fn main() -> ExitCode {
+    #[cfg(all(feature = "record", target_os = "linux"))]
+    if let Some(arguments) = launch_arguments() {
+        return exit::of(record::child::launch(&arguments));
+    }
+    let outcome = match cli::parse(std::env::args_os(), &Terminal::of_this_process()) {
+        Ok(invocation) => run(&invocation),
+        Err(failure) => Err(failure.into()),
+    };
+    exit::of(outcome)
+}
+
+/// What follows the hidden subcommand with which ebrec starts the command that it records.
+#[cfg(all(feature = "record", target_os = "linux"))]
+fn launch_arguments() -> Option<Vec<std::ffi::OsString>> {
+    let mut words = std::env::args_os().skip(1);
+    (words.next()? == record::child::LAUNCH).then(|| words.collect())
+}
+
+/// Runs one command and returns the exit status.
+fn run(invocation: &Invocation) -> Result<u8> {
+    let console = &invocation.console;
+    match &invocation.action {
+        Action::Record(plan) => return Ok(record::record(plan, command_line())?.command_status.unwrap_or(0)),
+        Action::Report(plan, destination) => {
+            let document = report::report(plan)?;
+            deliver(&document, plan.format, style(console), destination)?;
+        }
+        Action::Info(file, paper) => show(&report::info(file)?, paper, console)?,
+        Action::Probes(name, paper) => show(&record::probes_document(name.as_deref())?, paper, console)?,
+        Action::Doctor(paper) => {
+            let doctor = record::doctor_document()?;
+            show(&doctor.document, paper, console)?;
+            return Ok(if doctor.can_record { 0 } else { exit::FAILURE });
+        }
+        Action::Recover { file, force } => recover(file, *force, console)?,
+        Action::Print(text) => write_stdout(text.as_bytes())?,
+        Action::Help(text) => {
+            eprint!("{text}");
+            return Ok(exit::USAGE);
+        }
+        Action::Man(dir) => write_manual(dir)?,
+    }
+    Ok(0)
+}
+
+/// The command line as it was typed, for the recording.
+fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Finishes a recording and says on stderr what came of it.
+fn recover(file: &Path, force: bool, console: &Console) -> Result<()> {
+    let recovered = recording::recover(file, if force { Existing::Replace } else { Existing::Keep })?;
+    if console.verbosity > Verbosity::Quiet {
+        let (rows, size) = (units::count(recovered.rows), units::bytes(recovered.bytes));
+        let dropped = match recovered.dropped_bytes {
+            0 => String::new(),
+            bytes => format!("; {} after the last checkpoint were lost", units::bytes(bytes)),
+        };
+        eprintln!("recovered '{}': {rows} rows, {size}{dropped}", recovered.path.display());
+    }
+    Ok(())
+}
+
+fn style(console: &Console) -> TextStyle {
+    TextStyle { width: console.width, color: console.color }
+}
+
+fn show(document: &Document, paper: &Paper, console: &Console) -> Result<()> {
+    deliver(document, paper.format, style(console), &paper.destination)
+}
+
+fn write_manual(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("can't make the directory '{}'", dir.display()))?;
+    for (name, page) in cli::man_pages()? {
+        let path = dir.join(name);
+        std::fs::write(&path, page).with_context(|| format!("can't write '{}'", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+# What one types in this tree. `make demo` and `make test` install what is missing first (tools/install-deps).
+
+CARGO ?= cargo
+
+.PHONY: help build demo test bench man clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the release program, target/release/ebrec
+	@tools/install-deps build
+	$(CARGO) build --release
+
+demo: ## record this machine for five seconds and report on it
+	@tools/install-deps build
+	@tools/demo
+
+test: ## every check: formatting, lints, tests, root tests where it can
+	@tools/install-deps build test
+	@tests/run
+
+bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--rounds 3"
+	@tools/install-deps build test bench
+	$(CARGO) build --release
+	@if [ "$$(id -u)" -eq 0 ]; then python3 benches/whole.py $(BENCH); else sudo python3 benches/whole.py $(BENCH); fi
+
+man: ## write man/ anew from the command line's definition
+	EBREC_MAN_WRITE=1 $(CARGO) test --test man
+
+clean: ## remove what was built
+	$(CARGO) clean

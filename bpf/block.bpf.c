@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Block I/O: the time a request waited for its device (insert to issue) and the time the device took (issue to
+ * completion), in nanoseconds; sizes in bytes; requests in flight at each issue; sequential or random.
+ */
+#include "ebrec.h"
+
+/* Requests in flight: more than the tags of a few dozen busy devices. */
+#define MAX_REQUESTS 16384
+#define MAX_DISKS    1024
+
+#define REQ_OP_MASK 0xff
+
+enum block_event {
+	BLOCK_DONE,
+};
+
+enum block_metric {
+	BLOCK_QUEUE_TIME,  /* by disk, operation and process; ns */
+	BLOCK_DEVICE_TIME, /* likewise */
+	BLOCK_SIZE,	   /* likewise; bytes */
+	BLOCK_DEPTH,	   /* by disk; requests */
+	BLOCK_ACCESS,	   /* counter by disk, operation and whether sequential; bytes */
+};
+
+/* Our own names for the request's flags, whose numbers change between kernels. */
+enum block_flag {
+	BLOCK_SYNC = 0x1,
+	BLOCK_META = 0x2,
+	BLOCK_FUA = 0x4,
+	BLOCK_PREFLUSH = 0x8,
+	BLOCK_READAHEAD = 0x10,
+};
+
+struct block_record {
+	struct event_header header; /* the submitter; ts is the completion */
+	__u64 queue_ns;
+	__u64 device_ns;
+	__u64 sector; /* of 512 bytes */
+	__u32 bytes;
+	__u32 dev;   /* the kernel's dev_t: major << 20 | minor */
+	__s32 error; /* as the tracepoint gives it: 0, -errno, or a positive blk_status_t */
+	__u16 flags; /* enum block_flag */
+	__u8 op;     /* enum req_op */
+	__u8 queued; /* 0: issued at once, queue_ns means nothing */
+	__u8 comm[TASK_COMM_LEN];
+};
+_Static_assert(sizeof(struct block_record) == 80, "no holes");
+
+struct block_record *export_block_record;
+enum block_event export_block_event;
+enum block_metric export_block_metric;
+enum block_flag export_block_flag;
+
+/* A request between insert and completion. */
+struct pending {
+	__u64 inserted;
+	__u64 issued;
+	__u32 pid;
+	__u32 tid;
+	__u32 bytes;
+	__u32 flags;
+	__u64 sector;
+	__u8 comm[TASK_COMM_LEN];
+};
+struct pending *export_pending;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_REQUESTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64); /* the request's address, which stays in the kernel */
+	__type(value, struct pending);
+} requests SEC(".maps");
+
+struct disk {
+	__u64 next_sector;
+	__s32 in_flight;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_DISKS);
+	__type(key, __u32); /* major << 20 | minor, as the kernel's dev_t */
+	__type(value, struct disk);
+} disks SEC(".maps");
+
+static __always_inline __u32 disk_number(struct request *rq)
+{
+	struct gendisk *gendisk = request_disk(rq);
+
+	return gendisk ? (__u32)gendisk->major << 20 | gendisk->first_minor : 0;
+}
+
+static __always_inline __u16 request_flags(__u32 bits)
+{
+	__u16 flags = 0;
+
+	if (bits & 1u << bpf_core_enum_value(enum req_flag_bits, __REQ_SYNC))
+		flags |= BLOCK_SYNC;
+	if (bits & 1u << bpf_core_enum_value(enum req_flag_bits, __REQ_META))
+		flags |= BLOCK_META;
+	if (bits & 1u << bpf_core_enum_value(enum req_flag_bits, __REQ_FUA))
+		flags |= BLOCK_FUA;
+	if (bits & 1u << bpf_core_enum_value(enum req_flag_bits, __REQ_PREFLUSH))
+		flags |= BLOCK_PREFLUSH;
+	if (bits & 1u << bpf_core_enum_value(enum req_flag_bits, __REQ_RAHEAD))
+		flags |= BLOCK_READAHEAD;
+	return flags;
+}
+
+/* Remembers who submitted the request; later hooks run in whatever context completes it. */
+static __always_inline struct pending *submitted(__u64 key)
+{
+	struct pending fresh = {};
+	__u64 id;
+
+	if (!current_in_scope())
+		return NULL;
+	id = bpf_get_current_pid_tgid();
+	fresh.pid = id >> 32;
+	fresh.tid = id;
+	bpf_get_current_comm(fresh.comm, sizeof(fresh.comm));
+	if (update_or_count(&requests, &key, &fresh, LOSS_STATE_FULL))
+		return NULL;
+	return bpf_map_lookup_elem(&requests, &key);
+}
+
+static __always_inline void inserted(struct request *rq)
+{
+	__u64 key = (__u64)rq;
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
+
+	/* A requeued request is inserted again; its time began before. */
+	if (pending)
+		return;
+	pending = submitted(key);
+	if (pending)
+		pending->inserted = bpf_ktime_get_ns();
+}
+
+/* Size and place are taken here: completion has consumed them. */
+static __always_inline void issued(struct request *rq)
+{
+	__u64 key = (__u64)rq, sector = rq->__sector;
+	__u32 dev = disk_number(rq), op = rq->cmd_flags & REQ_OP_MASK, bytes = rq->__data_len;
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
+	struct disk *disk;
+
+	if (!pending)
+		pending = submitted(key);
+	if (!pending)
+		return;
+	disk = bpf_map_lookup_elem(&disks, &dev);
+	if (!disk) {
+		struct disk fresh = {.next_sector = ~0ULL};
+
+		bpf_map_update_elem(&disks, &dev, &fresh, BPF_NOEXIST);
+		disk = bpf_map_lookup_elem(&disks, &dev);
+	}
+	if (!disk) {
+		count_loss(LOSS_STATE_FULL);
+	} else if (!pending->issued) { /* a requeued request is issued again */
+		/* Not fetched by the same instruction: that came with 5.12. */
+		__sync_fetch_and_add(&disk->in_flight, 1);
+		hist_add(BLOCK_DEPTH, 0, dev, disk->in_flight);
+		if (bytes) {
+			counter_add(BLOCK_ACCESS, 0, (__u64)dev << 16 | op << 8 | (sector == disk->next_sector), bytes);
+			disk->next_sector = sector + (bytes >> 9);
+		}
+	}
+	pending->bytes = bytes;
+	pending->sector = sector;
+	pending->flags = rq->cmd_flags;
+	pending->issued = bpf_ktime_get_ns();
+}
+
+SEC("tp_btf/block_rq_insert")
+int block_insert(__u64 *ctx)
+{
+	inserted((struct request *)(compat.block_rq_has_queue ? ctx[1] : ctx[0]));
+	return 0;
+}
+
+SEC("tp_btf/block_rq_issue")
+int block_issue(__u64 *ctx)
+{
+	issued((struct request *)(compat.block_rq_has_queue ? ctx[1] : ctx[0]));
+	return 0;
+}
+
+static __always_inline void stream(struct request *rq, struct pending *pending, __u64 now, __u64 queue, __u64 device,
+				   __u32 dev, __s32 error)
+{
+	void *ring = ring_of_this_cpu();
+	struct block_record *record;
+
+	if (!ring)
+		return;
+	record = ring_reserve(ring, sizeof(*record));
+	if (!record)
+		return;
+	fill_header(&record->header, BLOCK_DONE, now, pending->pid, pending->tid);
+	record->queue_ns = queue;
+	record->device_ns = device;
+	record->sector = pending->sector;
+	record->bytes = pending->bytes;
+	record->dev = dev;
+	record->error = error;
+	record->flags = request_flags(pending->flags);
+	record->op = pending->flags & REQ_OP_MASK;
+	record->queued = pending->inserted != 0;
+	__builtin_memcpy(record->comm, pending->comm, sizeof(record->comm));
+	ring_submit(ring, record);
+}
+
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(block_complete, struct request *rq, int error, unsigned int nr_bytes)
+{
+	__u64 key = (__u64)rq, now, queue, device, sub;
+	struct pending *pending;
+	struct disk *disk;
+	__u32 dev;
+
+	/* A request may complete in parts; the last part is all that is left of it. */
+	if (nr_bytes < rq->__data_len)
+		return 0;
+	pending = bpf_map_lookup_elem(&requests, &key);
+	if (!pending || !pending->issued)
+		return 0;
+	now = bpf_ktime_get_ns();
+	dev = disk_number(rq);
+	disk = bpf_map_lookup_elem(&disks, &dev);
+	if (disk)
+		__sync_fetch_and_add(&disk->in_flight, -1);
+	queue = pending->inserted ? pending->issued - pending->inserted : 0;
+	device = now - pending->issued;
+	sub = (__u64)dev << 8 | (pending->flags & REQ_OP_MASK);
+	if (pending->inserted)
+		hist_add(BLOCK_QUEUE_TIME, pending->pid, sub, queue);
+	hist_add(BLOCK_DEVICE_TIME, pending->pid, sub, device);
+	hist_add(BLOCK_SIZE, pending->pid, sub, pending->bytes);
+	if (config.stream == STREAM_ALL ||
+	    (config.stream == STREAM_SLOW && (error || queue + device >= config.slow_ns)))
+		stream(rq, pending, now, queue, device, dev, error);
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What user space tells every object before it is loaded. Constant to the verifier, which drops the branches that a
+ * value rules out.
+ */
+#ifndef EBREC_CONFIG_H
+#define EBREC_CONFIG_H
+
+/* More users, control groups or names than this are refused on the command line. */
+#define MAX_SCOPE_UIDS	  8
+#define MAX_SCOPE_CGROUPS 8
+#define MAX_SCOPE_COMMS	  8
+
+/* Bits of a scope_tasks value: which filters the process, or an ancestor of it, matched. */
+#define SCOPE_PID  0x1
+#define SCOPE_COMM 0x2
+
+enum stream_mode {
+	STREAM_NONE = 0, /* histograms only */
+	STREAM_SLOW = 1, /* events at or over slow_ns */
+	STREAM_ALL = 2,
+};
+
+struct scope_cgroup {
+	__u64 id;
+	__u32 level;
+	__u32 pad;
+};
+
+struct config {
+	__u64 ring_wake_bytes; /* wake the reader past this fill */
+	__u64 slow_ns;
+	__u32 self_tgid;
+	__u8 probe;	   /* index of the probe, echoed in each event */
+	__u8 stream;	   /* enum stream_mode */
+	__u8 task_storage; /* 0: start times in a hash by thread id */
+	__u8 task_filters; /* SCOPE_* bits that a process must have; 0: no such filter */
+	__u8 follow;	   /* children of a process in scope are in scope */
+	__u8 uid_count;
+	__u8 cgroup_count;
+	__u8 comm_count;
+	__u32 pad;
+	__u32 uids[MAX_SCOPE_UIDS];
+	struct scope_cgroup cgroups[MAX_SCOPE_CGROUPS];
+};
+
+const volatile struct config config SEC(".rodata.config") = {};
+
+/*
+ * Written by user space while programs run. Nothing is recorded before the window begins or after it ends; and one of
+ * two sets of histogram maps takes new values, swapped once per interval, so that reading one never races writing it.
+ */
+struct epoch {
+	__u64 start_ns; /* when the window began; 0: outside of it */
+	__u32 parity;
+	__u32 pad;
+};
+
+struct epoch epoch SEC(".data.epoch") = {};
+
+static __always_inline __u64 window_start(void)
+{
+	return *(volatile __u64 *)&epoch.start_ns;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#endif

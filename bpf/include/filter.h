@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which tasks a recording is about. The same filter stands before every probe; what it rules out costs one branch per
+ * filter that is set, and nothing where none is.
+ */
+#ifndef EBREC_FILTER_H
+#define EBREC_FILTER_H
+
+/*
+ * Processes that matched --pid or --comm, or descend from one that did (SCOPE_* bits by process id). Filled by user
+ * space at the start and kept by scope.bpf.c; one map for all objects. 65,536 is more than a machine runs at once
+ * under the default pid_max of 32,768 or a container's pids.max.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u8);
+} scope_tasks SEC(".maps");
+
+static __always_inline bool process_in_scope(__u32 tgid)
+{
+	__u8 *matched;
+
+	if (tgid == config.self_tgid || !window_start())
+		return false;
+	if (!config.task_filters)
+		return true;
+	matched = bpf_map_lookup_elem(&scope_tasks, &tgid);
+	return matched && (*matched & config.task_filters) == config.task_filters;
+}
+
+static __always_inline bool uid_in_scope(__u32 uid)
+{
+	for (int i = 0; i < MAX_SCOPE_UIDS; i++)
+		if (i < config.uid_count && config.uids[i] == uid)
+			return true;
+	return false;
+}
+
+/* Any task that the tracepoint handed over; for the current one, current_in_scope() is as good and needs no pointer. */
+static __always_inline bool in_scope(struct task_struct *task)
+{
+	if (!process_in_scope(task->tgid))
+		return false;
+	if (config.uid_count && !uid_in_scope(BPF_CORE_READ(task, cred, uid.val)))
+		return false;
+	if (config.cgroup_count) {
+		struct cgroup *cgrp = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+		__u32 depth = BPF_CORE_READ(cgrp, level);
+
+		for (int i = 0; i < MAX_SCOPE_CGROUPS; i++)
+			if (i < config.cgroup_count && config.cgroups[i].level <= depth &&
+			    cgroup_ancestor_id(cgrp, config.cgroups[i].level) == config.cgroups[i].id)
+				return true;
+		return false;
+	}
+	return true;
+}
+
+static __always_inline bool current_in_scope(void)
+{
+	if (!process_in_scope(bpf_get_current_pid_tgid() >> 32))
+		return false;
+	if (config.uid_count && !uid_in_scope(bpf_get_current_uid_gid()))
+		return false;
+	if (config.cgroup_count) {
+		for (int i = 0; i < MAX_SCOPE_CGROUPS; i++)
+			if (i < config.cgroup_count &&
+			    bpf_get_current_ancestor_cgroup_id(config.cgroups[i].level) == config.cgroups[i].id)
+				return true;
+		return false;
+	}
+	return true;
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Log-linear histograms and counters, sparse: one cell per metric, key and bucket. 16 linear steps per power of two
+ * keep the middle of a bucket within 3.2 % of any value in it; src/hist.rs has the same arithmetic.
+ *
+ * Each cell has its own sum, minimum and maximum, so that one look-up serves what would otherwise take two, and the
+ * totals of a key stay exact.
+ */
+#ifndef EBREC_HIST_H
+#define EBREC_HIST_H
+
+#define HIST_STEP_BITS 4
+/* A counter's cell: no histogram bucket has this number (the last one is 975). */
+#define BUCKET_COUNTER 0xffff
+
+struct cell_key {
+	__u16 metric; /* the probe's own number */
+	__u16 bucket;
+	__u32 pid;
+	__u64 sub; /* what else the metric is kept by, in the probe's own packing */
+};
+
+struct cell {
+	__u64 count;
+	__u64 sum;
+	__u64 min;
+	__u64 max;
+};
+
+/* Sized by user space from the number of CPUs. */
+struct cells {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct cell_key);
+	__type(value, struct cell);
+};
+
+struct cells cells_even SEC(".maps");
+struct cells cells_odd SEC(".maps");
+
+static __always_inline __u16 hist_bucket(__u64 value)
+{
+	__u64 rest = value;
+	__u32 top = 0; /* the highest set bit */
+
+	if (value < 1 << HIST_STEP_BITS)
+		return value;
+	if (rest >> 32) {
+		rest >>= 32;
+		top += 32;
+	}
+	if (rest >> 16) {
+		rest >>= 16;
+		top += 16;
+	}
+	if (rest >> 8) {
+		rest >>= 8;
+		top += 8;
+	}
+	if (rest >> 4) {
+		rest >>= 4;
+		top += 4;
+	}
+	if (rest >> 2) {
+		rest >>= 2;
+		top += 2;
+	}
+	top += rest >> 1;
+	top -= HIST_STEP_BITS;
+	return (top << HIST_STEP_BITS) + (value >> top);
+}
+
+static __always_inline void cell_add(void *map, struct cell_key *key, __u64 value)
+{
+	struct cell *cell = bpf_map_lookup_elem(map, key);
+
+	if (!cell) {
+		struct cell first = {.count = 1, .sum = value, .min = value, .max = value};
+
+		/* -EEXIST: another CPU made the entry just now; this CPU's share of it is still zero. */
+		if (!bpf_map_update_elem(map, key, &first, BPF_NOEXIST))
+			return;
+		cell = bpf_map_lookup_elem(map, key);
+		if (!cell) {
+			count_loss(LOSS_HISTOGRAM_FULL);
+			return;
+		}
+	}
+	if (!cell->count || value < cell->min)
+		cell->min = value;
+	if (value > cell->max)
+		cell->max = value;
+	cell->sum += value;
+	cell->count++;
+}
+
+static __always_inline void cells_add(__u16 metric, __u16 bucket, __u32 pid, __u64 sub, __u64 value)
+{
+	struct cell_key key = {.metric = metric, .bucket = bucket, .pid = pid, .sub = sub};
+
+	if (*(volatile __u32 *)&epoch.parity)
+		cell_add(&cells_odd, &key, value);
+	else
+		cell_add(&cells_even, &key, value);
+}
+
+static __always_inline void hist_add(__u16 metric, __u32 pid, __u64 sub, __u64 value)
+{
+	cells_add(metric, hist_bucket(value), pid, sub, value);
+}
+
+/* Adds one occurrence of `value` (a size, a time, or 1) to a counter. */
+static __always_inline void counter_add(__u16 metric, __u32 pid, __u64 sub, __u64 value)
+{
+	cells_add(metric, BUCKET_COUNTER, pid, sub, value);
+}
+
+#endif

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Keeps the scope of the recording and the names in it: which processes descend from a filtered one, and what every
+ * process in scope is called. Always loaded; it hooks only what happens once in a process's life.
+ */
+#include "ebrec.h"
+
+const volatile struct scope_names {
+	__u8 comms[MAX_SCOPE_COMMS][TASK_COMM_LEN];
+} names SEC(".rodata.knobs") = {};
+
+enum scope_event {
+	SCOPE_BORN,
+	SCOPE_NAMED,
+};
+
+struct scope_record {
+	struct event_header header;
+	__u64 cgroup_id;
+	__u32 ppid;
+	__u32 uid;
+	__u8 comm[TASK_COMM_LEN];
+};
+_Static_assert(sizeof(struct scope_record) == 56, "no holes");
+
+struct scope_record *export_scope_record;
+enum scope_event export_scope_event;
+enum loss_cause export_loss_cause;
+struct cell_key *export_cell_key;
+struct cell *export_cell;
+enum stream_mode export_stream_mode;
+
+static __always_inline void announce(struct task_struct *task, enum scope_event what, const char *comm)
+{
+	void *ring = ring_of_this_cpu();
+	struct scope_record *record;
+
+	if (!ring)
+		return;
+	record = ring_reserve(ring, sizeof(*record));
+	if (!record)
+		return;
+	fill_header(&record->header, what, bpf_ktime_get_ns(), task->tgid, task->pid);
+	record->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	record->uid = BPF_CORE_READ(task, cred, uid.val);
+	__builtin_memset(record->comm, 0, sizeof(record->comm));
+	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), comm);
+	ring_submit(ring, record);
+}
+
+static __always_inline bool comm_matches(const char *comm)
+{
+	char name[TASK_COMM_LEN] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), comm);
+	for (int i = 0; i < MAX_SCOPE_COMMS; i++) {
+		bool same = true;
+
+		if (i >= config.comm_count)
+			break;
+		for (int j = 0; j < TASK_COMM_LEN; j++) {
+			if (name[j] != names.comms[i][j]) {
+				same = false;
+				break;
+			}
+			if (!name[j])
+				break;
+		}
+		if (same)
+			return true;
+	}
+	return false;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 ppid = parent->tgid, pid = child->tgid;
+	__u8 *inherited, matched = 0;
+
+	if (ppid == pid)
+		return 0;
+	if (config.task_filters && config.follow) {
+		inherited = bpf_map_lookup_elem(&scope_tasks, &ppid);
+		matched = inherited ? *inherited : 0;
+	}
+	/* Until it runs another program a child has its parent's name. */
+	if (config.comm_count && comm_matches(child->comm))
+		matched |= SCOPE_COMM;
+	if (matched)
+		update_or_count(&scope_tasks, &pid, &matched, LOSS_STATE_FULL);
+	if (in_scope(child))
+		announce(child, SCOPE_BORN, child->comm);
+	return 0;
+}
+
+/* execve and prctl(PR_SET_NAME); the name is not in the task yet. */
+SEC("tp_btf/task_rename")
+int BPF_PROG(scope_rename, struct task_struct *task, const char *comm)
+{
+	__u32 pid = task->tgid;
+	__u8 *matched, now;
+
+	if (task->pid != task->tgid)
+		return 0;
+	if (config.comm_count) {
+		matched = bpf_map_lookup_elem(&scope_tasks, &pid);
+		now = matched ? *matched : 0;
+		if (comm_matches(comm))
+			now |= SCOPE_COMM;
+		else if (!config.follow)
+			now &= ~SCOPE_COMM;
+		if (now != (matched ? *matched : 0))
+			update_or_count(&scope_tasks, &pid, &now, LOSS_STATE_FULL);
+	}
+	if (in_scope(task))
+		announce(task, SCOPE_NAMED, comm);
+	return 0;
+}
+
+/* After the last hook that could ask for the process: its exit is still in scope for every probe. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(scope_free, struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+
+	if (task->pid == task->tgid && config.task_filters)
+		bpf_map_delete_elem(&scope_tasks, &pid);
+	return 0;
+}

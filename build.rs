@@ -1,0 +1,134 @@
+//! Compiles every `bpf/*.bpf.c` into a skeleton in `OUT_DIR` and records the git revision.
+//!
+//! It names no probe: a new `bpf/<name>.bpf.c` becomes `OUT_DIR/<name>.bpf.o` and `<name>.skel.rs` by being there. Without the feature
+//! `record` only the revision is recorded, so that the report-only build needs neither clang nor libbpf.
+
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    record_revision();
+    #[cfg(feature = "record")]
+    bpf::build();
+}
+
+/// Sets `EBREC_GIT` to the short revision of the checkout, or `unknown` outside one.
+fn record_revision() {
+    println!("cargo::rustc-env=EBREC_GIT={}", revision().unwrap_or_else(|| "unknown".to_owned()));
+}
+
+fn revision() -> Option<String> {
+    let manifest = std::env::var("CARGO_MANIFEST_DIR").ok()?;
+    // A source archive unpacked somewhere inside another repository has no revision of its own.
+    let top = git(&["rev-parse", "--show-toplevel"])?;
+    if Path::new(&top).canonicalize().ok()? != Path::new(&manifest).canonicalize().ok()? {
+        return None;
+    }
+    // The log of HEAD grows with each commit and each checkout. A path that does not exist would rerun this every time.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
+        println!("cargo::rerun-if-changed={log}");
+    }
+    git(&["rev-parse", "--short", "HEAD"])
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(feature = "record")]
+mod bpf {
+    use std::env;
+    use std::fs;
+    use std::path::Path;
+    use std::path::PathBuf;
+    use std::process::Command;
+    use std::process::Stdio;
+
+    use libbpf_cargo::SkeletonBuilder;
+
+    /// Where the C sources are, below the manifest.
+    const SOURCES: &str = "bpf";
+
+    pub(super) fn build() {
+        println!("cargo::rerun-if-changed={SOURCES}");
+        println!("cargo::rerun-if-env-changed=CLANG");
+        let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else { return };
+        let clang = env::var("CLANG").ok().filter(|clang| !clang.is_empty()).unwrap_or_else(|| "clang".to_owned());
+        let sources = sources();
+        if !sources.is_empty() && !runs(&clang) {
+            missing(&clang);
+            return;
+        }
+        for (name, source) in sources {
+            let skeleton = out.join(format!("{name}.skel.rs"));
+            let built = SkeletonBuilder::new()
+                .source(&source)
+                .clang(&clang)
+                .clang_args(arguments())
+                .obj(out.join(format!("{name}.bpf.o")))
+                .build_and_generate(&skeleton);
+            if let Err(error) = built {
+                report(&source, &error.root_cause().to_string());
+            }
+        }
+    }
+
+    /// The names and paths of the sources, in a stable order.
+    fn sources() -> Vec<(String, PathBuf)> {
+        let Ok(directory) = fs::read_dir(SOURCES) else { return Vec::new() };
+        let mut sources: Vec<_> = directory
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter_map(|path| Some((path.file_name()?.to_str()?.strip_suffix(".bpf.c")?.to_owned(), path)))
+            .collect();
+        sources.sort();
+        sources
+    }
+
+    fn arguments() -> Vec<String> {
+        // The architecture of the target, not of the machine that builds: it names the registers in bpf_tracing.h.
+        let arch = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+            Ok("x86_64") => "x86",
+            Ok("aarch64") => "arm64",
+            Ok(other) => other,
+            Err(_) => "x86",
+        }
+        .to_owned();
+        [
+            "-I",
+            "bpf/include",
+            &format!("-D__TARGET_ARCH_{arch}"),
+            // Instruction set 3 (32-bit arithmetic and jumps) is in Linux since 5.1; compilers differ in their default.
+            "-mcpu=v3",
+            "-Wall",
+            "-Werror",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    fn runs(clang: &str) -> bool {
+        let status = Command::new(clang).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    fn missing(clang: &str) {
+        println!(
+            "cargo::error='{clang}' does not run; it compiles the programs in bpf/ (CLANG names another compiler)"
+        );
+        println!(
+            "cargo::error=hint: install it: apt-get install clang | dnf install clang | pacman -S clang | zypper install clang | apk add clang"
+        );
+        println!("cargo::error=hint: only to read recordings: cargo build --no-default-features needs no clang");
+    }
+
+    /// Shows what the compiler said, without the calls that led to it.
+    fn report(source: &Path, error: &str) {
+        println!("cargo::error=can't compile '{}'", source.display());
+        for line in error.lines().filter(|line| !line.trim().is_empty()) {
+            println!("cargo::error={line}");
+        }
+    }
+}

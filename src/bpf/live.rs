@@ -1,0 +1,358 @@
+//! One BPF object in the kernel: loaded with its configuration, attached, drained, detached.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::anyhow;
+use libbpf_rs::Link;
+use libbpf_rs::Map;
+use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
+use libbpf_rs::Object;
+use libbpf_rs::ObjectBuilder;
+use libbpf_rs::OpenMapMut;
+use libbpf_rs::OpenObject;
+
+use super::Plain;
+use super::bytes_of;
+use super::cells::Drainer;
+use super::cells::Gathered;
+use super::log;
+use super::skeleton::types;
+use super::stats;
+
+// SAFETY: integers only, as bpf/include/config.h declares it.
+unsafe impl Plain for types::config {}
+// SAFETY: integers only, as bpf/include/config.h declares it.
+unsafe impl Plain for types::epoch {}
+// SAFETY: integers only, as bpf/include/compat.h declares it.
+unsafe impl Plain for types::compat {}
+
+/// A compiled object and what it is called in messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// The probe's name.
+    pub name: &'static str,
+    /// The ELF file.
+    pub object: &'static [u8],
+    /// Cells of its aggregates in one interval: metrics × keys × the 20 or so buckets that a distribution spans. They
+    /// are all made at the start, twice, and each takes 32 bytes on every CPU and 96 bytes once.
+    pub cells: u32,
+}
+
+/// What all objects are told before they are loaded.
+#[derive(Debug, Clone)]
+pub struct Settings<'a> {
+    /// Which tasks.
+    pub scope: ScopeSettings<'a>,
+    /// The number in the records' headers.
+    pub index: u8,
+    /// The kernel's `enum stream_mode`.
+    pub stream: Stream,
+    /// The threshold of `Stream::Slow` in nanoseconds.
+    pub slow_ns: u64,
+    /// The kernel's version.
+    pub kernel: (u32, u32),
+    /// CPUs that could exist.
+    pub possible_cpus: u32,
+    /// The shared array of rings.
+    pub rings: BorrowedFd<'a>,
+    /// One ring's bytes.
+    pub ring_bytes: u64,
+    /// The shared map of processes in scope.
+    pub scope_tasks: BorrowedFd<'a>,
+    /// The object's own constants, as the bytes of its `knobs`.
+    pub knobs: Option<&'a [u8]>,
+}
+
+/// What an object streams; mirrors `enum stream_mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Nothing.
+    None,
+    /// Events over the threshold.
+    Slow,
+    /// Everything.
+    All,
+}
+
+/// The filters, as numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct ScopeSettings<'a> {
+    /// ebrec itself, which is left out.
+    pub own_pid: u32,
+    /// Filters that a process has to have matched: SCOPE_* bits.
+    pub task_filters: u8,
+    /// Children of what matched are in scope.
+    pub follow: bool,
+    /// How many names --comm gave.
+    pub comms: u8,
+    /// Users.
+    pub uids: &'a [u32],
+    /// Control groups: number and depth.
+    pub cgroups: &'a [(u64, u32)],
+}
+
+/// An object at work; dropping it detaches and unloads it.
+#[derive(Debug)]
+pub struct Live {
+    // Links go first: a program is detached before its object is closed.
+    links: Vec<Link>,
+    object: Object,
+    name: &'static str,
+    start_ns: u64,
+    parity: u32,
+    cpus: usize,
+    drainer: Drainer,
+    counted: HashMap<(String, Option<u32>), u64>,
+}
+
+impl Live {
+    /// Loads and attaches an object.
+    ///
+    /// # Errors
+    /// One sentence: what the kernel or its verifier refused.
+    pub fn attach(source: Source, settings: &Settings<'_>) -> Result<Live> {
+        log::take();
+        let mut open = ObjectBuilder::default()
+            .open_memory(source.object)
+            .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
+        configure(&mut open, source.cells, settings)?;
+        let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
+        let mut links = Vec::new();
+        for program in object.progs_mut() {
+            let link = program.attach().map_err(|error| {
+                let hook = program.section().to_string_lossy().into_owned();
+                anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error))
+            })?;
+            links.push(link);
+        }
+        Ok(Live {
+            links,
+            object,
+            name: source.name,
+            start_ns: 0,
+            parity: 0,
+            cpus: settings.possible_cpus as usize,
+            drainer: Drainer::default(),
+            counted: HashMap::new(),
+        })
+    }
+
+    /// A map by name.
+    ///
+    /// # Errors
+    /// When the object has none of that name.
+    pub fn map(&self, name: &str) -> Result<Map<'_>> {
+        self.object
+            .maps()
+            .find(|map| map.name() == name)
+            .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
+    }
+
+    /// The window begins: from here on the programs record.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the start.
+    pub fn begin(&mut self, start_ns: u64) -> Result<()> {
+        self.start_ns = start_ns;
+        self.write_epoch()
+    }
+
+    /// The window is over: the programs record nothing more, and both sets of cells can be taken, one after the other.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the end.
+    pub fn end(&mut self) -> Result<()> {
+        self.start_ns = 0;
+        self.swap()
+    }
+
+    /// From here on new values go to the other set of cells.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the switch.
+    pub fn swap(&mut self) -> Result<()> {
+        self.parity ^= 1;
+        self.write_epoch()
+    }
+
+    fn write_epoch(&self) -> Result<()> {
+        let epoch = types::epoch { start_ns: self.start_ns, parity: self.parity, pad: 0 };
+        self.map(".data.epoch")?
+            .update(&0u32.to_ne_bytes(), bytes_of(&epoch), MapFlags::ANY)
+            .with_context(|| format!("can't steer the programs of '{}'", self.name))
+    }
+
+    /// Takes what the set that is not being written has gathered.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read it.
+    pub fn gathered(&mut self) -> Result<Vec<Gathered>> {
+        let idle = if self.parity == 0 { "cells_odd" } else { "cells_even" };
+        let Some(map) = self.object.maps().find(|map| map.name() == idle) else { return Ok(Vec::new()) };
+        self.drainer.drain(map.as_fd(), self.cpus)
+    }
+
+    /// What was lost since the last call: (cause, CPU where known, count).
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the counters.
+    pub fn losses(&mut self) -> Result<Vec<(String, Option<u32>, u64)>> {
+        let mut totals = Vec::new();
+        let map = self.map("losses")?;
+        for cause in 0..types::loss_cause::LOSS_CAUSES.0 {
+            let by_cpu = map.lookup_percpu(&cause.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+            for (cpu, count) in by_cpu.iter().enumerate() {
+                let count = count.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+                totals.push((cause_name(cause), u32::try_from(cpu).ok(), count));
+            }
+        }
+        for program in self.object.progs_mut() {
+            let missed = stats::runs(program.as_fd())?.missed;
+            totals.push((format!("{} interrupted itself", program.name().to_string_lossy()), None, missed));
+        }
+        let mut fresh = Vec::new();
+        for (cause, cpu, total) in totals {
+            let before = self.counted.entry((cause.clone(), cpu)).or_default();
+            if total > *before {
+                fresh.push((cause, cpu, total - *before));
+                *before = total;
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// What each program's runs have cost since it was loaded: (`object/program`, runs).
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell.
+    pub fn costs(&self) -> Result<Vec<(String, stats::Runs)>> {
+        self.object
+            .progs_mut()
+            .map(|program| {
+                let runs = stats::runs(program.as_fd())?;
+                Ok((format!("{}/{}", self.name, program.name().to_string_lossy()), runs))
+            })
+            .collect()
+    }
+
+    /// The hooks of the programs that are attached.
+    pub fn hooks(&self) -> Vec<String> {
+        self.object.progs_mut().map(|program| program.section().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.
+    pub fn map_bytes(&self) -> u64 {
+        let own = |map: &Map<'_>| map.name() != "rings" && map.name() != "scope_tasks";
+        self.object
+            .maps()
+            .filter(own)
+            .filter_map(|map| map.query_fdinfo().ok())
+            .filter_map(|info| info.memlock)
+            .map(u64::from)
+            .sum()
+    }
+
+    /// Detaches every program; the maps stay readable.
+    pub fn detach(&mut self) {
+        self.links.clear();
+    }
+}
+
+fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Result<()> {
+    let scope = &settings.scope;
+    let mut config = types::config {
+        ring_wake_bytes: settings.ring_bytes / 2,
+        slow_ns: settings.slow_ns,
+        self_tgid: scope.own_pid,
+        probe: settings.index,
+        stream: match settings.stream {
+            Stream::None => types::stream_mode::STREAM_NONE,
+            Stream::Slow => types::stream_mode::STREAM_SLOW,
+            Stream::All => types::stream_mode::STREAM_ALL,
+        }
+        .0 as u8,
+        task_storage: u8::from(task_storage_is_safe(settings.kernel)),
+        task_filters: scope.task_filters,
+        follow: u8::from(scope.follow),
+        comm_count: scope.comms,
+        ..Default::default()
+    };
+    for (to, from) in config.uids.iter_mut().zip(scope.uids) {
+        *to = *from;
+        config.uid_count += 1;
+    }
+    for (to, (id, level)) in config.cgroups.iter_mut().zip(scope.cgroups) {
+        *to = types::scope_cgroup { id: *id, level: *level, pad: 0 };
+        config.cgroup_count += 1;
+    }
+    let compat = types::compat {
+        block_rq_has_queue: u8::from(settings.kernel < (5, 11)),
+        sched_switch_has_state: u8::from(settings.kernel >= (5, 18)),
+        pad: [0; 6],
+    };
+    for mut map in open.maps_mut() {
+        let name = map.name().to_string_lossy().into_owned();
+        match name.as_str() {
+            "rings" => map.reuse_fd(settings.rings).context("can't share the rings")?,
+            "scope_tasks" => map.reuse_fd(settings.scope_tasks).context("can't share the scope")?,
+            // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
+            // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
+            "cells_even" | "cells_odd" => map.set_max_entries(cells)?,
+            "state_by_task" => map.set_autocreate(config.task_storage != 0)?,
+            "state_by_tid" => map.set_autocreate(config.task_storage == 0)?,
+            _ if name.ends_with(".rodata.config") => fill(&mut map, bytes_of(&config))?,
+            _ if name.ends_with(".rodata.compat") => fill(&mut map, bytes_of(&compat))?,
+            _ if name.ends_with(".rodata.knobs") => {
+                if let Some(knobs) = settings.knobs {
+                    fill(&mut map, knobs)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn fill(map: &mut OpenMapMut<'_>, bytes: &[u8]) -> Result<()> {
+    let value = map.initial_value_mut().context("a constant section has no bytes")?;
+    let start = value.get_mut(..bytes.len()).context("a constant section is too short")?;
+    start.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// Before 6.4 (commit 6ae9d5e99e1d) task storage allocated with kmalloc, which under the run-queue lock can wake
+/// kswapd and deadlock.
+fn task_storage_is_safe(kernel: (u32, u32)) -> bool {
+    kernel >= (6, 4)
+}
+
+/// The causes of bpf/include/loss.h, in words.
+fn cause_name(cause: u32) -> String {
+    let name = match types::loss_cause(cause) {
+        types::loss_cause::LOSS_RING_FULL => "ring full",
+        types::loss_cause::LOSS_NO_RING => "cpu without ring",
+        types::loss_cause::LOSS_HISTOGRAM_FULL => "histogram full",
+        types::loss_cause::LOSS_STATE_FULL => "state full",
+        types::loss_cause::LOSS_UNREADABLE => "text unreadable",
+        types::loss_cause::LOSS_START_UNSEEN => "start not seen",
+        _ => "unknown",
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::task_storage_is_safe;
+
+    #[test]
+    fn task_storage_is_not_used_where_it_could_deadlock() {
+        assert!(!task_storage_is_safe((5, 10)));
+        assert!(!task_storage_is_safe((6, 1)));
+        assert!(task_storage_is_safe((6, 12)));
+    }
+}

@@ -1,0 +1,188 @@
+//! One ring buffer per CPU, shared by all objects, and the map of processes in scope.
+
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
+use libbpf_rs::MapHandle;
+use libbpf_rs::MapType;
+use libbpf_sys::bpf_map_create_opts;
+use rustix::event::epoll;
+use rustix::event::epoll::CreateFlags;
+use rustix::event::epoll::Event;
+use rustix::event::epoll::EventData;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::time::Timespec;
+
+use super::ring::Ring;
+
+/// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
+const MAX_SCOPE_TASKS: u32 = 65_536;
+
+/// The maps that all objects share.
+#[derive(Debug)]
+pub struct SharedMaps {
+    rings: Vec<MapHandle>,
+    by_cpu: MapHandle,
+    scope_tasks: MapHandle,
+    ring_bytes: u64,
+    page: u64,
+}
+
+impl SharedMaps {
+    /// Creates one ring for each CPU of `online`, out of a total budget in bytes.
+    ///
+    /// A ring's size is a power of two and at least a page, so the total is at most the budget unless that is below a
+    /// page per CPU.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map: no privilege, or no memory.
+    pub fn create(online: &[u32], possible: u32, budget: u64, page: u64) -> Result<SharedMaps> {
+        let ring_bytes = ring_size(budget, online.len() as u64, page);
+        let size = u32::try_from(ring_bytes).context("the buffer is too large: a ring may have 2 GiB")?;
+        let rings = online
+            .iter()
+            .map(|_| create_map(MapType::RingBuf, "ebrec_ring", 0, 0, size, &options()))
+            .collect::<Result<Vec<_>>>()?;
+        let inner = rings.first().context("no CPU is online")?;
+        let mut with_inner = options();
+        with_inner.inner_map_fd = u32::try_from(inner.as_fd().as_raw_fd())?;
+        let by_cpu = create_map(MapType::ArrayOfMaps, "ebrec_rings", 4, 4, possible, &with_inner)?;
+        set_rings(&by_cpu, online, &rings)?;
+        let mut sparse = options();
+        sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
+        let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
+        Ok(SharedMaps { rings, by_cpu, scope_tasks, ring_bytes, page })
+    }
+
+    /// The array of rings by CPU.
+    pub fn rings(&self) -> BorrowedFd<'_> {
+        self.by_cpu.as_fd()
+    }
+
+    /// The map of processes in scope.
+    pub fn scope_tasks(&self) -> BorrowedFd<'_> {
+        self.scope_tasks.as_fd()
+    }
+
+    /// One ring's size in bytes.
+    pub fn ring_bytes(&self) -> u64 {
+        self.ring_bytes
+    }
+
+    /// All rings' size in bytes.
+    pub fn total_bytes(&self) -> u64 {
+        self.ring_bytes * self.rings.len() as u64
+    }
+
+    /// Puts a process in scope; `matched` has the SCOPE_* bits of the filters that it matches.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn put_in_scope(&self, pid: u32, matched: u8) -> Result<()> {
+        self.scope_tasks
+            .update(&pid.to_ne_bytes(), &[matched], MapFlags::ANY)
+            .with_context(|| format!("can't put process {pid} in scope"))
+    }
+
+    /// A reader of all rings.
+    ///
+    /// # Errors
+    /// When the rings can't be mapped.
+    pub fn reader(&self) -> Result<Reader> {
+        let size = usize::try_from(self.ring_bytes)?;
+        let page = usize::try_from(self.page)?;
+        let wakeups = epoll::create(CreateFlags::CLOEXEC).context("can't wait for rings")?;
+        let mut rings = Vec::new();
+        for ring in &self.rings {
+            rings.push(Ring::map(ring.as_fd(), size, page)?);
+            // Edge-triggered: only a ring past half full wakes, not one that merely has something.
+            epoll::add(&wakeups, ring.as_fd(), EventData::new_u64(0), EventFlags::IN | EventFlags::ET)
+                .context("can't wait for a ring")?;
+        }
+        Ok(Reader { rings, wakeups })
+    }
+}
+
+/// Reads all rings.
+#[derive(Debug)]
+pub struct Reader {
+    rings: Vec<Ring>,
+    wakeups: OwnedFd,
+}
+
+impl Reader {
+    /// Hands over every record that is there, CPU by CPU; returns how many.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(&[u8])) -> usize {
+        self.rings.iter_mut().map(|ring| ring.drain(sink)).sum()
+    }
+
+    /// Waits until a ring is past half full, at most `patience`.
+    ///
+    /// # Errors
+    /// When the kernel refuses to wait. An interrupted wait is none.
+    pub fn wait(&self, patience: Duration) -> Result<()> {
+        let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
+        let patience = Timespec::try_from(patience).context("too long a wait")?;
+        match epoll::wait(&self.wakeups, &mut events, Some(&patience)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error).context("waiting for the rings failed"),
+        }
+    }
+}
+
+/// Each slot of an array of maps is set after a wait for all programs, some 10 ms: many slots in one call, where the
+/// kernel can (5.15), wait once.
+fn set_rings(by_cpu: &MapHandle, online: &[u32], rings: &[MapHandle]) -> Result<()> {
+    let keys: Vec<u8> = online.iter().flat_map(|cpu| cpu.to_ne_bytes()).collect();
+    let fds: Vec<u8> = rings.iter().flat_map(|ring| ring.as_fd().as_raw_fd().to_ne_bytes()).collect();
+    if by_cpu.update_batch(&keys, &fds, u32::try_from(online.len())?, MapFlags::ANY, MapFlags::ANY).is_ok() {
+        return Ok(());
+    }
+    for (cpu, fd) in keys.chunks_exact(4).zip(fds.chunks_exact(4)) {
+        by_cpu.update(cpu, fd, MapFlags::ANY).context("can't set a CPU's ring")?;
+    }
+    Ok(())
+}
+
+fn ring_size(budget: u64, cpus: u64, page: u64) -> u64 {
+    let share = (budget / cpus.max(1)).max(page);
+    // The largest power of two that fits.
+    1 << share.ilog2()
+}
+
+fn options() -> bpf_map_create_opts {
+    bpf_map_create_opts { sz: size_of::<bpf_map_create_opts>() as libbpf_sys::size_t, ..Default::default() }
+}
+
+fn create_map(
+    kind: MapType,
+    name: &str,
+    key: u32,
+    value: u32,
+    entries: u32,
+    options: &bpf_map_create_opts,
+) -> Result<MapHandle> {
+    MapHandle::create(kind, Some(name), key, value, entries, options)
+        .with_context(|| format!("the kernel refused the map '{name}' with {entries} entries"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ring_size;
+
+    #[test]
+    fn a_ring_is_the_largest_power_of_two_within_its_share() {
+        assert_eq!(ring_size(32 << 20, 2, 4096), 16 << 20);
+        assert_eq!(ring_size(33 << 20, 3, 4096), 8 << 20);
+        assert_eq!(ring_size(1, 64, 4096), 4096);
+        assert_eq!(ring_size(1, 0, 65_536), 65_536);
+    }
+}

@@ -1,0 +1,83 @@
+//! The object that is always loaded: it keeps children of filtered processes in scope and says what processes are
+//! called.
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+
+use super::EventHeader;
+use super::Plain;
+use super::bytes_of;
+use super::live::Live;
+use super::live::Settings;
+use super::live::Source;
+use super::read;
+use super::skeleton::types;
+
+// SAFETY: bytes only, as bpf/scope.bpf.c declares it.
+unsafe impl Plain for types::scope_names {}
+// SAFETY: integers only, as bpf/scope.bpf.c declares it.
+unsafe impl Plain for types::scope_record {}
+
+/// The compiled object.
+pub const SOURCE: Source =
+    Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")), cells: 1 };
+
+/// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
+pub const MATCHED_PID: u8 = 0x1;
+/// SCOPE_COMM of bpf/include/config.h: likewise --comm.
+pub const MATCHED_COMM: u8 = 0x2;
+
+/// Most users, control groups or names that a filter takes, as in bpf/include/config.h.
+pub const MAX_FILTERS: usize = 8;
+
+/// What was heard of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// When, in nanoseconds of CLOCK_MONOTONIC.
+    pub ts: u64,
+    /// The process.
+    pub pid: u32,
+    /// Its parent.
+    pub ppid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Its control group.
+    pub cgroup_id: u64,
+    /// Its name, NUL-terminated.
+    pub comm: [u8; 16],
+    /// It was just forked; otherwise it got another name.
+    pub born: bool,
+}
+
+/// Loads and attaches the object.
+///
+/// # Errors
+/// When a name is too long for a process name, or the kernel refuses the object.
+pub fn attach(comms: &[String], settings: &Settings<'_>) -> Result<Live> {
+    let mut names = types::scope_names::default();
+    for (to, from) in names.comms.iter_mut().zip(comms) {
+        // The kernel keeps 15 bytes of a name and a NUL.
+        let Some(room) = to.get_mut(..from.len()).filter(|_| from.len() < 16) else {
+            bail!("no process can be named '{from}': the kernel keeps 15 bytes of a name");
+        };
+        room.copy_from_slice(from.as_bytes());
+    }
+    let settings = Settings { knobs: Some(bytes_of(&names)), ..settings.clone() };
+    Live::attach(SOURCE, &settings).context("can't follow processes")
+}
+
+/// Reads one record of the object.
+pub fn decode(record: &[u8]) -> Option<Heard> {
+    let record: types::scope_record = read(record)?;
+    let EventHeader { ts, pid, event, .. } = record.header;
+    Some(Heard {
+        ts,
+        pid,
+        ppid: record.ppid,
+        uid: record.uid,
+        cgroup_id: record.cgroup_id,
+        comm: record.comm,
+        born: u32::from(event) == types::scope_event::SCOPE_BORN.0,
+    })
+}

@@ -1,0 +1,248 @@
+//! The command line: options in, plain plans out. clap's types stay in this module.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap::FromArgMatches;
+use clap::error::ErrorKind;
+
+use crate::failure::Failure;
+use crate::record::plan::Filters;
+use crate::record::plan::RecordPlan;
+use crate::record::plan::User;
+use crate::record::plan::Verbosity;
+use crate::report::VIEWS;
+use crate::report::plan::Destination;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::plan::RowFilter;
+
+mod args;
+mod examples;
+mod man;
+mod probe_spec;
+mod report_words;
+mod terminal;
+mod usage;
+
+pub use man::pages as man_pages;
+pub use terminal::Terminal;
+
+/// What one run of the program is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// The work.
+    pub action: Action,
+    /// How it shows.
+    pub console: Console,
+}
+
+/// How output shows on this run's streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// How much is said on stderr.
+    pub verbosity: Verbosity,
+    /// Whether text on stdout is coloured.
+    pub color: bool,
+    /// Columns of stdout.
+    pub width: usize,
+}
+
+/// The commands, with all that they need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Record a window.
+    Record(Box<RecordPlan>),
+    /// Explain recordings.
+    Report(Box<ReportPlan>, Destination),
+    /// Show what a recording says of itself.
+    Info(PathBuf, Paper),
+    /// List the probes, or everything about one.
+    Probes(Option<String>, Paper),
+    /// Check this machine.
+    Doctor(Paper),
+    /// Finish a recording whose writer was killed.
+    Recover {
+        /// The recording, with or without `.partial`.
+        file: PathBuf,
+        /// Whether a finished recording is replaced.
+        force: bool,
+    },
+    /// Print text that is ready: help, version, completions.
+    Print(String),
+    /// Print help to stderr, since nothing was asked.
+    Help(String),
+    /// Write the manual pages into a directory.
+    Man(PathBuf),
+}
+
+/// How a document that never draws is written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paper {
+    /// The format.
+    pub format: Format,
+    /// Where it goes.
+    pub destination: Destination,
+}
+
+/// Reads the command line, program name first.
+///
+/// Errors are usage errors in the words of every other error; help and version are actions like any other.
+pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> Result<Invocation, Failure> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let color = |when: args::When, is_terminal: bool| match when {
+        args::When::Always => true,
+        args::When::Never => false,
+        args::When::Auto => is_terminal && !terminal.plain,
+    };
+    let console = |verbosity, color| Console { verbosity, color, width: terminal.width() };
+    let parsed =
+        command(terminal).try_get_matches_from(&words).and_then(|matches| args::Args::from_arg_matches(&matches));
+    let args = match parsed {
+        Ok(args) => args,
+        Err(error) => {
+            let styled = color(args::When::Auto, terminal.stdout);
+            let text = if styled { error.render().ansi().to_string() } else { error.render().to_string() };
+            let action = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Action::Print(text),
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Action::Help(text),
+                _ => return Err(usage::failure(&error, &command_path(&words))),
+            };
+            return Ok(Invocation { action, console: console(Verbosity::Normal, styled) });
+        }
+    };
+    let verbosity = match (args.global.quiet, args.global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, 1) => Verbosity::Verbose,
+        (false, _) => Verbosity::Debug,
+    };
+    let action = match args.command {
+        args::Command::Record(record) => {
+            Action::Record(Box::new(record_plan(record, verbosity, color(args.global.color, terminal.stderr))?))
+        }
+        args::Command::Report(report) => {
+            let (plan, destination) = report_plan(report, terminal.width())?;
+            Action::Report(Box::new(plan), destination)
+        }
+        args::Command::Info(info) => Action::Info(info.file, info.format.into()),
+        args::Command::Probes(probes) => Action::Probes(probes.name, probes.format.into()),
+        args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
+        args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },
+        args::Command::Completions(completions) => Action::Print(completion_script(completions.shell)),
+        args::Command::Man(man) => Action::Man(man.dir),
+    };
+    Ok(Invocation { action, console: console(verbosity, color(args.global.color, terminal.stdout)) })
+}
+
+/// The command line as clap knows it, with the examples and the views in its help.
+fn command(terminal: &Terminal) -> clap::Command {
+    let mut command = args::Args::command().after_long_help(examples::help("")).term_width(terminal.width().min(100));
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        let mut end = examples::help(&name);
+        if name == "report" {
+            end = format!("{}\n\n{end}", views_help());
+        }
+        command = command.mut_subcommand(&name, |sub| {
+            let sub = sub.bin_name(format!("ebrec {name}")).after_long_help(end);
+            if name == "report" { sub.after_help(views_help()) } else { sub }
+        });
+    }
+    command
+}
+
+fn views_help() -> String {
+    let widest = VIEWS.iter().map(|view| view.name.len()).max().unwrap_or(0);
+    let mut text = String::from("Views:");
+    for view in VIEWS {
+        text.push_str(&format!("\n  {:widest$}  {}", view.name, view.summary));
+    }
+    text
+}
+
+/// `ebrec`, or `ebrec SUBCOMMAND` when the words name one.
+fn command_path(words: &[OsString]) -> String {
+    let command = args::Args::command();
+    let sub = words.iter().skip(1).filter_map(|word| word.to_str()).find_map(|word| command.find_subcommand(word));
+    sub.map_or_else(|| "ebrec".to_owned(), |sub| format!("ebrec {}", sub.get_name()))
+}
+
+fn completion_script(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(&Terminal::default()), "ebrec", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+impl From<args::ListFormat> for Paper {
+    fn from(list: args::ListFormat) -> Paper {
+        Paper {
+            format: list.format.into(),
+            destination: Destination { file: list.output, svg_dir: None, table: list.table },
+        }
+    }
+}
+
+fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Result<RecordPlan, Failure> {
+    let users = record.uid.into_iter().map(|user| user.parse().map_or_else(|_| User::Name(user), User::Id)).collect();
+    Ok(RecordPlan {
+        window: record.duration,
+        output: record.output,
+        force: record.force,
+        probes: probe_spec::parse(&record.probes)?,
+        filters: Filters {
+            pids: record.pid,
+            comms: record.comm,
+            cgroups: record.cgroup,
+            containers: record.container,
+            users,
+            follow: !record.no_follow,
+        },
+        command: record.command,
+        system_wide: record.system_wide,
+        interval: record.interval,
+        buffer_bytes: record.buffer,
+        verbosity,
+        color,
+    })
+}
+
+fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destination), Failure> {
+    let words = report_words::read(&report.words, |path| path.exists())?;
+    if report.tree && words.view != "processes" {
+        return Err(Failure::usage(format!("--tree means nothing to the view '{}'", words.view))
+            .hint("ebrec report processes --tree FILE"));
+    }
+    if !report.by.is_empty() && words.metric.is_none() {
+        return Err(Failure::usage("--by needs a metric").hint("ebrec report hist METRIC --by COLUMN FILE"));
+    }
+    if let (Some(from), Some(to)) = (report.from, report.to)
+        && from >= to
+    {
+        return Err(Failure::usage("--from is not before --to, so nothing lies between them"));
+    }
+    let by_ending = report.output.as_deref().and_then(Format::of_path);
+    let format = match (&report.svg_dir, report.format) {
+        (Some(_), _) => Format::Svg,
+        (None, Some(format)) => format.into(),
+        (None, None) => by_ending.unwrap_or_default(),
+    };
+    let plan = ReportPlan {
+        view: words.view.to_owned(),
+        files: words.files,
+        metric: words.metric,
+        by: report.by,
+        filter: RowFilter {
+            pids: report.pid.into_iter().map(i64::from).collect(),
+            comms: report.comm,
+            from: report.from,
+            to: report.to,
+        },
+        top: report.top,
+        tree: report.tree,
+        format,
+        width,
+    };
+    Ok((plan, Destination { file: report.output, svg_dir: report.svg_dir, table: report.table }))
+}

@@ -1,0 +1,313 @@
+//! The options as clap sees them; what they say is turned into plain plans in [`super`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ArgAction;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap::ValueHint;
+use clap_complete::Shell;
+
+use crate::report::plan::Format;
+use crate::units::parse_duration;
+use crate::units::parse_size;
+
+/// Record what a Linux machine does during a short window, and explain the recording anywhere
+///
+/// `ebrec record` attaches eBPF programs to the kernel's own events, aggregates them in the kernel and writes one Parquet
+/// file. `ebrec report` explains such a file later, without root and without the machine it came from.
+#[derive(Parser, Debug)]
+#[command(
+    name = "ebrec",
+    version,
+    propagate_version = false,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Global {
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, display_order = 1000, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more on stderr; twice for what libbpf says
+    #[arg(short, long, global = true, display_order = 1001, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// When to use colours; `auto` is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, display_order = 1002, value_name = "WHEN", value_enum, default_value_t = When::Auto, hide_possible_values = true)]
+    pub(super) color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    Record(Record),
+    Report(Report),
+    Info(Info),
+    Probes(Probes),
+    Doctor(Doctor),
+    Recover(Recover),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// Record a window of this machine's events into one file
+///
+/// Attaches the probes, runs for the window or until the command ends, and writes one recording. Ctrl-C ends the window
+/// early and still writes the file; a second Ctrl-C stops the finishing work and leaves what `ebrec recover` needs.
+/// Needs CAP_BPF and CAP_PERFMON, which `sudo` gives.
+#[derive(clap::Args, Debug)]
+pub(super) struct Record {
+    /// Length of the window: 500ms, 30s, 2m, 1h [default: 10s, or until COMMAND ends]
+    #[arg(short, long, value_name = "DURATION", value_parser = positive_duration)]
+    pub(super) duration: Option<Duration>,
+    /// File to write, mode 0600; it must not exist [default: run.parquet, or the next free run-N.parquet]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the file given with --output
+    #[arg(short, long, requires = "output")]
+    pub(super) force: bool,
+    /// Probes to run: a list, changes to the default set, or `all`
+    ///
+    /// A list (`block,sched`) runs exactly what it names; signs change the default set (`+http,-cpu`). A probe takes a
+    /// mode (`block:raw` streams every event, `block:hist` none, `block:slow` those over the threshold) and settings
+    /// (`block:slow=5ms`). `ebrec probes` lists the probes.
+    #[arg(short, long = "probe", value_name = "PROBES", allow_hyphen_values = true)]
+    pub(super) probes: Vec<String>,
+    /// How often histograms and counters are read out of the kernel
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = positive_duration)]
+    pub(super) interval: Duration,
+    /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
+    pub(super) buffer: u64,
+    /// Record only these processes and their children
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Filters")]
+    pub(super) pid: Vec<u32>,
+    /// Record only processes of this command name, and their children
+    #[arg(long, value_name = "NAME", value_parser = comm, help_heading = "Filters")]
+    pub(super) comm: Vec<String>,
+    /// Record only processes in this control group or below it
+    #[arg(long, value_name = "PATH", help_heading = "Filters")]
+    pub(super) cgroup: Vec<String>,
+    /// Record only processes of this container, by id or the start of it
+    #[arg(long, value_name = "ID", help_heading = "Filters")]
+    pub(super) container: Vec<String>,
+    /// Record only processes of this user, by name or number
+    #[arg(long, value_name = "USER", value_delimiter = ',', help_heading = "Filters")]
+    pub(super) uid: Vec<String>,
+    /// Leave out the children of the processes that the filters let through
+    #[arg(long, help_heading = "Filters")]
+    pub(super) no_follow: bool,
+    /// With COMMAND: record the whole machine, not only COMMAND and its descendants
+    #[arg(short = 'a', long, requires = "command", help_heading = "Filters")]
+    pub(super) system_wide: bool,
+    /// Command to run once the probes are live; ebrec exits with its status
+    ///
+    /// It runs as the user who called sudo and keeps its stdin and stdout. Only it and its descendants are recorded.
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Explain recordings: a summary, or one view of them
+///
+/// Without a view, the summary: whether anything was lost, what the machine spent its time on, the processes that matter,
+/// the slowest things and their cause. Several files, or a directory of them, make one row set per host.
+#[derive(clap::Args, Debug)]
+pub(super) struct Report {
+    /// A view (see below), for `hist` also a metric, then recordings or directories of them
+    #[arg(value_name = "VIEW|FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
+    pub(super) words: Vec<OsString>,
+    /// How to write it: text, svg, md, json, csv [default: by the ending of --output, else text]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub(super) format: Option<FormatArg>,
+    /// File to write in place of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+    /// Write every plot that applies into this directory, one SVG each
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["output", "format"])]
+    pub(super) svg_dir: Option<PathBuf>,
+    /// With csv: the table to write, by its name in json [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(super) top: Option<usize>,
+    /// Only these processes
+    #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Filters")]
+    pub(super) pid: Vec<u32>,
+    /// Only processes of this command name
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    pub(super) comm: Vec<String>,
+    /// Only what ended this long after the start of the window, or later
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
+    pub(super) from: Option<Duration>,
+    /// Only what ended before this long after the start of the window
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
+    pub(super) to: Option<Duration>,
+    /// With `processes`: children under their parents
+    #[arg(long)]
+    pub(super) tree: bool,
+    /// With `hist`: split the metric by process, pid, comm, dev, op or another of its columns
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(super) by: Vec<String>,
+}
+
+/// Show what a recording says of itself: host, window, probes, losses, cost, columns
+#[derive(clap::Args, Debug)]
+pub(super) struct Info {
+    /// The recording
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) format: ListFormat,
+}
+
+/// List the probes: what each measures, and whether it can run here
+#[derive(clap::Args, Debug)]
+pub(super) struct Probes {
+    /// Show everything about this probe
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) format: ListFormat,
+}
+
+/// Check what this machine allows, and name the fix for what is missing
+///
+/// Exits with 0 when `ebrec record` can run here as this user, else with 1.
+#[derive(clap::Args, Debug)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    pub(super) format: ListFormat,
+}
+
+/// Finish a recording whose writer was killed
+///
+/// Makes a recording out of `FILE.partial` and `FILE.partial.footer`, without the rows that the writer had not finished:
+/// at most those of the last second.
+#[derive(clap::Args, Debug)]
+pub(super) struct Recover {
+    /// The recording, with or without the ending `.partial`
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+    /// Replace the finished recording when there is one
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
+
+/// Print completions for a shell
+#[derive(clap::Args, Debug)]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: Shell,
+}
+
+/// Write the manual pages into a directory
+#[derive(clap::Args, Debug)]
+#[command(hide = true)]
+pub(super) struct Man {
+    /// The directory
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(super) dir: PathBuf,
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ListFormat {
+    /// How to write it: text, md, json, csv
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ListFormatArg::Text, hide_possible_values = true)]
+    pub(super) format: ListFormatArg,
+    /// File to write in place of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+    /// With csv: the table to write, by its name in json [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    Text,
+    Svg,
+    Md,
+    Json,
+    Csv,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Format {
+        match format {
+            FormatArg::Text => Format::Text,
+            FormatArg::Svg => Format::Svg,
+            FormatArg::Md => Format::Markdown,
+            FormatArg::Json => Format::Json,
+            FormatArg::Csv => Format::Csv,
+        }
+    }
+}
+
+/// The formats of documents that never draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormatArg {
+    Text,
+    Md,
+    Json,
+    Csv,
+}
+
+impl From<ListFormatArg> for Format {
+    fn from(format: ListFormatArg) -> Format {
+        match format {
+            ListFormatArg::Text => Format::Text,
+            ListFormatArg::Md => Format::Markdown,
+            ListFormatArg::Json => Format::Json,
+            ListFormatArg::Csv => Format::Csv,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be longer than nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match parse_size(text).map_err(|error| error.to_string())? {
+        0 => Err("it must be larger than nothing".to_owned()),
+        size => Ok(size),
+    }
+}
+
+/// The kernel keeps 15 bytes of a command name, so a longer one would match nothing.
+fn comm(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("it is empty".to_owned()),
+        1..=15 => Ok(text.to_owned()),
+        _ => {
+            let kept =
+                text.char_indices().take_while(|(at, letter)| at + letter.len_utf8() <= 15).map(|(_, letter)| letter);
+            Err(format!("the kernel keeps 15 bytes of a name: write '{}'", kept.collect::<String>()))
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Examples of every command, for `--help` and the manual.
+
+/// A command line and what it does.
+pub(super) struct Example {
+    pub(super) line: &'static str,
+    pub(super) does: &'static str,
+}
+
+const fn example(line: &'static str, does: &'static str) -> Example {
+    Example { line, does }
+}
+
+/// The examples of a subcommand; those of `ebrec` itself are under the empty name.
+pub(super) fn of(command: &str) -> &'static [Example] {
+    EXAMPLES.iter().find(|(name, _)| *name == command).map_or(&[], |(_, examples)| examples)
+}
+
+/// The examples as they stand at the end of `--help`.
+pub(super) fn help(command: &str) -> String {
+    let mut text = String::from("Examples:");
+    for Example { line, does } in of(command) {
+        text.push_str(&format!("\n  {line}\n      {does}"));
+    }
+    text
+}
+
+static EXAMPLES: &[(&str, &[Example])] = &[
+    (
+        "",
+        &[
+            example("sudo ebrec record -d 30s", "Record 30 seconds of the whole machine into run.parquet"),
+            example("ebrec report run.parquet", "What happened, who did it, what was slow, what was lost"),
+            example("sudo ebrec record -- make -j8", "Record one command and all its children, start to end"),
+        ],
+    ),
+    (
+        "record",
+        &[
+            example("sudo ebrec record -d 30s", "30 seconds of the whole machine into run.parquet"),
+            example(
+                "sudo ebrec record -o build.parquet -- make -j8",
+                "A build from its start to its end, run as you and not as root",
+            ),
+            example(
+                "sudo ebrec record -p block:raw,process --comm postgres",
+                "Every disk I/O of the processes named postgres",
+            ),
+            example(
+                "sudo ebrec record -p +block:slow=1ms -d 1m",
+                "The default probes, with disk I/O of 1 ms and more one by one",
+            ),
+        ],
+    ),
+    (
+        "report",
+        &[
+            example("ebrec report run.parquet", "The summary"),
+            example(
+                "ebrec report processes --tree run.parquet",
+                "Every process, short-lived ones too, under its parent",
+            ),
+            example(
+                "ebrec report hist sched.runqueue_latency --by comm run.parquet",
+                "How long each command waited for a CPU",
+            ),
+            example(
+                "ebrec report block --from 2s --to 5s -o block.svg run.parquet",
+                "Disk latencies of three seconds, as a picture",
+            ),
+            example(
+                "ebrec report exec --top 0 --format csv recordings/",
+                "Every process start of many hosts, for a spreadsheet",
+            ),
+        ],
+    ),
+    (
+        "info",
+        &[
+            example("ebrec info run.parquet", "Host, window, probes, losses, columns"),
+            example("ebrec info --format json run.parquet", "The same for a program"),
+        ],
+    ),
+    (
+        "probes",
+        &[
+            example("ebrec probes", "Every probe and whether it can run here"),
+            example("ebrec probes block", "What the block probe measures, its columns and settings"),
+        ],
+    ),
+    ("doctor", &[example("ebrec doctor", "What this machine allows, and the fix for what is missing")]),
+    ("recover", &[example("ebrec recover run.parquet", "Make run.parquet from run.parquet.partial after a kill -9")]),
+    (
+        "completions",
+        &[
+            example("ebrec completions bash > ~/.local/share/bash-completion/completions/ebrec", "For bash"),
+            example("ebrec completions fish > ~/.config/fish/completions/ebrec.fish", "For fish"),
+            example("ebrec completions zsh > ~/.zfunc/_ebrec", "For zsh, with ~/.zfunc in $fpath"),
+        ],
+    ),
+    ("man", &[example("ebrec man man/", "Write ebrec.1 and a page per command into man/")]),
+];

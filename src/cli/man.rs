@@ -1,0 +1,171 @@
+//! The manual pages: options from clap, the rest by hand.
+
+use clap_mangen::Man;
+use clap_mangen::roff::Roff;
+use clap_mangen::roff::bold;
+use clap_mangen::roff::italic;
+use clap_mangen::roff::roman;
+
+use crate::cli::Terminal;
+use crate::cli::command;
+use crate::cli::examples;
+use crate::cli::examples::Example;
+use crate::report::VIEWS;
+
+/// Every page of section 1 as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help.
+pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut ebrec = command(&Terminal::default());
+    ebrec.build();
+    let shown: Vec<clap::Command> = ebrec.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
+    let names: Vec<String> = shown.iter().map(|sub| sub.get_name().to_owned()).collect();
+    let mut pages = vec![("ebrec.1".to_owned(), page(ebrec, "", &names)?)];
+    for (sub, name) in shown.into_iter().zip(&names) {
+        pages.push((format!("ebrec-{name}.1"), page(sub, name, &names)?));
+    }
+    Ok(pages)
+}
+
+/// One page; `name` is the command, empty for `ebrec` itself.
+fn page(command: clap::Command, name: &str, commands: &[String]) -> std::io::Result<Vec<u8>> {
+    let man = Man::new(command).source(concat!("ebrec ", env!("CARGO_PKG_VERSION"))).manual("ebrec manual");
+    let mut out = Vec::new();
+    man.render_title(&mut out)?;
+    man.render_name_section(&mut out)?;
+    man.render_synopsis_section(&mut out)?;
+    man.render_description_section(&mut out)?;
+    man.render_options_section(&mut out)?;
+    if name.is_empty() {
+        man.render_subcommands_section(&mut out)?;
+    }
+    let mut roff = Roff::new();
+    if name == "report" {
+        views(&mut roff);
+    }
+    examples(&mut roff, examples::of(name));
+    for (command, heading, paragraphs) in SECTIONS {
+        if *command == name {
+            section(&mut roff, heading, paragraphs);
+        }
+    }
+    exit_status(&mut roff, name);
+    see_also(&mut roff, name, commands);
+    roff.to_writer(&mut out)?;
+    Ok(out)
+}
+
+/// Sections by hand: command, heading, and tagged paragraphs. An empty tag is a plain paragraph.
+type Section = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+static SECTIONS: &[Section] = &[
+    (
+        "",
+        "ENVIRONMENT",
+        &[
+            ("NO_COLOR", "When set to anything, output has no colours unless --color always is given."),
+            ("COLUMNS", "Width of text output, in place of the terminal's own."),
+        ],
+    ),
+    (
+        "record",
+        "PROBES",
+        &[
+            ("", "The value of --probe is a list of items with commas between them, and the option may be repeated."),
+            ("NAME", "Run this probe. A list of names without signs runs exactly those probes."),
+            ("+NAME, -NAME", "Add a probe to the default set, or take it out."),
+            ("all", "Run every probe; -NAME takes one out."),
+            (
+                "NAME:MODE",
+                "hist keeps histograms and counters only, slow also streams every event at or over the probe's threshold, \
+                 raw also streams every event. The default is the probe's own.",
+            ),
+            ("NAME:KEY=VALUE", "A setting of the probe, such as block:slow=5ms. ebrec probes NAME lists them."),
+            (
+                "",
+                "A probe that is named and can't run is an error. One of the default set is left out with a warning, and the \
+                 recording says why.",
+            ),
+        ],
+    ),
+    (
+        "record",
+        "FILES",
+        &[
+            ("FILE", "The recording, a Parquet file of mode 0600 that belongs to the user who called sudo."),
+            (
+                "FILE.partial, FILE.partial.footer",
+                "The recording while it is written. The one followed by the other is a valid recording at every moment after \
+                 the first second; ebrec report opens them, ebrec recover makes FILE of them.",
+            ),
+        ],
+    ),
+    (
+        "record",
+        "SIGNALS",
+        &[(
+            "SIGINT, SIGTERM",
+            "The first ends the window and writes the file, the second leaves FILE.partial as it is. With COMMAND, SIGTERM, \
+             SIGHUP and the user signals are passed on to it.",
+        )],
+    ),
+];
+
+fn section(roff: &mut Roff, heading: &str, paragraphs: &[(&str, &str)]) {
+    roff.control("SH", [heading]);
+    for (tag, text) in paragraphs {
+        if tag.is_empty() {
+            roff.control("PP", []);
+        } else {
+            roff.control("TP", []);
+            roff.text([bold(*tag)]);
+        }
+        roff.text([roman(*text)]);
+    }
+}
+
+fn views(roff: &mut Roff) {
+    roff.control("SH", ["VIEWS"]);
+    for view in VIEWS {
+        roff.control("TP", []);
+        roff.text([bold(view.name)]);
+        let drawn = if view.draws { " Draws." } else { "" };
+        roff.text([roman(format!("{}.{drawn}", view.summary))]);
+    }
+}
+
+fn examples(roff: &mut Roff, examples: &[Example]) {
+    roff.control("SH", ["EXAMPLES"]);
+    for Example { line, does } in examples {
+        roff.control("TP", []);
+        roff.text([bold(*line)]);
+        roff.text([roman(format!("{does}."))]);
+    }
+}
+
+fn exit_status(roff: &mut Roff, name: &str) {
+    roff.control("SH", ["EXIT STATUS"]);
+    let mut statuses = vec![
+        ("0", "Done, or the reader of stdout had seen enough."),
+        ("1", "It failed; stderr has one line that says what, and a hint where there is one."),
+        ("2", "The command line is wrong."),
+    ];
+    if name == "record" {
+        statuses.push(("other", "The exit status of COMMAND, or 128 + N when signal N killed it."));
+    }
+    for (status, means) in statuses {
+        roff.control("TP", []);
+        roff.text([bold(status)]);
+        roff.text([roman(means)]);
+    }
+}
+
+fn see_also(roff: &mut Roff, name: &str, commands: &[String]) {
+    roff.control("SH", ["SEE ALSO"]);
+    let parent = (!name.is_empty()).then(|| "ebrec".to_owned());
+    let others = commands.iter().filter(|other| *other != name).map(|other| format!("ebrec-{other}"));
+    let mut inlines = Vec::new();
+    for page in parent.into_iter().chain(others) {
+        inlines.extend([italic(page), roman("(1), ")]);
+    }
+    inlines.extend([italic("ebrec-recording"), roman("(5)")]);
+    roff.text(inlines);
+}

@@ -1,0 +1,179 @@
+//! The processes that run, as `/proc` tells at one moment.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::fs::open;
+use rustix::fs::openat;
+use rustix::fs::readlinkat;
+
+use crate::host::auxv::Auxv;
+use crate::host::cgroups::Cgroups;
+use crate::host::clocks::ClockReading;
+use crate::host::containers::Container;
+use crate::host::process_stat::ProcessStat;
+use crate::host::root::Root;
+
+/// Bytes of a command line that are kept: as many as the probe of process starts keeps.
+pub const ARGV_BYTES: usize = 4096;
+
+/// More than any file of `/proc/PID` that is read here holds.
+const FILE_BYTES: usize = 64 << 10;
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id; the id of its first thread.
+    pub pid: i32,
+    /// Its parent's id; 0 for the first processes.
+    pub ppid: i32,
+    /// The name of its first thread, as programs in the kernel see it.
+    pub comm: String,
+    /// The real user id.
+    pub uid: u32,
+    /// The number of its cgroup of version 2.
+    pub cgroup_id: Option<u64>,
+    /// The container that its cgroup belongs to.
+    pub container: Option<Container>,
+    /// Its arguments, the program's name first; empty for kernel threads.
+    pub argv: Vec<String>,
+    /// Whether the arguments go on beyond [`ARGV_BYTES`].
+    pub argv_cut: bool,
+    /// The path of its executable, if this process may see it.
+    pub exe: Option<String>,
+    /// When it started, in nanoseconds of the boot clock; rounded down to a tick, 10 ms.
+    pub start_boot_ns: u64,
+    /// How many threads it has.
+    pub threads: u32,
+    /// Whether it is a thread of the kernel.
+    pub is_kernel: bool,
+}
+
+impl Process {
+    /// Returns when it started by the monotonic clock, in nanoseconds.
+    ///
+    /// Before 0 for a process that started before the machine slept longer than it has been awake since.
+    pub fn start_mono_ns(&self, clocks: &ClockReading) -> i64 {
+        i64::try_from(self.start_boot_ns).unwrap_or(i64::MAX).saturating_add(clocks.boot_to_mono_ns())
+    }
+}
+
+/// Reads all processes, ascending by id; those that end meanwhile are left out.
+pub fn snapshot(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>) -> Vec<Process> {
+    pids(root).into_iter().filter_map(|pid| process(root, auxv, cgroups, pid)).collect()
+}
+
+/// Returns the ids of some processes and of all their descendants, ascending.
+///
+/// Descendants whose parent has ended belong to another parent by now and aren't found.
+pub fn descendants(processes: &[Process], ancestors: &[i32]) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in processes {
+        children.entry(process.ppid).or_default().push(process.pid);
+    }
+    let mut found = BTreeSet::new();
+    let mut open = ancestors.to_vec();
+    while let Some(pid) = open.pop() {
+        if found.insert(pid) {
+            open.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Returns the ids of all processes, ascending.
+pub fn pids(root: &Root) -> Vec<i32> {
+    numbers(root, "/proc")
+}
+
+/// Returns the ids and names of a process's threads, ascending; empty when it is gone.
+pub fn threads(root: &Root, pid: i32) -> Vec<(i32, String)> {
+    let named = |tid| Some((tid, lossless(root.bytes(format!("/proc/{pid}/task/{tid}/comm"))?.trim_ascii_end())));
+    numbers(root, &format!("/proc/{pid}/task")).into_iter().filter_map(named).collect()
+}
+
+fn numbers(root: &Root, directory: &str) -> Vec<i32> {
+    let mut numbers: Vec<i32> = root.names(directory).iter().filter_map(|name| name.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Reads one process, or `None` when it is gone.
+///
+/// All files are opened below one handle, so that a new process with the same id is never mixed with the old one.
+pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> Option<Process> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = open(root.path(format!("/proc/{pid}")), flags, Mode::empty()).ok()?;
+    let stat = ProcessStat::parse(&read(&directory, "stat", FILE_BYTES)?)?;
+    let uid = parse_uid(&read(&directory, "status", FILE_BYTES)?)?;
+    let cgroup = read(&directory, "cgroup", FILE_BYTES).and_then(|text| parse_cgroup(&text));
+    let mut cmdline = read(&directory, "cmdline", ARGV_BYTES + 1).unwrap_or_default();
+    let argv_cut = cmdline.len() > ARGV_BYTES;
+    cmdline.truncate(ARGV_BYTES);
+    Some(Process {
+        pid: stat.pid,
+        ppid: stat.ppid,
+        comm: lossless(stat.task_comm()),
+        uid,
+        cgroup_id: cgroup.as_deref().and_then(|path| cgroups?.id(path)),
+        container: cgroup.as_deref().and_then(Container::of_cgroup),
+        argv: parse_argv(&cmdline),
+        argv_cut,
+        exe: readlinkat(&directory, "exe", Vec::new()).ok().map(|path| lossless(path.as_bytes())),
+        start_boot_ns: ticks_to_ns(stat.start_ticks, auxv.ticks_per_second),
+        threads: stat.threads,
+        is_kernel: stat.is_kernel(),
+    })
+}
+
+fn read(directory: &OwnedFd, name: &str, most: usize) -> Option<Vec<u8>> {
+    let file = openat(directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut bytes = Vec::new();
+    File::from(file).take(most as u64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn ticks_to_ns(ticks: u64, per_second: u64) -> u64 {
+    ticks.saturating_mul(1_000_000_000 / per_second.max(1))
+}
+
+/// Returns the real user id, the first of four.
+fn parse_uid(status: &[u8]) -> Option<u32> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    str::from_utf8(line).ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Returns the path of the cgroup of version 2: the line of hierarchy 0.
+fn parse_cgroup(text: &[u8]) -> Option<String> {
+    let path = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
+    let path = String::from_utf8_lossy(path);
+    Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+}
+
+/// Splits a command line at its NULs; a process that wrote over its own has one argument.
+fn parse_argv(cmdline: &[u8]) -> Vec<String> {
+    let Some(text) = cmdline.strip_suffix(b"\0").or(Some(cmdline)).filter(|text| !text.is_empty()) else {
+        return Vec::new();
+    };
+    text.split(|byte| *byte == 0).map(lossless).collect()
+}
+
+/// Returns bytes as text in which nothing is lost: what is not UTF-8 is written `\xNN`.
+fn lossless(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

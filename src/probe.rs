@@ -1,0 +1,104 @@
+//! What a probe says of itself, and what it is asked: plain data. What it does while attached is `attached`'s.
+
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod attached;
+mod mode;
+pub mod names;
+
+use std::time::Duration;
+
+pub use self::mode::Mode;
+use crate::recording::Column;
+use crate::units::Unit;
+
+/// What a probe says of itself.
+pub struct ProbeInfo {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One sentence: what it measures.
+    pub summary: &'static str,
+    /// Part of the default set.
+    pub default_on: bool,
+    /// The mode without a request.
+    pub default_mode: Mode,
+    /// The threshold of `slow` without a request; `None`: the probe has no threshold.
+    pub slow: Option<Duration>,
+    /// Its histograms and counters, in the order of the C enum that numbers them.
+    pub metrics: &'static [Metric],
+    /// The kinds of rows that it streams.
+    pub kinds: &'static [EventKind],
+    /// The columns that it adds to the core ones.
+    pub columns: &'static [Column],
+    /// The kernel hooks that it attaches to.
+    pub hooks: &'static [&'static str],
+    /// The oldest kernel that it runs on.
+    pub oldest_kernel: (u32, u32),
+    /// One sentence: what it costs.
+    pub cost: &'static str,
+}
+
+/// A histogram or counter.
+pub struct Metric {
+    /// `probe.metric`.
+    pub name: &'static str,
+    /// How it aggregates.
+    pub kind: MetricKind,
+    /// The unit of its values.
+    pub unit: Unit,
+    /// The columns that it is kept by.
+    pub by: &'static [&'static str],
+    /// One sentence: between which two events it measures.
+    pub help: &'static str,
+    /// The kind of rows that hold the same values one by one in raw mode.
+    pub events: Option<&'static str>,
+}
+
+/// How a metric aggregates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Log-linear buckets, and exact count, sum, minimum and maximum.
+    Histogram,
+    /// Count and sum.
+    Counter,
+}
+
+/// A kind of streamed row.
+pub struct EventKind {
+    /// The value of the column `kind`.
+    pub name: &'static str,
+    /// One sentence: what a row is.
+    pub help: &'static str,
+}
+
+/// A probe's resolved settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How much it streams.
+    pub mode: Mode,
+    /// The threshold of `slow`, in nanoseconds.
+    pub slow_ns: u64,
+}
+
+/// Which tasks a recording is about. Empty lists filter nothing; filters of different sorts must all match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Processes by id.
+    pub pids: Vec<u32>,
+    /// Processes by name.
+    pub comms: Vec<String>,
+    /// Users by id.
+    pub uids: Vec<u32>,
+    /// Control groups with what is below them.
+    pub cgroups: Vec<CgroupScope>,
+    /// Children of a process in scope are in scope.
+    pub follow: bool,
+}
+
+/// A control group in scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CgroupScope {
+    /// Its number, which is its directory's inode number.
+    pub id: u64,
+    /// Its depth; the root's is 0.
+    pub level: u32,
+}

@@ -1,0 +1,156 @@
+//! The probe contract: what a source of rows does once it is attached.
+//!
+//! Nothing here knows BPF. `probes` implements the contract, `record` drives it through these types alone.
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+
+use anyhow::Result;
+
+use super::ProbeInfo;
+use super::Scope;
+use super::Settings;
+use super::names::Names;
+use crate::host::Host;
+use crate::recording::Rows;
+use crate::recording::Schema;
+
+/// A source of rows: one BPF object, one column group of the recording.
+pub trait Probe: Sync {
+    /// What the probe says of itself: constant, so that it can be listed without privilege.
+    fn info(&self) -> &'static ProbeInfo;
+
+    /// Loads and attaches the probe's programs; it records from here on.
+    ///
+    /// # Errors
+    /// One sentence that says what the kernel refused, fit to be stored as the reason in the recording.
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>>;
+}
+
+/// A probe at work. Dropping it detaches its programs and frees its maps.
+pub trait Attached: Send {
+    /// The window begins: nothing is recorded before.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the start.
+    fn begin(&mut self, start_ns: u64) -> Result<()>;
+
+    /// Turns one record out of the rings into rows.
+    ///
+    /// # Errors
+    /// `Undecodable` when the record is not one of this probe's; nothing is added then.
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable>;
+
+    /// Ends the interval in the kernel: new values go to the other set of maps from here on.
+    ///
+    /// # Errors
+    /// When the kernel refuses to swap the sets.
+    fn end_interval(&mut self, end_ns: u64) -> Result<()>;
+
+    /// Drains the maps of the interval that ended last, as `hist` and `metric` rows.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read them.
+    fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()>;
+
+    /// Ends the window and the last interval, and detaches every program.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the end.
+    fn end(&mut self, end_ns: u64) -> Result<()>;
+
+    /// Everything lost since the call before, by cause and CPU.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the counters.
+    fn losses(&mut self) -> Result<Vec<Loss>>;
+
+    /// What each program has cost in total since it was attached.
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell.
+    fn costs(&self) -> Result<Vec<ProgramCost>>;
+
+    /// The hooks in use, as `tp_btf/sched_switch`.
+    fn hooks(&self) -> Vec<String>;
+
+    /// Kernel memory that the maps take, in bytes.
+    fn map_bytes(&self) -> u64;
+
+    /// Events that the aggregates have counted so far, by the kind of row that stands for one.
+    fn aggregated(&self) -> &HashMap<&'static str, u64>;
+}
+
+/// What rows are built with: the builders, and the names of processes.
+pub struct Context<'a> {
+    /// The column builders.
+    pub rows: &'a mut Rows,
+    /// Process names as last heard.
+    pub names: &'a Names,
+}
+
+/// A record that does not have the shape its header claims.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a record of {length} bytes is not one of this probe's")]
+pub struct Undecodable {
+    /// The record's length in bytes.
+    pub length: usize,
+}
+
+/// A stretch of the window, in nanoseconds of CLOCK_MONOTONIC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// Where it begins.
+    pub start_ns: u64,
+    /// Where it ends.
+    pub end_ns: u64,
+}
+
+impl Interval {
+    /// Its length in nanoseconds.
+    pub fn length_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns)
+    }
+}
+
+/// Something that could not be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Why, as `ring full`.
+    pub cause: String,
+    /// The CPU on which it happened, where that is known.
+    pub cpu: Option<u32>,
+    /// How often.
+    pub count: u64,
+}
+
+/// The measured cost of one BPF program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramCost {
+    /// `probe/program`.
+    pub name: String,
+    /// Runs while statistics were on.
+    pub runs: u64,
+    /// Nanoseconds spent in those runs.
+    pub ns: u64,
+}
+
+/// What a probe is attached with.
+pub struct Setup<'a> {
+    /// The number that the probe's records carry.
+    pub index: u8,
+    /// The probe's own settings.
+    pub settings: Settings,
+    /// Which tasks to record.
+    pub scope: &'a Scope,
+    /// The machine.
+    pub host: &'a Host,
+    /// The recording's columns.
+    pub schema: &'a Schema,
+    /// The per-CPU rings: an array of maps.
+    pub rings: BorrowedFd<'a>,
+    /// One ring's size in bytes.
+    pub ring_bytes: u64,
+    /// The map of processes in scope.
+    pub scope_tasks: BorrowedFd<'a>,
+}

@@ -1,0 +1,262 @@
+//! Block I/O: time in the queue, time in the device, sizes, depth, access pattern; slow and failed requests.
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::read;
+use super::signed;
+use crate::bpf::EventHeader;
+use crate::bpf::cells::Gathered;
+use crate::host::devices::BlockDevices;
+use crate::host::root::Root;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::units::Unit;
+
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/block.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/block.bpf.c declares it.
+unsafe impl Plain for types::block_record {}
+
+/// A few disks, four operations, some tens of processes.
+const CELLS: u32 = 4096;
+
+static SOURCE: Source =
+    Source { name: "block", object: include_bytes!(concat!(env!("OUT_DIR"), "/block.bpf.o")), cells: CELLS };
+
+const QUEUE_NS: &str = "block_queue_ns";
+const FLAGS: &str = "block_flags";
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "block",
+    summary: "Block I/O by disk, operation and process: time in the queue and in the device, sizes, depth, errors.",
+    default_on: true,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(10)),
+    metrics: &[
+        Metric {
+            name: "block.queue_time",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["dev", "op", "pid", "comm"],
+            help: "Time from a request's insertion into the I/O scheduler to its issue; requests issued at once are not in it.",
+            events: None,
+        },
+        Metric {
+            name: "block.device_time",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["dev", "op", "pid", "comm"],
+            help: "Time from a request's issue to the device to its completion.",
+            events: Some("block_io"),
+        },
+        Metric {
+            name: "block.size",
+            kind: MetricKind::Histogram,
+            unit: Unit::Bytes,
+            by: &["dev", "op", "pid", "comm"],
+            help: "Bytes of a request.",
+            events: Some("block_io"),
+        },
+        Metric {
+            name: "block.queue_depth",
+            kind: MetricKind::Histogram,
+            unit: Unit::Count,
+            by: &["dev"],
+            help: "Requests of the scope in flight at a disk when one is issued, that one included.",
+            events: None,
+        },
+        Metric {
+            name: "block.access",
+            kind: MetricKind::Counter,
+            unit: Unit::Bytes,
+            by: &["dev", "op", "state"],
+            help: "Requests issued, sequential when one begins where the one before it on that disk ended.",
+            events: None,
+        },
+    ],
+    kinds: &[EventKind {
+        name: "block_io",
+        help: "A request was completed; dur_ns is its time in the queue and in the device, ret its error.",
+    }],
+    columns: &[
+        Column {
+            name: QUEUE_NS,
+            ty: ColumnType::Int64,
+            title: "Time in queue",
+            unit: Some("ns"),
+            help: "The part of dur_ns before the request was issued; null when it was issued at once.",
+        },
+        Column {
+            name: FLAGS,
+            ty: ColumnType::Utf8,
+            title: "Request flags",
+            unit: None,
+            help: "What the request asked for: sync, meta, fua, preflush, readahead; joined by commas.",
+        },
+    ],
+    hooks: &["tp_btf/block_rq_insert", "tp_btf/block_rq_issue", "tp_btf/block_rq_complete"],
+    oldest_kernel: (5, 10),
+    cost: "under two microseconds for each request",
+};
+
+/// The probe.
+pub(super) struct Block;
+
+impl Probe for Block {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let decoder = BlockDecoder {
+            disks: BlockDevices::new(&Root::system()),
+            queue_ns: setup.schema.id(QUEUE_NS),
+            flags: setup.schema.id(FLAGS),
+        };
+        attach(&INFO, SOURCE, setup, decoder)
+    }
+}
+
+struct BlockDecoder {
+    disks: BlockDevices,
+    queue_ns: Option<ColumnId>,
+    flags: Option<ColumnId>,
+}
+
+impl Decoder for BlockDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let header: EventHeader = read(record)?;
+        if u32::from(header.event) != types::block_event::BLOCK_DONE.0 {
+            return Err(Undecodable { length: record.len() });
+        }
+        let record: types::block_record = read(record)?;
+        let mut row = context.rows.row("block_io");
+        row.at(header.ts).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
+        row.int(column::DUR_NS, signed(record.queue_ns.saturating_add(record.device_ns)));
+        row.text(column::DEV, self.disks.name(record.dev)).text(column::OP, op_name(record.op));
+        row.int(column::BYTES, record.bytes.into()).int(column::RET, errno(record.error).into());
+        if record.bytes != 0 {
+            row.int(column::SECTOR, signed(record.sector));
+        }
+        if let Some(column) = self.queue_ns.filter(|_| record.queued != 0) {
+            row.int(column, signed(record.queue_ns));
+        }
+        if let Some(column) = self.flags.filter(|_| record.flags != 0) {
+            row.text(column, &flag_names(record.flags));
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        // The packing of bpf/block.bpf.c: the disk alone, the disk and operation, or those and the access pattern.
+        let sub = gathered.sub;
+        let (dev, op) = match metric {
+            "block.queue_depth" => (sub as u32, None),
+            "block.access" => ((sub >> 16) as u32, Some((sub >> 8) as u8)),
+            _ => ((sub >> 8) as u32, Some(sub as u8)),
+        };
+        let mut key = vec![KeyPart::Text(column::DEV, self.disks.name(dev).to_owned())];
+        key.extend(op.map(|op| KeyPart::Text(column::OP, op_name(op).to_owned())));
+        match metric {
+            "block.queue_depth" => {}
+            "block.access" => {
+                let pattern = if sub & 1 == 1 { "sequential" } else { "random" };
+                key.push(KeyPart::Text(column::STATE, pattern.to_owned()));
+            }
+            _ => key.extend(KeyPart::process(gathered.pid, names)),
+        }
+        key
+    }
+}
+
+/// The operation's name, from enum req_op of include/linux/blk_types.h; zone operations were renumbered in 6.x and
+/// are called by one name.
+fn op_name(op: u8) -> &'static str {
+    match op {
+        0 => "read",
+        1 => "write",
+        2 => "flush",
+        3 => "discard",
+        5 => "secure_erase",
+        9 => "write_zeroes",
+        34 => "drv_in",
+        35 => "drv_out",
+        6..=17 => "zone",
+        _ => "other",
+    }
+}
+
+/// The tracepoint's error as 0 or -errno. Since 5.16 it is a blk_status_t, whose numbers are those of
+/// include/linux/blk_types.h and stand for the errno values of blk_errors[] in block/blk-core.c.
+fn errno(error: i32) -> i32 {
+    match error {
+        i32::MIN..=0 => error,
+        1 => -95,  // BLK_STS_NOTSUPP: EOPNOTSUPP
+        2 => -110, // BLK_STS_TIMEOUT: ETIMEDOUT
+        3 => -28,  // BLK_STS_NOSPC: ENOSPC
+        4 => -67,  // BLK_STS_TRANSPORT: ENOLINK
+        5 => -121, // BLK_STS_TARGET: EREMOTEIO
+        6 => -52,  // BLK_STS_RESV_CONFLICT: EBADE
+        7 => -61,  // BLK_STS_MEDIUM: ENODATA
+        8 => -84,  // BLK_STS_PROTECTION: EILSEQ
+        9 => -12,  // BLK_STS_RESOURCE: ENOMEM
+        12 => -11, // BLK_STS_AGAIN: EAGAIN
+        _ => -5,   // BLK_STS_IOERR and what came later: EIO
+    }
+}
+
+fn flag_names(flags: u16) -> String {
+    let names = [
+        (types::block_flag::BLOCK_SYNC, "sync"),
+        (types::block_flag::BLOCK_META, "meta"),
+        (types::block_flag::BLOCK_FUA, "fua"),
+        (types::block_flag::BLOCK_PREFLUSH, "preflush"),
+        (types::block_flag::BLOCK_READAHEAD, "readahead"),
+    ];
+    let set: Vec<&str> =
+        names.iter().filter(|(flag, _)| u32::from(flags) & flag.0 != 0).map(|(_, name)| *name).collect();
+    set.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::errno;
+    use super::flag_names;
+
+    #[test]
+    fn an_error_is_the_same_number_before_and_after_it_became_a_block_status() {
+        assert_eq!(errno(0), 0);
+        assert_eq!(errno(-5), -5);
+        assert_eq!(errno(10), -5);
+        assert_eq!(errno(7), -61);
+    }
+
+    #[test]
+    fn request_flags_are_named() {
+        assert_eq!(flag_names(0x1 | 0x8), "sync,preflush");
+        assert_eq!(flag_names(0), "");
+    }
+}

@@ -1,0 +1,278 @@
+//! Processes: forks, execs with their arguments, exits with status, lifetime, CPU time and peak memory.
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::read;
+use super::signed;
+use crate::bpf::EventHeader;
+use crate::bpf::cells::Gathered;
+use crate::names::signals;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::units::Unit;
+
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/process.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/process.bpf.c declares it.
+unsafe impl Plain for types::fork_record {}
+// SAFETY: integers only, as bpf/process.bpf.c declares it.
+unsafe impl Plain for types::exec_record {}
+// SAFETY: integers only, as bpf/process.bpf.c declares it.
+unsafe impl Plain for types::exit_record {}
+
+/// Parents that start or end processes within one interval: a hundred, each with a lifetime histogram.
+const CELLS: u32 = 2048;
+
+static SOURCE: Source =
+    Source { name: "process", object: include_bytes!(concat!(env!("OUT_DIR"), "/process.bpf.o")), cells: CELLS };
+
+const CPU_NS: &str = "process_cpu_ns";
+const MAX_RSS: &str = "process_max_rss";
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "process",
+    summary: "Every process that starts or ends: who started it, with which arguments, how it ended, what it used.",
+    default_on: true,
+    default_mode: Mode::Raw,
+    slow: None,
+    metrics: &[
+        Metric {
+            name: "process.starts",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["ppid", "comm"],
+            help: "Processes forked, by the parent's id and name.",
+            events: Some("fork"),
+        },
+        Metric {
+            name: "process.exits",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["ppid", "comm"],
+            help: "Processes ended, by the parent's id and name.",
+            events: Some("exit"),
+        },
+        Metric {
+            name: "process.lifetime",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["ppid", "comm"],
+            help: "Time from a process's fork to the exit of its last thread, by the parent's id and name.",
+            events: Some("exit"),
+        },
+    ],
+    kinds: &[
+        EventKind { name: "fork", help: "A process was forked; comm is still its parent's." },
+        EventKind { name: "exec", help: "A process began another program." },
+        EventKind { name: "exit", help: "A process ended; dur_ns is its lifetime, name the signal that killed it." },
+    ],
+    columns: &[
+        Column {
+            name: CPU_NS,
+            ty: ColumnType::Int64,
+            title: "CPU time",
+            unit: Some("ns"),
+            help: "CPU time of all threads of the process, as the scheduler had accounted it by then (up to a tick behind).",
+        },
+        Column {
+            name: MAX_RSS,
+            ty: ColumnType::Int64,
+            title: "Peak memory",
+            unit: Some("bytes"),
+            help: "Largest resident set of the process.",
+        },
+    ],
+    hooks: &["tp_btf/sched_process_fork", "tp_btf/sched_process_exec", "tp_btf/sched_process_exit"],
+    oldest_kernel: (5, 10),
+    cost: "a few microseconds for each process's life",
+};
+
+/// The probe.
+pub(super) struct Process;
+
+impl Probe for Process {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let decoder = ProcessDecoder {
+            page_bytes: setup.host.auxv.page_size,
+            cpu_ns: setup.schema.id(CPU_NS),
+            max_rss: setup.schema.id(MAX_RSS),
+        };
+        attach(&INFO, SOURCE, setup, decoder)
+    }
+}
+
+struct ProcessDecoder {
+    page_bytes: u64,
+    cpu_ns: Option<ColumnId>,
+    max_rss: Option<ColumnId>,
+}
+
+impl Decoder for ProcessDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let header: EventHeader = read(record)?;
+        match types::process_event(header.event.into()) {
+            types::process_event::PROCESS_FORK => fork(&read(record)?, context),
+            types::process_event::PROCESS_EXEC => exec(record, context)?,
+            types::process_event::PROCESS_EXIT => self.exit(&read(record)?, context),
+            _ => return Err(Undecodable { length: record.len() }),
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, _: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let parent = names.get(gathered.pid).unwrap_or_default().to_owned();
+        vec![KeyPart::Int(column::PPID, gathered.pid.into()), KeyPart::Text(column::COMM, parent)]
+    }
+}
+
+fn fork(record: &types::fork_record, context: &mut Context<'_>) {
+    let header = &record.header;
+    let mut row = context.rows.row("fork");
+    row.at(header.ts).int(column::CPU, header.cpu.into());
+    row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+    row.int(column::PPID, record.ppid.into()).int(column::UID, record.uid.into());
+    row.int(column::CGROUP_ID, signed(record.cgroup_id)).bytes(column::COMM, &record.comm);
+}
+
+/// An exec record and the arguments that follow it.
+fn exec(bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+    let record: types::exec_record = read(bytes)?;
+    let begin = size_of::<types::exec_record>();
+    let argv = bytes.get(begin..begin + record.argv_len as usize).ok_or(Undecodable { length: bytes.len() })?;
+    let header = &record.header;
+    let mut row = context.rows.row("exec");
+    row.at(header.ts).int(column::CPU, header.cpu.into());
+    row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+    row.int(column::PPID, record.ppid.into()).int(column::UID, record.uid.into());
+    row.int(column::CGROUP_ID, signed(record.cgroup_id)).bytes(column::COMM, &record.comm);
+    row.bytes(column::FILENAME, &record.filename);
+    row.bytes(column::ARGV, &command_line(argv, record.argv_cut != 0));
+    Ok(())
+}
+
+/// An argument vector as a shell would take it, so that arguments with spaces stay apart; `…` where it was cut.
+fn command_line(argv: &[u8], cut: bool) -> Vec<u8> {
+    let mut line = Vec::with_capacity(argv.len() + 8);
+    let arguments = argv.strip_suffix(b"\0").unwrap_or(argv);
+    for (index, argument) in arguments.split(|byte| *byte == 0).enumerate() {
+        if index > 0 {
+            line.push(b' ');
+        }
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^{}[]".contains(byte) || *byte >= 0x80;
+        if !argument.is_empty() && argument.iter().all(plain) {
+            line.extend_from_slice(argument);
+            continue;
+        }
+        line.push(b'\'');
+        for byte in argument {
+            match byte {
+                b'\'' => line.extend_from_slice(b"'\\''"),
+                byte => line.push(*byte),
+            }
+        }
+        line.push(b'\'');
+    }
+    if cut {
+        line.extend_from_slice("…".as_bytes());
+    }
+    line
+}
+
+impl ProcessDecoder {
+    fn exit(&self, record: &types::exit_record, context: &mut Context<'_>) {
+        let header = &record.header;
+        let mut row = context.rows.row("exit");
+        row.at(header.ts).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+        row.int(column::PPID, record.ppid.into()).int(column::UID, record.uid.into());
+        row.int(column::CGROUP_ID, signed(record.cgroup_id)).bytes(column::COMM, &record.comm);
+        row.int(column::DUR_NS, signed(record.lifetime_ns));
+        match ended(record.status) {
+            Ended::Exited(code) => row.int(column::EXIT_CODE, code.into()),
+            Ended::Killed(signal) => row.text(column::NAME, &signal_name(signal)),
+        };
+        if let Some(column) = self.cpu_ns {
+            row.int(column, signed(record.cpu_ns));
+        }
+        if let Some(column) = self.max_rss {
+            row.int(column, signed(record.max_rss_pages.saturating_mul(self.page_bytes)));
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Exited(u32),
+    Killed(u32),
+}
+
+fn signal_name(signal: u32) -> String {
+    let name = i32::try_from(signal).ok().and_then(signals::name);
+    name.map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// A status as wait(2) gives it: the signal in the low seven bits, else the exit code in the second byte.
+fn ended(status: u32) -> Ended {
+    match status & 0x7f {
+        0 => Ended::Exited(status >> 8 & 0xff),
+        signal => Ended::Killed(signal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ended;
+    use super::command_line;
+    use super::ended;
+
+    fn line(argv: &[u8]) -> String {
+        String::from_utf8(command_line(argv, false)).unwrap()
+    }
+
+    #[test]
+    fn arguments_with_spaces_or_quotes_stay_apart() {
+        assert_eq!(line(b"ls\0-l\0/tmp\0"), "ls -l /tmp");
+        assert_eq!(line(b"sh\0-c\0echo it's\0"), r"sh -c 'echo it'\''s'");
+        assert_eq!(line(b"printf\0\0x\0"), "printf '' x");
+    }
+
+    #[test]
+    fn a_cut_command_line_says_so() {
+        assert!(String::from_utf8(command_line(b"cc\0-c", true)).unwrap().ends_with('…'));
+    }
+
+    #[test]
+    fn a_status_is_read_as_wait_gives_it() {
+        assert_eq!(ended(0), Ended::Exited(0));
+        assert_eq!(ended(3 << 8), Ended::Exited(3));
+        assert_eq!(ended(9), Ended::Killed(9));
+        assert_eq!(ended(11 | 0x80), Ended::Killed(11));
+    }
+}

@@ -1,0 +1,356 @@
+//! The scheduler: waits for a CPU, slices on one, context switches, migrations, and time on CPUs by process.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::read;
+use super::signed;
+use crate::bpf::EventHeader;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::attached::Probe;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::units::Unit;
+
+use self::on_cpu::OnCpu;
+use self::on_cpu::Running;
+
+mod on_cpu;
+
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/sched.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/sched.bpf.c declares it.
+unsafe impl Plain for types::wakeup_record {}
+// SAFETY: integers only, as bpf/sched.bpf.c declares it.
+unsafe impl Plain for types::slice_record {}
+// SAFETY: integers only, as bpf/sched.bpf.c declares it.
+unsafe impl Plain for types::migration_record {}
+// SAFETY: integers only, as bpf/sched.bpf.c declares it.
+unsafe impl Plain for types::running {}
+
+/// Two hundred processes that run within one interval.
+const CELLS: u32 = 8192;
+
+static SOURCE: Source =
+    Source { name: "sched", object: include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o")), cells: CELLS };
+
+const PREV_PID: &str = "sched_prev_pid";
+const PREV_TID: &str = "sched_prev_tid";
+const PREV_COMM: &str = "sched_prev_comm";
+const FROM_CPU: &str = "sched_from_cpu";
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "sched",
+    summary: "How long threads waited for a CPU and how long they ran on one, by process; context switches, migrations.",
+    default_on: true,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(10)),
+    metrics: &[
+        Metric {
+            name: "sched.runqueue_latency",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm"],
+            help: "Time from a thread's wake-up or preemption until it runs.",
+            events: Some("wakeup"),
+        },
+        Metric {
+            name: "sched.slice",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm"],
+            help: "Time from a thread's switch-in to its switch-out; whole slices inside the window.",
+            events: Some("slice"),
+        },
+        Metric {
+            name: "sched.on_cpu",
+            kind: MetricKind::Counter,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm"],
+            help: "Time on CPUs inside the interval, slices that are cut by its ends included; count is slices ended.",
+            events: None,
+        },
+        Metric {
+            name: "sched.switches",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "state"],
+            help: "Switches away from a thread: voluntary when it slept or waited, involuntary when it could have run on.",
+            events: None,
+        },
+        Metric {
+            name: "sched.migrations",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm"],
+            help: "Moves of a thread to another CPU.",
+            events: Some("migration"),
+        },
+    ],
+    kinds: &[
+        EventKind { name: "wakeup", help: "A thread got a CPU after waiting dur_ns for it; sched_prev_* had the CPU until then." },
+        EventKind { name: "slice", help: "A thread left a CPU after dur_ns on it; state is what it went into." },
+        EventKind { name: "migration", help: "A thread was moved from sched_from_cpu to cpu." },
+    ],
+    columns: &[
+        Column {
+            name: PREV_PID,
+            ty: ColumnType::Int32,
+            title: "Previous process",
+            unit: None,
+            help: "Process that had the CPU just before; 0 is the idle task.",
+        },
+        Column {
+            name: PREV_TID,
+            ty: ColumnType::Int32,
+            title: "Previous thread",
+            unit: None,
+            help: "Thread that had the CPU just before; 0 is the idle task.",
+        },
+        Column {
+            name: PREV_COMM,
+            ty: ColumnType::Utf8,
+            title: "Previous command",
+            unit: None,
+            help: "Name of the thread that had the CPU just before.",
+        },
+        Column {
+            name: FROM_CPU,
+            ty: ColumnType::Int16,
+            title: "From CPU",
+            unit: None,
+            help: "CPU that the thread was moved away from.",
+        },
+    ],
+    hooks: &[
+        "tp_btf/sched_switch",
+        "tp_btf/sched_wakeup",
+        "tp_btf/sched_wakeup_new",
+        "tp_btf/sched_migrate_task",
+        "tp_btf/sched_process_free",
+    ],
+    oldest_kernel: (5, 10),
+    cost: "a few hundred nanoseconds for each context switch",
+};
+
+/// The probe.
+pub(super) struct Sched;
+
+impl Probe for Sched {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let decoder = SchedDecoder {
+            on_cpu: OnCpu::default(),
+            prev_pid: setup.schema.id(PREV_PID),
+            prev_tid: setup.schema.id(PREV_TID),
+            prev_comm: setup.schema.id(PREV_COMM),
+            from_cpu: setup.schema.id(FROM_CPU),
+        };
+        attach(&INFO, SOURCE, setup, decoder)
+    }
+}
+
+struct SchedDecoder {
+    on_cpu: OnCpu,
+    prev_pid: Option<ColumnId>,
+    prev_tid: Option<ColumnId>,
+    prev_comm: Option<ColumnId>,
+    from_cpu: Option<ColumnId>,
+}
+
+impl Decoder for SchedDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let header: EventHeader = read(record)?;
+        match types::sched_event(header.event.into()) {
+            types::sched_event::SCHED_WAKEUP => self.wakeup(&read(record)?, context),
+            types::sched_event::SCHED_SLICE => slice(&read(record)?, context),
+            types::sched_event::SCHED_MIGRATION => self.migration(&read(record)?, context),
+            _ => return Err(Undecodable { length: record.len() }),
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        if metric == "sched.switches" {
+            key.push(KeyPart::Text(column::STATE, slice_end(gathered.sub).to_owned()));
+        }
+        key
+    }
+
+    fn end_interval(&mut self, live: &Live, end_ns: u64) -> Result<()> {
+        let cpus = live.map("running")?.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+        let running: Vec<Running> = cpus
+            .iter()
+            .filter_map(|bytes| crate::bpf::read::<types::running>(bytes))
+            .map(|one| Running { since: one.since, pid: one.pid, tid: one.tid })
+            .collect();
+        self.on_cpu.end_interval(&running, end_ns);
+        Ok(())
+    }
+
+    fn derive(&mut self, gathered: Vec<Gathered>) -> Vec<Gathered> {
+        derive(gathered, &mut self.on_cpu)
+    }
+}
+
+/// Splits the slices of the kernel, kept by how they ended, into slice times, switches and time on CPUs.
+fn derive(gathered: Vec<Gathered>, on_cpu: &mut OnCpu) -> Vec<Gathered> {
+    let metric = |metric: types::sched_metric| metric.0 as u16;
+    let (slices, cuts) = (metric(types::sched_metric::SCHED_SLICE_TIME), metric(types::sched_metric::SCHED_ON_CPU));
+    let mut derived = Vec::with_capacity(gathered.len());
+    let mut whole: HashMap<u32, Gathered> = HashMap::new();
+    let mut switches: HashMap<(u32, u64), u64> = HashMap::new();
+    let mut times: HashMap<u32, (u64, u64)> = HashMap::new();
+    for one in gathered {
+        if one.metric != slices && one.metric != cuts {
+            derived.push(one);
+            continue;
+        }
+        *switches.entry((one.pid, one.sub)).or_default() += one.count;
+        let time = times.entry(one.pid).or_default();
+        *time = (time.0 + one.count, time.1 + one.sum);
+        if one.metric == slices {
+            match whole.get_mut(&one.pid) {
+                Some(all) => all.merge(&one),
+                None => {
+                    whole.insert(one.pid, Gathered { sub: 0, ..one });
+                }
+            }
+        }
+    }
+    derived.extend(whole.into_values());
+    for ((pid, sub), count) in switches {
+        let metric = metric(types::sched_metric::SCHED_SWITCHES);
+        derived.push(Gathered::counter(metric, pid, sub, count, count));
+    }
+    for (pid, count, sum) in on_cpu.settle(times) {
+        derived.push(Gathered::counter(cuts, pid, 0, count, sum));
+    }
+    derived.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
+    derived
+}
+
+fn slice_end(sub: u64) -> &'static str {
+    match types::slice_end(sub as u32) {
+        types::slice_end::SLICE_VOLUNTARY => "voluntary",
+        _ => "involuntary",
+    }
+}
+
+impl SchedDecoder {
+    fn wakeup(&self, record: &types::wakeup_record, context: &mut Context<'_>) {
+        let header = &record.header;
+        let mut row = context.rows.row("wakeup");
+        row.at(header.ts).int(column::DUR_NS, signed(record.waited_ns)).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+        row.bytes(column::COMM, &record.comm).int(column::PRIO, record.prio.into());
+        if record.waker_tid != 0 {
+            row.int(column::WAKER_PID, record.waker_pid.into()).int(column::WAKER_TID, record.waker_tid.into());
+        }
+        if let (Some(pid), Some(tid), Some(comm)) = (self.prev_pid, self.prev_tid, self.prev_comm) {
+            row.int(pid, record.prev_pid.into()).int(tid, record.prev_tid.into()).bytes(comm, &record.prev_comm);
+        }
+    }
+
+    fn migration(&self, record: &types::migration_record, context: &mut Context<'_>) {
+        let header = &record.header;
+        let mut row = context.rows.row("migration");
+        row.at(header.ts).int(column::CPU, record.to_cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+        row.bytes(column::COMM, &record.comm);
+        if let Some(column) = self.from_cpu {
+            row.int(column, record.from_cpu.into());
+        }
+    }
+}
+
+fn slice(record: &types::slice_record, context: &mut Context<'_>) {
+    let header = &record.header;
+    let mut row = context.rows.row("slice");
+    row.at(header.ts).int(column::DUR_NS, signed(record.ran_ns)).int(column::CPU, header.cpu.into());
+    row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+    row.bytes(column::COMM, &record.comm).int(column::PRIO, record.prio.into());
+    row.text(column::STATE, state_name(record.state));
+}
+
+/// The state that a thread left its CPU in; the bits are those of include/linux/sched.h, the same since 4.14.
+fn state_name(state: u32) -> &'static str {
+    const INTERRUPTIBLE: u32 = 0x1;
+    const UNINTERRUPTIBLE: u32 = 0x2;
+    const STOPPED_OR_TRACED: u32 = 0x4 | 0x8;
+    const DEAD: u32 = 0x10 | 0x20 | 0x80;
+    const PARKED: u32 = 0x40;
+    /// With UNINTERRUPTIBLE: a kernel thread that idles, which is no wait for anything.
+    const NOLOAD: u32 = 0x400;
+    match state {
+        0 => "preempted",
+        bits if bits & DEAD != 0 => "dead",
+        bits if bits & STOPPED_OR_TRACED != 0 => "stopped",
+        bits if bits & UNINTERRUPTIBLE != 0 && bits & NOLOAD == 0 => "blocked",
+        bits if bits & (INTERRUPTIBLE | UNINTERRUPTIBLE | PARKED) != 0 => "sleeping",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gathered;
+    use super::OnCpu;
+    use super::derive;
+    use super::state_name;
+    use super::types;
+
+    #[test]
+    fn slices_become_switches_by_their_end_and_time_on_cpu_by_process() {
+        let slices = types::sched_metric::SCHED_SLICE_TIME.0 as u16;
+        let cuts = types::sched_metric::SCHED_ON_CPU.0 as u16;
+        let voluntary = Gathered::counter(slices, 7, 0, 3, 300);
+        let involuntary = Gathered::counter(slices, 7, 1, 2, 50);
+        let cut = Gathered::counter(cuts, 7, 1, 1, 1000);
+        let derived = derive(vec![voluntary, involuntary, cut], &mut OnCpu::default());
+        let of = |metric: types::sched_metric, sub| {
+            derived.iter().find(|one| one.metric == metric.0 as u16 && one.sub == sub).map(|one| (one.count, one.sum))
+        };
+        assert_eq!(of(types::sched_metric::SCHED_SLICE_TIME, 0), Some((5, 350)));
+        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 0), Some((3, 3)));
+        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 1), Some((3, 3)));
+        assert_eq!(of(types::sched_metric::SCHED_ON_CPU, 0), Some((6, 1350)));
+    }
+
+    #[test]
+    fn an_idle_kernel_thread_is_not_called_blocked() {
+        assert_eq!(state_name(0x402), "sleeping");
+        assert_eq!(state_name(0x2), "blocked");
+        assert_eq!(state_name(0x80), "dead");
+        assert_eq!(state_name(0), "preempted");
+    }
+}

@@ -1,0 +1,113 @@
+//! Records a window of this machine's events into one file.
+
+use anyhow::Result;
+
+use crate::record::plan::RecordPlan;
+use crate::render::Document;
+
+pub mod plan;
+
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod child;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod cost;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod describe;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod documents;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod drain;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod output;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod progress;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod run;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod scope;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod select;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod summary;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod table;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod window;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod write;
+
+/// How a recording ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit status of the recorded command, 128 + N when signal N killed it; `None` without a command.
+    pub command_status: Option<u8>,
+}
+
+/// What this machine allows, and whether that is enough.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doctor {
+    /// The checks, with a remedy for each that failed.
+    pub document: Document,
+    /// Whether `record` can run here as this user.
+    pub can_record: bool,
+}
+
+/// Records as planned and writes the file; `command_line` is kept in it.
+///
+/// # Errors
+/// Something the user asked for can't be had, and nothing is left behind in the kernel.
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Outcome> {
+    run::record(plan, command_line)
+}
+
+/// Lists the probes, or everything about the one named.
+///
+/// # Errors
+/// There is no probe of that name.
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub fn probes_document(name: Option<&str>) -> Result<Document> {
+    documents::probes(name)
+}
+
+/// Checks this machine.
+///
+/// # Errors
+/// None; the signature is that of the other commands.
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub fn doctor_document() -> Result<Doctor> {
+    Ok(documents::doctor())
+}
+
+/// Says that this build can't record.
+///
+/// # Errors
+/// Always.
+#[cfg(not(all(feature = "record", target_os = "linux")))]
+pub fn record(_plan: &RecordPlan, _command_line: Vec<String>) -> Result<Outcome> {
+    Err(no_recorder())
+}
+
+/// Says that this build has no probes.
+///
+/// # Errors
+/// Always.
+#[cfg(not(all(feature = "record", target_os = "linux")))]
+pub fn probes_document(_name: Option<&str>) -> Result<Document> {
+    Err(no_recorder())
+}
+
+/// Says that this build can't record, so that there is nothing to check.
+///
+/// # Errors
+/// Always.
+#[cfg(not(all(feature = "record", target_os = "linux")))]
+pub fn doctor_document() -> Result<Doctor> {
+    Err(no_recorder())
+}
+
+#[cfg(not(all(feature = "record", target_os = "linux")))]
+fn no_recorder() -> anyhow::Error {
+    use crate::failure::Failure;
+    Failure::run("this build of ebrec can't record").hint("build it on Linux with its default features").into()
+}

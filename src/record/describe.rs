@@ -1,0 +1,182 @@
+//! What a recording says of itself, from what was asked, found and attached.
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::host::Host;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::ProbeInfo;
+use crate::probe::Settings;
+use crate::record::drain::Figures;
+use crate::record::drain::State;
+use crate::record::plan::Filters;
+use crate::record::plan::RecordPlan;
+use crate::record::plan::User;
+use crate::recording::FORMAT;
+use crate::recording::ClockAnchor;
+use crate::recording::HostMeta;
+use crate::recording::KindMeta;
+use crate::recording::Meta;
+use crate::recording::MetricMeta;
+use crate::recording::ProbeOutcome;
+use crate::recording::ProbeState;
+use crate::recording::Window;
+
+/// The kinds of rows that the core writes.
+const CORE_KINDS: [(&str, &str); 9] = [
+    ("hist", "One bucket of a histogram: one interval, one key."),
+    ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
+    ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
+    ("cgroup", "A control group: its number and path."),
+    ("cpu_info", "A CPU and its model."),
+    ("lost", "What could not be kept: probe, cause, CPU, interval."),
+    ("cost", "What recording cost: time in a BPF program while it was measured, and ebrec's own CPU time and memory."),
+    ("clock", "The same moment by the monotonic, boot and real-time clock."),
+    ("recording", "The metadata of the file, once more as rows."),
+];
+
+/// A probe that was chosen, and what became of it.
+#[derive(Debug, Clone)]
+pub(super) struct Fate {
+    /// What it says of itself.
+    pub(super) name: &'static str,
+    /// How it was to run.
+    pub(super) settings: Settings,
+    /// The hooks in use, or why it does not run.
+    pub(super) outcome: Result<Vec<String>, String>,
+}
+
+/// All that is known when the window begins.
+#[derive(Debug, Clone)]
+pub(super) struct Description {
+    /// Everything but what `State` has.
+    pub(super) base: Meta,
+}
+
+impl Description {
+    /// Describes a recording that is about to begin.
+    pub(super) fn new(
+        plan: &RecordPlan,
+        command_line: Vec<String>,
+        host: &Host,
+        registry: &[&'static ProbeInfo],
+        fates: &[Fate],
+        start: &ClockAnchor,
+    ) -> Description {
+        let nanoseconds = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        let base = Meta {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: env!("EBREC_GIT").to_owned(),
+            command: command_line,
+            config: config(plan),
+            window: Window {
+                asked_ns: plan.window.map(nanoseconds),
+                start_real_ns: start.real_ns,
+                start_mono_ns: start.mono_ns,
+                interval_ns: nanoseconds(plan.interval),
+                ..Window::default()
+            },
+            host: HostMeta {
+                hostname: host.hostname.clone(),
+                kernel: host.kernel.release.clone(),
+                arch: host.arch.clone(),
+                cpus: u32::try_from(host.cpus.online.len()).unwrap_or(u32::MAX),
+                memory_bytes: host.memory_bytes,
+                distro: host.distro.clone().unwrap_or_default(),
+                virt: host.virtualisation.describe(),
+            },
+            clock: vec![*start],
+            probes: fates.iter().map(probe_state).collect(),
+            metrics: registry.iter().flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric))).collect(),
+            kinds: kinds(registry),
+            ..Meta::default()
+        };
+        Description { base }
+    }
+
+    /// The metadata at a moment, or at the end.
+    pub(super) fn meta(&self, state: &State, ended: &str) -> Meta {
+        let mut meta = self.base.clone();
+        let now = i64::try_from(state.now_ns).unwrap_or(i64::MAX);
+        meta.window.actual_ns = now.saturating_sub(meta.window.start_mono_ns);
+        meta.window.ended = ended.to_owned();
+        meta.clock.extend(state.clocks.last());
+        let ran = meta.probes.iter_mut().filter(|probe| probe.state == ProbeOutcome::Ran);
+        for (probe, figures) in ran.zip(&state.probes) {
+            let Figures { events, lost, cost_ns } = *figures;
+            (probe.events, probe.lost, probe.cost_ns) = (events, lost, cost_ns);
+        }
+        meta
+    }
+}
+
+fn config(plan: &RecordPlan) -> Map<String, Value> {
+    let Filters { pids, comms, cgroups, containers, users, follow } = &plan.filters;
+    let users: Vec<Value> = users
+        .iter()
+        .map(|user| match user {
+            User::Id(id) => json!(id),
+            User::Name(name) => json!(name),
+        })
+        .collect();
+    let command: Vec<_> = plan.command.iter().map(|word| word.to_string_lossy()).collect();
+    let value = json!({
+        "interval_ns": plan.interval.as_nanos() as u64,
+        "buffer_bytes": plan.buffer_bytes,
+        "pids": pids,
+        "comms": comms,
+        "cgroups": cgroups,
+        "containers": containers,
+        "users": users,
+        "follow": follow,
+        "system_wide": plan.system_wide,
+        "command": command,
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn probe_state(fate: &Fate) -> ProbeState {
+    let mut settings = Map::new();
+    if fate.settings.slow_ns > 0 {
+        settings.insert("slow_ns".to_owned(), json!(fate.settings.slow_ns));
+    }
+    let (state, reason, hooks) = match &fate.outcome {
+        Ok(hooks) => (ProbeOutcome::Ran, None, hooks.clone()),
+        Err(reason) => (ProbeOutcome::Skipped, Some(reason.clone()), Vec::new()),
+    };
+    let mode = fate.settings.mode.name().to_owned();
+    ProbeState { name: fate.name.to_owned(), state, reason, mode, settings, hooks, ..ProbeState::default() }
+}
+
+fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
+    MetricMeta {
+        name: metric.name.to_owned(),
+        probe: info.name.to_owned(),
+        kind: match metric.kind {
+            MetricKind::Histogram => "histogram".to_owned(),
+            MetricKind::Counter => "counter".to_owned(),
+        },
+        unit: metric.unit.name().to_owned(),
+        help: metric.help.to_owned(),
+        by: metric.by.iter().map(|column| (*column).to_owned()).collect(),
+        events: metric.events.map(str::to_owned),
+    }
+}
+
+fn kinds(registry: &[&'static ProbeInfo]) -> Vec<KindMeta> {
+    let own = |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
+    let of_probes = registry.iter().flat_map(|info| {
+        info.kinds.iter().map(|kind| KindMeta {
+            name: kind.name.to_owned(),
+            probe: Some(info.name.to_owned()),
+            help: kind.help.to_owned(),
+        })
+    });
+    of_probes.chain(CORE_KINDS.iter().map(own)).collect()
+}

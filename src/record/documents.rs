@@ -1,0 +1,167 @@
+//! What `ebrec probes` and `ebrec doctor` show.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::failure::did_you_mean;
+use crate::host::Host;
+use crate::host::doctor::OutputDirectory;
+use crate::host::doctor::Verdict;
+use crate::host::doctor::checks;
+use crate::host::doctor::worst;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probes::REGISTRY;
+use crate::record::Doctor;
+use crate::render::Block;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Table;
+use crate::render::Value;
+use crate::text;
+use crate::units;
+
+/// The list of probes, or everything about one.
+pub(super) fn probes(name: Option<&str>) -> Result<Document> {
+    let host = Host::this();
+    let infos: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
+    let Some(name) = name else { return Ok(list(&infos, &host)) };
+    let Some(info) = infos.iter().find(|info| info.name == name) else {
+        let all: Vec<&str> = infos.iter().map(|info| info.name).collect();
+        let near = text::nearest(name, all.iter().copied());
+        return Err(Failure::usage(format!("there is no probe '{name}'")).hint(did_you_mean(&near, &all)).into());
+    };
+    Ok(one(info, &host))
+}
+
+fn list(infos: &[&ProbeInfo], host: &Host) -> Document {
+    let row = |info: &&ProbeInfo| {
+        vec![
+            text_value(info.name),
+            Value::Bool(info.default_on),
+            text_value(info.default_mode.name()),
+            threshold(info),
+            text_value(obstacle(info, host).as_deref().unwrap_or("yes")),
+            text_value(info.summary),
+        ]
+    };
+    let mut table = Table::new(
+        "probes",
+        "Probes",
+        vec![
+            Field::new("probe", "probe").help("name on the command line"),
+            Field::new("default", "default").help("runs when no probe is named"),
+            Field::new("mode", "mode").help("mode without a request"),
+            Field::new("slow_ns", "slow").help("threshold of the mode slow"),
+            Field::new("runs_here", "runs here").help("yes, or why not"),
+            Field::new("summary", "measures").help("what it measures"),
+        ],
+    );
+    table.rows = infos.iter().map(row).collect();
+    let mut document = Document::new("probes", "Probes");
+    document.push(table);
+    document.note("'ebrec probes NAME' says everything about one; 'ebrec record -p NAME' runs it");
+    document
+}
+
+fn one(info: &ProbeInfo, host: &Host) -> Document {
+    let pair = |name: &str, value: String| (name.to_owned(), value);
+    let modes: Vec<&str> = Mode::ALL.iter().map(|mode| mode.name()).collect();
+    let mut pairs = vec![
+        pair("runs here", obstacle(info, host).unwrap_or_else(|| "yes".to_owned())),
+        pair("in the default set", if info.default_on { "yes" } else { "no" }.to_owned()),
+        pair("modes", format!("{} (default: {})", modes.join(", "), info.default_mode.name())),
+    ];
+    if let Some(slow) = info.slow {
+        pairs.push(pair("threshold of slow", units::duration(i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX))));
+    }
+    pairs.push(pair("hooks", info.hooks.join(", ")));
+    pairs.push(pair("oldest kernel", format!("{}.{}", info.oldest_kernel.0, info.oldest_kernel.1)));
+    pairs.push(pair("cost", info.cost.to_owned()));
+    let mut document = Document::new("probe", format!("{}: {}", info.name, info.summary));
+    document.push(Block::Pairs(pairs));
+    document.push(metrics(info));
+    document.push(kinds(info));
+    document.push(columns(info));
+    document
+}
+
+fn metrics(info: &ProbeInfo) -> Table {
+    let row = |metric: &crate::probe::Metric| {
+        let kind = match metric.kind {
+            MetricKind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+        };
+        vec![
+            text_value(metric.name),
+            text_value(kind),
+            text_value(metric.unit.name()),
+            text_value(&metric.by.join(", ")),
+            text_value(metric.help),
+        ]
+    };
+    table("metrics", "Metrics", &["metric", "kind", "unit", "by", "help"], info.metrics.iter().map(row).collect())
+}
+
+fn kinds(info: &ProbeInfo) -> Table {
+    let row = |kind: &crate::probe::EventKind| vec![text_value(kind.name), text_value(kind.help)];
+    table("kinds", "Kinds of rows", &["kind", "help"], info.kinds.iter().map(row).collect())
+}
+
+fn columns(info: &ProbeInfo) -> Table {
+    let row = |column: &crate::recording::Column| {
+        vec![text_value(column.name), text_value(column.unit.unwrap_or("")), text_value(column.help)]
+    };
+    table("columns", "Columns of its own", &["column", "unit", "help"], info.columns.iter().map(row).collect())
+}
+
+fn table(name: &str, title: &str, fields: &[&'static str], rows: Vec<Vec<Value>>) -> Table {
+    let fields = fields.iter().map(|field| Field::new(*field, *field)).collect();
+    Table { rows, ..Table::new(name, title, fields) }
+}
+
+fn text_value(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn threshold(info: &ProbeInfo) -> Value {
+    info.slow.map_or(Value::Null, |slow| Value::Nanos(i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX)))
+}
+
+/// Why a probe can't run here, as far as that can be told without trying.
+fn obstacle(info: &ProbeInfo, host: &Host) -> Option<String> {
+    let (major, minor) = info.oldest_kernel;
+    if !host.kernel.btf {
+        return Some("no: the kernel has no type information (BTF)".to_owned());
+    }
+    if !host.kernel.at_least(major, minor) {
+        return Some(format!("no: it needs Linux {major}.{minor}, this is {}", host.kernel.release));
+    }
+    host.privilege.lack().map(|lack| format!("not as this user: {lack}"))
+}
+
+/// The checks of this machine.
+pub(super) fn doctor() -> Doctor {
+    let host = Host::this();
+    let program = std::env::current_exe().unwrap_or_else(|_| "ebrec".into());
+    let checks = checks(&host, &program, &OutputDirectory::read(Path::new(".")));
+    let can_record = worst(&checks) < Verdict::Fail;
+    let row = |check: &crate::host::doctor::Check| {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warning",
+            Verdict::Fail => "FAILS",
+        };
+        let remedy = check.remedy.as_deref().map_or(Value::Null, text_value);
+        vec![text_value(check.name), text_value(verdict), text_value(&check.found), remedy]
+    };
+    let table = table("checks", "Checks", &["check", "verdict", "found", "remedy"], checks.iter().map(row).collect());
+    let verdict = if can_record { "recording works here" } else { "recording does not work here yet" };
+    let mut document = Document::new("doctor", "Doctor");
+    document.note(verdict);
+    document.push(table);
+    Doctor { document, can_record }
+}

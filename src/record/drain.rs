@@ -1,0 +1,395 @@
+//! The drain thread: empties the rings, snapshots the aggregates once per interval, and hands batches to the writer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use crate::bpf::EventHeader;
+use crate::bpf::live::Live;
+use crate::bpf::read;
+use crate::bpf::rings::Reader;
+use crate::bpf::rings::SharedMaps;
+use crate::bpf::scope;
+use crate::host::cgroups::Cgroups;
+use crate::host::clocks;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
+use crate::probe::attached::Loss;
+use crate::record::cost::CostMeter;
+use crate::record::table::Table;
+use crate::recording::Batch;
+use crate::recording::ClockAnchor;
+use crate::recording::Rows;
+use crate::recording::column;
+
+/// Rows of a kind that make a batch.
+const BATCH_ROWS: usize = 16_384;
+/// How long after the end of an interval its maps are read. A program that was running when the sets were swapped has
+/// ended by then; if it has not, its value comes with a later interval and is not lost.
+const GRACE_NS: u64 = 20_000_000;
+/// How often the rings are looked at: often while events come, seldom while none do. Past half full the kernel wakes.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// Records in one look that call for looking more often, and few enough to look less often.
+const MANY: usize = 4096;
+const FEW: usize = 256;
+/// Rows are on disk, and a killed recording recoverable, to within this.
+const CHECKPOINT_NS: u64 = 1_000_000_000;
+
+/// What the drain tells the writer.
+pub(super) enum Message {
+    /// Rows.
+    Batch(Batch),
+    /// Everything up to now was sent: make it durable, with what is now known.
+    Checkpoint(State),
+}
+
+/// What is known of a recording that is being made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    /// How far it has got, in nanoseconds of CLOCK_MONOTONIC.
+    pub(super) now_ns: u64,
+    /// The clocks so far.
+    pub(super) clocks: Vec<ClockAnchor>,
+    /// Every attached probe's figures, in the order of attachment.
+    pub(super) probes: Vec<Figures>,
+    /// Lost by what all probes share.
+    pub(super) shared_lost: u64,
+}
+
+/// A probe's figures.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    /// Events, those in aggregates included.
+    pub(super) events: u64,
+    /// Events lost.
+    pub(super) lost: u64,
+    /// Estimated nanoseconds in its programs.
+    pub(super) cost_ns: u64,
+}
+
+/// What the other threads may look at and set.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// The window is over.
+    pub(super) stop: AtomicBool,
+    /// Events so far.
+    pub(super) events: AtomicU64,
+    /// Losses so far.
+    pub(super) lost: AtomicU64,
+    /// Bytes in the file so far.
+    pub(super) bytes: AtomicU64,
+}
+
+/// An attached probe and what it has given.
+pub(super) struct Source {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its kinds of rows.
+    pub(super) kinds: Vec<&'static str>,
+    /// The probe.
+    pub(super) attached: Box<dyn Attached>,
+}
+
+/// Everything the drain works on.
+pub(super) struct Drain {
+    /// The object that keeps the scope.
+    pub(super) scope: Live,
+    /// The maps that all objects share.
+    pub(super) maps: SharedMaps,
+    /// The probes; the first has the number 1 in its records, for 0 is the scope's.
+    pub(super) sources: Vec<Source>,
+    /// The column builders.
+    pub(super) rows: Rows,
+    /// The processes.
+    pub(super) table: Table,
+    /// The control groups, for the containers of new processes.
+    pub(super) cgroups: Option<Cgroups>,
+    /// Where the window begins.
+    pub(super) start_ns: u64,
+    /// How often aggregates are read.
+    pub(super) interval: Duration,
+    /// Measures what recording costs.
+    pub(super) cost: CostMeter,
+    /// What other threads see.
+    pub(super) shared: Arc<Shared>,
+    /// To the writer.
+    pub(super) out: SyncSender<Message>,
+}
+
+/// Where records arrive.
+struct Intake {
+    sources: Vec<Source>,
+    rows: Rows,
+    table: Table,
+    start_ns: u64,
+    undecodable: u64,
+    records: u64,
+}
+
+impl Intake {
+    fn take(&mut self, record: &[u8]) {
+        let Some(header) = read::<EventHeader>(record) else {
+            self.undecodable += 1;
+            return;
+        };
+        if header.probe == 0 {
+            match scope::decode(record) {
+                Some(heard) => self.table.hear(heard),
+                None => self.undecodable += 1,
+            }
+            return;
+        }
+        if header.ts < self.start_ns {
+            return;
+        }
+        let Some(source) = self.sources.get_mut(usize::from(header.probe) - 1) else {
+            self.undecodable += 1;
+            return;
+        };
+        let mut context = Context { rows: &mut self.rows, names: self.table.names() };
+        self.records += 1;
+        if source.attached.decode(record, &mut context).is_err() {
+            self.undecodable += 1;
+        }
+    }
+}
+
+impl Drain {
+    /// Runs until it is told to stop; then detaches everything and hands over the rest.
+    ///
+    /// # Errors
+    /// When the kernel refuses to go on; what was handed over until then is in the file.
+    pub(super) fn run(self) -> Result<State> {
+        let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, cost, shared, out } = self;
+        let intake = Intake { sources, rows, table, start_ns, undecodable: 0, records: 0 };
+        let mut reader = maps.reader()?;
+        let mut round = Round {
+            intake,
+            scope,
+            cgroups,
+            cost,
+            shared,
+            out,
+            interval_ns: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
+            interval_start: start_ns,
+            swapped: None,
+            next_checkpoint: start_ns + CHECKPOINT_NS,
+            state: State::default(),
+        };
+        round.begin(start_ns)?;
+        round.follow(&mut reader)?;
+        round.finish(&mut reader)
+    }
+}
+
+/// The drain at work.
+struct Round {
+    intake: Intake,
+    scope: Live,
+    cgroups: Option<Cgroups>,
+    cost: CostMeter,
+    shared: Arc<Shared>,
+    out: SyncSender<Message>,
+    interval_ns: u64,
+    interval_start: u64,
+    /// An interval whose maps are not read yet.
+    swapped: Option<Interval>,
+    next_checkpoint: u64,
+    state: State,
+}
+
+impl Round {
+    fn begin(&mut self, start_ns: u64) -> Result<()> {
+        for source in &mut self.intake.sources {
+            source.attached.begin(start_ns)?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, reader: &mut Reader) -> Result<()> {
+        let mut patience = SHORTEST_WAIT;
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let until_due = self.next_due().saturating_sub(clocks::monotonic_ns());
+            reader.wait(patience.min(Duration::from_nanos(until_due)))?;
+            let records = reader.drain(&mut |record| self.intake.take(record));
+            let now = clocks::monotonic_ns();
+            patience = match records {
+                MANY.. => patience / 2,
+                ..FEW => patience * 3 / 2,
+                _ => patience,
+            }
+            .clamp(SHORTEST_WAIT, LONGEST_WAIT);
+            self.cost.tick(now);
+            if now >= self.interval_start + self.interval_ns {
+                self.end_interval(now)?;
+            }
+            if self.swapped.is_some_and(|interval| now >= interval.end_ns + GRACE_NS) {
+                self.snapshot()?;
+            }
+            self.publish();
+            let due = now >= self.next_checkpoint;
+            if due {
+                self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+                self.anchor_clocks();
+            }
+            self.send(due)?;
+            if due {
+                self.checkpoint(now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When something other than records has to be seen to.
+    fn next_due(&self) -> u64 {
+        let snapshot = self.swapped.map_or(u64::MAX, |interval| interval.end_ns + GRACE_NS);
+        let interval = self.interval_start.saturating_add(self.interval_ns);
+        snapshot.min(interval).min(self.next_checkpoint).min(self.cost.next_due())
+    }
+
+    fn finish(mut self, reader: &mut Reader) -> Result<State> {
+        // The pending interval first: its set of maps takes new values from the next swap on.
+        self.snapshot()?;
+        self.cost.stop(clocks::monotonic_ns());
+        let now = clocks::monotonic_ns();
+        for source in &mut self.intake.sources {
+            source.attached.end(now)?;
+        }
+        self.scope.detach();
+        reader.drain(&mut |record| self.intake.take(record));
+        self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
+        self.snapshot()?;
+        self.late_values(now)?;
+        self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+        self.anchor_clocks();
+        self.publish();
+        self.send(true)?;
+        self.state.now_ns = now;
+        Ok(self.state)
+    }
+
+    fn intake_rows(&mut self, write: impl FnOnce(&mut Intake, Option<&Cgroups>)) {
+        write(&mut self.intake, self.cgroups.as_ref());
+    }
+
+    fn end_interval(&mut self, now: u64) -> Result<()> {
+        self.snapshot()?;
+        for source in &mut self.intake.sources {
+            source.attached.end_interval(now)?;
+        }
+        self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
+        self.interval_start = now;
+        Ok(())
+    }
+
+    /// Writes the aggregates, losses and cost of the interval that has ended, if it is not written yet.
+    fn snapshot(&mut self) -> Result<()> {
+        let Some(interval) = self.swapped.take() else { return Ok(()) };
+        let Intake { sources, rows, table, undecodable, .. } = &mut self.intake;
+        self.state.probes.resize_with(sources.len(), Figures::default);
+        for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
+            source.attached.snapshot(interval, &mut Context { rows: &mut *rows, names: table.names() })?;
+            let losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
+            figures.lost += write_losses(source.name, &losses, interval, rows);
+        }
+        let shared = self.scope.losses()?.into_iter().map(|(cause, cpu, count)| Loss { cause, cpu, count });
+        let mut shared: Vec<Loss> = shared.collect();
+        let count = std::mem::take(undecodable);
+        if count > 0 {
+            shared.push(Loss { cause: "record not understood".to_owned(), cpu: None, count });
+        }
+        self.state.shared_lost += write_losses("scope", &shared, interval, rows);
+        let attached = sources.iter().map(|source| &source.attached);
+        let spent = self.cost.write(interval, &self.scope, attached, rows)?;
+        for (figures, ns) in self.state.probes.iter_mut().zip(spent) {
+            figures.cost_ns += ns;
+        }
+        Ok(())
+    }
+
+    /// Values of programs that were still running when their set of maps was read.
+    fn late_values(&mut self, now: u64) -> Result<()> {
+        let Intake { sources, rows, table, .. } = &mut self.intake;
+        let interval = Interval { start_ns: self.interval_start, end_ns: now };
+        for source in sources {
+            source.attached.end_interval(now)?;
+            source.attached.snapshot(interval, &mut Context { rows: &mut *rows, names: table.names() })?;
+        }
+        Ok(())
+    }
+
+    fn anchor_clocks(&mut self) {
+        let reading = clocks::read();
+        let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+        let anchor = ClockAnchor {
+            mono_ns: signed(reading.mono_ns),
+            boot_ns: signed(reading.boot_ns),
+            real_ns: reading.real_ns,
+        };
+        write_clock(&anchor, &mut self.intake.rows);
+        // The footer has the first and the last; the rows have all.
+        self.state.clocks.truncate(1);
+        self.state.clocks.push(anchor);
+    }
+
+    /// Lets the other threads see how far it has got.
+    fn publish(&mut self) {
+        let intake = &self.intake;
+        self.state.probes.resize_with(intake.sources.len(), Figures::default);
+        let streamed: HashMap<&str, u64> = intake.rows.counts().collect();
+        for (source, figures) in intake.sources.iter().zip(&mut self.state.probes) {
+            let aggregated = source.attached.aggregated();
+            let of = |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
+            figures.events = source.kinds.iter().map(of).sum();
+        }
+        let events = self.state.probes.iter().map(|figures| figures.events).sum();
+        let lost = self.state.probes.iter().map(|figures| figures.lost).sum::<u64>() + self.state.shared_lost;
+        self.shared.events.store(events, Ordering::Relaxed);
+        self.shared.lost.store(lost, Ordering::Relaxed);
+    }
+
+    fn send(&mut self, everything: bool) -> Result<()> {
+        if !everything && !self.intake.rows.is_due(BATCH_ROWS) {
+            return Ok(());
+        }
+        for batch in self.intake.rows.take(BATCH_ROWS, everything) {
+            self.out.send(Message::Batch(batch)).ok().context("the writer has stopped")?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, now: u64) -> Result<()> {
+        self.state.now_ns = now;
+        self.next_checkpoint = now + CHECKPOINT_NS;
+        self.out.send(Message::Checkpoint(self.state.clone())).ok().context("the writer has stopped")
+    }
+}
+
+/// Writes a `clock` row.
+pub(super) fn write_clock(anchor: &ClockAnchor, rows: &mut Rows) {
+    let mut row = rows.row("clock");
+    row.at(u64::try_from(anchor.mono_ns).unwrap_or(0));
+    row.int(column::MONO_NS, anchor.mono_ns).int(column::BOOT_NS, anchor.boot_ns).int(column::REAL_NS, anchor.real_ns);
+}
+
+fn write_losses(probe: &str, losses: &[Loss], interval: Interval, rows: &mut Rows) -> u64 {
+    for loss in losses {
+        let mut row = rows.row("lost");
+        row.at(interval.end_ns).int(column::DUR_NS, i64::try_from(interval.length_ns()).unwrap_or(i64::MAX));
+        row.text(column::NAME, probe).text(column::CAUSE, &loss.cause);
+        row.int(column::COUNT, i64::try_from(loss.count).unwrap_or(i64::MAX));
+        if let Some(cpu) = loss.cpu {
+            row.int(column::CPU, cpu.into());
+        }
+    }
+    losses.iter().map(|loss| loss.count).sum()
+}

@@ -1,0 +1,121 @@
+//! What to record, as plain data: the command line fills it, [`crate::record::record`] carries it out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::probe::Mode;
+
+/// Everything one recording is asked to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPlan {
+    /// Length of the window; `None` is 10 s, or until `command` ends when there is one.
+    pub window: Option<Duration>,
+    /// The file to write; `None` is `run.parquet` or the next free `run-N.parquet`.
+    pub output: Option<PathBuf>,
+    /// Whether an existing `output` is replaced.
+    pub force: bool,
+    /// Which probes run, and how.
+    pub probes: ProbeSelection,
+    /// Which processes are recorded.
+    pub filters: Filters,
+    /// The command to run inside the window; empty when there is none.
+    pub command: Vec<OsString>,
+    /// With a command: record the whole machine and not only the command and its descendants.
+    pub system_wide: bool,
+    /// How often histograms and counters are read out of the kernel.
+    pub interval: Duration,
+    /// Total size of the ring buffers of all CPUs, in bytes.
+    pub buffer_bytes: u64,
+    /// How much is said on stderr.
+    pub verbosity: Verbosity,
+    /// Whether stderr takes colours.
+    pub color: bool,
+}
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Warnings, and progress on a terminal.
+    #[default]
+    Normal,
+    /// Also what was loaded and attached.
+    Verbose,
+    /// Also what libbpf says.
+    Debug,
+}
+
+/// The probes of a recording: a starting set and the changes to it, in the order they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeSelection {
+    /// The set that the requests change.
+    pub base: ProbeBase,
+    /// Probes named by the user: added to the base set, or set up otherwise than by default when the set holds them already.
+    pub requests: Vec<ProbeRequest>,
+    /// Names of probes taken out of the base set.
+    pub removed: Vec<String>,
+}
+
+/// The set of probes that a selection starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProbeBase {
+    /// The probes that run when none is named: `+http,-cpu`, or no `-p` at all.
+    #[default]
+    Default,
+    /// Only the probes that are named: `block,sched:raw`.
+    Listed,
+    /// Every probe: `all`, `all,-cpu`.
+    All,
+}
+
+/// One probe as the user asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeRequest {
+    /// The probe's name, not yet checked against the registry.
+    pub name: String,
+    /// The mode asked for; `None` is the probe's own default.
+    pub mode: Option<Mode>,
+    /// Settings as `(key, value)`, not yet checked against the probe: `block:slow=5ms` gives `("slow", "5ms")`.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Which processes a recording takes in; lists that are empty let everything pass, lists that are not must all match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filters {
+    /// Process ids.
+    pub pids: Vec<u32>,
+    /// Exact command names, as the kernel shortens them (15 bytes).
+    pub comms: Vec<String>,
+    /// Control groups, by path below the cgroup mount or by absolute path.
+    pub cgroups: Vec<String>,
+    /// Containers, by id or unambiguous start of it.
+    pub containers: Vec<String>,
+    /// Users.
+    pub users: Vec<User>,
+    /// Whether what matches takes its later descendants with it.
+    pub follow: bool,
+}
+
+impl Default for Filters {
+    fn default() -> Filters {
+        Filters {
+            pids: Vec::new(),
+            comms: Vec::new(),
+            cgroups: Vec::new(),
+            containers: Vec::new(),
+            users: Vec::new(),
+            follow: true,
+        }
+    }
+}
+
+/// A user as given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// By number.
+    Id(u32),
+    /// By name, to be looked up on the recorded machine.
+    Name(String),
+}

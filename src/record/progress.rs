@@ -1,0 +1,130 @@
+//! The progress line, on a terminal only.
+
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressDrawTarget;
+use indicatif::ProgressStyle;
+
+use crate::host::usage;
+use crate::record::drain::Shared;
+use crate::units;
+
+/// One line: elapsed and window, events, events per second, lost, file size, own CPU.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    begin: Instant,
+    window: Option<Duration>,
+    last: Last,
+}
+
+/// The figures at the last drawing, for rates.
+struct Last {
+    at: Instant,
+    events: u64,
+    cpu_ns: u64,
+}
+
+impl Progress {
+    /// Begins the line; it is not drawn when `quiet` or when standard error is no terminal.
+    pub(super) fn begin(window: Option<Duration>, quiet: bool) -> Progress {
+        let target = if quiet || !std::io::stderr().is_terminal() {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let now = Instant::now();
+        let last = Last { at: now, events: 0, cpu_ns: usage::cpu_ns() };
+        Progress { bar, begin: now, window, last }
+    }
+
+    /// Draws the line anew.
+    pub(super) fn draw(&mut self, shared: &Shared) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let now = Instant::now();
+        let events = shared.events.load(Ordering::Relaxed);
+        let cpu_ns = usage::cpu_ns();
+        let seconds = now.duration_since(self.last.at).as_secs_f64().max(1e-9);
+        let figures = Figures {
+            elapsed: now.duration_since(self.begin),
+            window: self.window,
+            events,
+            per_second: events.saturating_sub(self.last.events) as f64 / seconds,
+            lost: shared.lost.load(Ordering::Relaxed),
+            bytes: shared.bytes.load(Ordering::Relaxed),
+            cpu_percent: cpu_ns.saturating_sub(self.last.cpu_ns) as f64 / 1e7 / seconds,
+        };
+        self.bar.set_message(line(&figures));
+        // A rate over a second reads steadier than one over a tick.
+        if seconds >= 1.0 {
+            self.last = Last { at: now, events, cpu_ns };
+        }
+    }
+
+    /// Says what is being done now that the window is over.
+    pub(super) fn finishing(&self) {
+        self.bar.set_message("writing the file (Ctrl-C leaves it to 'ebrec recover')");
+    }
+
+    /// Takes the line away.
+    pub(super) fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+struct Figures {
+    elapsed: Duration,
+    window: Option<Duration>,
+    events: u64,
+    per_second: f64,
+    lost: u64,
+    bytes: u64,
+    cpu_percent: f64,
+}
+
+fn line(figures: &Figures) -> String {
+    let window = figures.window.map_or_else(String::new, |window| format!("/{}", seconds(window)));
+    format!(
+        "{}{window}  {} events  {}/s  {} lost  {}  {:.1}% CPU",
+        seconds(figures.elapsed),
+        units::count(figures.events),
+        units::count(figures.per_second as u64),
+        units::count(figures.lost),
+        units::bytes(figures.bytes),
+        figures.cpu_percent,
+    )
+}
+
+/// Whole seconds are enough for a line that changes five times in one; short windows show tenths.
+fn seconds(time: Duration) -> String {
+    if time < Duration::from_secs(100) { format!("{:.1}s", time.as_secs_f64()) } else { format!("{}s", time.as_secs()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figures;
+    use super::line;
+    use std::time::Duration;
+
+    #[test]
+    fn the_line_has_every_figure_and_fits_80_columns() {
+        let line = line(&Figures {
+            elapsed: Duration::from_millis(3200),
+            window: Some(Duration::from_secs(30)),
+            events: 12_345_678,
+            per_second: 1_234_567.0,
+            lost: 0,
+            bytes: 10 << 20,
+            cpu_percent: 12.34,
+        });
+        assert_eq!(line, "3.2s/30.0s  12,345,678 events  1,234,567/s  0 lost  10.0 MiB  12.3% CPU");
+        assert!(line.len() < 80);
+    }
+}

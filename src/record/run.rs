@@ -1,0 +1,321 @@
+//! One recording, from the plan to the file: `record` reads as the run itself, top to bottom.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::anyhow;
+use rustix::process::getpid;
+use rustix::thread::CpuSet;
+use rustix::thread::sched_getaffinity;
+use rustix::thread::sched_setaffinity;
+
+use crate::bpf::log;
+use crate::bpf::rings::SharedMaps;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::host::cgroups::Cgroups;
+use crate::host::clocks;
+use crate::host::clocks::ClockReading;
+use crate::host::processes;
+use crate::host::root::Root;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::Scope;
+use crate::probe::Settings;
+use crate::probe::attached::Setup;
+use crate::probes;
+use crate::probes::REGISTRY;
+use crate::record::Outcome;
+use crate::record::child::Waiting;
+use crate::record::cost::CostMeter;
+use crate::record::describe::Description;
+use crate::record::describe::Fate;
+use crate::record::drain::Drain;
+use crate::record::drain::Message;
+use crate::record::drain::Shared;
+use crate::record::drain::Source;
+use crate::record::drain::State;
+use crate::record::drain::write_clock;
+use crate::record::output;
+use crate::record::plan::RecordPlan;
+use crate::record::plan::Verbosity;
+use crate::record::progress::Progress;
+use crate::record::scope;
+use crate::record::select;
+use crate::record::select::Chosen;
+use crate::record::summary;
+use crate::record::table::Table;
+use crate::record::window::Ended;
+use crate::record::window::Event;
+use crate::record::window::Events;
+use crate::record::write;
+use crate::recording::ClockAnchor;
+use crate::recording::Rows;
+use crate::recording::Schema;
+use crate::recording::WriteError;
+use crate::recording::column;
+
+/// The window without `-d` and without a command.
+const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
+/// Batches on their way to the writer. When it falls behind, the drain waits, the rings fill, and losses are counted.
+const BATCHES_IN_FLIGHT: usize = 8;
+/// Time for merging small row groups at the end.
+const MERGE_BUDGET: Duration = Duration::from_secs(20);
+
+/// Records as planned and writes the file.
+///
+/// # Errors
+/// Something the user asked for can't be had: the file, the privilege, a probe by name, a filter. Nothing is left
+/// behind in the kernel.
+pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Outcome> {
+    log::route();
+    let host = Host::this();
+    let registry: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
+    let chosen = select::choose(&plan.probes, &registry)?;
+    let cgroups = host.cgroups.clone().map(Cgroups::read);
+    let mut scope = scope::resolve(&plan.filters, cgroups.as_ref())?;
+    if !host.kernel.btf {
+        let problem = "this kernel has no type information: /sys/kernel/btf/vmlinux is missing";
+        return Err(Failure::run(problem).hint("it needs CONFIG_DEBUG_INFO_BTF=y; 'ebrec doctor' says more").into());
+    }
+    if let Some(problem) = host.privilege.missing_for_record(&own_path()) {
+        return Err(Failure::from_error(&problem).into());
+    }
+    let schema = Arc::new(Schema::new(registry.iter().flat_map(|info| info.columns)));
+    let start_clock = clocks::read();
+    let writer = output::open(plan.output.as_deref(), plan.force, &schema, &host, &run_id(&start_clock))?;
+    let partial = writer.partial_path().to_owned();
+
+    let events = Events::listen()?;
+    let attached = attach(plan, &host, &chosen, &mut scope, &schema, cgroups.as_ref());
+    let attached = match attached {
+        Ok(attached) => attached,
+        Err(error) => {
+            // Nothing was recorded: an empty file would only be in the way.
+            drop(writer);
+            let _ = std::fs::remove_file(&partial);
+            return Err(error);
+        }
+    };
+    let Attached { maps, scope_object, sources, fates, waiting, table, mut rows } = attached;
+
+    let start = clocks::read();
+    let anchor = anchor(&start);
+    write_clock(&anchor, &mut rows);
+    let description = Description::new(plan, command_line, &host, &registry, &fates, &anchor);
+    let shared = Arc::new(Shared::default());
+    let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
+    let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
+    out.send(Message::Checkpoint(state.clone())).context("the writer has stopped")?;
+    let drain = Drain {
+        scope: scope_object,
+        maps,
+        sources,
+        rows,
+        table,
+        cgroups,
+        start_ns: start.mono_ns,
+        interval: plan.interval,
+        cost: CostMeter::new(start.mono_ns),
+        shared: Arc::clone(&shared),
+        out,
+    };
+
+    let failed = events.sender();
+    let drain_thread = thread::Builder::new().name("ebrec-drain".to_owned()).spawn(move || {
+        let result = drain.run();
+        if result.is_err() {
+            let _ = failed.send(Event::Failed);
+        }
+        result
+    })?;
+    let failed = events.sender();
+    let write_thread = thread::Builder::new().name("ebrec-write".to_owned()).spawn({
+        let (description, shared) = (description.clone(), Arc::clone(&shared));
+        move || {
+            let result = write::run(writer, &messages, &description, &shared);
+            if result.is_err() {
+                let _ = failed.send(Event::Failed);
+            }
+            result
+        }
+    })?;
+
+    visit_every_cpu(&host.cpus.online);
+    let live_after = Duration::from_nanos(clocks::monotonic_ns().saturating_sub(start_clock.mono_ns));
+    say(plan, Verbosity::Verbose, || format!("all probes live after {} ms", live_after.as_millis()));
+    let command = waiting.as_ref().map(Waiting::pid);
+    if let Some(waiting) = waiting {
+        events.watch(waiting.release()?);
+    }
+    let window = plan.window.or(if command.is_some() { None } else { Some(DEFAULT_WINDOW) });
+    let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet);
+    let ended = events.wait(window, command, || progress.draw(&shared));
+    progress.finishing();
+    shared.stop.store(true, Ordering::Relaxed);
+
+    let drained = drain_thread.join().map_err(|_| anyhow!("the drain thread panicked"))?;
+    let written = write_thread.join().map_err(|_| anyhow!("the writer thread panicked"))?;
+    let mut writer = written.map_err(|error| unfinished(&error, &partial))?;
+    state = drained.with_context(|| format!("what was recorded is in '{}'", partial.display()))?;
+    writer.set_meta(&description.meta(&state, &ended.name()));
+    if events.interrupted_again() {
+        return Err(Failure::run(format!("interrupted before '{}' was finished", partial.display()))
+            .hint(format!("ebrec recover '{}'", partial.display()))
+            .into());
+    }
+    let finished = writer.finish(MERGE_BUDGET).map_err(|error| unfinished(&error, &partial))?;
+    progress.end();
+    say(plan, Verbosity::Normal, || summary::text(&finished, &description.meta(&state, &ended.name()), &state));
+    let status = match ended {
+        Ended::Command(status) => Some(status),
+        _ if command.is_some() => events.command_status(),
+        _ => None,
+    };
+    Ok(Outcome { command_status: status })
+}
+
+/// What is there once the probes are.
+struct Attached {
+    maps: SharedMaps,
+    scope_object: crate::bpf::live::Live,
+    sources: Vec<Source>,
+    fates: Vec<Fate>,
+    waiting: Option<Waiting>,
+    table: Table,
+    rows: Rows,
+}
+
+/// Attaches the chosen probes, and has the command ready to run.
+fn attach(
+    plan: &RecordPlan,
+    host: &Host,
+    chosen: &[Chosen],
+    scope: &mut Scope,
+    schema: &Arc<Schema>,
+    cgroups: Option<&Cgroups>,
+) -> Result<Attached> {
+    let possible = u32::try_from(host.cpus.slots())?;
+    let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size)?;
+    let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command)?) };
+    if let (Some(waiting), false) = (&waiting, plan.system_wide) {
+        scope.pids.push(waiting.pid());
+    }
+    let scope = &*scope;
+    let setup = |index: u8, settings: Settings| Setup {
+        index,
+        settings,
+        scope,
+        host,
+        schema,
+        rings: maps.rings(),
+        ring_bytes: maps.ring_bytes(),
+        scope_tasks: maps.scope_tasks(),
+    };
+    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0 }))?;
+    scope_object.begin(clocks::monotonic_ns())?;
+    let mut table = Table::default();
+    let clock = clocks::read();
+    let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
+    let here = || processes::snapshot(&Root::system(), host.auxv, cgroups);
+    // Twice: a child of a process that was not in scope yet may have been born during the first look.
+    scope::seed(scope, &here(), &maps)?;
+    let snapshot = here();
+    scope::seed(scope, &snapshot, &maps)?;
+    let in_scope = scope::contains(scope, &snapshot, cgroups);
+    table.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
+    write_machine(host, cgroups, clock.mono_ns, &mut rows);
+
+    let mut sources = Vec::new();
+    let mut fates = Vec::new();
+    for Chosen { index, settings, named } in chosen {
+        let Some(probe) = REGISTRY.get(*index) else { continue };
+        let info = probe.info();
+        let number = u8::try_from(sources.len() + 1).context("more probes than a record can number")?;
+        let outcome = match probe.attach(&setup(number, *settings)) {
+            Ok(attached) => {
+                let hooks = attached.hooks();
+                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.join(", ")));
+                let kinds = info.kinds.iter().map(|kind| kind.name).collect();
+                sources.push(Source { name: info.name, kinds, attached });
+                Ok(hooks)
+            }
+            Err(error) if *named => {
+                let problem = format!("the probe '{}' can't run here: {error:#}", info.name);
+                return Err(Failure::run(problem).hint("'ebrec doctor' checks this machine").into());
+            }
+            Err(error) => {
+                say(plan, Verbosity::Normal, || format!("warning: the probe '{}' is left out: {error:#}", info.name));
+                Err(format!("{error:#}"))
+            }
+        };
+        fates.push(Fate { name: info.name, settings: *settings, outcome });
+    }
+    if sources.is_empty() {
+        let reasons: Vec<String> = fates.iter().filter_map(|fate| fate.outcome.clone().err()).collect();
+        let problem = format!("no probe can run here: {}", reasons.join("; "));
+        return Err(Failure::run(problem).hint("'ebrec doctor' checks this machine").into());
+    }
+    Ok(Attached { maps, scope_object, sources, fates, waiting, table, rows })
+}
+
+/// The control groups and CPUs.
+fn write_machine(host: &Host, cgroups: Option<&Cgroups>, now_ns: u64, rows: &mut Rows) {
+    for (path, id) in cgroups.into_iter().flat_map(Cgroups::iter) {
+        let mut row = rows.row("cgroup");
+        row.at(now_ns).int(column::CGROUP_ID, i64::try_from(id).unwrap_or(i64::MAX)).text(column::NAME, path);
+        if let Some(container) = cgroups.and_then(|cgroups| cgroups.container(id)) {
+            row.text(column::CONTAINER, container.short_id());
+        }
+    }
+    for (cpu, model) in &host.cpus.models {
+        rows.row("cpu_info").at(now_ns).int(column::CPU, (*cpu).into()).text(column::NAME, model);
+    }
+}
+
+/// Makes each CPU switch once, so that the scheduler's probe knows what runs on it: a thread that never leaves its CPU
+/// would otherwise never be seen. Returns to where it was allowed to run.
+fn visit_every_cpu(online: &[u32]) {
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    for cpu in online {
+        let mut one = CpuSet::new();
+        one.set(*cpu as usize);
+        // A CPU outside our cpuset is not ours to visit; what runs there is seen at its first switch.
+        let _ = sched_setaffinity(None, &one);
+    }
+    let _ = sched_setaffinity(None, &allowed);
+}
+
+fn anchor(reading: &ClockReading) -> ClockAnchor {
+    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+    ClockAnchor { mono_ns: signed(reading.mono_ns), boot_ns: signed(reading.boot_ns), real_ns: reading.real_ns }
+}
+
+/// A name for the recording, unlike that of any other on this machine or, with the host's, anywhere.
+fn run_id(clock: &ClockReading) -> String {
+    format!("{:x}-{:x}", clock.real_ns, getpid().as_raw_nonzero())
+}
+
+fn own_path() -> std::path::PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "ebrec".into())
+}
+
+fn unfinished(error: &WriteError, partial: &std::path::Path) -> anyhow::Error {
+    let advice = format!("ebrec recover '{}' saves what was written", partial.display());
+    Failure::from_error(error).hint(advice).into()
+}
+
+/// Says a line on standard error, if that much is wanted.
+fn say(plan: &RecordPlan, from: Verbosity, text: impl FnOnce() -> String) {
+    if plan.verbosity >= from {
+        let text = text();
+        // Nobody is left to tell when standard error is gone.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}

@@ -1,0 +1,120 @@
+//! The processes of a recording: those that live at its start, and those that appear.
+
+use std::collections::HashMap;
+
+use crate::bpf::scope::Heard;
+use crate::host::cgroups::Cgroups;
+use crate::host::clocks::ClockReading;
+use crate::host::processes::Process;
+use crate::probe::names::Names;
+use crate::recording::Rows;
+use crate::recording::column;
+
+/// What is known of processes that the file does not have yet, and the names of all.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    names: Names,
+    fresh: HashMap<u32, Heard>,
+}
+
+impl Table {
+    /// Names by process id.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Takes what the kernel said of a process.
+    pub(super) fn hear(&mut self, heard: Heard) {
+        self.names.set(heard.pid, &comm_text(&heard.comm));
+        match self.fresh.get_mut(&heard.pid) {
+            // A child that was born and then named is one new process, born when it was.
+            Some(known) if !heard.born => {
+                known.comm = heard.comm;
+                known.uid = heard.uid;
+            }
+            _ => {
+                self.fresh.insert(heard.pid, heard);
+            }
+        }
+    }
+
+    /// Learns the names of the processes that live at the start, and writes those in scope.
+    pub(super) fn write_snapshot(
+        &mut self,
+        processes: &[Process],
+        in_scope: &[bool],
+        clocks: &ClockReading,
+        rows: &mut Rows,
+    ) {
+        for (process, in_scope) in processes.iter().zip(in_scope) {
+            let (Ok(pid), Ok(ppid)) = (u32::try_from(process.pid), u32::try_from(process.ppid)) else { continue };
+            if self.names.get(pid).is_none() {
+                self.names.set(pid, &process.comm);
+            }
+            if !in_scope {
+                continue;
+            }
+            let mut row = rows.row("process");
+            row.at(u64::try_from(process.start_mono_ns(clocks)).unwrap_or(0));
+            row.int(column::PID, pid.into()).int(column::PPID, ppid.into()).int(column::UID, process.uid.into());
+            row.text(column::COMM, &process.comm);
+            if let Some(id) = process.cgroup_id.and_then(|id| i64::try_from(id).ok()) {
+                row.int(column::CGROUP_ID, id);
+            }
+            if let Some(container) = &process.container {
+                row.text(column::CONTAINER, container.short_id());
+            }
+            if !process.argv.is_empty() {
+                row.text(column::ARGV, &process.argv.join(" "));
+            }
+            if let Some(exe) = &process.exe {
+                row.text(column::FILENAME, exe);
+            }
+        }
+    }
+
+    /// Writes the processes that appeared, or were renamed, since the last call.
+    pub(super) fn write_fresh(&mut self, cgroups: Option<&Cgroups>, rows: &mut Rows) {
+        let mut fresh: Vec<Heard> = self.fresh.drain().map(|(_, heard)| heard).collect();
+        fresh.sort_unstable_by_key(|heard| (heard.ts, heard.pid));
+        for heard in fresh {
+            let mut row = rows.row("process");
+            row.at(heard.ts).int(column::PID, heard.pid.into()).int(column::PPID, heard.ppid.into());
+            row.int(column::UID, heard.uid.into()).bytes(column::COMM, &heard.comm);
+            if let Ok(id) = i64::try_from(heard.cgroup_id) {
+                row.int(column::CGROUP_ID, id);
+            }
+            if let Some(container) = cgroups.and_then(|cgroups| cgroups.container(heard.cgroup_id)) {
+                row.text(column::CONTAINER, container.short_id());
+            }
+        }
+    }
+}
+
+/// A kernel name up to its NUL; what is not UTF-8 is replaced, for names are only shown.
+fn comm_text(comm: &[u8]) -> std::borrow::Cow<'_, str> {
+    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+    String::from_utf8_lossy(&comm[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Heard;
+    use super::Table;
+
+    fn heard(pid: u32, comm: &str, born: bool) -> Heard {
+        let mut bytes = [0; 16];
+        bytes[..comm.len()].copy_from_slice(comm.as_bytes());
+        Heard { ts: u64::from(pid), pid, ppid: 1, uid: 0, cgroup_id: 1, comm: bytes, born }
+    }
+
+    #[test]
+    fn a_child_that_runs_another_program_is_one_process_with_the_last_name() {
+        let mut table = Table::default();
+        table.hear(heard(9, "sh", true));
+        table.hear(heard(9, "true", false));
+        assert_eq!(table.names().get(9), Some("true"));
+        assert_eq!(table.fresh.len(), 1);
+        assert!(table.fresh[&9].born);
+    }
+}

@@ -1,0 +1,278 @@
+//! Documents: what a view found, apart from the characters that show it.
+//!
+//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`text()`], [`markdown()`], [`json()`], [`csv()`] and [`svg()`] turn it into
+//! characters. Strings may come from the kernel or from a stranger's file and are escaped here, for each format in its own way.
+
+use std::borrow::Cow;
+
+use crate::hist::Histogram;
+use crate::units::Unit;
+
+mod cells;
+mod csv;
+mod grid;
+mod json;
+mod markdown;
+mod stats;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use csv::csv;
+pub use json::json;
+pub use markdown::markdown;
+pub use svg::svg;
+pub use text::TextStyle;
+pub use text::text;
+
+/// One cell of a table.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Value {
+    /// Not known or not applicable.
+    #[default]
+    Null,
+    /// A name, path, argument list…, as it came.
+    Text(String),
+    /// A number of things; people see commas between thousands.
+    Int(i64),
+    /// A number that names something (a process, a CPU, a status): no commas, no unit.
+    Id(i64),
+    /// A plain number with a fraction.
+    Float(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// A length of time in nanoseconds.
+    Nanos(i64),
+    /// A size in bytes.
+    Bytes(i64),
+    /// Hundredths; 100 is the whole.
+    Percent(f64),
+    /// Things per second.
+    Rate(f64),
+    /// A moment in nanoseconds since the window's start; people see seconds.
+    Time(i64),
+}
+
+impl Value {
+    /// Makes an identifier of what may be missing.
+    pub fn id(id: Option<i64>) -> Value {
+        id.map_or(Value::Null, Value::Id)
+    }
+
+    /// Makes a length of time of what may be missing, from nanoseconds.
+    pub fn nanos(ns: Option<i64>) -> Value {
+        ns.map_or(Value::Null, Value::Nanos)
+    }
+
+    /// Makes a length of time of an estimate such as a percentile, from nanoseconds, rounded.
+    pub fn nanos_f64(ns: Option<f64>) -> Value {
+        ns.map_or(Value::Null, |ns| Value::Nanos(ns.round() as i64))
+    }
+
+    /// Makes a cell of a raw number by its unit.
+    pub fn of(unit: Unit, value: Option<f64>) -> Value {
+        let Some(value) = value.filter(|v| v.is_finite()) else { return Value::Null };
+        match unit {
+            Unit::Nanoseconds => Value::Nanos(value.round() as i64),
+            Unit::Bytes => Value::Bytes(value.round() as i64),
+            Unit::Count if value.fract() == 0.0 => Value::Int(value as i64),
+            Unit::Count => Value::Float(value),
+            Unit::Percent => Value::Percent(value),
+            Unit::PerSecond => Value::Rate(value),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(count: i64) -> Value {
+        Value::Int(count)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(count: u64) -> Value {
+        Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Value {
+        Value::Float(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(yes: bool) -> Value {
+        Value::Bool(yes)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Value {
+        value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Stable name in JSON and CSV, with the raw unit where there is one: `cpu_ns`, `read_bytes`.
+    pub name: Cow<'static, str>,
+    /// Heading for people, without a unit: the unit is chosen by the values and added.
+    pub title: String,
+    /// One sentence that says what the column holds; may be empty.
+    pub help: String,
+}
+
+impl Field {
+    /// Makes a column without help.
+    pub fn new(name: impl Into<Cow<'static, str>>, title: impl Into<String>) -> Field {
+        Field { name: name.into(), title: title.into(), help: String::new() }
+    }
+
+    /// Adds the sentence that says what the column holds.
+    pub fn help(mut self, help: impl Into<String>) -> Field {
+        self.help = help.into();
+        self
+    }
+}
+
+/// Rows of cells, one cell per field.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Table {
+    /// Stable name: the table's key in JSON.
+    pub name: String,
+    /// Heading for people; may be empty.
+    pub title: String,
+    /// Columns.
+    pub fields: Vec<Field>,
+    /// Rows; a row that is too short ends in nulls, cells beyond the fields are not shown.
+    pub rows: Vec<Vec<Value>>,
+    /// Depth of each row in a tree, 0 for roots, when the rows are a tree in depth-first order; the first text column carries the branches.
+    pub depths: Option<Vec<u16>>,
+    /// Rows that `--top` left out.
+    pub omitted: u64,
+}
+
+impl Table {
+    /// Makes a table without rows.
+    pub fn new(name: impl Into<String>, title: impl Into<String>, fields: Vec<Field>) -> Table {
+        Table { name: name.into(), title: title.into(), fields, ..Table::default() }
+    }
+}
+
+/// One distribution, or several of the same unit to compare.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramPlot {
+    /// Stable name: the plot's key in JSON.
+    pub name: String,
+    /// Heading for people.
+    pub title: String,
+    /// What the values measure.
+    pub unit: Unit,
+    /// Named distributions; the name of a single one may be empty.
+    pub series: Vec<(String, Histogram)>,
+}
+
+/// Values over time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// Stable name: the plot's key in JSON.
+    pub name: String,
+    /// Heading for people.
+    pub title: String,
+    /// What the values measure.
+    pub unit: Unit,
+    /// Named lines of (seconds since the window's start, value), by rising time.
+    pub series: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+/// A part of a document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Block {
+    /// Starts a section.
+    Heading(String),
+    /// A line of explanation.
+    Note(String),
+    /// Something that makes the numbers less than whole.
+    Warning(String),
+    /// Facts by name.
+    Pairs(Vec<(String, String)>),
+    /// Rows and columns.
+    Table(Table),
+    /// Distributions.
+    Histogram(HistogramPlot),
+    /// Values over time.
+    Timeline(Timeline),
+}
+
+/// What a view found.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Document {
+    /// Stable name of the view.
+    pub name: String,
+    /// Heading for people; may be empty.
+    pub title: String,
+    /// One line under the heading: host, window; may be empty.
+    pub subtitle: String,
+    /// Contents in reading order.
+    pub blocks: Vec<Block>,
+}
+
+impl Document {
+    /// Makes a document without contents.
+    pub fn new(name: impl Into<String>, title: impl Into<String>) -> Document {
+        Document { name: name.into(), title: title.into(), ..Document::default() }
+    }
+
+    /// Adds a part at the end.
+    pub fn push(&mut self, block: impl Into<Block>) {
+        self.blocks.push(block.into());
+    }
+
+    /// Starts a section.
+    pub fn heading(&mut self, heading: impl Into<String>) {
+        self.blocks.push(Block::Heading(heading.into()));
+    }
+
+    /// Adds a line of explanation.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.blocks.push(Block::Note(note.into()));
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, warning: impl Into<String>) {
+        self.blocks.push(Block::Warning(warning.into()));
+    }
+}
+
+impl From<Table> for Block {
+    fn from(table: Table) -> Block {
+        Block::Table(table)
+    }
+}
+
+impl From<HistogramPlot> for Block {
+    fn from(plot: HistogramPlot) -> Block {
+        Block::Histogram(plot)
+    }
+}
+
+impl From<Timeline> for Block {
+    fn from(plot: Timeline) -> Block {
+        Block::Timeline(plot)
+    }
+}

@@ -1,0 +1,154 @@
+//! Documents as GitHub-flavoured Markdown.
+
+use std::fmt::Write;
+
+use crate::render::Block;
+use crate::render::Document;
+use crate::render::Table;
+use crate::render::cells::Column;
+use crate::render::cells::columns;
+use crate::render::text;
+use crate::render::text::TextStyle;
+use crate::text::sanitize;
+use crate::units;
+
+/// Plots are drawn in characters, in a code block of this width.
+const PLOT: TextStyle = TextStyle { width: 90, color: false };
+
+/// Writes a document as GitHub-flavoured Markdown; plots become code blocks.
+///
+/// Names out of a recording cannot become markup, links or mentions: free text in tables is code, the rest is escaped.
+pub fn markdown(document: &Document) -> String {
+    let mut out = String::new();
+    if !document.title.is_empty() {
+        part(&mut out, &format!("# {}", escape(&document.title)));
+    }
+    if !document.subtitle.is_empty() {
+        part(&mut out, &escape(&document.subtitle));
+    }
+    for block in &document.blocks {
+        match block {
+            Block::Heading(heading) => part(&mut out, &format!("## {}", escape(heading))),
+            Block::Note(note) => part(&mut out, &escape(note)),
+            Block::Warning(warning) => part(&mut out, &format!("> **Warning:** {}", escape(warning))),
+            Block::Pairs(pairs) => {
+                let line = |p: &(String, String)| format!("- **{}:** {}", escape(&p.0), escape(&p.1));
+                part(&mut out, &pairs.iter().map(line).collect::<Vec<_>>().join("\n"));
+            }
+            Block::Table(t) => table(&mut out, t),
+            Block::Histogram(plot) => code(&mut out, |drawn| text::histogram(drawn, &PLOT, plot)),
+            Block::Timeline(plot) => code(&mut out, |drawn| text::timeline(drawn, &PLOT, plot)),
+        }
+    }
+    out
+}
+
+/// Adds a block of its own, a blank line before it.
+fn part(out: &mut String, part: &str) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(part);
+    out.push('\n');
+}
+
+fn code(out: &mut String, draw: impl Fn(&mut String)) {
+    let mut drawn = String::new();
+    draw(&mut drawn);
+    // A fence longer than any in the content cannot be closed by it.
+    let longest = drawn.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    part(out, &format!("{fence}text\n{}\n{fence}", drawn.trim_end()));
+}
+
+fn table(out: &mut String, table: &Table) {
+    if !table.title.is_empty() {
+        part(out, &format!("**{}**", escape(&table.title)));
+    }
+    let columns = columns(table);
+    if columns.is_empty() || table.rows.is_empty() {
+        part(out, "(none)");
+    } else {
+        part(out, rows(&columns, table.rows.len()).trim_end());
+    }
+    if table.omitted > 0 {
+        part(out, &format!("… and {} more (`--top 0` shows all)", units::count(table.omitted)));
+    }
+}
+
+fn rows(columns: &[Column], rows: usize) -> String {
+    let mut out = String::new();
+    for column in columns {
+        // Writing into a String cannot fail.
+        let _ = write!(out, "| {} ", escape(&column.header));
+    }
+    out.push_str("|\n");
+    for column in columns {
+        out.push_str(if column.numeric { "| ---: " } else { "| --- " });
+    }
+    out.push_str("|\n");
+    let plain: Vec<bool> = columns.iter().map(|c| !c.elastic || c.cells.iter().all(|cell| is_plain(cell))).collect();
+    for row in 0..rows {
+        for (column, plain) in columns.iter().zip(&plain) {
+            let cell = column.cells.get(row).map_or("", String::as_str);
+            // No-break spaces, since a cell's leading spaces are dropped.
+            let branch = column.branches.get(row).map(|b| b.replace(' ', "\u{a0}")).unwrap_or_default();
+            let cell = if *plain || cell.is_empty() || cell == "-" { cell.to_owned() } else { code_span(cell) };
+            let _ = write!(out, "| {branch}{cell} ");
+        }
+        out.push_str("|\n");
+    }
+    out
+}
+
+/// Whether text cannot be taken for markup, nor for a link to a person, page or commit.
+fn is_plain(text: &str) -> bool {
+    text.len() < 40
+        && !text.starts_with(['-', ' '])
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || " -".contains(c))
+        || text == "-"
+}
+
+/// Text as code: between backticks, or entities within `<code>` where a backtick, pipe or backslash could end it early.
+fn code_span(text: &str) -> String {
+    if !text.contains(['`', '|', '\\']) && text.trim() == text {
+        return format!("`{text}`");
+    }
+    let mut out = String::from("<code>");
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || !c.is_ascii() || " ./:-,=()".contains(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "&#{};", c as u32);
+        }
+    }
+    out.push_str("</code>");
+    out
+}
+
+/// Prose with nothing in it that Markdown or HTML would act on, in one line.
+fn escape(text: &str) -> String {
+    let text = sanitize(text);
+    let mut out = String::new();
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let inside_word = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // The zero-width space keeps a mention from reaching anybody.
+            '@' => out.push_str("@&#8203;"),
+            // Not emphasis within a word.
+            '_' if inside_word => out.push(c),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '$' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+        before = c;
+    }
+    out
+}

@@ -1,0 +1,92 @@
+//! Plots of a document as one SVG.
+//!
+//! plotters writes the elements; axes, legends and labels are laid out here, since its own layout needs font metrics that its vector back end
+//! does not have. The output depends on the document alone.
+
+mod axis;
+mod canvas;
+mod histogram;
+mod timeline;
+
+use anyhow::Result;
+use anyhow::bail;
+
+use crate::render::Block;
+use crate::render::Document;
+use crate::render::svg::canvas::Canvas;
+use crate::render::svg::canvas::GREY;
+use crate::render::svg::canvas::INK;
+
+/// Width of the drawing in pixels.
+const WIDTH: i32 = 960;
+
+/// Space around all.
+const MARGIN: i32 = 24;
+
+/// Space between plots.
+const GAP: i32 = 28;
+
+/// Most lines of a plot: more cannot be told apart by colour.
+const SERIES: usize = 8;
+
+/// Draws the plots of a document, one below the other under its title; fails when nothing in it can be drawn.
+pub fn svg(document: &Document) -> Result<String> {
+    let plots: Vec<Plot<'_>> = document.blocks.iter().filter_map(Plot::of).collect();
+    if plots.is_empty() {
+        bail!("view '{}' has no plot to draw\nhint: use --format text, md, json or csv", document.name);
+    }
+    let head = match (document.title.is_empty(), document.subtitle.is_empty()) {
+        (true, true) => 0,
+        (false, false) => 58,
+        _ => 34,
+    };
+    let heights = plots.iter().map(Plot::height);
+    let height = 2 * MARGIN + head + heights.sum::<i32>() + GAP * (plots.len() as i32 - 1);
+    let mut out = String::new();
+    let mut canvas = Canvas::new(&mut out, WIDTH, height)?;
+    let mut top = MARGIN;
+    if !document.title.is_empty() {
+        canvas.heading(MARGIN, top + 14, &document.title, 19.0, WIDTH - 2 * MARGIN, INK)?;
+        top += 24;
+    }
+    if !document.subtitle.is_empty() {
+        canvas.label(MARGIN, top + 12, &document.subtitle, WIDTH - 2 * MARGIN, GREY)?;
+    }
+    top = MARGIN + head;
+    for plot in &plots {
+        plot.draw(&mut canvas, top)?;
+        top += plot.height() + GAP;
+    }
+    canvas.finish()?;
+    Ok(out)
+}
+
+/// A part of a document that can be drawn, with its place on the page left open.
+enum Plot<'a> {
+    Histogram(histogram::Drawing<'a>),
+    Timeline(timeline::Drawing<'a>),
+}
+
+impl<'a> Plot<'a> {
+    fn of(block: &'a Block) -> Option<Plot<'a>> {
+        match block {
+            Block::Histogram(plot) => histogram::Drawing::new(plot).map(Plot::Histogram),
+            Block::Timeline(plot) => timeline::Drawing::new(plot).map(Plot::Timeline),
+            Block::Heading(_) | Block::Note(_) | Block::Warning(_) | Block::Pairs(_) | Block::Table(_) => None,
+        }
+    }
+
+    fn height(&self) -> i32 {
+        match self {
+            Plot::Histogram(drawing) => drawing.height(),
+            Plot::Timeline(drawing) => drawing.height(),
+        }
+    }
+
+    fn draw(&self, canvas: &mut Canvas<'_>, top: i32) -> Result<()> {
+        match self {
+            Plot::Histogram(drawing) => drawing.draw(canvas, top),
+            Plot::Timeline(drawing) => drawing.draw(canvas, top),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Values over time as lines.
+
+use anyhow::Result;
+use plotters::style::Color;
+
+use crate::render::Timeline;
+use crate::render::stats;
+use crate::render::svg::MARGIN;
+use crate::render::svg::SERIES;
+use crate::render::svg::WIDTH;
+use crate::render::svg::axis;
+use crate::render::svg::canvas::AXIS;
+use crate::render::svg::canvas::Anchor;
+use crate::render::svg::canvas::Area;
+use crate::render::svg::canvas::Canvas;
+use crate::render::svg::canvas::GREY;
+use crate::render::svg::canvas::GRID;
+use crate::render::svg::canvas::INK;
+use crate::render::svg::canvas::color;
+use crate::render::svg::canvas::names_width;
+
+/// Height of the part with data.
+const DATA: i32 = 170;
+
+/// A plot over time that holds something.
+pub(super) struct Drawing<'a> {
+    plot: &'a Timeline,
+    series: Vec<(&'a str, Vec<(f64, f64)>)>,
+    omitted: usize,
+    start: f64,
+    end: f64,
+    lowest: f64,
+    highest: f64,
+}
+
+impl<'a> Drawing<'a> {
+    pub(super) fn new(plot: &'a Timeline) -> Option<Drawing<'a>> {
+        let finite = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+            points.iter().copied().filter(|p| p.0.is_finite() && p.1.is_finite()).collect()
+        };
+        let filled = plot.series.iter().map(|s| (s.0.as_str(), finite(&s.1))).filter(|s| !s.1.is_empty());
+        let mut series: Vec<(&str, Vec<(f64, f64)>)> = filled.collect();
+        let omitted = series.len().saturating_sub(SERIES);
+        series.truncate(SERIES);
+        let points = || series.iter().flat_map(|s| s.1.iter());
+        points().next()?;
+        let (start, end) =
+            (points().map(|p| p.0).fold(f64::MAX, f64::min), points().map(|p| p.0).fold(f64::MIN, f64::max));
+        let (lowest, highest) = (points().map(|p| p.1).fold(0.0, f64::min), points().map(|p| p.1).fold(0.0, f64::max));
+        // A flat line at zero stands at the bottom.
+        let highest = if highest > lowest { highest } else { lowest + 1.0 };
+        // Axes start at the window's start unless the points are far from it.
+        let start = if start > 0.0 && start < 0.2 * end { 0.0 } else { start };
+        Some(Drawing {
+            plot,
+            series,
+            omitted,
+            start,
+            end: if end > start { end } else { start + 1.0 },
+            lowest,
+            highest,
+        })
+    }
+
+    fn legend_lines(&self) -> i32 {
+        self.series.len() as i32 + i32::from(self.omitted > 0)
+    }
+
+    pub(super) fn height(&self) -> i32 {
+        // Title, legend, unit, data, ticks and axis title.
+        26 + 20 * self.legend_lines() + 30 + DATA + 44
+    }
+
+    pub(super) fn draw(&self, canvas: &mut Canvas<'_>, top: i32) -> Result<()> {
+        canvas.heading(MARGIN, top + 9, &self.plot.title, 15.0, WIDTH - 2 * MARGIN, INK)?;
+        let named = names_width(self.series.iter().map(|s| s.0));
+        for (i, (name, points)) in self.series.iter().enumerate() {
+            canvas.legend(top + 26 + 8 + 20 * i as i32, i, name, named, &self.facts(points))?;
+        }
+        if self.omitted > 0 {
+            let y = top + 26 + 8 + 20 * (self.legend_lines() - 1);
+            canvas.label(MARGIN, y, &format!("… and {} more, not drawn", self.omitted), WIDTH - 2 * MARGIN, GREY)?;
+        }
+        let data = top + 26 + 20 * self.legend_lines() + 30;
+        let area = Area { left: MARGIN + 56, right: WIDTH - MARGIN - 8, top: data, bottom: data + DATA };
+        self.axes(canvas, area)?;
+        for (i, (_, points)) in self.series.iter().enumerate() {
+            self.line(canvas, area, points, i)?;
+        }
+        Ok(())
+    }
+
+    fn facts(&self, points: &[(f64, f64)]) -> String {
+        let values = || points.iter().map(|p| p.1);
+        let (min, max) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
+        let mean = values().sum::<f64>() / points.len().max(1) as f64;
+        let write = |v: f64| stats::value(v, self.plot.unit);
+        format!("min {} · mean {} · max {}", write(min), write(mean), write(max))
+    }
+
+    fn axes(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<()> {
+        let (ticks, suffix) = axis::linear(self.lowest, self.highest, 5, self.plot.unit, false);
+        let title = match suffix {
+            "" => "count",
+            "/s" => "per second",
+            suffix => suffix,
+        };
+        canvas.axis_title(area, title)?;
+        for tick in ticks {
+            let y = self.y(area, tick.value);
+            canvas.line((area.left, y), (area.right, y), GRID)?;
+            canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
+        }
+        canvas.line((area.left, area.bottom), (area.right, area.bottom), AXIS)?;
+        let seconds = axis::round(self.start, self.end, 10, false);
+        let decimals = axis::decimals(&seconds);
+        for second in seconds {
+            let x = self.x(area, second);
+            canvas.line((x, area.bottom), (x, area.bottom + 4), AXIS)?;
+            canvas.mark((x, area.bottom + 14), &format!("{second:.decimals$}"), Anchor::Middle, GREY)?;
+        }
+        let middle = (area.left + area.right) / 2;
+        canvas.mark((middle, area.bottom + 33), "seconds since the start", Anchor::Middle, GREY)
+    }
+
+    fn x(&self, area: Area, time: f64) -> i32 {
+        let share = (time - self.start) / (self.end - self.start);
+        area.left + (share * f64::from(area.right - area.left)).round() as i32
+    }
+
+    fn y(&self, area: Area, value: f64) -> i32 {
+        let share = (value - self.lowest) / (self.highest - self.lowest);
+        area.bottom - (share * f64::from(area.bottom - area.top)).round() as i32
+    }
+
+    fn line(&self, canvas: &mut Canvas<'_>, area: Area, points: &[(f64, f64)], series: usize) -> Result<()> {
+        let path = self.path(area, points);
+        let (Some(first), Some(last)) = (path.first().copied(), path.last().copied()) else { return Ok(()) };
+        if path.len() == 1 {
+            return canvas.dot(first, color(series));
+        }
+        if self.series.len() == 1 {
+            let zero = self.y(area, 0.0);
+            let mut below = path.clone();
+            below.extend([(last.0, zero), (first.0, zero)]);
+            canvas.area(below, color(series).mix(0.15))?;
+        }
+        canvas.path(path, color(series))
+    }
+
+    /// Points in pixels; of many in one pixel's column the first, lowest, highest and last, so that no spike is lost.
+    fn path(&self, area: Area, points: &[(f64, f64)]) -> Vec<(i32, i32)> {
+        let mut path: Vec<(i32, i32)> = Vec::new();
+        let place = |p: &(f64, f64)| (self.x(area, p.0), self.y(area, p.1));
+        for column in points.chunk_by(|a, b| self.x(area, a.0) == self.x(area, b.0)) {
+            let ys = || column.iter().map(place);
+            let (first, last) = (ys().next(), ys().next_back());
+            let (high, low) = (ys().min_by_key(|p| p.1), ys().max_by_key(|p| p.1));
+            path.extend([first, high, low, last].into_iter().flatten());
+        }
+        path.dedup();
+        path
+    }
+}

@@ -1,0 +1,102 @@
+//! Explains recordings: a table of views, each from rows to a document.
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::render::Document;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+
+mod block;
+mod cost;
+pub mod deliver;
+mod distributions;
+mod exec;
+mod health;
+mod hist;
+mod info;
+mod losses;
+mod metrics;
+mod overhead;
+mod paper;
+mod people;
+pub mod plan;
+mod processes;
+mod source;
+mod summary;
+mod tally;
+mod window;
+
+pub use info::info;
+
+/// One way to look at recordings.
+pub struct View {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// What it shows, in one line without a final stop.
+    pub summary: &'static str,
+    /// Whether it has pictures.
+    pub draws: bool,
+    run: fn(&[Source], &ReportPlan) -> Result<Document>,
+}
+
+/// Name of the view that is shown when none is asked for.
+pub const SUMMARY: &str = "summary";
+
+/// Every view, the summary first.
+pub static VIEWS: &[View] = &[
+    View {
+        name: SUMMARY,
+        summary: "What happened, who did it, what was slow, what was lost",
+        draws: true,
+        run: summary::run,
+    },
+    View {
+        name: "processes",
+        summary: "Every process with every metric, short-lived ones included",
+        draws: false,
+        run: processes::run,
+    },
+    View { name: "hist", summary: "Histogram and percentiles of a metric, or of all", draws: true, run: hist::run },
+    View {
+        name: "exec",
+        summary: "Process starts and exits with arguments, duration and exit status",
+        draws: false,
+        run: exec::run,
+    },
+    View {
+        name: "block",
+        summary: "Disk I/O by device, operation and process, and the slowest requests",
+        draws: true,
+        run: block::run,
+    },
+    View { name: "losses", summary: "What is missing, by probe, cause and time", draws: true, run: losses::run },
+    View { name: "overhead", summary: "What the recording itself cost", draws: false, run: overhead::run },
+];
+
+/// Opens the recordings and runs the view.
+///
+/// Fails when a file does not open as a recording, when the view or metric does not exist, or when a picture is asked of a view that has none.
+pub fn report(plan: &ReportPlan) -> Result<Document> {
+    let Some(view) = VIEWS.iter().find(|view| view.name == plan.view) else {
+        return Err(Failure::usage(format!("no view '{}'", plan.view)).into());
+    };
+    if plan.format == Format::Svg && !view.draws {
+        let drawing: Vec<&str> = VIEWS.iter().filter(|view| view.draws).map(|view| view.name).collect();
+        let none = Failure::usage(format!("the view '{}' draws nothing", view.name));
+        return Err(none.hint(format!("views that draw: {}", drawing.join(", "))).into());
+    }
+    let sources = source::open(&plan.files, &plan.filter)?;
+    let mut document = (view.run)(&sources.list, plan)?;
+    if let ([source], true) = (sources.list.as_slice(), document.subtitle.is_empty() && view.name != SUMMARY) {
+        document.subtitle = format!("{}; {}", source.label(), window::describe(source));
+        if let Some(part) = window::part(source) {
+            document.subtitle.push_str(&format!("; shown: {part}"));
+        }
+    }
+    for reason in sources.left_out {
+        document.warning(format!("left out: {reason}"));
+    }
+    Ok(document)
+}

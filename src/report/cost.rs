@@ -1,0 +1,86 @@
+//! What a recording cost the machine it was made on.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::report::source::Source;
+
+/// Name of the `cost` rows about the recorder itself; every other name is a BPF program's.
+const OURSELVES: &str = "ebrec";
+
+/// Time over a measured part of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// Runs of a program; 0 for the recorder itself.
+    pub(super) runs: u64,
+    /// Nanoseconds spent.
+    pub(super) ns: u64,
+    /// Nanoseconds of the window in which it was measured.
+    pub(super) during_ns: u64,
+}
+
+impl Measured {
+    /// Share of one CPU, where 1 is all of it; `None` when nothing was measured.
+    pub(super) fn share(&self) -> Option<f64> {
+        (self.during_ns > 0).then(|| self.ns as f64 / self.during_ns as f64)
+    }
+
+    /// Nanoseconds a run.
+    pub(super) fn per_run(&self) -> Option<f64> {
+        (self.runs > 0).then(|| self.ns as f64 / self.runs as f64)
+    }
+
+    fn add(&mut self, runs: u64, ns: u64, during_ns: u64) {
+        self.runs = self.runs.saturating_add(runs);
+        self.ns = self.ns.saturating_add(ns);
+        self.during_ns = self.during_ns.saturating_add(during_ns);
+    }
+}
+
+/// The cost of one recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// BPF programs by name, such as `sched/sched_switch`.
+    pub(super) programs: BTreeMap<String, Measured>,
+    /// The recorder's own CPU time.
+    pub(super) own_cpu: Option<Measured>,
+    /// The recorder's largest resident set, in bytes.
+    pub(super) rss_bytes: Option<u64>,
+    /// Kernel memory of maps and ring buffers, in bytes.
+    pub(super) map_bytes: Option<u64>,
+}
+
+impl Cost {
+    /// Adds up the `cost` rows, of all processes.
+    pub(super) fn of(source: &Source) -> Result<Cost> {
+        let mut cost = Cost::default();
+        source.rows_of_all_processes("cost", &["count", "sum", "max"], &["name", "op"], |row| {
+            let Some(name) = row.text(0) else { return };
+            let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
+            match (name, row.text(1)) {
+                (OURSELVES, Some("cpu")) => {
+                    cost.own_cpu.get_or_insert_default().add(row.natural(0), row.natural(1), during)
+                }
+                (OURSELVES, Some("rss")) => cost.rss_bytes = cost.rss_bytes.max(Some(row.natural(2))),
+                (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(row.natural(2))),
+                (OURSELVES, _) => {}
+                (program, _) => {
+                    cost.programs.entry(program.to_owned()).or_default().add(row.natural(0), row.natural(1), during);
+                }
+            }
+        })?;
+        Ok(cost)
+    }
+
+    /// Share of one CPU that all BPF programs take together; `None` when none was measured.
+    pub(super) fn programs_share(&self) -> Option<f64> {
+        self.programs.values().filter_map(Measured::share).reduce(|sum, share| sum + share)
+    }
+
+    /// The part of a span of the window in which programs were measured, between 0 and 1; `None` when none was.
+    pub(super) fn measured_part(&self, span_ns: i64) -> Option<f64> {
+        let longest = self.programs.values().map(|program| program.during_ns).max()?;
+        (span_ns > 0).then(|| (longest as f64 / span_ns as f64).min(1.0))
+    }
+}

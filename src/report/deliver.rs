@@ -1,0 +1,130 @@
+//! Documents on their way out: to stdout, into a file, or as pictures into a directory.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use anyhow::Result;
+use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
+use crate::failure::did_you_mean;
+use crate::render;
+use crate::render::Block;
+use crate::render::Document;
+use crate::render::TextStyle;
+use crate::report::plan::Destination;
+use crate::report::plan::Format;
+use crate::text::nearest;
+
+/// Renders a document and writes it where it should go.
+///
+/// A file is replaced whole or not at all. Fails with a closed pipe as `std::io::Error` when stdout's reader has gone.
+pub fn deliver(document: &Document, format: Format, style: TextStyle, destination: &Destination) -> Result<()> {
+    if let Some(dir) = &destination.svg_dir {
+        return pictures(document, dir);
+    }
+    let text = match format {
+        // Colours are for the terminal that a file never is.
+        Format::Text if destination.file.is_some() => render::text(document, &TextStyle { color: false, ..style }),
+        Format::Text => render::text(document, &style),
+        Format::Svg => render::svg(document)?,
+        Format::Markdown => render::markdown(document),
+        Format::Json => render::json(document),
+        Format::Csv => csv(document, destination.table.as_deref())?,
+    };
+    match &destination.file {
+        Some(path) => write_file(path, text.as_bytes()),
+        None => write_stdout(text.as_bytes()),
+    }
+}
+
+/// Writes to stdout, which may be a pipe that closes.
+pub fn write_stdout(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).context("can't write to stdout")
+}
+
+fn csv(document: &Document, table: Option<&str>) -> Result<String> {
+    if let Some(csv) = render::csv(document, table) {
+        return Ok(csv);
+    }
+    let tables = document.blocks.iter().filter_map(|block| match block {
+        Block::Table(table) => Some(table.name.as_str()),
+        _ => None,
+    });
+    let names: Vec<&str> = tables.collect();
+    match table {
+        Some(table) => {
+            let near = nearest(table, names.iter().copied());
+            let unknown = Failure::usage(format!("'{table}' is no table of the view '{}'", document.name));
+            Err(unknown.hint(did_you_mean(&near, &names)).into())
+        }
+        None => Err(Failure::run(format!("the view '{}' has no table here", document.name)).into()),
+    }
+}
+
+fn is_plot(block: &Block) -> bool {
+    match block {
+        Block::Histogram(plot) => plot.series.iter().any(|(_, histogram)| !histogram.is_empty()),
+        Block::Timeline(plot) => plot.series.iter().any(|(_, line)| !line.is_empty()),
+        _ => false,
+    }
+}
+
+/// Every plot as `NAME.svg`; what was written is listed on stdout, one path a line.
+fn pictures(document: &Document, dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("can't make the directory '{}'", dir.display()))?;
+    let mut written = String::new();
+    for block in document.blocks.iter().filter(|block| is_plot(block)) {
+        let name = match block {
+            Block::Histogram(plot) => file_name(&plot.name),
+            Block::Timeline(plot) => file_name(&plot.name),
+            _ => continue,
+        };
+        let page = Document { blocks: vec![block.clone()], ..document.clone() };
+        let path = dir.join(name);
+        write_file(&path, render::svg(&page)?.as_bytes())?;
+        written.push_str(&format!("{}\n", path.display()));
+    }
+    if written.is_empty() {
+        return Err(Failure::run(format!("the view '{}' has nothing to draw here", document.name)).into());
+    }
+    write_stdout(written.as_bytes())
+}
+
+/// A plot's name without what could leave the directory.
+fn file_name(plot: &str) -> String {
+    let safe = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' };
+    let name: String = plot.chars().map(safe).collect();
+    format!("{}.svg", name.trim_start_matches('.'))
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.display();
+    let failed = || format!("can't write '{name}'");
+    if path.exists() && !path.is_file() {
+        // A device or a pipe, such as /dev/stdout, can't be renamed over.
+        return std::fs::write(path, bytes).with_context(failed);
+    }
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut file = new_file(dir).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
+    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    Ok(())
+}
+
+/// A report is not private as a temporary file is: the umask alone decides who reads it.
+#[cfg(unix)]
+fn new_file(dir: &Path) -> std::io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(dir)
+}
+
+#[cfg(not(unix))]
+fn new_file(dir: &Path) -> std::io::Result<NamedTempFile> {
+    NamedTempFile::new_in(dir)
+}

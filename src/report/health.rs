@@ -1,0 +1,103 @@
+//! Whether a recording is whole, and what it lacks if it is not.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::recording::ProbeOutcome;
+use crate::render::Document;
+use crate::report::paper::outcome_word;
+use crate::report::source::Source;
+use crate::report::tally::Tally;
+use crate::report::tally::is_histogram;
+use crate::units;
+
+/// Events that were lost, by probe and cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses(pub(super) BTreeMap<(String, String), u64>);
+
+impl Losses {
+    /// Adds up the `lost` rows of a recording, of all processes, since a lost event has none.
+    pub(super) fn of(source: &Source) -> Result<Losses> {
+        let mut losses = BTreeMap::new();
+        source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
+            let key = (row.text(0).unwrap_or("?").to_owned(), row.text(1).unwrap_or("?").to_owned());
+            let count: &mut u64 = losses.entry(key).or_default();
+            *count = count.saturating_add(row.natural(0));
+        })?;
+        losses.retain(|_, count| *count > 0);
+        Ok(Losses(losses))
+    }
+
+    /// All of them.
+    pub(super) fn total(&self) -> u64 {
+        self.0.values().fold(0, |total, count| total.saturating_add(*count))
+    }
+
+    /// Those of one probe.
+    pub(super) fn of_probe(&self, probe: &str) -> u64 {
+        self.0.iter().filter(|((name, _), _)| name == probe).fold(0, |total, (_, count)| total.saturating_add(*count))
+    }
+}
+
+/// Says in a document how whole a recording is, the good news included.
+pub(super) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
+    let losses = Losses::of(source)?;
+    let problems = problems(source, &losses)?;
+    if losses.total() == 0 && !source.recording().is_partial() {
+        document.note(format!("{whose}complete: no event lost"));
+    }
+    for problem in problems {
+        document.warning(format!("{whose}{problem}"));
+    }
+    Ok(())
+}
+
+/// Everything that makes the recording less than whole, one sentence each.
+fn problems(source: &Source, losses: &Losses) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    if losses.total() > 0 {
+        problems.push(format!("incomplete: {}", of_events(source, losses)));
+    }
+    if source.recording().is_partial() {
+        problems.push("unfinished: its writer was stopped or still runs; what it wrote last may be missing".to_owned());
+    }
+    for probe in &source.meta().probes {
+        if probe.state != ProbeOutcome::Ran {
+            let reason = probe.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            problems.push(format!("the probe '{}' {}{reason}", probe.name, outcome_word(probe.state)));
+        }
+    }
+    problems.extend(unequal(source)?);
+    Ok(problems)
+}
+
+/// `12 of 1,234 events lost (0.97%): sched 10 (ring full), block 2 (map full)`.
+fn of_events(source: &Source, losses: &Losses) -> String {
+    let lost = losses.total();
+    let seen: u64 = source.meta().probes.iter().fold(0, |sum, probe| sum.saturating_add(probe.events));
+    let causes: Vec<String> =
+        losses.0.iter().map(|((probe, cause), count)| format!("{probe} {} ({cause})", units::count(*count))).collect();
+    let causes = causes.join(", ");
+    let all = seen.saturating_add(lost);
+    if seen == 0 {
+        return format!("{} events lost: {causes}", units::count(lost));
+    }
+    let share = units::percent(100.0 * lost as f64 / all as f64);
+    format!("{} of {} events lost ({share}): {causes}", units::count(lost), units::count(all))
+}
+
+/// Histograms whose buckets and totals disagree, which no interval that was read whole ever shows.
+fn unequal(source: &Source) -> Result<Vec<String>> {
+    let tally = Tally::of(source, &[], |_| true)?;
+    let mut sentences = Vec::new();
+    for metric in source.meta().metrics.iter().filter(|metric| is_histogram(metric)) {
+        let histogram = tally.total(&metric.name);
+        let Some(totals) = histogram.totals() else { continue };
+        if totals.count != histogram.count() {
+            let (counted, all) = (units::count(histogram.count()), units::count(totals.count));
+            sentences.push(format!("the histogram '{}' holds {counted} of {all} values", metric.name));
+        }
+    }
+    Ok(sentences)
+}

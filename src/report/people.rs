@@ -1,0 +1,164 @@
+//! Who the processes of a recording are: every one that a row describes, starts or ends, short-lived ones included.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::report::source::Source;
+
+/// A process as far as the recording knows it. Times are nanoseconds since the window's start.
+///
+/// A process id that the kernel used twice in one window is one entry, with the later process's facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Person {
+    /// Parent.
+    pub(super) ppid: Option<i64>,
+    /// User.
+    pub(super) uid: Option<i64>,
+    /// Command name, the last that was seen.
+    pub(super) comm: Option<String>,
+    /// Arguments, the last that were seen.
+    pub(super) argv: Option<String>,
+    /// Program file, the last that was seen.
+    pub(super) filename: Option<String>,
+    /// Container id.
+    pub(super) container: Option<String>,
+    /// When it was forked; `None` before the window.
+    pub(super) started: Option<i64>,
+    /// When it ended; `None` after the window.
+    pub(super) ended: Option<i64>,
+    /// How it ended.
+    pub(super) end: Option<End>,
+    /// How long it lived in all, where its end was seen.
+    pub(super) lifetime_ns: Option<i64>,
+    /// CPU time that the kernel accounts to it, where its end was seen.
+    pub(super) cpu_ns: Option<i64>,
+    /// Largest resident set in bytes, where its end was seen.
+    pub(super) max_rss: Option<i64>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself, with this exit status.
+    Status(i64),
+    /// By this signal.
+    Signal(String),
+}
+
+impl End {
+    /// Reads the columns `exit_code` and `name` of an `exit` row.
+    pub(super) fn of(exit_code: Option<i64>, signal: Option<&str>) -> Option<End> {
+        match (exit_code, signal) {
+            (Some(status), _) => Some(End::Status(status)),
+            (None, Some(signal)) => Some(End::Signal(signal.to_owned())),
+            (None, None) => None,
+        }
+    }
+
+    /// As a person writes it: `0`, `127`, `SIGKILL`.
+    pub(super) fn text(&self) -> String {
+        match self {
+            End::Status(status) => status.to_string(),
+            End::Signal(signal) => signal.clone(),
+        }
+    }
+
+    /// Whether it is not success.
+    pub(super) fn failed(&self) -> bool {
+        self != &End::Status(0)
+    }
+}
+
+/// The processes of one recording by process id.
+#[derive(Clone, Debug, Default)]
+pub(super) struct People(BTreeMap<i64, Person>);
+
+impl People {
+    /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
+    pub(super) fn of(source: &Source) -> Result<People> {
+        let mut people: BTreeMap<i64, Person> = BTreeMap::new();
+        source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "filename", "container"], |row| {
+            let Some(pid) = row.pid() else { return };
+            let person = people.entry(pid).or_default();
+            set(&mut person.ppid, row.int(0));
+            set(&mut person.uid, row.int(1));
+            set_text(&mut person.comm, row.comm());
+            set_text(&mut person.argv, row.text(0));
+            set_text(&mut person.filename, row.text(1));
+            set_text(&mut person.container, row.text(2));
+        })?;
+        source.rows_of_all_times("fork", &["ppid", "uid"], &[], |row| {
+            let Some(pid) = row.pid() else { return };
+            let person = people.entry(pid).or_default();
+            set(&mut person.ppid, row.int(0));
+            set(&mut person.uid, row.int(1));
+            // The child bears its parent's name until it runs a program of its own.
+            if person.comm.is_none() {
+                set_text(&mut person.comm, row.comm());
+            }
+            set(&mut person.started, row.at());
+        })?;
+        source.rows_of_all_times("exec", &["ppid", "uid"], &["argv", "filename"], |row| {
+            let Some(pid) = row.pid() else { return };
+            let person = people.entry(pid).or_default();
+            set(&mut person.ppid, row.int(0));
+            set(&mut person.uid, row.int(1));
+            set_text(&mut person.comm, row.comm());
+            set_text(&mut person.argv, row.text(0));
+            set_text(&mut person.filename, row.text(1));
+        })?;
+        let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
+        source.rows_of_all_times("exit", &figures, &["name"], |row| {
+            let Some(pid) = row.pid() else { return };
+            let person = people.entry(pid).or_default();
+            set(&mut person.ppid, row.int(0));
+            set(&mut person.uid, row.int(1));
+            set_text(&mut person.comm, row.comm());
+            person.end = End::of(row.int(2), row.text(0));
+            set(&mut person.ended, row.at());
+            set(&mut person.lifetime_ns, row.dur());
+            set(&mut person.cpu_ns, row.int(3));
+            set(&mut person.max_rss, row.int(4));
+        })?;
+        Ok(People(people))
+    }
+
+    /// One process.
+    pub(super) fn get(&self, pid: i64) -> Option<&Person> {
+        self.0.get(&pid)
+    }
+
+    /// Its command name.
+    pub(super) fn comm(&self, pid: i64) -> Option<&str> {
+        self.get(pid)?.comm.as_deref()
+    }
+
+    /// All of them, by process id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Person)> {
+        self.0.iter().map(|(pid, person)| (*pid, person))
+    }
+
+    /// `make (4200)`, or `process 4200` when nothing names it; process 0 is the kernel's idle thread.
+    pub(super) fn call(&self, pid: i64, comm: Option<&str>) -> String {
+        match comm.or_else(|| self.comm(pid)) {
+            _ if pid == 0 => "idle".to_owned(),
+            Some(comm) => format!("{comm} ({pid})"),
+            None => format!("process {pid}"),
+        }
+    }
+}
+
+fn set(field: &mut Option<i64>, value: Option<i64>) {
+    if value.is_some() {
+        *field = value;
+    }
+}
+
+fn set_text(field: &mut Option<String>, value: Option<&str>) {
+    if let Some(value) = value
+        && field.as_deref() != Some(value)
+    {
+        *field = Some(value.to_owned());
+    }
+}

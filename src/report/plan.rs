@@ -1,0 +1,129 @@
+//! What to report, as plain data: the command line fills it, [`crate::report::report`] carries it out.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One report over one or more recordings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportPlan {
+    /// Name of the view, one of [`crate::report::VIEWS`].
+    pub view: String,
+    /// Recordings, or directories of them.
+    pub files: Vec<PathBuf>,
+    /// The metric of the `hist` view; `None` shows all of them.
+    pub metric: Option<String>,
+    /// What the `hist` view splits its metric by: columns of the metric, or `process`.
+    pub by: Vec<String>,
+    /// Which rows count.
+    pub filter: RowFilter,
+    /// How many rows of a ranking are shown, 0 for all; `None` leaves it to the view.
+    pub top: Option<usize>,
+    /// Whether processes stand under their parents.
+    pub tree: bool,
+    /// How the report is written.
+    pub format: Format,
+    /// Columns of the terminal or page, for the text format.
+    pub width: usize,
+}
+
+impl ReportPlan {
+    /// How many rows of a ranking are shown, when the view would show `usual`.
+    pub fn rows_shown(&self, usual: usize) -> usize {
+        match self.top {
+            None => usual,
+            Some(0) => usize::MAX,
+            Some(top) => top,
+        }
+    }
+}
+
+/// Which rows of a recording count; empty lists let everything pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowFilter {
+    /// Process ids.
+    pub pids: Vec<i64>,
+    /// Exact command names.
+    pub comms: Vec<String>,
+    /// Start, after the start of the window.
+    pub from: Option<Duration>,
+    /// End, after the start of the window.
+    pub to: Option<Duration>,
+}
+
+impl RowFilter {
+    /// Whether every row counts.
+    pub fn passes_all(&self) -> bool {
+        self == &RowFilter::default()
+    }
+
+    /// Whether what belongs to this process counts.
+    pub fn passes_process(&self, pid: Option<i64>, comm: Option<&str>) -> bool {
+        let by_pid = self.pids.is_empty() || pid.is_some_and(|pid| self.pids.contains(&pid));
+        let by_comm = self.comms.is_empty() || comm.is_some_and(|comm| self.comms.iter().any(|wanted| wanted == comm));
+        by_pid && by_comm
+    }
+
+    /// Whether rows are chosen by the process they belong to.
+    pub fn by_process(&self) -> bool {
+        !self.pids.is_empty() || !self.comms.is_empty()
+    }
+}
+
+/// Where a document goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Destination {
+    /// A file that is replaced; `None` is stdout.
+    pub file: Option<PathBuf>,
+    /// A directory that takes every plot as a file of its own, in place of the document.
+    pub svg_dir: Option<PathBuf>,
+    /// The table that the CSV format writes; `None` is the first.
+    pub table: Option<String>,
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned tables for people.
+    #[default]
+    Text,
+    /// The plots of the document.
+    Svg,
+    /// Tables for a ticket or a wiki.
+    Markdown,
+    /// Everything, with stable field names.
+    Json,
+    /// The first table.
+    Csv,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 5] = [Format::Text, Format::Svg, Format::Markdown, Format::Json, Format::Csv];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Text => "text",
+            Format::Svg => "svg",
+            Format::Markdown => "md",
+            Format::Json => "json",
+            Format::Csv => "csv",
+        }
+    }
+
+    /// The format that a file name's ending asks for.
+    pub fn of_path(path: &Path) -> Option<Format> {
+        let ending = path.extension()?.to_str()?;
+        if ending == "txt" {
+            Some(Format::Text)
+        } else {
+            Format::ALL.into_iter().find(|format| format.name() == ending)
+        }
+    }
+
+    /// Whether a program reads it, which then wants every column and raw numbers.
+    pub fn is_for_programs(self) -> bool {
+        matches!(self, Format::Json | Format::Csv)
+    }
+}

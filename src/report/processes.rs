@@ -1,0 +1,212 @@
+//! View `processes`: every process with every metric that tells processes apart, in rank or under its parent.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::recording::MetricMeta;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Table;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::percentile;
+use crate::report::paper::unit;
+use crate::report::paper::whole;
+use crate::report::people::End;
+use crate::report::people::People;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::report::tally::Dim;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::tally::is_histogram;
+use crate::report::tally::sum;
+use crate::units::Unit;
+
+mod tree;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("processes", "Processes");
+    let metrics = metrics_by_process(sources);
+    let every = plan.format.is_for_programs();
+    let fields = fields(&metrics, every);
+    let mut table = Ranking::new(sources, "processes", "", fields);
+    let mut depths = Vec::new();
+    for source in sources {
+        let rows = rows(source, &metrics, every)?;
+        if plan.tree {
+            let parents = rows.iter().map(|row| (row.pid, row.ppid)).collect();
+            for (pid, depth) in tree::depth_first(&parents) {
+                if let Some(row) = rows.iter().find(|row| row.pid == pid) {
+                    table.row(source, row.cells.clone());
+                    depths.push(depth);
+                }
+            }
+        } else {
+            for row in rows {
+                table.row(source, row.cells);
+            }
+        }
+    }
+    let table =
+        if plan.tree { as_tree(table.top(plan.rows_shown(usize::MAX)), depths) } else { ranked(table, &metrics, plan) };
+    if table.rows.is_empty() && plan.filter.passes_all() {
+        document.note("no probe of this recording tells processes apart; 'ebrec record' without -p does");
+    }
+    document.push(table);
+    Ok(document)
+}
+
+/// Metrics that name a process, each once, in the order of the recordings.
+fn metrics_by_process(sources: &[Source]) -> Vec<MetricMeta> {
+    let mut metrics: Vec<MetricMeta> = Vec::new();
+    for metric in sources.iter().flat_map(|source| &source.meta().metrics) {
+        if metric.by.iter().any(|column| column == "pid") && !metrics.iter().any(|known| known.name == metric.name) {
+            metrics.push(metric.clone());
+        }
+    }
+    // What a process did with the CPU comes first; the sort keeps the order of the rest.
+    metrics.sort_by_key(|metric| metric.name != metrics::ON_CPU);
+    metrics
+}
+
+/// The number that says most of a metric: its total, and for pure counts how often.
+fn main_field(metric: &MetricMeta) -> String {
+    match unit(&metric.unit) {
+        Unit::Count => format!("{}.count", metric.name),
+        _ => format!("{}.sum", metric.name),
+    }
+}
+
+/// Programs get every number of each metric, people the one that says most.
+fn fields(metrics: &[MetricMeta], every: bool) -> Vec<Field> {
+    let mut fields = vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("ppid", "parent"),
+        Field::new("started_ns", "start").help("Start; empty when it started before the window."),
+        Field::new("lifetime_ns", "lived").help("From its start to its end, where its end was seen."),
+        Field::new("status", "status").help("Exit status or signal, where its end was seen."),
+    ];
+    let title = |metric: &MetricMeta| metric.name.replace(['.', '_'], " ").replace("cpu", "CPU");
+    for metric in metrics {
+        fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()));
+    }
+    for metric in metrics.iter().filter(|_| every) {
+        for (name, _) in others(metric) {
+            let heading = format!("{} {name}", title(metric));
+            fields.push(Field::new(format!("{}.{name}", metric.name), heading).help(metric.help.clone()));
+        }
+    }
+    fields.push(Field::new("argv", "arguments"));
+    if every {
+        fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
+    }
+    fields
+}
+
+/// The further numbers of a metric: name, and percentile where it is one.
+fn others(metric: &MetricMeta) -> Vec<(&'static str, Option<f64>)> {
+    let mut others = Vec::new();
+    if unit(&metric.unit) != Unit::Count {
+        others.push(("count", None));
+    }
+    if is_histogram(metric) {
+        others.extend([("p50", Some(0.5)), ("p99", Some(0.99)), ("max", None)]);
+    }
+    others
+}
+
+struct ProcessRow {
+    pid: i64,
+    ppid: Option<i64>,
+    cells: Vec<Value>,
+}
+
+/// A row per process that any row names and the filters let through, by process id.
+fn rows(source: &Source, metrics: &[MetricMeta], every: bool) -> Result<Vec<ProcessRow>> {
+    let people = People::of(source)?;
+    let tally = Tally::of(source, &["pid", "comm"], |name| metrics.iter().any(|metric| metric.name == name))?;
+    let mut by_metric: Vec<BTreeMap<i64, Histogram>> = Vec::new();
+    let mut names: BTreeMap<i64, String> = BTreeMap::new();
+    let mut pids = BTreeSet::new();
+    for metric in metrics {
+        let mut groups: BTreeMap<i64, Histogram> = BTreeMap::new();
+        for (dims, histogram) in tally.groups(&metric.name) {
+            let Some(pid) = dims.first().and_then(Dim::int) else { continue };
+            groups.entry(pid).or_default().merge(histogram);
+            pids.insert(pid);
+            if let Some(comm) = dims.get(1).and_then(Dim::text) {
+                names.entry(pid).or_insert_with(|| comm.to_owned());
+            }
+        }
+        by_metric.push(groups);
+    }
+    pids.extend(
+        people
+            .iter()
+            .filter(|(pid, person)| source.shows(*pid, person.comm.as_deref(), person.started, person.ended))
+            .map(|(pid, _)| pid),
+    );
+    let row = |pid: i64| {
+        let person = people.get(pid).cloned().unwrap_or_default();
+        let comm = person.comm.or_else(|| names.get(&pid).cloned());
+        let mut cells = vec![
+            Value::from(comm),
+            Value::Id(pid),
+            Value::id(person.ppid),
+            person.started.map_or(Value::Null, Value::Time),
+            Value::nanos(person.lifetime_ns),
+            Value::from(person.end.as_ref().map(End::text)),
+        ];
+        let of = |at: usize| by_metric.get(at).and_then(|groups| groups.get(&pid));
+        for (at, metric) in metrics.iter().enumerate() {
+            cells.push(of(at).map_or(Value::Null, |histogram| main_value(metric, histogram)));
+        }
+        for (at, metric) in metrics.iter().enumerate().filter(|_| every) {
+            cells.extend(
+                others(metric).into_iter().map(|other| of(at).map_or(Value::Null, |h| other_value(metric, h, other))),
+            );
+        }
+        cells.push(Value::from(person.argv));
+        if every {
+            cells.extend([Value::id(person.uid), Value::from(person.container)]);
+        }
+        ProcessRow { pid, ppid: person.ppid, cells }
+    };
+    Ok(pids.into_iter().map(row).collect())
+}
+
+fn main_value(metric: &MetricMeta, histogram: &Histogram) -> Value {
+    match unit(&metric.unit) {
+        Unit::Count => Value::Int(whole(count(histogram))),
+        unit => Value::of(unit, Some(sum(histogram) as f64)),
+    }
+}
+
+fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Option<f64>)) -> Value {
+    let unit = unit(&metric.unit);
+    match (name, q) {
+        (_, Some(q)) => percentile(histogram, unit, q),
+        ("max", None) => Value::of(unit, histogram.max().map(|max| max as f64)),
+        _ => Value::Int(whole(count(histogram))),
+    }
+}
+
+/// By CPU time, or by the first metric where that was not recorded.
+fn ranked(mut table: Ranking, metrics: &[MetricMeta], plan: &ReportPlan) -> Table {
+    if let Some(first) = metrics.first() {
+        table.largest_first(&main_field(first));
+    }
+    table.top(plan.rows_shown(20))
+}
+
+fn as_tree(mut table: Table, mut depths: Vec<u16>) -> Table {
+    depths.truncate(table.rows.len());
+    table.depths = Some(depths);
+    table
+}

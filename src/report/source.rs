@@ -1,0 +1,279 @@
+//! Recordings as the views see them: a label, a window, and the rows that the filters let through.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::recording::Chunk;
+use crate::recording::Ints;
+use crate::recording::Meta;
+use crate::recording::Recording;
+use crate::recording::Texts;
+use crate::recording::Times;
+use crate::report::plan::RowFilter;
+
+/// One recording under one set of filters.
+pub(super) struct Source {
+    recording: Recording,
+    label: String,
+    filter: RowFilter,
+}
+
+/// The recordings of a report.
+pub(super) struct Sources {
+    /// In the order of the command line, directories by file name.
+    pub(super) list: Vec<Source>,
+    /// Files of directories that could not be opened, with the reason.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Opens every recording that the paths name.
+///
+/// A directory stands for the recordings in it, and what can't be opened there is left out; a file named by itself must open.
+pub(super) fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
+    let mut sources = Sources { list: Vec::new(), left_out: Vec::new() };
+    for path in paths {
+        if !path.is_dir() {
+            sources.list.push(Source::open(path, filter)?);
+            continue;
+        }
+        let files = recordings_in(path).with_context(|| format!("can't read the directory '{}'", path.display()))?;
+        if files.is_empty() {
+            return Err(Failure::run(format!("no recording in the directory '{}'", path.display())).into());
+        }
+        for file in files {
+            match Source::open(&file, filter) {
+                Ok(source) => sources.list.push(source),
+                Err(error) => sources.left_out.push(first_line(&error)),
+            }
+        }
+    }
+    if sources.list.is_empty() {
+        let why = sources.left_out.first().cloned().unwrap_or_else(|| "no recording is named".to_owned());
+        return Err(Failure::run(why).into());
+    }
+    tell_apart(&mut sources.list);
+    Ok(sources)
+}
+
+/// What is wrong, without the advice.
+fn first_line(error: &anyhow::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Finished recordings by name, and unfinished ones that have no finished one beside them.
+fn recordings_in(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let finished = name.ends_with(".parquet");
+        let unfinished = name.ends_with(".parquet.partial") && !path.with_extension("").exists();
+        if (finished || unfinished) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Hosts that occur once keep their name, others get their file's beside it.
+fn tell_apart(sources: &mut [Source]) {
+    let hosts: Vec<String> = sources.iter().map(|source| source.label.clone()).collect();
+    for source in sources {
+        if hosts.iter().filter(|host| **host == source.label).count() > 1 {
+            let file = source.recording.path().file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            source.label = format!("{} ({})", source.label, file.unwrap_or_default());
+        }
+    }
+}
+
+impl Source {
+    /// Opens one recording.
+    pub(super) fn open(path: &Path, filter: &RowFilter) -> Result<Source> {
+        let recording = Recording::open(path)?;
+        Ok(Source { label: recording.meta().host.hostname.clone(), recording, filter: filter.clone() })
+    }
+
+    /// The file behind it.
+    pub(super) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// What it says of itself.
+    pub(super) fn meta(&self) -> &Meta {
+        self.recording.meta()
+    }
+
+    /// Its host, with the file's name where several files are of one host.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Start of the part of the window that is looked at, in nanoseconds since the window's start.
+    pub(super) fn begin_ns(&self) -> i64 {
+        self.filter.from.map_or(0, nanos)
+    }
+
+    /// End of the part of the window that is looked at, in nanoseconds since the window's start.
+    pub(super) fn end_ns(&self) -> i64 {
+        let end = self.meta().window.actual_ns.max(0);
+        self.filter.to.map_or(end, |to| nanos(to).min(end)).max(self.begin_ns())
+    }
+
+    /// Length of the part of the window that is looked at, in nanoseconds.
+    pub(super) fn span_ns(&self) -> i64 {
+        self.end_ns() - self.begin_ns()
+    }
+
+    /// Whether the filters let a process through that lived from `started` to `ended`, in nanoseconds since the window's start.
+    pub(super) fn shows(&self, pid: i64, comm: Option<&str>, started: Option<i64>, ended: Option<i64>) -> bool {
+        let time = started.is_none_or(|at| at <= self.end_ns()) && ended.is_none_or(|at| at >= self.begin_ns());
+        time && self.filter.passes_process(Some(pid), comm)
+    }
+
+    /// Calls `each` for every row of a kind that the filters let through, in the file's order.
+    pub(super) fn rows(&self, kind: &str, ints: &[&str], texts: &[&str], each: impl FnMut(&Row<'_>)) -> Result<()> {
+        self.scan(kind, ints, texts, true, each)
+    }
+
+    /// The same without the filters by process, for rows about the recording itself.
+    pub(super) fn rows_of_all_processes(
+        &self,
+        kind: &str,
+        ints: &[&str],
+        texts: &[&str],
+        each: impl FnMut(&Row<'_>),
+    ) -> Result<()> {
+        self.scan(kind, ints, texts, false, each)
+    }
+
+    /// The same without any filter, for rows that give names to others.
+    pub(super) fn rows_of_all_times(
+        &self,
+        kind: &str,
+        ints: &[&str],
+        texts: &[&str],
+        each: impl FnMut(&Row<'_>),
+    ) -> Result<()> {
+        scan(&self.recording, kind, ints, texts, self.meta().window.start_real_ns, each)
+    }
+
+    fn scan(
+        &self,
+        kind: &str,
+        ints: &[&str],
+        texts: &[&str],
+        by_process: bool,
+        mut each: impl FnMut(&Row<'_>),
+    ) -> Result<()> {
+        let aggregate = matches!(kind, "hist" | "metric" | "lost" | "cost");
+        let by_process = by_process && self.filter.by_process();
+        let by_time = self.filter.from.is_some() || self.filter.to.is_some();
+        self.rows_of_all_times(kind, ints, texts, |row| {
+            let pass = (!by_time || self.is_in_time(row, aggregate))
+                && (!by_process || self.filter.passes_process(row.pid(), row.comm()));
+            if pass {
+                each(row);
+            }
+        })
+    }
+
+    /// An event belongs to the moment it ended, an interval to its middle, so that each counts once however it is cut.
+    fn is_in_time(&self, row: &Row<'_>, aggregate: bool) -> bool {
+        let Some(mut at) = row.at() else { return false };
+        if aggregate {
+            at = at.saturating_sub(row.dur().unwrap_or(0) / 2);
+        }
+        self.filter.from.is_none_or(|from| at >= nanos(from)) && self.filter.to.is_none_or(|to| at < nanos(to))
+    }
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Columns that every row has at hand, before those that a view asks for.
+const INTS: [&str; 2] = ["dur_ns", "pid"];
+const TEXTS: [&str; 1] = ["comm"];
+
+/// One row while it is looked at.
+pub(super) struct Row<'a> {
+    at: usize,
+    start_ns: i64,
+    times: Times<'a>,
+    ints: &'a [Ints<'a>],
+    texts: &'a [Texts<'a>],
+}
+
+impl<'a> Row<'a> {
+    /// When it ended, in nanoseconds since the window's start.
+    pub(super) fn at(&self) -> Option<i64> {
+        Some(self.times.get(self.at)?.saturating_sub(self.start_ns))
+    }
+
+    /// How long it took, in nanoseconds.
+    pub(super) fn dur(&self) -> Option<i64> {
+        self.ints.first()?.get(self.at)
+    }
+
+    /// The process.
+    pub(super) fn pid(&self) -> Option<i64> {
+        self.ints.get(1)?.get(self.at)
+    }
+
+    /// The command.
+    pub(super) fn comm(&self) -> Option<&'a str> {
+        self.texts.first()?.get(self.at)
+    }
+
+    /// The view's own numeric column of that place in its list.
+    pub(super) fn int(&self, column: usize) -> Option<i64> {
+        self.ints.get(INTS.len() + column)?.get(self.at)
+    }
+
+    /// The same, where a negative number makes no sense and nothing counts as zero.
+    pub(super) fn natural(&self, column: usize) -> u64 {
+        self.int(column).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+    }
+
+    /// The view's own text column of that place in its list.
+    pub(super) fn text(&self, column: usize) -> Option<&'a str> {
+        self.texts.get(TEXTS.len() + column)?.get(self.at)
+    }
+}
+
+fn scan<'b>(
+    recording: &Recording,
+    kind: &str,
+    ints: &[&'b str],
+    texts: &[&'b str],
+    start_ns: i64,
+    mut each: impl FnMut(&Row<'_>),
+) -> Result<()> {
+    let mut columns = vec!["ts", "ts_sub_ns"];
+    let mut place = |name: &&'b str| {
+        // A view may ask for a column that is at hand anyway.
+        columns.iter().position(|column| column == name).unwrap_or_else(|| {
+            columns.push(*name);
+            columns.len() - 1
+        })
+    };
+    let int_places: Vec<usize> = INTS.iter().chain(ints).map(&mut place).collect();
+    let text_places: Vec<usize> = TEXTS.iter().chain(texts).map(&mut place).collect();
+    let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
+    for chunk in recording.scan(kind, &columns).with_context(failed)? {
+        let chunk: Chunk = chunk.with_context(failed)?;
+        let times = chunk.times(0, 1);
+        let ints: Vec<Ints<'_>> = int_places.iter().map(|at| chunk.int(*at)).collect();
+        let texts: Vec<Texts<'_>> = text_places.iter().map(|at| chunk.text(*at)).collect();
+        for at in 0..chunk.len() {
+            each(&Row { at, start_ns, times, ints: &ints, texts: &texts });
+        }
+    }
+    Ok(())
+}

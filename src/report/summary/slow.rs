@@ -1,0 +1,108 @@
+//! The slowest things of a recording, each with its cause.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use anyhow::Result;
+
+use crate::report::paper::errno;
+use crate::report::people::People;
+use crate::report::source::Row;
+use crate::report::source::Source;
+use crate::units;
+
+/// One slow thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slow {
+    /// How long it took, in nanoseconds.
+    pub(super) dur_ns: i64,
+    /// When it ended, in nanoseconds since the window's start.
+    pub(super) at: i64,
+    /// What it was, as a person says it.
+    pub(super) what: &'static str,
+    /// Whose it was.
+    pub(super) pid: Option<i64>,
+    /// Its command.
+    pub(super) comm: Option<String>,
+    /// Why it took so long, as far as the row tells.
+    pub(super) cause: String,
+}
+
+/// A kind of row that can be slow, and how its row explains itself.
+struct Teller {
+    kind: &'static str,
+    what: &'static str,
+    ints: &'static [&'static str],
+    texts: &'static [&'static str],
+    cause: fn(&Row<'_>, &People) -> String,
+}
+
+static TELLERS: &[Teller] = &[
+    Teller {
+        kind: "wakeup",
+        what: "waited for a CPU",
+        ints: &["cpu", "sched_prev_pid", "waker_pid"],
+        texts: &["sched_prev_comm"],
+        cause: wakeup,
+    },
+    Teller {
+        kind: "block_io",
+        what: "disk I/O",
+        ints: &["bytes", "block_queue_ns", "ret"],
+        texts: &["op", "dev"],
+        cause: block_io,
+    },
+];
+
+/// The `most` slowest things, the slowest first.
+pub(super) fn slowest(source: &Source, people: &People, most: usize) -> Result<Vec<Slow>> {
+    let mut heap: BinaryHeap<Reverse<Slow>> = BinaryHeap::new();
+    for teller in TELLERS {
+        source.rows(teller.kind, teller.ints, teller.texts, |row| {
+            let (Some(at), Some(dur_ns)) = (row.at(), row.dur()) else { return };
+            let full = heap.len() >= most;
+            if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
+                return;
+            }
+            let comm = row.comm().map(str::to_owned);
+            let cause = (teller.cause)(row, people);
+            heap.push(Reverse(Slow { dur_ns, at, what: teller.what, pid: row.pid(), comm, cause }));
+            if full {
+                heap.pop();
+            }
+        })?;
+    }
+    Ok(heap.into_sorted_vec().into_iter().map(|Reverse(slow)| slow).collect())
+}
+
+/// `cc1 (4242) had CPU 1; woken by make (4200)`.
+fn wakeup(row: &Row<'_>, people: &People) -> String {
+    let mut parts = Vec::new();
+    let cpu = row.int(0).map_or_else(|| "the CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+    if let Some(prev) = row.int(1) {
+        parts.push(format!("{} had {cpu}", people.call(prev, row.text(0))));
+    }
+    if let Some(waker) = row.int(2) {
+        parts.push(format!("woken by {}", people.call(waker, None)));
+    }
+    parts.join("; ")
+}
+
+/// `write 64.0 KiB on vda: 2 ms queued, 8 ms in the device`.
+fn block_io(row: &Row<'_>, _: &People) -> String {
+    let mut text = row.text(0).unwrap_or("I/O").to_owned();
+    if let Some(bytes) = row.int(0).and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0) {
+        text.push_str(&format!(" {}", units::bytes(bytes)));
+    }
+    if let Some(dev) = row.text(1) {
+        text.push_str(&format!(" on {dev}"));
+    }
+    if let Some(queued) = row.int(1) {
+        let device = row.dur().unwrap_or(0).saturating_sub(queued);
+        text.push_str(&format!(": {} queued, {} in the device", units::duration(queued), units::duration(device)));
+    }
+    if let Some(error) = row.int(2).filter(|ret| *ret < 0) {
+        text.push_str(&format!("; failed with {}", errno(error)));
+    }
+    text
+}

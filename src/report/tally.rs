@@ -1,0 +1,189 @@
+//! What the aggregate rows add up to, for any metric by any of its columns.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::recording::CORE;
+use crate::recording::ColumnType;
+use crate::recording::MetricMeta;
+use crate::render::Value;
+use crate::report::source::Row;
+use crate::report::source::Source;
+
+/// The value of one dimension.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Dim {
+    /// The rows do not say.
+    None,
+    /// A number that names something.
+    Int(i64),
+    /// A name.
+    Text(Rc<str>),
+}
+
+impl Dim {
+    /// The value as a cell.
+    pub(super) fn value(&self) -> Value {
+        match self {
+            Dim::None => Value::Null,
+            Dim::Int(id) => Value::Id(*id),
+            Dim::Text(text) => Value::Text(text.to_string()),
+        }
+    }
+
+    /// The value as a word in a name.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Dim::None => "?".to_owned(),
+            Dim::Int(id) => id.to_string(),
+            Dim::Text(text) => text.to_string(),
+        }
+    }
+
+    /// The number, where it is one.
+    pub(super) fn int(&self) -> Option<i64> {
+        match self {
+            Dim::Int(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The name, where it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Dim::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Distributions and totals of one metric, by the dimensions asked for, in the order of the dimensions' values.
+pub(super) type Groups = BTreeMap<Vec<Dim>, Histogram>;
+
+/// All metrics of a recording, each by the same dimensions.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    metrics: HashMap<Rc<str>, Groups>,
+}
+
+impl Tally {
+    /// Adds up the `hist` and `metric` rows of a recording that pass its filters, for the metrics that `wanted` names.
+    ///
+    /// A dimension that a metric does not have is [`Dim::None`] in its groups.
+    pub(super) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        let (ints, texts): (Vec<&str>, Vec<&str>) = by.iter().partition(|column| is_number(column));
+        let places = by
+            .iter()
+            .map(|column| match ints.iter().position(|name| name == column) {
+                Some(at) => Place::Int(at),
+                // `partition` put it in one of the two.
+                None => Place::Text(texts.iter().position(|name| name == column).unwrap_or(0)),
+            })
+            .collect();
+        let mut adder = Adder { places, metrics: HashMap::new(), names: HashSet::new(), key: Vec::new() };
+        for (kind, own) in
+            [("hist", ["bucket_lo", "bucket_hi", "count"].as_slice()), ("metric", &["count", "sum", "min", "max"])]
+        {
+            let numbers = [ints.as_slice(), own].concat();
+            let names = [texts.as_slice(), &["metric"]].concat();
+            source.rows(kind, &numbers, &names, |row| {
+                let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
+                let histogram = adder.group(metric, row);
+                let first = ints.len();
+                if kind == "hist" {
+                    histogram.add_bucket(row.natural(first), row.natural(first + 1), row.natural(first + 2));
+                } else {
+                    let [count, sum, min, max] = [0, 1, 2, 3].map(|at| row.natural(first + at));
+                    histogram.add_totals(count, sum, min, max);
+                }
+            })?;
+        }
+        let metrics = adder.metrics.into_iter().map(|(name, groups)| (name, groups.into_iter().collect())).collect();
+        Ok(Tally { metrics })
+    }
+
+    /// The groups of one metric; none when no row has it.
+    pub(super) fn groups(&self, metric: &str) -> impl Iterator<Item = (&[Dim], &Histogram)> {
+        self.metrics.get(metric).into_iter().flatten().map(|(dims, histogram)| (dims.as_slice(), histogram))
+    }
+
+    /// One metric with all its groups together.
+    pub(super) fn total(&self, metric: &str) -> Histogram {
+        let mut total = Histogram::new();
+        for (_, histogram) in self.groups(metric) {
+            total.merge(histogram);
+        }
+        total
+    }
+
+    /// Whether any row has the metric.
+    pub(super) fn has(&self, metric: &str) -> bool {
+        self.metrics.contains_key(metric)
+    }
+}
+
+/// The number of occurrences, whether the metric is a counter or a histogram.
+pub(super) fn count(histogram: &Histogram) -> u64 {
+    histogram.totals().map_or_else(|| histogram.count(), |totals| totals.count)
+}
+
+/// The exact sum, zero when the rows do not say.
+pub(super) fn sum(histogram: &Histogram) -> u64 {
+    histogram.totals().map_or(0, |totals| totals.sum)
+}
+
+/// Whether a metric has buckets.
+pub(super) fn is_histogram(metric: &MetricMeta) -> bool {
+    metric.kind == "histogram"
+}
+
+/// Whether a column that metrics are split by holds numbers.
+fn is_number(column: &str) -> bool {
+    CORE.iter()
+        .find(|core| core.name == column)
+        .is_some_and(|core| matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
+}
+
+/// Where a dimension stands in a row.
+#[derive(Clone, Copy)]
+enum Place {
+    Int(usize),
+    Text(usize),
+}
+
+struct Adder {
+    places: Vec<Place>,
+    metrics: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
+    names: HashSet<Rc<str>>,
+    key: Vec<Dim>,
+}
+
+impl Adder {
+    fn group(&mut self, metric: &str, row: &Row<'_>) -> &mut Histogram {
+        self.key.clear();
+        for place in &self.places {
+            self.key.push(match *place {
+                Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
+                Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(shared(&mut self.names, text))),
+            });
+        }
+        let metric = shared(&mut self.names, metric);
+        let groups = self.metrics.entry(metric).or_default();
+        groups.entry(self.key.clone()).or_default()
+    }
+}
+
+/// One allocation per distinct name.
+fn shared(names: &mut HashSet<Rc<str>>, name: &str) -> Rc<str> {
+    if let Some(known) = names.get(name) {
+        return Rc::clone(known);
+    }
+    let new: Rc<str> = Rc::from(name);
+    names.insert(Rc::clone(&new));
+    new
+}

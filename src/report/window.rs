@@ -1,0 +1,82 @@
+//! The window of a recording in words.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use serde_json::Value;
+
+use crate::report::source::Source;
+use crate::units;
+
+/// When a moment since the Unix epoch was, in UTC to the second: `2026-11-22 17:33:09 UTC`.
+pub(super) fn moment(real_ns: i64) -> String {
+    Timestamp::from_nanosecond(i128::from(real_ns))
+        .ok()
+        .and_then(|at| strtime::format("%Y-%m-%d %H:%M:%S UTC", at).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Start, length, what was asked for, and why it ended.
+pub(super) fn describe(source: &Source) -> String {
+    let window = &source.meta().window;
+    let mut text = format!("{} from {}", units::duration(window.actual_ns), moment(window.start_real_ns));
+    if let Some(asked) = window.asked_ns.filter(|asked| *asked > 0)
+        && window.actual_ns < asked - asked / 100
+    {
+        text.push_str(&format!(", {} asked for", units::duration(asked)));
+    }
+    match window.ended.as_str() {
+        "" => {}
+        "elapsed" => text.push_str("; its time was up"),
+        ended => text.push_str(&format!("; {ended}")),
+    }
+    text
+}
+
+/// What the recording was confined to, when it was: `processes named make, and their children`.
+pub(super) fn scope(source: &Source) -> Option<String> {
+    let config = &source.meta().config;
+    let list = |key: &str| -> Vec<String> {
+        let values = config.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
+    };
+    let yes = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let mut parts = Vec::new();
+    for (key, what) in [
+        ("pids", "processes"),
+        ("comms", "processes named"),
+        ("cgroups", "processes in the cgroup"),
+        ("containers", "processes of the container"),
+        ("users", "processes of the user"),
+    ] {
+        let values = list(key);
+        if !values.is_empty() {
+            parts.push(format!("{what} {}", values.join(", ")));
+        }
+    }
+    let command = list("command");
+    let children = if yes("follow") { ", and their children" } else { "" };
+    if !parts.is_empty() {
+        return Some(format!("{}{children}", parts.join("; ")));
+    }
+    (!command.is_empty() && !yes("system_wide")).then(|| format!("'{}' and its descendants", command.join(" ")))
+}
+
+/// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`.
+pub(super) fn part(source: &Source) -> Option<String> {
+    let (from, to) = (source.begin_ns(), source.end_ns());
+    let all = from == 0 && to == source.meta().window.actual_ns.max(0);
+    (!all).then(|| format!("{} to {}", units::duration(from), units::duration(to)))
+}
+
+/// Host, kernel and size of the recorded machine in one line.
+pub(super) fn machine(source: &Source) -> String {
+    let host = &source.meta().host;
+    let cpus = if host.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", host.cpus) };
+    let mut parts = vec![source.label().to_owned(), format!("Linux {} {}", host.kernel, host.arch), cpus];
+    parts.push(format!("{} of memory", units::bytes(host.memory_bytes)));
+    if !host.distro.is_empty() {
+        parts.push(host.distro.clone());
+    }
+    parts.extend(host.virt.clone());
+    parts.join(", ")
+}
