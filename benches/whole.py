@@ -287,7 +287,7 @@ def main():
     parser.add_argument("--only", default="", help="tables and tools whose name has this word")
     options = parser.parse_args()
     if os.geteuid() != 0:
-        sys.exit("bench: not root: nothing can be attached\nhint: sudo make bench")
+        sys.exit("bench: not root: nothing can be attached\nhint: make bench")
     build(PLACE)
     ms = str(int(options.seconds * 1000))
     switches = [

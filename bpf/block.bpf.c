@@ -129,8 +129,13 @@ static __always_inline struct pending *submitted(__u64 key)
 
 static __always_inline void inserted(struct request *rq)
 {
-	struct pending *pending = submitted((__u64)rq);
+	__u64 key = (__u64)rq;
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
 
+	/* A requeued request is inserted again; its time began before. */
+	if (pending)
+		return;
+	pending = submitted(key);
 	if (pending)
 		pending->inserted = bpf_ktime_get_ns();
 }

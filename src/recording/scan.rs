@@ -156,7 +156,7 @@ impl Iterator for Scan {
             Ok(chunk) => chunk.map(Ok),
             Err(why) => {
                 self.failed = true;
-                Some(Err(OpenError::Corrupt { path: self.path.clone(), why }))
+                Some(Err(OpenError::corrupt(&self.path, &why)))
             }
         }
     }

@@ -82,12 +82,15 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     if plan.filter.by_process() && !metric.by.iter().any(|column| column == "pid" || column == "comm") {
         document.warning(format!("'{name}' does not tell processes apart, so the filter leaves nothing of it"));
     }
+    if found.is_empty() {
+        note_absent_probe(&mut document, sources, &metric.probe);
+    }
     let apart = found.len() <= APART;
     if is_histogram(metric) && !found.is_empty() {
         document.push(plot(metric, sources, plan, &found));
     }
     // The text of a plot ends with the same numbers.
-    if plan.format != Format::Text || !apart || !is_histogram(metric) {
+    if plan.format != Format::Text || !apart || !is_histogram(metric) || found.is_empty() {
         let mut table = Ranking::new(sources, "groups", "", fields(metric, &by));
         for group in &found {
             table.row(group.source, cells(metric, group));

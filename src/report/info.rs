@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::Value as Json;
+use serde_json::json;
 
 use crate::render::Block;
 use crate::render::Document;
@@ -55,7 +57,8 @@ fn pairs(source: &Source, path: &Path) -> Vec<(String, String)> {
         pairs.push(("command", meta.command.join(" ")));
     }
     let mut pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    for (name, value) in &meta.config {
+    let is_set = |value: &Json| !matches!(value, Json::Null | Json::Bool(false)) && *value != json!([]);
+    for (name, value) in meta.config.iter().filter(|(_, value)| is_set(value)) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         pairs.push((format!("option {name}"), text));
     }
@@ -79,7 +82,7 @@ fn probes(source: &Source) -> Table {
     ];
     let mut table = Table::new("probes", "Probes", fields);
     for probe in &source.meta().probes {
-        let setting = |(key, value): (&String, &serde_json::Value)| {
+        let setting = |(key, value): (&String, &Json)| {
             format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         table.rows.push(vec![

@@ -6,7 +6,7 @@ use super::recording::SECOND;
 use super::recording::Synthetic;
 
 /// `make` (100) starts three `cc1` (301 to 303): one ends well, one fails, one is killed. `postgres` (200) writes.
-pub fn build(hostname: &str) -> Synthetic {
+pub(crate) fn build(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 5000).probe("block", "slow", 110);
     processes(&mut made);
@@ -119,7 +119,7 @@ fn block(made: &mut Synthetic) {
 
 /// Measured during one second of the four.
 fn cost(made: &mut Synthetic) {
-    for (program, runs, ns) in [("sched/sched_switch", 5000, 1_000_000), ("block/block_rq_issue", 110, 55_000)] {
+    for (program, runs, ns) in [("sched/sched_switch", 5000, 1_000_000), ("block/block_rq_issue", 100, 50_000)] {
         let cells = [
             ("name", Cell::Text(program)),
             ("dur_ns", Cell::Int(SECOND)),
@@ -142,7 +142,7 @@ fn cost(made: &mut Synthetic) {
 }
 
 /// The same machine where the sched probe lost 25 events in the third second and the block probe could not run.
-pub fn lossy(hostname: &str) -> Synthetic {
+pub(crate) fn lossy(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 975);
     processes(&mut made);

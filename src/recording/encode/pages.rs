@@ -23,7 +23,7 @@ use zstd::bulk::Compressor;
 /// ZSTD at its fastest: higher levels were measured to buy nothing on what the encodings leave.
 const LEVEL: i32 = 1;
 /// A chunk with less than this is not compressed: the frame alone takes a dozen bytes, and the reader's time.
-const TOO_SMALL: usize = 128;
+const TOO_SMALL: usize = 1024;
 
 /// The one compressor of a writer.
 pub(crate) struct Codec(Compressor<'static>);
