@@ -11,7 +11,7 @@
 /* The highest number of any architecture is 471 in Linux 7.0; the sets have room for those to come. */
 #define SYSCALL_NUMBERS 1024
 /* Returns from here to -1 are errors: MAX_ERRNO of include/linux/err.h. */
-#define MAX_ERRNO	4095
+#define MAX_ERRNO 4095
 /* arch/x86/include/uapi/asm/unistd.h: set in the number of an x32 call. */
 #define X32_SYSCALL_BIT 0x40000000
 

@@ -52,14 +52,14 @@ struct task_struct___x86 {
 	struct thread_info___x86 thread_info;
 };
 /* arch/x86/include/asm/thread_info.h: in a 32-bit system call. */
-#define TS_COMPAT	0x0002
+#define TS_COMPAT 0x0002
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
 	__u64 pstate;
 };
 /* arch/arm64/include/uapi/asm/ptrace.h: it came from 32-bit code. */
-#define PSR_MODE32_BIT	0x00000010
+#define PSR_MODE32_BIT 0x00000010
 #endif
 
 /* 5.11, commit 3ca1032ab7ab: the helper that gives the current task as a typed pointer. */

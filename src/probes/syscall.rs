@@ -36,7 +36,16 @@ use self::calls::Calls;
 
 mod calls;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/syscall.skel.rs"));
 }
@@ -119,11 +128,8 @@ impl Probe for Syscall {
     fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
         let arch = Arch::of(&setup.host.arch);
         let knobs = knobs(arch, setup.settings.is_on(ERRORS));
-        let decoder = SyscallDecoder {
-            calls: Calls::of(arch),
-            errno: setup.schema.id(ERRNO),
-            class: setup.schema.id(CLASS),
-        };
+        let decoder =
+            SyscallDecoder { calls: Calls::of(arch), errno: setup.schema.id(ERRNO), class: setup.schema.id(CLASS) };
         attach_with(&INFO, SOURCE, setup, decoder, bytes_of(&knobs))
     }
 }

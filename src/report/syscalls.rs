@@ -135,7 +135,8 @@ impl Counted {
         for ((_, name, errno), failures) in &self.errors {
             *errors.entry(name).or_default().entry(errno.word()).or_default() += failures.count;
         }
-        let several = |name: &Dim| latency.contains_key(&(name.clone(), true)) && latency.contains_key(&(name.clone(), false));
+        let several =
+            |name: &Dim| latency.contains_key(&(name.clone(), true)) && latency.contains_key(&(name.clone(), false));
         let call = |((name, waits), histogram): (&(Dim, bool), &Histogram)| Call {
             name: name.clone(),
             waits: *waits,
