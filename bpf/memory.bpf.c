@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Memory: page faults by process, read out of the counts that the kernel keeps for each thread; stalls, which are the
- * time a thread spent freeing pages (reclaim begin to end) or moving them (compaction begin to end) before it got
- * memory; kswapd's work (wake to sleep); OOM kills with the victim's size. Times in nanoseconds, memory in pages.
+ * Memory: page faults by process, read out of the counts that the kernel keeps for each thread;
+ * stalls, which are the time a thread spent freeing pages (reclaim begin to end) or moving them
+ * (compaction begin to end) before it got memory; kswapd's work (wake to sleep); OOM kills with the
+ * victim's size. Times in nanoseconds, memory in pages.
  */
 #include "ebrec.h"
 
-/* Threads that reclaim or compact at one time. Made at the start: when memory is short is no time to ask for some. */
+/* Threads that reclaim or compact at one time. Made at the start: when memory is short is no time
+ * to ask for some. */
 #define MAX_STALLS 8192
 
 enum memory_event {
@@ -15,7 +17,8 @@ enum memory_event {
 };
 
 enum memory_metric {
-	MEMORY_FAULTS,		 /* counter by process and whether major; the kernel adds up threads that end */
+	MEMORY_FAULTS, /* counter by process and whether major; the kernel adds up threads that end
+			*/
 	MEMORY_RECLAIM_STALL,	 /* by process and enum stall; ns */
 	MEMORY_RECLAIMED,	 /* counter likewise; pages */
 	MEMORY_COMPACTION_STALL, /* by process; ns */
@@ -58,7 +61,7 @@ struct oom_record {
 	__u64 pgtables; /* bytes */
 	__u32 uid;
 	__s32 oom_score_adj;
-	__u32 sized; /* 0: this kernel gives the victim's number only */
+	__u32 sized;	 /* 0: this kernel gives the victim's number only */
 	__u32 asker_pid; /* whose request could not be met */
 	__u32 asker_tid;
 	__u32 pad;
@@ -95,9 +98,9 @@ struct {
 } stalls SEC(".maps");
 
 /*
- * A hook on each page fault would cost more than many a fault. The kernel counts them for every thread anyway, for
- * getrusage(2): user space walks the threads at the start and at each interval's end, and threads that end in between
- * leave their totals here.
+ * A hook on each page fault would cost more than many a fault. The kernel counts them for every
+ * thread anyway, for getrusage(2): user space walks the threads at the start and at each interval's
+ * end, and threads that end in between leave their totals here.
  */
 SEC("iter/task")
 int faults_walk(struct bpf_iter__task *ctx)
@@ -168,7 +171,8 @@ static __always_inline void stream_stall(enum stall stall, __u64 now, __u64 dur,
 	ring_submit(ring, record);
 }
 
-/* An end without a begin belongs to a stall that began before the window, or is of no process in scope. */
+/* An end without a begin belongs to a stall that began before the window, or is of no process in
+ * scope. */
 static __always_inline void stall_ends(enum stall stall, __u16 metric, __u64 pages)
 {
 	__u64 id = bpf_get_current_pid_tgid(), key = id << 32 | stall;
@@ -185,8 +189,8 @@ static __always_inline void stall_ends(enum stall stall, __u16 metric, __u64 pag
 	hist_add(metric, pid, stall, dur);
 	if (metric == MEMORY_RECLAIM_STALL)
 		counter_add(MEMORY_RECLAIMED, pid, stall, pages);
-	if (stall != STALL_KSWAPD &&
-	    (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && dur >= config.slow_ns)))
+	if (stall != STALL_KSWAPD && (config.stream == STREAM_ALL ||
+				      (config.stream == STREAM_SLOW && dur >= config.slow_ns)))
 		stream_stall(stall, now, dur, pages);
 }
 
@@ -219,7 +223,8 @@ int BPF_PROG(cgroup_reclaim_end, unsigned long nr_reclaimed)
 	return 0;
 }
 
-/* CONFIG_COMPACTION. kcompactd and khugepaged compact so that others need not: nobody waits for them. */
+/* CONFIG_COMPACTION. kcompactd and khugepaged compact so that others need not: nobody waits for
+ * them. */
 SEC("?tp_btf/mm_compaction_begin")
 int compaction_begin(void *ctx)
 {

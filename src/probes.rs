@@ -1,6 +1,8 @@
 //! The built-in probes: the registry, and what they have in common once attached.
 
 mod block;
+mod irq;
+mod locks;
 mod memory;
 mod process;
 mod sched;
@@ -36,8 +38,8 @@ use crate::recording::ColumnId;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 4] =
-    [&process::Process, &sched::Sched, &block::Block, &memory::Memory];
+pub static REGISTRY: [&dyn Probe; 6] =
+    [&process::Process, &sched::Sched, &block::Block, &memory::Memory, &irq::Irq, &locks::Locks];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
 trait Decoder: Send {
