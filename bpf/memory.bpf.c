@@ -17,7 +17,7 @@ enum memory_event {
 };
 
 enum memory_metric {
-	MEMORY_FAULTS, /* counter by process and whether major; the kernel adds up threads that end
+	MEMORY_FAULTS,		 /* counter by process and whether major; the kernel adds up threads that end
 			*/
 	MEMORY_RECLAIM_STALL,	 /* by process and enum stall; ns */
 	MEMORY_RECLAIMED,	 /* counter likewise; pages */
@@ -189,8 +189,8 @@ static __always_inline void stall_ends(enum stall stall, __u16 metric, __u64 pag
 	hist_add(metric, pid, stall, dur);
 	if (metric == MEMORY_RECLAIM_STALL)
 		counter_add(MEMORY_RECLAIMED, pid, stall, pages);
-	if (stall != STALL_KSWAPD && (config.stream == STREAM_ALL ||
-				      (config.stream == STREAM_SLOW && dur >= config.slow_ns)))
+	if (stall != STALL_KSWAPD &&
+	    (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && dur >= config.slow_ns)))
 		stream_stall(stall, now, dur, pages);
 }
 
