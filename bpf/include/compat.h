@@ -67,6 +67,25 @@ enum bpf_func_id___task_btf {
 	BPF_FUNC_get_current_task_btf___task_btf = 158,
 };
 
+/* 6.2, commit f1a7941243c1: mm_rss_stat with atomics became an array of per-CPU counters. */
+struct mm_rss_stat {
+	atomic64_t count[4];
+};
+struct mm_struct___before_6_2 {
+	struct mm_rss_stat rss_stat;
+};
+struct percpu_counter {
+	__s64 count;
+};
+struct mm_struct___since_6_2 {
+	struct percpu_counter rss_stat[4];
+};
+
+/* 6.9, commit 72ba14deb40a, and stable kernels that took it: mark_victim passes the task, and no longer its number. */
+struct trace_event_raw_mark_victim {
+	__u32 uid;
+};
+
 #pragma clang attribute pop
 
 /* 0: still runnable. The task is one of the tracepoint's own arguments, so it is read without a helper. */
@@ -152,6 +171,35 @@ static __always_inline bool task_in_compat_call(struct task_struct *current, str
 #else
 	return false;
 #endif
+}
+
+/* include/linux/mm_types_task.h */
+enum mm_counter {
+	MM_FILEPAGES,
+	MM_ANONPAGES,
+	MM_SWAPENTS,
+	MM_SHMEMPAGES,
+};
+
+/* Pages of one sort, as the kernel's own messages give them: without what CPUs have not added up yet. */
+static __always_inline __u64 mm_pages(struct mm_struct *mm, enum mm_counter sort)
+{
+	struct mm_struct___since_6_2 *new = (void *)mm;
+	struct mm_struct___before_6_2 *old = (void *)mm;
+	__s64 pages = 0;
+
+	if (bpf_core_field_exists(old->rss_stat.count))
+		bpf_core_read(&pages, sizeof(pages), &old->rss_stat.count[sort]);
+	else
+		bpf_core_read(&pages, sizeof(pages), &new->rss_stat[sort].count);
+	return pages > 0 ? pages : 0;
+}
+
+static __always_inline bool mark_victim_has_task(void)
+{
+	struct trace_event_raw_mark_victim *entry = NULL;
+
+	return bpf_core_field_exists(entry->uid);
 }
 
 /*

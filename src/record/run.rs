@@ -36,6 +36,7 @@ use crate::record::child::Waiting;
 use crate::record::cost::CostMeter;
 use crate::record::describe::Description;
 use crate::record::describe::Fate;
+use crate::record::describe::Hooks;
 use crate::record::drain::Drain;
 use crate::record::drain::Message;
 use crate::record::drain::Shared;
@@ -240,8 +241,11 @@ fn attach(
         let number = u8::try_from(sources.len() + 1).context("more probes than a record can number")?;
         let outcome = match probe.attach(&setup(number, *settings)) {
             Ok(attached) => {
-                let hooks = attached.hooks();
-                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.join(", ")));
+                let hooks = Hooks { used: attached.hooks(), lacking: attached.lacking() };
+                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
+                for hook in &hooks.lacking {
+                    say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
+                }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
                 sources.push(Source { name: info.name, kinds, attached });
                 Ok(hooks)
