@@ -1,6 +1,8 @@
 //! The built-in probes: the registry, and what they have in common once attached.
 
 mod block;
+mod cpu;
+mod offcpu;
 mod process;
 mod sched;
 
@@ -35,7 +37,8 @@ use crate::recording::ColumnId;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 3] = [&process::Process, &sched::Sched, &block::Block];
+pub static REGISTRY: [&dyn Probe; 5] =
+    [&process::Process, &cpu::Cpu, &sched::Sched, &offcpu::OffCpu, &block::Block];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
 trait Decoder: Send {
@@ -47,6 +50,16 @@ trait Decoder: Send {
 
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The object is loaded and its own hooks are attached: attaches those that need more than a name.
+    fn attached(&mut self, _live: &mut Live) -> Result<()> {
+        Ok(())
+    }
+
+    /// Drains the maps that only this probe has, of the interval that ended last.
+    fn snapshot(&mut self, _live: &Live, _interval: Interval, _context: &mut Context<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -104,11 +117,12 @@ fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
     source: Source,
     setup: &Setup<'_>,
-    decoder: D,
+    mut decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
     let settings = live_settings(setup, &cgroups);
-    let live = Live::attach(source, &settings)?;
+    let mut live = Live::attach(source, &settings)?;
+    decoder.attached(&mut live)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
@@ -155,6 +169,8 @@ fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettin
         rings: setup.rings,
         ring_bytes: setup.ring_bytes,
         scope_tasks: setup.scope_tasks,
+        user_stacks: setup.user_stacks,
+        kernel_stacks: setup.kernel_stacks,
         knobs: None,
     }
 }
@@ -181,7 +197,7 @@ impl<D: Decoder> Attached for Running<D> {
             }
             write_metric(self.info, &mut self.decoder, &one, interval, context);
         }
-        Ok(())
+        self.decoder.snapshot(&self.live, interval, context)
     }
 
     fn end(&mut self, end_ns: u64) -> Result<()> {

@@ -48,6 +48,8 @@ enum {
 #define TASK_COMM_LEN	     16
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
 #define SIGNAL_GROUP_EXIT    0x00000004
+/* include/linux/sched.h: task_struct.flags */
+#define PF_KTHREAD	     0x00200000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -99,6 +101,7 @@ struct task_struct {
 	int prio;
 	int exit_code;
 	int on_cpu;
+	unsigned int flags;
 	__u64 start_time; /* CLOCK_MONOTONIC ns */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;

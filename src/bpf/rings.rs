@@ -17,6 +17,8 @@ use libbpf_rs::RingBuffer;
 use libbpf_rs::RingBufferBuilder;
 use libbpf_sys::bpf_map_create_opts;
 
+use super::stacks::StackMaps;
+
 /// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
 const MAX_SCOPE_TASKS: u32 = 65_536;
 
@@ -26,6 +28,7 @@ pub struct SharedMaps {
     rings: Vec<MapHandle>,
     by_cpu: MapHandle,
     scope_tasks: MapHandle,
+    stacks: StackMaps,
     ring_bytes: u64,
 }
 
@@ -56,7 +59,8 @@ impl SharedMaps {
         let mut sparse = options();
         sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
         let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
-        Ok(SharedMaps { rings, by_cpu, scope_tasks, ring_bytes })
+        let stacks = StackMaps::create(u32::try_from(online.len())?)?;
+        Ok(SharedMaps { rings, by_cpu, scope_tasks, stacks, ring_bytes })
     }
 
     /// The array of rings by CPU.
@@ -67,6 +71,11 @@ impl SharedMaps {
     /// The map of processes in scope.
     pub fn scope_tasks(&self) -> BorrowedFd<'_> {
         self.scope_tasks.as_fd()
+    }
+
+    /// The stacks by hash.
+    pub fn stacks(&self) -> &StackMaps {
+        &self.stacks
     }
 
     /// One ring's size in bytes.
@@ -149,11 +158,11 @@ fn ring_size(budget: u64, cpus: u64, page: u64) -> u64 {
     1 << share.ilog2()
 }
 
-fn options() -> bpf_map_create_opts {
+pub(super) fn options() -> bpf_map_create_opts {
     bpf_map_create_opts { sz: size_of::<bpf_map_create_opts>() as libbpf_sys::size_t, ..Default::default() }
 }
 
-fn create_map(
+pub(super) fn create_map(
     kind: MapType,
     name: &str,
     key: u32,
