@@ -19,10 +19,10 @@ test: ## every check: formatting, lints, tests, root tests where it can
 	@tools/install-deps build test
 	@tests/run
 
-bench: ## cost beside perf, bcc's tools and bpftrace, in one run (as root)
+bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--rounds 3"
 	@tools/install-deps build test bench
 	$(CARGO) build --release
-	@python3 benches/whole.py
+	@if [ "$$(id -u)" -eq 0 ]; then python3 benches/whole.py $(BENCH); else sudo python3 benches/whole.py $(BENCH); fi
 
 man: ## write man/ anew from the command line's definition
 	EBREC_MAN_WRITE=1 $(CARGO) test --test man

@@ -1,6 +1,5 @@
 """The tools that are measured: how each is started, how one sees that it is live, how it is ended, what it says it caught."""
 
-import json
 import os
 import re
 import shutil
@@ -20,9 +19,9 @@ MEMLOCK = os.path.join(PLACE, "memlock.so")
 
 @dataclass
 class Caught:
-    """What a tool says it has: events, events lost, bytes in its file."""
+    """What a tool says it has: rows (or samples), events lost, bytes in its file."""
 
-    events: Optional[int] = None
+    rows: Optional[int] = None
     lost: Optional[int] = None
     size: Optional[int] = None
 
@@ -56,23 +55,18 @@ def ebrec(name, probes):
     def command(path):
         return [EBREC, "record", "-p", probes, "--system-wide", "--force", "-o", path, "--", MARKER]
 
-    return Tool(name, command, needs=EBREC, caught=lambda path, text: ebrec_caught(path), peer=False)
+    return Tool(name, command, needs=EBREC, caught=ebrec_caught, peer=False)
 
 
-# Rows that are not events: aggregates, and what describes the recording.
-NOT_EVENTS = {"hist", "metric", "lost", "cost", "process", "cgroup", "cpu_info", "clock", "recording", "stack", "symbol"}
+def number(text):
+    return int(text.replace(",", ""))
 
 
-def info(path):
-    run = subprocess.run([EBREC, "info", path, "--format", "json"], capture_output=True, text=True, check=True)
-    return json.loads(run.stdout)
-
-
-def ebrec_caught(path):
-    tables = info(path)["tables"]
-    events = sum(row["rows"] for row in tables["kinds"] if row["kind"] not in NOT_EVENTS)
-    lost = sum(row.get("lost") or 0 for row in tables["probes"])
-    return Caught(events, lost, os.path.getsize(path))
+def ebrec_caught(path, text):
+    """From the summary on stderr: "run.parquet: 1.2 MiB, 1,234 rows, 1,200 events in 2.00 s (…), nothing lost"."""
+    rows = re.search(r"([\d,]+) rows", text)
+    lost = re.search(r"([\d,]+) LOST", text)
+    return Caught(number(rows[1]) if rows else None, number(lost[1]) if lost else 0, os.path.getsize(path))
 
 
 def perf(name, *events):
@@ -84,13 +78,12 @@ def perf(name, *events):
 
 
 def perf_caught(path, text):
-    samples = re.search(r"\((\d+) samples\)", text)
     stats = subprocess.run(["perf", "report", "--stats", "-i", path], capture_output=True, text=True).stdout
-    total = re.search(r"SAMPLE events:\s+(\d+)", stats)
-    # LOST holds how many in its body, not in its number; perf warns with the sum.
-    lost = re.search(r"lost (\d+) samples", stats + text) or re.search(r"LOST_SAMPLES events:\s+(\d+)", stats)
-    events = int(total[1]) if total else int(samples[1]) if samples else None
-    return Caught(events, int(lost[1]) if lost else 0, os.path.getsize(path))
+    whole, *by_event = re.split(r"^.* stats:$", stats.partition("Aggregated stats:")[2], flags=re.M)
+    rows = re.search(r"SAMPLE events:\s+(\d+)", whole)
+    # The number of records in the whole; in each event's own statistics, what those records add up to.
+    lost = sum(int(found[1]) for part in by_event for found in re.finditer(r"LOST_SAMPLES events:\s+(\d+)", part))
+    return Caught(int(rows[1]) if rows else None, lost, os.path.getsize(path))
 
 
 def bpftrace(name, program):

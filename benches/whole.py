@@ -181,15 +181,16 @@ def measure(name, what, command, idle, chosen, rounds, directory):
 
 def figures(alone, under, quiet, busy):
     caught, still = busy.caught, quiet.caught
-    rows = (caught.events or 0) - (still.events or 0)
+    rows = (caught.rows or 0) - (still.rows or 0)
+    streams = rows > under.events / 10  # else its rows are aggregates
     own = max(0.0, busy.cpu - quiet.cpu) * 1e9
     return {
         "throughput": alone.ns / under.ns,
         "added": under.cpu - alone.cpu,
         "cpu": own / under.events,
-        "per_row": own / rows if rows > 0 else None,
-        "bytes": (caught.size - still.size) / rows if rows > 0 and caught.size else None,
-        "rows": rows / under.events if caught.events is not None else None,
+        "per_row": own / rows if streams else None,
+        "bytes": (caught.size - still.size) / rows if streams and caught.size else None,
+        "rows": rows / under.events if caught.rows is not None else None,
         "lost": caught.lost,
         "peak": busy.peak,
         "start": (busy.live - busy.started) / 1e6,
@@ -235,7 +236,7 @@ def report_time(directory, rounds):
     for hand_overs in (20_000, 200_000):
         path = os.path.join(directory, f"report-{hand_overs}.parquet")
         try:
-            with Run(ours, path):
+            with Run(ours, path) as run:
                 load([os.path.join(PLACE, "pingpong"), str(CPU), "rounds", str(hand_overs)])
         except Failed as error:
             print(f"skipped: report: {error}", file=sys.stderr)
@@ -248,9 +249,11 @@ def report_time(directory, rounds):
             process.returncode = os.waitstatus_to_exitcode(status)
             times.append((time.monotonic_ns() - started) / 1e6)
             peak = max(peak, usage.ru_maxrss)
-        rows = sum(row["rows"] for row in tools.info(path)["tables"]["kinds"])
+            if process.returncode:
+                print(f"skipped: report: status {process.returncode}", file=sys.stderr)
+                return
         size = os.path.getsize(path) / (1 << 20)
-        print(f"| {size:.2f} MiB | {rows:,} | {statistics.median(times):.1f} | {max(times):.1f} | {peak / 1024:.1f} |")
+        print(f"| {size:.2f} MiB | {run.caught.rows or 0:,} | {statistics.median(times):.1f} | {max(times):.1f} | {peak / 1024:.1f} |")
 
 
 def build(directory):
@@ -284,7 +287,7 @@ def main():
     parser.add_argument("--only", default="", help="tables and tools whose name has this word")
     options = parser.parse_args()
     if os.geteuid() != 0:
-        sys.exit("bench: not root: nothing can be attached\nhint: sudo make bench")
+        sys.exit("bench: not root: nothing can be attached\nhint: make bench")
     build(PLACE)
     ms = str(int(options.seconds * 1000))
     switches = [

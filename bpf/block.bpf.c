@@ -129,8 +129,13 @@ static __always_inline struct pending *submitted(__u64 key)
 
 static __always_inline void inserted(struct request *rq)
 {
-	struct pending *pending = submitted((__u64)rq);
+	__u64 key = (__u64)rq;
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
 
+	/* A requeued request is inserted again; its time began before. */
+	if (pending)
+		return;
+	pending = submitted(key);
 	if (pending)
 		pending->inserted = bpf_ktime_get_ns();
 }
@@ -161,8 +166,7 @@ static __always_inline void issued(struct request *rq)
 		__sync_fetch_and_add(&disk->in_flight, 1);
 		hist_add(BLOCK_DEPTH, 0, dev, disk->in_flight);
 		if (bytes) {
-			counter_add(BLOCK_ACCESS, 0, (__u64)dev << 16 | op << 8 | (sector == disk->next_sector),
-				    bytes);
+			counter_add(BLOCK_ACCESS, 0, (__u64)dev << 16 | op << 8 | (sector == disk->next_sector), bytes);
 			disk->next_sector = sector + (bytes >> 9);
 		}
 	}

@@ -7,7 +7,7 @@
 
 #define FILENAME_BYTES 512
 /* What exec lines of build systems need; longer ones are cut and marked. A power of two, so that a mask bounds it. */
-#define ARGV_BYTES     4096
+#define ARGV_BYTES 4096
 
 enum process_event {
 	PROCESS_FORK,

@@ -135,8 +135,8 @@ static __always_inline void stream_slice(struct task_struct *task, __u64 now, __
 	ring_submit(ring, record);
 }
 
-static __always_inline void stream_wakeup(struct task_struct *task, struct task_struct *prev,
-					  struct task_state *state, __u64 now, __u64 waited)
+static __always_inline void stream_wakeup(struct task_struct *task, struct task_struct *prev, struct task_state *state,
+					  __u64 now, __u64 waited)
 {
 	void *ring = ring_of_this_cpu();
 	struct wakeup_record *record;

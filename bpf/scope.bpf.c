@@ -49,27 +49,6 @@ static __always_inline void announce(struct task_struct *task, enum scope_event 
 	ring_submit(ring, record);
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
-{
-	__u32 ppid = parent->tgid, pid = child->tgid;
-	__u8 *matched;
-
-	if (ppid == pid)
-		return 0;
-	if (config.task_filters && config.follow) {
-		matched = bpf_map_lookup_elem(&scope_tasks, &ppid);
-		if (matched) {
-			__u8 inherited = *matched;
-
-			update_or_count(&scope_tasks, &pid, &inherited, LOSS_STATE_FULL);
-		}
-	}
-	if (in_scope(child))
-		announce(child, SCOPE_BORN, child->comm);
-	return 0;
-}
-
 static __always_inline bool comm_matches(const char *comm)
 {
 	char name[TASK_COMM_LEN] = {};
@@ -92,6 +71,28 @@ static __always_inline bool comm_matches(const char *comm)
 			return true;
 	}
 	return false;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 ppid = parent->tgid, pid = child->tgid;
+	__u8 *inherited, matched = 0;
+
+	if (ppid == pid)
+		return 0;
+	if (config.task_filters && config.follow) {
+		inherited = bpf_map_lookup_elem(&scope_tasks, &ppid);
+		matched = inherited ? *inherited : 0;
+	}
+	/* Until it runs another program a child has its parent's name. */
+	if (config.comm_count && comm_matches(child->comm))
+		matched |= SCOPE_COMM;
+	if (matched)
+		update_or_count(&scope_tasks, &pid, &matched, LOSS_STATE_FULL);
+	if (in_scope(child))
+		announce(child, SCOPE_BORN, child->comm);
+	return 0;
 }
 
 /* execve and prctl(PR_SET_NAME); the name is not in the task yet. */

@@ -8,13 +8,14 @@ pub mod cells;
 pub mod live;
 pub mod log;
 pub mod perf;
+mod ring;
 pub mod rings;
 pub mod scope;
 pub mod stacks;
 pub mod stats;
 
 /// The C types that every object shares, out of the object that is always loaded.
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/scope.skel.rs"));
 }

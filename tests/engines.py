@@ -59,13 +59,19 @@ def last_line(text):
     return lines[-1].strip() if lines else "no message"
 
 
-def ours(path):
-    """Rows by kind, as ebrec itself counts them."""
-    run = subprocess.run([EBREC, "info", path, "--format", "json"], capture_output=True, text=True)
+def tables(*arguments):
+    """The tables of one of ebrec's documents."""
+    run = subprocess.run([EBREC, *arguments, "--format", "json"], capture_output=True, text=True)
     if run.returncode:
-        raise RuntimeError(f"'ebrec info' failed: {last_line(run.stderr)}")
-    kinds = json.loads(run.stdout)["tables"]["kinds"]
-    return {row["kind"]: row["rows"] for row in kinds}
+        raise RuntimeError(f"'ebrec {arguments[0]}' failed: {last_line(run.stderr)}")
+    return json.loads(run.stdout)["tables"]
+
+
+def ours(path):
+    """What ebrec itself counts: rows by kind, and of each histogram how many values it holds and the largest."""
+    rows = {row["kind"]: row["rows"] for row in tables("info", path)["kinds"]}
+    metrics = tables("report", "hist", path, "--top", "0").get("metrics", [])
+    return {"rows": rows, "metrics": {row["metric"]: [row["count"], row["max"]] for row in metrics}}
 
 
 # ---- what runs inside the virtual environment: `engines.py --read ENGINE FILE` prints one JSON object
@@ -81,8 +87,12 @@ def read_duckdb(path):
         for column in columns:
             total = query.execute(f'SELECT sum("{column}") FROM r WHERE kind = ?', [kind]).fetchone()[0]
             sums[f"{kind}.{column}"] = total
+    # A metric's buckets hold its values, its totals the exact largest; counters have no buckets.
+    metrics = query.execute("""
+        SELECT metric, sum("count") FILTER (kind = 'hist') AS n, max("max") FILTER (kind = 'metric') FROM r
+        GROUP BY metric HAVING n IS NOT NULL""").fetchall()
     span = query.execute("SELECT epoch_us(min(ts)), epoch_us(max(ts)) FROM r").fetchone()
-    return rows, sums, list(span)
+    return rows, sums, {name: list(rest) for name, *rest in metrics}, list(span)
 
 
 def read_polars(path):
@@ -98,9 +108,12 @@ def read_polars(path):
             # Without rows Polars says 0 where SQL says null.
             got = of_kind.select(pl.col(column).sum(), pl.col(column).count().alias("n")).collect().row(0)
             sums[f"{kind}.{column}"] = got[0] if got[1] else None
+    buckets = frame.filter(pl.col("kind") == "hist").group_by("metric").agg(pl.col("count").sum()).collect()
+    largest = dict(frame.filter(pl.col("kind") == "metric").group_by("metric").agg(pl.col("max").max()).collect().rows())
+    metrics = {name: [count, largest.get(name)] for name, count in buckets.rows()}
     low, high = frame.select(pl.col("ts").min().alias("a"), pl.col("ts").max().alias("b")).collect().with_columns(
         pl.all().dt.epoch("us")).row(0)
-    return rows, sums, [low, high]
+    return rows, sums, metrics, [low, high]
 
 
 def read_pyarrow(path):
@@ -115,16 +128,24 @@ def read_pyarrow(path):
         of_kind = table.filter(pc.equal(table["kind"], kind))
         for column in columns:
             sums[f"{kind}.{column}"] = pc.sum(of_kind[column]).as_py()
+    buckets = table.filter(pc.equal(table["kind"], "hist")).group_by("metric").aggregate([("count", "sum")])
+    totals = table.filter(pc.equal(table["kind"], "metric")).group_by("metric").aggregate([("max", "max")])
+    largest = dict(zip(totals["metric"].to_pylist(), totals["max_max"].to_pylist()))
+    metrics = {
+        name: [count, largest.get(name)]
+        for name, count in zip(buckets["metric"].to_pylist(), buckets["count_sum"].to_pylist())
+    }
     span = pc.min_max(table["ts"].cast("int64")).as_py()
     metadata = pq.read_metadata(path).metadata or {}
     if b"ebrec.format" not in metadata:
         raise RuntimeError("the footer has no key 'ebrec.format'")
-    return rows, sums, [span["min"], span["max"]]
+    return rows, sums, metrics, [span["min"], span["max"]]
 
 
 def read(engine, path):
-    rows, sums, span = {"duckdb": read_duckdb, "polars": read_polars, "pyarrow": read_pyarrow}[engine](path)
-    json.dump({"rows": rows, "sums": sums, "span": span}, sys.stdout, default=float)
+    readers = {"duckdb": read_duckdb, "polars": read_polars, "pyarrow": read_pyarrow}
+    rows, sums, metrics, span = readers[engine](path)
+    json.dump({"rows": rows, "sums": sums, "metrics": metrics, "span": span}, sys.stdout, default=float)
 
 
 # ---- the comparison
@@ -148,7 +169,8 @@ def check(python, engine, path, expected, first):
     if run.returncode:
         return None, [last_line(run.stderr)]
     got = json.loads(run.stdout)
-    problems = differences(got["rows"], expected, "rows of")
+    problems = differences(got["rows"], expected["rows"], "rows of")
+    problems += differences(got["metrics"], expected["metrics"], "count and largest of")
     if first is not None:
         problems += differences(got["sums"], first["sums"], "sum of")
         problems += differences(dict(enumerate(got["span"])), dict(enumerate(first["span"])), "end of time")
@@ -187,7 +209,7 @@ def main():
             if problems:
                 failed += 1
             else:
-                print(f"ok {name} by {engine}: {sum(expected.values())} rows of {len(expected)} kinds")
+                print(f"ok {name} by {engine}: {sum(expected['rows'].values())} rows, {len(expected['metrics'])} histograms")
                 passed += 1
     verdict = "FAILED" if failed else "ok"
     print(f"test result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored")

@@ -10,8 +10,7 @@
 
 int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
-	return resource == RLIMIT_MEMLOCK ? 0
-					  : (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
+	return resource == RLIMIT_MEMLOCK ? 0 : (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
 }
 
 int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)

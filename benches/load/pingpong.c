@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	waitpid(pid, NULL, 0);
 	getrusage(RUSAGE_SELF, &self);
 	getrusage(RUSAGE_CHILDREN, &child);
-	printf("%ld %lld %lld\n", self.ru_nvcsw + self.ru_nivcsw + child.ru_nvcsw + child.ru_nivcsw,
-	       end - start, cpu_ns(&self) + cpu_ns(&child));
+	printf("%ld %lld %lld\n", self.ru_nvcsw + self.ru_nivcsw + child.ru_nvcsw + child.ru_nivcsw, end - start,
+	       cpu_ns(&self) + cpu_ns(&child));
 	return 0;
 }

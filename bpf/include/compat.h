@@ -112,10 +112,13 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level
 	struct cgroup *ancestor = NULL;
 	__u64 id = 0;
 
+	/* The barriers keep the compiler from computing both addresses first: one of them does not exist here. */
 	if (bpf_core_field_exists(new->ancestors)) {
+		barrier_var(new);
 		bpf_core_read(&ancestor, sizeof(ancestor), &new->ancestors[level]);
 		return BPF_CORE_READ(ancestor, kn, id);
 	}
+	barrier_var(old);
 	bpf_core_read(&id, sizeof(id), &old->ancestor_ids[level]);
 	return id;
 }

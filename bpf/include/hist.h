@@ -9,9 +9,9 @@
 #ifndef EBREC_HIST_H
 #define EBREC_HIST_H
 
-#define HIST_STEP_BITS	4
+#define HIST_STEP_BITS 4
 /* A counter's cell: no histogram bucket has this number (the last one is 975). */
-#define BUCKET_COUNTER	0xffff
+#define BUCKET_COUNTER 0xffff
 
 struct cell_key {
 	__u16 metric; /* the probe's own number */

@@ -18,9 +18,9 @@ typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef _Bool bool;
-#define true	1
-#define false	0
-#define NULL	((void *)0)
+#define true 1
+#define false 0
+#define NULL ((void *)0)
 
 /* uapi/linux/bpf.h: stable numbers, so that no kernel header is needed to build. */
 enum bpf_map_type {
@@ -44,12 +44,12 @@ enum {
 };
 
 /* include/linux/sched.h */
-#define TASK_RUNNING	     0x0000
-#define TASK_COMM_LEN	     16
+#define TASK_RUNNING  0x0000
+#define TASK_COMM_LEN 16
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
-#define SIGNAL_GROUP_EXIT    0x00000004
+#define SIGNAL_GROUP_EXIT 0x00000004
 /* include/linux/sched.h: task_struct.flags */
-#define PF_KTHREAD	     0x00200000
+#define PF_KTHREAD 0x00200000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

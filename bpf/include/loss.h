@@ -34,12 +34,12 @@ static __always_inline void count_loss(enum loss_cause cause)
 }
 
 /* Updates a map and counts a refusal. */
-#define update_or_count(map, key, value, cause)                                                    \
-	({                                                                                         \
-		long __err = bpf_map_update_elem(map, key, value, BPF_ANY);                        \
-		if (__err)                                                                         \
-			count_loss(cause);                                                         \
-		__err;                                                                             \
+#define update_or_count(map, key, value, cause)                                                                        \
+	({                                                                                                             \
+		long __err = bpf_map_update_elem(map, key, value, BPF_ANY);                                            \
+		if (__err)                                                                                             \
+			count_loss(cause);                                                                             \
+		__err;                                                                                                 \
 	})
 
 #endif

@@ -9,53 +9,52 @@
 #define EBREC_TASK_H
 
 /* DEFINE_TASK_STATE(type): the maps, task_state_of(task, create) and task_state_drop(task). */
-#define DEFINE_TASK_STATE(state_type)                                                              \
-	struct {                                                                                   \
-		__uint(type, BPF_MAP_TYPE_TASK_STORAGE);                                           \
-		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
-		__type(key, int);                                                                  \
-		__type(value, state_type);                                                         \
-	} state_by_task SEC(".maps");                                                              \
-                                                                                                   \
-	/* pid_max of a default 64-bit kernel is larger, but threads that wait at one time are not. */ \
-	struct {                                                                                   \
-		__uint(type, BPF_MAP_TYPE_HASH);                                                   \
-		__uint(max_entries, 65536);                                                        \
-		__type(key, __u32);                                                                \
-		__type(value, state_type);                                                         \
-	} state_by_tid SEC(".maps");                                                               \
-                                                                                                   \
-	static __always_inline state_type *state_of(struct task_struct *task, bool create)         \
-	{                                                                                          \
-		state_type *state;                                                                 \
-		__u32 tid;                                                                         \
-                                                                                                   \
-		if (config.task_storage) {                                                         \
-			state = bpf_task_storage_get(                                              \
-				&state_by_task, task, 0,                                           \
-				create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);                      \
-			if (!state && create)                                                      \
-				count_loss(LOSS_STATE_FULL);                                       \
-			return state;                                                              \
-		}                                                                                  \
-		tid = task->pid;                                                                   \
-		state = bpf_map_lookup_elem(&state_by_tid, &tid);                                  \
-		if (!state && create) {                                                            \
-			state_type zero = {};                                                      \
-                                                                                                   \
-			update_or_count(&state_by_tid, &tid, &zero, LOSS_STATE_FULL);              \
-			state = bpf_map_lookup_elem(&state_by_tid, &tid);                          \
-		}                                                                                  \
-		return state;                                                                      \
-	}                                                                                          \
-                                                                                                   \
-	/* Task storage goes with the task; a hash entry has to be dropped. */                     \
-	static __always_inline void state_forget(struct task_struct *task)                         \
-	{                                                                                          \
-		__u32 tid = task->pid;                                                             \
-                                                                                                   \
-		if (!config.task_storage)                                                          \
-			bpf_map_delete_elem(&state_by_tid, &tid);                                  \
+#define DEFINE_TASK_STATE(state_type)                                                                                  \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_TASK_STORAGE);                                                               \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                                                  \
+		__type(key, int);                                                                                      \
+		__type(value, state_type);                                                                             \
+	} state_by_task SEC(".maps");                                                                                  \
+                                                                                                                       \
+	/* pid_max of a default 64-bit kernel is larger, but threads that wait at one time are not. */                 \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                                       \
+		__uint(max_entries, 65536);                                                                            \
+		__type(key, __u32);                                                                                    \
+		__type(value, state_type);                                                                             \
+	} state_by_tid SEC(".maps");                                                                                   \
+                                                                                                                       \
+	static __always_inline state_type *state_of(struct task_struct *task, bool create)                             \
+	{                                                                                                              \
+		state_type *state;                                                                                     \
+		__u32 tid;                                                                                             \
+                                                                                                                       \
+		if (config.task_storage) {                                                                             \
+			state = bpf_task_storage_get(&state_by_task, task, 0,                                          \
+						     create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);                     \
+			if (!state && create)                                                                          \
+				count_loss(LOSS_STATE_FULL);                                                           \
+			return state;                                                                                  \
+		}                                                                                                      \
+		tid = task->pid;                                                                                       \
+		state = bpf_map_lookup_elem(&state_by_tid, &tid);                                                      \
+		if (!state && create) {                                                                                \
+			state_type zero = {};                                                                          \
+                                                                                                                       \
+			update_or_count(&state_by_tid, &tid, &zero, LOSS_STATE_FULL);                                  \
+			state = bpf_map_lookup_elem(&state_by_tid, &tid);                                              \
+		}                                                                                                      \
+		return state;                                                                                          \
+	}                                                                                                              \
+                                                                                                                       \
+	/* Task storage goes with the task; a hash entry has to be dropped. */                                         \
+	static __always_inline void state_forget(struct task_struct *task)                                             \
+	{                                                                                                              \
+		__u32 tid = task->pid;                                                                                 \
+                                                                                                                       \
+		if (!config.task_storage)                                                                              \
+			bpf_map_delete_elem(&state_by_tid, &tid);                                                      \
 	}
 
 #endif

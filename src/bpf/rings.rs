@@ -1,10 +1,9 @@
 //! One ring buffer per CPU, shared by all objects, and the map of processes in scope.
 
-use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
-use std::rc::Rc;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,10 +12,16 @@ use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
-use libbpf_rs::RingBuffer;
-use libbpf_rs::RingBufferBuilder;
 use libbpf_sys::bpf_map_create_opts;
+use rustix::event::epoll;
+use rustix::event::epoll::CreateFlags;
+use rustix::event::epoll::Event;
+use rustix::event::epoll::EventData;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::time::Timespec;
 
+use super::ring::Ring;
 use super::stacks::StackMaps;
 
 /// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
@@ -30,6 +35,7 @@ pub struct SharedMaps {
     scope_tasks: MapHandle,
     stacks: StackMaps,
     ring_bytes: u64,
+    page: u64,
 }
 
 impl SharedMaps {
@@ -51,16 +57,12 @@ impl SharedMaps {
         let mut with_inner = options();
         with_inner.inner_map_fd = u32::try_from(inner.as_fd().as_raw_fd())?;
         let by_cpu = create_map(MapType::ArrayOfMaps, "ebrec_rings", 4, 4, possible, &with_inner)?;
-        for (cpu, ring) in online.iter().zip(&rings) {
-            by_cpu
-                .update(&cpu.to_ne_bytes(), &ring.as_fd().as_raw_fd().to_ne_bytes(), MapFlags::ANY)
-                .with_context(|| format!("can't set the ring of CPU {cpu}"))?;
-        }
+        set_rings(&by_cpu, online, &rings)?;
         let mut sparse = options();
         sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
         let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
         let stacks = StackMaps::create(u32::try_from(online.len())?)?;
-        Ok(SharedMaps { rings, by_cpu, scope_tasks, stacks, ring_bytes })
+        Ok(SharedMaps { rings, by_cpu, scope_tasks, stacks, ring_bytes, page })
     }
 
     /// The array of rings by CPU.
@@ -98,58 +100,64 @@ impl SharedMaps {
             .with_context(|| format!("can't put process {pid} in scope"))
     }
 
-    /// A reader of all rings that hands each record to `sink`.
+    /// A reader of all rings.
     ///
     /// # Errors
     /// When the rings can't be mapped.
-    pub fn reader<S: RecordSink + 'static>(&self, sink: &Rc<RefCell<S>>) -> Result<Reader> {
-        let mut builder = RingBufferBuilder::new();
+    pub fn reader(&self) -> Result<Reader> {
+        let size = usize::try_from(self.ring_bytes)?;
+        let page = usize::try_from(self.page)?;
+        let wakeups = epoll::create(CreateFlags::CLOEXEC).context("can't wait for rings")?;
+        let mut rings = Vec::new();
         for ring in &self.rings {
-            let sink = Rc::clone(sink);
-            builder
-                .add(ring, move |record| {
-                    sink.borrow_mut().take(record);
-                    0
-                })
-                .context("can't read a ring")?;
+            rings.push(Ring::map(ring.as_fd(), size, page)?);
+            // Edge-triggered: only a ring past half full wakes, not one that merely has something.
+            epoll::add(&wakeups, ring.as_fd(), EventData::new_u64(0), EventFlags::IN | EventFlags::ET)
+                .context("can't wait for a ring")?;
         }
-        Ok(Reader { rings: builder.build().context("can't map the rings")? })
+        Ok(Reader { rings, wakeups })
     }
-}
-
-/// What records are handed to.
-pub trait RecordSink {
-    /// Takes one record; the bytes are valid during the call only.
-    fn take(&mut self, record: &[u8]);
 }
 
 /// Reads all rings.
 #[derive(Debug)]
 pub struct Reader {
-    rings: RingBuffer<'static>,
+    rings: Vec<Ring>,
+    wakeups: OwnedFd,
 }
 
 impl Reader {
-    /// Hands over every record that is there; returns how many.
-    ///
-    /// # Errors
-    /// When libbpf can't go on.
-    pub fn drain(&self) -> Result<usize> {
-        let consumed = self.rings.consume_raw();
-        usize::try_from(consumed).map_err(|_| anyhow::anyhow!("reading the rings failed with error {}", -consumed))
+    /// Hands over every record that is there, CPU by CPU; returns how many.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(&[u8])) -> usize {
+        self.rings.iter_mut().map(|ring| ring.drain(sink)).sum()
     }
 
-    /// Waits until a ring is past half full, at most `patience`; may hand over records.
+    /// Waits until a ring is past half full, at most `patience`.
     ///
     /// # Errors
-    /// When libbpf can't go on. An interrupted wait is none.
-    pub fn wait(&self, patience: Duration) -> Result<usize> {
-        let consumed = self.rings.poll_raw(patience);
-        if consumed == -rustix::io::Errno::INTR.raw_os_error() {
-            return Ok(0);
+    /// When the kernel refuses to wait. An interrupted wait is none.
+    pub fn wait(&self, patience: Duration) -> Result<()> {
+        let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
+        let patience = Timespec::try_from(patience).context("too long a wait")?;
+        match epoll::wait(&self.wakeups, &mut events, Some(&patience)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error).context("waiting for the rings failed"),
         }
-        usize::try_from(consumed).map_err(|_| anyhow::anyhow!("waiting for the rings failed with error {}", -consumed))
     }
+}
+
+/// Each slot of an array of maps is set after a wait for all programs, some 10 ms: many slots in one call, where the
+/// kernel can (5.15), wait once.
+fn set_rings(by_cpu: &MapHandle, online: &[u32], rings: &[MapHandle]) -> Result<()> {
+    let keys: Vec<u8> = online.iter().flat_map(|cpu| cpu.to_ne_bytes()).collect();
+    let fds: Vec<u8> = rings.iter().flat_map(|ring| ring.as_fd().as_raw_fd().to_ne_bytes()).collect();
+    if by_cpu.update_batch(&keys, &fds, u32::try_from(online.len())?, MapFlags::ANY, MapFlags::ANY).is_ok() {
+        return Ok(());
+    }
+    for (cpu, fd) in keys.chunks_exact(4).zip(fds.chunks_exact(4)) {
+        by_cpu.update(cpu, fd, MapFlags::ANY).context("can't set a CPU's ring")?;
+    }
+    Ok(())
 }
 
 fn ring_size(budget: u64, cpus: u64, page: u64) -> u64 {

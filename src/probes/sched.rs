@@ -38,7 +38,7 @@ use self::on_cpu::Running;
 
 mod on_cpu;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
+#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sched.skel.rs"));
 }

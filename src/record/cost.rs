@@ -51,11 +51,6 @@ impl CostMeter {
         meter
     }
 
-    /// Whether the kernel let time in programs be measured.
-    pub(super) fn measures_programs(&self) -> bool {
-        !self.refused
-    }
-
     /// When `tick` has something to do.
     pub(super) fn next_due(&self) -> u64 {
         if self.refused { u64::MAX } else { self.next_ns }

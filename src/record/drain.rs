@@ -1,8 +1,6 @@
 //! The drain thread: empties the rings, snapshots the aggregates once per interval, and hands batches to the writer.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -17,7 +15,6 @@ use crate::bpf::EventHeader;
 use crate::bpf::live::Live;
 use crate::bpf::read;
 use crate::bpf::rings::Reader;
-use crate::bpf::rings::RecordSink;
 use crate::bpf::rings::SharedMaps;
 use crate::bpf::scope;
 use crate::host::cgroups::Cgroups;
@@ -141,7 +138,7 @@ struct Intake {
     records: u64,
 }
 
-impl RecordSink for Intake {
+impl Intake {
     fn take(&mut self, record: &[u8]) {
         let Some(header) = read::<EventHeader>(record) else {
             self.undecodable += 1;
@@ -177,8 +174,7 @@ impl Drain {
     pub(super) fn run(self) -> Result<State> {
         let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, cost, shared, out } = self;
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0, records: 0 };
-        let intake = Rc::new(RefCell::new(intake));
-        let reader = maps.reader(&intake)?;
+        let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
             maps,
@@ -195,14 +191,14 @@ impl Drain {
             state: State::default(),
         };
         round.begin(start_ns)?;
-        round.follow(&reader)?;
-        round.finish(&reader)
+        round.follow(&mut reader)?;
+        round.finish(&mut reader)
     }
 }
 
 /// The drain at work.
 struct Round {
-    intake: Rc<RefCell<Intake>>,
+    intake: Intake,
     maps: SharedMaps,
     symbols: Symbols,
     scope: Live,
@@ -220,17 +216,18 @@ struct Round {
 
 impl Round {
     fn begin(&mut self, start_ns: u64) -> Result<()> {
-        for source in &mut self.intake.borrow_mut().sources {
+        for source in &mut self.intake.sources {
             source.attached.begin(start_ns)?;
         }
         Ok(())
     }
 
-    fn follow(&mut self, reader: &Reader) -> Result<()> {
+    fn follow(&mut self, reader: &mut Reader) -> Result<()> {
         let mut patience = SHORTEST_WAIT;
         while !self.shared.stop.load(Ordering::Relaxed) {
             let until_due = self.next_due().saturating_sub(clocks::monotonic_ns());
-            let records = reader.wait(patience.min(Duration::from_nanos(until_due)))? + reader.drain()?;
+            reader.wait(patience.min(Duration::from_nanos(until_due)))?;
+            let records = reader.drain(&mut |record| self.intake.take(record));
             let now = clocks::monotonic_ns();
             patience = match records {
                 MANY.. => patience / 2,
@@ -268,16 +265,16 @@ impl Round {
         snapshot.min(interval).min(self.next_checkpoint).min(self.cost.next_due())
     }
 
-    fn finish(mut self, reader: &Reader) -> Result<State> {
+    fn finish(mut self, reader: &mut Reader) -> Result<State> {
         // The pending interval first: its set of maps takes new values from the next swap on.
         self.snapshot()?;
         self.cost.stop(clocks::monotonic_ns());
         let now = clocks::monotonic_ns();
-        for source in &mut self.intake.borrow_mut().sources {
+        for source in &mut self.intake.sources {
             source.attached.end(now)?;
         }
         self.scope.detach();
-        reader.drain()?;
+        reader.drain(&mut |record| self.intake.take(record));
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
         self.snapshot()?;
         self.late_values(now)?;
@@ -291,12 +288,12 @@ impl Round {
     }
 
     fn intake_rows(&mut self, write: impl FnOnce(&mut Intake, Option<&Cgroups>)) {
-        write(&mut self.intake.borrow_mut(), self.cgroups.as_ref());
+        write(&mut self.intake, self.cgroups.as_ref());
     }
 
     fn end_interval(&mut self, now: u64) -> Result<()> {
         self.snapshot()?;
-        for source in &mut self.intake.borrow_mut().sources {
+        for source in &mut self.intake.sources {
             source.attached.end_interval(now)?;
         }
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
@@ -307,8 +304,7 @@ impl Round {
     /// Writes the aggregates, losses and cost of the interval that has ended, if it is not written yet.
     fn snapshot(&mut self) -> Result<()> {
         let Some(interval) = self.swapped.take() else { return Ok(()) };
-        let mut intake = self.intake.borrow_mut();
-        let Intake { sources, rows, table, stacks, undecodable, .. } = &mut *intake;
+        let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
             let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
@@ -333,8 +329,7 @@ impl Round {
 
     /// Values of programs that were still running when their set of maps was read.
     fn late_values(&mut self, now: u64) -> Result<()> {
-        let mut intake = self.intake.borrow_mut();
-        let Intake { sources, rows, table, stacks, .. } = &mut *intake;
+        let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
         for source in sources {
             source.attached.end_interval(now)?;
@@ -347,7 +342,7 @@ impl Round {
     /// Gives the stacks that rows refer to their own rows, while the processes that had them may still be there.
     fn write_stacks(&mut self, now: u64) -> Result<()> {
         let taken = self.maps.stacks().take()?;
-        let Intake { rows, stacks, .. } = &mut *self.intake.borrow_mut();
+        let Intake { rows, stacks, .. } = &mut self.intake;
         self.symbols.write(taken, stacks, now, rows);
         Ok(())
     }
@@ -360,7 +355,7 @@ impl Round {
             boot_ns: signed(reading.boot_ns),
             real_ns: reading.real_ns,
         };
-        write_clock(&anchor, &mut self.intake.borrow_mut().rows);
+        write_clock(&anchor, &mut self.intake.rows);
         // The footer has the first and the last; the rows have all.
         self.state.clocks.truncate(1);
         self.state.clocks.push(anchor);
@@ -368,7 +363,7 @@ impl Round {
 
     /// Lets the other threads see how far it has got.
     fn publish(&mut self) {
-        let intake = self.intake.borrow();
+        let intake = &self.intake;
         self.state.probes.resize_with(intake.sources.len(), Figures::default);
         let streamed: HashMap<&str, u64> = intake.rows.counts().collect();
         for (source, figures) in intake.sources.iter().zip(&mut self.state.probes) {
@@ -383,14 +378,10 @@ impl Round {
     }
 
     fn send(&mut self, everything: bool) -> Result<()> {
-        let batches = {
-            let mut intake = self.intake.borrow_mut();
-            if !everything && !intake.rows.is_due(BATCH_ROWS) {
-                return Ok(());
-            }
-            intake.rows.take(BATCH_ROWS, everything)
-        };
-        for batch in batches {
+        if !everything && !self.intake.rows.is_due(BATCH_ROWS) {
+            return Ok(());
+        }
+        for batch in self.intake.rows.take(BATCH_ROWS, everything) {
             self.out.send(Message::Batch(batch)).ok().context("the writer has stopped")?;
         }
         Ok(())

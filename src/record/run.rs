@@ -230,7 +230,8 @@ fn attach(
     scope::seed(scope, &here(), &maps)?;
     let snapshot = here();
     scope::seed(scope, &snapshot, &maps)?;
-    table.write_snapshot(&snapshot, &clock, &mut rows);
+    let in_scope = scope::contains(scope, &snapshot, cgroups);
+    table.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
     write_machine(host, cgroups, clock.mono_ns, &mut rows);
 
     let mut sources = Vec::new();

@@ -110,6 +110,31 @@ pub(super) fn seed(scope: &Scope, processes: &[Process], maps: &SharedMaps) -> R
     Ok(())
 }
 
+/// Whether a process that lives at the start is one that the recording is about.
+pub(super) fn contains(scope: &Scope, processes: &[Process], cgroups: Option<&Cgroups>) -> Vec<bool> {
+    let needed = task_filters(scope);
+    let matched: HashMap<u32, u8> = matching(scope, processes).into_iter().collect();
+    let in_cgroup = |process: &Process| {
+        let path = process.cgroup_id.zip(cgroups).and_then(|(id, cgroups)| cgroups.path(id));
+        scope.cgroups.is_empty()
+            || path.is_some_and(|path| {
+                let top = |id| cgroups.and_then(|cgroups| cgroups.path(id));
+                scope.cgroups.iter().filter_map(|cgroup| top(cgroup.id)).any(|top| is_below(path, top))
+            })
+    };
+    processes
+        .iter()
+        .map(|process| {
+            let own = u32::try_from(process.pid).ok().and_then(|pid| matched.get(&pid)).copied().unwrap_or(0);
+            own & needed == needed && (scope.uids.is_empty() || scope.uids.contains(&process.uid)) && in_cgroup(process)
+        })
+        .collect()
+}
+
+fn is_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The processes that match --pid or --comm, or descend from one that does.
 fn matching(scope: &Scope, processes: &[Process]) -> Vec<(u32, u8)> {
     let by_pid: HashMap<i32, &Process> = processes.iter().map(|process| (process.pid, process)).collect();
@@ -139,7 +164,9 @@ fn matching(scope: &Scope, processes: &[Process]) -> Vec<(u32, u8)> {
 mod tests {
     use super::MATCHED_COMM;
     use super::MATCHED_PID;
+    use super::contains;
     use super::depth;
+    use super::is_below;
     use super::matching;
     use super::short;
     use crate::host::processes::Process;
@@ -176,6 +203,23 @@ mod tests {
         let processes = [process(5, 6, "a"), process(6, 5, "b")];
         let scope = Scope { pids: vec![5], follow: true, ..Scope::default() };
         assert_eq!(matching(&scope, &processes).len(), 2);
+    }
+
+    #[test]
+    fn only_processes_in_scope_are_written() {
+        let processes = [process(1, 0, "init"), process(5, 1, "nginx"), process(6, 5, "worker")];
+        let scope = Scope { comms: vec!["nginx".into()], follow: true, ..Scope::default() };
+        assert_eq!(contains(&scope, &processes, None), [false, true, true]);
+        assert_eq!(contains(&Scope::default(), &processes, None), [true, true, true]);
+        let scope = Scope { uids: vec![33], ..Scope::default() };
+        assert_eq!(contains(&scope, &processes, None), [false, false, false]);
+    }
+
+    #[test]
+    fn a_cgroup_is_not_below_one_whose_name_it_begins_with() {
+        assert!(is_below("/a/b", "/a"));
+        assert!(is_below("/a", "/"));
+        assert!(!is_below("/ab", "/a"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn text(finished: &Finished, meta: &Meta, state: &State) -> String {
     let window = units::duration(meta.window.actual_ns);
     let losses = if lost == 0 { "nothing lost".to_owned() } else { format!("{} LOST", units::count(lost)) };
     let mut lines = vec![format!(
-        "{}: {}, {} rows, {} events in {window} ({}), {losses}",
+        "{}: {}, {} rows, {} events in {window} (ended by {}), {losses}",
         sanitize(&path),
         units::bytes(finished.bytes),
         units::count(finished.rows),

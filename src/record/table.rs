@@ -38,12 +38,21 @@ impl Table {
         }
     }
 
-    /// Writes the processes that live at the start.
-    pub(super) fn write_snapshot(&mut self, processes: &[Process], clocks: &ClockReading, rows: &mut Rows) {
-        for process in processes {
+    /// Learns the names of the processes that live at the start, and writes those in scope.
+    pub(super) fn write_snapshot(
+        &mut self,
+        processes: &[Process],
+        in_scope: &[bool],
+        clocks: &ClockReading,
+        rows: &mut Rows,
+    ) {
+        for (process, in_scope) in processes.iter().zip(in_scope) {
             let (Ok(pid), Ok(ppid)) = (u32::try_from(process.pid), u32::try_from(process.ppid)) else { continue };
             if self.names.get(pid).is_none() {
                 self.names.set(pid, &process.comm);
+            }
+            if !in_scope {
+                continue;
             }
             let mut row = rows.row("process");
             row.at(u64::try_from(process.start_mono_ns(clocks)).unwrap_or(0));

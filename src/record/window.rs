@@ -20,6 +20,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Handle;
 use signal_hook::iterator::Signals;
 
+use crate::names::signals;
 use crate::record::child::exit_status;
 
 /// How often the progress line is drawn.
@@ -50,16 +51,14 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    /// As the recording has it.
+    /// As the recording has it: «ended by …».
     pub(super) fn name(self) -> String {
         match self {
-            Ended::Elapsed => "elapsed".to_owned(),
-            Ended::Command(status) => format!("command ended with status {status}"),
-            Ended::Signal(SIGINT) => "interrupted".to_owned(),
-            Ended::Signal(signal) => {
-                format!("ended by {}", crate::names::signals::name(signal).unwrap_or("a signal"))
-            }
-            Ended::Failed => "failed".to_owned(),
+            Ended::Elapsed => "duration".to_owned(),
+            Ended::Command(status) => format!("command (status {status})"),
+            Ended::Signal(SIGINT) => "interrupt".to_owned(),
+            Ended::Signal(signal) => signals::name(signal).unwrap_or("signal").to_owned(),
+            Ended::Failed => "failure".to_owned(),
         }
     }
 }

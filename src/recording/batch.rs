@@ -4,24 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::array::BooleanArray;
-use arrow::array::DictionaryArray;
 use arrow::array::Float64Array;
-use arrow::array::Int16Array;
 use arrow::array::Int32Array;
-use arrow::array::Int64Array;
 use arrow::array::ListArray;
-use arrow::array::StringBuilder;
-use arrow::array::TimestampMicrosecondArray;
 use arrow::buffer::NullBuffer;
 use arrow::buffer::OffsetBuffer;
 use arrow::buffer::ScalarBuffer;
 
 use crate::recording::ColumnId;
-use crate::recording::ColumnType;
-use crate::recording::column;
-use crate::recording::escape::escape;
 use crate::recording::intern::Interner;
-use crate::recording::schema::Schema;
 use crate::recording::schema::list_item;
 
 /// Rows of one kind, handed from the thread that gathers them to the one that writes them.
@@ -47,23 +38,9 @@ impl Batch {
         self.rows
     }
 
-    /// The columns that some row has set, as arrays of the types that [`ColumnType::in_memory`] names.
-    pub(crate) fn into_arrays(self, schema: &Schema) -> Vec<(ColumnId, ArrayRef)> {
-        let mut arrays = Vec::with_capacity(self.columns.len() + 1);
-        for (id, cells) in self.columns {
-            if id == column::TS {
-                if let Cells::Int(times) = cells {
-                    let (micros, nanos) = times.into_times();
-                    arrays.push((column::TS, micros));
-                    arrays.push((column::TS_SUB_NS, nanos));
-                }
-            } else if let Some(column) = schema.column(id)
-                && let Some(array) = cells.into_array(column.ty)
-            {
-                arrays.push((id, array));
-            }
-        }
-        arrays
+    /// The columns that some row has set; times are in nanoseconds, under the id of `ts`.
+    pub(crate) fn into_columns(self) -> Vec<(ColumnId, Cells)> {
+        self.columns
     }
 }
 
@@ -115,37 +92,20 @@ impl Cells {
         }
     }
 
-    fn into_array(self, ty: ColumnType) -> Option<ArrayRef> {
-        Some(match (self, ty) {
-            (Cells::Int(cells), ColumnType::Int64) => {
+    /// The values as an array, for the types that are encoded from arrays.
+    pub(crate) fn into_array(self) -> Option<ArrayRef> {
+        match self {
+            Cells::Double(cells) => {
                 let nulls = cells.nulls();
-                Arc::new(Int64Array::new(cells.values.into(), nulls))
+                Some(Arc::new(Float64Array::new(cells.values.into(), nulls)))
             }
-            (Cells::Int(cells), ColumnType::Int32) => {
-                let (values, nulls) = cells.narrow::<i32>();
-                Arc::new(Int32Array::new(values.into(), nulls))
-            }
-            (Cells::Int(cells), ColumnType::Int16) => {
-                let (values, nulls) = cells.narrow::<i16>();
-                Arc::new(Int16Array::new(values.into(), nulls))
-            }
-            (Cells::Int(cells), ColumnType::Timestamp) => {
+            Cells::Bool(cells) => {
                 let nulls = cells.nulls();
-                Arc::new(TimestampMicrosecondArray::new(cells.values.into(), nulls).with_timezone("UTC"))
+                Some(Arc::new(BooleanArray::new(cells.values.into(), nulls)))
             }
-            (Cells::Double(cells), ColumnType::Double) => {
-                let nulls = cells.nulls();
-                Arc::new(Float64Array::new(cells.values.into(), nulls))
-            }
-            (Cells::Bool(cells), ColumnType::Bool) => {
-                let nulls = cells.nulls();
-                Arc::new(BooleanArray::new(cells.values.into(), nulls))
-            }
-            (Cells::Text(cells), ColumnType::Utf8) => return cells.into_array(),
-            (Cells::List(cells), ColumnType::ListInt32) => return cells.into_array(),
-            // `Row` makes the cells that the schema's type asks for.
-            _ => return None,
-        })
+            Cells::List(cells) => cells.into_array(),
+            Cells::Int(_) | Cells::Text(_) => None,
+        }
     }
 }
 
@@ -168,7 +128,7 @@ impl<T: Copy + Default> Plain<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn set_slowly(&mut self, index: usize, value: T) {
         self.pad(index);
         if let Some(last) = self.values.get_mut(index) {
@@ -200,6 +160,15 @@ impl<T: Copy + Default> Plain<T> {
         }
     }
 
+    pub(crate) fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// One flag per value; empty when none is missing.
+    pub(crate) fn valid(&self) -> &[bool] {
+        &self.valid
+    }
+
     fn fresh(&self) -> Plain<T> {
         let room = self.values.len();
         Plain {
@@ -214,35 +183,11 @@ impl<T: Copy + Default> Plain<T> {
 }
 
 impl Ints {
-    /// The values in fewer bits; one that does not fit becomes null, as a wrong number would be worse than none.
-    fn narrow<T: TryFrom<i64> + Default>(&self) -> (Vec<T>, Option<NullBuffer>) {
-        let mut unfit = false;
-        let values: Vec<T> = self
-            .values
-            .iter()
-            .map(|value| {
-                T::try_from(*value).unwrap_or_else(|_| {
-                    unfit = true;
-                    T::default()
-                })
-            })
-            .collect();
-        if !unfit {
-            return (values, self.nulls());
-        }
-        let fits = self.values.iter().map(|value| T::try_from(*value).is_ok());
-        let nulls = NullBuffer::union(self.nulls().as_ref(), Some(&fits.collect::<NullBuffer>()));
-        (values, nulls)
-    }
-
     /// Nanoseconds since the Unix epoch as microseconds and the nanoseconds below them.
-    fn into_times(self) -> (ArrayRef, ArrayRef) {
-        let nulls = self.nulls();
-        let micros: Vec<i64> = self.values.iter().map(|ns| ns.div_euclid(1000)).collect();
-        let nanos: Vec<i16> = self.values.iter().map(|ns| ns.rem_euclid(1000) as i16).collect();
+    pub(crate) fn times(&self) -> (Vec<i64>, Vec<i64>) {
         (
-            Arc::new(TimestampMicrosecondArray::new(micros.into(), nulls.clone()).with_timezone("UTC")),
-            Arc::new(Int16Array::new(nanos.into(), nulls)),
+            self.values.iter().map(|ns| ns.div_euclid(1000)).collect(),
+            self.values.iter().map(|ns| ns.rem_euclid(1000)).collect(),
         )
     }
 }
@@ -268,15 +213,12 @@ impl Texts {
         }
     }
 
-    fn into_array(self) -> Option<ArrayRef> {
-        let nulls = self.keys.nulls();
-        let mut strings = StringBuilder::with_capacity(self.strings.len(), 16 * self.strings.len());
-        for key in 0..self.strings.len() {
-            strings.append_value(escape(self.strings.get(key as u32)));
-        }
-        let keys = Int32Array::new(self.keys.values.into(), nulls);
-        // The keys are numbers that the interner gave out.
-        DictionaryArray::try_new(keys, Arc::new(strings.finish())).ok().map(|array| Arc::new(array) as ArrayRef)
+    pub(crate) fn keys(&self) -> &Plain<i32> {
+        &self.keys
+    }
+
+    pub(crate) fn strings(&self) -> &Interner {
+        &self.strings
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use parquet::errors::ParquetError;
 
 use crate::recording::FORMAT;
+use crate::recording::names::is_partial;
+use crate::recording::names::partial_path;
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -112,15 +114,15 @@ pub enum OpenError {
     },
     /// The file's format is newer than this program.
     #[error(
-        "'{}' has recording format {format}, and this ebrec reads up to {FORMAT}\nhint: needs ebrec {version} or newer",
-        path.display()
+        "'{}' has recording format {format}, and this ebrec reads up to {FORMAT}\nhint: needs {}",
+        path.display(), newer_hint(version)
     )]
     NewerFormat {
         /// The file.
         path: PathBuf,
         /// Its format.
         format: u32,
-        /// The version of ebrec that wrote it.
+        /// The version of ebrec that wrote it; empty when it does not say.
         version: String,
     },
     /// The file contradicts itself.
@@ -133,10 +135,27 @@ pub enum OpenError {
     },
 }
 
-fn recover_hint(path: &Path) -> String {
-    if crate::recording::names::is_partial(path) {
-        format!("\nhint: ebrec recover '{}'", path.display())
-    } else {
-        "\nhint: it was cut off, perhaps while it was copied; `ebrec recover` needs the '.partial' and '.partial.footer' files of a killed recording".to_owned()
+impl OpenError {
+    /// A contradiction in the file; `why` may quote it.
+    pub(crate) fn corrupt(path: &Path, why: &str) -> OpenError {
+        OpenError::Corrupt { path: path.to_owned(), why: one_line(why) }
     }
+}
+
+/// What quotes a file: one line of bounded length that can do nothing to a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c.is_alphanumeric() { c } else { ' ' }).take(200).collect()
+}
+
+fn recover_hint(path: &Path) -> String {
+    let partial = if is_partial(path) { path.to_owned() } else { partial_path(path) };
+    if partial.exists() {
+        format!("\nhint: ebrec recover '{}'", partial.display())
+    } else {
+        "\nhint: copy it again; if its recording was killed, `ebrec recover` needs the '.partial' file".to_owned()
+    }
+}
+
+fn newer_hint(version: &str) -> String {
+    if version.is_empty() { "a newer ebrec".to_owned() } else { format!("ebrec {version} or newer") }
 }

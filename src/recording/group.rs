@@ -1,10 +1,10 @@
 //! Row groups: the rows of one kind on their way into the file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaDataPtr;
 use parquet::file::writer::SerializedRowGroupWriter;
 
 use crate::recording::Batch;
@@ -12,9 +12,12 @@ use crate::recording::ColumnId;
 use crate::recording::ColumnType;
 use crate::recording::Identity;
 use crate::recording::Schema;
+use crate::recording::batch::Cells;
 use crate::recording::column;
 use crate::recording::encode::ColumnEncoder;
 use crate::recording::encode::Encoders;
+use crate::recording::encode::pages::Codec;
+use crate::recording::footer::encode_group;
 use crate::recording::output::Output;
 use crate::recording::splice::Pages;
 
@@ -24,11 +27,11 @@ pub(crate) const MAX_ROWS: usize = 256 << 10;
 const ENCODE_ROWS: usize = 16 << 10;
 
 /// What is the same for all row groups of a file.
-#[derive(Debug)]
 pub(crate) struct Layout {
     pub(crate) schema: Arc<Schema>,
     pub(crate) encoders: Encoders,
     pub(crate) identity: Identity,
+    pub(crate) codec: Codec,
 }
 
 /// A row group that still takes rows.
@@ -48,7 +51,10 @@ pub(crate) struct Group {
     pub(crate) rows: u64,
     /// How often its rows were merged.
     pub(crate) level: u8,
-    pub(crate) metadata: RowGroupMetaDataPtr,
+    /// Where its bytes are in the file.
+    pub(crate) bytes: Range<u64>,
+    /// Its entry in a footer.
+    pub(crate) encoded: Vec<u8>,
 }
 
 impl OpenGroup {
@@ -60,45 +66,73 @@ impl OpenGroup {
         self.waiting_rows + self.encoded_rows
     }
 
-    pub(crate) fn push(&mut self, batch: Batch, layout: &Layout) -> Result<(), ParquetError> {
+    /// Whether it should be closed: it has enough rows, or as much text as a reader should have to hold.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows() >= MAX_ROWS || self.columns.iter().flatten().any(ColumnEncoder::is_heavy)
+    }
+
+    pub(crate) fn push(&mut self, batch: Batch, layout: &mut Layout) -> Result<(), ParquetError> {
         self.waiting_rows += batch.rows();
         self.waiting.push(batch);
         if self.waiting_rows >= ENCODE_ROWS { self.encode_waiting(layout) } else { Ok(()) }
     }
 
-    /// Encodes some columns of `rows` more rows; the others are null in them.
-    pub(crate) fn encode(
+    /// Adds a batch of rows as they were read.
+    pub(crate) fn push_arrays(
         &mut self,
         rows: usize,
         arrays: &[(ColumnId, ArrayRef)],
-        layout: &Layout,
+        layout: &mut Layout,
     ) -> Result<(), ParquetError> {
-        let before = self.encoded_rows;
-        self.columns.resize_with(layout.schema.columns().len(), || None);
         for (id, array) in arrays {
-            let Some(slot) = self.columns.get_mut(id.index()) else { continue };
-            let encoder = match slot {
-                Some(encoder) => encoder,
-                None => slot.insert(layout.encoders.column(*id, 0)?),
-            };
-            encoder.pad(before)?;
-            encoder.write(array)?;
+            if let Some(encoder) = self.encoder(*id, layout)? {
+                encoder.push_array(array, &mut layout.codec)?;
+            }
         }
         self.encoded_rows += rows;
         Ok(())
     }
 
-    fn encode_waiting(&mut self, layout: &Layout) -> Result<(), ParquetError> {
+    fn encode_waiting(&mut self, layout: &mut Layout) -> Result<(), ParquetError> {
         for batch in std::mem::take(&mut self.waiting) {
             let rows = batch.rows();
-            self.encode(rows, &batch.into_arrays(&layout.schema), layout)?;
+            for (id, cells) in batch.into_columns() {
+                match cells {
+                    Cells::Int(times) if id == column::TS => {
+                        let (micros, nanos) = times.times();
+                        for (id, values) in [(column::TS, micros), (column::TS_SUB_NS, nanos)] {
+                            if let Some(encoder) = self.encoder(id, layout)? {
+                                encoder.push_ints(&values, times.valid(), &mut layout.codec)?;
+                            }
+                        }
+                    }
+                    cells => {
+                        if let Some(encoder) = self.encoder(id, layout)? {
+                            encoder.push_cells(cells, &mut layout.codec)?;
+                        }
+                    }
+                }
+            }
+            self.encoded_rows += rows;
         }
         self.waiting_rows = 0;
         Ok(())
     }
 
+    /// The encoder of a column, made when it is first set, and filled up with nulls to the rows before.
+    fn encoder(&mut self, id: ColumnId, layout: &Layout) -> Result<Option<&mut ColumnEncoder>, ParquetError> {
+        self.columns.resize_with(layout.schema.columns().len(), || None);
+        let Some(slot) = self.columns.get_mut(id.index()) else { return Ok(None) };
+        let encoder = match slot {
+            Some(encoder) => encoder,
+            None => slot.insert(layout.encoders.column(id)?),
+        };
+        encoder.pad(self.encoded_rows)?;
+        Ok(Some(encoder))
+    }
+
     /// Appends the row group to the file.
-    pub(crate) fn close(mut self, level: u8, layout: &Layout, output: &mut Output) -> Result<Group, ParquetError> {
+    pub(crate) fn close(mut self, level: u8, layout: &mut Layout, output: &mut Output) -> Result<Group, ParquetError> {
         self.encode_waiting(layout)?;
         let rows = u32::try_from(self.encoded_rows).map_err(|error| ParquetError::General(error.to_string()))?;
         let constants = [
@@ -119,14 +153,16 @@ impl OpenGroup {
                 pages.append(Arc::clone(leaf), &mut to)?;
             } else if let Some(mut encoder) = encoder {
                 encoder.pad(self.encoded_rows)?;
-                encoder.finish()?.append_to_row_group(&mut to)?;
+                encoder.finish(&mut layout.codec)?.append(&mut to)?;
             } else {
                 let pages = if declared.ty == ColumnType::ListInt32 { &null_lists } else { &nulls };
                 pages.append(Arc::clone(leaf), &mut to)?;
             }
         }
         let metadata = to.close()?;
+        let encoded = encode_group(&metadata, layout)?;
+        let start = output.good();
         output.keep()?;
-        Ok(Group { kind: self.kind, rows: u64::from(rows), level, metadata })
+        Ok(Group { kind: self.kind, rows: u64::from(rows), level, bytes: start..output.good(), encoded })
     }
 }

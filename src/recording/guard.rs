@@ -6,6 +6,8 @@ use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::sync::Once;
 
+use crate::recording::error::one_line;
+
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
@@ -36,11 +38,6 @@ pub(crate) fn guard<T, E: Display>(decode: impl FnOnce() -> Result<T, E>) -> Res
             Err(one_line(text.unwrap_or("it cannot be decoded")))
         }
     }
-}
-
-/// The decoder's messages quote the file: one line of bounded length, without control characters.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 #[cfg(test)]

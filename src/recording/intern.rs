@@ -1,8 +1,16 @@
 //! Distinct byte strings in order of first use: the dictionaries of text columns while rows are gathered.
 
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+
 const EMPTY: u32 = u32::MAX;
 /// With every byte escaped to four, more text than this would overflow the 32-bit offsets of an Arrow string array.
 const MAX_BYTES: usize = 1 << 28;
+
+/// A seed that nobody outside can know; only the placement in hash tables depends on it, never what is written.
+pub(crate) fn random_seed() -> u64 {
+    RandomState::new().hash_one(0_u64)
+}
 
 /// A set of byte strings, each with a number in order of first use.
 ///
@@ -28,7 +36,13 @@ impl Interner {
         self.ends.len()
     }
 
+    /// Length of all strings together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The string with number `key`; empty for a number that was not given out.
+    #[inline]
     pub(crate) fn get(&self, key: u32) -> &[u8] {
         let index = key as usize;
         let Some(&end) = self.ends.get(index) else { return &[] };

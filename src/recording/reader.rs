@@ -34,7 +34,6 @@ const TAIL: u64 = 8;
 const MAX_FOOTER: u64 = 256 << 20;
 
 /// A recording that is open for reading.
-#[derive(Debug)]
 pub struct Recording {
     pub(crate) path: PathBuf,
     pub(crate) source: Source,
@@ -83,7 +82,7 @@ impl Recording {
         footer: Footer,
         partial: bool,
     ) -> Result<Recording, OpenError> {
-        let corrupt = |why: String| OpenError::Corrupt { path: path.to_owned(), why };
+        let corrupt = |why: String| OpenError::corrupt(path, &why);
         check::footer(&footer.bytes).map_err(corrupt)?;
         let metadata = guard(|| ParquetMetaDataReader::decode_metadata(&footer.bytes)).map_err(corrupt)?;
         let meta = read_meta(path, &metadata)?;
@@ -149,15 +148,23 @@ impl Recording {
     /// Streams some columns of the rows of one kind, in the order of the file.
     ///
     /// A column that the file does not have is null in all rows; a kind that it does not have gives no rows.
+    /// Each item is some thousand rows, or what is wrong with the file.
     ///
     /// # Errors
-    /// A column has another type than its name says.
+    /// None so far; damage shows when the rows are read.
     pub fn scan(&self, kind: &str, columns: &[&str]) -> Result<Scan, OpenError> {
-        Scan::new(self, kind, columns)
+        Ok(Scan::new(self, kind, columns))
     }
 
     pub(crate) fn metadata(&self) -> &ParquetMetaData {
         self.arrow.metadata()
+    }
+}
+
+impl std::fmt::Debug for Recording {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The footer alone fills a screen a thousand times over.
+        f.debug_struct("Recording").field("path", &self.path).field("kinds", &self.kinds()).finish_non_exhaustive()
     }
 }
 
@@ -196,7 +203,7 @@ pub(crate) fn read_footer(path: &Path, source: &Source) -> Result<Footer, OpenEr
     let Some(footer_len) = footer_len(&tail) else {
         return Err(OpenError::Truncated { path: path.to_owned() });
     };
-    let corrupt = |why: String| OpenError::Corrupt { path: path.to_owned(), why };
+    let corrupt = |why: String| OpenError::corrupt(path, &why);
     let rows_end = (len - TAIL)
         .checked_sub(footer_len)
         .filter(|end| *end >= 4)
@@ -248,10 +255,11 @@ fn read_meta(path: &Path, metadata: &ParquetMetaData) -> Result<Meta, OpenError>
         let why = "it is a Parquet file that ebrec did not write".to_owned();
         return Err(OpenError::NotARecording { path: path.to_owned(), why });
     };
-    let corrupt = |why: String| OpenError::Corrupt { path: path.to_owned(), why };
+    let corrupt = |why: String| OpenError::corrupt(path, &why);
     let format: u32 = format.parse().map_err(|_| corrupt("its format is no number".to_owned()))?;
     if format > FORMAT {
-        let version = find("ebrec.version").unwrap_or("of that format").chars().take(32).collect();
+        let version = find("ebrec.version").unwrap_or_default();
+        let version = version.chars().filter(|c| c.is_ascii_alphanumeric() || ".+-".contains(*c)).take(32).collect();
         return Err(OpenError::NewerFormat { path: path.to_owned(), format, version });
     }
     let known = pairs.iter().filter_map(|pair| Some((pair.key.as_str(), pair.value.as_deref()?)));

@@ -1,7 +1,5 @@
 //! Rows as they are gathered, one set of column builders per kind: the drain thread's side of a recording.
 
-use std::hash::BuildHasher;
-use std::hash::RandomState;
 use std::sync::Arc;
 
 use crate::recording::ColumnId;
@@ -13,6 +11,7 @@ use crate::recording::batch::Ints;
 use crate::recording::batch::Lists;
 use crate::recording::batch::Texts;
 use crate::recording::column;
+use crate::recording::intern::random_seed;
 
 /// Rows that are not handed over yet.
 #[derive(Debug)]
@@ -37,9 +36,7 @@ struct Kind {
 impl Rows {
     /// Starts empty; `clock_offset_ns` is what makes CLOCK_REALTIME of CLOCK_MONOTONIC, one value for the whole run.
     pub fn new(schema: Arc<Schema>, clock_offset_ns: i64) -> Rows {
-        // Only the placement in hash tables depends on this, never what is written.
-        let seed = RandomState::new().hash_one(0_u64);
-        Rows { schema, clock_offset_ns, seed, kinds: Vec::new(), current: 0 }
+        Rows { schema, clock_offset_ns, seed: random_seed(), kinds: Vec::new(), current: 0 }
     }
 
     /// Begins a row of this kind; columns that are not set stay null.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use arrow::array::ArrayRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
@@ -26,13 +27,15 @@ pub struct Scan {
     arrow: ArrowReaderMetadata,
     /// The columns asked for; `None` for one that the file does not have.
     columns: Vec<Option<Leaf>>,
+    /// The leaves behind them, in the order of the file.
+    leaves: Vec<usize>,
     groups: std::vec::IntoIter<usize>,
-    current: Option<Current>,
+    current: Option<GroupReader>,
     failed: bool,
 }
 
-/// A row group that is being read.
-struct Current {
+/// Some columns of one row group.
+pub(crate) struct GroupReader {
     group: usize,
     left: usize,
     /// The leaves that are decoded, in the order of the file.
@@ -41,57 +44,31 @@ struct Current {
     reader: Option<ParquetRecordBatchReader>,
 }
 
-impl Scan {
-    pub(crate) fn new(recording: &Recording, kind: &str, columns: &[&str]) -> Result<Scan, OpenError> {
-        let groups = recording.groups.get(kind).cloned().unwrap_or_default();
-        Ok(Scan {
-            path: recording.path.clone(),
-            source: recording.source.clone(),
-            arrow: recording.arrow.clone(),
-            columns: columns.iter().map(|name| recording.leaves.get(*name).copied()).collect(),
-            groups: groups.into_iter(),
-            current: None,
-            failed: false,
-        })
-    }
-
-    fn read(&mut self) -> Result<Option<Chunk>, String> {
-        loop {
-            let mut current = match self.current.take() {
-                Some(current) => current,
-                None => match self.groups.next() {
-                    Some(group) => self.begin(group)?,
-                    None => return Ok(None),
-                },
-            };
-            if current.left == 0 {
-                continue;
-            }
-            let chunk = self.read_from(&mut current)?;
-            self.current = Some(current);
-            return Ok(Some(chunk));
-        }
-    }
-
-    fn begin(&self, index: usize) -> Result<Current, String> {
-        let metadata = self.arrow.metadata();
+impl GroupReader {
+    /// Checks the pages of these leaf columns, which are in order, and begins to decode them.
+    pub(crate) fn new(
+        source: &Source,
+        arrow: &ArrowReaderMetadata,
+        index: usize,
+        mut leaves: Vec<usize>,
+    ) -> Result<GroupReader, String> {
+        let metadata = arrow.metadata();
         let group = metadata.row_groups().get(index).ok_or("a row group is missing")?;
         let rows = group.num_rows();
-        let mut leaves: Vec<usize> = self.columns.iter().flatten().map(|leaf| leaf.index).collect();
-        leaves.sort_unstable();
-        leaves.dedup();
         // What is null throughout need not be decoded, and is most of what is asked for by general views.
         leaves.retain(|leaf| {
-            let statistics = group.columns().get(*leaf).and_then(|column| column.statistics());
-            u64::try_from(rows).ok() != statistics.and_then(|statistics| statistics.null_count_opt())
+            // The null count of a list column counts empty lists too.
+            let column = group.columns().get(*leaf).filter(|column| column.column_descr().max_rep_level() == 0);
+            let nulls = column.and_then(|column| column.statistics()?.null_count_opt());
+            u64::try_from(rows).ok() != nulls
         });
-        check::pages(&self.source, group, &leaves)?;
+        check::pages(source, group, &leaves)?;
         let reader = if leaves.is_empty() {
             None
         } else {
             let mask = ProjectionMask::leaves(metadata.file_metadata().schema_descr(), leaves.iter().copied());
             let build = || {
-                ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.arrow.clone())
+                ParquetRecordBatchReaderBuilder::new_with_metadata(source.clone(), arrow.clone())
                     .with_row_groups(vec![index])
                     .with_projection(mask)
                     .with_batch_size(CHUNK_ROWS)
@@ -100,25 +77,71 @@ impl Scan {
             Some(guard(build)?)
         };
         // The number of rows was checked when the file was opened.
-        Ok(Current { group: index, left: usize::try_from(rows).unwrap_or(0), leaves, reader })
+        Ok(GroupReader { group: index, left: usize::try_from(rows).unwrap_or(0), leaves, reader })
     }
 
-    fn read_from(&self, current: &mut Current) -> Result<Chunk, String> {
-        let Some(reader) = &mut current.reader else {
-            let rows = current.left.min(CHUNK_ROWS);
-            current.left -= rows;
-            return Ok(Chunk::new(rows, self.columns.iter().map(|_| Values::Null).collect()));
+    /// The leaves that [`GroupReader::next`] gives arrays for; the others are null.
+    pub(crate) fn leaves(&self) -> &[usize] {
+        &self.leaves
+    }
+
+    /// The next rows, and an array of them for each leaf; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, Vec<ArrayRef>)>, String> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let Some(reader) = &mut self.reader else {
+            let rows = self.left.min(CHUNK_ROWS);
+            self.left -= rows;
+            return Ok(Some((rows, Vec::new())));
         };
-        let short = || format!("row group {} has fewer rows than it claims", current.group);
+        let short = || format!("row group {} has fewer rows than it claims", self.group);
         let batch = guard(|| reader.next().transpose())?.filter(|batch| batch.num_rows() > 0).ok_or_else(short)?;
-        current.left = current.left.checked_sub(batch.num_rows()).ok_or_else(short)?;
-        let columns = self.columns.iter().map(|column| {
-            let Some(leaf) = column else { return Ok(Values::Null) };
-            let Ok(at) = current.leaves.binary_search(&leaf.index) else { return Ok(Values::Null) };
-            let array = batch.columns().get(at).ok_or_else(short)?;
-            Values::new(array, leaf.ty).ok_or_else(|| "a column was decoded as another type".to_owned())
-        });
-        Ok(Chunk::new(batch.num_rows(), columns.collect::<Result<_, String>>()?))
+        let rows = batch.num_rows();
+        self.left = self.left.checked_sub(rows).ok_or_else(short)?;
+        Ok(Some((rows, batch.columns().to_vec())))
+    }
+}
+
+impl Scan {
+    pub(crate) fn new(recording: &Recording, kind: &str, columns: &[&str]) -> Scan {
+        let groups = recording.groups.get(kind).cloned().unwrap_or_default();
+        let columns: Vec<Option<Leaf>> = columns.iter().map(|name| recording.leaves.get(*name).copied()).collect();
+        let mut leaves: Vec<usize> = columns.iter().flatten().map(|leaf| leaf.index).collect();
+        leaves.sort_unstable();
+        leaves.dedup();
+        Scan {
+            path: recording.path.clone(),
+            source: recording.source.clone(),
+            arrow: recording.arrow.clone(),
+            columns,
+            leaves,
+            groups: groups.into_iter(),
+            current: None,
+            failed: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Chunk>, String> {
+        loop {
+            let mut current = match self.current.take() {
+                Some(current) => current,
+                None => match self.groups.next() {
+                    Some(group) => GroupReader::new(&self.source, &self.arrow, group, self.leaves.clone())?,
+                    None => return Ok(None),
+                },
+            };
+            let Some((rows, arrays)) = current.next()? else { continue };
+            let columns = self.columns.iter().map(|column| {
+                let Some(leaf) = column else { return Ok(Values::Null) };
+                let Ok(at) = current.leaves().binary_search(&leaf.index) else { return Ok(Values::Null) };
+                let values = arrays.get(at).and_then(|array| Values::new(array, leaf.ty));
+                values.ok_or_else(|| "a column was decoded as another type".to_owned())
+            });
+            let chunk = Chunk::new(rows, columns.collect::<Result<_, String>>()?);
+            self.current = Some(current);
+            return Ok(Some(chunk));
+        }
     }
 }
 
@@ -133,7 +156,7 @@ impl Iterator for Scan {
             Ok(chunk) => chunk.map(Ok),
             Err(why) => {
                 self.failed = true;
-                Some(Err(OpenError::Corrupt { path: self.path.clone(), why }))
+                Some(Err(OpenError::corrupt(&self.path, &why)))
             }
         }
     }

@@ -55,6 +55,7 @@ pub struct Column {
 pub struct ColumnId(pub(crate) u16);
 
 impl ColumnId {
+    #[inline]
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }

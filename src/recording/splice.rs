@@ -9,18 +9,18 @@ use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::basic::Encoding;
 use parquet::basic::Type;
-use parquet::column::page::CompressedPage;
 use parquet::column::page::Page;
-use parquet::column::page::PageWriter;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::SerializedPageWriter;
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::file::writer::TrackedWrite;
 use parquet::schema::types::ColumnDescPtr;
+
+use crate::recording::encode::bits;
+use crate::recording::encode::pages::append;
 
 /// The pages of such a chunk.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Pages {
         let mut values = levels(rows, 1);
         // Indices of no bits into a dictionary of one entry, in one run.
         values.push(0);
-        varint(u64::from(rows) << 1, &mut values);
+        bits::run(rows as usize, 0, 0, &mut values);
         Pages::new(rows, Some(text), values)
     }
 
@@ -67,7 +67,8 @@ impl Pages {
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
             };
-            write(page, &mut sink)?;
+            let size = page.buffer().len();
+            append(page, size, &mut sink)?;
             data_offset = sink.bytes_written() as i64;
         }
         let page = Page::DataPage {
@@ -78,7 +79,8 @@ impl Pages {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        write(page, &mut sink)?;
+        let size = page.buffer().len();
+        append(page, size, &mut sink)?;
         let bytes = sink.into_inner()?.into();
         Ok(Pages { rows, bytes, data_offset, constant: constant.map(ByteArray::from) })
     }
@@ -118,29 +120,14 @@ impl Pages {
     }
 }
 
-fn write(page: Page, sink: &mut TrackedWrite<Vec<u8>>) -> Result<(), ParquetError> {
-    let size = page.buffer().len();
-    SerializedPageWriter::new(sink).write_page(CompressedPage::new(page, size))?;
-    Ok(())
-}
-
 /// One run of levels in Parquet's hybrid encoding, behind its length as a version 1 data page wants it.
-fn levels(rows: u32, level: u8) -> Vec<u8> {
+fn levels(rows: u32, level: u32) -> Vec<u8> {
     let mut run = Vec::with_capacity(12);
-    varint(u64::from(rows) << 1, &mut run);
     // Levels of up to eight bits take one byte in a run.
-    run.push(level);
+    bits::run(rows as usize, level, 8, &mut run);
     let mut out = (run.len() as u32).to_le_bytes().to_vec();
     out.extend_from_slice(&run);
     out
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 fn all_null(physical: Type, rows: u64) -> Statistics {

@@ -1,12 +1,11 @@
 //! The writer thread's side of a recording: row groups into the file, checkpoints, and the end.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
 
 use crate::recording::Batch;
 use crate::recording::ColumnMeta;
@@ -16,18 +15,20 @@ use crate::recording::Schema;
 use crate::recording::WriteError;
 use crate::recording::column;
 use crate::recording::encode::Encoders;
-use crate::recording::footer::footer;
+use crate::recording::encode::pages::Codec;
+use crate::recording::footer::Template;
 use crate::recording::footer::replace;
 use crate::recording::group::Group;
 use crate::recording::group::Layout;
-use crate::recording::group::MAX_ROWS;
 use crate::recording::group::OpenGroup;
+use crate::recording::merge;
+use crate::recording::merge::Input;
 use crate::recording::names::footer_path;
 use crate::recording::names::partial_path;
 use crate::recording::output::Output;
 
 /// The kind of the rows that repeat the metadata.
-const RECORDING: &str = "recording";
+pub(super) const RECORDING: &str = "recording";
 
 /// Where a recording comes from: the same in all its rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,30 +52,19 @@ pub enum Existing {
 ///
 /// Dropping it leaves the unfinished recording and its footer behind, as a kill would.
 pub struct Writer {
-    path: PathBuf,
-    existing: Existing,
-    output: Output,
-    layout: Layout,
+    pub(super) path: PathBuf,
+    pub(super) existing: Existing,
+    pub(super) output: Output,
+    pub(super) layout: Layout,
     meta: Meta,
     open: Vec<OpenGroup>,
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     rows: u64,
     /// Whether something is in the file or said of it that the sidecar footer does not know.
     stale: bool,
-    owner: Option<(u32, u32)>,
-}
-
-/// A recording that was finished.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finished {
-    /// Its file.
-    pub path: PathBuf,
-    /// Size of the file.
-    pub bytes: u64,
-    /// Rows of all kinds, those of kind `recording` included.
-    pub rows: u64,
-    /// Whether small row groups were merged into large ones; if not, the file is valid but larger and slower to read.
-    pub merged: bool,
+    /// The footer without its row groups, once it is needed; until the metadata changes.
+    template: Option<Arc<Template>>,
+    pub(super) owner: Option<(u32, u32)>,
 }
 
 impl Writer {
@@ -93,6 +83,7 @@ impl Writer {
             return Err(WriteError::Exists { path: path.to_owned() });
         }
         let encoders = Encoders::new(&schema).map_err(WriteError::encode(&partial))?;
+        let codec = Codec::new().map_err(WriteError::encode(&partial))?;
         let output = Output::create(&partial).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => WriteError::PartialExists { path: partial.clone() },
             _ => WriteError::io("create", &partial)(source),
@@ -102,12 +93,13 @@ impl Writer {
             path: path.to_owned(),
             existing,
             output,
-            layout: Layout { schema, encoders, identity },
+            layout: Layout { schema, encoders, identity, codec },
             meta,
             open: Vec::new(),
             groups: Vec::new(),
             rows: 0,
             stale: false,
+            template: None,
             owner: None,
         })
     }
@@ -138,6 +130,7 @@ impl Writer {
     pub fn set_meta(&mut self, meta: &Meta) {
         let columns = std::mem::take(&mut self.meta.columns);
         self.meta = Meta { columns, ..meta.clone() };
+        self.template = None;
         self.stale = true;
     }
 
@@ -169,8 +162,8 @@ impl Writer {
         };
         // `at` was just found or added.
         let group = &mut self.open[at];
-        group.push(batch, &self.layout).map_err(WriteError::encode(&self.output.path))?;
-        if group.rows() >= MAX_ROWS {
+        group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
+        if group.is_full() {
             let group = self.open.swap_remove(at);
             self.append(group)?;
         }
@@ -191,55 +184,25 @@ impl Writer {
         if !self.groups.iter().any(|group| group.kind == RECORDING) {
             self.append_meta_rows()?;
         }
+        self.compact()?;
         self.write_sidecar()
     }
 
-    /// Merges small row groups within `budget`, ends the file and gives it its name.
-    ///
-    /// # Errors
-    /// The disk is full or refuses, or the name was taken meanwhile: what was checkpointed is left for `recover`.
-    pub fn finish(mut self, budget: Duration) -> Result<Finished, WriteError> {
-        let _deadline = Instant::now() + budget;
-        self.close_all()?;
-        self.groups.retain(|group| group.kind != RECORDING);
-        self.append_meta_rows()?;
-        self.end_in_place(false)
-    }
-
-    fn end_in_place(mut self, merged: bool) -> Result<Finished, WriteError> {
-        let path = self.output.path.clone();
-        let bytes = footer(&self.groups, &self.meta, &self.layout).map_err(WriteError::encode(&path))?;
-        let written = self.output.append(&bytes).and_then(|()| self.output.file().sync_all());
-        if let Err(error) = written {
-            self.output.roll_back().map_err(WriteError::io("cut back", &path))?;
-            return Err(WriteError::io("write", &path)(error));
-        }
-        rename(&path, &self.path, self.existing)?;
-        // The recording is whole and has its name: a sidecar that stays behind does no harm.
-        let _ = std::fs::remove_file(footer_path(&path));
-        Ok(Finished {
-            bytes: self.output.good(),
-            rows: self.groups.iter().map(|group| group.rows).sum(),
-            path: self.path,
-            merged,
-        })
-    }
-
     /// The metadata's pairs as rows.
-    fn append_meta_rows(&mut self) -> Result<(), WriteError> {
+    pub(super) fn append_meta_rows(&mut self) -> Result<(), WriteError> {
         let mut rows = Rows::new(Arc::clone(&self.layout.schema), 0);
         for (key, value) in self.meta.to_pairs() {
             rows.row(RECORDING).text(column::ATTR, &key).text(column::VALUE, &value);
         }
         for batch in rows.take(1, true) {
             let mut group = OpenGroup::new(RECORDING);
-            group.push(batch, &self.layout).map_err(WriteError::encode(&self.output.path))?;
+            group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
             self.append(group)?;
         }
         Ok(())
     }
 
-    fn close_all(&mut self) -> Result<(), WriteError> {
+    pub(super) fn close_all(&mut self) -> Result<(), WriteError> {
         while !self.open.is_empty() {
             let group = self.open.remove(0);
             self.append(group)?;
@@ -248,7 +211,7 @@ impl Writer {
     }
 
     fn append(&mut self, group: OpenGroup) -> Result<(), WriteError> {
-        match group.close(0, &self.layout, &mut self.output) {
+        match group.close(0, &mut self.layout, &mut self.output) {
             Ok(group) => {
                 self.groups.push(group);
                 self.stale = true;
@@ -261,21 +224,72 @@ impl Writer {
         }
     }
 
-    fn write_sidecar(&mut self) -> Result<(), WriteError> {
-        let path = self.output.path.clone();
-        let bytes = footer(&self.groups, &self.meta, &self.layout).map_err(WriteError::encode(&path))?;
+    /// Writes the footer beside the rows.
+    pub(super) fn write_sidecar(&mut self) -> Result<(), WriteError> {
+        let template = self.template()?;
+        let path = &self.output.path;
+        let sidecar = footer_path(path);
         // The rows must be on the disk before a footer says so.
-        self.output.file().sync_data().map_err(WriteError::io("sync", &path))?;
-        let sidecar = footer_path(&path);
+        self.output.file().sync_data().map_err(WriteError::io("sync", path))?;
         let owner = self.owner;
-        replace(&sidecar, &bytes, |file| give_away(file, owner)).map_err(WriteError::io("write", &sidecar))?;
+        template
+            .footer(self.groups.iter())
+            .and_then(|bytes| replace(&sidecar, &bytes, |file| give_away(file, owner)))
+            .map_err(WriteError::io("write", &sidecar))?;
         self.stale = false;
         Ok(())
     }
+
+    /// Merges what has piled up of small row groups; where that fails they stay as they are.
+    fn compact(&mut self) -> Result<(), WriteError> {
+        let due = merge::due(&self.groups);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let template = self.template()?;
+        let path = self.output.path.clone();
+        let Ok(input) = Input::open(&path, self.output.good()) else { return Ok(()) };
+        let mut gone = vec![false; self.groups.len()];
+        let mut merged: Vec<(usize, Vec<Group>)> = Vec::new();
+        for run in due {
+            let groups: Vec<&Group> = run.iter().filter_map(|index| self.groups.get(*index)).collect();
+            match input.merge(&groups, &template, &mut self.layout, &mut self.output, None) {
+                Ok(groups) => {
+                    run.iter().for_each(|index| gone.get_mut(*index).into_iter().for_each(|gone| *gone = true));
+                    merged.extend(run.first().map(|first| (*first, groups)));
+                }
+                // The row groups are in the file twice or in part, and the footer keeps to those that it had.
+                Err(_) => self.output.roll_back().map_err(WriteError::io("cut back", &path))?,
+            }
+        }
+        self.groups = replaced(std::mem::take(&mut self.groups), &gone, merged);
+        Ok(())
+    }
+
+    pub(super) fn template(&mut self) -> Result<Arc<Template>, WriteError> {
+        if let Some(template) = &self.template {
+            return Ok(Arc::clone(template));
+        }
+        let template = Template::new(&self.meta, &self.layout).map_err(WriteError::encode(&self.output.path))?;
+        Ok(Arc::clone(self.template.insert(Arc::new(template))))
+    }
+}
+
+/// The row groups with some gone and, in the place of the first of each run, those that they were merged into.
+pub(super) fn replaced(groups: Vec<Group>, gone: &[bool], merged: Vec<(usize, Vec<Group>)>) -> Vec<Group> {
+    let mut merged: HashMap<usize, Vec<Group>> = merged.into_iter().collect();
+    let mut all = Vec::with_capacity(groups.len());
+    for (index, group) in groups.into_iter().enumerate() {
+        all.extend(merged.remove(&index).into_iter().flatten());
+        if !gone.get(index).copied().unwrap_or(false) {
+            all.push(group);
+        }
+    }
+    all
 }
 
 #[cfg(unix)]
-fn give_away(file: &File, owner: Option<(u32, u32)>) -> io::Result<()> {
+pub(super) fn give_away(file: &File, owner: Option<(u32, u32)>) -> io::Result<()> {
     match owner {
         Some((uid, gid)) => std::os::unix::fs::fchown(file, Some(uid), Some(gid)),
         None => Ok(()),
@@ -283,7 +297,7 @@ fn give_away(file: &File, owner: Option<(u32, u32)>) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn give_away(_: &File, _: Option<(u32, u32)>) -> io::Result<()> {
+pub(super) fn give_away(_: &File, _: Option<(u32, u32)>) -> io::Result<()> {
     Ok(())
 }
 

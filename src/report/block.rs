@@ -13,6 +13,7 @@ use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::metrics;
 use crate::report::paper::Ranking;
+use crate::report::paper::errno;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::share;
@@ -169,22 +170,29 @@ fn process_fields() -> Vec<Field> {
     ]
 }
 
+/// Requests of one process and operation: queue time, device time, size.
+#[derive(Default)]
+struct Requests {
+    comm: Option<String>,
+    metrics: [Histogram; 3],
+}
+
 fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &["pid", "op", "comm"], |name| METRICS.contains(&name))?;
-    let mut by: BTreeMap<(Option<i64>, Dim), (Option<String>, [Histogram; 3])> = BTreeMap::new();
+    let mut by: BTreeMap<(Option<i64>, Dim), Requests> = BTreeMap::new();
     for (at, metric) in METRICS.iter().enumerate().take(3) {
         for (dims, histogram) in tally.groups(metric) {
             let [pid, op, comm] = dims else { continue };
-            let (name, histograms) = by.entry((pid.int(), op.clone())).or_default();
-            if name.is_none() {
-                *name = comm.text().map(str::to_owned);
+            let requests = by.entry((pid.int(), op.clone())).or_default();
+            if requests.comm.is_none() {
+                requests.comm = comm.text().map(str::to_owned);
             }
-            if let Some(slot) = histograms.get_mut(at) {
+            if let Some(slot) = requests.metrics.get_mut(at) {
                 slot.merge(histogram);
             }
         }
     }
-    for ((pid, op), (name, [queue, device, size])) in by {
+    for ((pid, op), Requests { comm: name, metrics: [queue, device, size] }) in by {
         let comm = pid.and_then(|pid| people.comm(pid)).map(str::to_owned).or(name);
         table.row(
             source,
@@ -215,7 +223,7 @@ fn request_fields() -> Vec<Field> {
         Field::new("bytes", "size"),
         Field::new("comm", "command").help("Who submitted it."),
         Field::new("pid", "pid"),
-        Field::new("error", "error").help("Error number of a request that failed."),
+        Field::new("error", "error").help("Error of a request that failed."),
         Field::new("flags", "flags"),
         Field::new("sector", "sector").help("First sector, of 512 bytes."),
     ]
@@ -236,7 +244,7 @@ fn slowest(source: &Source, people: &People, table: &mut Ranking, most: usize) -
             row.int(1).map_or(Value::Null, Value::Bytes),
             Value::from(comm),
             Value::id(row.pid()),
-            row.int(2).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::Id(-ret)),
+            row.int(2).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))),
             Value::from(row.text(2)),
             Value::id(row.int(3)),
         ];

@@ -28,7 +28,7 @@ pub fn deliver(document: &Document, format: Format, style: TextStyle, destinatio
         // Colours are for the terminal that a file never is.
         Format::Text if destination.file.is_some() => render::text(document, &TextStyle { color: false, ..style }),
         Format::Text => render::text(document, &style),
-        Format::Svg => svg(document)?,
+        Format::Svg => render::svg(document)?,
         Format::Markdown => render::markdown(document),
         Format::Json => render::json(document),
         Format::Csv => csv(document, destination.table.as_deref())?,
@@ -62,14 +62,6 @@ fn csv(document: &Document, table: Option<&str>) -> Result<String> {
         }
         None => Err(Failure::run(format!("the view '{}' has no table here", document.name)).into()),
     }
-}
-
-fn svg(document: &Document) -> Result<String> {
-    if !document.blocks.iter().any(is_plot) {
-        let why = Failure::run(format!("the view '{}' has nothing to draw here", document.name));
-        return Err(why.hint("--format text shows what there is").into());
-    }
-    render::svg(document)
 }
 
 fn is_plot(block: &Block) -> bool {

@@ -13,6 +13,7 @@ use crate::report::paper::Ranking;
 use crate::report::paper::percentile;
 use crate::report::paper::unit;
 use crate::report::paper::whole;
+use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
 use crate::report::tally::Tally;
 use crate::report::tally::is_histogram;
@@ -20,25 +21,33 @@ use crate::report::tally::is_histogram;
 /// The percentiles that tables show, with their names.
 pub(super) const PERCENTILES: [(f64, &str); 5] =
     [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"), (0.9999, "p99.99")];
+/// How many of them people see where the shape stands beside them.
+const SHOWN: usize = 4;
 
 /// One line per recording and histogram that holds something.
-pub(super) fn table(sources: &[Source], name: &str, title: &str) -> Result<Table> {
+pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result<Table> {
+    let for_programs = plan.format.is_for_programs();
+    let percentiles = || PERCENTILES.iter().take(if for_programs { PERCENTILES.len() } else { SHOWN });
     let mut fields = vec![Field::new("metric", "metric"), Field::new("count", "count")];
-    fields.extend(PERCENTILES.iter().map(|(_, name)| Field::new(*name, *name)));
-    fields.push(Field::new("max", "max"));
+    fields.extend(percentiles().map(|(_, name)| Field::new(*name, *name).each_its_unit()));
+    fields.push(Field::new("max", "max").each_its_unit());
     fields.push(
         Field::new("shape", "shape").help("Counts from the smallest to the largest value, on a logarithmic scale."),
     );
-    fields.push(Field::new("unit", "unit").help("Unit of the raw numbers."));
-    let mut table = Ranking::new(sources, name, title, fields);
+    if for_programs {
+        fields.push(Field::new("unit", "unit").help("Unit of the raw numbers."));
+    }
+    let mut table = Ranking::new(sources, name, "", fields);
     for source in sources {
         for (metric, histogram) in totals(source)? {
             let unit = unit(&metric.unit);
             let mut cells = vec![Value::from(metric.name.as_str()), Value::Int(whole(histogram.count()))];
-            cells.extend(PERCENTILES.iter().map(|(q, _)| percentile(&histogram, unit, *q)));
+            cells.extend(percentiles().map(|(q, _)| percentile(&histogram, unit, *q)));
             cells.push(Value::of(unit, histogram.max().map(|max| max as f64)));
             cells.push(Value::from(shape(&histogram, 16)));
-            cells.push(Value::from(metric.unit.as_str()));
+            if for_programs {
+                cells.push(Value::from(metric.unit.as_str()));
+            }
             table.row(source, cells);
         }
     }

@@ -18,12 +18,13 @@ use crate::report::source::Source;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("exec", "Process starts and exits");
     note_absent_probe(&mut document, sources, "process");
-    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_fields());
+    let every = plan.format.is_for_programs();
+    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_fields(every));
     let mut commands = Ranking::new(sources, "commands", "By program", command_fields());
     for source in sources {
         let runs = runs(source)?;
         for run in &runs {
-            each.row(source, run.cells());
+            each.row(source, run.cells(every));
         }
         for (program, sum) in by_program(&runs) {
             commands.row(source, sum.cells(program));
@@ -77,8 +78,8 @@ impl Run {
         }
     }
 
-    fn cells(&self) -> Vec<Value> {
-        vec![
+    fn cells(&self, every: bool) -> Vec<Value> {
+        let mut cells = vec![
             self.start.map_or(Value::Null, Value::Time),
             Value::Id(self.pid),
             Value::id(self.ppid),
@@ -88,16 +89,17 @@ impl Run {
             Value::nanos(self.cpu_ns),
             self.max_rss.map_or(Value::Null, Value::Bytes),
             Value::from(self.argv.clone().or_else(|| self.filename.clone())),
-            Value::id(self.uid),
-            Value::from(self.filename.clone()),
-            self.end.map_or(Value::Null, Value::Time),
-            Value::Bool(self.executed),
-        ]
+        ];
+        if every {
+            let end = self.end.map_or(Value::Null, Value::Time);
+            cells.extend([Value::id(self.uid), Value::from(self.filename.clone()), end, Value::Bool(self.executed)]);
+        }
+        cells
     }
 }
 
-fn run_fields() -> Vec<Field> {
-    vec![
+fn run_fields(every: bool) -> Vec<Field> {
+    let mut fields = vec![
         Field::new("time_ns", "start").help("Start of the program; empty when it started before the window."),
         Field::new("pid", "pid"),
         Field::new("ppid", "parent"),
@@ -108,6 +110,16 @@ fn run_fields() -> Vec<Field> {
         Field::new("cpu_ns", "CPU").help("CPU time of the process, as the kernel accounts it."),
         Field::new("max_rss_bytes", "memory").help("Largest resident set of the process."),
         Field::new("argv", "arguments").help("Arguments, or the program's file where there are none."),
+    ];
+    if every {
+        fields.extend(more_run_fields());
+    }
+    fields
+}
+
+/// What programs get and people would have to scroll for.
+fn more_run_fields() -> Vec<Field> {
+    vec![
         Field::new("uid", "user"),
         Field::new("filename", "file").help("The program's file."),
         Field::new("end_ns", "end").help("End of the program; empty when it went on after the window."),

@@ -15,6 +15,7 @@ use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::distributions;
 use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::share;
 use crate::report::paper::unit;
@@ -29,12 +30,11 @@ use crate::report::tally::count;
 use crate::report::tally::is_histogram;
 use crate::report::tally::sum;
 use crate::text::nearest;
-use crate::units::Unit;
 
 /// The dimension that stands for a process with its command.
 const PROCESS: &str = "process";
 /// Distributions that one picture can hold apart.
-const DRAWN: usize = 6;
+const APART: usize = 6;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     match &plan.metric {
@@ -45,57 +45,77 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 
 fn all(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("hist", "Distributions");
-    document.push(distributions::table(sources, "metrics", "")?);
-    if plan.format == Format::Text {
-        document.note("'ebrec report hist METRIC FILE' draws one of them");
-    }
-    distributions::plots(&mut document, sources)?;
-    if plan.format == Format::Text {
-        document.blocks.retain(|block| !matches!(block, crate::render::Block::Histogram(_)));
+    document.push(distributions::table(sources, "metrics", plan)?);
+    match plan.format {
+        Format::Text => document.note("'ebrec report hist METRIC FILE' draws one of them"),
+        _ => distributions::plots(&mut document, sources)?,
     }
     Ok(document)
 }
 
+/// One distribution, of one recording and one set of dimensions.
+struct Group<'a> {
+    source: &'a Source,
+    dims: Vec<Dim>,
+    histogram: Histogram,
+    /// Count of all groups of the recording.
+    all: u64,
+}
+
 fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
-    let Some(metric) =
-        sources.iter().find_map(|source| source.meta().metrics.iter().find(|metric| metric.name == name))
-    else {
+    let metric = sources.iter().find_map(|source| source.meta().metrics.iter().find(|metric| metric.name == name));
+    let Some(metric) = metric else {
         return absent(sources, name);
     };
     let by = dimensions(metric, &plan.by)?;
-    let unit = unit(&metric.unit);
-    let mut document = Document::new("hist", name);
-    document.subtitle = metric.help.clone();
-    let mut series = Vec::new();
-    let mut rows = Vec::new();
-    for (at, source) in sources.iter().enumerate() {
+    let mut found = Vec::new();
+    for source in sources {
         let groups = groups(source, name, &by)?;
         let all = groups.values().map(count).fold(0u64, u64::saturating_add);
-        for (dims, histogram) in groups {
-            rows.push((at, dims, histogram, all));
-        }
+        found.extend(groups.into_iter().map(|(dims, histogram)| Group { source, dims, histogram, all }));
     }
-    rows.sort_by_key(|(_, _, histogram, _)| Reverse((count(histogram), sum(histogram))));
-    let mut table = Ranking::new(sources, "groups", "", fields(metric, &by));
-    for (at, dims, histogram, all) in rows {
-        // The index comes from `enumerate` over the same list.
-        let Some(source) = sources.get(at) else { continue };
-        let cells = cells(metric, unit, &dims, &histogram, all);
-        table.row(source, cells);
-        let words: Vec<String> = dims.iter().map(Dim::word).collect();
-        let host = (sources.len() > 1).then(|| source.label().to_owned());
-        let label: Vec<String> = host.into_iter().chain(words).collect();
-        series.push((label.join(" "), histogram));
+    found.sort_by_key(|group| Reverse((count(&group.histogram), sum(&group.histogram))));
+    let mut document = Document::new("hist", name);
+    if !metric.help.is_empty() {
+        document.note(metric.help.as_str());
     }
-    if is_histogram(metric) {
-        series.truncate(plan.rows_shown(DRAWN));
-        document.push(HistogramPlot { name: name.to_owned(), title: name.to_owned(), unit, series });
-    }
-    document.push(table.top(plan.rows_shown(20)));
     if plan.filter.by_process() && !metric.by.iter().any(|column| column == "pid" || column == "comm") {
         document.warning(format!("'{name}' does not tell processes apart, so the filter leaves nothing of it"));
     }
+    if found.is_empty() {
+        note_absent_probe(&mut document, sources, &metric.probe);
+    }
+    let apart = found.len() <= APART;
+    if is_histogram(metric) && !found.is_empty() {
+        document.push(plot(metric, sources, plan, &found));
+    }
+    // The text of a plot ends with the same numbers.
+    if plan.format != Format::Text || !apart || !is_histogram(metric) || found.is_empty() {
+        let mut table = Ranking::new(sources, "groups", "", fields(metric, &by));
+        for group in &found {
+            table.row(group.source, cells(metric, group));
+        }
+        document.push(table.top(plan.rows_shown(20)));
+    }
     Ok(document)
+}
+
+/// The groups that can be told apart; in text, many of them are drawn as one.
+fn plot(metric: &MetricMeta, sources: &[Source], plan: &ReportPlan, found: &[Group<'_>]) -> HistogramPlot {
+    let mut series: Vec<(String, Histogram)> = Vec::new();
+    if plan.format == Format::Text && found.len() > APART {
+        let mut all = Histogram::new();
+        found.iter().for_each(|group| all.merge(&group.histogram));
+        series.push((String::new(), all));
+    } else {
+        let shown = if plan.format == Format::Json { usize::MAX } else { APART };
+        for group in found.iter().take(plan.rows_shown(shown)) {
+            let host = (sources.len() > 1).then(|| group.source.label().to_owned());
+            let words: Vec<String> = host.into_iter().chain(group.dims.iter().map(Dim::word)).collect();
+            series.push((words.join(" "), group.histogram.clone()));
+        }
+    }
+    HistogramPlot { name: metric.name.clone(), title: metric.name.clone(), unit: unit(&metric.unit), series }
 }
 
 /// The columns to split by, checked against those that the metric has.
@@ -143,10 +163,11 @@ fn fields(metric: &MetricMeta, by: &[String]) -> Vec<Field> {
     fields
 }
 
-fn cells(metric: &MetricMeta, unit: Unit, dims: &[Dim], histogram: &Histogram, all: u64) -> Vec<Value> {
+fn cells(metric: &MetricMeta, Group { dims, histogram, all, .. }: &Group<'_>) -> Vec<Value> {
+    let unit = unit(&metric.unit);
     let mut cells: Vec<Value> = dims.iter().map(Dim::value).collect();
     cells.push(Value::Int(whole(count(histogram))));
-    cells.push(share(count(histogram) as f64, all as f64));
+    cells.push(share(count(histogram) as f64, *all as f64));
     cells.push(Value::of(unit, histogram.totals().map(|totals| totals.sum as f64)));
     if is_histogram(metric) {
         cells.extend(distributions::PERCENTILES.iter().map(|(q, _)| percentile(histogram, unit, *q)));
@@ -162,7 +183,7 @@ fn absent(sources: &[Source], name: &str) -> Result<Document> {
     let asked = |source: &Source| source.meta().probes.iter().any(|state| state.name == probe);
     if sources.iter().all(|source| asked(source) && !measured(source)) {
         let mut document = Document::new("hist", name);
-        crate::report::paper::note_absent_probe(&mut document, sources, probe);
+        note_absent_probe(&mut document, sources, probe);
         document.push(Ranking::new(sources, "groups", "", vec![Field::new("count", "count")]).all());
         return Ok(document);
     }

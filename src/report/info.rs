@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::Value as Json;
+use serde_json::json;
 
 use crate::render::Block;
 use crate::render::Document;
@@ -55,7 +57,8 @@ fn pairs(source: &Source, path: &Path) -> Vec<(String, String)> {
         pairs.push(("command", meta.command.join(" ")));
     }
     let mut pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    for (name, value) in &meta.config {
+    let is_set = |value: &Json| !matches!(value, Json::Null | Json::Bool(false)) && *value != json!([]);
+    for (name, value) in meta.config.iter().filter(|(_, value)| is_set(value)) {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         pairs.push((format!("option {name}"), text));
     }
@@ -72,29 +75,34 @@ fn probes(source: &Source) -> Table {
         Field::new("mode", "mode"),
         Field::new("events", "events"),
         Field::new("lost", "lost"),
-        Field::new("cost_ns", "cost").help("Time in its BPF programs."),
+        Field::new("cost_ns", "cost").help("Time in its BPF programs, where it was measured."),
         Field::new("hooks", "hooks"),
         Field::new("settings", "settings"),
         Field::new("reason", "reason").help("Why it did not run, or not all the time."),
     ];
     let mut table = Table::new("probes", "Probes", fields);
     for probe in &source.meta().probes {
-        let setting = |(key, value): (&String, &serde_json::Value)| {
+        let setting = |(key, value): (&String, &Json)| {
             format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         table.rows.push(vec![
             probe.name.as_str().into(),
             format!("{:?}", probe.state).to_lowercase().into(),
-            probe.mode.as_str().into(),
+            some(&probe.mode),
             Value::Int(whole(probe.events)),
             Value::Int(whole(probe.lost)),
-            Value::Nanos(whole(probe.cost_ns)),
-            probe.hooks.join(" ").into(),
-            probe.settings.iter().map(setting).collect::<Vec<_>>().join(" ").into(),
+            if probe.cost_ns == 0 { Value::Null } else { Value::Nanos(whole(probe.cost_ns)) },
+            some(&probe.hooks.join(" ")),
+            some(&probe.settings.iter().map(setting).collect::<Vec<_>>().join(" ")),
             probe.reason.clone().into(),
         ]);
     }
     table
+}
+
+/// A text that may be empty.
+fn some(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { Value::from(text) }
 }
 
 fn kinds(source: &Source) -> Table {
@@ -134,7 +142,7 @@ fn metrics(source: &Source) -> Table {
             metric.unit.as_str().into(),
             metric.by.join(" ").into(),
             metric.events.clone().into(),
-            metric.help.as_str().into(),
+            some(&metric.help),
         ]);
     }
     table
@@ -144,7 +152,7 @@ fn columns(source: &Source) -> Table {
     let fields = vec![Field::new("column", "column"), Field::new("unit", "unit"), Field::new("help", "what it holds")];
     let mut table = Table::new("columns", "Columns", fields);
     for column in &source.meta().columns {
-        table.rows.push(vec![column.name.as_str().into(), column.unit.clone().into(), column.help.as_str().into()]);
+        table.rows.push(vec![column.name.as_str().into(), column.unit.clone().into(), some(&column.help)]);
     }
     table
 }

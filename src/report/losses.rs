@@ -41,7 +41,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         plot.series.extend(lines(&by_time, &whose));
     }
     document.push(probes.all());
-    document.push(moments.top(plan.rows_shown(20)));
+    let moments = moments.top(plan.rows_shown(20));
+    if !moments.rows.is_empty() || plan.format.is_for_programs() {
+        document.push(moments);
+    }
     if !plot.series.is_empty() {
         document.push(plot);
     }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::hist::Histogram;
+use crate::names::errnos;
 use crate::recording::ProbeOutcome;
 use crate::render::Document;
 use crate::render::Field;
@@ -101,6 +102,13 @@ pub(super) fn outcome_word(outcome: ProbeOutcome) -> &'static str {
 /// A percentile of a histogram as a cell; null without values.
 pub(super) fn percentile(histogram: &Histogram, unit: Unit, q: f64) -> Value {
     Value::of(unit, histogram.percentile(q))
+}
+
+/// An error as rows give it, a negative errno number, by its name.
+pub(super) fn errno(ret: i64) -> String {
+    let number = ret.unsigned_abs();
+    let name = i32::try_from(number).ok().and_then(errnos::name);
+    name.map_or_else(|| format!("error {number}"), str::to_owned)
 }
 
 /// The unit of a metric by its short name; unknown ones count things.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use crate::hist::Histogram;
 use crate::recording::MetricMeta;
 use crate::render::Document;
 use crate::render::Field;
@@ -31,11 +32,12 @@ mod tree;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("processes", "Processes");
     let metrics = metrics_by_process(sources);
-    let fields = fields(&metrics);
+    let every = plan.format.is_for_programs();
+    let fields = fields(&metrics, every);
     let mut table = Ranking::new(sources, "processes", "", fields);
     let mut depths = Vec::new();
     for source in sources {
-        let rows = rows(source, &metrics)?;
+        let rows = rows(source, &metrics, every)?;
         if plan.tree {
             let parents = rows.iter().map(|row| (row.pid, row.ppid)).collect();
             for (pid, depth) in tree::depth_first(&parents) {
@@ -80,7 +82,8 @@ fn main_field(metric: &MetricMeta) -> String {
     }
 }
 
-fn fields(metrics: &[MetricMeta]) -> Vec<Field> {
+/// Programs get every number of each metric, people the one that says most.
+fn fields(metrics: &[MetricMeta], every: bool) -> Vec<Field> {
     let mut fields = vec![
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
@@ -89,20 +92,20 @@ fn fields(metrics: &[MetricMeta]) -> Vec<Field> {
         Field::new("lifetime_ns", "lived").help("From its start to its end, where its end was seen."),
         Field::new("status", "status").help("Exit status or signal, where its end was seen."),
     ];
-    // One number of each metric first: a narrow terminal shows those and drops the others.
-    let title = |metric: &MetricMeta| {
-        metric.name.split_once('.').map_or(metric.name.as_str(), |(_, name)| name).replace('_', " ")
-    };
+    let title = |metric: &MetricMeta| metric.name.replace(['.', '_'], " ").replace("cpu", "CPU");
     for metric in metrics {
         fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()));
     }
-    for metric in metrics {
+    for metric in metrics.iter().filter(|_| every) {
         for (name, _) in others(metric) {
             let heading = format!("{} {name}", title(metric));
             fields.push(Field::new(format!("{}.{name}", metric.name), heading).help(metric.help.clone()));
         }
     }
-    fields.extend([Field::new("uid", "user"), Field::new("container", "container"), Field::new("argv", "arguments")]);
+    fields.push(Field::new("argv", "arguments"));
+    if every {
+        fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
+    }
     fields
 }
 
@@ -125,14 +128,14 @@ struct ProcessRow {
 }
 
 /// A row per process that any row names and the filters let through, by process id.
-fn rows(source: &Source, metrics: &[MetricMeta]) -> Result<Vec<ProcessRow>> {
+fn rows(source: &Source, metrics: &[MetricMeta], every: bool) -> Result<Vec<ProcessRow>> {
     let people = People::of(source)?;
     let tally = Tally::of(source, &["pid", "comm"], |name| metrics.iter().any(|metric| metric.name == name))?;
-    let mut by_metric: Vec<BTreeMap<i64, crate::hist::Histogram>> = Vec::new();
+    let mut by_metric: Vec<BTreeMap<i64, Histogram>> = Vec::new();
     let mut names: BTreeMap<i64, String> = BTreeMap::new();
     let mut pids = BTreeSet::new();
     for metric in metrics {
-        let mut groups: BTreeMap<i64, crate::hist::Histogram> = BTreeMap::new();
+        let mut groups: BTreeMap<i64, Histogram> = BTreeMap::new();
         for (dims, histogram) in tally.groups(&metric.name) {
             let Some(pid) = dims.first().and_then(Dim::int) else { continue };
             groups.entry(pid).or_default().merge(histogram);
@@ -164,25 +167,28 @@ fn rows(source: &Source, metrics: &[MetricMeta]) -> Result<Vec<ProcessRow>> {
         for (at, metric) in metrics.iter().enumerate() {
             cells.push(of(at).map_or(Value::Null, |histogram| main_value(metric, histogram)));
         }
-        for (at, metric) in metrics.iter().enumerate() {
+        for (at, metric) in metrics.iter().enumerate().filter(|_| every) {
             cells.extend(
                 others(metric).into_iter().map(|other| of(at).map_or(Value::Null, |h| other_value(metric, h, other))),
             );
         }
-        cells.extend([Value::id(person.uid), Value::from(person.container), Value::from(person.argv)]);
+        cells.push(Value::from(person.argv));
+        if every {
+            cells.extend([Value::id(person.uid), Value::from(person.container)]);
+        }
         ProcessRow { pid, ppid: person.ppid, cells }
     };
     Ok(pids.into_iter().map(row).collect())
 }
 
-fn main_value(metric: &MetricMeta, histogram: &crate::hist::Histogram) -> Value {
+fn main_value(metric: &MetricMeta, histogram: &Histogram) -> Value {
     match unit(&metric.unit) {
         Unit::Count => Value::Int(whole(count(histogram))),
         unit => Value::of(unit, Some(sum(histogram) as f64)),
     }
 }
 
-fn other_value(metric: &MetricMeta, histogram: &crate::hist::Histogram, (name, q): (&str, Option<f64>)) -> Value {
+fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Option<f64>)) -> Value {
     let unit = unit(&metric.unit);
     match (name, q) {
         (_, Some(q)) => percentile(histogram, unit, q),

@@ -35,7 +35,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(Block::Pairs(opening(source)));
         let machine = facts.machine();
         if !machine.is_empty() {
-            document.heading("What the machine did");
+            let whole = window::scope(source).is_none();
+            document.heading(if whole { "What the machine did" } else { "What the recorded processes did" });
             document.push(Block::Pairs(machine));
         }
     }
@@ -47,7 +48,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(hosts.all());
     }
     rankings(&mut document, sources, plan.rows_shown(ROWS))?;
-    let latencies = distributions::table(sources, "distributions", "")?;
+    let latencies = distributions::table(sources, "distributions", plan)?;
     if !latencies.rows.is_empty() {
         document.heading("Distributions");
         document.push(latencies);
@@ -66,6 +67,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 fn opening(source: &Source) -> Vec<(String, String)> {
     let meta = source.meta();
     let mut pairs = vec![("host".to_owned(), window::machine(source)), ("window".to_owned(), window::describe(source))];
+    pairs.extend(window::scope(source).map(|scope| ("only".to_owned(), scope)));
     pairs.extend(window::part(source).map(|part| ("shown".to_owned(), part)));
     if !meta.command.is_empty() {
         pairs.push(("command".to_owned(), meta.command.join(" ")));

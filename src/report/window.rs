@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
+use serde_json::Value;
 
 use crate::report::source::Source;
 use crate::units;
@@ -23,10 +24,40 @@ pub(super) fn describe(source: &Source) -> String {
     {
         text.push_str(&format!(", {} asked for", units::duration(asked)));
     }
-    if !window.ended.is_empty() {
-        text.push_str(&format!(", ended by {}", window.ended));
+    // That a window ended when it should needs no words.
+    if !matches!(window.ended.as_str(), "" | "elapsed") {
+        text.push_str(&format!("; {}", window.ended));
     }
     text
+}
+
+/// What the recording was confined to, when it was: `processes named make, and their children`.
+pub(super) fn scope(source: &Source) -> Option<String> {
+    let config = &source.meta().config;
+    let list = |key: &str| -> Vec<String> {
+        let values = config.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
+    };
+    let yes = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let mut parts = Vec::new();
+    for (key, what) in [
+        ("pids", "processes"),
+        ("comms", "processes named"),
+        ("cgroups", "processes in the cgroup"),
+        ("containers", "processes of the container"),
+        ("users", "processes of the user"),
+    ] {
+        let values = list(key);
+        if !values.is_empty() {
+            parts.push(format!("{what} {}", values.join(", ")));
+        }
+    }
+    let command = list("command");
+    let children = if yes("follow") { ", and their children" } else { "" };
+    if !parts.is_empty() {
+        return Some(format!("{}{children}", parts.join("; ")));
+    }
+    (!command.is_empty() && !yes("system_wide")).then(|| format!("'{}' and its descendants", command.join(" ")))
 }
 
 /// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`.

@@ -6,7 +6,7 @@ use super::recording::SECOND;
 use super::recording::Synthetic;
 
 /// `make` (100) starts three `cc1` (301 to 303): one ends well, one fails, one is killed. `postgres` (200) writes.
-pub fn build(hostname: &str) -> Synthetic {
+pub(crate) fn build(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 5000).probe("block", "slow", 110);
     processes(&mut made);
@@ -21,7 +21,8 @@ fn processes(made: &mut Synthetic) {
     made.metric("process.exits", "counter", "count", &["ppid", "comm"]);
     made.metric("process.lifetime", "histogram", "ns", &["ppid", "comm"]);
     for (pid, ppid, comm) in [(1, 0, "systemd"), (100, 1, "make"), (200, 1, "postgres")] {
-        let cells = [("pid", Cell::Int(pid)), ("ppid", Cell::Int(ppid)), ("comm", Cell::Text(comm)), ("uid", Cell::Int(0))];
+        let cells =
+            [("pid", Cell::Int(pid)), ("ppid", Cell::Int(ppid)), ("comm", Cell::Text(comm)), ("uid", Cell::Int(0))];
         made.row("process", 0, &cells);
     }
     let make = [("ppid", Cell::Int(100)), ("comm", Cell::Text("make"))];
@@ -118,7 +119,7 @@ fn block(made: &mut Synthetic) {
 
 /// Measured during one second of the four.
 fn cost(made: &mut Synthetic) {
-    for (program, runs, ns) in [("sched/sched_switch", 5000, 1_000_000), ("block/block_rq_issue", 110, 55_000)] {
+    for (program, runs, ns) in [("sched/sched_switch", 5000, 1_000_000), ("block/block_rq_issue", 100, 50_000)] {
         let cells = [
             ("name", Cell::Text(program)),
             ("dur_ns", Cell::Int(SECOND)),
@@ -127,14 +128,21 @@ fn cost(made: &mut Synthetic) {
         ];
         made.row("cost", 4 * SECOND, &cells);
     }
-    let own = |op, column, value| [("name", Cell::Text("ebrec")), ("op", Cell::Text(op)), ("dur_ns", Cell::Int(4 * SECOND)), (column, Cell::Int(value))];
+    let own = |op, column, value| {
+        [
+            ("name", Cell::Text("ebrec")),
+            ("op", Cell::Text(op)),
+            ("dur_ns", Cell::Int(4 * SECOND)),
+            (column, Cell::Int(value)),
+        ]
+    };
     made.row("cost", 4 * SECOND, &own("cpu", "sum", 40 * MS));
     made.row("cost", 4 * SECOND, &own("rss", "max", 48 << 20));
     made.row("cost", 4 * SECOND, &own("maps", "max", 33 << 20));
 }
 
 /// The same machine where the sched probe lost 25 events in the third second and the block probe could not run.
-pub fn lossy(hostname: &str) -> Synthetic {
+pub(crate) fn lossy(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 975);
     processes(&mut made);

@@ -23,8 +23,8 @@ use ebrec::recording::Schema;
 use ebrec::recording::Window;
 use ebrec::recording::Writer;
 
-pub const SECOND: i64 = 1_000_000_000;
-pub const MS: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000_000;
+pub(crate) const MS: i64 = 1_000_000;
 const START_REAL: i64 = 1_795_348_800 * SECOND;
 const START_MONO: i64 = 5_000 * SECOND;
 
@@ -44,7 +44,7 @@ const fn column(name: &'static str, ty: ColumnType) -> Column {
 
 /// The value of one column of a row.
 #[derive(Clone, Copy, Debug)]
-pub enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Int(i64),
     Text(&'a str),
 }
@@ -62,15 +62,15 @@ impl<'a> From<&'a str> for Cell<'a> {
 }
 
 /// A recording that grows row by row.
-pub struct Synthetic {
+pub(crate) struct Synthetic {
     schema: Arc<Schema>,
     rows: Rows,
-    pub meta: Meta,
+    pub(crate) meta: Meta,
 }
 
 impl Synthetic {
     /// A machine of two CPUs, recorded for four seconds by probes that lost nothing.
-    pub fn new(hostname: &str) -> Synthetic {
+    pub(crate) fn new(hostname: &str) -> Synthetic {
         let schema = Arc::new(Schema::new(PROBE_COLUMNS));
         let meta = Meta {
             version: "0.1.0".into(),
@@ -80,7 +80,7 @@ impl Synthetic {
                 start_real_ns: START_REAL,
                 start_mono_ns: START_MONO,
                 actual_ns: 4 * SECOND,
-                ended: "duration".into(),
+                ended: "elapsed".into(),
                 interval_ns: SECOND,
             },
             host: HostMeta {
@@ -98,7 +98,7 @@ impl Synthetic {
     }
 
     /// A probe that ran, with the events that it saw.
-    pub fn probe(&mut self, name: &str, mode: &str, events: u64) -> &mut Synthetic {
+    pub(crate) fn probe(&mut self, name: &str, mode: &str, events: u64) -> &mut Synthetic {
         self.meta.probes.push(ProbeState {
             name: name.into(),
             state: ProbeOutcome::Ran,
@@ -111,7 +111,7 @@ impl Synthetic {
     }
 
     /// A metric of a probe that was added before.
-    pub fn metric(&mut self, name: &str, kind: &str, unit: &str, by: &[&str]) -> &mut Synthetic {
+    pub(crate) fn metric(&mut self, name: &str, kind: &str, unit: &str, by: &[&str]) -> &mut Synthetic {
         self.meta.metrics.push(MetricMeta {
             name: name.into(),
             probe: name.split('.').next().unwrap_or_default().into(),
@@ -125,7 +125,7 @@ impl Synthetic {
     }
 
     /// One row.
-    pub fn row(&mut self, kind: &'static str, at: i64, cells: &[(&str, Cell<'_>)]) -> &mut Synthetic {
+    pub(crate) fn row(&mut self, kind: &'static str, at: i64, cells: &[(&str, Cell<'_>)]) -> &mut Synthetic {
         let ids: Vec<ColumnId> = cells.iter().map(|(name, _)| self.schema.id(name).unwrap()).collect();
         let mut row = self.rows.row(kind);
         row.at(u64::try_from(START_MONO + at).unwrap());
@@ -139,7 +139,7 @@ impl Synthetic {
     }
 
     /// Values of a histogram in the interval of one second that ends at `at`: a row per bucket, and the totals.
-    pub fn values(&mut self, metric: &str, at: i64, by: &[(&str, Cell<'_>)], values: &[u64]) -> &mut Synthetic {
+    pub(crate) fn values(&mut self, metric: &str, at: i64, by: &[(&str, Cell<'_>)], values: &[u64]) -> &mut Synthetic {
         let mut buckets = std::collections::BTreeMap::new();
         for value in values {
             *buckets.entry(bucket(*value)).or_insert(0) += 1;
@@ -155,12 +155,20 @@ impl Synthetic {
             ];
             self.row("hist", at, &[&own, by].concat());
         }
-        let [sum, min, max] = [values.iter().sum::<u64>(), *values.iter().min().unwrap(), *values.iter().max().unwrap()];
+        let [sum, min, max] =
+            [values.iter().sum::<u64>(), *values.iter().min().unwrap(), *values.iter().max().unwrap()];
         self.totals(metric, at, by, values.len() as u64, sum, min, max)
     }
 
     /// A counter in the interval of one second that ends at `at`.
-    pub fn counter(&mut self, metric: &str, at: i64, by: &[(&str, Cell<'_>)], count: u64, sum: u64) -> &mut Synthetic {
+    pub(crate) fn counter(
+        &mut self,
+        metric: &str,
+        at: i64,
+        by: &[(&str, Cell<'_>)],
+        count: u64,
+        sum: u64,
+    ) -> &mut Synthetic {
         self.totals(metric, at, by, count, sum, 0, 0)
     }
 
@@ -188,12 +196,12 @@ impl Synthetic {
     }
 
     /// Writes it as a finished recording.
-    pub fn write(mut self, path: &Path) {
+    pub(crate) fn write(mut self, path: &Path) {
         self.writer(path).finish(Duration::from_secs(10)).unwrap();
     }
 
     /// Writes it up to a checkpoint and leaves it there, as a kill would.
-    pub fn write_partial(mut self, path: &Path) {
+    pub(crate) fn write_partial(mut self, path: &Path) {
         self.writer(path).checkpoint().unwrap();
     }
 

@@ -56,7 +56,7 @@ pub(super) fn fields() -> Vec<Field> {
 ///
 /// A command matters by its largest share of anything: all CPU time, all waiting, all I/O time, all starts.
 pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec<Vec<Value>>, u64)> {
-    let commands = commands(source, people)?;
+    let (commands, measured) = commands(source, people)?;
     let mut totals = [0u64; 4];
     for command in commands.values() {
         for (total, own) in totals.iter_mut().zip(command.figures()) {
@@ -72,11 +72,14 @@ pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec
     let left_out = ranked.len().saturating_sub(most) as u64;
     ranked.truncate(most);
     ranked.sort_by_key(|(_, command)| std::cmp::Reverse((command.cpu_ns, command.io_ns, command.starts)));
-    let rows = ranked.into_iter().map(|(name, command)| cells(source, name, command));
+    let rows = ranked.into_iter().map(|(name, command)| cells(source, name, command, measured));
     Ok((rows.collect(), left_out))
 }
 
-fn commands(source: &Source, people: &People) -> Result<BTreeMap<String, Command>> {
+/// Which of [`METRICS`] the recording has: what was not recorded is not zero.
+type Measured = [bool; 4];
+
+fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Command>, Measured)> {
     let tally = Tally::of(source, &["pid", "comm"], |name| METRICS.contains(&name))?;
     let mut commands: BTreeMap<String, Command> = BTreeMap::new();
     for metric in METRICS {
@@ -107,22 +110,24 @@ fn commands(source: &Source, people: &People) -> Result<BTreeMap<String, Command
         command.starts += 1;
         command.pids.insert(pid);
     }
-    Ok(commands)
+    Ok((commands, METRICS.map(|metric| tally.has(metric))))
 }
 
-fn cells(source: &Source, name: &str, command: &Command) -> Vec<Value> {
+fn cells(source: &Source, name: &str, command: &Command, measured: Measured) -> Vec<Value> {
     let only = command.pids.first().filter(|_| command.pids.len() == 1);
+    let [cpu, wait, size, device] = measured;
+    let known = |known: bool, value: Value| if known { value } else { Value::Null };
     let ns = |ns: u64| Value::Nanos(whole(ns));
     vec![
         Value::from(name),
         Value::id(only.copied()),
         Value::Int(whole(command.pids.len() as u64)),
         Value::Int(whole(command.starts)),
-        ns(command.cpu_ns),
-        share(command.cpu_ns as f64, source.span_ns() as f64),
-        ns(command.wait_ns),
-        Value::Int(whole(command.io)),
-        Value::Bytes(whole(command.io_bytes)),
-        ns(command.io_ns),
+        known(cpu, ns(command.cpu_ns)),
+        known(cpu, share(command.cpu_ns as f64, source.span_ns() as f64)),
+        known(wait, ns(command.wait_ns)),
+        known(size, Value::Int(whole(command.io))),
+        known(size, Value::Bytes(whole(command.io_bytes))),
+        known(device, ns(command.io_ns)),
     ]
 }

@@ -83,12 +83,10 @@ impl Facts {
             pairs.push(("CPU".to_owned(), format!("{} in use: {used} of {all}", units::percent(part))));
         }
         if let Some(waits) = &self.run_queue {
-            let p99 = waits.percentile(0.99).map_or(0, |ns| ns.round() as i64);
-            let (waited, p99) = (units::duration(whole(sum(waits))), units::duration(p99));
-            let text = format!(
-                "{waited} waited for a CPU in {} wake-ups, 1% of them {p99} or more",
-                units::count(count(waits))
-            );
+            let at = |q: f64| units::duration(waits.percentile(q).map_or(0, |ns| ns.round() as i64));
+            let (waited, p50, p99) = (units::duration(whole(sum(waits))), at(0.5), at(0.99));
+            let waits = units::count(count(waits));
+            let text = format!("{waited} waited for a CPU, in {waits} waits; p50 {p50}, p99 {p99}");
             pairs.push(("run queue".to_owned(), text));
         }
         if let Some([voluntary, forced]) = self.switches {
@@ -141,7 +139,6 @@ impl Facts {
     /// The columns of the same as a row.
     pub(super) fn fields() -> Vec<Field> {
         vec![
-            Field::new("hostname", "name").help("Host name."),
             Field::new("kernel", "kernel"),
             Field::new("cpus", "CPUs"),
             Field::new("start", "start").help("Start of the window."),
@@ -159,6 +156,7 @@ impl Facts {
             Field::new("io_bytes", "I/O size"),
             Field::new("bpf_cpu", "BPF CPU").help("Time in BPF programs as a share of one CPU."),
             Field::new("own_cpu", "own CPU").help("CPU time of the recorder as a share of one CPU."),
+            Field::new("hostname", "name").help("Host name as the machine itself gave it."),
         ]
     }
 
@@ -171,7 +169,6 @@ impl Facts {
         let io = (!self.io.is_empty()).then(|| self.io.iter().map(|(_, count, _)| count).sum());
         let io_bytes: Option<u64> = (!self.io.is_empty()).then(|| self.io.iter().map(|(_, _, bytes)| bytes).sum());
         vec![
-            Value::from(meta.host.hostname.as_str()),
             Value::from(meta.host.kernel.as_str()),
             Value::Int(i64::from(meta.host.cpus)),
             Value::from(window::moment(meta.window.start_real_ns)),
@@ -189,6 +186,7 @@ impl Facts {
             io_bytes.map_or(Value::Null, |bytes| Value::Bytes(whole(bytes))),
             percent(self.cost.programs_share()),
             percent(self.cost.own_cpu.and_then(|own| own.share())),
+            Value::from(meta.host.hostname.as_str()),
         ]
     }
 }

@@ -1,0 +1,133 @@
+//! One ring buffer, mapped and read.
+//!
+//! libbpf maps the data twice in a row, so that a record that wraps around is contiguous. The kernel counts both
+//! mappings as resident: 64 MiB for rings of 32. Here the data is mapped once, and a record that wraps is put together
+//! in a scratch buffer. The layout is that of kernel/bpf/ringbuf.c, which is ABI.
+
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use anyhow::Result;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
+use rustix::mm::mmap;
+use rustix::mm::munmap;
+
+/// Of a record's header word: it is reserved and not yet submitted.
+const BUSY: u32 = 1 << 31;
+/// Of a record's header word: it was given up.
+const DISCARDED: u32 = 1 << 30;
+/// Bytes before each record.
+const HEADER: usize = 8;
+
+/// The mapped pages of a ring: what this process writes, and what the kernel writes.
+#[derive(Debug)]
+pub(super) struct Ring {
+    consumer: Mapping,
+    producer: Mapping,
+    page: usize,
+    size: usize,
+    wrapped: Vec<u8>,
+}
+
+// SAFETY: the mappings belong to this value alone and stay valid on any thread.
+unsafe impl Send for Ring {}
+
+#[derive(Debug)]
+struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl Mapping {
+    fn new(fd: BorrowedFd<'_>, offset: usize, length: usize, protection: ProtFlags) -> Result<Mapping> {
+        // SAFETY: the kernel chooses an address that nothing else uses.
+        let start = unsafe {
+            mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, fd, offset as u64)
+                .context("can't map a ring")?
+        };
+        let start = NonNull::new(start.cast()).context("can't map a ring")?;
+        Ok(Mapping { start, length })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length, and nothing refers to it after its owner is dropped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+impl Ring {
+    /// Maps a ring of `size` bytes.
+    pub(super) fn map(fd: BorrowedFd<'_>, size: usize, page: usize) -> Result<Ring> {
+        let consumer = Mapping::new(fd, 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
+        let producer = Mapping::new(fd, page, page + size, ProtFlags::READ)?;
+        Ok(Ring { consumer, producer, page, size, wrapped: Vec::new() })
+    }
+
+    /// Hands every record that is there to `sink`; returns how many.
+    pub(super) fn drain(&mut self, sink: &mut dyn FnMut(&[u8])) -> usize {
+        let mut records = 0;
+        let mut position = self.consumer_position().load(Ordering::Relaxed);
+        let mut end = self.producer_position().load(Ordering::Acquire);
+        while position < end {
+            let at = position & (self.size - 1);
+            let word = self.word(at).load(Ordering::Acquire);
+            if word & BUSY != 0 {
+                break;
+            }
+            let length = (word & !DISCARDED) as usize;
+            if word & DISCARDED == 0 {
+                self.hand_over(at + HEADER, length, sink);
+                records += 1;
+            }
+            position += (length + HEADER).next_multiple_of(HEADER);
+            self.consumer_position().store(position, Ordering::Release);
+            if position == end {
+                end = self.producer_position().load(Ordering::Acquire);
+            }
+        }
+        records
+    }
+
+    fn hand_over(&mut self, at: usize, length: usize, sink: &mut dyn FnMut(&[u8])) {
+        let before_end = self.size - at.min(self.size);
+        if length <= before_end {
+            return sink(self.bytes(at, length));
+        }
+        let mut whole = std::mem::take(&mut self.wrapped);
+        whole.clear();
+        whole.extend_from_slice(self.bytes(at, before_end));
+        whole.extend_from_slice(self.bytes(0, (length - before_end).min(self.size)));
+        sink(&whole);
+        self.wrapped = whole;
+    }
+
+    fn consumer_position(&self) -> &AtomicUsize {
+        // SAFETY: the consumer page begins with this word, aligned to the page; the kernel reads it atomically.
+        unsafe { self.consumer.start.cast().as_ref() }
+    }
+
+    fn producer_position(&self) -> &AtomicUsize {
+        // SAFETY: the producer page begins with this word, aligned to the page; the kernel writes it atomically.
+        unsafe { self.producer.start.cast().as_ref() }
+    }
+
+    /// The first word of the header at a place in the data; headers are aligned to eight bytes, so they never wrap.
+    fn word(&self, at: usize) -> &AtomicU32 {
+        let at = (at & (self.size - 1)) & !(HEADER - 1);
+        // SAFETY: inside the mapped data, aligned to eight bytes; the kernel writes it atomically.
+        unsafe { self.producer.start.add(self.page + at).cast().as_ref() }
+    }
+
+    fn bytes(&self, at: usize, length: usize) -> &[u8] {
+        debug_assert!(at + length <= self.size);
+        // SAFETY: inside the mapped data; the kernel writes none of it until the consumer position has passed it.
+        unsafe { std::slice::from_raw_parts(self.producer.start.add(self.page + at).as_ptr(), length) }
+    }
+}

@@ -1,0 +1,164 @@
+//! The pages of one column chunk, compressed as they come.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use parquet::basic::Compression;
+use parquet::basic::Encoding;
+use parquet::basic::PageType;
+use parquet::basic::ZstdLevel;
+use parquet::column::page::CompressedPage;
+use parquet::column::page::Page;
+use parquet::column::page::PageWriter;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::PageEncodingStats;
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedPageWriter;
+use parquet::file::writer::TrackedWrite;
+use parquet::schema::types::ColumnDescPtr;
+use zstd::bulk::Compressor;
+
+/// ZSTD at its fastest: higher levels were measured to buy nothing on what the encodings leave.
+const LEVEL: i32 = 1;
+/// A chunk with less than this is not compressed: the frame alone takes a dozen bytes, and the reader's time.
+const TOO_SMALL: usize = 1024;
+
+/// The one compressor of a writer.
+pub(crate) struct Codec(Compressor<'static>);
+
+impl Codec {
+    pub(crate) fn new() -> Result<Codec, ParquetError> {
+        Ok(Codec(Compressor::new(LEVEL)?))
+    }
+}
+
+/// The pages of a chunk; the dictionary, which is known last, is put first at the end.
+pub(crate) struct Pages {
+    compressed: bool,
+    pages: Vec<(Page, usize)>,
+    values: usize,
+    rows: u64,
+}
+
+/// A chunk, ready to be spliced into a row group.
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) close: ColumnCloseResult,
+}
+
+impl Pages {
+    /// Begins a chunk that is compressed or not; differences are not, as packing leaves nothing to gain.
+    pub(crate) fn new(compressed: bool) -> Pages {
+        Pages { compressed, pages: Vec::new(), values: 0, rows: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
+    /// Adds a data page of so many rows, levels in front.
+    pub(crate) fn push(
+        &mut self,
+        body: Vec<u8>,
+        rows: usize,
+        encoding: Encoding,
+        codec: &mut Codec,
+    ) -> Result<(), ParquetError> {
+        let size = body.len();
+        let page = Page::DataPage {
+            buf: self.squeeze(body, codec)?.into(),
+            num_values: u32::try_from(rows).map_err(|error| ParquetError::General(error.to_string()))?,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        self.pages.push((page, size));
+        self.values += rows;
+        self.rows += rows as u64;
+        Ok(())
+    }
+
+    fn squeeze(&self, body: Vec<u8>, codec: &mut Codec) -> Result<Vec<u8>, ParquetError> {
+        if self.compressed { Ok(codec.0.compress(&body)?) } else { Ok(body) }
+    }
+
+    /// Makes the chunk; `last` is the data page that was not pushed yet, `dictionary` the entries one behind the other.
+    pub(crate) fn finish(
+        mut self,
+        column: ColumnDescPtr,
+        dictionary: Option<(Vec<u8>, usize)>,
+        last: Option<(Vec<u8>, usize, Encoding)>,
+        statistics: Statistics,
+        codec: &mut Codec,
+    ) -> Result<Chunk, ParquetError> {
+        let size =
+            dictionary.as_ref().map_or(0, |(bytes, _)| bytes.len()) + last.as_ref().map_or(0, |last| last.0.len());
+        if self.pages.is_empty() && size < TOO_SMALL {
+            self.compressed = false;
+        }
+        if let Some((body, rows, encoding)) = last {
+            self.push(body, rows, encoding, codec)?;
+        }
+        let mut sink = TrackedWrite::new(Vec::new());
+        let mut uncompressed = 0;
+        let mut stats: Vec<PageEncodingStats> = Vec::new();
+        let has_dictionary = dictionary.is_some();
+        if let Some((entries, count)) = dictionary {
+            let size = entries.len();
+            let page = Page::DictionaryPage {
+                buf: self.squeeze(entries, codec)?.into(),
+                num_values: u32::try_from(count).map_err(|error| ParquetError::General(error.to_string()))?,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            };
+            uncompressed += append(page, size, &mut sink)?;
+            stats.push(PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 });
+        }
+        let data_offset = sink.bytes_written() as i64;
+        for (page, size) in self.pages {
+            let encoding = page.encoding();
+            match stats.iter_mut().find(|seen| seen.page_type == PageType::DATA_PAGE && seen.encoding == encoding) {
+                Some(seen) => seen.count += 1,
+                None => stats.push(PageEncodingStats { page_type: PageType::DATA_PAGE, encoding, count: 1 }),
+            }
+            uncompressed += append(page, size, &mut sink)?;
+        }
+        let mut encodings = vec![Encoding::RLE];
+        encodings.extend(stats.iter().map(|page| page.encoding));
+        let codec =
+            if self.compressed { Compression::ZSTD(ZstdLevel::try_new(LEVEL)?) } else { Compression::UNCOMPRESSED };
+        let bytes: Bytes = sink.into_inner()?.into();
+        let metadata = ColumnChunkMetaData::builder(column)
+            .set_compression(codec)
+            .set_encodings(encodings)
+            .set_num_values(self.values as i64)
+            .set_total_compressed_size(bytes.len() as i64)
+            .set_total_uncompressed_size(uncompressed as i64)
+            .set_data_page_offset(data_offset)
+            .set_dictionary_page_offset(has_dictionary.then_some(0))
+            .set_page_encoding_stats(stats)
+            .set_statistics(statistics)
+            .build()?;
+        let close = ColumnCloseResult {
+            bytes_written: bytes.len() as u64,
+            rows_written: self.rows,
+            metadata,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: None,
+        };
+        Ok(Chunk { bytes, close })
+    }
+}
+
+/// Appends a page with its header; returns their size before compression.
+pub(crate) fn append<W: Write + Send>(
+    page: Page,
+    size: usize,
+    to: &mut TrackedWrite<W>,
+) -> Result<usize, ParquetError> {
+    Ok(SerializedPageWriter::new(to).write_page(CompressedPage::new(page, size))?.uncompressed_size)
+}
