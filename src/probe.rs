@@ -4,6 +4,7 @@
 pub mod attached;
 mod mode;
 pub mod names;
+pub mod stacks;
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! The built-in probes: the registry, and what they have in common once attached.
 
 mod block;
+mod cpu;
+mod offcpu;
 mod irq;
 mod locks;
 mod memory;
@@ -39,9 +41,11 @@ use crate::recording::ColumnId;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 7] = [
+pub static REGISTRY: [&dyn Probe; 9] = [
     &process::Process,
+    &cpu::Cpu,
     &sched::Sched,
+    &offcpu::OffCpu,
     &block::Block,
     &memory::Memory,
     &syscall::Syscall,
@@ -69,6 +73,16 @@ trait Decoder: Send {
 
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The object is loaded and its own hooks are attached: attaches those that need more than a name.
+    fn attached(&mut self, _live: &mut Live) -> Result<()> {
+        Ok(())
+    }
+
+    /// Drains the maps that only this probe has, of the interval that ended last.
+    fn snapshot(&mut self, _live: &Live, _interval: Interval, _context: &mut Context<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -129,8 +143,7 @@ fn attach<D: Decoder + 'static>(
     decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
-    let live = Live::attach(source, &live_settings(setup, &cgroups))?;
-    Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
+    attach_live(info, source, live_settings(setup, &cgroups), decoder)
 }
 
 /// The same for an object with `knobs`, the bytes of the constants that only it has.
@@ -143,7 +156,17 @@ fn attach_with<D: Decoder + 'static>(
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
     let settings = LiveSettings { knobs: Some(knobs), ..live_settings(setup, &cgroups) };
-    let live = Live::attach(source, &settings)?;
+    attach_live(info, source, settings, decoder)
+}
+
+fn attach_live<D: Decoder + 'static>(
+    info: &'static ProbeInfo,
+    source: Source,
+    settings: LiveSettings<'_>,
+    mut decoder: D,
+) -> Result<Box<dyn Attached>> {
+    let mut live = Live::attach(source, &settings)?;
+    decoder.attached(&mut live)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
@@ -190,6 +213,8 @@ fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettin
         rings: setup.rings,
         ring_bytes: setup.ring_bytes,
         scope_tasks: setup.scope_tasks,
+        user_stacks: setup.user_stacks,
+        kernel_stacks: setup.kernel_stacks,
         knobs: None,
     }
 }
@@ -218,7 +243,7 @@ impl<D: Decoder> Attached for Running<D> {
             }
             write_metric(self.info, &mut self.decoder, &one, interval, context);
         }
-        Ok(())
+        self.decoder.snapshot(&self.live, interval, context)
     }
 
     fn end(&mut self, end_ns: u64) -> Result<()> {

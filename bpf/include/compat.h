@@ -86,6 +86,19 @@ struct trace_event_raw_mark_victim {
 	__u32 uid;
 };
 
+/* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
+struct pt_regs___x86_entry {
+	unsigned long orig_ax;
+};
+struct pt_regs___arm64_entry {
+	__s32 syscallno;
+};
+
+/* 5.15, commit dd6e10fbd9fb: the helper bpf_task_pt_regs. */
+enum bpf_func_id___since_5_15 {
+	BPF_FUNC_task_pt_regs = 175,
+};
+
 #pragma clang attribute pop
 
 /* 0: still runnable. The task is one of the tracepoint's own arguments, so it is read without a helper. */
@@ -107,6 +120,26 @@ static __always_inline __u32 task_cpu(struct task_struct *task)
 	if (bpf_core_field_exists(old->cpu))
 		return old->cpu;
 	return new->thread_info.cpu;
+}
+
+/* The system call that the task is in; -1: none, or a kernel before 5.15. */
+static __always_inline __s32 task_syscall(struct task_struct *task)
+{
+	struct pt_regs___x86_entry *x86;
+	struct pt_regs___arm64_entry *arm64;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id___since_5_15, BPF_FUNC_task_pt_regs))
+		return -1;
+	/* A kernel thread has none, and what is where its registers would be means nothing. */
+	if (task->flags & PF_KTHREAD)
+		return -1;
+	x86 = (void *)bpf_task_pt_regs(task);
+	if (bpf_core_field_exists(x86->orig_ax))
+		return BPF_CORE_READ(x86, orig_ax);
+	arm64 = (void *)x86;
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, syscallno);
+	return -1;
 }
 
 static __always_inline struct gendisk *request_disk(struct request *rq)

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::IntoRawFd;
+use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -18,13 +21,16 @@ use libbpf_rs::ObjectBuilder;
 use libbpf_rs::OpenMapMut;
 use libbpf_rs::OpenObject;
 use libbpf_rs::ProgramMut;
+use libbpf_rs::ProgramType;
 
 use super::Plain;
+use super::batch::take_all;
 use super::bytes_of;
 use super::cells::Drainer;
 use super::cells::Gathered;
 use super::log;
 use super::optional;
+use super::read;
 use super::skeleton::types;
 use super::stats;
 
@@ -34,6 +40,9 @@ unsafe impl Plain for types::config {}
 unsafe impl Plain for types::epoch {}
 // SAFETY: integers only, as bpf/include/compat.h declares it.
 unsafe impl Plain for types::compat {}
+
+/// Keys in one call when a map of an object's own is emptied.
+const IDLE_BATCH: u32 = 2048;
 
 /// A compiled object and what it is called in messages.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +77,10 @@ pub struct Settings<'a> {
     pub ring_bytes: u64,
     /// The shared map of processes in scope.
     pub scope_tasks: BorrowedFd<'a>,
+    /// The shared map of user stacks.
+    pub user_stacks: BorrowedFd<'a>,
+    /// The shared map of kernel stacks.
+    pub kernel_stacks: BorrowedFd<'a>,
     /// The object's own constants, as the bytes of its `knobs`.
     pub knobs: Option<&'a [u8]>,
 }
@@ -113,6 +126,8 @@ pub struct Live {
     cpus: usize,
     drainer: Drainer,
     counted: HashMap<(String, Option<u32>), u64>,
+    /// The hooks of programs for which the section says too little.
+    sampled: Option<String>,
 }
 
 impl Live {
@@ -129,7 +144,7 @@ impl Live {
         let lacking = optional::choose(&mut open)?;
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         let mut links = HashMap::new();
-        for program in loaded(&object) {
+        for program in loaded(&object).filter(|program| program.prog_type() != ProgramType::PerfEvent) {
             let link = program.attach().map_err(|error| {
                 let hook = program.section().to_string_lossy().into_owned();
                 anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error))
@@ -146,7 +161,28 @@ impl Live {
             cpus: settings.possible_cpus as usize,
             drainer: Drainer::default(),
             counted: HashMap::new(),
+            sampled: None,
         })
+    }
+
+    /// Attaches the object's perf event program to each of the events; `hook` says what they are.
+    ///
+    /// # Errors
+    /// When the object has no such program, or the kernel refuses.
+    pub fn sample(&mut self, events: Vec<OwnedFd>, hook: String) -> Result<()> {
+        let mut programs = self.object.progs_mut();
+        let program = programs.find(|program| program.prog_type() == ProgramType::PerfEvent);
+        let program = program.with_context(|| format!("the object '{}' has no program for perf events", self.name))?;
+        for event in events {
+            let link = program
+                .attach_perf_event(event.as_raw_fd())
+                .map_err(|error| anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error)))?;
+            // The link closes it from here on.
+            let _ = event.into_raw_fd();
+            self.links.insert(format!("{hook} {}", self.links.len()), link);
+        }
+        self.sampled = Some(hook);
+        Ok(())
     }
 
     /// A map by name.
@@ -217,6 +253,19 @@ impl Live {
         self.drainer.drain(map.as_fd(), self.cpus)
     }
 
+    /// Takes all out of one of two maps that the programs swap as they do the cells: the one that is not being written.
+    ///
+    /// # Errors
+    /// When the object has no such map, or the kernel refuses to read it.
+    pub fn take_idle<K: Plain, V: Plain>(&self, even: &str, odd: &str, mut each: impl FnMut(K, V)) -> Result<()> {
+        let map = self.map(if self.parity == 0 { odd } else { even })?;
+        take_all(map.as_fd(), (size_of::<K>(), size_of::<V>()), IDLE_BATCH, |key, value| {
+            if let (Some(key), Some(value)) = (read(key), read(value)) {
+                each(key, value);
+            }
+        })
+    }
+
     /// What was lost since the last call: (cause, CPU where known, count).
     ///
     /// # Errors
@@ -261,7 +310,11 @@ impl Live {
 
     /// The hooks of the programs that are attached.
     pub fn hooks(&self) -> Vec<String> {
-        loaded(&self.object).map(|program| program.section().to_string_lossy().into_owned()).collect()
+        let hook = |section: &str| match &self.sampled {
+            Some(hook) if section == "perf_event" => hook.clone(),
+            _ => section.to_owned(),
+        };
+        loaded(&self.object).map(|program| hook(&program.section().to_string_lossy())).collect()
     }
 
     /// The optional hooks that this kernel does not have.
@@ -271,7 +324,8 @@ impl Live {
 
     /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.
     pub fn map_bytes(&self) -> u64 {
-        let own = |map: &Map<'_>| map.name() != "rings" && map.name() != "scope_tasks";
+        let shared = ["rings", "scope_tasks", "user_stacks", "kernel_stacks"];
+        let own = |map: &Map<'_>| !shared.iter().any(|name| map.name() == *name);
         self.object
             .maps()
             .filter(own)
@@ -329,6 +383,8 @@ fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Resu
         match name.as_str() {
             "rings" => map.reuse_fd(settings.rings).context("can't share the rings")?,
             "scope_tasks" => map.reuse_fd(settings.scope_tasks).context("can't share the scope")?,
+            "user_stacks" => map.reuse_fd(settings.user_stacks).context("can't share the user stacks")?,
+            "kernel_stacks" => map.reuse_fd(settings.kernel_stacks).context("can't share the kernel stacks")?,
             // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
             // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
             "cells_even" | "cells_odd" => map.set_max_entries(cells)?,
@@ -369,6 +425,7 @@ fn cause_name(cause: u32) -> String {
         types::loss_cause::LOSS_STATE_FULL => "state full",
         types::loss_cause::LOSS_UNREADABLE => "text unreadable",
         types::loss_cause::LOSS_START_UNSEEN => "start not seen",
+        types::loss_cause::LOSS_STACK_NOT_KEPT => "stack not kept",
         _ => "unknown",
     };
     name.to_owned()

@@ -11,6 +11,7 @@ use super::ProbeInfo;
 use super::Scope;
 use super::Settings;
 use super::names::Names;
+use super::stacks::Stacks;
 use crate::host::Host;
 use crate::recording::Rows;
 use crate::recording::Schema;
@@ -90,6 +91,8 @@ pub struct Context<'a> {
     pub rows: &'a mut Rows,
     /// Process names as last heard.
     pub names: &'a Names,
+    /// The numbers of stacks.
+    pub stacks: &'a mut Stacks,
 }
 
 /// A record that does not have the shape its header claims.
@@ -156,4 +159,8 @@ pub struct Setup<'a> {
     pub ring_bytes: u64,
     /// The map of processes in scope.
     pub scope_tasks: BorrowedFd<'a>,
+    /// The map of user stacks.
+    pub user_stacks: BorrowedFd<'a>,
+    /// The map of kernel stacks.
+    pub kernel_stacks: BorrowedFd<'a>,
 }

@@ -26,9 +26,12 @@ use crate::recording::ProbeState;
 use crate::recording::Window;
 
 /// The kinds of rows that the core writes.
-const CORE_KINDS: [(&str, &str); 9] = [
+const CORE_KINDS: [(&str, &str); 12] = [
     ("hist", "One bucket of a histogram: one interval, one key."),
     ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
+    ("stack_total", "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call."),
+    ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
+    ("symbol", "A function, or a place in a file that has no name; cause says why not."),
     ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
     ("cgroup", "A control group: its number and path."),
     ("cpu_info", "A CPU and its model."),

@@ -23,12 +23,14 @@ use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
+use crate::probe::stacks::Stacks;
 use crate::record::cost::CostMeter;
 use crate::record::table::Table;
 use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 use crate::recording::Rows;
 use crate::recording::column;
+use crate::symbols::live::Symbols;
 
 /// Rows of a kind that make a batch.
 const BATCH_ROWS: usize = 16_384;
@@ -130,6 +132,7 @@ struct Intake {
     sources: Vec<Source>,
     rows: Rows,
     table: Table,
+    stacks: Stacks,
     start_ns: u64,
     undecodable: u64,
     records: u64,
@@ -155,7 +158,7 @@ impl Intake {
             self.undecodable += 1;
             return;
         };
-        let mut context = Context { rows: &mut self.rows, names: self.table.names() };
+        let mut context = Context { rows: &mut self.rows, names: self.table.names(), stacks: &mut self.stacks };
         self.records += 1;
         if source.attached.decode(record, &mut context).is_err() {
             self.undecodable += 1;
@@ -170,10 +173,12 @@ impl Drain {
     /// When the kernel refuses to go on; what was handed over until then is in the file.
     pub(super) fn run(self) -> Result<State> {
         let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, cost, shared, out } = self;
-        let intake = Intake { sources, rows, table, start_ns, undecodable: 0, records: 0 };
+        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0, records: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
+            maps,
+            symbols: Symbols::default(),
             scope,
             cgroups,
             cost,
@@ -194,6 +199,8 @@ impl Drain {
 /// The drain at work.
 struct Round {
     intake: Intake,
+    maps: SharedMaps,
+    symbols: Symbols,
     scope: Live,
     cgroups: Option<Cgroups>,
     cost: CostMeter,
@@ -234,11 +241,13 @@ impl Round {
             }
             if self.swapped.is_some_and(|interval| now >= interval.end_ns + GRACE_NS) {
                 self.snapshot()?;
+                self.write_stacks(now)?;
             }
             self.publish();
             let due = now >= self.next_checkpoint;
             if due {
                 self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+                self.write_stacks(now)?;
                 self.anchor_clocks();
             }
             self.send(due)?;
@@ -270,6 +279,7 @@ impl Round {
         self.snapshot()?;
         self.late_values(now)?;
         self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+        self.write_stacks(now)?;
         self.anchor_clocks();
         self.publish();
         self.send(true)?;
@@ -294,10 +304,11 @@ impl Round {
     /// Writes the aggregates, losses and cost of the interval that has ended, if it is not written yet.
     fn snapshot(&mut self) -> Result<()> {
         let Some(interval) = self.swapped.take() else { return Ok(()) };
-        let Intake { sources, rows, table, undecodable, .. } = &mut self.intake;
+        let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
-            source.attached.snapshot(interval, &mut Context { rows: &mut *rows, names: table.names() })?;
+            let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
+            source.attached.snapshot(interval, &mut context)?;
             let losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
             figures.lost += write_losses(source.name, &losses, interval, rows);
         }
@@ -318,12 +329,21 @@ impl Round {
 
     /// Values of programs that were still running when their set of maps was read.
     fn late_values(&mut self, now: u64) -> Result<()> {
-        let Intake { sources, rows, table, .. } = &mut self.intake;
+        let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
         for source in sources {
             source.attached.end_interval(now)?;
-            source.attached.snapshot(interval, &mut Context { rows: &mut *rows, names: table.names() })?;
+            let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
+            source.attached.snapshot(interval, &mut context)?;
         }
+        Ok(())
+    }
+
+    /// Gives the stacks that rows refer to their own rows, while the processes that had them may still be there.
+    fn write_stacks(&mut self, now: u64) -> Result<()> {
+        let taken = self.maps.stacks().take()?;
+        let Intake { rows, stacks, .. } = &mut self.intake;
+        self.symbols.write(taken, stacks, now, rows);
         Ok(())
     }
 

@@ -218,6 +218,8 @@ fn attach(
         rings: maps.rings(),
         ring_bytes: maps.ring_bytes(),
         scope_tasks: maps.scope_tasks(),
+        user_stacks: maps.stacks().user(),
+        kernel_stacks: maps.stacks().kernel(),
     };
     let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     scope_object.begin(clocks::monotonic_ns())?;
