@@ -6,6 +6,7 @@
 pub mod cells;
 pub mod live;
 pub mod log;
+mod optional;
 mod ring;
 pub mod rings;
 pub mod scope;

@@ -1,4 +1,52 @@
-//! The recording: one Parquet file.
+//! The recording: one Parquet file that holds everything needed to read it. This module is the one place that knows it.
+//!
+//! The format is described for outsiders in the manual page `ebrec-recording(5)` (`man/ebrec-recording.5`). In short: one
+//! flat, nullable schema, always complete; row groups of one kind each; integers, text and microseconds in the types
+//! that every engine reads; what the file says of itself as JSON in the footer, and as rows of kind `recording`.
+//!
+//! **Writing** takes two threads. One gathers rows in column builders ([`Rows`], [`Row`]) and hands them over as
+//! [`Batch`]es; the other gives them to a [`Writer`], calls [`Writer::checkpoint`] once a second, and
+//! [`Writer::finish`] at the end.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use std::time::Duration;
+//! use ebrec::recording::{Existing, Identity, Recording, Rows, Schema, Writer, column, recover};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let schema = Arc::new(Schema::new([]));
+//! let identity = Identity { host: "box".to_owned(), run_id: "7f3a".to_owned() };
+//! let mut writer = Writer::create("run.parquet".as_ref(), Arc::clone(&schema), identity, Existing::Keep)?;
+//! let mut rows = Rows::new(schema, 1_700_000_000_000_000_000);
+//! rows.row("exec").at(1_000).int(column::PID, 42).bytes(column::COMM, b"bash\0\0");
+//! for batch in rows.take(1, true) {
+//!     writer.write(batch)?;
+//! }
+//! writer.checkpoint()?; // from here on a kill loses nothing of it
+//! let finished = writer.finish(Duration::from_secs(5))?;
+//!
+//! let recording = Recording::open(&finished.path)?;
+//! for chunk in recording.scan("exec", &["pid", "comm"])? {
+//!     let chunk = chunk?;
+//!     let (pids, comms) = (chunk.int(0), chunk.text(1));
+//!     for row in 0..chunk.len() {
+//!         println!("{:?} {:?}", pids.get(row), comms.get(row));
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **A recording is valid at every moment after its first checkpoint.** Rows go to `run.parquet.partial`; a checkpoint
+//! closes all row groups, syncs the data, and renames a footer for it into place beside it. Offsets in a footer are
+//! absolute, so the two files joined are a recording. [`Recording::open`] opens the unfinished file by itself,
+//! [`recover`] finishes it.
+//!
+//! **Row groups stay few.** One a second and kind would make the footer of an hour hundreds of megabytes, so small ones
+//! are merged while recording once hundreds have piled up, and all of them at the end, into a file without gaps.
+//!
+//! **Reading trusts nothing.** Recordings come from strangers: everything that a file announces is held against its real
+//! size, or a bound, before anything is allocated by it (`check`); panics of the decoder end in an error (`guard`).
 
 /// The version of the file format that this library writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;

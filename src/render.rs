@@ -135,12 +135,20 @@ pub struct Field {
     pub title: String,
     /// One sentence that says what the column holds; may be empty.
     pub help: String,
+    /// Whether every cell shows a unit of its own, since the rows are of different things and no one unit suits them all.
+    pub mixed: bool,
 }
 
 impl Field {
     /// Makes a column without help.
     pub fn new(name: impl Into<Cow<'static, str>>, title: impl Into<String>) -> Field {
-        Field { name: name.into(), title: title.into(), help: String::new() }
+        Field { name: name.into(), title: title.into(), help: String::new(), mixed: false }
+    }
+
+    /// Gives every cell a unit of its own, for rows of different things.
+    pub fn each_its_unit(mut self) -> Field {
+        self.mixed = true;
+        self
     }
 
     /// Adds the sentence that says what the column holds.

@@ -114,7 +114,6 @@ fn run(name: &str, total: u64, per_checkpoint: u64, fill: impl Fn(&mut Rows, &mu
     // The rows' numbers cost something too; they are no part of what is measured.
     let mut dice = Dice(88_172_645_463_325_252);
     let start = cpu_time();
-    let mut sum = sum;
     for _ in 0..n {
         sum ^= dice.roll(2000) as i64 ^ dice.roll(8) as i64 ^ dice.roll(8) as i64 ^ dice.roll(50_000) as i64;
     }

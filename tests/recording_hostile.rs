@@ -170,7 +170,6 @@ fn damaged_files_are_read_or_refused_in_one_line() {
     let cases = std::env::var("EBREC_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1500);
     let mut runner =
         TestRunner::new(Config { max_shrink_iters: 50, failure_persistence: None, ..Config::with_cases(cases) });
-    let (mut read, mut refused) = (0_u32, 0_u32);
     let counts = std::cell::Cell::new((0_u32, 0_u32));
     runner
         .run(&vec(damage(), 1..4), |damages| {
@@ -192,7 +191,7 @@ fn damaged_files_are_read_or_refused_in_one_line() {
             Ok(())
         })
         .unwrap();
-    (read, refused) = counts.get();
+    let (read, refused) = counts.get();
     println!("{sum} values; {read} damaged files could be read, {refused} were refused");
     #[cfg(target_os = "linux")]
     {
@@ -278,4 +277,74 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[at..at + to.len()].copy_from_slice(to);
     bytes
+}
+
+/// A file as another program could write it: some text columns with the metadata of a recording, and one row.
+fn forged(path: &Path, columns: usize, text: &str) {
+    use arrow::array::ArrayRef;
+    use arrow::array::RecordBatch;
+    use arrow::array::StringArray;
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::basic::ZstdLevel;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+
+    let names = std::iter::once("kind".to_owned()).chain((0..columns).map(|column| format!("own_{column}")));
+    let arrays = names.map(|name| {
+        let value = if name == "kind" { "exec" } else { text };
+        (name, Arc::new(StringArray::from(vec![Some(value)])) as ArrayRef, true)
+    });
+    let batch = RecordBatch::try_from_iter_with_nullable(arrays).unwrap();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap()))
+        .set_dictionary_enabled(false)
+        .set_key_value_metadata(Some(vec![KeyValue::new("ebrec.format".to_owned(), "1".to_owned())]))
+        .build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_small_file_that_unpacks_to_gigabytes_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb.parquet");
+    let mebibytes = |count: usize| "a".repeat(count << 20);
+    let names: Vec<String> = (0..5).map(|column| format!("own_{column}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let read = |names: &[&str]| {
+        let recording = Recording::open(&path).unwrap();
+        let chunk = recording.scan("exec", names).unwrap().next().unwrap();
+        chunk.map(|chunk| chunk.text(0).get(0).map(str::len)).map_err(|error| error.to_string())
+    };
+
+    forged(&path, 5, &mebibytes(60));
+    assert!(fs::metadata(&path).unwrap().len() < 1 << 20);
+    assert_eq!(read(&names[..2]), Ok(Some(60 << 20)));
+    let error = read(&names).unwrap_err();
+    assert!(error.ends_with("its pages would take 300 MiB of memory"), "{error}");
+
+    forged(&path, 1, &mebibytes(70));
+    let error = read(&names[..1]).unwrap_err();
+    assert!(error.ends_with("column 'own_0': a page claims 73400330 bytes"), "{error}");
+}
+
+#[test]
+fn columns_of_other_tools_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.parquet");
+    forged(&path, 1, "x");
+    assert_eq!(Recording::open(&path).unwrap().kinds(), [("exec".to_owned(), 1)]);
+    let mut bytes = fs::read(&path).unwrap();
+    // The schema's own name for the column, in front of its other occurrences.
+    while let Some(at) = bytes.windows(5).position(|window| window == b"own_0") {
+        bytes[at..at + 5].copy_from_slice(b"o\x1b[0m");
+    }
+    fs::write(&path, bytes).unwrap();
+    match Recording::open(&path) {
+        Ok(recording) => assert_eq!(recording.rows("exec"), 1),
+        Err(error) => hold_error(&path, &error.to_string()),
+    }
 }

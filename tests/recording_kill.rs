@@ -124,7 +124,7 @@ fn kill_and_read_back(lines: usize, moment: Duration) {
     if path.exists() {
         // It was killed after it had ended the recording, or just before it could say so.
         assert_eq!(read(&path), [ROWS; 3]);
-        assert_eq!(Recording::open(&path).unwrap().is_partial(), false);
+        assert!(!Recording::open(&path).unwrap().is_partial());
         return;
     }
     assert!(!ended, "the recording was ended and is not there");

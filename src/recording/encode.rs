@@ -83,7 +83,7 @@ pub(crate) struct ColumnEncoder {
 enum Chunk {
     Int(IntChunk),
     Text(TextChunk),
-    Other(Arc<Field>, ArrowColumnWriter),
+    Other(Arc<Field>, Box<ArrowColumnWriter>),
 }
 
 /// A chunk that can be spliced into a row group.
@@ -126,7 +126,7 @@ impl Encoders {
         let chunk = match (column.ty, &column.factory) {
             (_, Some(factory)) => {
                 let writer = factory.create_column_writers(0)?.pop().ok_or_else(unknown)?;
-                Chunk::Other(Arc::clone(&column.field), writer)
+                Chunk::Other(Arc::clone(&column.field), Box::new(writer))
             }
             (ColumnType::Utf8, None) => Chunk::Text(TextChunk::new(leaf)),
             (ColumnType::Int16, None) => Chunk::Int(IntChunk::new(leaf, 16, false)),

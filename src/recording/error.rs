@@ -144,18 +144,7 @@ impl OpenError {
 
 /// What quotes a file: one line of bounded length that can do nothing to a terminal.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_ascii_graphic() {
-                c
-            } else if c.is_alphanumeric() {
-                c
-            } else {
-                ' '
-            }
-        })
-        .take(200)
-        .collect()
+    text.chars().map(|c| if c.is_ascii_graphic() || c.is_alphanumeric() { c } else { ' ' }).take(200).collect()
 }
 
 fn recover_hint(path: &Path) -> String {

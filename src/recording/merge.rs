@@ -205,3 +205,50 @@ impl<'a> Input<'a> {
         Ok(Group { bytes: to..output.good(), encoded, ..group.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Group;
+    use super::SMALL_ROWS;
+    use super::due;
+    use super::small;
+
+    fn group(kind: &str, rows: u64, level: u8) -> Group {
+        Group { kind: kind.to_owned(), rows, level, bytes: 0..0, encoded: Vec::new() }
+    }
+
+    #[test]
+    fn small_row_groups_of_a_kind_are_merged_whatever_stands_between_them() {
+        let groups =
+            [group("exec", 5, 0), group("exit", 5, 0), group("exec", 5, 1), group("stack", 5, 0), group("exit", 5, 0)];
+        assert_eq!(small(&groups), [vec![0, 2], vec![1, 4]]);
+    }
+
+    #[test]
+    fn rows_never_pass_those_of_a_large_row_group_of_their_kind() {
+        let groups = [
+            group("exec", 5, 0),
+            group("exec", 5, 0),
+            group("exec", SMALL_ROWS, 0),
+            group("exec", 5, 0),
+            group("exit", 5, 0),
+        ];
+        assert_eq!(small(&groups), [vec![0, 1]]);
+    }
+
+    #[test]
+    fn a_short_recording_is_not_merged_while_it_runs() {
+        let groups: Vec<Group> = (0..100).map(|_| group("exec", 5, 0)).collect();
+        assert!(due(&groups).is_empty());
+    }
+
+    #[test]
+    fn merged_row_groups_wait_for_others_that_were_merged_as_often() {
+        let mut groups: Vec<Group> = (0..7).map(|_| group("exec", 5, 1)).collect();
+        groups.extend((0..300).map(|_| group("exec", 5, 0)));
+        groups.push(group("exit", 5, 0));
+        assert_eq!(due(&groups), [(7..307).collect::<Vec<usize>>()]);
+        groups.insert(0, group("exec", 5, 1));
+        assert_eq!(due(&groups).len(), 2);
+    }
+}

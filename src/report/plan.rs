@@ -28,9 +28,10 @@ pub struct ReportPlan {
 }
 
 impl ReportPlan {
-    /// How many rows of a ranking are shown, when the view would show `usual`.
+    /// How many rows of a ranking are shown, when the view would show `usual` to a person; programs get all that they do not refuse.
     pub fn rows_shown(&self, usual: usize) -> usize {
         match self.top {
+            None if self.format.is_for_programs() => usize::MAX,
             None => usual,
             Some(0) => usize::MAX,
             Some(top) => top,
