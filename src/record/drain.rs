@@ -190,7 +190,6 @@ impl Drain {
             next_checkpoint: start_ns + CHECKPOINT_NS,
             state: State::default(),
         };
-        round.begin(start_ns)?;
         round.follow(&mut reader)?;
         round.finish(&mut reader)
     }
@@ -215,13 +214,6 @@ struct Round {
 }
 
 impl Round {
-    fn begin(&mut self, start_ns: u64) -> Result<()> {
-        for source in &mut self.intake.sources {
-            source.attached.begin(start_ns)?;
-        }
-        Ok(())
-    }
-
     fn follow(&mut self, reader: &mut Reader) -> Result<()> {
         let mut patience = SHORTEST_WAIT;
         while !self.shared.stop.load(Ordering::Relaxed) {

@@ -142,7 +142,7 @@ fn cost(made: &mut Synthetic) {
 }
 
 /// A machine of two programs that make system calls: `cat` (10) reads and waits, `find` (20) fails to open.
-#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses what it needs of this file")]
 pub fn syscalls(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("syscall", "slow", 15);
