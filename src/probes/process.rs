@@ -95,7 +95,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int64,
             title: "CPU time",
             unit: Some("ns"),
-            help: "CPU time of all threads of the process, as the scheduler had accounted it by then (up to a tick behind).",
+            help: "CPU time of all threads of the process, without the kernel's work on its end; up to a tick behind if no thread was started in the second before.",
         },
         Column {
             name: MAX_RSS,
@@ -105,7 +105,12 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Largest resident set of the process.",
         },
     ],
-    hooks: &["tp_btf/sched_process_fork", "tp_btf/sched_process_exec", "tp_btf/sched_process_exit"],
+    hooks: &[
+        "tp_btf/sched_process_fork",
+        "tp_btf/sched_process_exec",
+        "tp_btf/sched_process_exit",
+        "tp_btf/sched_wakeup_new",
+    ],
     oldest_kernel: (5, 10),
     cost: "a few microseconds for each process's life",
 };

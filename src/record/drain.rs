@@ -43,8 +43,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Records in one look that call for looking more often, and few enough to look less often.
 const MANY: usize = 4096;
 const FEW: usize = 256;
-/// Rows are on disk, and a killed recording recoverable, to within this.
-const CHECKPOINT_NS: u64 = 1_000_000_000;
+/// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
+const CHECKPOINT_NS: u64 = 800_000_000;
 
 /// What the drain tells the writer.
 pub(super) enum Message {
@@ -190,7 +190,6 @@ impl Drain {
             next_checkpoint: start_ns + CHECKPOINT_NS,
             state: State::default(),
         };
-        round.begin(start_ns)?;
         round.follow(&mut reader)?;
         round.finish(&mut reader)
     }
@@ -215,13 +214,6 @@ struct Round {
 }
 
 impl Round {
-    fn begin(&mut self, start_ns: u64) -> Result<()> {
-        for source in &mut self.intake.sources {
-            source.attached.begin(start_ns)?;
-        }
-        Ok(())
-    }
-
     fn follow(&mut self, reader: &mut Reader) -> Result<()> {
         let mut patience = SHORTEST_WAIT;
         while !self.shared.stop.load(Ordering::Relaxed) {

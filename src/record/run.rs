@@ -104,9 +104,13 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
             return Err(error);
         }
     };
-    let Attached { maps, scope_object, sources, fates, waiting, table, mut rows } = attached;
+    let Attached { maps, scope_object, mut sources, fates, waiting, table, mut rows } = attached;
 
     let start = clocks::read();
+    // Here and not in the drain's thread, which may get a CPU only after the command, or who watches us, has begun.
+    for source in &mut sources {
+        source.attached.begin(start.mono_ns)?;
+    }
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
     let description = Description::new(plan, command_line, &host, &registry, &fates, &anchor);
