@@ -17,7 +17,10 @@ mod exec;
 mod health;
 mod hist;
 mod info;
+mod irq;
+mod locks;
 mod losses;
+mod memory;
 mod metrics;
 mod overhead;
 mod paper;
@@ -27,6 +30,7 @@ mod processes;
 mod source;
 mod summary;
 mod tally;
+mod times;
 mod window;
 
 pub use info::info;
