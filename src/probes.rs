@@ -6,6 +6,7 @@ mod locks;
 mod memory;
 mod process;
 mod sched;
+mod syscall;
 
 use std::collections::HashMap;
 
@@ -38,8 +39,15 @@ use crate::recording::ColumnId;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 6] =
-    [&process::Process, &sched::Sched, &block::Block, &memory::Memory, &irq::Irq, &locks::Locks];
+pub static REGISTRY: [&dyn Probe; 7] = [
+    &process::Process,
+    &sched::Sched,
+    &block::Block,
+    &memory::Memory,
+    &syscall::Syscall,
+    &irq::Irq,
+    &locks::Locks,
+];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
 trait Decoder: Send {
@@ -113,7 +121,7 @@ struct Running<D> {
     aggregated: HashMap<&'static str, u64>,
 }
 
-/// Loads and attaches a probe's object, with its filters and mode; `knobs` are the constants that only it has.
+/// Loads and attaches a probe's object, with its filters and mode.
 fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
     source: Source,
@@ -121,7 +129,20 @@ fn attach<D: Decoder + 'static>(
     decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
-    let settings = live_settings(setup, &cgroups);
+    let live = Live::attach(source, &live_settings(setup, &cgroups))?;
+    Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
+}
+
+/// The same for an object with `knobs`, the bytes of the constants that only it has.
+fn attach_with<D: Decoder + 'static>(
+    info: &'static ProbeInfo,
+    source: Source,
+    setup: &Setup<'_>,
+    decoder: D,
+    knobs: &[u8],
+) -> Result<Box<dyn Attached>> {
+    let cgroups = cgroup_numbers(setup.scope);
+    let settings = LiveSettings { knobs: Some(knobs), ..live_settings(setup, &cgroups) };
     let live = Live::attach(source, &settings)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }

@@ -29,6 +29,7 @@ pub mod plan;
 mod processes;
 mod source;
 mod summary;
+mod syscalls;
 mod tally;
 mod times;
 mod window;
@@ -87,6 +88,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: block::run,
+    },
+    View {
+        name: "syscalls",
+        summary: "System calls by call and process, their errors and the slowest, waits apart",
+        draws: true,
+        tells_health: false,
+        run: syscalls::run,
     },
     View {
         name: "losses",

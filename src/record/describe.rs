@@ -9,6 +9,7 @@ use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::ProbeInfo;
 use crate::probe::Settings;
+use crate::probe::Switch;
 use crate::record::drain::Figures;
 use crate::record::drain::State;
 use crate::record::plan::Filters;
@@ -42,6 +43,8 @@ const CORE_KINDS: [(&str, &str); 9] = [
 pub(super) struct Fate {
     /// What it says of itself.
     pub(super) name: &'static str,
+    /// The settings that only it has.
+    pub(super) switches: &'static [Switch],
     /// How it was to run.
     pub(super) settings: Settings,
     /// The hooks in use, or why it does not run.
@@ -154,6 +157,9 @@ fn probe_state(fate: &Fate) -> ProbeState {
     let mut settings = Map::new();
     if fate.settings.slow_ns > 0 {
         settings.insert("slow_ns".to_owned(), json!(fate.settings.slow_ns));
+    }
+    for (_, switch) in fate.switches.iter().enumerate().filter(|(place, _)| fate.settings.is_on(*place)) {
+        settings.insert(switch.name.to_owned(), json!(true));
     }
     let (state, reason, hooks) = match &fate.outcome {
         Ok(hooks) => (ProbeOutcome::Ran, without(&hooks.lacking), hooks.used.clone()),

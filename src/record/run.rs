@@ -219,7 +219,7 @@ fn attach(
         ring_bytes: maps.ring_bytes(),
         scope_tasks: maps.scope_tasks(),
     };
-    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0 }))?;
+    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     scope_object.begin(clocks::monotonic_ns())?;
     let mut table = Table::default();
     let clock = clocks::read();
@@ -259,7 +259,7 @@ fn attach(
                 Err(format!("{error:#}"))
             }
         };
-        fates.push(Fate { name: info.name, settings: *settings, outcome });
+        fates.push(Fate { name: info.name, switches: info.switches, settings: *settings, outcome });
     }
     if sources.is_empty() {
         let reasons: Vec<String> = fates.iter().filter_map(|fate| fate.outcome.clone().err()).collect();

@@ -45,3 +45,7 @@ pub(super) const CONTENTION: &str = "locks.contention";
 pub(super) const FUTEX_WAIT: &str = "locks.futex_wait";
 /// The same by address.
 pub(super) const FUTEX_ADDRESS: &str = "locks.futex_address";
+/// Nanoseconds in system calls, by process, call and whether it waits by design.
+pub(super) const SYSCALL_LATENCY: &str = "syscall.latency";
+/// System calls that failed, by process, call and error.
+pub(super) const SYSCALL_ERRORS: &str = "syscall.errors";
