@@ -194,38 +194,22 @@ int BPF_PROG(contention_end, void *lock, int ret)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
-#define NR_FUTEX  202
-#define TS_COMPAT 0x2 /* arch/x86/include/asm/thread_info.h: a 32-bit call, with other numbers */
-struct thread_info___futex {
-	__u32 status;
-};
+#define NR_FUTEX 202
 struct pt_regs___futex {
 	unsigned long di;
-	unsigned long si;
 	unsigned long orig_ax;
 };
-#define FUTEX_ADDRESS(regs) ((regs)->di)
-#define FUTEX_OP(regs)	    ((regs)->si)
-#define CALL_NUMBER(regs)   ((regs)->orig_ax)
-#define IS_COMPAT(task)	    (BPF_CORE_READ(task, thread_info.status) & TS_COMPAT)
+#define FUTEX_ADDRESS(own) ((own)->di)
+#define CALL_NUMBER(own)   ((int)(own)->orig_ax)
 #else
 #define NR_FUTEX	    98
-#define TIF_32BIT	    (1UL << 22) /* arch/arm64/include/asm/thread_info.h */
-struct thread_info___futex {
-	unsigned long flags;
-};
 struct pt_regs___futex {
 	__u64 regs[31];
 	__s32 syscallno;
 };
-#define FUTEX_ADDRESS(regs) ((regs)->regs[0])
-#define FUTEX_OP(regs)	    ((regs)->regs[1])
-#define CALL_NUMBER(regs)   ((regs)->syscallno)
-#define IS_COMPAT(task)	    (BPF_CORE_READ(task, thread_info.flags) & TIF_32BIT)
+#define FUTEX_ADDRESS(own) ((own)->regs[0])
+#define CALL_NUMBER(own)   ((own)->syscallno)
 #endif
-struct task_struct___futex {
-	struct thread_info___futex thread_info;
-};
 #pragma clang attribute pop
 
 static __always_inline bool is_wait(__u32 command)
@@ -234,25 +218,19 @@ static __always_inline bool is_wait(__u32 command)
 	       command == FUTEX_LOCK_PI2 || command == FUTEX_WAIT_REQUEUE_PI;
 }
 
-static __always_inline bool is_compat(void)
-{
-	struct task_struct___futex *task = (void *)bpf_get_current_task();
-
-	return IS_COMPAT(task);
-}
-
 SEC("tp_btf/sys_enter")
-int BPF_PROG(futex_enter, struct pt_regs___futex *regs, long id)
+int BPF_PROG(futex_enter, struct pt_regs *regs, long id)
 {
+	struct pt_regs___futex *own = (void *)regs;
 	struct wait wait = {};
 	__u32 tid;
 
 	if (id != NR_FUTEX)
 		return 0;
-	wait.kind = FUTEX_OP(regs) & FUTEX_COMMANDS;
-	if (!is_wait(wait.kind) || is_compat() || !current_in_scope())
+	wait.kind = syscall_argument_2(regs) & FUTEX_COMMANDS;
+	if (!is_wait(wait.kind) || task_in_compat_call(current_task(), regs) || !current_in_scope())
 		return 0;
-	wait.lock = FUTEX_ADDRESS(regs);
+	wait.lock = FUTEX_ADDRESS(own);
 	tid = bpf_get_current_pid_tgid();
 	wait.since = bpf_ktime_get_ns();
 	update_or_count(&futexes, &tid, &wait, LOSS_STATE_FULL);
@@ -265,7 +243,7 @@ int BPF_PROG(futex_exit, struct pt_regs___futex *regs, long ret)
 	struct wait *wait, done;
 	__u32 tid;
 
-	if ((int)CALL_NUMBER(regs) != NR_FUTEX)
+	if (CALL_NUMBER(regs) != NR_FUTEX)
 		return 0;
 	tid = bpf_get_current_pid_tgid();
 	wait = bpf_map_lookup_elem(&futexes, &tid);
