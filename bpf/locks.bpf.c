@@ -202,7 +202,7 @@ struct pt_regs___futex {
 #define FUTEX_ADDRESS(own) ((own)->di)
 #define CALL_NUMBER(own)   ((int)(own)->orig_ax)
 #else
-#define NR_FUTEX	    98
+#define NR_FUTEX	   98
 struct pt_regs___futex {
 	__u64 regs[31];
 	__s32 syscallno;

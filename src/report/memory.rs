@@ -22,14 +22,8 @@ use crate::report::tally::sum;
 use crate::report::times;
 
 /// The victim's sizes.
-const SIZES: [&str; 6] = [
-    "memory_total_vm",
-    "memory_anon_rss",
-    "memory_file_rss",
-    "memory_shmem_rss",
-    "memory_swap",
-    "memory_pgtables",
-];
+const SIZES: [&str; 6] =
+    ["memory_total_vm", "memory_anon_rss", "memory_file_rss", "memory_shmem_rss", "memory_swap", "memory_pgtables"];
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("memory", "Memory");
@@ -111,7 +105,8 @@ fn stall_fields() -> Vec<Field> {
     let mut fields = vec![
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
-        Field::new("what", "what").help("What it did before it got memory, and for whose limit; kswapd's work is no stall."),
+        Field::new("what", "what")
+            .help("What it did before it got memory, and for whose limit; kswapd's work is no stall."),
     ];
     fields.extend(times::fields());
     fields.push(Field::new("freed", "freed").help("Memory that was freed."));
@@ -123,7 +118,8 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
         [(metrics::RECLAIM, "reclaim"), (metrics::COMPACTION, "compaction"), (metrics::KSWAPD, "kswapd at work")];
     let wanted = |name: &str| name == metrics::RECLAIMED || kinds.iter().any(|(metric, _)| *metric == name);
     let tally = Tally::of(source, &["pid", "cause", "comm"], wanted)?;
-    let freed: BTreeMap<&[Dim], u64> = tally.groups(metrics::RECLAIMED).map(|(dims, bytes)| (dims, sum(bytes))).collect();
+    let freed: BTreeMap<&[Dim], u64> =
+        tally.groups(metrics::RECLAIMED).map(|(dims, bytes)| (dims, sum(bytes))).collect();
     for (metric, what) in kinds {
         for (dims, times) in tally.groups(metric) {
             let [pid, cause, comm] = dims else { continue };
@@ -131,7 +127,12 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
             let what = cause.text().map_or_else(|| what.to_owned(), |cause| format!("{what}, {cause}"));
             let mut cells = vec![Value::from(own), pid.value(), Value::from(what)];
             cells.extend(times::cells(times));
-            cells.push(freed.get(dims).filter(|_| metric == metrics::RECLAIM).map_or(Value::Null, |bytes| Value::Bytes(whole(*bytes))));
+            cells.push(
+                freed
+                    .get(dims)
+                    .filter(|_| metric == metrics::RECLAIM)
+                    .map_or(Value::Null, |bytes| Value::Bytes(whole(*bytes))),
+            );
             table.row(source, cells);
         }
     }
