@@ -17,7 +17,10 @@ mod exec;
 mod health;
 mod hist;
 mod info;
+mod irq;
+mod locks;
 mod losses;
+mod memory;
 mod metrics;
 mod overhead;
 mod paper;
@@ -28,6 +31,7 @@ mod source;
 mod summary;
 mod syscalls;
 mod tally;
+mod times;
 mod window;
 
 pub use info::info;

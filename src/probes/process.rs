@@ -12,14 +12,14 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::names::signals;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::attached::Probe;
 use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -29,7 +29,16 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/process.skel.rs"));
 }

@@ -15,8 +15,8 @@ use crate::record::drain::State;
 use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
-use crate::recording::FORMAT;
 use crate::recording::ClockAnchor;
+use crate::recording::FORMAT;
 use crate::recording::HostMeta;
 use crate::recording::KindMeta;
 use crate::recording::Meta;
@@ -105,7 +105,10 @@ impl Description {
             },
             clock: vec![*start],
             probes: fates.iter().map(probe_state).collect(),
-            metrics: registry.iter().flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric))).collect(),
+            metrics: registry
+                .iter()
+                .flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric)))
+                .collect(),
             kinds: kinds(registry),
             ..Meta::default()
         };
@@ -193,7 +196,8 @@ fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
 }
 
 fn kinds(registry: &[&'static ProbeInfo]) -> Vec<KindMeta> {
-    let own = |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
+    let own =
+        |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
     let of_probes = registry.iter().flat_map(|info| {
         info.kinds.iter().map(|kind| KindMeta {
             name: kind.name.to_owned(),
