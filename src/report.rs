@@ -11,6 +11,7 @@ use crate::report::source::Source;
 
 mod block;
 mod cost;
+mod cpu;
 pub mod deliver;
 mod distributions;
 mod exec;
@@ -24,6 +25,7 @@ mod paper;
 mod people;
 pub mod plan;
 mod processes;
+mod profile;
 mod source;
 mod summary;
 mod tally;
@@ -76,6 +78,18 @@ pub static VIEWS: &[View] = &[
         draws: false,
         tells_health: false,
         run: exec::run,
+    },
+    View {
+        name: "cpu",
+        summary: "What the CPUs ran: functions, call tree, flame graph",
+        draws: true,
+        run: cpu::on,
+    },
+    View {
+        name: "offcpu",
+        summary: "What threads waited for: causes, functions, call tree, flame graph, longest sleeps",
+        draws: true,
+        run: cpu::off,
     },
     View {
         name: "block",
