@@ -306,10 +306,20 @@ def main():
         tools.bpftrace("bpftrace, exec and exit", tools.EXECSNOOP),
         tools.perf("perf record, fork, exec and exit", *(f"sched:sched_process_{what}" for what in ("fork", "exec", "exit"))),
     ]
+    calls = [
+        tools.empty_pair("an empty pair of programs"),
+        tools.ebrec("ebrec syscall", "syscall"),
+        tools.ebrec("ebrec syscall:raw", "syscall:raw"),
+        tools.bcc("bcc syscount -L", "syscount", "-L"),
+        tools.bpftrace("bpftrace, count by process and call", tools.SYSCOUNT),
+        tools.bpftrace("bpftrace, histogram by process and call", tools.SYSHIST),
+        tools.perf("perf record, raw_syscalls", "raw_syscalls:sys_enter", "raw_syscalls:sys_exit"),
+    ]
     machine()
     with tempfile.TemporaryDirectory(dir=PLACE) as directory:
         for name, what, program, chosen in (
             ("context switches", "Two processes hand a byte to and fro on one CPU; an event is a switch.", "pingpong", switches),
+            ("system calls", "One process calls getppid again and again; an event is a call.", "syscalls", calls),
             ("processes", "One process starts /bin/true again and again; an event is a process.", "spawn", spawns),
         ):
             wanted = [tool for tool in chosen if options.only in tool.name or options.only in name]

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod cells;
 pub mod live;
 pub mod log;
+mod optional;
 pub mod perf;
 mod ring;
 pub mod rings;

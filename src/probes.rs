@@ -2,9 +2,13 @@
 
 mod block;
 mod cpu;
+mod irq;
+mod locks;
+mod memory;
 mod offcpu;
 mod process;
 mod sched;
+mod syscall;
 
 use std::collections::HashMap;
 
@@ -37,8 +41,17 @@ use crate::recording::ColumnId;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 5] =
-    [&process::Process, &cpu::Cpu, &sched::Sched, &offcpu::OffCpu, &block::Block];
+pub static REGISTRY: [&dyn Probe; 9] = [
+    &process::Process,
+    &cpu::Cpu,
+    &sched::Sched,
+    &offcpu::OffCpu,
+    &block::Block,
+    &memory::Memory,
+    &syscall::Syscall,
+    &irq::Irq,
+    &locks::Locks,
+];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
 trait Decoder: Send {
@@ -47,6 +60,16 @@ trait Decoder: Send {
 
     /// The columns that a key of a metric fills.
     fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart>;
+
+    /// The window has just begun in the kernel.
+    fn begin(&mut self, _live: &Live) -> Result<()> {
+        Ok(())
+    }
+
+    /// The interval is about to end in the kernel: what is counted now still belongs to it.
+    fn ending_interval(&mut self, _live: &Live) -> Result<()> {
+        Ok(())
+    }
 
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
@@ -112,7 +135,7 @@ struct Running<D> {
     aggregated: HashMap<&'static str, u64>,
 }
 
-/// Loads and attaches a probe's object, with its filters and mode; `knobs` are the constants that only it has.
+/// Loads and attaches a probe's object, with its filters and mode.
 fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
     source: Source,
@@ -120,9 +143,22 @@ fn attach<D: Decoder + 'static>(
     mut decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
-    let settings = live_settings(setup, &cgroups);
-    let mut live = Live::attach(source, &settings)?;
+    let mut live = Live::attach(source, &live_settings(setup, &cgroups))?;
     decoder.attached(&mut live)?;
+    Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
+}
+
+/// The same for an object with `knobs`, the bytes of the constants that only it has.
+fn attach_with<D: Decoder + 'static>(
+    info: &'static ProbeInfo,
+    source: Source,
+    setup: &Setup<'_>,
+    decoder: D,
+    knobs: &[u8],
+) -> Result<Box<dyn Attached>> {
+    let cgroups = cgroup_numbers(setup.scope);
+    let settings = LiveSettings { knobs: Some(knobs), ..live_settings(setup, &cgroups) };
+    let live = Live::attach(source, &settings)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
@@ -177,7 +213,8 @@ fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettin
 
 impl<D: Decoder> Attached for Running<D> {
     fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.live.begin(start_ns)
+        self.live.begin(start_ns)?;
+        self.decoder.begin(&self.live)
     }
 
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
@@ -185,6 +222,7 @@ impl<D: Decoder> Attached for Running<D> {
     }
 
     fn end_interval(&mut self, end_ns: u64) -> Result<()> {
+        self.decoder.ending_interval(&self.live)?;
         self.live.swap()?;
         self.decoder.end_interval(&self.live, end_ns)
     }
@@ -201,6 +239,7 @@ impl<D: Decoder> Attached for Running<D> {
     }
 
     fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.decoder.ending_interval(&self.live)?;
         self.live.end()?;
         self.live.detach();
         self.decoder.end_interval(&self.live, end_ns)
@@ -218,6 +257,10 @@ impl<D: Decoder> Attached for Running<D> {
 
     fn hooks(&self) -> Vec<String> {
         self.live.hooks()
+    }
+
+    fn lacking(&self) -> Vec<String> {
+        self.live.lacking().to_vec()
     }
 
     fn map_bytes(&self) -> u64 {

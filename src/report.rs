@@ -28,6 +28,7 @@ mod processes;
 mod profile;
 mod source;
 mod summary;
+mod syscalls;
 mod tally;
 mod window;
 
@@ -97,6 +98,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: block::run,
+    },
+    View {
+        name: "syscalls",
+        summary: "System calls by call and process, their errors and the slowest, waits apart",
+        draws: true,
+        tells_health: false,
+        run: syscalls::run,
     },
     View {
         name: "losses",

@@ -46,10 +46,10 @@ enum {
 /* include/linux/sched.h */
 #define TASK_RUNNING  0x0000
 #define TASK_COMM_LEN 16
+#define PF_EXITING    0x00000004
+#define PF_KTHREAD    0x00200000
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
 #define SIGNAL_GROUP_EXIT 0x00000004
-/* include/linux/sched.h: task_struct.flags */
-#define PF_KTHREAD 0x00200000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -74,14 +74,20 @@ struct cred {
 	kuid_t uid;
 };
 
-struct mm_struct {
-	unsigned long arg_start;
-	unsigned long arg_end;
-};
-
 typedef struct {
 	int counter;
 } atomic_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	unsigned long total_vm; /* pages */
+	atomic64_t pgtables_bytes;
+};
 
 struct signal_struct {
 	atomic_t live;
@@ -89,6 +95,7 @@ struct signal_struct {
 	int group_exit_code;
 	unsigned long long sum_sched_runtime;
 	unsigned long maxrss; /* pages */
+	short oom_score_adj;
 };
 
 struct sched_entity {
@@ -100,8 +107,11 @@ struct task_struct {
 	int tgid;
 	int prio;
 	int exit_code;
+	int exit_state;
 	int on_cpu;
 	unsigned int flags;
+	unsigned long min_flt;
+	unsigned long maj_flt;
 	__u64 start_time; /* CLOCK_MONOTONIC ns */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
@@ -111,6 +121,17 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct sched_entity se;
 	char comm[TASK_COMM_LEN];
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task; /* NULL: the walk is over */
 };
 
 struct linux_binprm {

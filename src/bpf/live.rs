@@ -1,6 +1,7 @@
 //! One BPF object in the kernel: loaded with its configuration, attached, drained, detached.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -10,6 +11,7 @@ use std::os::fd::OwnedFd;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::anyhow;
+use libbpf_rs::Iter;
 use libbpf_rs::Link;
 use libbpf_rs::Map;
 use libbpf_rs::MapCore;
@@ -18,6 +20,7 @@ use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
 use libbpf_rs::OpenMapMut;
 use libbpf_rs::OpenObject;
+use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
 
 use super::Plain;
@@ -26,6 +29,7 @@ use super::bytes_of;
 use super::cells::Drainer;
 use super::cells::Gathered;
 use super::log;
+use super::optional;
 use super::read;
 use super::skeleton::types;
 use super::stats;
@@ -112,10 +116,12 @@ pub struct ScopeSettings<'a> {
 /// An object at work; dropping it detaches and unloads it.
 #[derive(Debug)]
 pub struct Live {
-    // Links go first: a program is detached before its object is closed.
-    links: Vec<Link>,
+    // Links go first: a program is detached before its object is closed. By the program's name.
+    links: HashMap<String, Link>,
+    samplers: Vec<Link>,
     object: Object,
     name: &'static str,
+    lacking: Vec<String>,
     start_ns: u64,
     parity: u32,
     cpus: usize,
@@ -136,19 +142,22 @@ impl Live {
             .open_memory(source.object)
             .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         configure(&mut open, source.cells, settings)?;
+        let lacking = optional::choose(&mut open)?;
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
-        let mut links = Vec::new();
-        for program in object.progs_mut().filter(|program| program.prog_type() != ProgramType::PerfEvent) {
+        let mut links = HashMap::new();
+        for program in loaded(&object).filter(|program| program.prog_type() != ProgramType::PerfEvent) {
             let link = program.attach().map_err(|error| {
                 let hook = program.section().to_string_lossy().into_owned();
                 anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error))
             })?;
-            links.push(link);
+            links.insert(program.name().to_string_lossy().into_owned(), link);
         }
         Ok(Live {
             links,
+            samplers: Vec::new(),
             object,
             name: source.name,
+            lacking,
             start_ns: 0,
             parity: 0,
             cpus: settings.possible_cpus as usize,
@@ -172,7 +181,7 @@ impl Live {
                 .map_err(|error| anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error)))?;
             // The link closes it from here on.
             let _ = event.into_raw_fd();
-            self.links.push(link);
+            self.samplers.push(link);
         }
         self.sampled = Some(hook);
         Ok(())
@@ -187,6 +196,19 @@ impl Live {
             .maps()
             .find(|map| map.name() == name)
             .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
+    }
+
+    /// Runs an iterator program over all that it goes through, and gives what it wrote; nothing once it is detached.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run it.
+    pub fn walk(&self, program: &str) -> Result<Vec<u8>> {
+        let mut written = Vec::new();
+        if let Some(link) = self.links.get(program) {
+            let failed = || format!("can't run the iterator '{}/{program}'", self.name);
+            Iter::new(link).with_context(failed)?.read_to_end(&mut written).with_context(failed)?;
+        }
+        Ok(written)
     }
 
     /// The window begins: from here on the programs record.
@@ -260,7 +282,7 @@ impl Live {
                 totals.push((cause_name(cause), u32::try_from(cpu).ok(), count));
             }
         }
-        for program in self.object.progs_mut() {
+        for program in loaded(&self.object) {
             let missed = stats::runs(program.as_fd())?.missed;
             totals.push((format!("{} interrupted itself", program.name().to_string_lossy()), None, missed));
         }
@@ -280,8 +302,7 @@ impl Live {
     /// # Errors
     /// When the kernel refuses to tell.
     pub fn costs(&self) -> Result<Vec<(String, stats::Runs)>> {
-        self.object
-            .progs_mut()
+        loaded(&self.object)
             .map(|program| {
                 let runs = stats::runs(program.as_fd())?;
                 Ok((format!("{}/{}", self.name, program.name().to_string_lossy()), runs))
@@ -295,7 +316,12 @@ impl Live {
             Some(hook) if section == "perf_event" => hook.clone(),
             _ => section.to_owned(),
         };
-        self.object.progs_mut().map(|program| hook(&program.section().to_string_lossy())).collect()
+        loaded(&self.object).map(|program| hook(&program.section().to_string_lossy())).collect()
+    }
+
+    /// The optional hooks that this kernel does not have.
+    pub fn lacking(&self) -> &[String] {
+        &self.lacking
     }
 
     /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.
@@ -314,7 +340,13 @@ impl Live {
     /// Detaches every program; the maps stay readable.
     pub fn detach(&mut self) {
         self.links.clear();
+        self.samplers.clear();
     }
+}
+
+/// The programs that were loaded: all but optional ones without a hook.
+fn loaded(object: &Object) -> impl Iterator<Item = ProgramMut<'_>> {
+    object.progs_mut().filter(|program| program.autoload())
 }
 
 fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Result<()> {

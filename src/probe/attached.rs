@@ -75,6 +75,9 @@ pub trait Attached: Send {
     /// The hooks in use, as `tp_btf/sched_switch`.
     fn hooks(&self) -> Vec<String>;
 
+    /// Hooks that the probe does without because this kernel does not have them.
+    fn lacking(&self) -> Vec<String>;
+
     /// Kernel memory that the maps take, in bytes.
     fn map_bytes(&self) -> u64;
 

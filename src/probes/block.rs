@@ -54,6 +54,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
+    switches: &[],
     metrics: &[
         Metric {
             name: "block.queue_time",

@@ -57,6 +57,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Raw,
     slow: None,
+    switches: &[],
     metrics: &[
         Metric {
             name: "process.starts",

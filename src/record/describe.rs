@@ -9,6 +9,7 @@ use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::ProbeInfo;
 use crate::probe::Settings;
+use crate::probe::Switch;
 use crate::record::drain::Figures;
 use crate::record::drain::State;
 use crate::record::plan::Filters;
@@ -45,10 +46,21 @@ const CORE_KINDS: [(&str, &str); 12] = [
 pub(super) struct Fate {
     /// What it says of itself.
     pub(super) name: &'static str,
+    /// The settings that only it has.
+    pub(super) switches: &'static [Switch],
     /// How it was to run.
     pub(super) settings: Settings,
     /// The hooks in use, or why it does not run.
-    pub(super) outcome: Result<Vec<String>, String>,
+    pub(super) outcome: Result<Hooks, String>,
+}
+
+/// The hooks of a probe that runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hooks {
+    /// Those in use.
+    pub(super) used: Vec<String>,
+    /// Those that it does without, because the kernel does not have them.
+    pub(super) lacking: Vec<String>,
 }
 
 /// All that is known when the window begins.
@@ -149,12 +161,20 @@ fn probe_state(fate: &Fate) -> ProbeState {
     if fate.settings.slow_ns > 0 {
         settings.insert("slow_ns".to_owned(), json!(fate.settings.slow_ns));
     }
+    for (_, switch) in fate.switches.iter().enumerate().filter(|(place, _)| fate.settings.is_on(*place)) {
+        settings.insert(switch.name.to_owned(), json!(true));
+    }
     let (state, reason, hooks) = match &fate.outcome {
-        Ok(hooks) => (ProbeOutcome::Ran, None, hooks.clone()),
+        Ok(hooks) => (ProbeOutcome::Ran, without(&hooks.lacking), hooks.used.clone()),
         Err(reason) => (ProbeOutcome::Skipped, Some(reason.clone()), Vec::new()),
     };
     let mode = fate.settings.mode.name().to_owned();
     ProbeState { name: fate.name.to_owned(), state, reason, mode, settings, hooks, ..ProbeState::default() }
+}
+
+/// What a probe that ran could not see.
+fn without(lacking: &[String]) -> Option<String> {
+    (!lacking.is_empty()).then(|| format!("without {}: this kernel does not have them", lacking.join(", ")))
 }
 
 fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {

@@ -36,6 +36,7 @@ use crate::record::child::Waiting;
 use crate::record::cost::CostMeter;
 use crate::record::describe::Description;
 use crate::record::describe::Fate;
+use crate::record::describe::Hooks;
 use crate::record::drain::Drain;
 use crate::record::drain::Message;
 use crate::record::drain::Shared;
@@ -220,7 +221,7 @@ fn attach(
         user_stacks: maps.stacks().user(),
         kernel_stacks: maps.stacks().kernel(),
     };
-    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0 }))?;
+    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     scope_object.begin(clocks::monotonic_ns())?;
     let mut table = Table::default();
     let clock = clocks::read();
@@ -242,8 +243,11 @@ fn attach(
         let number = u8::try_from(sources.len() + 1).context("more probes than a record can number")?;
         let outcome = match probe.attach(&setup(number, *settings)) {
             Ok(attached) => {
-                let hooks = attached.hooks();
-                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.join(", ")));
+                let hooks = Hooks { used: attached.hooks(), lacking: attached.lacking() };
+                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
+                for hook in &hooks.lacking {
+                    say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
+                }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
                 sources.push(Source { name: info.name, kinds, attached });
                 Ok(hooks)
@@ -257,7 +261,7 @@ fn attach(
                 Err(format!("{error:#}"))
             }
         };
-        fates.push(Fate { name: info.name, settings: *settings, outcome });
+        fates.push(Fate { name: info.name, switches: info.switches, settings: *settings, outcome });
     }
     if sources.is_empty() {
         let reasons: Vec<String> = fates.iter().filter_map(|fate| fate.outcome.clone().err()).collect();

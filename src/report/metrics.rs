@@ -22,3 +22,7 @@ pub(super) const BLOCK_SIZE: &str = "block.size";
 pub(super) const BLOCK_DEPTH: &str = "block.queue_depth";
 /// Disk I/O by whether it continued where the last one ended.
 pub(super) const BLOCK_ACCESS: &str = "block.access";
+/// Nanoseconds in system calls, by process, call and whether it waits by design.
+pub(super) const SYSCALL_LATENCY: &str = "syscall.latency";
+/// System calls that failed, by process, call and error.
+pub(super) const SYSCALL_ERRORS: &str = "syscall.errors";
