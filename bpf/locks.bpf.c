@@ -195,7 +195,6 @@ int BPF_PROG(contention_end, void *lock, int ret)
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 #define NR_FUTEX  202
-#define TS_COMPAT 0x2 /* arch/x86/include/asm/thread_info.h: a 32-bit call, with other numbers */
 struct thread_info___futex {
 	__u32 status;
 };

@@ -84,12 +84,14 @@ pub static VIEWS: &[View] = &[
         name: "cpu",
         summary: "What the CPUs ran: functions, call tree, flame graph",
         draws: true,
+        tells_health: false,
         run: cpu::on,
     },
     View {
         name: "offcpu",
         summary: "What threads waited for: causes, functions, call tree, flame graph, longest sleeps",
         draws: true,
+        tells_health: false,
         run: cpu::off,
     },
     View {

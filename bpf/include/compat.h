@@ -41,10 +41,10 @@ struct cgroup___since_6_1 {
 };
 
 /* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
-struct pt_regs___x86 {
+struct pt_regs___call_x86 {
 	unsigned long orig_ax;
 };
-struct pt_regs___arm64 {
+struct pt_regs___call_arm64 {
 	__s32 syscallno;
 };
 
@@ -125,8 +125,8 @@ static __always_inline __u32 task_cpu(struct task_struct *task)
 /* The system call that the task is in; -1: none, or a kernel before 5.15. */
 static __always_inline __s32 task_syscall(struct task_struct *task)
 {
-	struct pt_regs___x86 *x86;
-	struct pt_regs___arm64 *arm64;
+	struct pt_regs___call_x86 *x86;
+	struct pt_regs___call_arm64 *arm64;
 
 	if (!bpf_core_enum_value_exists(enum bpf_func_id___since_5_15, BPF_FUNC_task_pt_regs))
 		return -1;

@@ -58,6 +58,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Hist,
     slow: None,
+    switches: &[],
     metrics: &[
         Metric {
             name: SAMPLES,

@@ -51,6 +51,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
+    switches: &[],
     metrics: &[
         Metric {
             name: "locks.contention",

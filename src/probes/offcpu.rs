@@ -61,6 +61,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(50)),
+    switches: &[],
     metrics: &[Metric {
         name: TIME,
         kind: MetricKind::Histogram,
