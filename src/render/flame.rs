@@ -42,7 +42,9 @@ pub(super) fn flame(document: &Document, plot: &FlamePlot) -> Result<String> {
 
 /// A name without characters that would end its line, or that XML can't have.
 fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { '?' } else { letter }).collect()
+    text.chars()
+        .map(|letter| if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { '?' } else { letter })
+        .collect()
 }
 
 #[cfg(test)]
@@ -54,13 +56,18 @@ mod tests {
     use crate::units::Unit;
 
     fn plot(stacks: &[(&str, Option<u64>, u64)]) -> FlamePlot {
-        let stack = |(folded, before, weight): &(&str, _, _)| FlameStack { folded: (*folded).into(), before: *before, weight: *weight };
+        let stack = |(folded, before, weight): &(&str, _, _)| FlameStack {
+            folded: (*folded).into(),
+            before: *before,
+            weight: *weight,
+        };
         FlamePlot { name: "f".into(), title: "F".into(), unit: Unit::Count, stacks: stacks.iter().map(stack).collect() }
     }
 
     #[test]
     fn names_out_of_a_file_stay_text() {
-        let drawn = flame(&Document::new("cpu", "CPU"), &plot(&[("main;<script>alert(1)</script>\n;b", None, 5)])).unwrap();
+        let drawn =
+            flame(&Document::new("cpu", "CPU"), &plot(&[("main;<script>alert(1)</script>\n;b", None, 5)])).unwrap();
         assert!(!drawn.contains("<script>alert"));
         assert!(drawn.contains("&lt;script&gt;alert"));
     }

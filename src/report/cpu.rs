@@ -100,14 +100,17 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         for ((state, call), (count, ns)) in by_cause {
             let call = if call.is_empty() { Value::Null } else { Value::Text(call) };
             let mean = if count > 0 { Value::Nanos(whole(ns / count)) } else { Value::Null };
-            causes.row(source, vec![
-                Value::Text(state),
-                call,
-                Value::Int(whole(count)),
-                Value::Nanos(whole(ns)),
-                share(ns as f64, profile.ns() as f64),
-                mean,
-            ]);
+            causes.row(
+                source,
+                vec![
+                    Value::Text(state),
+                    call,
+                    Value::Int(whole(count)),
+                    Value::Nanos(whole(ns)),
+                    share(ns as f64, profile.ns() as f64),
+                    mean,
+                ],
+            );
         }
         longest(source, &people, &stacks, &mut blocks, plan.rows_shown(20))?;
         let whose = whose(sources, source);
@@ -162,14 +165,17 @@ fn finish(document: &mut Document, sources: &[Source], profiles: &[Profile], pla
         let mut weights: Vec<_> = profile.functions().into_iter().collect();
         weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
         for (function, weight) in weights {
-            functions.row(source, vec![
-                Value::Text(function.text.to_string()),
-                Value::Text(function.module.to_string()),
-                Value::Nanos(whole(weight.own)),
-                share(weight.own as f64, all),
-                Value::Nanos(whole(weight.total)),
-                share(weight.total as f64, all),
-            ]);
+            functions.row(
+                source,
+                vec![
+                    Value::Text(function.text.to_string()),
+                    Value::Text(function.module.to_string()),
+                    Value::Nanos(whole(weight.own)),
+                    share(weight.own as f64, all),
+                    Value::Nanos(whole(weight.total)),
+                    share(weight.total as f64, all),
+                ],
+            );
         }
     }
     functions.largest_first("self_ns");
@@ -285,7 +291,8 @@ fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Rankin
             return;
         }
         all += 1;
-        let called = |frame: Option<&Frame>| frame.map_or(Value::Null, |frame| Value::Text(frame.function.text.to_string()));
+        let called =
+            |frame: Option<&Frame>| frame.map_or(Value::Null, |frame| Value::Text(frame.function.text.to_string()));
         let kernel: Vec<Frame> = stacks.frames(row.int(1), None).cloned().collect();
         let waker = row.int(4).map(|pid| people.call(pid, row.text(2)));
         let pid = row.pid().unwrap_or(0);
