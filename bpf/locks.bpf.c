@@ -194,10 +194,7 @@ int BPF_PROG(contention_end, void *lock, int ret)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
-#define NR_FUTEX  202
-struct thread_info___futex {
-	__u32 status;
-};
+#define NR_FUTEX 202
 struct pt_regs___futex {
 	unsigned long di;
 	unsigned long si;
@@ -206,13 +203,8 @@ struct pt_regs___futex {
 #define FUTEX_ADDRESS(regs) ((regs)->di)
 #define FUTEX_OP(regs)	    ((regs)->si)
 #define CALL_NUMBER(regs)   ((regs)->orig_ax)
-#define IS_COMPAT(task)	    (BPF_CORE_READ(task, thread_info.status) & TS_COMPAT)
 #else
-#define NR_FUTEX	    98
-#define TIF_32BIT	    (1UL << 22) /* arch/arm64/include/asm/thread_info.h */
-struct thread_info___futex {
-	unsigned long flags;
-};
+#define NR_FUTEX 98
 struct pt_regs___futex {
 	__u64 regs[31];
 	__s32 syscallno;
@@ -220,24 +212,13 @@ struct pt_regs___futex {
 #define FUTEX_ADDRESS(regs) ((regs)->regs[0])
 #define FUTEX_OP(regs)	    ((regs)->regs[1])
 #define CALL_NUMBER(regs)   ((regs)->syscallno)
-#define IS_COMPAT(task)	    (BPF_CORE_READ(task, thread_info.flags) & TIF_32BIT)
 #endif
-struct task_struct___futex {
-	struct thread_info___futex thread_info;
-};
 #pragma clang attribute pop
 
 static __always_inline bool is_wait(__u32 command)
 {
 	return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI ||
 	       command == FUTEX_LOCK_PI2 || command == FUTEX_WAIT_REQUEUE_PI;
-}
-
-static __always_inline bool is_compat(void)
-{
-	struct task_struct___futex *task = (void *)bpf_get_current_task();
-
-	return IS_COMPAT(task);
 }
 
 SEC("tp_btf/sys_enter")
@@ -249,7 +230,8 @@ int BPF_PROG(futex_enter, struct pt_regs___futex *regs, long id)
 	if (id != NR_FUTEX)
 		return 0;
 	wait.kind = FUTEX_OP(regs) & FUTEX_COMMANDS;
-	if (!is_wait(wait.kind) || is_compat() || !current_in_scope())
+	/* A call of 32-bit code has other numbers. */
+	if (!is_wait(wait.kind) || task_in_compat_call(current_task(), (void *)regs) || !current_in_scope())
 		return 0;
 	wait.lock = FUTEX_ADDRESS(regs);
 	tid = bpf_get_current_pid_tgid();

@@ -40,19 +40,6 @@ struct cgroup___since_6_1 {
 	struct cgroup *ancestors[0];
 };
 
-/* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
-struct pt_regs___call_x86 {
-	unsigned long orig_ax;
-};
-struct pt_regs___call_arm64 {
-	__s32 syscallno;
-};
-
-/* 5.15, commit dd6e10fbd9fb: the helper bpf_task_pt_regs. */
-enum bpf_func_id___since_5_15 {
-	BPF_FUNC_task_pt_regs = 175,
-};
-
 /* Which registers hold what, and how a call of 32-bit code is told from others, is each architecture's own. */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
@@ -99,6 +86,19 @@ struct trace_event_raw_mark_victim {
 	__u32 uid;
 };
 
+/* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
+struct pt_regs___x86_entry {
+	unsigned long orig_ax;
+};
+struct pt_regs___arm64_entry {
+	__s32 syscallno;
+};
+
+/* 5.15, commit dd6e10fbd9fb: the helper bpf_task_pt_regs. */
+enum bpf_func_id___since_5_15 {
+	BPF_FUNC_task_pt_regs = 175,
+};
+
 #pragma clang attribute pop
 
 /* 0: still runnable. The task is one of the tracepoint's own arguments, so it is read without a helper. */
@@ -125,8 +125,8 @@ static __always_inline __u32 task_cpu(struct task_struct *task)
 /* The system call that the task is in; -1: none, or a kernel before 5.15. */
 static __always_inline __s32 task_syscall(struct task_struct *task)
 {
-	struct pt_regs___call_x86 *x86;
-	struct pt_regs___call_arm64 *arm64;
+	struct pt_regs___x86_entry *x86;
+	struct pt_regs___arm64_entry *arm64;
 
 	if (!bpf_core_enum_value_exists(enum bpf_func_id___since_5_15, BPF_FUNC_task_pt_regs))
 		return -1;

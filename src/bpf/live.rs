@@ -118,7 +118,6 @@ pub struct ScopeSettings<'a> {
 pub struct Live {
     // Links go first: a program is detached before its object is closed. By the program's name.
     links: HashMap<String, Link>,
-    samplers: Vec<Link>,
     object: Object,
     name: &'static str,
     lacking: Vec<String>,
@@ -154,7 +153,6 @@ impl Live {
         }
         Ok(Live {
             links,
-            samplers: Vec::new(),
             object,
             name: source.name,
             lacking,
@@ -181,7 +179,7 @@ impl Live {
                 .map_err(|error| anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error)))?;
             // The link closes it from here on.
             let _ = event.into_raw_fd();
-            self.samplers.push(link);
+            self.links.insert(format!("{hook} {}", self.links.len()), link);
         }
         self.sampled = Some(hook);
         Ok(())
@@ -340,7 +338,6 @@ impl Live {
     /// Detaches every program; the maps stay readable.
     pub fn detach(&mut self) {
         self.links.clear();
-        self.samplers.clear();
     }
 }
 
