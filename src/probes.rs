@@ -2,10 +2,10 @@
 
 mod block;
 mod cpu;
-mod offcpu;
 mod irq;
 mod locks;
 mod memory;
+mod offcpu;
 mod process;
 mod sched;
 mod syscall;

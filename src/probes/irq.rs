@@ -70,7 +70,6 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(1)),
-    switches: &[],
     metrics: &[
         Metric {
             name: "irq.hard_time",

@@ -58,7 +58,6 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
-    switches: &[],
     metrics: &[
         Metric {
             name: "locks.contention",

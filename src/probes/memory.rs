@@ -86,7 +86,6 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(1)),
-    switches: &[],
     metrics: &[
         Metric {
             name: "memory.faults",

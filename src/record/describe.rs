@@ -29,7 +29,10 @@ use crate::recording::Window;
 const CORE_KINDS: [(&str, &str); 12] = [
     ("hist", "One bucket of a histogram: one interval, one key."),
     ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
-    ("stack_total", "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call."),
+    (
+        "stack_total",
+        "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call.",
+    ),
     ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
     ("symbol", "A function, or a place in a file that has no name; cause says why not."),
     ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
