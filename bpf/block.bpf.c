@@ -132,8 +132,8 @@ static __always_inline void inserted(struct request *rq)
 	__u64 key = (__u64)rq;
 	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
 
-	/* A requeued request is inserted again; its time began before. */
-	if (pending)
+	/* A requeued request is inserted again; its time began before. What was never issued is a stranger's. */
+	if (pending && pending->issued)
 		return;
 	pending = submitted(key);
 	if (pending)
@@ -180,6 +180,16 @@ SEC("tp_btf/block_rq_insert")
 int block_insert(__u64 *ctx)
 {
 	inserted((struct request *)(compat.block_rq_has_queue ? ctx[1] : ctx[0]));
+	return 0;
+}
+
+/* It became part of another request: it is neither issued nor completed, and its address is used again. */
+SEC("tp_btf/block_rq_merge")
+int block_merge(__u64 *ctx)
+{
+	__u64 key = compat.block_rq_has_queue ? ctx[1] : ctx[0];
+
+	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 

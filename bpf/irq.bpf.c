@@ -181,11 +181,14 @@ SEC("tp_btf/softirq_raise")
 int BPF_PROG(softirq_raise, unsigned int vector)
 {
 	struct on_cpu *cpu = this_cpu();
+	struct soft *soft;
 
-	/* Raised again before it ran: it waits since the first time. Always on the CPU that will
-	 * run it. */
-	if (cpu && window_start() && vector < MAX_SOFTIRQS && !cpu->soft[vector].raised)
-		cpu->soft[vector].raised = bpf_ktime_get_ns();
+	if (!cpu || !window_start())
+		return 0;
+	soft = vector_of(cpu, vector);
+	/* Raised again before it ran: it waits since the first time. Always on the CPU that will run it. */
+	if (!soft->raised)
+		soft->raised = bpf_ktime_get_ns();
 	return 0;
 }
 

@@ -197,21 +197,18 @@ int BPF_PROG(contention_end, void *lock, int ret)
 #define NR_FUTEX 202
 struct pt_regs___futex {
 	unsigned long di;
-	unsigned long si;
 	unsigned long orig_ax;
 };
-#define FUTEX_ADDRESS(regs) ((regs)->di)
-#define FUTEX_OP(regs)	    ((regs)->si)
-#define CALL_NUMBER(regs)   ((regs)->orig_ax)
+#define FUTEX_ADDRESS(own) ((own)->di)
+#define CALL_NUMBER(own)   ((int)(own)->orig_ax)
 #else
-#define NR_FUTEX 98
+#define NR_FUTEX	   98
 struct pt_regs___futex {
 	__u64 regs[31];
 	__s32 syscallno;
 };
-#define FUTEX_ADDRESS(regs) ((regs)->regs[0])
-#define FUTEX_OP(regs)	    ((regs)->regs[1])
-#define CALL_NUMBER(regs)   ((regs)->syscallno)
+#define FUTEX_ADDRESS(own) ((own)->regs[0])
+#define CALL_NUMBER(own)   ((own)->syscallno)
 #endif
 #pragma clang attribute pop
 
@@ -222,18 +219,18 @@ static __always_inline bool is_wait(__u32 command)
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(futex_enter, struct pt_regs___futex *regs, long id)
+int BPF_PROG(futex_enter, struct pt_regs *regs, long id)
 {
+	struct pt_regs___futex *own = (void *)regs;
 	struct wait wait = {};
 	__u32 tid;
 
 	if (id != NR_FUTEX)
 		return 0;
-	wait.kind = FUTEX_OP(regs) & FUTEX_COMMANDS;
-	/* A call of 32-bit code has other numbers. */
-	if (!is_wait(wait.kind) || task_in_compat_call(current_task(), (void *)regs) || !current_in_scope())
+	wait.kind = syscall_argument_2(regs) & FUTEX_COMMANDS;
+	if (!is_wait(wait.kind) || task_in_compat_call(current_task(), regs) || !current_in_scope())
 		return 0;
-	wait.lock = FUTEX_ADDRESS(regs);
+	wait.lock = FUTEX_ADDRESS(own);
 	tid = bpf_get_current_pid_tgid();
 	wait.since = bpf_ktime_get_ns();
 	update_or_count(&futexes, &tid, &wait, LOSS_STATE_FULL);
@@ -246,7 +243,7 @@ int BPF_PROG(futex_exit, struct pt_regs___futex *regs, long ret)
 	struct wait *wait, done;
 	__u32 tid;
 
-	if ((int)CALL_NUMBER(regs) != NR_FUTEX)
+	if (CALL_NUMBER(regs) != NR_FUTEX)
 		return 0;
 	tid = bpf_get_current_pid_tgid();
 	wait = bpf_map_lookup_elem(&futexes, &tid);

@@ -16,7 +16,16 @@ pub mod stacks;
 pub mod stats;
 
 /// The C types that every object shares, out of the object that is always loaded.
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/scope.skel.rs"));
 }

@@ -2,10 +2,10 @@
 
 mod block;
 mod cpu;
-mod offcpu;
 mod irq;
 mod locks;
 mod memory;
+mod offcpu;
 mod process;
 mod sched;
 mod syscall;
@@ -23,21 +23,21 @@ use crate::bpf::live::Source;
 use crate::bpf::live::Stream;
 use crate::bpf::scope;
 use crate::hist;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::Scope;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
-use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::attached::Probe;
-use crate::probe::ProbeInfo;
 use crate::probe::attached::ProgramCost;
-use crate::probe::Scope;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::Row;
 use crate::recording::ColumnId;
+use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
@@ -353,13 +353,21 @@ mod tests {
             let info = probe.info();
             assert!(names.insert(info.name), "two probes are called '{}'", info.name);
             for metric in info.metrics {
-                assert!(metric.name.starts_with(&format!("{}.", info.name)), "'{}' lacks its probe's prefix", metric.name);
+                assert!(
+                    metric.name.starts_with(&format!("{}.", info.name)),
+                    "'{}' lacks its probe's prefix",
+                    metric.name
+                );
                 assert!(names.insert(metric.name), "two metrics are called '{}'", metric.name);
                 let known = |kind: &str| info.kinds.iter().any(|one| one.name == kind);
                 assert!(metric.events.is_none_or(known), "'{}' names a kind that its probe has not", metric.name);
             }
             for column in info.columns {
-                assert!(column.name.starts_with(&format!("{}_", info.name)), "'{}' lacks its probe's prefix", column.name);
+                assert!(
+                    column.name.starts_with(&format!("{}_", info.name)),
+                    "'{}' lacks its probe's prefix",
+                    column.name
+                );
             }
         }
     }

@@ -11,23 +11,29 @@ use crate::report::source::Source;
 
 mod block;
 mod cost;
+mod cpu;
 pub mod deliver;
 mod distributions;
 mod exec;
 mod health;
 mod hist;
 mod info;
+mod irq;
+mod locks;
 mod losses;
+mod memory;
 mod metrics;
 mod overhead;
 mod paper;
 mod people;
 pub mod plan;
 mod processes;
+mod profile;
 mod source;
 mod summary;
 mod syscalls;
 mod tally;
+mod times;
 mod window;
 
 pub use info::info;
@@ -77,6 +83,20 @@ pub static VIEWS: &[View] = &[
         draws: false,
         tells_health: false,
         run: exec::run,
+    },
+    View {
+        name: "cpu",
+        summary: "What the CPUs ran: functions, call tree, flame graph",
+        draws: true,
+        tells_health: false,
+        run: cpu::on,
+    },
+    View {
+        name: "offcpu",
+        summary: "What threads waited for: causes, functions, call tree, flame graph, longest sleeps",
+        draws: true,
+        tells_health: false,
+        run: cpu::off,
     },
     View {
         name: "block",

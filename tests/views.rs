@@ -46,6 +46,7 @@ impl Case {
             filter: RowFilter::default(),
             top: None,
             tree: false,
+            debug_dirs: Vec::new(),
             format: Format::Json,
             width: 120,
         };

@@ -221,10 +221,13 @@ static __always_inline __u64 mm_pages(struct mm_struct *mm, enum mm_counter sort
 	struct mm_struct___before_6_2 *old = (void *)mm;
 	__s64 pages = 0;
 
-	if (bpf_core_field_exists(old->rss_stat.count))
+	if (bpf_core_field_exists(old->rss_stat.count)) {
+		barrier_var(old);
 		bpf_core_read(&pages, sizeof(pages), &old->rss_stat.count[sort]);
-	else
+	} else {
+		barrier_var(new);
 		bpf_core_read(&pages, sizeof(pages), &new->rss_stat[sort].count);
+	}
 	return pages > 0 ? pages : 0;
 }
 

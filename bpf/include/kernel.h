@@ -98,8 +98,19 @@ struct signal_struct {
 	short oom_score_adj;
 };
 
+struct rq {
+	__u64 clock;	  /* ns: the scheduler's clock, as it was last read on this CPU */
+	__u64 clock_task; /* ns: likewise, without the time of interrupts */
+};
+
+struct cfs_rq {
+	struct rq *rq; /* CONFIG_FAIR_GROUP_SCHED, as sched_entity.cfs_rq */
+};
+
 struct sched_entity {
+	__u64 exec_start;	/* ns of rq.clock_task, when sum_exec_runtime was last brought up to date */
 	__u64 sum_exec_runtime; /* ns */
+	struct cfs_rq *cfs_rq;
 };
 
 struct task_struct {

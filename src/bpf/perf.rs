@@ -57,9 +57,7 @@ fn open(clock: Clock, cpu: u32, hertz: u64) -> Result<OwnedFd> {
     attributes.set_freq(1);
     let cpu = i32::try_from(cpu)?;
     // SAFETY: the attributes are as long as they say and live through the call; the other arguments are numbers.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const attributes, -1, cpu, -1, FLAG_FD_CLOEXEC)
-    };
+    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attributes, -1, cpu, -1, FLAG_FD_CLOEXEC) };
     if fd < 0 {
         let error = std::io::Error::last_os_error();
         return Err(anyhow!("the kernel refused a '{}' event on CPU {cpu}: {error}", clock.name()));

@@ -33,7 +33,14 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/irq.skel.rs"));
 }
@@ -63,7 +70,6 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(1)),
-    switches: &[],
     metrics: &[
         Metric {
             name: "irq.hard_time",
@@ -120,6 +126,7 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/softirq_entry",
         "tp_btf/softirq_exit",
     ],
+    switches: &[],
     oldest_kernel: (5, 10),
     cost: "a few hundred nanoseconds for each interrupt",
 };
@@ -133,11 +140,8 @@ impl Probe for Irq {
     }
 
     fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = IrqDecoder {
-            handlers: HashMap::new(),
-            number: setup.schema.id(NUMBER),
-            delay: setup.schema.id(DELAY),
-        };
+        let decoder =
+            IrqDecoder { handlers: HashMap::new(), number: setup.schema.id(NUMBER), delay: setup.schema.id(DELAY) };
         attach(&INFO, SOURCE, setup, decoder)
     }
 }
@@ -186,7 +190,8 @@ impl Decoder for IrqDecoder {
     fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
         let map = live.map("handlers")?;
         for key in map.keys() {
-            let handler = map.lookup(&key, MapFlags::ANY)?.and_then(|value| crate::bpf::read::<types::irq_handler>(&value));
+            let handler =
+                map.lookup(&key, MapFlags::ANY)?.and_then(|value| crate::bpf::read::<types::irq_handler>(&value));
             if let (Some(key), Some(handler)) = (key.first_chunk(), handler) {
                 self.handlers.insert(u64::from_ne_bytes(*key), handler_name(&handler));
             }

@@ -28,7 +28,14 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/locks.skel.rs"));
 }
@@ -51,7 +58,6 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
-    switches: &[],
     metrics: &[
         Metric {
             name: "locks.contention",
@@ -90,6 +96,7 @@ static INFO: ProbeInfo = ProbeInfo {
         help: "Address of the futex in the process's memory; the kernel's locks have none here.",
     }],
     hooks: &["tp_btf/contention_begin", "tp_btf/contention_end", "tp_btf/sys_enter", "tp_btf/sys_exit"],
+    switches: &[],
     oldest_kernel: (5, 10),
     cost: "tens of nanoseconds for each system call, under a microsecond for each wait",
 };

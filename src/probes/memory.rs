@@ -40,7 +40,14 @@ use self::faults::Reading;
 
 mod faults;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/memory.skel.rs"));
 }
@@ -79,7 +86,6 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(1)),
-    switches: &[],
     metrics: &[
         Metric {
             name: "memory.faults",
@@ -131,7 +137,10 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     kinds: &[
-        EventKind { name: "reclaim", help: "A thread stalled for dur_ns to free memory; bytes is what it freed, cause for whom." },
+        EventKind {
+            name: "reclaim",
+            help: "A thread stalled for dur_ns to free memory; bytes is what it freed, cause for whom.",
+        },
         EventKind { name: "compaction", help: "A thread stalled for dur_ns to move pages together." },
         EventKind {
             name: "oom",
@@ -180,6 +189,7 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/mm_vmscan_kswapd_sleep",
         "tp_btf/mark_victim",
     ],
+    switches: &[],
     oldest_kernel: (5, 10),
     cost: "nothing for a page fault, a walk over all threads for each interval, about a microsecond for each stall",
 };

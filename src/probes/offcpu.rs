@@ -11,6 +11,7 @@ use super::read;
 use super::signed;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
@@ -29,7 +30,14 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/offcpu.skel.rs"));
 }
@@ -118,6 +126,7 @@ impl Probe for OffCpu {
 
     fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
         let decoder = OffCpuDecoder {
+            arch: Arch::of(&setup.host.arch),
             runnable: setup.schema.id(RUNNABLE),
             waker_comm: setup.schema.id(WAKER_COMM),
             waker_kstack: setup.schema.id(WAKER_KSTACK),
@@ -128,6 +137,7 @@ impl Probe for OffCpu {
 }
 
 struct OffCpuDecoder {
+    arch: Option<Arch>,
     runnable: Option<ColumnId>,
     waker_comm: Option<ColumnId>,
     waker_kstack: Option<ColumnId>,
@@ -150,7 +160,7 @@ impl Decoder for OffCpuDecoder {
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
         row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
         row.text(column::STATE, sleep_name(record.sleep));
-        if let Some(name) = call_name(record.syscall) {
+        if let Some(name) = call_name(self.arch, record.syscall) {
             row.text(column::NAME, &name);
         }
         if let Some(id) = self.runnable {
@@ -177,6 +187,7 @@ impl Decoder for OffCpuDecoder {
     }
 
     fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        let arch = self.arch;
         live.take_idle("totals_even", "totals_odd", |key: types::total_key, total: types::total| {
             let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(key.pid, key.ustack));
             let mut row = context.rows.row("stack_total");
@@ -188,7 +199,7 @@ impl Decoder for OffCpuDecoder {
             }
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
             row.text(column::STATE, sleep_name(key.sleep.into()));
-            if let Some(name) = call_name(key.syscall.into()) {
+            if let Some(name) = call_name(arch, key.syscall.into()) {
                 row.text(column::NAME, &name);
             }
             row.int(column::COUNT, signed(total.count)).int(column::SUM, signed(total.sum));
@@ -207,19 +218,24 @@ fn sleep_name(sleep: u32) -> &'static str {
 }
 
 /// The system call of a number; none outside of one.
-fn call_name(number: i32) -> Option<String> {
-    (number >= 0).then(|| format!("syscall {number}"))
+fn call_name(arch: Option<Arch>, number: i32) -> Option<String> {
+    let number = u32::try_from(number).ok()?;
+    let name = arch.and_then(|arch| arch.name(number));
+    Some(name.map_or_else(|| format!("syscall {number}"), str::to_owned))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Arch;
     use super::call_name;
     use super::sleep_name;
 
     #[test]
     fn a_page_fault_is_no_system_call() {
-        assert_eq!(call_name(-1), None);
-        assert!(call_name(0).is_some());
+        let arch = Arch::of("x86_64");
+        assert_eq!(call_name(arch, -1), None);
+        assert_eq!(call_name(arch, 0).as_deref(), Some("read"));
+        assert_eq!(call_name(arch, 99_999).as_deref(), Some("syscall 99999"));
     }
 
     #[test]

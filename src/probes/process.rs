@@ -12,14 +12,14 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::names::signals;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::attached::Probe;
 use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -29,7 +29,16 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/process.skel.rs"));
 }
@@ -95,7 +104,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int64,
             title: "CPU time",
             unit: Some("ns"),
-            help: "CPU time of all threads of the process, as the scheduler had accounted it by then (up to a tick behind).",
+            help: "CPU time of all threads of the process, without the kernel's work on its end; up to a tick behind if no thread was started in the second before.",
         },
         Column {
             name: MAX_RSS,
@@ -105,7 +114,12 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Largest resident set of the process.",
         },
     ],
-    hooks: &["tp_btf/sched_process_fork", "tp_btf/sched_process_exec", "tp_btf/sched_process_exit"],
+    hooks: &[
+        "tp_btf/sched_process_fork",
+        "tp_btf/sched_process_exec",
+        "tp_btf/sched_process_exit",
+        "tp_btf/sched_wakeup_new",
+    ],
     oldest_kernel: (5, 10),
     cost: "a few microseconds for each process's life",
 };

@@ -43,8 +43,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Records in one look that call for looking more often, and few enough to look less often.
 const MANY: usize = 4096;
 const FEW: usize = 256;
-/// Rows are on disk, and a killed recording recoverable, to within this.
-const CHECKPOINT_NS: u64 = 1_000_000_000;
+/// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
+const CHECKPOINT_NS: u64 = 800_000_000;
 
 /// What the drain tells the writer.
 pub(super) enum Message {
@@ -360,7 +360,8 @@ impl Round {
         let streamed: HashMap<&str, u64> = intake.rows.counts().collect();
         for (source, figures) in intake.sources.iter().zip(&mut self.state.probes) {
             let aggregated = source.attached.aggregated();
-            let of = |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
+            let of =
+                |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
             figures.events = source.kinds.iter().map(of).sum();
         }
         let events = self.state.probes.iter().map(|figures| figures.events).sum();

@@ -58,7 +58,8 @@ impl Elf {
 
     /// The address that the file's own symbol table has for a place in it.
     pub fn address(&self, offset: u64) -> Option<u64> {
-        let load = self.loads.iter().find(|load| (load.offset..load.offset.saturating_add(load.size)).contains(&offset))?;
+        let load =
+            self.loads.iter().find(|load| (load.offset..load.offset.saturating_add(load.size)).contains(&offset))?;
         load.address.checked_add(offset - load.offset)
     }
 }

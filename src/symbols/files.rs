@@ -136,7 +136,8 @@ impl Files {
         if path.is_absolute() {
             self.try_path(path);
         } else if let Ok(directory) = std::fs::read_link(format!("/proc/{}/cwd", program.ppid)) {
-            self.try_path(&directory.join(path));
+            // Without the `.` of `./program`, which a join keeps at its seam.
+            self.try_path(&directory.join(path).components().collect::<PathBuf>());
         }
     }
 

@@ -9,7 +9,8 @@ use blazesym::symbolize::source::Source;
 use super::table::symbolizer;
 
 /// Frames above which nothing is ours: the programs that take stacks, and what calls them.
-const OWN: [&str; 6] = ["bpf_prog_", "bpf_trampoline_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_get_stack"];
+const OWN: [&str; 6] =
+    ["bpf_prog_", "bpf_trampoline_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_get_stack"];
 /// How far in they reach.
 const OWN_DEPTH: usize = 10;
 

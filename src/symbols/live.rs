@@ -107,7 +107,9 @@ impl Symbols {
         let key = (wanted.pid.is_some(), wanted.hash);
         let stack = if wanted.is_private() { self.pool.get(&key).cloned() } else { self.pool.remove(&key) };
         let places: Vec<Place> = match (stack, wanted.pid) {
-            (Some(RawStack::Kernel(stack)), _) => self.kernel.functions(&stack).into_iter().map(Place::Kernel).collect(),
+            (Some(RawStack::Kernel(stack)), _) => {
+                self.kernel.functions(&stack).into_iter().map(Place::Kernel).collect()
+            }
             (Some(RawStack::User(stack)), Some(pid)) => {
                 stack.iter().enumerate().map(|(depth, frame)| self.place(pid, depth, *frame, round)).collect()
             }
@@ -270,7 +272,8 @@ mod tests {
 
     #[test]
     fn a_frame_without_a_name_is_called_by_its_place() {
-        let mut symbol = Symbol { module: Some("/usr/lib/libc.so.6".into()), offset: Some(0x1234), ..Symbol::default() };
+        let mut symbol =
+            Symbol { module: Some("/usr/lib/libc.so.6".into()), offset: Some(0x1234), ..Symbol::default() };
         assert_eq!(symbol.text(), "libc.so.6+0x1234");
         symbol = Symbol { build_id: Some("0123456789ab".into()), offset: Some(16), ..Symbol::default() };
         assert_eq!(symbol.text(), "01234567+0x10");

@@ -81,7 +81,8 @@ mod tests {
     fn executable_mappings_are_found_by_address() {
         let maps = parse(MAPS);
         assert_eq!(maps.len(), 3);
-        let found = at(&maps, 0x55d0_c000_1234).map(|mapping| (mapping.offset, mapping.path.as_str(), mapping.is_file()));
+        let found =
+            at(&maps, 0x55d0_c000_1234).map(|mapping| (mapping.offset, mapping.path.as_str(), mapping.is_file()));
         assert_eq!(found, Some((0x1000, "/usr/bin/a b", true)));
         assert_eq!(at(&maps, 0x7f00_0000_0800).map(|mapping| mapping.path.as_str()), Some(""));
         assert_eq!(at(&maps, 0x7ffc_0000_0001).map(|mapping| mapping.is_file()), Some(false));

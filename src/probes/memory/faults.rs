@@ -19,10 +19,7 @@ pub(super) struct Counts {
 
 impl Counts {
     fn since(self, before: Counts) -> Counts {
-        Counts {
-            minor: self.minor.saturating_sub(before.minor),
-            major: self.major.saturating_sub(before.major),
-        }
+        Counts { minor: self.minor.saturating_sub(before.minor), major: self.major.saturating_sub(before.major) }
     }
 }
 
