@@ -113,6 +113,27 @@ pub static VIEWS: &[View] = &[
         run: syscalls::run,
     },
     View {
+        name: "memory",
+        summary: "Stalls for memory, OOM kills and page faults by process",
+        draws: true,
+        tells_health: false,
+        run: memory::run,
+    },
+    View {
+        name: "irq",
+        summary: "Time in hard and soft interrupts by name",
+        draws: true,
+        tells_health: false,
+        run: irq::run,
+    },
+    View {
+        name: "locks",
+        summary: "Waits for the kernel's locks and in futexes, by process",
+        draws: true,
+        tells_health: false,
+        run: locks::run,
+    },
+    View {
         name: "losses",
         summary: "What is missing, by probe, cause and time",
         draws: true,
