@@ -226,7 +226,11 @@ static __always_inline __u64 mm_pages(struct mm_struct *mm, enum mm_counter sort
 		bpf_core_read(&pages, sizeof(pages), &old->rss_stat.count[sort]);
 	} else {
 		barrier_var(new);
-		bpf_core_read(&pages, sizeof(pages), &new->rss_stat[sort].count);
+		/* The size of an element is the kernel's: only a constant index would be scaled by it. */
+		bpf_probe_read_kernel(&pages, sizeof(pages),
+				      (void *)new + bpf_core_field_offset(new->rss_stat) +
+					      sort *bpf_core_type_size(struct percpu_counter) +
+					      bpf_core_field_offset(struct percpu_counter, count));
 	}
 	return pages > 0 ? pages : 0;
 }

@@ -126,7 +126,13 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "What the request asked for: sync, meta, fua, preflush, readahead; joined by commas.",
         },
     ],
-    hooks: &["tp_btf/block_rq_insert", "tp_btf/block_rq_merge", "tp_btf/block_rq_issue", "tp_btf/block_rq_complete"],
+    hooks: &[
+        "tp_btf/block_rq_insert",
+        "tp_btf/block_rq_merge",
+        "tp_btf/block_rq_requeue",
+        "tp_btf/block_rq_issue",
+        "tp_btf/block_rq_complete",
+    ],
     oldest_kernel: (5, 10),
     cost: "under two microseconds for each request",
 };

@@ -62,7 +62,7 @@ const IDLE: &str = "cpu.idle";
 static INFO: ProbeInfo = ProbeInfo {
     name: "cpu",
     summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, idle ones left out.",
-    default_on: true,
+    default_on: false,
     default_mode: Mode::Hist,
     slow: None,
     switches: &[],

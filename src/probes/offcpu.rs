@@ -65,7 +65,7 @@ const WAKER_USTACK: &str = "offcpu_waker_ustack_id";
 static INFO: ProbeInfo = ProbeInfo {
     name: "offcpu",
     summary: "What threads waited for: time asleep by stack, system call and state, and who ended the long sleeps.",
-    default_on: true,
+    default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(50)),
     switches: &[],
