@@ -231,8 +231,10 @@ fn attach(
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
     let here = || processes::snapshot(&Root::system(), host.auxv, cgroups);
-    // Twice: a child of a process that was not in scope yet may have been born during the first look.
-    scope::seed(scope, &here(), &maps)?;
+    // Twice where it matters: a child of a process that was not in scope yet may have been born during the first look.
+    if probes::task_filters(scope) != 0 {
+        scope::seed(scope, &here(), &maps)?;
+    }
     let snapshot = here();
     scope::seed(scope, &snapshot, &maps)?;
     let in_scope = scope::contains(scope, &snapshot, cgroups);
