@@ -1,5 +1,7 @@
 //! The program as a person calls it: what it prints, what it says when something is wrong, and how it ends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that can not go on has failed.
+
 #[path = "synthetic/build.rs"]
 mod build;
 #[path = "synthetic/recording.rs"]

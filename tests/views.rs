@@ -1,5 +1,7 @@
 //! Every view over recordings whose numbers can be added up by hand.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that can not go on has failed.
+
 #[path = "synthetic/build.rs"]
 mod build;
 #[path = "synthetic/recording.rs"]

@@ -278,12 +278,14 @@ fn attach(
     Ok(Ready { maps, scope_object, sources, fates, waiting, table, rows })
 }
 
+/// A probe's number in its records, and the probe or why it can't run.
+type Numbered = (u8, Result<Box<dyn Attached>>);
+
 /// Attaches every chosen probe on a thread of its own: loading is mostly the verifier's work, and each loads one object.
-/// Returns the number of each probe in its records, and the probe or why it can't run.
 fn attach_side_by_side<'a>(
     chosen: &[Chosen],
     setup: impl Fn(u8, Settings) -> Setup<'a> + Sync,
-) -> Result<Vec<(u8, Result<Box<dyn Attached>>)>> {
+) -> Result<Vec<Numbered>> {
     thread::scope(|threads| {
         let attach = |(place, chosen): (usize, &Chosen)| {
             let number = u8::try_from(place + 1).context("more probes than a record can number")?;

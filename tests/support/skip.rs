@@ -8,7 +8,7 @@ use std::io::Write;
 /// The line `NAME: REASON` is appended to the file that the environment names in `EBREC_SKIPS` (`tests/run` sets it,
 /// counts the lines and lists them) and printed in any case.
 #[allow(dead_code, reason = "each test binary uses what it needs of this file")]
-pub(crate) fn skip(name: &str, reason: &str) {
+pub fn skip(name: &str, reason: &str) {
     println!("skipped: {name}: {reason}");
     let Some(path) = std::env::var_os("EBREC_SKIPS") else { return };
     let line = format!("{name}: {}\n", reason.replace('\n', " "));
