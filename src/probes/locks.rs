@@ -67,7 +67,7 @@ static INFO: ProbeInfo = ProbeInfo {
             unit: Unit::Nanoseconds,
             by: &["name", "pid", "comm"],
             help: "Time that a thread waited for a lock of the kernel, by kind of lock; Linux 5.19.",
-            events: Some("lock"),
+            events: None, // rows of both metrics are of one kind
         },
         Metric {
             name: "locks.futex_wait",
