@@ -131,7 +131,7 @@ fn within(ours: i64, theirs: i64, percent: i64) -> bool {
 
 /// What `strace -c` says of a program: calls and errors by name.
 fn strace(program: &Path) -> Option<BTreeMap<String, (i64, i64)>> {
-    let output = Command::new("strace").args(["-f", "-c"]).arg(program).output().ok()?;
+    let output = Command::new("strace").args(["-f", "-c"]).arg(program).env_remove("LD_LIBRARY_PATH").output().ok()?;
     let text = String::from_utf8(output.stderr).unwrap();
     let mut found = BTreeMap::new();
     for line in text.lines() {
