@@ -23,21 +23,21 @@ use crate::bpf::live::Source;
 use crate::bpf::live::Stream;
 use crate::bpf::scope;
 use crate::hist;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::Scope;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
-use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::attached::Probe;
-use crate::probe::ProbeInfo;
 use crate::probe::attached::ProgramCost;
-use crate::probe::Scope;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::Row;
 use crate::recording::ColumnId;
+use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
@@ -75,6 +75,9 @@ trait Decoder: Send {
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
         Ok(())
     }
+
+    /// Writes what the probe keeps by interval beside its metrics.
+    fn write(&mut self, _interval: Interval, _context: &mut Context<'_>) {}
 
     /// The object is loaded and its own hooks are attached: attaches those that need more than a name.
     fn attached(&mut self, _live: &mut Live) -> Result<()> {
@@ -236,6 +239,7 @@ impl<D: Decoder> Attached for Running<D> {
     }
 
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        self.decoder.write(interval, context);
         let gathered = self.live.gathered()?;
         for one in self.decoder.derive(gathered) {
             if let Some(kind) = stands_for(self.info, one.metric) {
@@ -246,11 +250,17 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.snapshot(&self.live, interval, context)
     }
 
-    fn end(&mut self, end_ns: u64) -> Result<()> {
+    fn stop(&mut self) -> Result<()> {
         self.decoder.ending_interval(&self.live)?;
-        self.live.end()?;
+        self.live.stop()
+    }
+
+    fn end(&mut self, end_ns: u64) -> Result<()> {
+        // Both sets of cells can be taken now, one after the other.
+        self.live.swap()?;
+        self.decoder.end_interval(&self.live, end_ns)?;
         self.live.detach();
-        self.decoder.end_interval(&self.live, end_ns)
+        Ok(())
     }
 
     fn losses(&mut self) -> Result<Vec<Loss>> {
@@ -353,13 +363,21 @@ mod tests {
             let info = probe.info();
             assert!(names.insert(info.name), "two probes are called '{}'", info.name);
             for metric in info.metrics {
-                assert!(metric.name.starts_with(&format!("{}.", info.name)), "'{}' lacks its probe's prefix", metric.name);
+                assert!(
+                    metric.name.starts_with(&format!("{}.", info.name)),
+                    "'{}' lacks its probe's prefix",
+                    metric.name
+                );
                 assert!(names.insert(metric.name), "two metrics are called '{}'", metric.name);
                 let known = |kind: &str| info.kinds.iter().any(|one| one.name == kind);
                 assert!(metric.events.is_none_or(known), "'{}' names a kind that its probe has not", metric.name);
             }
             for column in info.columns {
-                assert!(column.name.starts_with(&format!("{}_", info.name)), "'{}' lacks its probe's prefix", column.name);
+                assert!(
+                    column.name.starts_with(&format!("{}_", info.name)),
+                    "'{}' lacks its probe's prefix",
+                    column.name
+                );
             }
         }
     }

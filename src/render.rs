@@ -208,6 +208,19 @@ pub struct Timeline {
     pub series: Vec<(String, Vec<(f64, f64)>)>,
 }
 
+/// Bars made of parts, one below the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bars {
+    /// Stable name: the plot's key in JSON.
+    pub name: String,
+    /// Heading for people.
+    pub title: String,
+    /// What each part of a bar is, from the left.
+    pub parts: Vec<String>,
+    /// Named bars with the hundredths that each part has; what misses to 100 stays empty.
+    pub rows: Vec<(String, Vec<f64>)>,
+}
+
 /// A part of a document.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
@@ -225,6 +238,8 @@ pub enum Block {
     Histogram(HistogramPlot),
     /// Values over time.
     Timeline(Timeline),
+    /// Bars made of parts.
+    Bars(Bars),
 }
 
 /// What a view found.
@@ -282,5 +297,11 @@ impl From<HistogramPlot> for Block {
 impl From<Timeline> for Block {
     fn from(plot: Timeline) -> Block {
         Block::Timeline(plot)
+    }
+}
+
+impl From<Bars> for Block {
+    fn from(bars: Bars) -> Block {
+        Block::Bars(bars)
     }
 }

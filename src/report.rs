@@ -17,6 +17,7 @@ mod exec;
 mod health;
 mod hist;
 mod info;
+mod ledger;
 mod losses;
 mod metrics;
 mod overhead;
@@ -28,6 +29,7 @@ mod source;
 mod summary;
 mod syscalls;
 mod tally;
+mod threads;
 mod window;
 
 pub use info::info;
@@ -63,6 +65,13 @@ pub static VIEWS: &[View] = &[
         draws: false,
         tells_health: false,
         run: processes::run,
+    },
+    View {
+        name: "threads",
+        summary: "Where each thread's time went: on CPU, waiting for one, blocked or asleep by cause",
+        draws: true,
+        tells_health: false,
+        run: threads::run,
     },
     View {
         name: "hist",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use build::build;
 use build::lossy;
+use build::waiting;
 use build::syscalls;
 use ebrec::failure::Blame;
 use ebrec::failure::Failure;
@@ -60,6 +61,12 @@ impl Case {
     /// The report as a program reads it.
     fn json(&self) -> Value {
         serde_json::from_str(&render::json(&report(&self.plan).unwrap())).unwrap()
+    }
+
+    /// The report as a person reads it.
+    fn text(&self) -> String {
+        let plan = ReportPlan { format: Format::Text, ..self.plan.clone() };
+        render::text(&report(&plan).unwrap(), &render::TextStyle { width: 120, color: false })
     }
 
     fn error(&self) -> Failure {
@@ -560,7 +567,11 @@ fn a_directory_without_recordings_is_an_error() {
 #[test]
 fn every_view_is_every_format_or_a_clear_error() {
     for view in ebrec::report::VIEWS {
-        let made = if view.name == "losses" { lossy("builder") } else { build("builder") };
+        let made = match view.name {
+            "losses" => lossy("builder"),
+            "threads" => waiting("builder"),
+            _ => build("builder"),
+        };
         let case = Case::new(view.name, vec![("run.parquet", made)]);
         for format in Format::ALL {
             let plan = ReportPlan { format, ..case.plan.clone() };
@@ -620,4 +631,17 @@ fn info_shows_what_the_recording_says_of_itself() {
     let kinds = cells(&document, "kinds", &["kind", "rows"]);
     assert!(kinds.contains(&vec![json!("exec"), json!(3)]), "{kinds:?}");
     assert_eq!(document["tables"]["metrics"].as_array().unwrap().len(), 11);
+}
+
+#[test]
+fn threads_add_up_to_their_lives_and_the_summary_begins_with_what_was_waited_for() {
+    let of = |view: &str| Case::new(view, vec![("run.parquet", waiting("builder"))]).text();
+    let threads = of("threads");
+    assert!(threads.contains("the states of 1 threads add up to their lives within 0.0%"), "{threads}");
+    assert!(threads.contains("blocked in fsync"), "{threads}");
+    let summary = of("summary");
+    let sentence = "postgres: 50.0% of its time blocked in fsync, 2.00 s in 100 waits";
+    assert!(summary.contains(sentence), "{summary}");
+    assert!(summary.contains("idle by design: postgres (poll, 1.50 s)"), "{summary}");
+    assert!(summary.find("Where time went") < summary.find("host"), "{summary}");
 }

@@ -15,8 +15,8 @@ use crate::record::drain::State;
 use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
-use crate::recording::FORMAT;
 use crate::recording::ClockAnchor;
+use crate::recording::FORMAT;
 use crate::recording::HostMeta;
 use crate::recording::KindMeta;
 use crate::recording::Meta;
@@ -26,12 +26,13 @@ use crate::recording::ProbeState;
 use crate::recording::Window;
 
 /// The kinds of rows that the core writes.
-const CORE_KINDS: [(&str, &str); 12] = [
+const CORE_KINDS: [(&str, &str); 13] = [
     ("hist", "One bucket of a histogram: one interval, one key."),
     ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
     ("stack_total", "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call."),
     ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
     ("symbol", "A function, or a place in a file that has no name; cause says why not."),
+    ("ledger", "Time (sum, ns) that a thread was in a state, by cause, and how often it went into it; or a CPU. dur_ns of it, up to ts, is what it lived of the interval."),
     ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
     ("cgroup", "A control group: its number and path."),
     ("cpu_info", "A CPU and its model."),
@@ -105,7 +106,10 @@ impl Description {
             },
             clock: vec![*start],
             probes: fates.iter().map(probe_state).collect(),
-            metrics: registry.iter().flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric))).collect(),
+            metrics: registry
+                .iter()
+                .flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric)))
+                .collect(),
             kinds: kinds(registry),
             ..Meta::default()
         };
@@ -193,7 +197,8 @@ fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
 }
 
 fn kinds(registry: &[&'static ProbeInfo]) -> Vec<KindMeta> {
-    let own = |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
+    let own =
+        |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
     let of_probes = registry.iter().flat_map(|info| {
         info.kinds.iter().map(|kind| KindMeta {
             name: kind.name.to_owned(),

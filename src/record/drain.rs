@@ -368,7 +368,8 @@ impl Round {
         let streamed: HashMap<&str, u64> = intake.rows.counts().collect();
         for (source, figures) in intake.sources.iter().zip(&mut self.state.probes) {
             let aggregated = source.attached.aggregated();
-            let of = |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
+            let of =
+                |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
             figures.events = source.kinds.iter().map(of).sum();
         }
         let events = self.state.probes.iter().map(|figures| figures.events).sum();

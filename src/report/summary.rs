@@ -19,9 +19,13 @@ use crate::report::window;
 mod commands;
 mod facts;
 mod slow;
+mod waits;
 
 /// Rows of each ranking, so that a quiet machine fits on a screen.
 const ROWS: usize = 10;
+
+/// Rows of the first table: what comes before everything else is short.
+const WAITS: usize = 6;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("summary", "");
@@ -31,7 +35,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
         health::tell(&mut document, source, &whose)?;
     }
+    waits::tell(&mut document, sources, plan.rows_shown(WAITS))?;
     if let ([source], [facts]) = (sources, facts.as_slice()) {
+        if has_heading(&document) {
+            document.heading("The window");
+        }
         document.push(Block::Pairs(opening(source)));
         let machine = facts.machine();
         if !machine.is_empty() {
@@ -61,6 +69,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(Block::Pairs(facts.recording(source)));
     }
     Ok(document)
+}
+
+/// Without a ledger the facts need no heading.
+fn has_heading(document: &Document) -> bool {
+    document.blocks.iter().any(|block| matches!(block, Block::Heading(_)))
 }
 
 /// Where, when, and what ran.
