@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The scheduler: how long runnable threads waited for a CPU (wake-up or preemption to switch-in), how long they then
- * ran (switch-in to switch-out), how each slice ended, and moves between CPUs. All times in nanoseconds.
+ * ran (switch-in to switch-out), how each slice ended, and moves between CPUs; and the ledger: for every thread and CPU,
+ * how long it was in which state. All times in nanoseconds.
  */
 #include "ebrec.h"
-
-enum sched_event {
-	SCHED_WAKEUP,
-	SCHED_SLICE,
-	SCHED_MIGRATION,
-};
+#include "ledger.h"
+#include "sched_records.h"
 
 enum sched_metric {
 	SCHED_RUNQUEUE_LATENCY, /* by process */
 	SCHED_SLICE_TIME,	/* by process and enum slice_end; whole slices */
-	SCHED_ON_CPU,		/* likewise, a counter; of slices that began before the window, their part inside */
-	SCHED_SWITCHES,		/* user space derives it from the two above */
+	SCHED_ON_CPU,		/* by process; user space derives it from the ledger */
+	SCHED_SWITCHES,		/* by process and enum slice_end; here of slices whose start was not seen */
 	SCHED_MIGRATIONS,	/* counter by process */
 };
 
@@ -25,59 +22,36 @@ enum slice_end {
 	SLICE_INVOLUNTARY,
 };
 
-struct wakeup_record {
-	struct event_header header; /* the thread that waited; ts is when it got the CPU */
-	__u64 waited_ns;
-	__u32 prio;
-	__u32 waker_pid;
-	__u32 waker_tid;
-	__u32 prev_pid; /* who had the CPU until now */
-	__u32 prev_tid;
+/*
+ * Before 6.4 the ledgers are in a hash, 1 KiB for each thread, made at the start: a thread beyond these is not in the
+ * ledger while it has no place, and each of its events counts as a loss ("state full").
+ */
+#define LEDGERS_IN_HASH 16384
+
+DEFINE_TASK_STATE_OF(struct ledger, LEDGERS_IN_HASH)
+
+/* What each CPU runs, since when, and how it spent the window so far. */
+struct running {
+	__u64 since; /* 0: no switch was seen yet */
+	__u32 tid;   /* 0: idle */
 	__u32 pad;
-	__u8 comm[TASK_COMM_LEN];
-	__u8 prev_comm[TASK_COMM_LEN];
+	__u64 busy_ns;
+	__u64 idle_ns;
+	__u64 unseen_ns; /* it ran something that left without being shown */
 };
-_Static_assert(sizeof(struct wakeup_record) == 88, "no holes");
-
-struct slice_record {
-	struct event_header header;
-	__u64 ran_ns;
-	__u32 state; /* the thread's state when it left the CPU; 0: still runnable */
-	__u32 prio;
-	__u8 comm[TASK_COMM_LEN];
-};
-_Static_assert(sizeof(struct slice_record) == 56, "no holes");
-
-struct migration_record {
-	struct event_header header;
-	__u32 from_cpu;
-	__u32 to_cpu;
-	__u8 comm[TASK_COMM_LEN];
-};
-_Static_assert(sizeof(struct migration_record) == 48, "no holes");
 
 struct wakeup_record *export_wakeup_record;
 struct slice_record *export_slice_record;
 struct migration_record *export_migration_record;
+struct death_record *export_death_record;
+struct thread_line *export_thread_line;
+struct ledger *export_ledger;
+struct running *export_running;
 enum sched_event export_sched_event;
 enum sched_metric export_sched_metric;
 enum slice_end export_slice_end;
-
-/* When a thread became runnable, and who made it so (0: it was preempted). */
-struct task_state {
-	__u64 runnable_since;
-	__u32 waker_pid;
-	__u32 waker_tid;
-};
-DEFINE_TASK_STATE(struct task_state)
-
-/* The thread that each CPU runs, since when. */
-struct running {
-	__u64 since;
-	__u32 pid; /* 0: idle, or not in scope */
-	__u32 tid;
-};
-struct running *export_running;
+enum ledger_slot export_ledger_slot;
+enum ledger_cause export_ledger_cause;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -86,89 +60,57 @@ struct {
 	__type(value, struct running);
 } running SEC(".maps");
 
-static __always_inline void became_runnable(struct task_struct *task)
+static __always_inline void became_runnable(struct task_struct *task, bool born)
 {
-	struct task_state *state;
-	__u64 waker;
+	struct ledger *ledger;
+	__u64 now, waker;
+	__u32 was;
 
 	/* Woken before it had left its CPU: it does not wait for one. */
 	if (task->on_cpu || !in_scope(task))
 		return;
-	state = state_of(task, true);
-	if (!state)
+	ledger = state_of(task, true);
+	if (!ledger || ledger->slot == SLOT_RUNNABLE)
 		return;
+	now = bpf_ktime_get_ns();
+	if (ledger->slot == SLOT_ON_CPU)
+		ledger->slot = SLOT_UNSEEN;
+	/* Only a thread without events needs to be asked what it did; its registers are those of its wait. */
+	was = SLOT_RUNNABLE;
+	if (!ledger->since && !born)
+		was = cause_of_wait(task) +
+		      (BPF_CORE_READ_BITFIELD(task, in_iowait) ? SLOT_UNINTERRUPTIBLE : SLOT_INTERRUPTIBLE);
+	ledger_move(ledger, task, was, SLOT_RUNNABLE, now);
 	waker = bpf_get_current_pid_tgid();
-	state->waker_pid = waker >> 32;
-	state->waker_tid = waker;
-	state->runnable_since = bpf_ktime_get_ns();
+	ledger->waker_pid = waker >> 32;
+	ledger->waker_tid = waker;
 }
 
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(sched_wakeup, struct task_struct *task)
 {
-	became_runnable(task);
+	became_runnable(task, false);
 	return 0;
 }
 
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(sched_wakeup_new, struct task_struct *task)
 {
-	became_runnable(task);
+	became_runnable(task, true);
 	return 0;
 }
 
-static __always_inline void stream_slice(struct task_struct *task, __u64 now, __u64 ran, __u32 left_in)
-{
-	void *ring = ring_of_this_cpu();
-	struct slice_record *record;
-
-	if (!ring)
-		return;
-	record = ring_reserve(ring, sizeof(*record));
-	if (!record)
-		return;
-	fill_header(&record->header, SCHED_SLICE, now, task->tgid, task->pid);
-	record->ran_ns = ran;
-	record->state = left_in;
-	record->prio = task->prio;
-	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
-	ring_submit(ring, record);
-}
-
-static __always_inline void stream_wakeup(struct task_struct *task, struct task_struct *prev, struct task_state *state,
-					  __u64 now, __u64 waited)
-{
-	void *ring = ring_of_this_cpu();
-	struct wakeup_record *record;
-
-	if (!ring)
-		return;
-	record = ring_reserve(ring, sizeof(*record));
-	if (!record)
-		return;
-	fill_header(&record->header, SCHED_WAKEUP, now, task->tgid, task->pid);
-	record->waited_ns = waited;
-	record->prio = task->prio;
-	record->waker_pid = state->waker_pid;
-	record->waker_tid = state->waker_tid;
-	record->prev_pid = prev->tgid;
-	record->prev_tid = prev->pid;
-	record->pad = 0;
-	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
-	bpf_probe_read_kernel(record->prev_comm, sizeof(record->prev_comm), prev->comm);
-	ring_submit(ring, record);
-}
-
-/* The slice of the thread that leaves the CPU. */
+/* The thread that leaves the CPU. */
 static __always_inline void left_cpu(struct task_struct *task, struct running *here, __u64 now, bool preempted,
 				     __u32 left_in)
 {
 	bool runnable = preempted || left_in == TASK_RUNNING;
 	enum slice_end end = runnable ? SLICE_INVOLUNTARY : SLICE_VOLUNTARY;
-	struct task_state *state;
+	struct ledger *ledger = state_of(task, true);
+	__u32 to = SLOT_RUNNABLE;
 
 	if (here->since < window_start()) {
-		counter_add(SCHED_ON_CPU, task->tgid, end, now - window_start());
+		counter_add(SCHED_SWITCHES, task->tgid, end, 1);
 	} else if (here->tid != task->pid) {
 		count_loss(LOSS_START_UNSEEN);
 	} else {
@@ -176,28 +118,50 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		if (config.stream == STREAM_ALL)
 			stream_slice(task, now, now - here->since, runnable ? TASK_RUNNING : left_in);
 	}
-	if (runnable) {
-		state = state_of(task, true);
-		if (state) {
-			state->waker_pid = 0;
-			state->waker_tid = 0;
-			state->runnable_since = now;
-		}
-	}
+	if (!ledger)
+		return;
+	if (!runnable)
+		to = slot_of_sleep(task, left_in);
+	ledger->waker_pid = 0;
+	ledger->waker_tid = 0;
+	ledger_move(ledger, task, SLOT_ON_CPU, to, now);
+	if (to == SLOT_GONE)
+		stream_death(task, ledger, now);
 }
 
 static __always_inline void got_cpu(struct task_struct *task, struct task_struct *prev, __u64 now)
 {
-	struct task_state *state = state_of(task, false);
+	struct ledger *ledger = state_of(task, true);
 	__u64 waited;
 
-	if (!state || !state->runnable_since)
+	if (!ledger)
 		return;
-	waited = now - state->runnable_since;
-	state->runnable_since = 0;
-	hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);
-	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && waited >= config.slow_ns))
-		stream_wakeup(task, prev, state, now, waited);
+	if (ledger->slot == SLOT_ON_CPU)
+		ledger->slot = SLOT_UNSEEN;
+	if (ledger->slot == SLOT_RUNNABLE && ledger->since) {
+		waited = now - ledger->since;
+		hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);
+		if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && waited >= config.slow_ns))
+			stream_wakeup(task, prev, ledger, now, waited);
+	}
+	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, now);
+}
+
+/* Adds up how the CPU spent the time until now. */
+static __always_inline void close_cpu(struct running *here, __u32 prev_tid, __u64 now)
+{
+	__u64 start = window_start(), since = here->since;
+
+	if (since < start)
+		since = start;
+	else if (here->tid != prev_tid) {
+		here->unseen_ns += now - since;
+		return;
+	}
+	if (prev_tid)
+		here->busy_ns += now - since;
+	else
+		here->idle_ns += now - since;
 }
 
 SEC("tp_btf/sched_switch")
@@ -205,19 +169,17 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 {
 	__u32 zero = 0;
 	struct running *here = bpf_map_lookup_elem(&running, &zero);
-	bool known;
 	__u64 now;
 
-	if (!here)
+	if (!here || !window_start())
 		return 0;
 	now = bpf_ktime_get_ns();
+	close_cpu(here, prev->pid, now);
 	if (prev->pid && in_scope(prev))
 		left_cpu(prev, here, now, preempt, compat.sched_switch_has_state ? ctx[3] : task_state(prev));
-	known = next->pid && in_scope(next);
 	here->tid = next->pid;
-	here->pid = known ? next->tgid : 0;
 	here->since = now;
-	if (known)
+	if (next->pid && in_scope(next))
 		got_cpu(next, prev, now);
 	return 0;
 }
@@ -252,5 +214,49 @@ SEC("tp_btf/sched_process_free")
 int BPF_PROG(sched_free, struct task_struct *task)
 {
 	state_forget(task);
+	return 0;
+}
+
+/*
+ * Tells every thread's ledger, also of threads that no event was seen of: those have been in one state since the
+ * window began, or since their birth. The whole ledger goes out as it is; user space takes differences.
+ */
+SEC("iter/task")
+int sched_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct seq_file *seq = ctx->meta->seq;
+	struct thread_line line = {};
+	const struct ledger *told = &no_state;
+	struct ledger *ledger;
+	__u32 slot = SLOT_NONE, bits;
+	__u64 since = 0;
+
+	if (!task || !task_matches(task))
+		return 0;
+	bits = task_state(task);
+	/* Also makes room here, where memory can be had, and not at a first event under a lock. */
+	ledger = state_of(task, true);
+	if (ledger) {
+		told = ledger;
+		since = ledger->since;
+		slot = ledger->slot;
+	}
+	if (slot == SLOT_GONE || bits & TASK_DEAD_OR_ZOMBIE)
+		return 0;
+	if (!since) {
+		slot = ledger ? ledger->first : SLOT_NONE;
+		if (slot == SLOT_NONE)
+			slot = task->on_cpu ? SLOT_ON_CPU : bits ? slot_of_sleep(task, bits) : SLOT_RUNNABLE;
+		/* What is told now must be what its first event adds. */
+		if (ledger)
+			ledger->first = slot;
+	} else if (slot == SLOT_ON_CPU && !task->on_cpu && bpf_ktime_get_ns() - since > SWITCH_IN_NS)
+		slot = SLOT_UNSEEN;
+	else
+		slot = SLOT_NONE;
+	fill_line(&line, task, slot);
+	bpf_seq_write(seq, &line, sizeof(line));
+	bpf_seq_write(seq, told, sizeof(*told));
 	return 0;
 }

@@ -76,6 +76,9 @@ trait Decoder: Send {
         Ok(())
     }
 
+    /// Writes what the probe keeps by interval beside its metrics.
+    fn write(&mut self, _interval: Interval, _context: &mut Context<'_>) {}
+
     /// The object is loaded and its own hooks are attached: attaches those that need more than a name.
     fn attached(&mut self, _live: &mut Live) -> Result<()> {
         Ok(())
@@ -236,6 +239,7 @@ impl<D: Decoder> Attached for Running<D> {
     }
 
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        self.decoder.write(interval, context);
         let gathered = self.live.gathered()?;
         for one in self.decoder.derive(gathered) {
             if let Some(kind) = stands_for(self.info, one.metric) {
@@ -246,11 +250,17 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.snapshot(&self.live, interval, context)
     }
 
-    fn end(&mut self, end_ns: u64) -> Result<()> {
+    fn stop(&mut self) -> Result<()> {
         self.decoder.ending_interval(&self.live)?;
-        self.live.end()?;
+        self.live.stop()
+    }
+
+    fn end(&mut self, end_ns: u64) -> Result<()> {
+        // Both sets of cells can be taken now, one after the other.
+        self.live.swap()?;
+        self.decoder.end_interval(&self.live, end_ns)?;
         self.live.detach();
-        self.decoder.end_interval(&self.live, end_ns)
+        Ok(())
     }
 
     fn losses(&mut self) -> Result<Vec<Loss>> {

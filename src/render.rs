@@ -233,6 +233,19 @@ pub struct FlameStack {
     pub weight: u64,
 }
 
+/// Bars made of parts, one below the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bars {
+    /// Stable name: the plot's key in JSON.
+    pub name: String,
+    /// Heading for people.
+    pub title: String,
+    /// What each part of a bar is, from the left.
+    pub parts: Vec<String>,
+    /// Named bars with the hundredths that each part has; what misses to 100 stays empty.
+    pub rows: Vec<(String, Vec<f64>)>,
+}
+
 /// A part of a document.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
@@ -252,6 +265,8 @@ pub enum Block {
     Timeline(Timeline),
     /// Stacks, for pictures only: tables say the same in words.
     Flame(FlamePlot),
+    /// Bars made of parts.
+    Bars(Bars),
 }
 
 /// What a view found.
@@ -315,5 +330,11 @@ impl From<FlamePlot> for Block {
 impl From<Timeline> for Block {
     fn from(plot: Timeline) -> Block {
         Block::Timeline(plot)
+    }
+}
+
+impl From<Bars> for Block {
+    fn from(bars: Bars) -> Block {
+        Block::Bars(bars)
     }
 }

@@ -19,6 +19,7 @@ mod health;
 mod hist;
 mod info;
 mod irq;
+mod ledger;
 mod locks;
 mod losses;
 mod memory;
@@ -33,6 +34,7 @@ mod source;
 mod summary;
 mod syscalls;
 mod tally;
+mod threads;
 mod times;
 mod window;
 
@@ -69,6 +71,13 @@ pub static VIEWS: &[View] = &[
         draws: false,
         tells_health: false,
         run: processes::run,
+    },
+    View {
+        name: "threads",
+        summary: "Where each thread's time went: on CPU, waiting for one, blocked or asleep by cause",
+        draws: true,
+        tells_health: false,
+        run: threads::run,
     },
     View {
         name: "hist",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use build::build;
 use build::lossy;
 use build::syscalls;
+use build::waiting;
 use ebrec::failure::Blame;
 use ebrec::failure::Failure;
 use ebrec::render;
@@ -63,6 +64,12 @@ impl Case {
     /// The report as a program reads it.
     fn json(&self) -> Value {
         serde_json::from_str(&render::json(&report(&self.plan).unwrap())).unwrap()
+    }
+
+    /// The report as a person reads it.
+    fn text(&self) -> String {
+        let plan = ReportPlan { format: Format::Text, ..self.plan.clone() };
+        render::text(&report(&plan).unwrap(), &render::TextStyle { width: 120, color: false })
     }
 
     fn error(&self) -> Failure {
@@ -569,6 +576,7 @@ fn every_view_is_every_format_or_a_clear_error() {
         let made = match view.name {
             "losses" => lossy("builder"),
             "syscalls" => syscalls("builder"),
+            "threads" => waiting("builder"),
             _ => build("builder"),
         };
         let case = Case::new(view.name, vec![("run.parquet", made)]);
@@ -633,4 +641,17 @@ fn info_shows_what_the_recording_says_of_itself() {
     let kinds = cells(&document, "kinds", &["kind", "rows"]);
     assert!(kinds.contains(&vec![json!("exec"), json!(3)]), "{kinds:?}");
     assert_eq!(document["tables"]["metrics"].as_array().unwrap().len(), 11);
+}
+
+#[test]
+fn threads_add_up_to_their_lives_and_the_summary_begins_with_what_was_waited_for() {
+    let of = |view: &str| Case::new(view, vec![("run.parquet", waiting("builder"))]).text();
+    let threads = of("threads");
+    assert!(threads.contains("the states of 1 threads add up to their lives within 0.0%"), "{threads}");
+    assert!(threads.contains("blocked in fsync"), "{threads}");
+    let summary = of("summary");
+    let sentence = "postgres: 50.0% of its time blocked in fsync, 2.00 s in 100 waits";
+    assert!(summary.contains(sentence), "{summary}");
+    assert!(summary.contains("idle by design: postgres (poll, 1.50 s)"), "{summary}");
+    assert!(summary.find("Where time went") < summary.find("host"), "{summary}");
 }

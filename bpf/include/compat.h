@@ -22,6 +22,8 @@ struct task_struct___before_5_16 {
 };
 struct thread_info {
 	unsigned int cpu;
+	unsigned long flags;
+	__u32 status; /* x86 */
 };
 struct task_struct___since_5_16 {
 	struct thread_info thread_info;

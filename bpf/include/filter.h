@@ -19,16 +19,22 @@ struct {
 	__type(value, __u8);
 } scope_tasks SEC(".maps");
 
-static __always_inline bool process_in_scope(__u32 tgid)
+/* Whatever the time: within the window and after it. */
+static __always_inline bool process_matches(__u32 tgid)
 {
 	__u8 *matched;
 
-	if (tgid == config.self_tgid || !window_start())
+	if (tgid == config.self_tgid)
 		return false;
 	if (!config.task_filters)
 		return true;
 	matched = bpf_map_lookup_elem(&scope_tasks, &tgid);
 	return matched && (*matched & config.task_filters) == config.task_filters;
+}
+
+static __always_inline bool process_in_scope(__u32 tgid)
+{
+	return window_start() && process_matches(tgid);
 }
 
 static __always_inline bool uid_in_scope(__u32 uid)
@@ -39,10 +45,10 @@ static __always_inline bool uid_in_scope(__u32 uid)
 	return false;
 }
 
-/* Any task that the tracepoint handed over; for the current one, current_in_scope() is as good and needs no pointer. */
-static __always_inline bool in_scope(struct task_struct *task)
+/* Whatever the time: within the window and after it. */
+static __always_inline bool task_matches(struct task_struct *task)
 {
-	if (!process_in_scope(task->tgid))
+	if (!process_matches(task->tgid))
 		return false;
 	if (config.uid_count && !uid_in_scope(BPF_CORE_READ(task, cred, uid.val)))
 		return false;
@@ -57,6 +63,12 @@ static __always_inline bool in_scope(struct task_struct *task)
 		return false;
 	}
 	return true;
+}
+
+/* Any task that the tracepoint handed over; for the current one, current_in_scope() is as good and needs no pointer. */
+static __always_inline bool in_scope(struct task_struct *task)
+{
+	return window_start() && task_matches(task);
 }
 
 /* The current task, by a caller that has its process at hand: asking for it twice costs as much as a filter. */

@@ -51,7 +51,42 @@ enum {
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
+/* The helpers that the running kernel has. */
+enum bpf_func_id___regs {
+	BPF_FUNC_task_pt_regs___regs = 175,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* Registers of a thread as it entered the kernel. */
+struct pt_regs___entry {
+	unsigned long di;      /* x86 */
+	unsigned long orig_ax; /* x86 */
+	__u64 orig_x0;	       /* arm64 */
+	__s32 syscallno;       /* arm64 */
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
 
 struct kernfs_node {
 	__u64 id;
@@ -114,13 +149,16 @@ struct sched_entity {
 };
 
 struct task_struct {
+	unsigned int flags;
+	unsigned in_iowait : 1;
+	void *stack;
+	struct files_struct *files;
 	int pid;
 	int tgid;
 	int prio;
 	int exit_code;
 	int exit_state;
 	int on_cpu;
-	unsigned int flags;
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	__u64 start_time; /* CLOCK_MONOTONIC ns */

@@ -8,8 +8,14 @@
 #ifndef EBREC_TASK_H
 #define EBREC_TASK_H
 
-/* DEFINE_TASK_STATE(type): the maps, task_state_of(task, create) and task_state_drop(task). */
-#define DEFINE_TASK_STATE(state_type)                                                                                  \
+/*
+ * DEFINE_TASK_STATE(type): the maps, state_of(task, create) and state_forget(task). pid_max of a default 64-bit kernel
+ * is larger, but threads that wait at one time are not.
+ */
+#define DEFINE_TASK_STATE(state_type) DEFINE_TASK_STATE_OF(state_type, 65536)
+
+/* The same with a bound on the hash, for a large type. */
+#define DEFINE_TASK_STATE_OF(state_type, threads)                                                                      \
 	struct {                                                                                                       \
 		__uint(type, BPF_MAP_TYPE_TASK_STORAGE);                                                               \
 		__uint(map_flags, BPF_F_NO_PREALLOC);                                                                  \
@@ -17,13 +23,15 @@
 		__type(value, state_type);                                                                             \
 	} state_by_task SEC(".maps");                                                                                  \
                                                                                                                        \
-	/* pid_max of a default 64-bit kernel is larger, but threads that wait at one time are not. */                 \
 	struct {                                                                                                       \
 		__uint(type, BPF_MAP_TYPE_HASH);                                                                       \
-		__uint(max_entries, 65536);                                                                            \
+		__uint(max_entries, threads);                                                                          \
 		__type(key, __u32);                                                                                    \
 		__type(value, state_type);                                                                             \
 	} state_by_tid SEC(".maps");                                                                                   \
+                                                                                                                       \
+	/* Too large for the stack, where a probe keeps much. */                                                       \
+	static const state_type no_state = {};                                                                         \
                                                                                                                        \
 	static __always_inline state_type *state_of(struct task_struct *task, bool create)                             \
 	{                                                                                                              \
@@ -40,9 +48,7 @@
 		tid = task->pid;                                                                                       \
 		state = bpf_map_lookup_elem(&state_by_tid, &tid);                                                      \
 		if (!state && create) {                                                                                \
-			state_type zero = {};                                                                          \
-                                                                                                                       \
-			update_or_count(&state_by_tid, &tid, &zero, LOSS_STATE_FULL);                                  \
+			update_or_count(&state_by_tid, &tid, &no_state, LOSS_STATE_FULL);                              \
 			state = bpf_map_lookup_elem(&state_by_tid, &tid);                                              \
 		}                                                                                                      \
 		return state;                                                                                          \

@@ -196,6 +196,20 @@ impl Live {
             .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
     }
 
+    /// Where the window begins, in nanoseconds of CLOCK_MONOTONIC; 0 outside of it.
+    pub fn start_ns(&self) -> u64 {
+        self.start_ns
+    }
+
+    /// The window is over: the programs record nothing more.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the end.
+    pub fn stop(&mut self) -> Result<()> {
+        self.start_ns = 0;
+        self.write_epoch()
+    }
+
     /// Runs an iterator program over all that it goes through, and gives what it wrote; nothing once it is detached.
     ///
     /// # Errors
@@ -216,15 +230,6 @@ impl Live {
     pub fn begin(&mut self, start_ns: u64) -> Result<()> {
         self.start_ns = start_ns;
         self.write_epoch()
-    }
-
-    /// The window is over: the programs record nothing more, and both sets of cells can be taken, one after the other.
-    ///
-    /// # Errors
-    /// When the kernel refuses to write the end.
-    pub fn end(&mut self) -> Result<()> {
-        self.start_ns = 0;
-        self.swap()
     }
 
     /// From here on new values go to the other set of cells.

@@ -54,7 +54,13 @@ pub trait Attached: Send {
     /// When the kernel refuses to read them.
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()>;
 
-    /// Ends the window and the last interval, and detaches every program.
+    /// The window is over: nothing is recorded from here on. Every probe hears it before the first one ends.
+    ///
+    /// # Errors
+    /// When the kernel refuses to write the end.
+    fn stop(&mut self) -> Result<()>;
+
+    /// Ends the last interval, and detaches every program.
     ///
     /// # Errors
     /// When the kernel refuses to write the end.

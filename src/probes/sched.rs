@@ -23,6 +23,7 @@ use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
 use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
@@ -33,10 +34,10 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-use self::on_cpu::OnCpu;
-use self::on_cpu::Running;
+use self::ledger::Ledger;
+use self::ledger::cpus::Cpus;
 
-mod on_cpu;
+mod ledger;
 
 #[allow(
     missing_docs,
@@ -61,6 +62,12 @@ unsafe impl Plain for types::slice_record {}
 unsafe impl Plain for types::migration_record {}
 // SAFETY: integers only, as bpf/sched.bpf.c declares it.
 unsafe impl Plain for types::running {}
+// SAFETY: integers only, as bpf/sched.bpf.c declares it.
+unsafe impl Plain for types::thread_line {}
+// SAFETY: integers only, as bpf/include/ledger.h declares it.
+unsafe impl Plain for types::ledger {}
+// SAFETY: integers only, as bpf/sched.bpf.c declares it.
+unsafe impl Plain for types::death_record {}
 
 /// Two hundred processes that run within one interval.
 const CELLS: u32 = 8192;
@@ -75,7 +82,7 @@ const FROM_CPU: &str = "sched_from_cpu";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "sched",
-    summary: "How long threads waited for a CPU and how long they ran on one, by process; context switches, migrations.",
+    summary: "Where every thread's time went, by state and cause; waits for a CPU and slices on one, by process; switches, migrations.",
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
@@ -166,6 +173,7 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/sched_wakeup_new",
         "tp_btf/sched_migrate_task",
         "tp_btf/sched_process_free",
+        "iter/task",
     ],
     oldest_kernel: (5, 10),
     cost: "a few hundred nanoseconds for each context switch",
@@ -181,7 +189,10 @@ impl Probe for Sched {
 
     fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
         let decoder = SchedDecoder {
-            on_cpu: OnCpu::default(),
+            ledger: Ledger::default(),
+            cpus: Cpus::default(),
+            online: setup.host.cpus.online.clone(),
+            on_cpu: HashMap::new(),
             prev_pid: setup.schema.id(PREV_PID),
             prev_tid: setup.schema.id(PREV_TID),
             prev_comm: setup.schema.id(PREV_COMM),
@@ -192,7 +203,11 @@ impl Probe for Sched {
 }
 
 struct SchedDecoder {
-    on_cpu: OnCpu,
+    ledger: Ledger,
+    cpus: Cpus,
+    online: Vec<u32>,
+    /// Time on CPUs by process in the interval that is being written.
+    on_cpu: HashMap<u32, u64>,
     prev_pid: Option<ColumnId>,
     prev_tid: Option<ColumnId>,
     prev_comm: Option<ColumnId>,
@@ -206,6 +221,10 @@ impl Decoder for SchedDecoder {
             types::sched_event::SCHED_WAKEUP => self.wakeup(&read(record)?, context),
             types::sched_event::SCHED_SLICE => slice(&read(record)?, context),
             types::sched_event::SCHED_MIGRATION => self.migration(&read(record)?, context),
+            types::sched_event::SCHED_DEATH => {
+                let death: types::death_record = read(record)?;
+                self.ledger.died(&death.thread, &death.ledger, header.ts);
+            }
             _ => return Err(Undecodable { length: record.len() }),
         }
         Ok(())
@@ -219,38 +238,72 @@ impl Decoder for SchedDecoder {
         key
     }
 
-    fn end_interval(&mut self, live: &Live, end_ns: u64) -> Result<()> {
-        let cpus = live.map("running")?.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
-        let running: Vec<Running> = cpus
-            .iter()
-            .filter_map(|bytes| crate::bpf::read::<types::running>(bytes))
-            .map(|one| Running { since: one.since, pid: one.pid, tid: one.tid })
-            .collect();
-        self.on_cpu.end_interval(&running, end_ns);
+    fn begin(&mut self, live: &Live) -> Result<()> {
+        self.ledger.begin(live.start_ns());
+        self.cpus.begin(live.start_ns());
         Ok(())
     }
 
+    fn end_interval(&mut self, live: &Live, end_ns: u64) -> Result<()> {
+        let cpus = live.map("running")?.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+        let running: Vec<types::running> =
+            cpus.iter().filter_map(|bytes| crate::bpf::read::<types::running>(bytes)).collect();
+        self.cpus.end_interval(&running, &self.online, end_ns);
+        let told = live.walk("sched_threads")?;
+        let threads = told.chunks_exact(size_of::<types::thread_line>() + size_of::<types::ledger>());
+        let threads = threads.filter_map(|bytes| {
+            let (line, ledger) = bytes.split_at_checked(size_of::<types::thread_line>())?;
+            Some((crate::bpf::read(line)?, crate::bpf::read(ledger)?))
+        });
+        self.ledger.end_interval(threads, end_ns);
+        Ok(())
+    }
+
+    fn write(&mut self, interval: Interval, context: &mut Context<'_>) {
+        for part in self.ledger.take(interval.end_ns) {
+            *self.on_cpu.entry(part.pid).or_default() += part.on_cpu_ns();
+            for (slot, ns, count) in &part.slots {
+                let (state, cause) = ledger::names::of(*slot);
+                let mut row = context.rows.row("ledger");
+                row.at(part.until_ns).int(column::DUR_NS, signed(part.lived_ns));
+                row.int(column::PID, part.pid.into()).int(column::TID, part.tid.into());
+                row.bytes(column::COMM, &part.comm).text(column::STATE, state);
+                if let Some(cause) = cause {
+                    row.text(column::CAUSE, cause);
+                }
+                row.int(column::SUM, signed(*ns)).int(column::COUNT, (*count).into());
+            }
+        }
+        for part in self.cpus.take() {
+            for (state, ns) in part.states {
+                let mut row = context.rows.row("ledger");
+                row.at(part.until_ns).int(column::DUR_NS, signed(part.length_ns)).int(column::CPU, part.cpu.into());
+                row.text(column::STATE, state).int(column::SUM, signed(ns));
+            }
+        }
+    }
+
     fn derive(&mut self, gathered: Vec<Gathered>) -> Vec<Gathered> {
-        derive(gathered, &mut self.on_cpu)
+        derive(gathered, &std::mem::take(&mut self.on_cpu))
     }
 }
 
-/// Splits the slices of the kernel, kept by how they ended, into slice times, switches and time on CPUs.
-fn derive(gathered: Vec<Gathered>, on_cpu: &mut OnCpu) -> Vec<Gathered> {
+/// Splits the slices of the kernel, kept by how they ended, into slice times and switches; the time on CPUs by process
+/// comes from the ledger.
+fn derive(gathered: Vec<Gathered>, on_cpu: &HashMap<u32, u64>) -> Vec<Gathered> {
     let metric = |metric: types::sched_metric| metric.0 as u16;
-    let (slices, cuts) = (metric(types::sched_metric::SCHED_SLICE_TIME), metric(types::sched_metric::SCHED_ON_CPU));
+    let (slices, cuts) = (metric(types::sched_metric::SCHED_SLICE_TIME), metric(types::sched_metric::SCHED_SWITCHES));
     let mut derived = Vec::with_capacity(gathered.len());
     let mut whole: HashMap<u32, Gathered> = HashMap::new();
     let mut switches: HashMap<(u32, u64), u64> = HashMap::new();
-    let mut times: HashMap<u32, (u64, u64)> = HashMap::new();
+    let mut ended: HashMap<u32, u64> = HashMap::new();
     for one in gathered {
         if one.metric != slices && one.metric != cuts {
             derived.push(one);
             continue;
         }
         *switches.entry((one.pid, one.sub)).or_default() += one.count;
-        let time = times.entry(one.pid).or_default();
-        *time = (time.0 + one.count, time.1 + one.sum);
+        *ended.entry(one.pid).or_default() += one.count;
         if one.metric == slices {
             match whole.get_mut(&one.pid) {
                 Some(all) => all.merge(&one),
@@ -262,11 +315,11 @@ fn derive(gathered: Vec<Gathered>, on_cpu: &mut OnCpu) -> Vec<Gathered> {
     }
     derived.extend(whole.into_values());
     for ((pid, sub), count) in switches {
-        let metric = metric(types::sched_metric::SCHED_SWITCHES);
-        derived.push(Gathered::counter(metric, pid, sub, count, count));
+        derived.push(Gathered::counter(cuts, pid, sub, count, count));
     }
-    for (pid, count, sum) in on_cpu.settle(times) {
-        derived.push(Gathered::counter(cuts, pid, 0, count, sum));
+    for (pid, ns) in on_cpu.iter().filter(|(_, ns)| **ns > 0) {
+        let count = ended.get(pid).copied().unwrap_or(0);
+        derived.push(Gathered::counter(metric(types::sched_metric::SCHED_ON_CPU), *pid, 0, count, *ns));
     }
     derived.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
     derived
@@ -336,27 +389,31 @@ fn state_name(state: u32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::Gathered;
-    use super::OnCpu;
     use super::derive;
     use super::state_name;
     use super::types;
 
     #[test]
-    fn slices_become_switches_by_their_end_and_time_on_cpu_by_process() {
+    fn slices_become_switches_by_their_end_and_time_on_cpus_comes_from_the_ledger() {
         let slices = types::sched_metric::SCHED_SLICE_TIME.0 as u16;
-        let cuts = types::sched_metric::SCHED_ON_CPU.0 as u16;
+        let cuts = types::sched_metric::SCHED_SWITCHES.0 as u16;
         let voluntary = Gathered::counter(slices, 7, 0, 3, 300);
         let involuntary = Gathered::counter(slices, 7, 1, 2, 50);
-        let cut = Gathered::counter(cuts, 7, 1, 1, 1000);
-        let derived = derive(vec![voluntary, involuntary, cut], &mut OnCpu::default());
-        let of = |metric: types::sched_metric, sub| {
-            derived.iter().find(|one| one.metric == metric.0 as u16 && one.sub == sub).map(|one| (one.count, one.sum))
+        let cut = Gathered::counter(cuts, 7, 1, 1, 1);
+        let derived = derive(vec![voluntary, involuntary, cut], &HashMap::from([(7, 1350), (8, 9)]));
+        let of = |metric: types::sched_metric, pid, sub| {
+            let is = |one: &&Gathered| one.metric == metric.0 as u16 && one.pid == pid && one.sub == sub;
+            derived.iter().find(is).map(|one| (one.count, one.sum))
         };
-        assert_eq!(of(types::sched_metric::SCHED_SLICE_TIME, 0), Some((5, 350)));
-        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 0), Some((3, 3)));
-        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 1), Some((3, 3)));
-        assert_eq!(of(types::sched_metric::SCHED_ON_CPU, 0), Some((6, 1350)));
+        assert_eq!(of(types::sched_metric::SCHED_SLICE_TIME, 7, 0), Some((5, 350)));
+        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 7, 0), Some((3, 3)));
+        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 7, 1), Some((3, 3)));
+        assert_eq!(of(types::sched_metric::SCHED_ON_CPU, 7, 0), Some((6, 1350)));
+        // A hog that never left its CPU ended no slice.
+        assert_eq!(of(types::sched_metric::SCHED_ON_CPU, 8, 0), Some((0, 9)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::recording::ProbeState;
 use crate::recording::Window;
 
 /// The kinds of rows that the core writes.
-const CORE_KINDS: [(&str, &str); 12] = [
+const CORE_KINDS: [(&str, &str); 13] = [
     ("hist", "One bucket of a histogram: one interval, one key."),
     ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
     (
@@ -35,6 +35,10 @@ const CORE_KINDS: [(&str, &str); 12] = [
     ),
     ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
     ("symbol", "A function, or a place in a file that has no name; cause says why not."),
+    (
+        "ledger",
+        "Time (sum, ns) that a thread was in a state, by cause, and how often it went into it; or a CPU. dur_ns of it, up to ts, is what it lived of the interval.",
+    ),
     ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
     ("cgroup", "A control group: its number and path."),
     ("cpu_info", "A CPU and its model."),

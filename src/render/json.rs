@@ -10,6 +10,7 @@ use serde_json::json;
 use serde_json::ser::Formatter;
 use serde_json::ser::PrettyFormatter;
 
+use crate::render::Bars;
 use crate::render::Block;
 use crate::render::Document;
 use crate::render::HistogramPlot;
@@ -34,7 +35,8 @@ use crate::text::is_unsafe;
 ///   "histograms": { "run_queue": { "unit": "ns", "series": [ { "name": "", "count": 2, "sum": 3.0, "min": 1, "max": 2, "mean": 1.5,
 ///       "percentiles": { "p50": 1.0, "p90": 2.0, "p99": 2.0, "p99.9": 2.0, "p99.99": 2.0 }, "relative_error": 0.0,
 ///       "buckets": [ { "lo": 1, "hi": 2, "count": 1 } ] } ] } },
-///   "timelines": { "cpu": { "unit": "percent", "series": [ { "name": "", "points": [ [0.0, 12.5] ] } ] } }
+///   "timelines": { "cpu": { "unit": "percent", "series": [ { "name": "", "points": [ [0.0, 12.5] ] } ] } },
+///   "bars": { "threads": { "unit": "percent", "parts": ["on CPU"], "rows": [ { "name": "make (7)", "values": [100.0] } ] } }
 /// }
 /// ```
 ///
@@ -56,6 +58,7 @@ pub fn json(document: &Document) -> String {
         "omitted": parts.omitted,
         "histograms": parts.histograms,
         "timelines": parts.timelines,
+        "bars": parts.bars,
     });
     let mut out = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut out, Safe(PrettyFormatter::new()));
@@ -76,6 +79,7 @@ struct Parts {
     omitted: Map<String, Json>,
     histograms: Map<String, Json>,
     timelines: Map<String, Json>,
+    bars: Map<String, Json>,
 }
 
 impl Parts {
@@ -102,6 +106,9 @@ impl Parts {
             }
             Block::Timeline(plot) => {
                 self.timelines.insert(free(&self.timelines, &plot.name), timeline(plot));
+            }
+            Block::Bars(plot) => {
+                self.bars.insert(free(&self.bars, &plot.name), bars(plot));
             }
         }
     }
@@ -171,6 +178,11 @@ fn timeline(plot: &Timeline) -> Json {
         json!({ "name": name, "points": points })
     });
     json!({ "unit": plot.unit.name(), "series": series.collect::<Vec<Json>>() })
+}
+
+fn bars(plot: &Bars) -> Json {
+    let rows = plot.rows.iter().map(|(name, values)| json!({ "name": name, "values": values }));
+    json!({ "unit": "percent", "parts": plot.parts, "rows": rows.collect::<Vec<Json>>() })
 }
 
 /// Indented JSON, with what [`is_unsafe`] names as `\u` escapes: the same strings to a parser, harmless to a terminal.

@@ -39,6 +39,7 @@ pub fn markdown(document: &Document) -> String {
             Block::Histogram(plot) => code(&mut out, |drawn| text::histogram(drawn, &PLOT, plot)),
             Block::Timeline(plot) => code(&mut out, |drawn| text::timeline(drawn, &PLOT, plot)),
             Block::Flame(_) => {}
+            Block::Bars(bars) => code(&mut out, |drawn| text::bars(drawn, &PLOT, bars)),
         }
     }
     out

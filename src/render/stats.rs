@@ -51,3 +51,15 @@ pub(super) fn error_bound(error: f64) -> String {
         "percentiles exact".to_owned()
     }
 }
+
+/// Where each part of a bar of `length` cells begins and ends; the parts are hundredths, and none reaches beyond the end.
+pub(super) fn edges(values: &[f64], length: i32) -> impl Iterator<Item = (i32, i32)> + '_ {
+    let mut sum = 0.0_f64;
+    let mut from = 0;
+    values.iter().map(move |value| {
+        sum = (sum + if value.is_finite() { value.max(0.0) } else { 0.0 }).min(100.0);
+        let begin = from;
+        from = (sum / 100.0 * f64::from(length)).round() as i32;
+        (begin, from)
+    })
+}

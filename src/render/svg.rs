@@ -4,6 +4,7 @@
 //! does not have. The output depends on the document alone.
 
 mod axis;
+mod bars;
 mod canvas;
 mod histogram;
 mod timeline;
@@ -71,6 +72,7 @@ pub fn svg(document: &Document) -> Result<String> {
 enum Plot<'a> {
     Histogram(histogram::Drawing<'a>),
     Timeline(timeline::Drawing<'a>),
+    Bars(bars::Drawing<'a>),
 }
 
 impl<'a> Plot<'a> {
@@ -78,6 +80,7 @@ impl<'a> Plot<'a> {
         match block {
             Block::Histogram(plot) => histogram::Drawing::new(plot).map(Plot::Histogram),
             Block::Timeline(plot) => timeline::Drawing::new(plot).map(Plot::Timeline),
+            Block::Bars(plot) => bars::Drawing::new(plot).map(Plot::Bars),
             Block::Heading(_)
             | Block::Note(_)
             | Block::Warning(_)
@@ -91,6 +94,7 @@ impl<'a> Plot<'a> {
         match self {
             Plot::Histogram(drawing) => drawing.height(),
             Plot::Timeline(drawing) => drawing.height(),
+            Plot::Bars(drawing) => drawing.height(),
         }
     }
 
@@ -98,6 +102,7 @@ impl<'a> Plot<'a> {
         match self {
             Plot::Histogram(drawing) => drawing.draw(canvas, top),
             Plot::Timeline(drawing) => drawing.draw(canvas, top),
+            Plot::Bars(drawing) => drawing.draw(canvas, top),
         }
     }
 }

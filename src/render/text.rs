@@ -1,5 +1,6 @@
 //! Documents for a terminal.
 
+mod bars;
 mod plot;
 mod table;
 
@@ -11,6 +12,7 @@ use crate::text::sanitize;
 use crate::text::width;
 use crate::text::wrap;
 
+pub(super) use bars::bars;
 pub(super) use plot::histogram;
 pub(super) use plot::timeline;
 
@@ -73,7 +75,10 @@ fn apart(previous: Option<&Block>, block: &Block) -> bool {
         (Some(Block::Heading(_)), next) => matches!(next, Block::Heading(_)),
         (Some(Block::Note(_)), Block::Note(_)) | (Some(Block::Warning(_)), Block::Warning(_)) => false,
         // A note explains what stands above it.
-        (Some(Block::Table(_) | Block::Pairs(_) | Block::Histogram(_) | Block::Timeline(_)), Block::Note(_)) => false,
+        (
+            Some(Block::Table(_) | Block::Pairs(_) | Block::Histogram(_) | Block::Timeline(_) | Block::Bars(_)),
+            Block::Note(_),
+        ) => false,
         _ => true,
     }
 }
@@ -88,6 +93,7 @@ fn write(out: &mut String, style: &TextStyle, block: &Block) {
         Block::Histogram(plot) => histogram(out, style, plot),
         Block::Timeline(plot) => timeline(out, style, plot),
         Block::Flame(_) => {}
+        Block::Bars(plot) => bars(out, style, plot),
     }
 }
 

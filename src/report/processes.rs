@@ -11,6 +11,8 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Table;
 use crate::render::Value;
+use crate::report::ledger::Account;
+use crate::report::ledger::Ledger;
 use crate::report::metrics;
 use crate::report::paper::Ranking;
 use crate::report::paper::percentile;
@@ -33,11 +35,12 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("processes", "Processes");
     let metrics = metrics_by_process(sources);
     let every = plan.format.is_for_programs();
-    let fields = fields(&metrics, every);
+    let waits = sources.iter().any(|source| source.recording().kinds().iter().any(|(kind, _)| kind == "ledger"));
+    let fields = fields(&metrics, every, waits);
     let mut table = Ranking::new(sources, "processes", "", fields);
     let mut depths = Vec::new();
     for source in sources {
-        let rows = rows(source, &metrics, every)?;
+        let rows = rows(source, &metrics, every, waits)?;
         if plan.tree {
             let parents = rows.iter().map(|row| (row.pid, row.ppid)).collect();
             for (pid, depth) in tree::depth_first(&parents) {
@@ -83,7 +86,7 @@ fn main_field(metric: &MetricMeta) -> String {
 }
 
 /// Programs get every number of each metric, people the one that says most.
-fn fields(metrics: &[MetricMeta], every: bool) -> Vec<Field> {
+fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
     let mut fields = vec![
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
@@ -101,6 +104,10 @@ fn fields(metrics: &[MetricMeta], every: bool) -> Vec<Field> {
             let heading = format!("{} {name}", title(metric));
             fields.push(Field::new(format!("{}.{name}", metric.name), heading).help(metric.help.clone()));
         }
+    }
+    if waits {
+        fields.push(Field::new("wait", "waits most in").help("The wait in which most time of its threads went."));
+        fields.push(Field::new("wait_ns", "there").help("Time of its threads in that wait."));
     }
     fields.push(Field::new("argv", "arguments"));
     if every {
@@ -128,12 +135,16 @@ struct ProcessRow {
 }
 
 /// A row per process that any row names and the filters let through, by process id.
-fn rows(source: &Source, metrics: &[MetricMeta], every: bool) -> Result<Vec<ProcessRow>> {
+fn rows(source: &Source, metrics: &[MetricMeta], every: bool, with_waits: bool) -> Result<Vec<ProcessRow>> {
     let people = People::of(source)?;
     let tally = Tally::of(source, &["pid", "comm"], |name| metrics.iter().any(|metric| metric.name == name))?;
     let mut by_metric: Vec<BTreeMap<i64, Histogram>> = Vec::new();
     let mut names: BTreeMap<i64, String> = BTreeMap::new();
     let mut pids = BTreeSet::new();
+    let mut waits: BTreeMap<i64, Account> = BTreeMap::new();
+    for ((pid, _), account) in &Ledger::of(source)?.threads {
+        waits.entry(*pid).or_default().merge(account);
+    }
     for metric in metrics {
         let mut groups: BTreeMap<i64, Histogram> = BTreeMap::new();
         for (dims, histogram) in tally.groups(&metric.name) {
@@ -171,6 +182,11 @@ fn rows(source: &Source, metrics: &[MetricMeta], every: bool) -> Result<Vec<Proc
             cells.extend(
                 others(metric).into_iter().map(|other| of(at).map_or(Value::Null, |h| other_value(metric, h, other))),
             );
+        }
+        let top = waits.get(&pid).and_then(Account::top_wait);
+        if with_waits {
+            cells.push(Value::from(top.map(|(state, _)| state.words())));
+            cells.push(Value::nanos(top.map(|(_, spent)| whole(spent.ns))));
         }
         cells.push(Value::from(person.argv));
         if every {

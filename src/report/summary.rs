@@ -20,9 +20,13 @@ mod commands;
 mod facts;
 mod memory;
 mod slow;
+mod waits;
 
 /// Rows of each ranking, so that a quiet machine fits on a screen.
 const ROWS: usize = 10;
+
+/// Rows of the first table: what comes before everything else is short.
+const WAITS: usize = 6;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("summary", "");
@@ -32,7 +36,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
         health::tell(&mut document, source, &whose)?;
     }
+    waits::tell(&mut document, sources, plan.rows_shown(WAITS))?;
     if let ([source], [facts]) = (sources, facts.as_slice()) {
+        if has_heading(&document) {
+            document.heading("The window");
+        }
         document.push(Block::Pairs(opening(source)));
         let mut machine = facts.machine();
         machine.extend(memory::lines(source)?);
@@ -63,6 +71,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(Block::Pairs(facts.recording(source)));
     }
     Ok(document)
+}
+
+/// Without a ledger the facts need no heading.
+fn has_heading(document: &Document) -> bool {
+    document.blocks.iter().any(|block| matches!(block, Block::Heading(_)))
 }
 
 /// Where, when, and what ran.

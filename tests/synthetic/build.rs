@@ -16,6 +16,46 @@ pub(crate) fn build(hostname: &str) -> Synthetic {
     made
 }
 
+/// The same machine with a wall-clock ledger.
+pub(crate) fn waiting(hostname: &str) -> Synthetic {
+    let mut made = build(hostname);
+    ledger(&mut made);
+    made
+}
+
+/// `postgres` is blocked in fsync for half of its life and polls for most of the rest; CPU 0 is busy for a quarter.
+fn ledger(made: &mut Synthetic) {
+    for (state, cause, ns, count) in [
+        ("on_cpu", "", 400 * MS, 20),
+        ("runnable", "", 100 * MS, 20),
+        ("uninterruptible", "fsync", 2000 * MS, 100),
+        ("interruptible", "poll", 1500 * MS, 3),
+    ] {
+        let mut cells = vec![
+            ("pid", Cell::Int(200)),
+            ("tid", Cell::Int(200)),
+            ("comm", "postgres".into()),
+            ("dur_ns", Cell::Int(4 * SECOND)),
+            ("state", Cell::Text(state)),
+            ("sum", Cell::Int(ns)),
+            ("count", Cell::Int(count)),
+        ];
+        if !cause.is_empty() {
+            cells.push(("cause", Cell::Text(cause)));
+        }
+        made.row("ledger", 4 * SECOND, &cells);
+    }
+    for (state, ns) in [("busy", SECOND), ("idle", 3 * SECOND)] {
+        let cells = [
+            ("cpu", Cell::Int(0)),
+            ("dur_ns", Cell::Int(4 * SECOND)),
+            ("state", Cell::Text(state)),
+            ("sum", Cell::Int(ns)),
+        ];
+        made.row("ledger", 4 * SECOND, &cells);
+    }
+}
+
 fn processes(made: &mut Synthetic) {
     made.metric("process.starts", "counter", "count", &["ppid", "comm"]);
     made.metric("process.exits", "counter", "count", &["ppid", "comm"]);

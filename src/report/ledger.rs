@@ -1,0 +1,241 @@
+//! The wall-clock ledger of a recording: for every thread and CPU, how long it was in which state and why.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::report::source::Source;
+
+/// Everything that the `ledger` rows say, under the source's filters.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    /// By process and thread id.
+    pub(super) threads: BTreeMap<(i64, i64), Account>,
+    /// By number.
+    pub(super) cpus: BTreeMap<i64, Account>,
+}
+
+/// How one thread or CPU spent its part of the window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// The thread's name, the last that was seen.
+    pub(super) comm: String,
+    /// How much of the window it lived, in nanoseconds.
+    pub(super) lived_ns: u64,
+    /// Time and number of entries by state.
+    pub(super) spent: BTreeMap<State, Spent>,
+    last_at: Option<i64>,
+}
+
+/// A state with its cause; the cause is empty where a state has none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct State {
+    /// `on_cpu`, `runnable`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
+    pub(super) state: String,
+    /// Why it slept.
+    pub(super) cause: String,
+}
+
+/// What was spent in a state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    /// Nanoseconds.
+    pub(super) ns: u64,
+    /// How often it was entered.
+    pub(super) count: u64,
+}
+
+/// What people are told of a state, in the order in which it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    /// On a CPU.
+    OnCpu,
+    /// Runnable, but waiting for a CPU.
+    ForCpu,
+    /// Files, disks, pages.
+    Storage,
+    /// Another thread or the kernel holds something.
+    Lock,
+    /// Another process or machine has to say something.
+    Message,
+    /// Stopped by a signal or a tracer.
+    Stopped,
+    /// Anything else that is no choice of its own.
+    Other,
+    /// Nothing to do, by design.
+    Idle,
+}
+
+impl Sort {
+    /// All, in the order of drawing.
+    pub(super) const ALL: [Sort; 8] =
+        [Sort::OnCpu, Sort::ForCpu, Sort::Storage, Sort::Lock, Sort::Message, Sort::Stopped, Sort::Other, Sort::Idle];
+
+    /// In words.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Sort::OnCpu => "on CPU",
+            Sort::ForCpu => "waiting for a CPU",
+            Sort::Storage => "files and disks",
+            Sort::Lock => "locks",
+            Sort::Message => "pipes and sockets",
+            Sort::Stopped => "stopped",
+            Sort::Other => "other waits",
+            Sort::Idle => "idle by design",
+        }
+    }
+}
+
+/// A wait that lasts longer than this on average, and that others end, is taken for having nothing to do: a worker that
+/// waits for work. Waits for locks and answers are shorter.
+const IDLE_NS: u64 = 100_000_000;
+
+impl State {
+    /// What sort of state it is, when it lasted `spent` in all.
+    pub(super) fn sort(&self, spent: Spent) -> Sort {
+        match self.state.as_str() {
+            "on_cpu" => return Sort::OnCpu,
+            "runnable" => return Sort::ForCpu,
+            "stopped" => return Sort::Stopped,
+            "unknown" => return Sort::Other,
+            _ => {}
+        }
+        let interruptible = self.state == "interruptible";
+        let long = spent.ns / spent.count.max(1) >= IDLE_NS;
+        match self.cause.as_str() {
+            "poll" | "sleep" | "signal" | "kernel work" | "child" | "event file" if interruptible => Sort::Idle,
+            "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O" if interruptible && long => Sort::Idle,
+            "futex" | "file lock" | "ipc" => Sort::Lock,
+            "pipe" | "socket" | "device" => Sort::Message,
+            "file read" | "file write" | "file copy" | "fsync" | "file system" | "page fault" | "block I/O"
+            | "async I/O" => Sort::Storage,
+            _ => Sort::Other,
+        }
+    }
+
+    /// As the end of a sentence: `blocked in fsync`.
+    pub(super) fn words(&self) -> String {
+        match (self.state.as_str(), self.cause.as_str()) {
+            ("on_cpu", _) => "on a CPU".to_owned(),
+            ("runnable", _) => "waiting for a CPU".to_owned(),
+            ("uninterruptible", cause) => format!("blocked in {cause}"),
+            ("interruptible", cause) => format!("asleep in {cause}"),
+            ("unknown", _) => "in a state that the kernel did not show".to_owned(),
+            (state, "") => state.to_owned(),
+            (state, cause) => format!("{state} in {cause}"),
+        }
+    }
+}
+
+impl Account {
+    /// All that is accounted for.
+    pub(super) fn total_ns(&self) -> u64 {
+        self.spent.values().fold(0, |sum, spent| sum.saturating_add(spent.ns))
+    }
+
+    /// By how much the states miss the life, in hundredths of it.
+    pub(super) fn error_percent(&self) -> f64 {
+        if self.lived_ns == 0 {
+            return 0.0;
+        }
+        100.0 * self.total_ns().abs_diff(self.lived_ns) as f64 / self.lived_ns as f64
+    }
+
+    /// Time in states of one sort.
+    pub(super) fn of(&self, sort: Sort) -> u64 {
+        self.spent.iter().filter(|(state, spent)| state.sort(**spent) == sort).map(|(_, spent)| spent.ns).sum()
+    }
+
+    /// Time in one state, whatever the cause.
+    pub(super) fn in_state(&self, name: &str) -> u64 {
+        self.spent.iter().filter(|(state, _)| state.state == name).map(|(_, spent)| spent.ns).sum()
+    }
+
+    /// Adds the same of another.
+    pub(super) fn merge(&mut self, other: &Account) {
+        self.lived_ns = self.lived_ns.saturating_add(other.lived_ns);
+        for (state, spent) in &other.spent {
+            let own = self.spent.entry(state.clone()).or_default();
+            *own = Spent { ns: own.ns.saturating_add(spent.ns), count: own.count.saturating_add(spent.count) };
+        }
+    }
+
+    /// The state other than running in which most time went, those by design left out.
+    pub(super) fn top_wait(&self) -> Option<(&State, Spent)> {
+        let waits = self
+            .spent
+            .iter()
+            .filter(|(state, spent)| !matches!(state.sort(**spent), Sort::OnCpu | Sort::Idle) && spent.ns > 0);
+        waits.max_by_key(|(_, spent)| spent.ns).map(|(state, spent)| (state, *spent))
+    }
+}
+
+impl Ledger {
+    /// Reads the `ledger` rows.
+    pub(super) fn of(source: &Source) -> Result<Ledger> {
+        let mut ledger = Ledger::default();
+        source.rows("ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+            let account = match (row.pid(), row.int(0), row.int(1)) {
+                (Some(pid), Some(tid), _) => ledger.threads.entry((pid, tid)).or_default(),
+                (_, _, Some(cpu)) => ledger.cpus.entry(cpu).or_default(),
+                _ => return,
+            };
+            if let Some(comm) = row.comm().filter(|comm| account.comm != *comm) {
+                account.comm = comm.to_owned();
+            }
+            // The rows of one interval say the same of the life in it.
+            if row.at() != account.last_at {
+                account.last_at = row.at();
+                account.lived_ns =
+                    account.lived_ns.saturating_add(row.dur().and_then(|ns| ns.try_into().ok()).unwrap_or(0));
+            }
+            let state = State {
+                state: row.text(0).unwrap_or("unknown").to_owned(),
+                cause: row.text(1).unwrap_or_default().to_owned(),
+            };
+            let spent = account.spent.entry(state).or_default();
+            spent.ns = spent.ns.saturating_add(row.natural(2));
+            spent.count = spent.count.saturating_add(row.natural(3));
+        })?;
+        Ok(ledger)
+    }
+
+    /// The worst closure among threads and among CPUs, in hundredths.
+    pub(super) fn worst_percent(&self) -> (f64, f64) {
+        let worst =
+            |accounts: &mut dyn Iterator<Item = &Account>| accounts.map(Account::error_percent).fold(0.0, f64::max);
+        (worst(&mut self.threads.values()), worst(&mut self.cpus.values()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Account;
+    use super::Sort;
+    use super::Spent;
+    use super::State;
+
+    fn state(state: &str, cause: &str) -> State {
+        State { state: state.to_owned(), cause: cause.to_owned() }
+    }
+
+    #[test]
+    fn a_lock_convoy_is_no_idle_pool_of_workers() {
+        let convoy = Spent { ns: 5_000_000_000, count: 10_000 };
+        let pool = Spent { ns: 5_000_000_000, count: 3 };
+        assert_eq!(state("interruptible", "futex").sort(convoy), Sort::Lock);
+        assert_eq!(state("interruptible", "futex").sort(pool), Sort::Idle);
+        assert_eq!(state("interruptible", "poll").sort(convoy), Sort::Idle);
+        assert_eq!(state("uninterruptible", "fsync").sort(pool), Sort::Storage);
+    }
+
+    #[test]
+    fn closure_is_what_the_states_miss_of_the_life() {
+        let mut account = Account { lived_ns: 1000, ..Account::default() };
+        account.spent.insert(state("on_cpu", ""), Spent { ns: 400, count: 2 });
+        account.spent.insert(state("uninterruptible", "fsync"), Spent { ns: 590, count: 2 });
+        assert!((account.error_percent() - 1.0).abs() < 1e-9);
+        assert_eq!(account.top_wait().map(|(state, _)| state.words()).as_deref(), Some("blocked in fsync"));
+        assert_eq!(Account::default().error_percent(), 0.0);
+    }
+}

@@ -1,0 +1,169 @@
+//! View `threads`: the wall-clock ledger. For each thread, on a CPU, waiting for one, blocked or asleep by cause, adding up to its life.
+
+use std::cmp::Reverse;
+
+use anyhow::Result;
+
+use crate::render::Bars;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::ledger::Account;
+use crate::report::ledger::Ledger;
+use crate::report::ledger::Sort;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::share;
+use crate::report::paper::whole;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::units;
+
+/// Most bars of the picture.
+const BARS: usize = 30;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("threads", "Where each thread's time went");
+    let several = sources.len() > 1;
+    let shown = plan.rows_shown(20);
+    let mut threads = Ranking::new(sources, "threads", "", thread_fields());
+    let mut states = Ranking::new(sources, "states", "Time by state and cause", state_fields());
+    let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_fields());
+    let mut bars = Vec::new();
+    for source in sources {
+        let ledger = Ledger::of(source)?;
+        let whose = if several { format!("{}: ", source.label()) } else { String::new() };
+        if ledger.threads.is_empty() && ledger.cpus.is_empty() {
+            continue;
+        }
+        let (of_threads, of_cpus) = ledger.worst_percent();
+        document.note(format!(
+            "{whose}the states of {} threads add up to their lives within {}, those of {} CPUs to the window within {}",
+            units::count(ledger.threads.len() as u64),
+            units::percent(of_threads),
+            ledger.cpus.len(),
+            units::percent(of_cpus),
+        ));
+        let mut list: Vec<(&(i64, i64), &Account)> = ledger.threads.iter().collect();
+        list.sort_by_key(|(_, account)| Reverse(account.lived_ns.saturating_sub(account.of(Sort::Idle))));
+        for ((pid, tid), account) in list {
+            threads.row(source, thread_cells(*pid, *tid, account));
+            for (state, spent) in &account.spent {
+                let cause = (!state.cause.is_empty()).then_some(state.cause.as_str());
+                states.row(
+                    source,
+                    vec![
+                        Value::from(account.comm.as_str()),
+                        Value::Id(*tid),
+                        Value::Id(*pid),
+                        Value::from(state.state.as_str()),
+                        Value::from(cause),
+                        Value::Nanos(whole(spent.ns)),
+                        share(spent.ns as f64, account.lived_ns as f64),
+                        Value::Int(whole(spent.count)),
+                    ],
+                );
+            }
+            if bars.len() < BARS.min(shown) {
+                let parts = Sort::ALL.map(|sort| 100.0 * account.of(sort) as f64 / account.lived_ns.max(1) as f64);
+                bars.push((format!("{whose}{} ({tid})", account.comm), parts.to_vec()));
+            }
+        }
+        for (cpu, account) in &ledger.cpus {
+            cpus.row(source, cpu_cells(*cpu, account));
+        }
+    }
+    if !bars.is_empty() {
+        let parts = Sort::ALL.map(|sort| sort.title().to_owned()).to_vec();
+        document.push(threads.top(shown));
+        document.push(Bars { name: "threads".into(), title: "Share of each thread's life".into(), parts, rows: bars });
+        if plan.format.is_for_programs() {
+            document.push(states.all());
+        } else {
+            states.largest_first("ns");
+            document.push(states.top(shown));
+        }
+    }
+    document.push(cpus.all());
+    note_absent_probe(&mut document, sources, "sched");
+    Ok(document)
+}
+
+fn thread_fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "thread").help("Name of the thread."),
+        Field::new("tid", "tid"),
+        Field::new("pid", "pid"),
+        Field::new("lived_ns", "lived").help("How much of the window the thread lived."),
+        Field::new("on_cpu", "on CPU").help("Share of its life on a CPU."),
+        Field::new("runnable", "for CPU").help("Share of its life runnable, but waiting for a CPU."),
+        Field::new("uninterruptible", "blocked")
+            .help("Share of its life in uninterruptible sleep: disks, pages, kernel locks."),
+        Field::new("interruptible", "asleep").help("Share of its life in interruptible sleep."),
+        Field::new("stopped", "stopped").help("Share of its life stopped by a signal or a tracer."),
+        Field::new("wait", "waits most in")
+            .help("The wait in which most time went, those left out that are idle by design."),
+        Field::new("wait_ns", "there").help("Time in that wait."),
+        Field::new("on_cpu_ns", "CPU time"),
+        Field::new("error", "not closed").help("By how much the states miss the life."),
+    ]
+}
+
+fn thread_cells(pid: i64, tid: i64, account: &Account) -> Vec<Value> {
+    let part = |state: &str| match account.in_state(state) {
+        0 => Value::Null,
+        ns => share(ns as f64, account.lived_ns as f64),
+    };
+    let top = account.top_wait();
+    vec![
+        Value::from(account.comm.as_str()),
+        Value::Id(tid),
+        Value::Id(pid),
+        Value::Nanos(whole(account.lived_ns)),
+        part("on_cpu"),
+        part("runnable"),
+        part("uninterruptible"),
+        part("interruptible"),
+        part("stopped"),
+        Value::from(top.map(|(state, _)| state.words())),
+        Value::nanos(top.map(|(_, spent)| whole(spent.ns))),
+        Value::Nanos(whole(account.in_state("on_cpu"))),
+        Value::Percent(account.error_percent()),
+    ]
+}
+
+fn state_fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "thread"),
+        Field::new("tid", "tid"),
+        Field::new("pid", "pid"),
+        Field::new("state", "state"),
+        Field::new("cause", "cause"),
+        Field::new("ns", "time"),
+        Field::new("share", "of its life"),
+        Field::new("count", "times").help("How often the thread went into the state."),
+    ]
+}
+
+fn cpu_fields() -> Vec<Field> {
+    vec![
+        Field::new("cpu", "CPU"),
+        Field::new("busy", "busy").help("Share of the window in which it ran something."),
+        Field::new("idle", "idle").help("Share of the window in which it had nothing to run."),
+        Field::new("unknown", "not shown").help("Share of the window in which the kernel did not show what it ran."),
+        Field::new("busy_ns", "busy time"),
+        Field::new("error", "not closed").help("By how much these miss the window."),
+    ]
+}
+
+fn cpu_cells(cpu: i64, account: &Account) -> Vec<Value> {
+    let part = |state: &str| share(account.in_state(state) as f64, account.lived_ns as f64);
+    vec![
+        Value::Id(cpu),
+        part("busy"),
+        part("idle"),
+        part("unknown"),
+        Value::Nanos(whole(account.in_state("busy"))),
+        Value::Percent(account.error_percent()),
+    ]
+}
