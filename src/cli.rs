@@ -185,6 +185,14 @@ impl From<args::ListFormat> for Paper {
 }
 
 fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Result<RecordPlan, Failure> {
+    if record.force && record.output.is_none() {
+        let why = "--force needs --output: without a name, an existing file is never replaced";
+        return Err(Failure::usage(why).hint("ebrec record --force --output FILE"));
+    }
+    if record.system_wide && record.command.is_empty() {
+        let why = "--system-wide needs a command: without one, the whole machine is recorded anyway";
+        return Err(Failure::usage(why).hint("ebrec record --system-wide -- COMMAND"));
+    }
     let users = record.uid.into_iter().map(|user| user.parse().map_or_else(|_| User::Name(user), User::Id)).collect();
     Ok(RecordPlan {
         window: record.duration,
@@ -241,6 +249,7 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
         },
         top: report.top,
         tree: report.tree,
+        debug_dirs: report.debug_dir,
         format,
         width,
     };

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::failure::Failure;
+use crate::render::Block;
 use crate::render::Document;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -10,22 +11,29 @@ use crate::report::source::Source;
 
 mod block;
 mod cost;
+mod cpu;
 pub mod deliver;
 mod distributions;
 mod exec;
 mod health;
 mod hist;
 mod info;
+mod irq;
+mod locks;
 mod losses;
+mod memory;
 mod metrics;
 mod overhead;
 mod paper;
 mod people;
 pub mod plan;
 mod processes;
+mod profile;
 mod source;
 mod summary;
+mod syscalls;
 mod tally;
+mod times;
 mod window;
 
 pub use info::info;
@@ -38,6 +46,8 @@ pub struct View {
     pub summary: &'static str,
     /// Whether it has pictures.
     pub draws: bool,
+    /// Whether it says by itself, and in detail, what the recording lacks.
+    tells_health: bool,
     run: fn(&[Source], &ReportPlan) -> Result<Document>,
 }
 
@@ -50,29 +60,93 @@ pub static VIEWS: &[View] = &[
         name: SUMMARY,
         summary: "What happened, who did it, what was slow, what was lost",
         draws: true,
+        tells_health: true,
         run: summary::run,
     },
     View {
         name: "processes",
         summary: "Every process with every metric, short-lived ones included",
         draws: false,
+        tells_health: false,
         run: processes::run,
     },
-    View { name: "hist", summary: "Histogram and percentiles of a metric, or of all", draws: true, run: hist::run },
+    View {
+        name: "hist",
+        summary: "Histogram and percentiles of a metric, or of all",
+        draws: true,
+        tells_health: false,
+        run: hist::run,
+    },
     View {
         name: "exec",
         summary: "Process starts and exits with arguments, duration and exit status",
         draws: false,
+        tells_health: false,
         run: exec::run,
+    },
+    View {
+        name: "cpu",
+        summary: "What the CPUs ran: functions, call tree, flame graph",
+        draws: true,
+        tells_health: false,
+        run: cpu::on,
+    },
+    View {
+        name: "offcpu",
+        summary: "What threads waited for: causes, functions, call tree, flame graph, longest sleeps",
+        draws: true,
+        tells_health: false,
+        run: cpu::off,
     },
     View {
         name: "block",
         summary: "Disk I/O by device, operation and process, and the slowest requests",
         draws: true,
+        tells_health: false,
         run: block::run,
     },
-    View { name: "losses", summary: "What is missing, by probe, cause and time", draws: true, run: losses::run },
-    View { name: "overhead", summary: "What the recording itself cost", draws: false, run: overhead::run },
+    View {
+        name: "syscalls",
+        summary: "System calls by call and process, their errors and the slowest, waits apart",
+        draws: true,
+        tells_health: false,
+        run: syscalls::run,
+    },
+    View {
+        name: "memory",
+        summary: "Stalls for memory, OOM kills and page faults by process",
+        draws: true,
+        tells_health: false,
+        run: memory::run,
+    },
+    View {
+        name: "irq",
+        summary: "Time in hard and soft interrupts by name",
+        draws: true,
+        tells_health: false,
+        run: irq::run,
+    },
+    View {
+        name: "locks",
+        summary: "Waits for the kernel's locks and in futexes, by process",
+        draws: true,
+        tells_health: false,
+        run: locks::run,
+    },
+    View {
+        name: "losses",
+        summary: "What is missing, by probe, cause and time",
+        draws: true,
+        tells_health: true,
+        run: losses::run,
+    },
+    View {
+        name: "overhead",
+        summary: "What the recording itself cost",
+        draws: false,
+        tells_health: false,
+        run: overhead::run,
+    },
 ];
 
 /// Opens the recordings and runs the view.
@@ -94,6 +168,15 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
         if let Some(part) = window::part(source) {
             document.subtitle.push_str(&format!("; shown: {part}"));
         }
+    }
+    if !view.tells_health {
+        let several = sources.list.len() > 1;
+        let mut warnings = Vec::new();
+        for source in &sources.list {
+            let whose = if several { format!("{}: ", source.label()) } else { String::new() };
+            warnings.extend(health::missing(source)?.into_iter().map(|what| Block::Warning(format!("{whose}{what}"))));
+        }
+        document.blocks.splice(0..0, warnings);
     }
     for reason in sources.left_out {
         document.warning(format!("left out: {reason}"));

@@ -81,7 +81,7 @@ pub(super) struct Record {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
     /// Replace the file given with --output
-    #[arg(short, long, requires = "output")]
+    #[arg(short, long)]
     pub(super) force: bool,
     /// Probes to run: a list, changes to the default set, or `all`
     ///
@@ -97,7 +97,7 @@ pub(super) struct Record {
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub(super) buffer: u64,
     /// Record only these processes and their children
-    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..), help_heading = "Filters")]
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
     /// Record only processes of this command name, and their children
     #[arg(long, value_name = "NAME", value_parser = comm, help_heading = "Filters")]
@@ -115,7 +115,7 @@ pub(super) struct Record {
     #[arg(long, help_heading = "Filters")]
     pub(super) no_follow: bool,
     /// With COMMAND: record the whole machine, not only COMMAND and its descendants
-    #[arg(short = 'a', long, requires = "command", help_heading = "Filters")]
+    #[arg(short = 'a', long, help_heading = "Filters")]
     pub(super) system_wide: bool,
     /// Command to run once the probes are live; ebrec exits with its status
     ///
@@ -129,9 +129,10 @@ pub(super) struct Record {
 /// Without a view, the summary: whether anything was lost, what the machine spent its time on, the processes that matter,
 /// the slowest things and their cause. Several files, or a directory of them, make one row set per host.
 #[derive(clap::Args, Debug)]
+#[command(override_usage = "ebrec report [OPTIONS] [VIEW] FILE...")]
 pub(super) struct Report {
     /// A view (see below), for `hist` also a metric, then recordings or directories of them
-    #[arg(value_name = "VIEW|FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "VIEW|FILE", value_hint = ValueHint::FilePath)]
     pub(super) words: Vec<OsString>,
     /// How to write it: text, svg, md, json, csv [default: by the ending of --output, else text]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
@@ -145,11 +146,11 @@ pub(super) struct Report {
     /// With csv: the table to write, by its name in json [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
-    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10]
-    #[arg(short = 'n', long, value_name = "N")]
+    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10, in json and csv all]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     pub(super) top: Option<usize>,
     /// Only these processes
-    #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = "Filters")]
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
     /// Only processes of this command name
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
@@ -163,6 +164,9 @@ pub(super) struct Report {
     /// With `processes`: children under their parents
     #[arg(long)]
     pub(super) tree: bool,
+    /// With `cpu` and `offcpu`: where to look, by build id, for symbols that the recorded machine did not have
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) debug_dir: Vec<PathBuf>,
     /// With `hist`: split the metric by process, pid, comm, dev, op or another of its columns
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(super) by: Vec<String>,
@@ -297,6 +301,14 @@ fn size(text: &str) -> Result<u64, String> {
         0 => Err("it must be larger than nothing".to_owned()),
         size => Ok(size),
     }
+}
+
+fn pid(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(|| format!("'{text}' is not a process id"))
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("'{text}' is not a number of rows"))
 }
 
 /// The kernel keeps 15 bytes of a command name, so a longer one would match nothing.

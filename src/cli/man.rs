@@ -31,7 +31,7 @@ fn page(command: clap::Command, name: &str, commands: &[String]) -> std::io::Res
     let mut out = Vec::new();
     man.render_title(&mut out)?;
     man.render_name_section(&mut out)?;
-    man.render_synopsis_section(&mut out)?;
+    synopsis(&mut out, name)?;
     man.render_description_section(&mut out)?;
     man.render_options_section(&mut out)?;
     if name.is_empty() {
@@ -102,12 +102,39 @@ static SECTIONS: &[Section] = &[
         "record",
         "SIGNALS",
         &[(
-            "SIGINT, SIGTERM",
-            "The first ends the window and writes the file, the second leaves FILE.partial as it is. With COMMAND, SIGTERM, \
-             SIGHUP and the user signals are passed on to it.",
+            "SIGINT, SIGTERM, SIGHUP",
+            "Ends the window and writes the file; one more stops the finishing work and leaves FILE.partial as it is. With COMMAND \
+             the first is passed on to it (SIGINT reaches it from the terminal), and the window ends when COMMAND does or with \
+             the second.",
         )],
     ),
 ];
+
+/// How each command is called, one line a form, in the order of [`pages`].
+static SYNOPSES: &[(&str, &[&str])] = &[
+    ("", &["[OPTIONS] COMMAND"]),
+    ("record", &["[-d DURATION] [-o FILE] [-p PROBES]... [FILTERS] [-- COMMAND [ARGUMENT]...]"]),
+    ("report", &["[OPTIONS] FILE...", "VIEW [OPTIONS] FILE...", "hist [METRIC] [--by COLUMN]... [OPTIONS] FILE..."]),
+    ("info", &["[--format FORMAT] [-o FILE] RECORDING"]),
+    ("probes", &["[--format FORMAT] [-o FILE] [NAME]"]),
+    ("doctor", &["[--format FORMAT] [-o FILE]"]),
+    ("recover", &["[-f] FILE"]),
+    ("completions", &["SHELL"]),
+];
+
+fn synopsis(out: &mut Vec<u8>, name: &str) -> std::io::Result<()> {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    let forms = SYNOPSES.iter().find(|(command, _)| *command == name).map_or([].as_slice(), |(_, forms)| forms);
+    let program = if name.is_empty() { "ebrec".to_owned() } else { format!("ebrec {name}") };
+    for (at, form) in forms.iter().enumerate() {
+        if at > 0 {
+            roff.control("br", []);
+        }
+        roff.text([bold(program.as_str()), roman(format!(" {form}"))]);
+    }
+    roff.to_writer(out)
+}
 
 fn section(roff: &mut Roff, heading: &str, paragraphs: &[(&str, &str)]) {
     roff.control("SH", [heading]);

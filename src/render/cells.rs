@@ -41,7 +41,8 @@ fn column(table: &Table, at: usize) -> Column {
     let title = table.fields.get(at).map_or("", |f| f.title.as_str());
     let title = sanitize(title);
     let kinds = Kinds::of(&values);
-    let (suffix, cells) = match kinds.only {
+    let mixed = table.fields.get(at).is_some_and(|f| f.mixed);
+    let (suffix, cells) = match kinds.only.filter(|_| !mixed) {
         Some(Value::Time(_)) => ("s", times(&values)),
         Some(kind) => match unit(kind) {
             Some(unit) => {

@@ -29,8 +29,8 @@ pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result
     let for_programs = plan.format.is_for_programs();
     let percentiles = || PERCENTILES.iter().take(if for_programs { PERCENTILES.len() } else { SHOWN });
     let mut fields = vec![Field::new("metric", "metric"), Field::new("count", "count")];
-    fields.extend(percentiles().map(|(_, name)| Field::new(*name, *name)));
-    fields.push(Field::new("max", "max"));
+    fields.extend(percentiles().map(|(_, name)| Field::new(*name, *name).each_its_unit()));
+    fields.push(Field::new("max", "max").each_its_unit());
     fields.push(
         Field::new("shape", "shape").help("Counts from the smallest to the largest value, on a logarithmic scale."),
     );

@@ -42,26 +42,31 @@ impl Losses {
 
 /// Says in a document how whole a recording is, the good news included.
 pub(super) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
-    let losses = Losses::of(source)?;
-    let problems = problems(source, &losses)?;
-    if losses.total() == 0 && !source.recording().is_partial() {
+    if missing(source)?.is_empty() {
         document.note(format!("{whose}complete: no event lost"));
     }
-    for problem in problems {
+    for problem in problems(source)? {
         document.warning(format!("{whose}{problem}"));
     }
     Ok(())
 }
 
-/// Everything that makes the recording less than whole, one sentence each.
-fn problems(source: &Source, losses: &Losses) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
+/// What every view says first: that events or the end of the recording are missing.
+pub(super) fn missing(source: &Source) -> Result<Vec<String>> {
+    let losses = Losses::of(source)?;
+    let mut missing = Vec::new();
     if losses.total() > 0 {
-        problems.push(format!("incomplete: {}", of_events(source, losses)));
+        missing.push(format!("incomplete: {}", of_events(source, &losses)));
     }
     if source.recording().is_partial() {
-        problems.push("unfinished: its writer was stopped or still runs; what it wrote last may be missing".to_owned());
+        missing.push("unfinished: its writer was stopped or still runs; what it wrote last may be missing".to_owned());
     }
+    Ok(missing)
+}
+
+/// Everything that makes the recording less than whole, one sentence each.
+fn problems(source: &Source) -> Result<Vec<String>> {
+    let mut problems = missing(source)?;
     for probe in &source.meta().probes {
         if probe.state != ProbeOutcome::Ran {
             let reason = probe.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -21,6 +21,8 @@ pub struct ReportPlan {
     pub top: Option<usize>,
     /// Whether processes stand under their parents.
     pub tree: bool,
+    /// Directories with symbols for frames that have no name in the recording.
+    pub debug_dirs: Vec<PathBuf>,
     /// How the report is written.
     pub format: Format,
     /// Columns of the terminal or page, for the text format.
@@ -28,9 +30,10 @@ pub struct ReportPlan {
 }
 
 impl ReportPlan {
-    /// How many rows of a ranking are shown, when the view would show `usual`.
+    /// How many rows of a ranking are shown, when the view would show `usual` to a person; programs get all that they do not refuse.
     pub fn rows_shown(&self, usual: usize) -> usize {
         match self.top {
+            None if self.format.is_for_programs() => usize::MAX,
             None => usual,
             Some(0) => usize::MAX,
             Some(top) => top,

@@ -18,6 +18,7 @@ use crate::report::window;
 
 mod commands;
 mod facts;
+mod memory;
 mod slow;
 
 /// Rows of each ranking, so that a quiet machine fits on a screen.
@@ -33,7 +34,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     if let ([source], [facts]) = (sources, facts.as_slice()) {
         document.push(Block::Pairs(opening(source)));
-        let machine = facts.machine();
+        let mut machine = facts.machine();
+        machine.extend(memory::lines(source)?);
         if !machine.is_empty() {
             let whole = window::scope(source).is_none();
             document.heading(if whole { "What the machine did" } else { "What the recorded processes did" });

@@ -24,10 +24,9 @@ pub(super) fn describe(source: &Source) -> String {
     {
         text.push_str(&format!(", {} asked for", units::duration(asked)));
     }
-    match window.ended.as_str() {
-        "" => {}
-        "elapsed" => text.push_str("; its time was up"),
-        ended => text.push_str(&format!("; {ended}")),
+    // That a window ended when it should needs no words.
+    if !matches!(window.ended.as_str(), "" | "elapsed") {
+        text.push_str(&format!("; {}", window.ended));
     }
     text
 }

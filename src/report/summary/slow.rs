@@ -19,7 +19,7 @@ pub(super) struct Slow {
     /// When it ended, in nanoseconds since the window's start.
     pub(super) at: i64,
     /// What it was, as a person says it.
-    pub(super) what: &'static str,
+    pub(super) what: String,
     /// Whose it was.
     pub(super) pid: Option<i64>,
     /// Its command.
@@ -31,27 +31,19 @@ pub(super) struct Slow {
 /// A kind of row that can be slow, and how its row explains itself.
 struct Teller {
     kind: &'static str,
-    what: &'static str,
     ints: &'static [&'static str],
     texts: &'static [&'static str],
-    cause: fn(&Row<'_>, &People) -> String,
+    /// What it was, and why it took so long.
+    tell: fn(&Row<'_>, &People) -> (String, String),
 }
 
 static TELLERS: &[Teller] = &[
-    Teller {
-        kind: "wakeup",
-        what: "waited for a CPU",
-        ints: &["cpu", "sched_prev_pid", "waker_pid"],
-        texts: &["sched_prev_comm"],
-        cause: wakeup,
-    },
-    Teller {
-        kind: "block_io",
-        what: "disk I/O",
-        ints: &["bytes", "block_queue_ns", "ret"],
-        texts: &["op", "dev"],
-        cause: block_io,
-    },
+    Teller { kind: "wakeup", ints: &["cpu", "sched_prev_pid", "waker_pid"], texts: &["sched_prev_comm"], tell: wakeup },
+    Teller { kind: "block_io", ints: &["bytes", "block_queue_ns", "ret"], texts: &["op", "dev"], tell: block_io },
+    Teller { kind: "reclaim", ints: &["bytes"], texts: &["cause"], tell: reclaim },
+    Teller { kind: "compaction", ints: &[], texts: &[], tell: compaction },
+    Teller { kind: "irq", ints: &["cpu"], texts: &["name"], tell: interrupt },
+    Teller { kind: "softirq", ints: &["cpu"], texts: &["name"], tell: interrupt },
 ];
 
 /// The `most` slowest things, the slowest first.
@@ -65,8 +57,8 @@ pub(super) fn slowest(source: &Source, people: &People, most: usize) -> Result<V
                 return;
             }
             let comm = row.comm().map(str::to_owned);
-            let cause = (teller.cause)(row, people);
-            heap.push(Reverse(Slow { dur_ns, at, what: teller.what, pid: row.pid(), comm, cause }));
+            let (what, cause) = (teller.tell)(row, people);
+            heap.push(Reverse(Slow { dur_ns, at, what, pid: row.pid(), comm, cause }));
             if full {
                 heap.pop();
             }
@@ -75,8 +67,8 @@ pub(super) fn slowest(source: &Source, people: &People, most: usize) -> Result<V
     Ok(heap.into_sorted_vec().into_iter().map(|Reverse(slow)| slow).collect())
 }
 
-/// `cc1 (4242) had CPU 1; woken by make (4200)`.
-fn wakeup(row: &Row<'_>, people: &People) -> String {
+/// `CPU wait`: `cc1 (4242) had CPU 1; woken by make (4200)`.
+fn wakeup(row: &Row<'_>, people: &People) -> (String, String) {
     let mut parts = Vec::new();
     let cpu = row.int(0).map_or_else(|| "the CPU".to_owned(), |cpu| format!("CPU {cpu}"));
     if let Some(prev) = row.int(1) {
@@ -85,24 +77,46 @@ fn wakeup(row: &Row<'_>, people: &People) -> String {
     if let Some(waker) = row.int(2) {
         parts.push(format!("woken by {}", people.call(waker, None)));
     }
-    parts.join("; ")
+    ("CPU wait".to_owned(), parts.join("; "))
 }
 
-/// `write 64.0 KiB on vda: 2 ms queued, 8 ms in the device`.
-fn block_io(row: &Row<'_>, _: &People) -> String {
-    let mut text = row.text(0).unwrap_or("I/O").to_owned();
-    if let Some(bytes) = row.int(0).and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0) {
-        text.push_str(&format!(" {}", units::bytes(bytes)));
+/// `disk write`: `2 ms in queue, 8 ms in vda; 64.0 KiB`.
+/// `the machine is short of memory; freed 128 KiB`.
+fn reclaim(row: &Row<'_>, _: &People) -> (String, String) {
+    let mut cause = match row.text(0) {
+        Some("cgroup limit") => "its memory control group is at its limit".to_owned(),
+        _ => "the machine is short of memory".to_owned(),
+    };
+    if let Some(bytes) = row.int(0).and_then(|bytes| u64::try_from(bytes).ok()) {
+        cause.push_str(&format!("; freed {}", units::bytes(bytes)));
     }
-    if let Some(dev) = row.text(1) {
-        text.push_str(&format!(" on {dev}"));
-    }
-    if let Some(queued) = row.int(1) {
-        let device = row.dur().unwrap_or(0).saturating_sub(queued);
-        text.push_str(&format!(": {} queued, {} in the device", units::duration(queued), units::duration(device)));
-    }
+    ("stalled to free memory".to_owned(), cause)
+}
+
+fn compaction(_: &Row<'_>, _: &People) -> (String, String) {
+    ("stalled to move memory".to_owned(), "no block of memory was large enough".to_owned())
+}
+
+/// `NET_RX on CPU 1`.
+fn interrupt(row: &Row<'_>, _: &People) -> (String, String) {
+    let cpu = row.int(0).map(|cpu| format!(" on CPU {cpu}")).unwrap_or_default();
+    ("interrupted".to_owned(), format!("{}{cpu}", row.text(0).unwrap_or("an interrupt")))
+}
+
+fn block_io(row: &Row<'_>, _: &People) -> (String, String) {
+    let dev = row.text(1).unwrap_or("the device");
+    let took = row.dur().unwrap_or(0);
+    let queued = row.int(1).unwrap_or(0);
+    let in_device = units::duration(took.saturating_sub(queued));
+    let mut text = match queued {
+        0 => format!("{in_device} in {dev}"),
+        queued => format!("{} in queue, {in_device} in {dev}", units::duration(queued)),
+    };
     if let Some(error) = row.int(2).filter(|ret| *ret < 0) {
         text.push_str(&format!("; failed with {}", errno(error)));
     }
-    text
+    if let Some(bytes) = row.int(0).and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0) {
+        text.push_str(&format!("; {}", units::bytes(bytes)));
+    }
+    (format!("disk {}", row.text(0).unwrap_or("I/O")), text)
 }
