@@ -252,7 +252,7 @@ fn files_that_are_something_else_are_told_for_what_they_are() {
     );
     assert_eq!(
         refused("run.parquet.partial", &whole[..rows_end / 2]),
-        "'run.parquet.partial' holds nothing that can be recovered: the footer of its last checkpoint ('.footer' behind its name) is missing"
+        "'run.parquet.partial' holds nothing that can be recovered: its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along"
     );
     let mut long = whole.clone();
     let tail = long.len() - 8;

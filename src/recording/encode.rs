@@ -25,6 +25,7 @@ use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::arrow::arrow_writer::ArrowColumnWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::arrow::arrow_writer::compute_leaves;
+use parquet::arrow::encode_arrow_schema;
 use parquet::basic::Compression;
 use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
@@ -62,6 +63,8 @@ const PAGE_ROWS: usize = 64 << 10;
 pub(crate) struct Encoders {
     pub(crate) descr: SchemaDescPtr,
     pub(crate) properties: WriterPropertiesPtr,
+    /// The Arrow schema as a footer holds it: for titles, units and help.
+    pub(crate) arrow_schema: String,
     columns: Vec<Column>,
 }
 
@@ -114,7 +117,7 @@ impl Encoders {
             Ok(Column { ty: column.ty, differences, field, factory })
         });
         let columns = columns.collect::<Result<Vec<_>, ParquetError>>()?;
-        Ok(Encoders { descr: Arc::new(descr), properties, columns })
+        Ok(Encoders { descr: Arc::new(descr), properties, arrow_schema: encode_arrow_schema(&schema.arrow()), columns })
     }
 
     /// Begins a chunk of a column.

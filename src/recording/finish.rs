@@ -48,12 +48,12 @@ impl Writer {
     /// # Errors
     /// The disk is full or refuses, or the name was taken meanwhile: what was checkpointed is left for `recover`.
     pub fn finish(mut self, budget: Duration) -> Result<Finished, WriteError> {
-        let deadline = Instant::now().checked_add(budget);
         self.close_all()?;
         self.groups.retain(|group| group.kind != RECORDING);
         self.append_meta_rows()?;
         // From here on a kill costs nothing. Where the disk is full, the end of the file may still fit.
         let checkpoint = self.write_sidecar();
+        let deadline = Instant::now().checked_add(budget);
         let runs = merge::small(&self.groups);
         let live: u64 = self.groups.iter().map(size).sum();
         let small: u64 = runs.iter().flatten().filter_map(|index| self.groups.get(*index)).map(size).sum();

@@ -10,7 +10,6 @@ use std::io::Write;
 use std::path::Path;
 
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
-use parquet::arrow::encode_arrow_schema;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::FileMetaData;
 use parquet::file::metadata::KeyValue;
@@ -46,7 +45,7 @@ pub(crate) struct Template {
 impl Template {
     pub(crate) fn new(meta: &Meta, layout: &Layout) -> Result<Template, ParquetError> {
         let pairs = meta.to_pairs().into_iter().map(|(key, value)| KeyValue::new(key, value));
-        let schema = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&layout.schema.arrow()));
+        let schema = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), layout.encoders.arrow_schema.clone());
         let bytes = encode(layout, Some(pairs.chain([schema]).collect()), Vec::new())?;
         let mut cursor = Cursor::new(&bytes);
         let (mut last, mut rows_at, mut tail_at) = (0, 0, 0);

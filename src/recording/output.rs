@@ -50,7 +50,8 @@ impl Output {
     pub(crate) fn create(path: &Path) -> io::Result<Output> {
         let file = create_private(path)?;
         // Held until the file is closed, also by a kill: `recover` must not touch the file of a living writer. Where
-        // there are no locks, it is the user who must not.
+        // there are no locks, it is the user who must not. Elsewhere than on Unix a lock would keep readers out.
+        #[cfg(unix)]
         let _ = file.try_lock();
         let tracked = TrackedWrite::new(Tail { file, skip: 0 });
         let mut output = Output { path: path.to_owned(), tracked, good: 0 };

@@ -25,6 +25,7 @@ use crate::recording::leaves::leaves;
 use crate::recording::names::footer_path;
 use crate::recording::names::is_partial;
 use crate::recording::names::partial_path;
+use crate::recording::names::temporary_path;
 use crate::recording::output::MAGIC;
 use crate::recording::source::Source;
 
@@ -226,9 +227,9 @@ pub(crate) fn read_sidecar(partial: &Path, source: &Source) -> Result<Footer, Op
     let sidecar = footer_path(partial);
     let file = match File::open(&sidecar) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(why("the footer of its last checkpoint ('.footer' behind its name) is missing"));
-        }
+        // The very first one may have been written and not yet renamed; if it is not whole, that shows below.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(temporary_path(&sidecar))
+            .map_err(|_| why("its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along"))?,
         Err(source) => return Err(OpenError::Io { path: sidecar, source }),
     };
     let io = |source| OpenError::Io { path: sidecar.clone(), source };

@@ -230,3 +230,70 @@ impl Row<'_> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Rows;
+    use crate::recording::Schema;
+    use crate::recording::column;
+
+    fn rows() -> Rows {
+        Rows::new(Arc::new(Schema::new([])), 1000)
+    }
+
+    #[test]
+    fn rows_are_counted_per_kind_and_handed_over_once() {
+        let mut rows = rows();
+        for n in 0..10 {
+            rows.row("exec").int(column::PID, n);
+            if n % 2 == 0 {
+                rows.row("exit");
+            }
+        }
+        assert!(rows.is_due(10) && !rows.is_due(11));
+        let batches = rows.take(10, false);
+        assert_eq!(batches.iter().map(|batch| (batch.kind(), batch.rows())).collect::<Vec<_>>(), [("exec", 10)]);
+        let batches = rows.take(10, true);
+        assert_eq!(batches.iter().map(|batch| (batch.kind(), batch.rows())).collect::<Vec<_>>(), [("exit", 5)]);
+        assert!(rows.take(1, true).is_empty());
+        assert_eq!(rows.counts().collect::<Vec<_>>(), [("exec", 10), ("exit", 5)]);
+    }
+
+    #[test]
+    fn kinds_are_told_by_what_they_say_not_by_where_they_stand() {
+        let mut rows = rows();
+        let elsewhere: &'static str = String::leak("exec".to_owned());
+        rows.row("exec");
+        rows.row(elsewhere);
+        assert_eq!(rows.counts().collect::<Vec<_>>(), [("exec", 2)]);
+    }
+
+    #[test]
+    fn a_column_that_is_set_twice_keeps_the_last_value_and_one_that_is_not_is_null() {
+        let mut rows = rows();
+        rows.row("exec");
+        rows.row("exec")
+            .int(column::PID, 1)
+            .int(column::PID, 2)
+            .list(column::FRAMES, &[1, 2])
+            .list(column::FRAMES, &[3]);
+        rows.row("exec").text(column::COMM, "a").text(column::COMM, "b");
+        rows.row("exec");
+        let batch = rows.take(1, true).remove(0);
+        let columns = format!("{:?}", batch.into_columns());
+        assert!(columns.contains("values: [0, 2, 0, 0], valid: [false, true, false, false]"), "{columns}");
+        assert!(columns.contains("values: [0, 0, 1, 0], valid: [false, false, true, false]"), "{columns}");
+        assert!(columns.contains("Lists { values: [3], ends: Plain { values: [0, 1, 1, 1]"), "{columns}");
+    }
+
+    #[test]
+    fn a_kernel_string_ends_at_its_first_nul() {
+        let mut rows = rows();
+        rows.row("exec").bytes(column::COMM, b"sh\0garbage").bytes(column::NAME, b"full");
+        let columns = format!("{:?}", rows.take(1, true).remove(0).into_columns());
+        assert!(columns.contains(&format!("bytes: {:?}", b"sh")), "{columns}");
+        assert!(columns.contains(&format!("bytes: {:?}", b"full")), "{columns}");
+    }
+}

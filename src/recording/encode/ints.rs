@@ -1,4 +1,4 @@
-//! Columns of integers and times: by differences, by dictionary, or as they are.
+//! Columns of integers and times: by differences, by dictionary, or, where nearly all differ, as they are.
 
 use parquet::basic::Encoding;
 use parquet::basic::Type;
@@ -133,8 +133,21 @@ impl IntChunk {
                 Encoding::RLE_DICTIONARY
             }
             How::Plain => {
-                plain(&self.values, self.column.physical_type(), &mut body);
-                Encoding::PLAIN
+                let levels = body.len();
+                let physical = self.column.physical_type();
+                // Numbers that nearly all differ are often counted up, such as ids.
+                let count_up = differences_fit(&self.values, physical);
+                if count_up {
+                    bits::delta(&self.values, &mut body);
+                }
+                let width = if physical == Type::INT32 { 4 } else { 8 };
+                if count_up && 2 * (body.len() - levels) < width * self.values.len() {
+                    Encoding::DELTA_BINARY_PACKED
+                } else {
+                    body.truncate(levels);
+                    plain(&self.values, physical, &mut body);
+                    Encoding::PLAIN
+                }
             }
         };
         self.values.clear();
@@ -179,6 +192,12 @@ impl IntChunk {
         });
         self.pages.finish(self.column, dictionary, last, statistics, codec)
     }
+}
+
+/// Whether the differences between these values, and those between the differences, have the bits of the column's type.
+fn differences_fit(values: &[i64], physical: Type) -> bool {
+    let range = values.iter().fold((i64::MAX, i64::MIN), |(min, max), value| (min.min(*value), max.max(*value)));
+    physical != Type::INT32 || range.1.saturating_sub(range.0) <= i64::from(i32::MAX)
 }
 
 fn plain(values: &[i64], physical: Type, out: &mut Vec<u8>) {
