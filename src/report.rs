@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::failure::Failure;
 use crate::render::Block;
 use crate::render::Document;
+use crate::render::Field;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
@@ -18,6 +19,7 @@ mod health;
 mod hist;
 mod info;
 mod losses;
+mod memory;
 mod metrics;
 mod overhead;
 mod paper;
@@ -31,6 +33,9 @@ mod window;
 
 pub use info::info;
 
+/// A table's name, and its columns.
+pub type Columns = (&'static str, fn() -> Vec<Field>);
+
 /// One way to look at recordings.
 pub struct View {
     /// Name on the command line.
@@ -39,6 +44,8 @@ pub struct View {
     pub summary: &'static str,
     /// Whether it has pictures.
     pub draws: bool,
+    /// Its tables by the name that they have in JSON, with the columns that every recording's has.
+    pub tables: &'static [Columns],
     /// Whether it says by itself, and in detail, what the recording lacks.
     tells_health: bool,
     run: fn(&[Source], &ReportPlan) -> Result<Document>,
@@ -48,57 +55,8 @@ pub struct View {
 pub const SUMMARY: &str = "summary";
 
 /// Every view, the summary first.
-pub static VIEWS: &[View] = &[
-    View {
-        name: SUMMARY,
-        summary: "What happened, who did it, what was slow, what was lost",
-        draws: true,
-        tells_health: true,
-        run: summary::run,
-    },
-    View {
-        name: "processes",
-        summary: "Every process with every metric, short-lived ones included",
-        draws: false,
-        tells_health: false,
-        run: processes::run,
-    },
-    View {
-        name: "hist",
-        summary: "Histogram and percentiles of a metric, or of all",
-        draws: true,
-        tells_health: false,
-        run: hist::run,
-    },
-    View {
-        name: "exec",
-        summary: "Process starts and exits with arguments, duration and exit status",
-        draws: false,
-        tells_health: false,
-        run: exec::run,
-    },
-    View {
-        name: "block",
-        summary: "Disk I/O by device, operation and process, and the slowest requests",
-        draws: true,
-        tells_health: false,
-        run: block::run,
-    },
-    View {
-        name: "losses",
-        summary: "What is missing, by probe, cause and time",
-        draws: true,
-        tells_health: true,
-        run: losses::run,
-    },
-    View {
-        name: "overhead",
-        summary: "What the recording itself cost",
-        draws: false,
-        tells_health: false,
-        run: overhead::run,
-    },
-];
+pub static VIEWS: &[&View] =
+    &[&summary::VIEW, &processes::VIEW, &hist::VIEW, &exec::VIEW, &block::VIEW, &losses::VIEW, &overhead::VIEW];
 
 /// Opens the recordings and runs the view.
 ///

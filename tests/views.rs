@@ -1,4 +1,6 @@
 //! Every view over recordings whose numbers can be added up by hand.
+#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
+#![allow(dead_code, reason = "tests/cli.rs and tests/views.rs share the synthetic recordings")]
 
 #[path = "synthetic/build.rs"]
 mod build;

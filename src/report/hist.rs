@@ -13,6 +13,7 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
+use crate::report::View;
 use crate::report::distributions;
 use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
@@ -36,7 +37,17 @@ const PROCESS: &str = "process";
 /// Distributions that one picture can hold apart.
 const APART: usize = 6;
 
-pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+/// The view.
+pub(super) static VIEW: View = View {
+    name: "hist",
+    summary: "Histogram and percentiles of a metric, or of all",
+    draws: true,
+    tables: &[("metrics", distributions::every_field), ("groups", || fields(true, &[]))],
+    tells_health: false,
+    run,
+};
+
+fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     match &plan.metric {
         Some(name) => one(sources, plan, name),
         None => all(sources, plan),
@@ -91,7 +102,7 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     }
     // The text of a plot ends with the same numbers.
     if plan.format != Format::Text || !apart || !is_histogram(metric) || found.is_empty() {
-        let mut table = Ranking::new(sources, "groups", "", fields(metric, &by));
+        let mut table = Ranking::new(sources, "groups", "", fields(is_histogram(metric), &by));
         for group in &found {
             table.row(group.source, cells(metric, group));
         }
@@ -151,12 +162,12 @@ fn groups(source: &Source, metric: &str, by: &[String]) -> Result<BTreeMap<Vec<D
     Ok(groups)
 }
 
-fn fields(metric: &MetricMeta, by: &[String]) -> Vec<Field> {
+fn fields(is_histogram: bool, by: &[String]) -> Vec<Field> {
     let mut fields: Vec<Field> = by.iter().map(|name| Field::new(name.clone(), name.clone())).collect();
     fields.push(Field::new("count", "count"));
     fields.push(Field::new("share", "share").help("Part of the count of all groups."));
-    fields.push(Field::new("sum", "sum"));
-    if is_histogram(metric) {
+    fields.push(Field::new("sum", "sum").help("Exact sum of the values."));
+    if is_histogram {
         fields.extend(distributions::PERCENTILES.iter().map(|(_, name)| Field::new(*name, *name)));
         fields.push(Field::new("max", "max"));
     }

@@ -6,6 +6,7 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::View;
 use crate::report::cost::Cost;
 use crate::report::paper::Ranking;
 use crate::report::paper::share;
@@ -14,7 +15,17 @@ use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
 use crate::units;
 
-pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+/// The view.
+pub(super) static VIEW: View = View {
+    name: "overhead",
+    summary: "What the recording itself cost",
+    draws: false,
+    tables: &[("recorder", recorder_fields), ("programs", program_fields)],
+    tells_health: false,
+    run,
+};
+
+fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("overhead", "What the recording cost");
     let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_fields());
     let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields());
@@ -23,7 +34,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         recorder.row(source, recorder_row(source, &cost));
         for (name, program) in &cost.programs {
             let cells = vec![
-                Value::from(name.as_str()),
+                Value::from(&**name),
                 Value::Int(whole(program.runs)),
                 Value::nanos_f64(program.per_run()),
                 program.share().map_or(Value::Null, |share| Value::Percent(100.0 * share)),

@@ -6,6 +6,8 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::SUMMARY;
+use crate::report::View;
 use crate::report::distributions;
 use crate::report::health;
 use crate::report::paper::Ranking;
@@ -23,7 +25,22 @@ mod slow;
 /// Rows of each ranking, so that a quiet machine fits on a screen.
 const ROWS: usize = 10;
 
-pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+/// The view.
+pub(super) static VIEW: View = View {
+    name: SUMMARY,
+    summary: "What happened, who did it, what was slow, what was lost",
+    draws: true,
+    tables: &[
+        ("hosts", Facts::fields),
+        ("commands", commands::fields),
+        ("slowest", slow_fields),
+        ("distributions", distributions::every_field),
+    ],
+    tells_health: true,
+    run,
+};
+
+fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("summary", "");
     let several = sources.len() > 1;
     let facts: Vec<Facts> = sources.iter().map(Facts::of).collect::<Result<_>>()?;
@@ -47,7 +64,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         document.push(hosts.all());
     }
-    rankings(&mut document, sources, plan.rows_shown(ROWS))?;
+    rankings(&mut document, sources, plan.events_shown(ROWS))?;
     let latencies = distributions::table(sources, "distributions", plan)?;
     if !latencies.rows.is_empty() {
         document.heading("Distributions");

@@ -49,11 +49,12 @@ impl Facts {
         let tally = Tally::of(source, &["op", "state"], |name| METRICS.contains(&name))?;
         let total = |metric: &str| tally.has(metric).then(|| tally.total(metric));
         let counted = |metric: &str| total(metric).map(|histogram| count(&histogram));
-        let mut switches = [0, 0];
+        let mut switches = [0u64; 2];
         for (dims, histogram) in tally.groups(metrics::SWITCHES) {
             let forced = dims.get(1).and_then(Dim::text) == Some("involuntary");
             // Two places for the two values of a truth value.
-            switches[usize::from(forced)] += count(histogram);
+            let sum = &mut switches[usize::from(forced)];
+            *sum = sum.saturating_add(count(histogram));
         }
         let io = tally.groups(metrics::BLOCK_SIZE).map(|(dims, histogram)| {
             let op = dims.first().map_or_else(String::new, Dim::word);
@@ -166,8 +167,8 @@ impl Facts {
         let int = |count: Option<u64>| count.map_or(Value::Null, |count| Value::Int(whole(count)));
         let ns = |ns: Option<u64>| ns.map_or(Value::Null, |ns| Value::Nanos(whole(ns)));
         let percent = |share: Option<f64>| share.map_or(Value::Null, |share| Value::Percent(100.0 * share));
-        let io = (!self.io.is_empty()).then(|| self.io.iter().map(|(_, count, _)| count).sum());
-        let io_bytes: Option<u64> = (!self.io.is_empty()).then(|| self.io.iter().map(|(_, _, bytes)| bytes).sum());
+        let io = self.io.iter().map(|(_, count, _)| *count).reduce(u64::saturating_add);
+        let io_bytes = self.io.iter().map(|(_, _, bytes)| *bytes).reduce(u64::saturating_add);
         vec![
             Value::from(meta.host.kernel.as_str()),
             Value::Int(i64::from(meta.host.cpus)),
