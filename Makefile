@@ -25,7 +25,7 @@ bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--round
 	@if [ "$$(id -u)" -eq 0 ]; then python3 benches/whole.py $(BENCH); else sudo python3 benches/whole.py $(BENCH); fi
 
 man: ## write man/ anew from the command line's definition
-	EBREC_MAN_WRITE=1 $(CARGO) test --test man
+	$(CARGO) run --quiet -- man man
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -100,6 +100,12 @@ def bcc(name, program, *arguments):
     return Tool(name, lambda path: [found, *arguments], needs=found, live=r"Tracing|PCOMM|COMM", terminal=True)
 
 
+def empty_pair(name):
+    """The floor for whoever traces system calls: what the kernel itself asks for being traced."""
+    program = os.path.join(PLACE, "empty")
+    return Tool(name, lambda path: [program, MARKER], needs=program)
+
+
 RUNQLAT = """
 tracepoint:sched:sched_wakeup , tracepoint:sched:sched_wakeup_new { @q[args->pid] = nsecs; }
 tracepoint:sched:sched_switch {
@@ -112,3 +118,13 @@ tracepoint:sched:sched_switch {
 EXECSNOOP = """
 tracepoint:syscalls:sys_enter_execve { printf("%d ", pid); join(args->argv); }
 tracepoint:sched:sched_process_exit { @exits = count(); }"""
+
+SYSCOUNT = """
+tracepoint:raw_syscalls:sys_enter { @calls[pid, args->id] = count(); }"""
+
+SYSHIST = """
+tracepoint:raw_syscalls:sys_enter { @begin[tid] = nsecs; }
+tracepoint:raw_syscalls:sys_exit /@begin[tid]/ {
+  @us[pid, args->id] = hist((nsecs - @begin[tid]) / 1000);
+  delete(@begin[tid]);
+}"""

@@ -60,6 +60,8 @@ struct pending {
 	__u32 tid;
 	__u32 bytes;
 	__u32 flags;
+	__u32 requeued; /* 1: between being given back by the device and being issued again */
+	__u32 pad;
 	__u64 sector;
 	__u8 comm[TASK_COMM_LEN];
 };
@@ -127,14 +129,32 @@ static __always_inline struct pending *submitted(__u64 key)
 	return bpf_map_lookup_elem(&requests, &key);
 }
 
+/* The address is another request's by now. One that was issued has completed, and the kernel did not show it. */
+static __always_inline void forget(struct pending *pending, struct request *rq)
+{
+	__u32 dev = disk_number(rq);
+	__u64 key = (__u64)rq;
+	struct disk *disk;
+
+	if (pending->issued) {
+		count_loss(LOSS_END_UNSEEN);
+		disk = bpf_map_lookup_elem(&disks, &dev);
+		if (disk)
+			__sync_fetch_and_add(&disk->in_flight, -1);
+	}
+	bpf_map_delete_elem(&requests, &key);
+}
+
 static __always_inline void inserted(struct request *rq)
 {
 	__u64 key = (__u64)rq;
 	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
 
 	/* A requeued request is inserted again; its time began before. */
-	if (pending)
+	if (pending && pending->requeued)
 		return;
+	if (pending)
+		forget(pending, rq);
 	pending = submitted(key);
 	if (pending)
 		pending->inserted = bpf_ktime_get_ns();
@@ -148,10 +168,15 @@ static __always_inline void issued(struct request *rq)
 	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
 	struct disk *disk;
 
+	if (pending && pending->issued && !pending->requeued) {
+		forget(pending, rq);
+		pending = NULL;
+	}
 	if (!pending)
 		pending = submitted(key);
 	if (!pending)
 		return;
+	pending->requeued = 0;
 	disk = bpf_map_lookup_elem(&disks, &dev);
 	if (!disk) {
 		struct disk fresh = {.next_sector = ~0ULL};
@@ -180,6 +205,28 @@ SEC("tp_btf/block_rq_insert")
 int block_insert(__u64 *ctx)
 {
 	inserted((struct request *)(compat.block_rq_has_queue ? ctx[1] : ctx[0]));
+	return 0;
+}
+
+/* It became part of another request: it is neither issued nor completed, and its address is used again. */
+SEC("tp_btf/block_rq_merge")
+int block_merge(__u64 *ctx)
+{
+	__u64 key = compat.block_rq_has_queue ? ctx[1] : ctx[0];
+
+	bpf_map_delete_elem(&requests, &key);
+	return 0;
+}
+
+/* The device could not take it: it is issued again, often after another insertion. */
+SEC("tp_btf/block_rq_requeue")
+int block_requeue(__u64 *ctx)
+{
+	__u64 key = compat.block_rq_has_queue ? ctx[1] : ctx[0];
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
+
+	if (pending)
+		pending->requeued = 1;
 	return 0;
 }
 

@@ -3,16 +3,29 @@
 //! The only place, with `probes`, that has `unsafe` code: records are plain bytes of C structs, and two of libbpf's
 //! calls have no safe wrapper.
 
+pub mod batch;
 pub mod cells;
 pub mod live;
 pub mod log;
+mod optional;
+pub mod perf;
 mod ring;
 pub mod rings;
 pub mod scope;
+pub mod stacks;
 pub mod stats;
 
 /// The C types that every object shares, out of the object that is always loaded.
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/scope.skel.rs"));
 }
@@ -29,6 +42,8 @@ pub unsafe trait Plain: Copy + Default {}
 
 // SAFETY: integers only, as bpf/include/ring.h declares it.
 unsafe impl Plain for EventHeader {}
+// SAFETY: an integer.
+unsafe impl Plain for u64 {}
 
 /// Copies a record out of bytes, if there are enough of them.
 pub fn read<T: Plain>(bytes: &[u8]) -> Option<T> {

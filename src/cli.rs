@@ -249,6 +249,7 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
         },
         top: report.top,
         tree: report.tree,
+        debug_dirs: report.debug_dir,
         format,
         width,
     };

@@ -17,5 +17,6 @@ pub mod record;
 pub mod recording;
 pub mod render;
 pub mod report;
+pub mod symbols;
 pub mod text;
 pub mod units;

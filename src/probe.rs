@@ -4,6 +4,7 @@
 pub mod attached;
 mod mode;
 pub mod names;
+pub mod stacks;
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct ProbeInfo {
     pub default_mode: Mode,
     /// The threshold of `slow` without a request; `None`: the probe has no threshold.
     pub slow: Option<Duration>,
+    /// The settings that only it has.
+    pub switches: &'static [Switch],
     /// Its histograms and counters, in the order of the C enum that numbers them.
     pub metrics: &'static [Metric],
     /// The kinds of rows that it streams.
@@ -35,6 +38,15 @@ pub struct ProbeInfo {
     pub oldest_kernel: (u32, u32),
     /// One sentence: what it costs.
     pub cost: &'static str,
+}
+
+/// A setting that only one probe has: off, unless the user says `probe:name=on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One sentence: what it does when it is on.
+    pub help: &'static str,
 }
 
 /// A histogram or counter.
@@ -77,6 +89,15 @@ pub struct Settings {
     pub mode: Mode,
     /// The threshold of `slow`, in nanoseconds.
     pub slow_ns: u64,
+    /// Which of the probe's switches are on: a bit for each, by its place among them.
+    pub switched_on: u32,
+}
+
+impl Settings {
+    /// Whether the switch at this place among the probe's is on.
+    pub fn is_on(self, place: usize) -> bool {
+        self.switched_on >> place & 1 == 1
+    }
 }
 
 /// Which tasks a recording is about. Empty lists filter nothing; filters of different sorts must all match.

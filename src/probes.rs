@@ -1,8 +1,14 @@
 //! The built-in probes: the registry, and what they have in common once attached.
 
 mod block;
+mod cpu;
+mod irq;
+mod locks;
+mod memory;
+mod offcpu;
 mod process;
 mod sched;
+mod syscall;
 
 use std::collections::HashMap;
 
@@ -17,25 +23,35 @@ use crate::bpf::live::Source;
 use crate::bpf::live::Stream;
 use crate::bpf::scope;
 use crate::hist;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::Scope;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
-use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::attached::Probe;
-use crate::probe::ProbeInfo;
 use crate::probe::attached::ProgramCost;
-use crate::probe::Scope;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
-use crate::recording::Row;
 use crate::recording::ColumnId;
+use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 3] = [&process::Process, &sched::Sched, &block::Block];
+pub static REGISTRY: [&dyn Probe; 9] = [
+    &process::Process,
+    &cpu::Cpu,
+    &sched::Sched,
+    &offcpu::OffCpu,
+    &block::Block,
+    &memory::Memory,
+    &syscall::Syscall,
+    &irq::Irq,
+    &locks::Locks,
+];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
 trait Decoder: Send {
@@ -45,8 +61,28 @@ trait Decoder: Send {
     /// The columns that a key of a metric fills.
     fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart>;
 
+    /// The window has just begun in the kernel.
+    fn begin(&mut self, _live: &Live) -> Result<()> {
+        Ok(())
+    }
+
+    /// The interval is about to end in the kernel: what is counted now still belongs to it.
+    fn ending_interval(&mut self, _live: &Live) -> Result<()> {
+        Ok(())
+    }
+
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The object is loaded and its own hooks are attached: attaches those that need more than a name.
+    fn attached(&mut self, _live: &mut Live) -> Result<()> {
+        Ok(())
+    }
+
+    /// Drains the maps that only this probe has, of the interval that ended last.
+    fn snapshot(&mut self, _live: &Live, _interval: Interval, _context: &mut Context<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -99,7 +135,7 @@ struct Running<D> {
     aggregated: HashMap<&'static str, u64>,
 }
 
-/// Loads and attaches a probe's object, with its filters and mode; `knobs` are the constants that only it has.
+/// Loads and attaches a probe's object, with its filters and mode.
 fn attach<D: Decoder + 'static>(
     info: &'static ProbeInfo,
     source: Source,
@@ -107,8 +143,30 @@ fn attach<D: Decoder + 'static>(
     decoder: D,
 ) -> Result<Box<dyn Attached>> {
     let cgroups = cgroup_numbers(setup.scope);
-    let settings = live_settings(setup, &cgroups);
-    let live = Live::attach(source, &settings)?;
+    attach_live(info, source, live_settings(setup, &cgroups), decoder)
+}
+
+/// The same for an object with `knobs`, the bytes of the constants that only it has.
+fn attach_with<D: Decoder + 'static>(
+    info: &'static ProbeInfo,
+    source: Source,
+    setup: &Setup<'_>,
+    decoder: D,
+    knobs: &[u8],
+) -> Result<Box<dyn Attached>> {
+    let cgroups = cgroup_numbers(setup.scope);
+    let settings = LiveSettings { knobs: Some(knobs), ..live_settings(setup, &cgroups) };
+    attach_live(info, source, settings, decoder)
+}
+
+fn attach_live<D: Decoder + 'static>(
+    info: &'static ProbeInfo,
+    source: Source,
+    settings: LiveSettings<'_>,
+    mut decoder: D,
+) -> Result<Box<dyn Attached>> {
+    let mut live = Live::attach(source, &settings)?;
+    decoder.attached(&mut live)?;
     Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
@@ -155,13 +213,16 @@ fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettin
         rings: setup.rings,
         ring_bytes: setup.ring_bytes,
         scope_tasks: setup.scope_tasks,
+        user_stacks: setup.user_stacks,
+        kernel_stacks: setup.kernel_stacks,
         knobs: None,
     }
 }
 
 impl<D: Decoder> Attached for Running<D> {
     fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.live.begin(start_ns)
+        self.live.begin(start_ns)?;
+        self.decoder.begin(&self.live)
     }
 
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
@@ -169,6 +230,7 @@ impl<D: Decoder> Attached for Running<D> {
     }
 
     fn end_interval(&mut self, end_ns: u64) -> Result<()> {
+        self.decoder.ending_interval(&self.live)?;
         self.live.swap()?;
         self.decoder.end_interval(&self.live, end_ns)
     }
@@ -181,10 +243,11 @@ impl<D: Decoder> Attached for Running<D> {
             }
             write_metric(self.info, &mut self.decoder, &one, interval, context);
         }
-        Ok(())
+        self.decoder.snapshot(&self.live, interval, context)
     }
 
     fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.decoder.ending_interval(&self.live)?;
         self.live.end()?;
         self.live.detach();
         self.decoder.end_interval(&self.live, end_ns)
@@ -202,6 +265,10 @@ impl<D: Decoder> Attached for Running<D> {
 
     fn hooks(&self) -> Vec<String> {
         self.live.hooks()
+    }
+
+    fn lacking(&self) -> Vec<String> {
+        self.live.lacking().to_vec()
     }
 
     fn map_bytes(&self) -> u64 {
@@ -286,13 +353,21 @@ mod tests {
             let info = probe.info();
             assert!(names.insert(info.name), "two probes are called '{}'", info.name);
             for metric in info.metrics {
-                assert!(metric.name.starts_with(&format!("{}.", info.name)), "'{}' lacks its probe's prefix", metric.name);
+                assert!(
+                    metric.name.starts_with(&format!("{}.", info.name)),
+                    "'{}' lacks its probe's prefix",
+                    metric.name
+                );
                 assert!(names.insert(metric.name), "two metrics are called '{}'", metric.name);
                 let known = |kind: &str| info.kinds.iter().any(|one| one.name == kind);
                 assert!(metric.events.is_none_or(known), "'{}' names a kind that its probe has not", metric.name);
             }
             for column in info.columns {
-                assert!(column.name.starts_with(&format!("{}_", info.name)), "'{}' lacks its probe's prefix", column.name);
+                assert!(
+                    column.name.starts_with(&format!("{}_", info.name)),
+                    "'{}' lacks its probe's prefix",
+                    column.name
+                );
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::units::Unit;
 
 mod cells;
 mod csv;
+mod flame;
 mod grid;
 mod json;
 mod markdown;
@@ -208,6 +209,30 @@ pub struct Timeline {
     pub series: Vec<(String, Vec<(f64, f64)>)>,
 }
 
+/// Stacks by weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlamePlot {
+    /// Stable name: the plot's key.
+    pub name: String,
+    /// Heading for people.
+    pub title: String,
+    /// What the weights measure.
+    pub unit: Unit,
+    /// The stacks.
+    pub stacks: Vec<FlameStack>,
+}
+
+/// A stack of a flame graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlameStack {
+    /// Names from the outermost in, separated by semicolons.
+    pub folded: String,
+    /// What it weighed before, where two recordings are compared.
+    pub before: Option<u64>,
+    /// What it weighs.
+    pub weight: u64,
+}
+
 /// A part of a document.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
@@ -225,6 +250,8 @@ pub enum Block {
     Histogram(HistogramPlot),
     /// Values over time.
     Timeline(Timeline),
+    /// Stacks, for pictures only: tables say the same in words.
+    Flame(FlamePlot),
 }
 
 /// What a view found.
@@ -276,6 +303,12 @@ impl From<Table> for Block {
 impl From<HistogramPlot> for Block {
     fn from(plot: HistogramPlot) -> Block {
         Block::Histogram(plot)
+    }
+}
+
+impl From<FlamePlot> for Block {
+    fn from(plot: FlamePlot) -> Block {
+        Block::Flame(plot)
     }
 }
 

@@ -5,19 +5,23 @@ use anyhow::Result;
 use crate::failure::Failure;
 use crate::render::Block;
 use crate::render::Document;
-use crate::render::Field;
+use crate::render::Table;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
 
 mod block;
 mod cost;
+mod cpu;
 pub mod deliver;
 mod distributions;
 mod exec;
 mod health;
 mod hist;
 mod info;
+mod irq;
+mod limit;
+mod locks;
 mod losses;
 mod memory;
 mod metrics;
@@ -26,15 +30,15 @@ mod paper;
 mod people;
 pub mod plan;
 mod processes;
+mod profile;
 mod source;
 mod summary;
+mod syscalls;
 mod tally;
+mod times;
 mod window;
 
 pub use info::info;
-
-/// A table's name, and its columns.
-pub type Columns = (&'static str, fn() -> Vec<Field>);
 
 /// One way to look at recordings.
 pub struct View {
@@ -44,8 +48,6 @@ pub struct View {
     pub summary: &'static str,
     /// Whether it has pictures.
     pub draws: bool,
-    /// Its tables by the name that they have in JSON, with the columns that every recording's has.
-    pub tables: &'static [Columns],
     /// Whether it says by itself, and in detail, what the recording lacks.
     tells_health: bool,
     run: fn(&[Source], &ReportPlan) -> Result<Document>,
@@ -55,8 +57,107 @@ pub struct View {
 pub const SUMMARY: &str = "summary";
 
 /// Every view, the summary first.
-pub static VIEWS: &[&View] =
-    &[&summary::VIEW, &processes::VIEW, &hist::VIEW, &exec::VIEW, &block::VIEW, &losses::VIEW, &overhead::VIEW];
+pub static VIEWS: &[View] = &[
+    View {
+        name: SUMMARY,
+        summary: "What happened, who did it, what was slow, what was lost",
+        draws: true,
+        tells_health: true,
+        run: summary::run,
+    },
+    View {
+        name: "processes",
+        summary: "Every process with every metric, short-lived ones included",
+        draws: false,
+        tells_health: false,
+        run: processes::run,
+    },
+    View {
+        name: "hist",
+        summary: "Histogram and percentiles of a metric, or of all",
+        draws: true,
+        tells_health: false,
+        run: hist::run,
+    },
+    View {
+        name: "exec",
+        summary: "Process starts and exits with arguments, duration and exit status",
+        draws: false,
+        tells_health: false,
+        run: exec::run,
+    },
+    View {
+        name: "cpu",
+        summary: "What the CPUs ran: functions, call tree, flame graph",
+        draws: true,
+        tells_health: false,
+        run: cpu::on,
+    },
+    View {
+        name: "offcpu",
+        summary: "What threads waited for: causes, functions, call tree, flame graph, longest sleeps",
+        draws: true,
+        tells_health: false,
+        run: cpu::off,
+    },
+    View {
+        name: "block",
+        summary: "Disk I/O by device, operation and process, and the slowest requests",
+        draws: true,
+        tells_health: false,
+        run: block::run,
+    },
+    View {
+        name: "syscalls",
+        summary: "System calls by call and process, their errors and the slowest, waits apart",
+        draws: true,
+        tells_health: false,
+        run: syscalls::run,
+    },
+    View {
+        name: "memory",
+        summary: "Stalls for memory, OOM kills and page faults by process",
+        draws: true,
+        tells_health: false,
+        run: memory::run,
+    },
+    View {
+        name: "irq",
+        summary: "Time in hard and soft interrupts by name",
+        draws: true,
+        tells_health: false,
+        run: irq::run,
+    },
+    View {
+        name: "locks",
+        summary: "Waits for the kernel's locks and in futexes, by process",
+        draws: true,
+        tells_health: false,
+        run: locks::run,
+    },
+    View {
+        name: "losses",
+        summary: "What is missing, by probe, cause and time",
+        draws: true,
+        tells_health: true,
+        run: losses::run,
+    },
+    View {
+        name: "overhead",
+        summary: "What the recording itself cost",
+        draws: false,
+        tells_health: false,
+        run: overhead::run,
+    },
+];
+
+/// The tables that a view has whatever it finds, without rows, as programs get them.
+pub fn tables(view: &View) -> Vec<Table> {
+    let plan = ReportPlan { view: view.name.to_owned(), format: Format::Json, ..ReportPlan::default() };
+    let blocks = (view.run)(&[], &plan).map(|document| document.blocks).unwrap_or_default();
+    let table = |block| if let Block::Table(table) = block { Some(table) } else { None };
+    blocks.into_iter().filter_map(table).collect()
+}
 
 /// Opens the recordings and runs the view.
 ///

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use build::build;
 use build::lossy;
+use build::syscalls;
 use ebrec::failure::Blame;
 use ebrec::failure::Failure;
 use ebrec::render;
@@ -47,6 +48,7 @@ impl Case {
             filter: RowFilter::default(),
             top: None,
             tree: false,
+            debug_dirs: Vec::new(),
             format: Format::Json,
             width: 120,
         };
@@ -414,6 +416,59 @@ fn block_adds_up_devices_processes_and_requests() {
 }
 
 #[test]
+fn syscalls_tells_waits_from_work_and_errors_by_name() {
+    let case = Case::new("syscalls", vec![("run.parquet", syscalls("builder"))]);
+    let document = case.json();
+    let fields = ["name", "class", "count", "sum_ns", "errors", "errnos"];
+    // Work first, each by its total; the errors of futex stand beside its waits.
+    assert_eq!(
+        cells(&document, "calls", &fields),
+        [
+            vec![json!("read"), json!("work"), json!(4), json!(30_004_000), json!(0), json!(null)],
+            vec![json!("openat"), json!("work"), json!(9), json!(90_000), json!(6), json!("ENOENT 4, EACCES 2")],
+            vec![json!("futex"), json!("work"), json!(1), json!(500), json!(0), json!(null)],
+            vec![json!("futex"), json!("wait"), json!(1), json!(800_000_000), json!(1), json!("ETIMEDOUT 1")],
+        ]
+    );
+    assert_eq!(
+        cells(&document, "processes", &["comm", "pid", "count", "errors", "work_ns", "wait_ns", "max_ns", "most"]),
+        [
+            [
+                json!("cat"),
+                json!(10),
+                json!(5),
+                json!(1),
+                json!(30_003_500),
+                json!(800_000_000),
+                json!(30_000_000),
+                json!("read")
+            ],
+            [json!("find"), json!(20), json!(10), json!(6), json!(91_000), json!(0), json!(10_000), json!("openat")],
+        ]
+    );
+    assert_eq!(
+        cells(&document, "errors", &["name", "errno", "pid", "count"])[0],
+        [json!("openat"), json!("ENOENT"), json!(20), json!(4)]
+    );
+    assert_eq!(
+        cells(&document, "slowest", &["name", "dur_ns", "ret"]),
+        [[json!("read"), json!(30_000_000), json!(4096)]]
+    );
+    let of_find = case.with(|plan| plan.filter.pids = vec![20]).json();
+    assert_eq!(cells(&of_find, "calls", &["name", "count"]), [[json!("openat"), json!(9)], [json!("read"), json!(1)]]);
+}
+
+#[test]
+fn processes_have_system_calls_where_they_were_recorded() {
+    let document = Case::new("processes", vec![("run.parquet", syscalls("builder"))]).json();
+    let fields = ["comm", "syscall.latency.sum", "syscall.latency.count", "syscall.errors.count"];
+    assert_eq!(
+        cells(&document, "processes", &fields),
+        [[json!("cat"), json!(830_003_500), json!(5), json!(1)], [json!("find"), json!(91_000), json!(10), json!(6)],]
+    );
+}
+
+#[test]
 fn a_view_of_a_probe_that_was_not_asked_for_names_the_option() {
     let mut made = Synthetic::new("builder");
     made.probe("process", "raw", 0);
@@ -508,7 +563,11 @@ fn a_directory_without_recordings_is_an_error() {
 #[test]
 fn every_view_is_every_format_or_a_clear_error() {
     for view in ebrec::report::VIEWS {
-        let made = if view.name == "losses" { lossy("builder") } else { build("builder") };
+        let made = match view.name {
+            "losses" => lossy("builder"),
+            "syscalls" => syscalls("builder"),
+            _ => build("builder"),
+        };
         let case = Case::new(view.name, vec![("run.parquet", made)]);
         for format in Format::ALL {
             let plan = ReportPlan { format, ..case.plan.clone() };

@@ -40,6 +40,65 @@ struct cgroup___since_6_1 {
 	struct cgroup *ancestors[0];
 };
 
+/* Which registers hold what, and how a call of 32-bit code is told from others, is each architecture's own. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long si;
+};
+struct thread_info___x86 {
+	__u32 status;
+};
+struct task_struct___x86 {
+	struct thread_info___x86 thread_info;
+};
+/* arch/x86/include/asm/thread_info.h: in a 32-bit system call. */
+#define TS_COMPAT 0x0002
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	__u64 regs[31];
+	__u64 pstate;
+};
+/* arch/arm64/include/uapi/asm/ptrace.h: it came from 32-bit code. */
+#define PSR_MODE32_BIT 0x00000010
+#endif
+
+/* 5.11, commit 3ca1032ab7ab: the helper that gives the current task as a typed pointer. */
+enum bpf_func_id___task_btf {
+	BPF_FUNC_get_current_task_btf___task_btf = 158,
+};
+
+/* 6.2, commit f1a7941243c1: mm_rss_stat with atomics became an array of per-CPU counters. */
+struct mm_rss_stat {
+	atomic64_t count[4];
+};
+struct mm_struct___before_6_2 {
+	struct mm_rss_stat rss_stat;
+};
+struct percpu_counter {
+	__s64 count;
+};
+struct mm_struct___since_6_2 {
+	struct percpu_counter rss_stat[4];
+};
+
+/* 6.9, commit 72ba14deb40a, and stable kernels that took it: mark_victim passes the task, and no longer its number. */
+struct trace_event_raw_mark_victim {
+	__u32 uid;
+};
+
+/* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
+struct pt_regs___x86_entry {
+	unsigned long orig_ax;
+};
+struct pt_regs___arm64_entry {
+	__s32 syscallno;
+};
+
+/* 5.15, commit dd6e10fbd9fb: the helper bpf_task_pt_regs. */
+enum bpf_func_id___since_5_15 {
+	BPF_FUNC_task_pt_regs = 175,
+};
+
 #pragma clang attribute pop
 
 /* 0: still runnable. The task is one of the tracepoint's own arguments, so it is read without a helper. */
@@ -61,6 +120,26 @@ static __always_inline __u32 task_cpu(struct task_struct *task)
 	if (bpf_core_field_exists(old->cpu))
 		return old->cpu;
 	return new->thread_info.cpu;
+}
+
+/* The system call that the task is in; -1: none, or a kernel before 5.15. */
+static __always_inline __s32 task_syscall(struct task_struct *task)
+{
+	struct pt_regs___x86_entry *x86;
+	struct pt_regs___arm64_entry *arm64;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id___since_5_15, BPF_FUNC_task_pt_regs))
+		return -1;
+	/* A kernel thread has none, and what is where its registers would be means nothing. */
+	if (task->flags & PF_KTHREAD)
+		return -1;
+	x86 = (void *)bpf_task_pt_regs(task);
+	if (bpf_core_field_exists(x86->orig_ax))
+		return BPF_CORE_READ(x86, orig_ax);
+	arm64 = (void *)x86;
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, syscallno);
+	return -1;
 }
 
 static __always_inline struct gendisk *request_disk(struct request *rq)
@@ -88,6 +167,79 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level
 	barrier_var(old);
 	bpf_core_read(&id, sizeof(id), &old->ancestor_ids[level]);
 	return id;
+}
+
+/* The second argument of the system call that `regs` entered the kernel with; not for calls of 32-bit code. */
+static __always_inline __u64 syscall_argument_2(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->si;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->regs[1];
+#else
+	return 0;
+#endif
+}
+
+/* The current task, whose members are then read as cheaply as those of a tracepoint's argument; before 5.11 there is none. */
+static __always_inline struct task_struct *current_task(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id___task_btf, BPF_FUNC_get_current_task_btf___task_btf))
+		return bpf_get_current_task_btf();
+	return NULL;
+}
+
+/* Whether the current task is in a system call of 32-bit code, whose numbers are others. `current` may be NULL. */
+static __always_inline bool task_in_compat_call(struct task_struct *current, struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct task_struct___x86 *task = (void *)current;
+
+	if (task)
+		return task->thread_info.status & TS_COMPAT;
+	task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->pstate & PSR_MODE32_BIT;
+#else
+	return false;
+#endif
+}
+
+/* include/linux/mm_types_task.h */
+enum mm_counter {
+	MM_FILEPAGES,
+	MM_ANONPAGES,
+	MM_SWAPENTS,
+	MM_SHMEMPAGES,
+};
+
+/* Pages of one sort, as the kernel's own messages give them: without what CPUs have not added up yet. */
+static __always_inline __u64 mm_pages(struct mm_struct *mm, enum mm_counter sort)
+{
+	struct mm_struct___since_6_2 *new = (void *)mm;
+	struct mm_struct___before_6_2 *old = (void *)mm;
+	__s64 pages = 0;
+
+	if (bpf_core_field_exists(old->rss_stat.count)) {
+		barrier_var(old);
+		bpf_core_read(&pages, sizeof(pages), &old->rss_stat.count[sort]);
+	} else {
+		barrier_var(new);
+		/* The size of an element is the kernel's: only a constant index would be scaled by it. */
+		bpf_probe_read_kernel(&pages, sizeof(pages),
+				      (void *)new + bpf_core_field_offset(new->rss_stat) +
+					      sort *bpf_core_type_size(struct percpu_counter) +
+					      bpf_core_field_offset(struct percpu_counter, count));
+	}
+	return pages > 0 ? pages : 0;
+}
+
+static __always_inline bool mark_victim_has_task(void)
+{
+	struct trace_event_raw_mark_victim *entry = NULL;
+
+	return bpf_core_field_exists(entry->uid);
 }
 
 /*

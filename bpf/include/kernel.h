@@ -46,6 +46,8 @@ enum {
 /* include/linux/sched.h */
 #define TASK_RUNNING  0x0000
 #define TASK_COMM_LEN 16
+#define PF_EXITING    0x00000004
+#define PF_KTHREAD    0x00200000
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
@@ -72,14 +74,20 @@ struct cred {
 	kuid_t uid;
 };
 
-struct mm_struct {
-	unsigned long arg_start;
-	unsigned long arg_end;
-};
-
 typedef struct {
 	int counter;
 } atomic_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	unsigned long total_vm; /* pages */
+	atomic64_t pgtables_bytes;
+};
 
 struct signal_struct {
 	atomic_t live;
@@ -87,10 +95,22 @@ struct signal_struct {
 	int group_exit_code;
 	unsigned long long sum_sched_runtime;
 	unsigned long maxrss; /* pages */
+	short oom_score_adj;
+};
+
+struct rq {
+	__u64 clock;	  /* ns: the scheduler's clock, as it was last read on this CPU */
+	__u64 clock_task; /* ns: likewise, without the time of interrupts */
+};
+
+struct cfs_rq {
+	struct rq *rq; /* CONFIG_FAIR_GROUP_SCHED, as sched_entity.cfs_rq */
 };
 
 struct sched_entity {
+	__u64 exec_start;	/* ns of rq.clock_task, when sum_exec_runtime was last brought up to date */
 	__u64 sum_exec_runtime; /* ns */
+	struct cfs_rq *cfs_rq;
 };
 
 struct task_struct {
@@ -98,7 +118,11 @@ struct task_struct {
 	int tgid;
 	int prio;
 	int exit_code;
+	int exit_state;
 	int on_cpu;
+	unsigned int flags;
+	unsigned long min_flt;
+	unsigned long maj_flt;
 	__u64 start_time; /* CLOCK_MONOTONIC ns */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
@@ -108,6 +132,17 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct sched_entity se;
 	char comm[TASK_COMM_LEN];
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task; /* NULL: the walk is over */
 };
 
 struct linux_binprm {

@@ -13,6 +13,8 @@ enum loss_cause {
 	LOSS_STATE_FULL,     /* no room to remember a start: the pair is missing */
 	LOSS_UNREADABLE,     /* user memory that the kernel could not read: a text is missing */
 	LOSS_START_UNSEEN,   /* an end whose start the kernel did not show: the pair is missing */
+	LOSS_STACK_NOT_KEPT, /* no room for a new stack: its samples or waits are kept without it */
+	LOSS_END_UNSEEN,     /* a start whose end the kernel did not show: the pair is missing */
 	LOSS_CAUSES,
 };
 

@@ -174,7 +174,11 @@ mod tests {
     #[test]
     fn a_counter_has_no_buckets() {
         let mut found = HashMap::new();
-        add(&mut found, &CellKey { metric: 0, bucket: COUNTER, pid: 1, sub: 0 }, &[Cell { count: 3, sum: 3, min: 1, max: 1 }]);
+        add(
+            &mut found,
+            &CellKey { metric: 0, bucket: COUNTER, pid: 1, sub: 0 },
+            &[Cell { count: 3, sum: 3, min: 1, max: 1 }],
+        );
         assert!(found[&(0, 1, 0)].buckets.is_empty());
     }
 }

@@ -1,12 +1,17 @@
 //! One BPF object in the kernel: loaded with its configuration, attached, drained, detached.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::IntoRawFd;
+use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::anyhow;
+use libbpf_rs::Iter;
 use libbpf_rs::Link;
 use libbpf_rs::Map;
 use libbpf_rs::MapCore;
@@ -15,12 +20,17 @@ use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
 use libbpf_rs::OpenMapMut;
 use libbpf_rs::OpenObject;
+use libbpf_rs::ProgramMut;
+use libbpf_rs::ProgramType;
 
 use super::Plain;
+use super::batch::take_all;
 use super::bytes_of;
 use super::cells::Drainer;
 use super::cells::Gathered;
 use super::log;
+use super::optional;
+use super::read;
 use super::skeleton::types;
 use super::stats;
 
@@ -30,6 +40,9 @@ unsafe impl Plain for types::config {}
 unsafe impl Plain for types::epoch {}
 // SAFETY: integers only, as bpf/include/compat.h declares it.
 unsafe impl Plain for types::compat {}
+
+/// Keys in one call when a map of an object's own is emptied.
+const IDLE_BATCH: u32 = 2048;
 
 /// A compiled object and what it is called in messages.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +77,10 @@ pub struct Settings<'a> {
     pub ring_bytes: u64,
     /// The shared map of processes in scope.
     pub scope_tasks: BorrowedFd<'a>,
+    /// The shared map of user stacks.
+    pub user_stacks: BorrowedFd<'a>,
+    /// The shared map of kernel stacks.
+    pub kernel_stacks: BorrowedFd<'a>,
     /// The object's own constants, as the bytes of its `knobs`.
     pub knobs: Option<&'a [u8]>,
 }
@@ -99,15 +116,18 @@ pub struct ScopeSettings<'a> {
 /// An object at work; dropping it detaches and unloads it.
 #[derive(Debug)]
 pub struct Live {
-    // Links go first: a program is detached before its object is closed.
-    links: Vec<Link>,
+    // Links go first: a program is detached before its object is closed. By the program's name.
+    links: HashMap<String, Link>,
     object: Object,
     name: &'static str,
+    lacking: Vec<String>,
     start_ns: u64,
     parity: u32,
     cpus: usize,
     drainer: Drainer,
     counted: HashMap<(String, Option<u32>), u64>,
+    /// The hooks of programs for which the section says too little.
+    sampled: Option<String>,
 }
 
 impl Live {
@@ -121,25 +141,48 @@ impl Live {
             .open_memory(source.object)
             .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         configure(&mut open, source.cells, settings)?;
+        let lacking = optional::choose(&mut open)?;
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
-        let mut links = Vec::new();
-        for program in object.progs_mut() {
+        let mut links = HashMap::new();
+        for program in loaded(&object).filter(|program| program.prog_type() != ProgramType::PerfEvent) {
             let link = program.attach().map_err(|error| {
                 let hook = program.section().to_string_lossy().into_owned();
                 anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error))
             })?;
-            links.push(link);
+            links.insert(program.name().to_string_lossy().into_owned(), link);
         }
         Ok(Live {
             links,
             object,
             name: source.name,
+            lacking,
             start_ns: 0,
             parity: 0,
             cpus: settings.possible_cpus as usize,
             drainer: Drainer::default(),
             counted: HashMap::new(),
+            sampled: None,
         })
+    }
+
+    /// Attaches the object's perf event program to each of the events; `hook` says what they are.
+    ///
+    /// # Errors
+    /// When the object has no such program, or the kernel refuses.
+    pub fn sample(&mut self, events: Vec<OwnedFd>, hook: String) -> Result<()> {
+        let mut programs = self.object.progs_mut();
+        let program = programs.find(|program| program.prog_type() == ProgramType::PerfEvent);
+        let program = program.with_context(|| format!("the object '{}' has no program for perf events", self.name))?;
+        for event in events {
+            let link = program
+                .attach_perf_event(event.as_raw_fd())
+                .map_err(|error| anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error)))?;
+            // The link closes it from here on.
+            let _ = event.into_raw_fd();
+            self.links.insert(format!("{hook} {}", self.links.len()), link);
+        }
+        self.sampled = Some(hook);
+        Ok(())
     }
 
     /// A map by name.
@@ -151,6 +194,19 @@ impl Live {
             .maps()
             .find(|map| map.name() == name)
             .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
+    }
+
+    /// Runs an iterator program over all that it goes through, and gives what it wrote; nothing once it is detached.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run it.
+    pub fn walk(&self, program: &str) -> Result<Vec<u8>> {
+        let mut written = Vec::new();
+        if let Some(link) = self.links.get(program) {
+            let failed = || format!("can't run the iterator '{}/{program}'", self.name);
+            Iter::new(link).with_context(failed)?.read_to_end(&mut written).with_context(failed)?;
+        }
+        Ok(written)
     }
 
     /// The window begins: from here on the programs record.
@@ -197,6 +253,19 @@ impl Live {
         self.drainer.drain(map.as_fd(), self.cpus)
     }
 
+    /// Takes all out of one of two maps that the programs swap as they do the cells: the one that is not being written.
+    ///
+    /// # Errors
+    /// When the object has no such map, or the kernel refuses to read it.
+    pub fn take_idle<K: Plain, V: Plain>(&self, even: &str, odd: &str, mut each: impl FnMut(K, V)) -> Result<()> {
+        let map = self.map(if self.parity == 0 { odd } else { even })?;
+        take_all(map.as_fd(), (size_of::<K>(), size_of::<V>()), IDLE_BATCH, |key, value| {
+            if let (Some(key), Some(value)) = (read(key), read(value)) {
+                each(key, value);
+            }
+        })
+    }
+
     /// What was lost since the last call: (cause, CPU where known, count).
     ///
     /// # Errors
@@ -211,7 +280,7 @@ impl Live {
                 totals.push((cause_name(cause), u32::try_from(cpu).ok(), count));
             }
         }
-        for program in self.object.progs_mut() {
+        for program in loaded(&self.object) {
             let missed = stats::runs(program.as_fd())?.missed;
             totals.push((format!("{} interrupted itself", program.name().to_string_lossy()), None, missed));
         }
@@ -231,8 +300,7 @@ impl Live {
     /// # Errors
     /// When the kernel refuses to tell.
     pub fn costs(&self) -> Result<Vec<(String, stats::Runs)>> {
-        self.object
-            .progs_mut()
+        loaded(&self.object)
             .map(|program| {
                 let runs = stats::runs(program.as_fd())?;
                 Ok((format!("{}/{}", self.name, program.name().to_string_lossy()), runs))
@@ -242,12 +310,22 @@ impl Live {
 
     /// The hooks of the programs that are attached.
     pub fn hooks(&self) -> Vec<String> {
-        self.object.progs_mut().map(|program| program.section().to_string_lossy().into_owned()).collect()
+        let hook = |section: &str| match &self.sampled {
+            Some(hook) if section == "perf_event" => hook.clone(),
+            _ => section.to_owned(),
+        };
+        loaded(&self.object).map(|program| hook(&program.section().to_string_lossy())).collect()
+    }
+
+    /// The optional hooks that this kernel does not have.
+    pub fn lacking(&self) -> &[String] {
+        &self.lacking
     }
 
     /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.
     pub fn map_bytes(&self) -> u64 {
-        let own = |map: &Map<'_>| map.name() != "rings" && map.name() != "scope_tasks";
+        let shared = ["rings", "scope_tasks", "user_stacks", "kernel_stacks"];
+        let own = |map: &Map<'_>| !shared.iter().any(|name| map.name() == *name);
         self.object
             .maps()
             .filter(own)
@@ -261,6 +339,11 @@ impl Live {
     pub fn detach(&mut self) {
         self.links.clear();
     }
+}
+
+/// The programs that were loaded: all but optional ones without a hook.
+fn loaded(object: &Object) -> impl Iterator<Item = ProgramMut<'_>> {
+    object.progs_mut().filter(|program| program.autoload())
 }
 
 fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Result<()> {
@@ -300,6 +383,8 @@ fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Resu
         match name.as_str() {
             "rings" => map.reuse_fd(settings.rings).context("can't share the rings")?,
             "scope_tasks" => map.reuse_fd(settings.scope_tasks).context("can't share the scope")?,
+            "user_stacks" => map.reuse_fd(settings.user_stacks).context("can't share the user stacks")?,
+            "kernel_stacks" => map.reuse_fd(settings.kernel_stacks).context("can't share the kernel stacks")?,
             // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
             // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
             "cells_even" | "cells_odd" => map.set_max_entries(cells)?,
@@ -340,6 +425,8 @@ fn cause_name(cause: u32) -> String {
         types::loss_cause::LOSS_STATE_FULL => "state full",
         types::loss_cause::LOSS_UNREADABLE => "text unreadable",
         types::loss_cause::LOSS_START_UNSEEN => "start not seen",
+        types::loss_cause::LOSS_STACK_NOT_KEPT => "stack not kept",
+        types::loss_cause::LOSS_END_UNSEEN => "end not seen",
         _ => "unknown",
     };
     name.to_owned()

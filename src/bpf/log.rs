@@ -45,10 +45,8 @@ pub fn reason(said: &[String], error: &libbpf_rs::Error) -> String {
         return format!("this kernel has no tracepoint '{hook}'");
     }
     let error = plain(error);
-    let Some(program) = said
-        .iter()
-        .find(|line| line.contains("BPF program load failed"))
-        .and_then(|line| quoted_after(line, "prog "))
+    let Some(program) =
+        said.iter().find(|line| line.contains("BPF program load failed")).and_then(|line| quoted_after(line, "prog "))
     else {
         let last = said.iter().rev().find(|line| line.contains("failed") || line.contains("map '"));
         return match last {
@@ -66,15 +64,12 @@ pub fn reason(said: &[String], error: &libbpf_rs::Error) -> String {
 fn verdict(said: &[String]) -> Option<&str> {
     let begin = said.iter().position(|line| line.contains("BEGIN PROG LOAD LOG"))?;
     let end = said.iter().skip(begin).position(|line| line.contains("END PROG LOAD LOG"))? + begin;
-    said.get(begin + 1..end)?
-        .iter()
-        .map(|line| line.trim())
-        .rfind(|line| {
-            !line.is_empty()
-                && !line.starts_with("processed ")
-                && !line.starts_with("verification time")
-                && !line.starts_with("stack depth")
-        })
+    said.get(begin + 1..end)?.iter().map(|line| line.trim()).rfind(|line| {
+        !line.is_empty()
+            && !line.starts_with("processed ")
+            && !line.starts_with("verification time")
+            && !line.starts_with("stack depth")
+    })
 }
 
 fn quoted_after<'a>(line: &'a str, prefix: &str) -> Option<&'a str> {

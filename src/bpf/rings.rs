@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use rustix::time::Timespec;
 
 use super::ring::Ring;
+use super::stacks::StackMaps;
 
 /// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
 const MAX_SCOPE_TASKS: u32 = 65_536;
@@ -32,6 +33,7 @@ pub struct SharedMaps {
     rings: Vec<MapHandle>,
     by_cpu: MapHandle,
     scope_tasks: MapHandle,
+    stacks: StackMaps,
     ring_bytes: u64,
     page: u64,
 }
@@ -59,7 +61,8 @@ impl SharedMaps {
         let mut sparse = options();
         sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
         let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
-        Ok(SharedMaps { rings, by_cpu, scope_tasks, ring_bytes, page })
+        let stacks = StackMaps::create(u32::try_from(online.len())?)?;
+        Ok(SharedMaps { rings, by_cpu, scope_tasks, stacks, ring_bytes, page })
     }
 
     /// The array of rings by CPU.
@@ -70,6 +73,11 @@ impl SharedMaps {
     /// The map of processes in scope.
     pub fn scope_tasks(&self) -> BorrowedFd<'_> {
         self.scope_tasks.as_fd()
+    }
+
+    /// The stacks by hash.
+    pub fn stacks(&self) -> &StackMaps {
+        &self.stacks
     }
 
     /// One ring's size in bytes.
@@ -158,11 +166,11 @@ fn ring_size(budget: u64, cpus: u64, page: u64) -> u64 {
     1 << share.ilog2()
 }
 
-fn options() -> bpf_map_create_opts {
+pub(super) fn options() -> bpf_map_create_opts {
     bpf_map_create_opts { sz: size_of::<bpf_map_create_opts>() as libbpf_sys::size_t, ..Default::default() }
 }
 
-fn create_map(
+pub(super) fn create_map(
     kind: MapType,
     name: &str,
     key: u32,

@@ -164,6 +164,9 @@ pub(super) struct Report {
     /// With `processes`: children under their parents
     #[arg(long)]
     pub(super) tree: bool,
+    /// With `cpu` and `offcpu`: where to look, by build id, for symbols that the recorded machine did not have
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) debug_dir: Vec<PathBuf>,
     /// With `hist`: split the metric by process, pid, comm, dev, op or another of its columns
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(super) by: Vec<String>,

@@ -11,6 +11,7 @@ use crate::cli::command;
 use crate::cli::examples;
 use crate::cli::examples::Example;
 use crate::report::VIEWS;
+use crate::report::tables;
 
 /// Every page of section 1 as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help.
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
@@ -181,21 +182,27 @@ fn data(roff: &mut Roff) {
          are only ever added.",
     );
     for view in VIEWS {
-        for (table, fields) in view.tables {
-            roff.control("SS", [format!("{}: {table}", view.name).as_str()]);
-            for field in fields() {
+        for table in tables(view) {
+            roff.control("SS", [format!("{}: {}", view.name, table.name).as_str()]);
+            for field in table.fields {
                 let what = if field.help.is_empty() { format!("{}.", capital(&field.title)) } else { field.help };
                 roff.control("TP", []);
                 roff.text([bold(field.name.into_owned())]);
                 roff.text([roman(what)]);
             }
-            if view.name == "processes" {
-                paragraph(
-                    roff,
-                    "And for each metric that tells processes apart METRIC.sum or METRIC.count, and of histograms METRIC.p50, METRIC.p99 \
-                     and METRIC.max; ebrec info lists the metrics.",
-                );
-            }
+        }
+        match view.name {
+            "processes" => paragraph(
+                roff,
+                "And for each metric that tells processes apart METRIC.sum or METRIC.count, and of histograms METRIC.p50, METRIC.p99 \
+                 and METRIC.max; ebrec info lists the metrics.",
+            ),
+            "hist" => paragraph(
+                roff,
+                "With a metric, the table groups: the columns of --by, count, share, sum, and of histograms p50, p90, p99, p99.9, \
+                 p99.99 and max.",
+            ),
+            _ => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use super::ProbeInfo;
 use super::Scope;
 use super::Settings;
 use super::names::Names;
+use super::stacks::Stacks;
 use crate::host::Host;
 use crate::recording::Rows;
 use crate::recording::Schema;
@@ -74,6 +75,9 @@ pub trait Attached: Send {
     /// The hooks in use, as `tp_btf/sched_switch`.
     fn hooks(&self) -> Vec<String>;
 
+    /// Hooks that the probe does without because this kernel does not have them.
+    fn lacking(&self) -> Vec<String>;
+
     /// Kernel memory that the maps take, in bytes.
     fn map_bytes(&self) -> u64;
 
@@ -87,6 +91,8 @@ pub struct Context<'a> {
     pub rows: &'a mut Rows,
     /// Process names as last heard.
     pub names: &'a Names,
+    /// The numbers of stacks.
+    pub stacks: &'a mut Stacks,
 }
 
 /// A record that does not have the shape its header claims.
@@ -153,4 +159,8 @@ pub struct Setup<'a> {
     pub ring_bytes: u64,
     /// The map of processes in scope.
     pub scope_tasks: BorrowedFd<'a>,
+    /// The map of user stacks.
+    pub user_stacks: BorrowedFd<'a>,
+    /// The map of kernel stacks.
+    pub kernel_stacks: BorrowedFd<'a>,
 }

@@ -13,14 +13,14 @@ use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::host::devices::BlockDevices;
 use crate::host::root::Root;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::attached::Probe;
 use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -30,7 +30,16 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/block.skel.rs"));
 }
@@ -54,6 +63,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
+    switches: &[],
     metrics: &[
         Metric {
             name: "block.queue_time",
@@ -116,7 +126,13 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "What the request asked for: sync, meta, fua, preflush, readahead; joined by commas.",
         },
     ],
-    hooks: &["tp_btf/block_rq_insert", "tp_btf/block_rq_issue", "tp_btf/block_rq_complete"],
+    hooks: &[
+        "tp_btf/block_rq_insert",
+        "tp_btf/block_rq_merge",
+        "tp_btf/block_rq_requeue",
+        "tp_btf/block_rq_issue",
+        "tp_btf/block_rq_complete",
+    ],
     oldest_kernel: (5, 10),
     cost: "under two microseconds for each request",
 };

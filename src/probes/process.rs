@@ -12,14 +12,14 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::names::signals;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::attached::Probe;
 use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -29,7 +29,16 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/process.skel.rs"));
 }
@@ -57,6 +66,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Raw,
     slow: None,
+    switches: &[],
     metrics: &[
         Metric {
             name: "process.starts",
@@ -94,7 +104,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int64,
             title: "CPU time",
             unit: Some("ns"),
-            help: "CPU time of all threads of the process, as the scheduler had accounted it by then (up to a tick behind).",
+            help: "CPU time of all threads of the process, without the kernel's work on its end; up to a tick behind if no thread was started in the second before.",
         },
         Column {
             name: MAX_RSS,
@@ -104,7 +114,12 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Largest resident set of the process.",
         },
     ],
-    hooks: &["tp_btf/sched_process_fork", "tp_btf/sched_process_exec", "tp_btf/sched_process_exit"],
+    hooks: &[
+        "tp_btf/sched_process_fork",
+        "tp_btf/sched_process_exec",
+        "tp_btf/sched_process_exit",
+        "tp_btf/sched_wakeup_new",
+    ],
     oldest_kernel: (5, 10),
     cost: "a few microseconds for each process's life",
 };
@@ -166,6 +181,7 @@ fn exec(bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
     let begin = size_of::<types::exec_record>();
     let argv = bytes.get(begin..begin + record.argv_len as usize).ok_or(Undecodable { length: bytes.len() })?;
     let header = &record.header;
+    context.stacks.heard_program(record.ppid, until_nul(&record.filename));
     let mut row = context.rows.row("exec");
     row.at(header.ts).int(column::CPU, header.cpu.into());
     row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
@@ -224,6 +240,11 @@ impl ProcessDecoder {
             row.int(column, signed(record.max_rss_pages.saturating_mul(self.page_bytes)));
         }
     }
+}
+
+/// A text of the kernel's, up to its NUL.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// How a process ended.

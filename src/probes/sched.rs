@@ -16,14 +16,14 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::probe::attached::Attached;
-use crate::probe::attached::Context;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
-use crate::probe::attached::Probe;
 use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -38,7 +38,16 @@ use self::on_cpu::Running;
 
 mod on_cpu;
 
-#[allow(missing_docs, dead_code, unreachable_pub, non_camel_case_types, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, clippy::expect_used)]
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/sched.skel.rs"));
 }
@@ -70,6 +79,7 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
+    switches: &[],
     metrics: &[
         Metric {
             name: "sched.runqueue_latency",
@@ -113,7 +123,10 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     kinds: &[
-        EventKind { name: "wakeup", help: "A thread got a CPU after waiting dur_ns for it; sched_prev_* had the CPU until then." },
+        EventKind {
+            name: "wakeup",
+            help: "A thread got a CPU after waiting dur_ns for it; sched_prev_* had the CPU until then.",
+        },
         EventKind { name: "slice", help: "A thread left a CPU after dur_ns on it; state is what it went into." },
         EventKind { name: "migration", help: "A thread was moved from sched_from_cpu to cpu." },
     ],

@@ -91,7 +91,8 @@ impl CostMeter {
         attached: impl Iterator<Item = &'a Box<dyn Attached>>,
         rows: &mut Rows,
     ) -> Result<Vec<u64>> {
-        let cost = |(name, runs): (String, crate::bpf::stats::Runs)| ProgramCost { name, runs: runs.count, ns: runs.ns };
+        let cost =
+            |(name, runs): (String, crate::bpf::stats::Runs)| ProgramCost { name, runs: runs.count, ns: runs.ns };
         let shared: Vec<ProgramCost> = scope.costs()?.into_iter().map(cost).collect();
         let mut map_bytes = scope.map_bytes();
         let measured_ns = std::mem::take(&mut self.measured_ns);
@@ -107,7 +108,13 @@ impl CostMeter {
     }
 
     /// Returns the nanoseconds measured.
-    fn write_programs(&mut self, costs: Vec<ProgramCost>, interval: Interval, measured_ns: u64, rows: &mut Rows) -> u64 {
+    fn write_programs(
+        &mut self,
+        costs: Vec<ProgramCost>,
+        interval: Interval,
+        measured_ns: u64,
+        rows: &mut Rows,
+    ) -> u64 {
         let mut total = 0;
         for cost in costs {
             let seen = self.seen.entry(cost.name.clone()).or_default();

@@ -9,13 +9,14 @@ use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::ProbeInfo;
 use crate::probe::Settings;
+use crate::probe::Switch;
 use crate::record::drain::Figures;
 use crate::record::drain::State;
 use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
-use crate::recording::FORMAT;
 use crate::recording::ClockAnchor;
+use crate::recording::FORMAT;
 use crate::recording::HostMeta;
 use crate::recording::KindMeta;
 use crate::recording::Meta;
@@ -25,9 +26,15 @@ use crate::recording::ProbeState;
 use crate::recording::Window;
 
 /// The kinds of rows that the core writes.
-const CORE_KINDS: [(&str, &str); 9] = [
+const CORE_KINDS: [(&str, &str); 12] = [
     ("hist", "One bucket of a histogram: one interval, one key."),
     ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
+    (
+        "stack_total",
+        "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call.",
+    ),
+    ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
+    ("symbol", "A function, or a place in a file that has no name; cause says why not."),
     ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
     ("cgroup", "A control group: its number and path."),
     ("cpu_info", "A CPU and its model."),
@@ -42,10 +49,21 @@ const CORE_KINDS: [(&str, &str); 9] = [
 pub(super) struct Fate {
     /// What it says of itself.
     pub(super) name: &'static str,
+    /// The settings that only it has.
+    pub(super) switches: &'static [Switch],
     /// How it was to run.
     pub(super) settings: Settings,
     /// The hooks in use, or why it does not run.
-    pub(super) outcome: Result<Vec<String>, String>,
+    pub(super) outcome: Result<Hooks, String>,
+}
+
+/// The hooks of a probe that runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hooks {
+    /// Those in use.
+    pub(super) used: Vec<String>,
+    /// Those that it does without, because the kernel does not have them.
+    pub(super) lacking: Vec<String>,
 }
 
 /// All that is known when the window begins.
@@ -90,7 +108,10 @@ impl Description {
             },
             clock: vec![*start],
             probes: fates.iter().map(probe_state).collect(),
-            metrics: registry.iter().flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric))).collect(),
+            metrics: registry
+                .iter()
+                .flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric)))
+                .collect(),
             kinds: kinds(registry),
             ..Meta::default()
         };
@@ -146,12 +167,20 @@ fn probe_state(fate: &Fate) -> ProbeState {
     if fate.settings.slow_ns > 0 {
         settings.insert("slow_ns".to_owned(), json!(fate.settings.slow_ns));
     }
+    for (_, switch) in fate.switches.iter().enumerate().filter(|(place, _)| fate.settings.is_on(*place)) {
+        settings.insert(switch.name.to_owned(), json!(true));
+    }
     let (state, reason, hooks) = match &fate.outcome {
-        Ok(hooks) => (ProbeOutcome::Ran, None, hooks.clone()),
+        Ok(hooks) => (ProbeOutcome::Ran, without(&hooks.lacking), hooks.used.clone()),
         Err(reason) => (ProbeOutcome::Skipped, Some(reason.clone()), Vec::new()),
     };
     let mode = fate.settings.mode.name().to_owned();
     ProbeState { name: fate.name.to_owned(), state, reason, mode, settings, hooks, ..ProbeState::default() }
+}
+
+/// What a probe that ran could not see.
+fn without(lacking: &[String]) -> Option<String> {
+    (!lacking.is_empty()).then(|| format!("without {}: this kernel does not have them", lacking.join(", ")))
 }
 
 fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
@@ -170,7 +199,8 @@ fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
 }
 
 fn kinds(registry: &[&'static ProbeInfo]) -> Vec<KindMeta> {
-    let own = |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
+    let own =
+        |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
     let of_probes = registry.iter().flat_map(|info| {
         info.kinds.iter().map(|kind| KindMeta {
             name: kind.name.to_owned(),

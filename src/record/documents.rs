@@ -78,6 +78,10 @@ fn one(info: &ProbeInfo, host: &Host) -> Document {
     if let Some(slow) = info.slow {
         pairs.push(pair("threshold of slow", units::duration(i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX))));
     }
+    for switch in info.switches {
+        let example = format!("{}:{}=on", info.name, switch.name);
+        pairs.push(pair("setting", format!("{example}: {}", switch.help)));
+    }
     pairs.push(pair("hooks", info.hooks.join(", ")));
     pairs.push(pair("oldest kernel", format!("{}.{}", info.oldest_kernel.0, info.oldest_kernel.1)));
     pairs.push(pair("cost", info.cost.to_owned()));

@@ -23,12 +23,14 @@ use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
+use crate::probe::stacks::Stacks;
 use crate::record::cost::CostMeter;
 use crate::record::table::Table;
 use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 use crate::recording::Rows;
 use crate::recording::column;
+use crate::symbols::live::Symbols;
 
 /// Rows of a kind that make a batch.
 const BATCH_ROWS: usize = 16_384;
@@ -41,8 +43,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Records in one look that call for looking more often, and few enough to look less often.
 const MANY: usize = 4096;
 const FEW: usize = 256;
-/// Rows are on disk, and a killed recording recoverable, to within this.
-const CHECKPOINT_NS: u64 = 1_000_000_000;
+/// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
+const CHECKPOINT_NS: u64 = 800_000_000;
 
 /// What the drain tells the writer.
 pub(super) enum Message {
@@ -130,6 +132,7 @@ struct Intake {
     sources: Vec<Source>,
     rows: Rows,
     table: Table,
+    stacks: Stacks,
     start_ns: u64,
     undecodable: u64,
     records: u64,
@@ -155,7 +158,7 @@ impl Intake {
             self.undecodable += 1;
             return;
         };
-        let mut context = Context { rows: &mut self.rows, names: self.table.names() };
+        let mut context = Context { rows: &mut self.rows, names: self.table.names(), stacks: &mut self.stacks };
         self.records += 1;
         if source.attached.decode(record, &mut context).is_err() {
             self.undecodable += 1;
@@ -170,10 +173,12 @@ impl Drain {
     /// When the kernel refuses to go on; what was handed over until then is in the file.
     pub(super) fn run(self) -> Result<State> {
         let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, cost, shared, out } = self;
-        let intake = Intake { sources, rows, table, start_ns, undecodable: 0, records: 0 };
+        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0, records: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
+            maps,
+            symbols: Symbols::default(),
             scope,
             cgroups,
             cost,
@@ -185,7 +190,6 @@ impl Drain {
             next_checkpoint: start_ns + CHECKPOINT_NS,
             state: State::default(),
         };
-        round.begin(start_ns)?;
         round.follow(&mut reader)?;
         round.finish(&mut reader)
     }
@@ -194,6 +198,8 @@ impl Drain {
 /// The drain at work.
 struct Round {
     intake: Intake,
+    maps: SharedMaps,
+    symbols: Symbols,
     scope: Live,
     cgroups: Option<Cgroups>,
     cost: CostMeter,
@@ -208,13 +214,6 @@ struct Round {
 }
 
 impl Round {
-    fn begin(&mut self, start_ns: u64) -> Result<()> {
-        for source in &mut self.intake.sources {
-            source.attached.begin(start_ns)?;
-        }
-        Ok(())
-    }
-
     fn follow(&mut self, reader: &mut Reader) -> Result<()> {
         let mut patience = SHORTEST_WAIT;
         while !self.shared.stop.load(Ordering::Relaxed) {
@@ -234,11 +233,13 @@ impl Round {
             }
             if self.swapped.is_some_and(|interval| now >= interval.end_ns + GRACE_NS) {
                 self.snapshot()?;
+                self.write_stacks(now)?;
             }
             self.publish();
             let due = now >= self.next_checkpoint;
             if due {
                 self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+                self.write_stacks(now)?;
                 self.anchor_clocks();
             }
             self.send(due)?;
@@ -270,6 +271,7 @@ impl Round {
         self.snapshot()?;
         self.late_values(now)?;
         self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+        self.write_stacks(now)?;
         self.anchor_clocks();
         self.publish();
         self.send(true)?;
@@ -294,10 +296,11 @@ impl Round {
     /// Writes the aggregates, losses and cost of the interval that has ended, if it is not written yet.
     fn snapshot(&mut self) -> Result<()> {
         let Some(interval) = self.swapped.take() else { return Ok(()) };
-        let Intake { sources, rows, table, undecodable, .. } = &mut self.intake;
+        let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
-            source.attached.snapshot(interval, &mut Context { rows: &mut *rows, names: table.names() })?;
+            let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
+            source.attached.snapshot(interval, &mut context)?;
             let losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
             figures.lost += write_losses(source.name, &losses, interval, rows);
         }
@@ -318,12 +321,21 @@ impl Round {
 
     /// Values of programs that were still running when their set of maps was read.
     fn late_values(&mut self, now: u64) -> Result<()> {
-        let Intake { sources, rows, table, .. } = &mut self.intake;
+        let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
         for source in sources {
             source.attached.end_interval(now)?;
-            source.attached.snapshot(interval, &mut Context { rows: &mut *rows, names: table.names() })?;
+            let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
+            source.attached.snapshot(interval, &mut context)?;
         }
+        Ok(())
+    }
+
+    /// Gives the stacks that rows refer to their own rows, while the processes that had them may still be there.
+    fn write_stacks(&mut self, now: u64) -> Result<()> {
+        let taken = self.maps.stacks().take()?;
+        let Intake { rows, stacks, .. } = &mut self.intake;
+        self.symbols.write(taken, stacks, now, rows);
         Ok(())
     }
 
@@ -348,7 +360,8 @@ impl Round {
         let streamed: HashMap<&str, u64> = intake.rows.counts().collect();
         for (source, figures) in intake.sources.iter().zip(&mut self.state.probes) {
             let aggregated = source.attached.aggregated();
-            let of = |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
+            let of =
+                |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
             figures.events = source.kinds.iter().map(of).sum();
         }
         let events = self.state.probes.iter().map(|figures| figures.events).sum();

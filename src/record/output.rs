@@ -8,10 +8,10 @@ use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::recording::WriteError;
-use crate::recording::Schema;
 use crate::recording::Existing;
 use crate::recording::Identity;
+use crate::recording::Schema;
+use crate::recording::WriteError;
 use crate::recording::Writer;
 
 /// The name of a recording that was given none.

@@ -36,6 +36,7 @@ use crate::record::child::Waiting;
 use crate::record::cost::CostMeter;
 use crate::record::describe::Description;
 use crate::record::describe::Fate;
+use crate::record::describe::Hooks;
 use crate::record::drain::Drain;
 use crate::record::drain::Message;
 use crate::record::drain::Shared;
@@ -103,9 +104,13 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
             return Err(error);
         }
     };
-    let Attached { maps, scope_object, sources, fates, waiting, table, mut rows } = attached;
+    let Attached { maps, scope_object, mut sources, fates, waiting, table, mut rows } = attached;
 
     let start = clocks::read();
+    // Here and not in the drain's thread, which may get a CPU only after the command, or who watches us, has begun.
+    for source in &mut sources {
+        source.attached.begin(start.mono_ns)?;
+    }
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
     let description = Description::new(plan, command_line, &host, &registry, &fates, &anchor);
@@ -217,15 +222,19 @@ fn attach(
         rings: maps.rings(),
         ring_bytes: maps.ring_bytes(),
         scope_tasks: maps.scope_tasks(),
+        user_stacks: maps.stacks().user(),
+        kernel_stacks: maps.stacks().kernel(),
     };
-    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0 }))?;
+    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     scope_object.begin(clocks::monotonic_ns())?;
     let mut table = Table::default();
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
     let here = || processes::snapshot(&Root::system(), host.auxv, cgroups);
-    // Twice: a child of a process that was not in scope yet may have been born during the first look.
-    scope::seed(scope, &here(), &maps)?;
+    // Twice where it matters: a child of a process that was not in scope yet may have been born during the first look.
+    if probes::task_filters(scope) != 0 {
+        scope::seed(scope, &here(), &maps)?;
+    }
     let snapshot = here();
     scope::seed(scope, &snapshot, &maps)?;
     let in_scope = scope::contains(scope, &snapshot, cgroups);
@@ -240,8 +249,11 @@ fn attach(
         let number = u8::try_from(sources.len() + 1).context("more probes than a record can number")?;
         let outcome = match probe.attach(&setup(number, *settings)) {
             Ok(attached) => {
-                let hooks = attached.hooks();
-                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.join(", ")));
+                let hooks = Hooks { used: attached.hooks(), lacking: attached.lacking() };
+                say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
+                for hook in &hooks.lacking {
+                    say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
+                }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
                 sources.push(Source { name: info.name, kinds, attached });
                 Ok(hooks)
@@ -255,7 +267,7 @@ fn attach(
                 Err(format!("{error:#}"))
             }
         };
-        fates.push(Fate { name: info.name, settings: *settings, outcome });
+        fates.push(Fate { name: info.name, switches: info.switches, settings: *settings, outcome });
     }
     if sources.is_empty() {
         let reasons: Vec<String> = fates.iter().filter_map(|fate| fate.outcome.clone().err()).collect();

@@ -45,7 +45,10 @@ pub(super) fn resolve(filters: &Filters, cgroups: Option<&Cgroups>) -> Result<Sc
     };
     for (sort, count) in [("names", scope.comms.len()), ("users", scope.uids.len()), ("cgroups", scope.cgroups.len())] {
         if count > MAX_FILTERS {
-            return Err(Failure::usage(format!("{count} {sort} are more than the {MAX_FILTERS} that can be filtered by")).into());
+            return Err(Failure::usage(format!(
+                "{count} {sort} are more than the {MAX_FILTERS} that can be filtered by"
+            ))
+            .into());
         }
     }
     Ok(scope)
@@ -85,7 +88,8 @@ fn control_groups(filters: &Filters, cgroups: Option<&Cgroups>) -> Result<Vec<Cg
         found.push(CgroupScope { id: subtree.top.id, level: depth(&subtree.top.path) });
     }
     for name in &filters.containers {
-        let (_, subtree) = container_names::resolve(&root, cgroups, name).map_err(|error| Failure::from_error(&error))?;
+        let (_, subtree) =
+            container_names::resolve(&root, cgroups, name).map_err(|error| Failure::from_error(&error))?;
         found.push(CgroupScope { id: subtree.top.id, level: depth(&subtree.top.path) });
     }
     Ok(found)

@@ -65,15 +65,26 @@ fn known(name: &str, probes: &[&'static ProbeInfo]) -> Result<()> {
 
 fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings> {
     let slow = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let mut settings = Settings { mode: info.default_mode, slow_ns: info.slow.map_or(0, slow) };
+    let mut settings = Settings { mode: info.default_mode, slow_ns: info.slow.map_or(0, slow), switched_on: 0 };
     let Some(request) = request else { return Ok(settings) };
     for (key, value) in &request.settings {
+        if let Some(place) = info.switches.iter().position(|switch| switch.name == key) {
+            let bit = 1 << place;
+            match value.as_str() {
+                "on" => settings.switched_on |= bit,
+                "off" => settings.switched_on &= !bit,
+                _ => return Err(Failure::usage(format!("'{key}' is 'on' or 'off', not '{value}'")).into()),
+            }
+            continue;
+        }
         if key != "slow" {
             let problem = format!("the probe '{}' has no setting '{key}'", info.name);
-            return Err(Failure::usage(problem).hint(format!("it has: slow=DURATION, as {}:slow=5ms", info.name)).into());
+            let switches: String = info.switches.iter().map(|switch| format!(", {}=on", switch.name)).collect();
+            let hint = format!("it has: slow=DURATION, as {}:slow=5ms{switches}", info.name);
+            return Err(Failure::usage(problem).hint(hint).into());
         }
         let threshold = units::parse_duration(value).map_err(|error| Failure::usage(error.to_string()))?;
-        settings = Settings { mode: Mode::Slow, slow_ns: slow(threshold) };
+        settings = Settings { mode: Mode::Slow, slow_ns: slow(threshold), ..settings };
     }
     if let Some(mode) = request.mode {
         settings.mode = mode;
@@ -91,6 +102,7 @@ mod tests {
     use super::choose;
     use crate::probe::Mode;
     use crate::probe::ProbeInfo;
+    use crate::probe::Switch;
     use crate::record::plan::ProbeBase;
     use crate::record::plan::ProbeRequest;
     use crate::record::plan::ProbeSelection;
@@ -103,6 +115,7 @@ mod tests {
             default_on,
             default_mode: Mode::Hist,
             slow,
+            switches: &[Switch { name: "loud", help: "" }],
             metrics: &[],
             kinds: &[],
             columns: &[],
@@ -147,6 +160,18 @@ mod tests {
     fn a_threshold_asks_for_slow_events() {
         let chosen = names(ProbeBase::Listed, &[("disk", &[("slow", "5ms")])], &[]).unwrap();
         assert_eq!((chosen[0].settings.mode, chosen[0].settings.slow_ns), (Mode::Slow, 5_000_000));
+    }
+
+    #[test]
+    fn a_switch_is_off_until_it_is_asked_for_and_leaves_the_mode_alone() {
+        let on = |settings: &[(&str, &str)]| names(ProbeBase::Listed, &[("disk", settings)], &[]).unwrap()[0].settings;
+        assert!(!on(&[]).is_on(0));
+        assert!(on(&[("loud", "on")]).is_on(0));
+        assert_eq!(on(&[("loud", "on")]).mode, Mode::Hist);
+        assert!(on(&[("loud", "on"), ("slow", "5ms")]).is_on(0));
+        assert!(!on(&[("loud", "off")]).is_on(0));
+        let wrong = names(ProbeBase::Listed, &[("disk", &[("loud", "yes")])], &[]).unwrap_err();
+        assert_eq!(wrong, "'loud' is 'on' or 'off', not 'yes'");
     }
 
     #[test]

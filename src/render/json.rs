@@ -81,7 +81,7 @@ struct Parts {
 impl Parts {
     fn add(&mut self, block: &Block) {
         match block {
-            Block::Heading(_) => {}
+            Block::Heading(_) | Block::Flame(_) => {}
             Block::Note(note) => self.notes.push(note.as_str().into()),
             Block::Warning(warning) => self.warnings.push(warning.as_str().into()),
             Block::Pairs(pairs) => {

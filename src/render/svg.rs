@@ -13,6 +13,7 @@ use anyhow::bail;
 
 use crate::render::Block;
 use crate::render::Document;
+use crate::render::flame;
 use crate::render::svg::canvas::Canvas;
 use crate::render::svg::canvas::GREY;
 use crate::render::svg::canvas::INK;
@@ -31,6 +32,11 @@ const SERIES: usize = 8;
 
 /// Draws the plots of a document, one below the other under its title; fails when nothing in it can be drawn.
 pub fn svg(document: &Document) -> Result<String> {
+    // A flame graph has a script and a size of its own, so it stands alone.
+    let flame = document.blocks.iter().find_map(|block| if let Block::Flame(plot) = block { Some(plot) } else { None });
+    if let Some(plot) = flame {
+        return flame::flame(document, plot);
+    }
     let plots: Vec<Plot<'_>> = document.blocks.iter().filter_map(Plot::of).collect();
     if plots.is_empty() {
         bail!("view '{}' has no plot to draw\nhint: use --format text, md, json or csv", document.name);
@@ -72,7 +78,12 @@ impl<'a> Plot<'a> {
         match block {
             Block::Histogram(plot) => histogram::Drawing::new(plot).map(Plot::Histogram),
             Block::Timeline(plot) => timeline::Drawing::new(plot).map(Plot::Timeline),
-            Block::Heading(_) | Block::Note(_) | Block::Warning(_) | Block::Pairs(_) | Block::Table(_) => None,
+            Block::Heading(_)
+            | Block::Note(_)
+            | Block::Warning(_)
+            | Block::Pairs(_)
+            | Block::Table(_)
+            | Block::Flame(_) => None,
         }
     }
 

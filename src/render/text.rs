@@ -55,7 +55,8 @@ pub fn text(document: &Document, style: &TextStyle) -> String {
         prose(&mut out, style, "", &document.subtitle, |s| style.dim(s));
     }
     let mut previous: Option<&Block> = None;
-    for block in &document.blocks {
+    // A flame graph is a picture or nothing.
+    for block in document.blocks.iter().filter(|block| !matches!(block, Block::Flame(_))) {
         let first = previous.is_none() && out.is_empty();
         if !first && apart(previous, block) {
             out.push('\n');
@@ -86,6 +87,7 @@ fn write(out: &mut String, style: &TextStyle, block: &Block) {
         Block::Table(table) => table::table(out, style, table),
         Block::Histogram(plot) => histogram(out, style, plot),
         Block::Timeline(plot) => timeline(out, style, plot),
+        Block::Flame(_) => {}
     }
 }
 

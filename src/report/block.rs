@@ -11,8 +11,7 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
-use crate::report::View;
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::metrics;
 use crate::report::paper::Ranking;
 use crate::report::paper::errno;
@@ -31,17 +30,7 @@ use crate::units::Unit;
 
 const METRICS: [&str; 4] = [metrics::BLOCK_QUEUE, metrics::BLOCK_DEVICE, metrics::BLOCK_SIZE, metrics::BLOCK_ACCESS];
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: "block",
-    summary: "Disk I/O by device, operation and process, and the slowest requests",
-    draws: true,
-    tables: &[("devices", device_fields), ("processes", process_fields), ("requests", request_fields)],
-    tells_health: false,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("block", "Disk I/O");
     note_absent_probe(&mut document, sources, "block");
     let mut devices = Ranking::new(sources, "devices", "By device and operation", device_fields());
@@ -160,14 +149,14 @@ fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
 /// Requests that failed, which are streamed one by one in every mode.
 fn errors(source: &Source) -> Result<BTreeMap<[Dim; 2], u64>> {
     let mut errors: BTreeMap<[Dim; 2], u64> = BTreeMap::new();
-    let mut memory = Memory::new();
+    let mut limit = Limit::new();
     source.rows("block_io", &["ret"], &["dev", "op"], |row| {
         if row.int(0).is_some_and(|ret| ret < 0) {
-            let key = [0, 1].map(|at| row.text(at).map_or(Dim::None, |text| Dim::Text(memory.name(text))));
+            let key = [0, 1].map(|at| row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))));
             *errors.entry(key).or_default() += 1;
         }
     })?;
-    memory.check(source, "devices")?;
+    limit.check(source, "devices")?;
     Ok(errors)
 }
 

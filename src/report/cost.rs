@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::source::Source;
 
 /// Name of the `cost` rows about the recorder itself; every other name is a BPF program's.
@@ -57,7 +57,7 @@ impl Cost {
     /// Adds up the `cost` rows, of all processes.
     pub(super) fn of(source: &Source) -> Result<Cost> {
         let mut cost = Cost::default();
-        let mut memory = Memory::new();
+        let mut limit = Limit::new();
         source.rows_of_all_processes("cost", &["count", "sum", "max"], &["name", "op"], |row| {
             let Some(name) = row.text(0) else { return };
             let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
@@ -69,11 +69,11 @@ impl Cost {
                 (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(row.natural(2))),
                 (OURSELVES, _) => {}
                 (program, _) => {
-                    cost.programs.entry(memory.name(program)).or_default().add(row.natural(0), row.natural(1), during);
+                    cost.programs.entry(limit.name(program)).or_default().add(row.natural(0), row.natural(1), during);
                 }
             }
         })?;
-        memory.check(source, "programs")?;
+        limit.check(source, "programs")?;
         Ok(cost)
     }
 

@@ -63,11 +63,6 @@ fn fields(for_programs: bool) -> Vec<Field> {
     fields
 }
 
-/// The columns that programs get.
-pub(super) fn every_field() -> Vec<Field> {
-    fields(true)
-}
-
 /// One picture per metric, with a series per recording.
 pub(super) fn plots(document: &mut Document, sources: &[Source]) -> Result<()> {
     let mut plots: Vec<HistogramPlot> = Vec::new();

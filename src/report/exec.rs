@@ -9,8 +9,7 @@ use anyhow::Result;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
-use crate::report::View;
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
@@ -19,17 +18,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::source::Row;
 use crate::report::source::Source;
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: "exec",
-    summary: "Process starts and exits with arguments, duration and exit status",
-    draws: false,
-    tables: &[("runs", || run_fields(true)), ("commands", command_fields)],
-    tells_health: false,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("exec", "Process starts and exits");
     note_absent_probe(&mut document, sources, "process");
     let every = plan.format.is_for_programs();
@@ -218,12 +207,12 @@ fn runs(source: &Source) -> Result<Vec<Run>> {
 }
 
 fn happenings(source: &Source) -> Result<Vec<Happening>> {
-    let mut found = Found { happenings: Vec::new(), memory: Memory::new() };
+    let mut found = Found { happenings: Vec::new(), limit: Limit::new() };
     source.rows("fork", &WHO, &[], |row| found.add(0, row, |_| Event::Fork))?;
     source.rows("exec", &WHO, &["filename", "argv"], |row| {
-        found.add(1, row, |memory| Event::Exec {
-            filename: row.text(0).map(|text| memory.name(text)),
-            argv: row.text(1).map(|text| memory.name(text)),
+        found.add(1, row, |limit| Event::Exec {
+            filename: row.text(0).map(|text| limit.name(text)),
+            argv: row.text(1).map(|text| limit.name(text)),
         });
     })?;
     let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss"];
@@ -235,7 +224,7 @@ fn happenings(source: &Source) -> Result<Vec<Happening>> {
             max_rss: row.int(4),
         });
     })?;
-    found.memory.check(source, "process starts and exits")?;
+    found.limit.check(source, "process starts and exits")?;
     found.happenings.sort_by_key(|happening| (happening.at, happening.order));
     Ok(found.happenings)
 }
@@ -245,18 +234,18 @@ const WHO: [&str; 2] = ["ppid", "uid"];
 
 struct Found {
     happenings: Vec<Happening>,
-    memory: Memory,
+    limit: Limit,
 }
 
 impl Found {
-    fn add(&mut self, order: u8, row: &Row<'_>, event: impl FnOnce(&mut Memory) -> Event) {
+    fn add(&mut self, order: u8, row: &Row<'_>, event: impl FnOnce(&mut Limit) -> Event) {
         let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
         // The run that comes of it takes room too.
-        if !self.memory.take(size_of::<Happening>() + size_of::<Run>()) {
+        if !self.limit.take(size_of::<Happening>() + size_of::<Run>()) {
             return;
         }
-        let comm = row.comm().map(|comm| self.memory.name(comm));
-        let event = event(&mut self.memory);
+        let comm = row.comm().map(|comm| self.limit.name(comm));
+        let event = event(&mut self.limit);
         self.happenings.push(Happening { at, order, pid, ppid: row.int(0), uid: row.int(1), comm, event });
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::recording::ProbeOutcome;
 use crate::render::Document;
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::paper::outcome_word;
 use crate::report::source::Source;
 use crate::report::tally::Tally;
@@ -22,13 +22,13 @@ impl Losses {
     /// Adds up the `lost` rows of a recording, of all processes, since a lost event has none.
     pub(super) fn of(source: &Source) -> Result<Losses> {
         let mut losses = BTreeMap::new();
-        let mut memory = Memory::new();
+        let mut limit = Limit::new();
         source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
-            let key = (memory.name(row.text(0).unwrap_or("?")), memory.name(row.text(1).unwrap_or("?")));
+            let key = (limit.name(row.text(0).unwrap_or("?")), limit.name(row.text(1).unwrap_or("?")));
             let count: &mut u64 = losses.entry(key).or_default();
             *count = count.saturating_add(row.natural(0));
         })?;
-        memory.check(source, "causes of losses")?;
+        limit.check(source, "causes of losses")?;
         losses.retain(|_, count| *count > 0);
         Ok(Losses(losses))
     }

@@ -13,7 +13,6 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
-use crate::report::View;
 use crate::report::distributions;
 use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
@@ -37,17 +36,7 @@ const PROCESS: &str = "process";
 /// Distributions that one picture can hold apart.
 const APART: usize = 6;
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: "hist",
-    summary: "Histogram and percentiles of a metric, or of all",
-    draws: true,
-    tables: &[("metrics", distributions::every_field), ("groups", || fields(true, &[]))],
-    tells_health: false,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     match &plan.metric {
         Some(name) => one(sources, plan, name),
         None => all(sources, plan),

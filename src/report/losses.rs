@@ -10,10 +10,9 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Timeline;
 use crate::render::Value;
-use crate::report::View;
 use crate::report::health;
 use crate::report::health::Losses;
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::paper::Ranking;
 use crate::report::paper::share;
 use crate::report::paper::whole;
@@ -21,17 +20,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
 use crate::units::Unit;
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: "losses",
-    summary: "What is missing, by probe, cause and time",
-    draws: true,
-    tables: &[("probes", probe_fields), ("moments", moment_fields)],
-    tells_health: true,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("losses", "What is missing");
     let mut probes = Ranking::new(sources, "probes", "By probe and cause", probe_fields());
     let mut moments = Ranking::new(sources, "moments", "When", moment_fields());
@@ -106,16 +95,16 @@ type Moment = (i64, Rc<str>, Rc<str>, Option<i64>);
 
 fn by_time(source: &Source) -> Result<ByTime> {
     let mut by_time = ByTime::new();
-    let mut memory = Memory::new();
+    let mut limit = Limit::new();
     source.rows_of_all_processes("lost", &["count", "cpu"], &["name", "cause"], |row| {
-        let [probe, cause] = [0, 1].map(|at| memory.name(row.text(at).unwrap_or("?")));
-        let fits = memory.take(2 * size_of::<Moment>());
+        let [probe, cause] = [0, 1].map(|at| limit.name(row.text(at).unwrap_or("?")));
+        let fits = limit.take(2 * size_of::<Moment>());
         if row.natural(0) > 0 && fits {
             let count = by_time.entry((row.at().unwrap_or(0), probe, cause, row.int(1))).or_default();
             *count = count.saturating_add(row.natural(0));
         }
     })?;
-    memory.check(source, "losses")?;
+    limit.check(source, "losses")?;
     Ok(by_time)
 }
 

@@ -1,73 +1,202 @@
-//! What a report keeps in memory of one recording: a bounded amount, whatever a stranger's file holds.
+//! View `memory`: stalls for memory, OOM kills, page faults, by process; the slowest stalls.
 
-use std::collections::HashSet;
-use std::rc::Rc;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::failure::Failure;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
+use crate::report::tally::Dim;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::tally::sum;
+use crate::report::times;
 
-/// Bytes that one pass over a recording may keep: some ten million processes or groups of a metric.
-const MOST: usize = 1 << 30;
+/// The victim's sizes.
+const SIZES: [&str; 6] =
+    ["memory_total_vm", "memory_anon_rss", "memory_file_rss", "memory_shmem_rss", "memory_swap", "memory_pgtables"];
 
-/// The room that is left, and the names that were kept so far, each once.
-#[derive(Debug)]
-pub(super) struct Memory {
-    left: Option<usize>,
-    names: HashSet<Rc<str>>,
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("memory", "Memory");
+    note_absent_probe(&mut document, sources, "memory");
+    let mut kills = Ranking::new(sources, "oom", "Killed because memory ran out", kill_fields());
+    let mut stalls = Ranking::new(sources, "stalls", "Stalls by process", stall_fields());
+    let mut faults = Ranking::new(sources, "faults", "Page faults by process", fault_fields());
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest stalls", slow_fields());
+    for source in sources {
+        let people = People::of(source)?;
+        oom(source, &people, &mut kills)?;
+        by_process(source, &people, &mut stalls)?;
+        page_faults(source, &people, &mut faults)?;
+        slow(source, &people, &mut slowest)?;
+    }
+    stalls.largest_first("sum_ns");
+    faults.largest_first("faults");
+    slowest.largest_first("dur_ns");
+    let shown = plan.rows_shown(20);
+    document.push(kills.all());
+    document.push(stalls.top(shown));
+    document.push(faults.top(shown));
+    document.push(slowest.top(shown));
+    if plan.format != Format::Text {
+        let plots = [
+            times::plot(sources, metrics::RECLAIM, "Stalls to free memory", "cause")?,
+            times::plot(sources, metrics::COMPACTION, "Stalls to move memory together", "comm")?,
+        ];
+        for plot in plots.into_iter().flatten() {
+            document.push(plot);
+        }
+    }
+    Ok(document)
 }
 
-impl Memory {
-    /// Starts with all the room there is.
-    pub(super) fn new() -> Memory {
-        Memory { left: Some(MOST), names: HashSet::new() }
-    }
-
-    /// Takes room for one thing of about `bytes`; once there is too little, there is none for anything.
-    pub(super) fn take(&mut self, bytes: usize) -> bool {
-        self.left = self.left.and_then(|left| left.checked_sub(bytes));
-        self.left.is_some()
-    }
-
-    /// Keeps a name; without room it is empty.
-    pub(super) fn name(&mut self, name: &str) -> Rc<str> {
-        if let Some(known) = self.names.get(name) {
-            return Rc::clone(known);
-        }
-        // The text, its two counters, and its place in the set.
-        let kept: Rc<str> = if self.take(name.len() + 48) { Rc::from(name) } else { Rc::from("") };
-        self.names.insert(Rc::clone(&kept));
-        kept
-    }
-
-    /// Fails when something found no room, since what was kept is then not all.
-    pub(super) fn check(&self, source: &Source, what: &str) -> Result<()> {
-        if self.left.is_some() {
-            return Ok(());
-        }
-        let path = source.recording().path().display();
-        let failure = Failure::run(format!("'{path}' holds more {what} than fit into memory"));
-        Err(failure.hint("look at a part of it with --from and --to, or with --pid").into())
-    }
+fn kill_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "when"),
+        Field::new("comm", "victim"),
+        Field::new("pid", "pid"),
+        Field::new("uid", "uid"),
+        Field::new("anon_rss", "anonymous").help("Its resident anonymous memory."),
+        Field::new("file_rss", "files").help("Its resident pages of files."),
+        Field::new("shmem_rss", "shared").help("Its resident shared memory."),
+        Field::new("swap", "swap"),
+        Field::new("page_tables", "page tables"),
+        Field::new("total_vm", "address space"),
+        Field::new("oom_score_adj", "adjustment").help("Its oom_score_adj: 1000 is killed first, -1000 never."),
+        Field::new("asker", "asked by").help("Whose request for memory could not be met."),
+        Field::new("asker_pid", "asker pid"),
+    ]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::MOST;
-    use super::Memory;
-    use std::rc::Rc;
+fn oom(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let ints = [SIZES.as_slice(), &["uid", "memory_oom_score_adj", "memory_asker_pid"]].concat();
+    source.rows("oom", &ints, &["memory_asker_comm"], |row| {
+        let size = |at: usize| row.int(at).map_or(Value::Null, Value::Bytes);
+        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::from(comm),
+            Value::id(row.pid()),
+            Value::id(row.int(6)),
+            size(1),
+            size(2),
+            size(3),
+            size(4),
+            size(5),
+            size(0),
+            Value::id(row.int(7)),
+            Value::from(row.text(0)),
+            Value::id(row.int(8)),
+        ];
+        table.row(source, cells);
+    })
+}
 
-    #[test]
-    fn a_name_is_kept_once() {
-        let mut memory = Memory::new();
-        assert!(Rc::ptr_eq(&memory.name("a"), &memory.name("a")));
-    }
+fn stall_fields() -> Vec<Field> {
+    let mut fields = vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("what", "what")
+            .help("What it did before it got memory, and for whose limit; kswapd's work is no stall."),
+    ];
+    fields.extend(times::fields());
+    fields.push(Field::new("freed", "freed").help("Memory that was freed."));
+    fields
+}
 
-    #[test]
-    fn what_does_not_fit_stays_out_and_so_does_all_that_follows() {
-        let mut memory = Memory::new();
-        assert!(memory.take(MOST - 100) && !memory.take(200) && !memory.take(1));
-        assert_eq!(&*memory.name("late"), "");
+fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let kinds =
+        [(metrics::RECLAIM, "reclaim"), (metrics::COMPACTION, "compaction"), (metrics::KSWAPD, "kswapd at work")];
+    let wanted = |name: &str| name == metrics::RECLAIMED || kinds.iter().any(|(metric, _)| *metric == name);
+    let tally = Tally::of(source, &["pid", "cause", "comm"], wanted)?;
+    let freed: BTreeMap<&[Dim], u64> =
+        tally.groups(metrics::RECLAIMED).map(|(dims, bytes)| (dims, sum(bytes))).collect();
+    for (metric, what) in kinds {
+        for (dims, times) in tally.groups(metric) {
+            let [pid, cause, comm] = dims else { continue };
+            let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+            let what = cause.text().map_or_else(|| what.to_owned(), |cause| format!("{what}, {cause}"));
+            let mut cells = vec![Value::from(own), pid.value(), Value::from(what)];
+            cells.extend(times::cells(times));
+            cells.push(
+                freed
+                    .get(dims)
+                    .filter(|_| metric == metrics::RECLAIM)
+                    .map_or(Value::Null, |bytes| Value::Bytes(whole(*bytes))),
+            );
+            table.row(source, cells);
+        }
     }
+    Ok(())
+}
+
+fn fault_fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("faults", "faults"),
+        Field::new("minor", "minor").help("The page was in memory, or had to be made."),
+        Field::new("major", "major").help("The page had to be read from a disk."),
+    ]
+}
+
+fn page_faults(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::of(source, &["pid", "state", "comm"], |name| name == metrics::FAULTS)?;
+    let mut by: BTreeMap<Option<i64>, (Option<String>, [u64; 2])> = BTreeMap::new();
+    for (dims, faults) in tally.groups(metrics::FAULTS) {
+        let [pid, state, comm] = dims else { continue };
+        let (name, counts) = by.entry(pid.int()).or_default();
+        if name.is_none() {
+            *name = pid.int().and_then(|pid| people.comm(pid)).or(comm.text()).map(str::to_owned);
+        }
+        // Two places for the two values of a truth value.
+        counts[usize::from(state.text() == Some("major"))] += count(faults);
+    }
+    for (pid, (name, [minor, major])) in by {
+        let number = |count: u64| Value::Int(whole(count));
+        let all = minor.saturating_add(major);
+        table.row(source, vec![Value::from(name), Value::id(pid), number(all), number(minor), number(major)]);
+    }
+    Ok(())
+}
+
+fn slow_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "end").help("When it ended."),
+        Field::new("dur_ns", "took"),
+        Field::new("what", "what"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("tid", "thread"),
+        Field::new("freed", "freed").help("Memory that was freed."),
+    ]
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    for kind in ["reclaim", "compaction"] {
+        source.rows(kind, &["tid", "bytes"], &["cause"], |row| {
+            let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+            let what = row.text(0).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}"));
+            let cells = vec![
+                row.at().map_or(Value::Null, Value::Time),
+                Value::nanos(row.dur()),
+                Value::from(what),
+                Value::from(comm),
+                Value::id(row.pid()),
+                Value::id(row.int(0)),
+                row.int(1).map_or(Value::Null, Value::Bytes),
+            ];
+            table.row(source, cells);
+        })?;
+    }
+    Ok(())
 }

@@ -22,3 +22,30 @@ pub(super) const BLOCK_SIZE: &str = "block.size";
 pub(super) const BLOCK_DEPTH: &str = "block.queue_depth";
 /// Disk I/O by whether it continued where the last one ended.
 pub(super) const BLOCK_ACCESS: &str = "block.access";
+
+/// Page faults, by process and whether they were major.
+pub(super) const FAULTS: &str = "memory.faults";
+/// Nanoseconds that threads stalled to free memory.
+pub(super) const RECLAIM: &str = "memory.reclaim_stall";
+/// Bytes that they freed.
+pub(super) const RECLAIMED: &str = "memory.reclaimed";
+/// Nanoseconds that threads stalled to move memory together.
+pub(super) const COMPACTION: &str = "memory.compaction_stall";
+/// Nanoseconds that kswapd was awake.
+pub(super) const KSWAPD: &str = "memory.kswapd";
+/// Nanoseconds in the handlers of hard interrupts.
+pub(super) const HARD_IRQ: &str = "irq.hard_time";
+/// Nanoseconds in soft interrupts.
+pub(super) const SOFT_IRQ: &str = "irq.soft_time";
+/// Nanoseconds that soft interrupts came late.
+pub(super) const SOFT_IRQ_DELAY: &str = "irq.soft_delay";
+/// Nanoseconds that threads waited for the kernel's locks.
+pub(super) const CONTENTION: &str = "locks.contention";
+/// Nanoseconds that threads waited in futex(2).
+pub(super) const FUTEX_WAIT: &str = "locks.futex_wait";
+/// The same by address.
+pub(super) const FUTEX_ADDRESS: &str = "locks.futex_address";
+/// Nanoseconds in system calls, by process, call and whether it waits by design.
+pub(super) const SYSCALL_LATENCY: &str = "syscall.latency";
+/// System calls that failed, by process, call and error.
+pub(super) const SYSCALL_ERRORS: &str = "syscall.errors";

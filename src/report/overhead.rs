@@ -6,7 +6,6 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
-use crate::report::View;
 use crate::report::cost::Cost;
 use crate::report::paper::Ranking;
 use crate::report::paper::share;
@@ -15,17 +14,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
 use crate::units;
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: "overhead",
-    summary: "What the recording itself cost",
-    draws: false,
-    tables: &[("recorder", recorder_fields), ("programs", program_fields)],
-    tells_health: false,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("overhead", "What the recording cost");
     let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_fields());
     let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields());

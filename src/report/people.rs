@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::source::Source;
 
 /// A process as far as the recording knows it. Times are nanoseconds since the window's start.
@@ -80,47 +80,47 @@ pub(super) struct People(BTreeMap<i64, Person>);
 impl People {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
     pub(super) fn of(source: &Source) -> Result<People> {
-        let mut people = Census { people: BTreeMap::new(), memory: Memory::new() };
+        let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
         source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "filename", "container"], |row| {
-            let Some((person, memory)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
-            set_text(memory, &mut person.comm, row.comm());
-            set_text(memory, &mut person.argv, row.text(0));
-            set_text(memory, &mut person.filename, row.text(1));
-            set_text(memory, &mut person.container, row.text(2));
+            set_text(limit, &mut person.comm, row.comm());
+            set_text(limit, &mut person.argv, row.text(0));
+            set_text(limit, &mut person.filename, row.text(1));
+            set_text(limit, &mut person.container, row.text(2));
         })?;
         source.rows_of_all_times("fork", &["ppid", "uid"], &[], |row| {
-            let Some((person, memory)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             // The child bears its parent's name until it runs a program of its own.
             if person.comm.is_none() {
-                set_text(memory, &mut person.comm, row.comm());
+                set_text(limit, &mut person.comm, row.comm());
             }
             set(&mut person.started, row.at());
         })?;
         source.rows_of_all_times("exec", &["ppid", "uid"], &["argv", "filename"], |row| {
-            let Some((person, memory)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
-            set_text(memory, &mut person.comm, row.comm());
-            set_text(memory, &mut person.argv, row.text(0));
-            set_text(memory, &mut person.filename, row.text(1));
+            set_text(limit, &mut person.comm, row.comm());
+            set_text(limit, &mut person.argv, row.text(0));
+            set_text(limit, &mut person.filename, row.text(1));
         })?;
         let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
         source.rows_of_all_times("exit", &figures, &["name"], |row| {
-            let Some((person, memory)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
-            set_text(memory, &mut person.comm, row.comm());
+            set_text(limit, &mut person.comm, row.comm());
             person.end = End::of(row.int(2), row.text(0));
             set(&mut person.ended, row.at());
             set(&mut person.lifetime_ns, row.dur());
             set(&mut person.cpu_ns, row.int(3));
             set(&mut person.max_rss, row.int(4));
         })?;
-        people.memory.check(source, "processes")?;
+        people.limit.check(source, "processes")?;
         Ok(People(people.people))
     }
 
@@ -152,17 +152,17 @@ impl People {
 /// People while they are counted.
 struct Census {
     people: BTreeMap<i64, Person>,
-    memory: Memory,
+    limit: Limit,
 }
 
 impl Census {
-    /// The entry of a process, with the memory for its names; `None` without room for another.
-    fn person(&mut self, pid: Option<i64>) -> Option<(&mut Person, &mut Memory)> {
+    /// The entry of a process, with the limit for its names; `None` without room for another.
+    fn person(&mut self, pid: Option<i64>) -> Option<(&mut Person, &mut Limit)> {
         match self.people.entry(pid?) {
-            Entry::Occupied(known) => Some((known.into_mut(), &mut self.memory)),
+            Entry::Occupied(known) => Some((known.into_mut(), &mut self.limit)),
             Entry::Vacant(new) => {
-                let fits = self.memory.take(2 * size_of::<Person>());
-                fits.then(|| (new.insert(Person::default()), &mut self.memory))
+                let fits = self.limit.take(2 * size_of::<Person>());
+                fits.then(|| (new.insert(Person::default()), &mut self.limit))
             }
         }
     }
@@ -174,10 +174,10 @@ fn set(field: &mut Option<i64>, value: Option<i64>) {
     }
 }
 
-fn set_text(memory: &mut Memory, field: &mut Option<Rc<str>>, value: Option<&str>) {
+fn set_text(limit: &mut Limit, field: &mut Option<Rc<str>>, value: Option<&str>) {
     if let Some(value) = value
         && field.as_deref() != Some(value)
     {
-        *field = Some(memory.name(value));
+        *field = Some(limit.name(value));
     }
 }

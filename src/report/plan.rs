@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// One report over one or more recordings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportPlan {
     /// Name of the view, one of [`crate::report::VIEWS`].
     pub view: String,
@@ -21,6 +21,8 @@ pub struct ReportPlan {
     pub top: Option<usize>,
     /// Whether processes stand under their parents.
     pub tree: bool,
+    /// Directories with symbols for frames that have no name in the recording.
+    pub debug_dirs: Vec<PathBuf>,
     /// How the report is written.
     pub format: Format,
     /// Columns of the terminal or page, for the text format.

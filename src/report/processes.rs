@@ -11,7 +11,6 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Table;
 use crate::render::Value;
-use crate::report::View;
 use crate::report::metrics;
 use crate::report::paper::Ranking;
 use crate::report::paper::percentile;
@@ -30,17 +29,7 @@ use crate::units::Unit;
 
 mod tree;
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: "processes",
-    summary: "Every process with every metric, short-lived ones included",
-    draws: false,
-    tables: &[("processes", || fields(&[], true))],
-    tells_health: false,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("processes", "Processes");
     let metrics = metrics_by_process(sources);
     let every = plan.format.is_for_programs();

@@ -6,8 +6,6 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
-use crate::report::SUMMARY;
-use crate::report::View;
 use crate::report::distributions;
 use crate::report::health;
 use crate::report::paper::Ranking;
@@ -20,27 +18,13 @@ use crate::report::window;
 
 mod commands;
 mod facts;
+mod memory;
 mod slow;
 
 /// Rows of each ranking, so that a quiet machine fits on a screen.
 const ROWS: usize = 10;
 
-/// The view.
-pub(super) static VIEW: View = View {
-    name: SUMMARY,
-    summary: "What happened, who did it, what was slow, what was lost",
-    draws: true,
-    tables: &[
-        ("hosts", Facts::fields),
-        ("commands", commands::fields),
-        ("slowest", slow_fields),
-        ("distributions", distributions::every_field),
-    ],
-    tells_health: true,
-    run,
-};
-
-fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("summary", "");
     let several = sources.len() > 1;
     let facts: Vec<Facts> = sources.iter().map(Facts::of).collect::<Result<_>>()?;
@@ -50,7 +34,8 @@ fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     if let ([source], [facts]) = (sources, facts.as_slice()) {
         document.push(Block::Pairs(opening(source)));
-        let machine = facts.machine();
+        let mut machine = facts.machine();
+        machine.extend(memory::lines(source)?);
         if !machine.is_empty() {
             let whole = window::scope(source).is_none();
             document.heading(if whole { "What the machine did" } else { "What the recorded processes did" });
@@ -64,9 +49,9 @@ fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         document.push(hosts.all());
     }
-    rankings(&mut document, sources, plan.events_shown(ROWS))?;
+    rankings(&mut document, sources, plan)?;
     let latencies = distributions::table(sources, "distributions", plan)?;
-    if !latencies.rows.is_empty() {
+    if !latencies.rows.is_empty() || plan.format.is_for_programs() {
         document.heading("Distributions");
         document.push(latencies);
     }
@@ -101,7 +86,9 @@ fn opening(source: &Source) -> Vec<(String, String)> {
     pairs
 }
 
-fn rankings(document: &mut Document, sources: &[Source], most: usize) -> Result<()> {
+fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
+    let most = plan.events_shown(ROWS);
+    let always = plan.format.is_for_programs();
     let mut commands = Ranking::new(sources, "commands", "", commands::fields());
     let mut slow = Ranking::new(sources, "slowest", "", slow_fields());
     let mut any = [false, false];
@@ -118,11 +105,11 @@ fn rankings(document: &mut Document, sources: &[Source], most: usize) -> Result<
             slow.row(source, slow_cells(row));
         }
     }
-    if any[0] {
+    if any[0] || always {
         document.heading("Processes that matter");
         document.push(commands.all());
     }
-    if any[1] {
+    if any[1] || always {
         document.heading("Slowest");
         slow.largest_first("dur_ns");
         document.push(slow.top(most));

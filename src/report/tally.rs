@@ -14,7 +14,7 @@ use crate::recording::CORE;
 use crate::recording::ColumnType;
 use crate::recording::MetricMeta;
 use crate::render::Value;
-use crate::report::memory::Memory;
+use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
 
@@ -103,7 +103,7 @@ impl Tally {
                 None => Place::Text(texts.iter().position(|name| name == column).unwrap_or(0)),
             })
             .collect();
-        let mut adder = Adder { places, metrics: HashMap::new(), memory: Memory::new() };
+        let mut adder = Adder { places, metrics: HashMap::new(), limit: Limit::new() };
         for (kind, own) in kinds {
             let numbers = [ints.as_slice(), own].concat();
             let names = [texts.as_slice(), &["metric"]].concat();
@@ -111,7 +111,7 @@ impl Tally {
                 let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
                 let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
                 let is_bucket = *kind == BUCKETS.0;
-                if is_bucket && !is_own(a, b) && !adder.memory.take(BUCKET_BYTES) {
+                if is_bucket && !is_own(a, b) && !adder.limit.take(BUCKET_BYTES) {
                     return;
                 }
                 match adder.group(metric, row) {
@@ -121,7 +121,7 @@ impl Tally {
                 }
             })?;
         }
-        adder.memory.check(source, "groups of metrics")?;
+        adder.limit.check(source, "groups of metrics")?;
         let metrics = adder.metrics.into_iter().map(|(name, groups)| (name, groups.into_iter().collect())).collect();
         Ok(Tally { metrics })
     }
@@ -178,22 +178,22 @@ enum Place {
 struct Adder {
     places: Vec<Place>,
     metrics: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
-    memory: Memory,
+    limit: Limit,
 }
 
 impl Adder {
     /// The group of a row; `None` without room for another.
     fn group(&mut self, metric: &str, row: &Row<'_>) -> Option<&mut Histogram> {
-        let memory = &mut self.memory;
+        let limit = &mut self.limit;
         let dim = |place: &Place| match *place {
             Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
-            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(memory.name(text))),
+            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))),
         };
         let key: Vec<Dim> = self.places.iter().map(dim).collect();
         let size = GROUP_BYTES + key.len() * size_of::<Dim>();
-        match self.metrics.entry(self.memory.name(metric)).or_default().entry(key) {
+        match self.metrics.entry(self.limit.name(metric)).or_default().entry(key) {
             Entry::Occupied(known) => Some(known.into_mut()),
-            Entry::Vacant(new) => self.memory.take(size).then(|| new.insert(Histogram::new())),
+            Entry::Vacant(new) => self.limit.take(size).then(|| new.insert(Histogram::new())),
         }
     }
 }

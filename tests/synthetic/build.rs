@@ -141,6 +141,46 @@ fn cost(made: &mut Synthetic) {
     made.row("cost", 4 * SECOND, &own("maps", "max", 33 << 20));
 }
 
+/// A machine of two programs that make system calls: `cat` (10) reads and waits, `find` (20) fails to open.
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses what it needs of this file")]
+pub fn syscalls(hostname: &str) -> Synthetic {
+    let mut made = Synthetic::new(hostname);
+    made.probe("syscall", "slow", 15);
+    made.metric("syscall.latency", "histogram", "ns", &["pid", "comm", "name", "syscall_class"]);
+    made.metric("syscall.errors", "counter", "count", &["pid", "comm", "name", "syscall_errno"]);
+    for (pid, comm, name, class, values) in [
+        (10, "cat", "read", "work", vec![1_000, 2_000, 30_000_000]),
+        (10, "cat", "futex", "work", vec![500]),
+        (10, "cat", "futex", "wait", vec![800_000_000]),
+        (20, "find", "read", "work", vec![1_000]),
+        (20, "find", "openat", "work", vec![10_000; 9]),
+    ] {
+        let who = [("pid", Cell::Int(pid)), ("comm", Cell::Text(comm))];
+        let call = [("name", Cell::Text(name)), ("syscall_class", Cell::Text(class))];
+        made.values("syscall.latency", SECOND, &[&who[..], &call].concat(), &values);
+    }
+    for (pid, comm, name, errno, count) in
+        [(10, "cat", "futex", "ETIMEDOUT", 1), (20, "find", "openat", "ENOENT", 4), (20, "find", "openat", "EACCES", 2)]
+    {
+        let who = [("pid", Cell::Int(pid)), ("comm", Cell::Text(comm))];
+        let call = [("name", Cell::Text(name)), ("syscall_errno", Cell::Text(errno))];
+        made.counter("syscall.errors", SECOND, &[&who[..], &call].concat(), count, count);
+    }
+    for (at, dur, name, class, ret) in [(500, 30, "read", "work", 4096), (900, 800, "futex", "wait", -110)] {
+        let cells = [
+            ("pid", Cell::Int(10)),
+            ("tid", Cell::Int(11)),
+            ("comm", "cat".into()),
+            ("dur_ns", Cell::Int(dur * MS)),
+            ("name", Cell::Text(name)),
+            ("syscall_class", Cell::Text(class)),
+            ("ret", Cell::Int(ret)),
+        ];
+        made.row("syscall", at * MS, &cells);
+    }
+    made
+}
+
 /// The same machine where the sched probe lost 25 events in the third second and the block probe could not run.
 pub(crate) fn lossy(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);

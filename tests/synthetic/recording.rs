@@ -36,6 +36,8 @@ static PROBE_COLUMNS: &[Column] = &[
     column("sched_prev_comm", ColumnType::Utf8),
     column("block_queue_ns", ColumnType::Int64),
     column("block_flags", ColumnType::Utf8),
+    column("syscall_errno", ColumnType::Utf8),
+    column("syscall_class", ColumnType::Utf8),
 ];
 
 const fn column(name: &'static str, ty: ColumnType) -> Column {

@@ -74,6 +74,7 @@ pub static CORE: &[Column] = &[
     Column { name: "mono_ns", ty: ColumnType::Int64, title: "Monotonic clock", unit: Some("ns"), help: "CLOCK_MONOTONIC at one moment." },
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
+    Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -216,6 +217,8 @@ pub mod column {
     pub const BOOT_NS: ColumnId = ColumnId(66);
     /// Column `real_ns`.
     pub const REAL_NS: ColumnId = ColumnId(67);
+    /// Column `module_addr`.
+    pub const MODULE_ADDR: ColumnId = ColumnId(68);
 }
 
 #[cfg(test)]

@@ -40,6 +40,10 @@ struct Teller {
 static TELLERS: &[Teller] = &[
     Teller { kind: "wakeup", ints: &["cpu", "sched_prev_pid", "waker_pid"], texts: &["sched_prev_comm"], tell: wakeup },
     Teller { kind: "block_io", ints: &["bytes", "block_queue_ns", "ret"], texts: &["op", "dev"], tell: block_io },
+    Teller { kind: "reclaim", ints: &["bytes"], texts: &["cause"], tell: reclaim },
+    Teller { kind: "compaction", ints: &[], texts: &[], tell: compaction },
+    Teller { kind: "irq", ints: &["cpu"], texts: &["name"], tell: interrupt },
+    Teller { kind: "softirq", ints: &["cpu"], texts: &["name"], tell: interrupt },
 ];
 
 /// The `most` slowest things, the slowest first.
@@ -77,6 +81,28 @@ fn wakeup(row: &Row<'_>, people: &People) -> (String, String) {
 }
 
 /// `disk write`: `2 ms in queue, 8 ms in vda; 64.0 KiB`.
+/// `the machine is short of memory; freed 128 KiB`.
+fn reclaim(row: &Row<'_>, _: &People) -> (String, String) {
+    let mut cause = match row.text(0) {
+        Some("cgroup limit") => "its memory control group is at its limit".to_owned(),
+        _ => "the machine is short of memory".to_owned(),
+    };
+    if let Some(bytes) = row.int(0).and_then(|bytes| u64::try_from(bytes).ok()) {
+        cause.push_str(&format!("; freed {}", units::bytes(bytes)));
+    }
+    ("stalled to free memory".to_owned(), cause)
+}
+
+fn compaction(_: &Row<'_>, _: &People) -> (String, String) {
+    ("stalled to move memory".to_owned(), "no block of memory was large enough".to_owned())
+}
+
+/// `NET_RX on CPU 1`.
+fn interrupt(row: &Row<'_>, _: &People) -> (String, String) {
+    let cpu = row.int(0).map(|cpu| format!(" on CPU {cpu}")).unwrap_or_default();
+    ("interrupted".to_owned(), format!("{}{cpu}", row.text(0).unwrap_or("an interrupt")))
+}
+
 fn block_io(row: &Row<'_>, _: &People) -> (String, String) {
     let dev = row.text(1).unwrap_or("the device");
     let took = row.dur().unwrap_or(0);

@@ -1,0 +1,67 @@
+//! Perf events that sample CPUs at a fixed rate: the hook of programs that look at what a CPU does just then.
+
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+
+use anyhow::Result;
+use anyhow::anyhow;
+use libbpf_sys::perf_event_attr;
+
+/// What makes a sample due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Cycles of the CPU's own counter: idle and halted time has none.
+    Cycles,
+    /// The kernel's timer, where there is no counter.
+    Timer,
+}
+
+impl Clock {
+    /// The event's name, as perf has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Clock::Cycles => "cycles",
+            Clock::Timer => "cpu-clock",
+        }
+    }
+
+    /// PERF_TYPE_* and PERF_COUNT_* of uapi/linux/perf_event.h.
+    fn numbers(self) -> (u32, u64) {
+        match self {
+            Clock::Cycles => (0, 0),
+            Clock::Timer => (1, 0),
+        }
+    }
+}
+
+/// PERF_FLAG_FD_CLOEXEC of uapi/linux/perf_event.h.
+const FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
+
+/// Opens an event on each of the CPUs, by the best clock that all of them have.
+///
+/// # Errors
+/// When the kernel gives none: no privilege, or no such CPU.
+pub fn open_on_each(cpus: &[u32], hertz: u64) -> Result<(Clock, Vec<OwnedFd>)> {
+    let open_all = |clock| cpus.iter().map(|cpu| open(clock, *cpu, hertz)).collect::<Result<Vec<_>>>();
+    match open_all(Clock::Cycles) {
+        Ok(events) => Ok((Clock::Cycles, events)),
+        Err(_) => Ok((Clock::Timer, open_all(Clock::Timer)?)),
+    }
+}
+
+fn open(clock: Clock, cpu: u32, hertz: u64) -> Result<OwnedFd> {
+    let (kind, config) = clock.numbers();
+    let mut attributes =
+        perf_event_attr { size: size_of::<perf_event_attr>() as u32, type_: kind, config, ..Default::default() };
+    attributes.__bindgen_anon_1.sample_freq = hertz;
+    attributes.set_freq(1);
+    let cpu = i32::try_from(cpu)?;
+    // SAFETY: the attributes are as long as they say and live through the call; the other arguments are numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attributes, -1, cpu, -1, FLAG_FD_CLOEXEC) };
+    if fd < 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(anyhow!("the kernel refused a '{}' event on CPU {cpu}: {error}", clock.name()));
+    }
+    // SAFETY: the kernel just returned this descriptor, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) })
+}

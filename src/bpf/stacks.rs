@@ -1,0 +1,157 @@
+//! The stacks that the programs keep by hash: two maps that all objects share, emptied in batches.
+
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+
+use anyhow::Result;
+use libbpf_rs::MapHandle;
+use libbpf_rs::MapType;
+
+use super::batch::take_all;
+use super::rings::create_map;
+use super::rings::options;
+
+/// Frames of a stack, as in bpf/include/stack.h.
+const MAX_FRAMES: usize = 127;
+/// `struct user_frame` there, and a stack's head.
+const USER_FRAME: usize = 32;
+const HEAD: usize = 8;
+const USER_VALUE: usize = HEAD + USER_FRAME * MAX_FRAMES;
+const KERNEL_VALUE: usize = HEAD + 8 * MAX_FRAMES;
+/// BPF_STACK_BUILD_ID_VALID of uapi/linux/bpf.h.
+const IN_FILE: u32 = 1;
+
+/// Distinct stacks between two looks, which come once a second: some hundred on a machine that is busy with the same
+/// things, and what 99 samples a second can bring on each CPU when all differ.
+const STACKS: u32 = 1024;
+const STACKS_PER_CPU: u32 = 64;
+
+/// Keys in one call.
+const BATCH: u32 = 256;
+
+/// A frame of user code as the kernel found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UserFrame {
+    /// In a file that has a build id.
+    InFile {
+        /// The file's build id; shorter ones end in zeroes.
+        build_id: [u8; 20],
+        /// The place in the file.
+        offset: u64,
+    },
+    /// Anywhere else: an address of the process.
+    At(u64),
+}
+
+/// The frames of a stack, the innermost first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawStack {
+    /// Addresses in the kernel.
+    Kernel(Vec<u64>),
+    /// User code.
+    User(Vec<UserFrame>),
+}
+
+/// The two maps.
+#[derive(Debug)]
+pub struct StackMaps {
+    user: MapHandle,
+    kernel: MapHandle,
+}
+
+impl StackMaps {
+    /// Creates the maps for a machine of so many CPUs.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map: no privilege, or no memory.
+    pub fn create(cpus: u32) -> Result<StackMaps> {
+        // Made at the start: programs of perf events take no other before 6.1, and with interrupts off the kernel's
+        // allocator runs dry.
+        let entries = STACKS + STACKS_PER_CPU * cpus;
+        let options = options();
+        let user = create_map(MapType::Hash, "ebrec_ustacks", 8, USER_VALUE as u32, entries, &options)?;
+        let kernel = create_map(MapType::Hash, "ebrec_kstacks", 8, KERNEL_VALUE as u32, entries, &options)?;
+        Ok(StackMaps { user, kernel })
+    }
+
+    /// The map of user stacks.
+    pub fn user(&self) -> BorrowedFd<'_> {
+        self.user.as_fd()
+    }
+
+    /// The map of kernel stacks.
+    pub fn kernel(&self) -> BorrowedFd<'_> {
+        self.kernel.as_fd()
+    }
+
+    /// Takes every stack out: (hash, frames).
+    ///
+    /// # Errors
+    /// When the kernel refuses the batch.
+    pub fn take(&self) -> Result<Vec<(u64, RawStack)>> {
+        let mut stacks = Vec::new();
+        take_all(self.kernel(), (8, KERNEL_VALUE), BATCH, |hash, value| {
+            if let (Some(hash), Some(frames)) = (u64_at(hash, 0), kernel_frames(value)) {
+                stacks.push((hash, RawStack::Kernel(frames)));
+            }
+        })?;
+        take_all(self.user(), (8, USER_VALUE), BATCH, |hash, value| {
+            if let (Some(hash), Some(frames)) = (u64_at(hash, 0), user_frames(value)) {
+                stacks.push((hash, RawStack::User(frames)));
+            }
+        })?;
+        Ok(stacks)
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+}
+
+fn count(value: &[u8]) -> Option<usize> {
+    u32_at(value, 0).map(|count| (count as usize).min(MAX_FRAMES))
+}
+
+fn kernel_frames(value: &[u8]) -> Option<Vec<u64>> {
+    (0..count(value)?).map(|frame| u64_at(value, HEAD + 8 * frame)).collect()
+}
+
+fn user_frames(value: &[u8]) -> Option<Vec<UserFrame>> {
+    (0..count(value)?)
+        .map(|frame| {
+            let at = HEAD + USER_FRAME * frame;
+            let place = u64_at(value, at + 24)?;
+            if u32_at(value, at)? != IN_FILE {
+                return Some(UserFrame::At(place));
+            }
+            let build_id = *value.get(at + 4..)?.first_chunk()?;
+            Some(UserFrame::InFile { build_id, offset: place })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UserFrame;
+    use super::kernel_frames;
+    use super::user_frames;
+
+    #[test]
+    fn frames_are_read_as_the_kernel_lays_them_out_and_no_further_than_they_reach() {
+        let mut value = vec![2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+        value.extend([7; 20]);
+        value.extend(0x1234u64.to_ne_bytes());
+        value.extend([2, 0, 0, 0]);
+        value.extend([0; 20]);
+        value.extend(0x7fff_0000u64.to_ne_bytes());
+        let frames = user_frames(&value);
+        let first = UserFrame::InFile { build_id: [7; 20], offset: 0x1234 };
+        assert_eq!(frames, Some(vec![first, UserFrame::At(0x7fff_0000)]));
+        assert_eq!(user_frames(&value[..60]), None);
+        assert_eq!(kernel_frames(&[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]), Some(vec![9]));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the CPUs run: samples by thread and stack.
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::read;
+use super::signed;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::bpf::perf;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
+use crate::probe::attached::Probe;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::column;
+use crate::units::Unit;
+
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/cpu.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/cpu.bpf.c declares it.
+unsafe impl Plain for types::sample_key {}
+// SAFETY: integers only, as bpf/cpu.bpf.c declares it.
+unsafe impl Plain for types::sample_record {}
+
+/// Samples a second on each CPU: not 100, so as not to fall in step with what happens a hundred times a second.
+const HERTZ: u64 = 99;
+/// What one sample stands for.
+const SAMPLE_NS: u64 = 1_000_000_000 / HERTZ;
+
+/// Processes that run within one interval, and CPUs that idle.
+const CELLS: u32 = 4096;
+
+static SOURCE: Source =
+    Source { name: "cpu", object: include_bytes!(concat!(env!("OUT_DIR"), "/cpu.bpf.o")), cells: CELLS };
+
+const SAMPLES: &str = "cpu.samples";
+const IDLE: &str = "cpu.idle";
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "cpu",
+    summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, idle ones left out.",
+    default_on: false,
+    default_mode: Mode::Hist,
+    slow: None,
+    switches: &[],
+    metrics: &[
+        Metric {
+            name: SAMPLES,
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm"],
+            help: "Samples that found a thread of the process on a CPU.",
+            events: Some("cpu_sample"),
+        },
+        Metric {
+            name: IDLE,
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["cpu"],
+            help: "Samples that found the CPU idle. Without a timer as the clock, an idle CPU has none.",
+            events: None,
+        },
+    ],
+    kinds: &[EventKind {
+        name: "cpu_sample",
+        help: "Samples of one thread with one pair of stacks in one interval: count of them, sum is the nanoseconds that they stand for. In raw mode one sample, at its own time.",
+    }],
+    columns: &[],
+    hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],
+    oldest_kernel: (5, 10),
+    cost: "about 3 microseconds for each of 99 samples a second on each CPU",
+};
+
+/// The probe.
+pub(super) struct Cpu;
+
+impl Probe for Cpu {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        attach(&INFO, SOURCE, setup, CpuDecoder { cpus: setup.host.cpus.online.clone() })
+    }
+}
+
+struct CpuDecoder {
+    cpus: Vec<u32>,
+}
+
+impl Decoder for CpuDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let record: types::sample_record = read(record)?;
+        let header = &record.header;
+        if u32::from(header.event) != types::cpu_event::CPU_SAMPLE.0 {
+            return Err(Undecodable { length: size_of::<types::sample_record>() });
+        }
+        let (kstack, ustack) = (context.stacks.kernel(record.kstack), context.stacks.user(header.pid, record.ustack));
+        let mut row = context.rows.row("cpu_sample");
+        row.at(header.ts).int(column::CPU, header.cpu.into()).bytes(column::COMM, &record.comm);
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+        row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
+        row.int(column::COUNT, 1).int(column::SUM, signed(SAMPLE_NS));
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        match metric {
+            IDLE => vec![KeyPart::Int(column::CPU, signed(gathered.sub))],
+            _ => Vec::from(KeyPart::process(gathered.pid, names)),
+        }
+    }
+
+    fn attached(&mut self, live: &mut Live) -> Result<()> {
+        let (clock, events) = perf::open_on_each(&self.cpus, HERTZ)?;
+        live.sample(events, format!("perf_event/{} at {HERTZ} Hz", clock.name()))
+    }
+
+    fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        live.take_idle("samples_even", "samples_odd", |key: types::sample_key, count: u64| {
+            let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(key.pid, key.ustack));
+            let mut row = context.rows.row("cpu_sample");
+            row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
+            row.int(column::PID, key.pid.into()).int(column::TID, key.tid.into());
+            if let Some(comm) = context.names.get(key.pid) {
+                row.text(column::COMM, comm);
+            }
+            row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
+            row.int(column::COUNT, signed(count)).int(column::SUM, signed(count.saturating_mul(SAMPLE_NS)));
+        })
+    }
+}

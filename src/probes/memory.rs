@@ -1,0 +1,390 @@
+//! Memory: page faults, stalls in reclaim and compaction, kswapd's work, OOM kills.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::read;
+use super::signed;
+use crate::bpf::EventHeader;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::host::clocks;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::Row;
+use crate::recording::column;
+use crate::units::Unit;
+
+use self::faults::Counts;
+use self::faults::Ended;
+use self::faults::Faults;
+use self::faults::Reading;
+
+mod faults;
+
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/memory.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/memory.bpf.c declares it.
+unsafe impl Plain for types::stall_record {}
+// SAFETY: integers only, as bpf/memory.bpf.c declares it.
+unsafe impl Plain for types::oom_record {}
+// SAFETY: integers only, as bpf/memory.bpf.c declares it.
+unsafe impl Plain for types::fault_reading {}
+
+/// Four thousand threads that end within one interval, each with minor and perhaps major faults; stalls are few.
+const CELLS: u32 = 8192;
+
+static SOURCE: Source =
+    Source { name: "memory", object: include_bytes!(concat!(env!("OUT_DIR"), "/memory.bpf.o")), cells: CELLS };
+
+const TOTAL_VM: &str = "memory_total_vm";
+const ANON: &str = "memory_anon_rss";
+const FILE: &str = "memory_file_rss";
+const SHMEM: &str = "memory_shmem_rss";
+const SWAP: &str = "memory_swap";
+const PGTABLES: &str = "memory_pgtables";
+const SCORE: &str = "memory_oom_score_adj";
+const ASKER_PID: &str = "memory_asker_pid";
+const ASKER_COMM: &str = "memory_asker_comm";
+
+const fn size(name: &'static str, title: &'static str, help: &'static str) -> Column {
+    Column { name, ty: ColumnType::Int64, title, unit: Some("bytes"), help }
+}
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "memory",
+    summary: "Page faults by process, time that threads stalled to free or move memory, kswapd's work, OOM kills.",
+    default_on: true,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(1)),
+    metrics: &[
+        Metric {
+            name: "memory.faults",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "state"],
+            help: "Page faults as getrusage(2) counts them: major when the page had to be read from a disk, else minor.",
+            events: None,
+        },
+        Metric {
+            name: "memory.reclaim_stall",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm", "cause"],
+            help: "Time that a thread spent freeing pages before it got memory: for the machine, or for its control group's limit.",
+            events: Some("reclaim"),
+        },
+        Metric {
+            name: "memory.reclaimed",
+            kind: MetricKind::Counter,
+            unit: Unit::Bytes,
+            by: &["pid", "comm", "cause"],
+            help: "Memory that was freed in those stalls.",
+            events: None,
+        },
+        Metric {
+            name: "memory.compaction_stall",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm"],
+            help: "Time that a thread spent moving pages of one zone to get a large block; kernel threads are left out.",
+            events: Some("compaction"),
+        },
+        Metric {
+            name: "memory.kswapd",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm"],
+            help: "Time from kswapd's waking to its next sleep, in which it frees memory.",
+            events: None,
+        },
+        Metric {
+            name: "memory.oom_kills",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm"],
+            help: "Processes that the kernel killed because memory ran out.",
+            events: Some("oom"),
+        },
+    ],
+    kinds: &[
+        EventKind {
+            name: "reclaim",
+            help: "A thread stalled for dur_ns to free memory; bytes is what it freed, cause for whom.",
+        },
+        EventKind { name: "compaction", help: "A thread stalled for dur_ns to move pages together." },
+        EventKind {
+            name: "oom",
+            help: "The kernel killed the process for its memory; memory_* are its sizes then, memory_asker_* who asked for more.",
+        },
+    ],
+    columns: &[
+        size(TOTAL_VM, "Address space", "Size of the victim's address space."),
+        size(ANON, "Anonymous memory", "The victim's resident anonymous memory."),
+        size(FILE, "File memory", "The victim's resident pages of files."),
+        size(SHMEM, "Shared memory", "The victim's resident shared memory."),
+        size(SWAP, "Swapped out", "The victim's memory in swap."),
+        size(PGTABLES, "Page tables", "The victim's page tables."),
+        Column {
+            name: SCORE,
+            ty: ColumnType::Int32,
+            title: "OOM score adjustment",
+            unit: None,
+            help: "The victim's oom_score_adj, from -1000 (never) to 1000 (first).",
+        },
+        Column {
+            name: ASKER_PID,
+            ty: ColumnType::Int32,
+            title: "Asking process",
+            unit: None,
+            help: "Process whose request for memory could not be met.",
+        },
+        Column {
+            name: ASKER_COMM,
+            ty: ColumnType::Utf8,
+            title: "Asking command",
+            unit: None,
+            help: "Name of the thread whose request for memory could not be met.",
+        },
+    ],
+    hooks: &[
+        "iter/task",
+        "tp_btf/sched_process_exit",
+        "tp_btf/mm_vmscan_direct_reclaim_begin",
+        "tp_btf/mm_vmscan_direct_reclaim_end",
+        "tp_btf/mm_vmscan_memcg_reclaim_begin",
+        "tp_btf/mm_vmscan_memcg_reclaim_end",
+        "tp_btf/mm_compaction_begin",
+        "tp_btf/mm_compaction_end",
+        "tp_btf/mm_vmscan_kswapd_wake",
+        "tp_btf/mm_vmscan_kswapd_sleep",
+        "tp_btf/mark_victim",
+    ],
+    switches: &[],
+    oldest_kernel: (5, 10),
+    cost: "nothing for a page fault, a walk over all threads for each interval, about a microsecond for each stall",
+};
+
+/// The probe.
+pub(super) struct Memory;
+
+impl Probe for Memory {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let columns = [TOTAL_VM, ANON, FILE, SHMEM, SWAP, PGTABLES, SCORE, ASKER_PID, ASKER_COMM];
+        let decoder = MemoryDecoder {
+            page_bytes: setup.host.auxv.page_size,
+            columns: columns.map(|name| setup.schema.id(name)),
+            faults: Faults::default(),
+            walk: None,
+        };
+        attach(&INFO, SOURCE, setup, decoder)
+    }
+}
+
+struct MemoryDecoder {
+    page_bytes: u64,
+    /// The probe's own columns, in the order of `attach`.
+    columns: [Option<ColumnId>; 9],
+    faults: Faults,
+    /// The walk at the end of the interval that ended last, and when it began.
+    walk: Option<(u64, Vec<Reading>)>,
+}
+
+impl Decoder for MemoryDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let header: EventHeader = read(record)?;
+        match types::memory_event(header.event.into()) {
+            types::memory_event::MEMORY_STALLED => self.stall(&read(record)?, context),
+            types::memory_event::MEMORY_OOM => self.oom(&read(record)?, context),
+            _ => return Err(Undecodable { length: record.len() }),
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        match metric {
+            "memory.faults" => {
+                let major = gathered.sub & u64::from(types::fault_bits::FAULT_MAJOR.0) != 0;
+                key.push(KeyPart::Text(column::STATE, if major { "major" } else { "minor" }.to_owned()));
+            }
+            "memory.reclaim_stall" | "memory.reclaimed" => {
+                key.push(KeyPart::Text(column::CAUSE, cause(gathered.sub as u32).to_owned()));
+            }
+            _ => {}
+        }
+        key
+    }
+
+    fn begin(&mut self, live: &Live) -> Result<()> {
+        let now = clocks::monotonic_ns();
+        self.faults.begin(now, &walk(live)?);
+        Ok(())
+    }
+
+    fn ending_interval(&mut self, live: &Live) -> Result<()> {
+        let now = clocks::monotonic_ns();
+        let readings = walk(live)?;
+        // Without readings the window is over and the walk detached: there are always threads otherwise.
+        self.walk = (!readings.is_empty()).then_some((now, readings));
+        Ok(())
+    }
+
+    fn derive(&mut self, gathered: Vec<Gathered>) -> Vec<Gathered> {
+        let metric = |metric: types::memory_metric| metric.0 as u16;
+        let faults = metric(types::memory_metric::MEMORY_FAULTS);
+        let mut derived = Vec::with_capacity(gathered.len());
+        let mut ended: HashMap<(u32, u32), Ended> = HashMap::new();
+        for mut one in gathered {
+            if one.metric == faults {
+                note_end(&mut ended, &one);
+                continue;
+            }
+            if one.metric == metric(types::memory_metric::MEMORY_RECLAIMED) {
+                one.sum = one.sum.saturating_mul(self.page_bytes);
+            }
+            derived.push(one);
+        }
+        let walk = self.walk.take();
+        let walk = walk.as_ref().map(|(now, readings)| (*now, readings.as_slice()));
+        for (pid, Counts { minor, major }) in self.faults.settle(&ended, walk) {
+            derived.push(Gathered::counter(faults, pid, 0, minor, minor));
+            derived.push(Gathered::counter(faults, pid, types::fault_bits::FAULT_MAJOR.0.into(), major, major));
+        }
+        derived
+    }
+}
+
+/// A thread's totals, out of one of the two cells that it left.
+fn note_end(ended: &mut HashMap<(u32, u32), Ended>, cell: &Gathered) {
+    let has = |bit: types::fault_bits| cell.sub & u64::from(bit.0) != 0;
+    let tid = (cell.sub >> types::fault_bits::FAULT_BITS.0) as u32;
+    let end = ended.entry((cell.pid, tid)).or_default();
+    end.old |= has(types::fault_bits::FAULT_OLD);
+    match has(types::fault_bits::FAULT_MAJOR) {
+        true => end.counts.major += cell.sum,
+        false => end.counts.minor += cell.sum,
+    }
+}
+
+/// Reads the counts of all threads in scope.
+fn walk(live: &Live) -> Result<Vec<Reading>> {
+    let bytes = live.walk("faults_walk")?;
+    let readings = bytes.chunks_exact(size_of::<types::fault_reading>()).filter_map(|bytes| {
+        let one: types::fault_reading = crate::bpf::read(bytes)?;
+        Some(Reading {
+            pid: one.pid,
+            tid: one.tid,
+            born_ns: one.start_time,
+            counts: Counts { minor: one.minor, major: one.major },
+            exiting: one.exiting != 0,
+        })
+    });
+    Ok(readings.collect())
+}
+
+fn cause(stall: u32) -> &'static str {
+    match types::stall(stall) {
+        types::stall::STALL_RECLAIM_CGROUP => "cgroup limit",
+        _ => "machine",
+    }
+}
+
+impl MemoryDecoder {
+    fn stall(&self, record: &types::stall_record, context: &mut Context<'_>) {
+        let header = &record.header;
+        let compaction = record.stall == types::stall::STALL_COMPACTION.0;
+        let mut row = context.rows.row(if compaction { "compaction" } else { "reclaim" });
+        row.at(header.ts).int(column::DUR_NS, signed(record.dur_ns)).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
+        if !compaction {
+            row.int(column::BYTES, self.bytes(record.pages)).text(column::CAUSE, cause(record.stall));
+        }
+    }
+
+    fn oom(&self, record: &types::oom_record, context: &mut Context<'_>) {
+        let header = &record.header;
+        let mut row = context.rows.row("oom");
+        row.at(header.ts).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+        let [total_vm, anon, file, shmem, swap, pgtables, score, asker_pid, asker_comm] = self.columns;
+        if record.sized != 0 {
+            row.bytes(column::COMM, &record.comm).int(column::UID, record.uid.into());
+            row.int(column::CGROUP_ID, signed(record.cgroup_id));
+            put(&mut row, total_vm, self.bytes(record.total_vm));
+            put(&mut row, anon, self.bytes(record.anon));
+            put(&mut row, file, self.bytes(record.file));
+            put(&mut row, shmem, self.bytes(record.shmem));
+            put(&mut row, swap, self.bytes(record.swap));
+            put(&mut row, pgtables, signed(record.pgtables));
+            put(&mut row, score, record.oom_score_adj.into());
+        } else if let Some(comm) = context.names.get(header.pid) {
+            row.text(column::COMM, comm);
+        }
+        put(&mut row, asker_pid, record.asker_pid.into());
+        if let Some(column) = asker_comm {
+            row.bytes(column, &record.asker_comm);
+        }
+    }
+
+    fn bytes(&self, pages: u64) -> i64 {
+        signed(pages.saturating_mul(self.page_bytes))
+    }
+}
+
+fn put(row: &mut Row<'_>, column: Option<ColumnId>, value: i64) {
+    if let Some(column) = column {
+        row.int(column, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gathered;
+    use super::HashMap;
+    use super::note_end;
+
+    #[test]
+    fn the_two_cells_of_a_thread_that_ended_become_its_totals() {
+        let mut ended = HashMap::new();
+        note_end(&mut ended, &Gathered::counter(0, 7, 9 << 2, 1, 100));
+        note_end(&mut ended, &Gathered::counter(0, 7, 9 << 2 | 1, 1, 3));
+        let end = ended[&(7, 9)];
+        assert_eq!((end.counts.minor, end.counts.major, end.old), (100, 3, false));
+        note_end(&mut ended, &Gathered::counter(0, 7, 10 << 2 | 2, 1, 5));
+        assert!(ended[&(7, 10)].old);
+    }
+}

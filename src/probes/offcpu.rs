@@ -1,0 +1,245 @@
+//! What threads waited for: time asleep by stack, system call and state, and the long sleeps one by one with their wakers.
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::read;
+use super::signed;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::names::syscalls::Arch;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
+use crate::probe::attached::Probe;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::units::Unit;
+
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/offcpu.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/offcpu.bpf.c declares it.
+unsafe impl Plain for types::total_key {}
+// SAFETY: integers only, as bpf/offcpu.bpf.c declares it.
+unsafe impl Plain for types::total {}
+// SAFETY: integers only, as bpf/offcpu.bpf.c declares it.
+unsafe impl Plain for types::block_record {}
+
+/// Processes that sleep within one interval, a few hundred, each in one or two ways of 20 or so buckets.
+const CELLS: u32 = 16_384;
+
+static SOURCE: Source =
+    Source { name: "offcpu", object: include_bytes!(concat!(env!("OUT_DIR"), "/offcpu.bpf.o")), cells: CELLS };
+
+const TIME: &str = "offcpu.time";
+const RUNNABLE: &str = "offcpu_runnable_ns";
+const WAKER_COMM: &str = "offcpu_waker_comm";
+const WAKER_KSTACK: &str = "offcpu_waker_kstack_id";
+const WAKER_USTACK: &str = "offcpu_waker_ustack_id";
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "offcpu",
+    summary: "What threads waited for: time asleep by stack, system call and state, and who ended the long sleeps.",
+    default_on: false,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(50)),
+    switches: &[],
+    metrics: &[Metric {
+        name: TIME,
+        kind: MetricKind::Histogram,
+        unit: Unit::Nanoseconds,
+        by: &["pid", "comm", "state"],
+        help: "Time from a thread's going to sleep to its being on a CPU again; sleeps that end in the window.",
+        events: Some("off_cpu"),
+    }],
+    kinds: &[EventKind {
+        name: "off_cpu",
+        help: "A thread got a CPU again after dur_ns: it slept in the system call 'name' with these stacks, until the waker woke it.",
+    }],
+    columns: &[
+        Column {
+            name: RUNNABLE,
+            ty: ColumnType::Int64,
+            title: "Waited for a CPU",
+            unit: Some("ns"),
+            help: "The end of dur_ns, in which the thread was awake and waited for a CPU.",
+        },
+        Column {
+            name: WAKER_COMM,
+            ty: ColumnType::Utf8,
+            title: "Waker command",
+            unit: None,
+            help: "Name of the thread that woke it; of the thread that an interrupt met, if that did.",
+        },
+        Column {
+            name: WAKER_KSTACK,
+            ty: ColumnType::Int32,
+            title: "Waker kernel stack",
+            unit: None,
+            help: "Kernel stack of the waker: id of a row of kind 'stack'.",
+        },
+        Column {
+            name: WAKER_USTACK,
+            ty: ColumnType::Int32,
+            title: "Waker user stack",
+            unit: None,
+            help: "User stack of the waker: id of a row of kind 'stack'.",
+        },
+    ],
+    hooks: &["tp_btf/sched_switch", "tp_btf/sched_waking", "tp_btf/sched_process_free"],
+    oldest_kernel: (5, 10),
+    cost: "one to two microseconds for each sleep, a fifth of it for threads that sleep shortly all the time",
+};
+
+/// The probe.
+pub(super) struct OffCpu;
+
+impl Probe for OffCpu {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let decoder = OffCpuDecoder {
+            arch: Arch::of(&setup.host.arch),
+            runnable: setup.schema.id(RUNNABLE),
+            waker_comm: setup.schema.id(WAKER_COMM),
+            waker_kstack: setup.schema.id(WAKER_KSTACK),
+            waker_ustack: setup.schema.id(WAKER_USTACK),
+        };
+        attach(&INFO, SOURCE, setup, decoder)
+    }
+}
+
+struct OffCpuDecoder {
+    arch: Option<Arch>,
+    runnable: Option<ColumnId>,
+    waker_comm: Option<ColumnId>,
+    waker_kstack: Option<ColumnId>,
+    waker_ustack: Option<ColumnId>,
+}
+
+impl Decoder for OffCpuDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let record: types::block_record = read(record)?;
+        let header = &record.header;
+        if u32::from(header.event) != types::offcpu_event::OFFCPU_BLOCK.0 {
+            return Err(Undecodable { length: size_of::<types::block_record>() });
+        }
+        let stacks = &mut *context.stacks;
+        let (kstack, ustack) = (stacks.kernel(record.kstack), stacks.user(header.pid, record.ustack));
+        let waker_kstack = stacks.kernel(record.waker_kstack);
+        let waker_ustack = stacks.user(record.waker_pid, record.waker_ustack);
+        let mut row = context.rows.row("off_cpu");
+        row.at(header.ts).int(column::DUR_NS, signed(record.off_ns)).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
+        row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
+        row.text(column::STATE, sleep_name(record.sleep));
+        if let Some(name) = call_name(self.arch, record.syscall) {
+            row.text(column::NAME, &name);
+        }
+        if let Some(id) = self.runnable {
+            row.int(id, signed(record.runnable_ns));
+        }
+        if record.waker_tid != 0 || waker_kstack.is_some() {
+            row.int(column::WAKER_PID, record.waker_pid.into()).int(column::WAKER_TID, record.waker_tid.into());
+            if let Some(id) = self.waker_comm {
+                row.bytes(id, &record.waker_comm);
+            }
+            for (id, stack) in [(self.waker_kstack, waker_kstack), (self.waker_ustack, waker_ustack)] {
+                if let (Some(id), Some(stack)) = (id, stack) {
+                    row.int(id, stack.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, _metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        key.push(KeyPart::Text(column::STATE, sleep_name(gathered.sub as u32).to_owned()));
+        key
+    }
+
+    fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        let arch = self.arch;
+        live.take_idle("totals_even", "totals_odd", |key: types::total_key, total: types::total| {
+            let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(key.pid, key.ustack));
+            let mut row = context.rows.row("stack_total");
+            row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
+            row.text(column::METRIC, TIME).text(column::UNIT, Unit::Nanoseconds.name());
+            row.int(column::PID, key.pid.into());
+            if let Some(comm) = context.names.get(key.pid) {
+                row.text(column::COMM, comm);
+            }
+            row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
+            row.text(column::STATE, sleep_name(key.sleep.into()));
+            if let Some(name) = call_name(arch, key.syscall.into()) {
+                row.text(column::NAME, &name);
+            }
+            row.int(column::COUNT, signed(total.count)).int(column::SUM, signed(total.sum));
+        })
+    }
+}
+
+fn sleep_name(sleep: u32) -> &'static str {
+    match types::sleep(sleep) {
+        types::sleep::SLEEP_INTERRUPTIBLE => "sleeping",
+        types::sleep::SLEEP_UNINTERRUPTIBLE => "blocked",
+        types::sleep::SLEEP_STOPPED => "stopped",
+        types::sleep::SLEEP_IDLE => "idle",
+        _ => "other",
+    }
+}
+
+/// The system call of a number; none outside of one.
+fn call_name(arch: Option<Arch>, number: i32) -> Option<String> {
+    let number = u32::try_from(number).ok()?;
+    let name = arch.and_then(|arch| arch.name(number));
+    Some(name.map_or_else(|| format!("syscall {number}"), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arch;
+    use super::call_name;
+    use super::sleep_name;
+
+    #[test]
+    fn a_page_fault_is_no_system_call() {
+        let arch = Arch::of("x86_64");
+        assert_eq!(call_name(arch, -1), None);
+        assert_eq!(call_name(arch, 0).as_deref(), Some("read"));
+        assert_eq!(call_name(arch, 99_999).as_deref(), Some("syscall 99999"));
+    }
+
+    #[test]
+    fn states_are_called_what_the_scheduler_probe_calls_them() {
+        assert_eq!([0, 1, 2, 3, 9].map(sleep_name), ["sleeping", "blocked", "stopped", "idle", "other"]);
+    }
+}

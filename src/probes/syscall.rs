@@ -1,0 +1,239 @@
+//! System calls: how long each took and how it failed, by process and call; slow, failed, or all of them one by one.
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach_with;
+use super::read;
+use super::signed;
+use crate::bpf::bytes_of;
+use crate::bpf::cells::Gathered;
+use crate::names::errnos;
+use crate::names::syscalls::Arch;
+use crate::names::syscalls::WAITS;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::Switch;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::units::Unit;
+
+use self::calls::Calls;
+
+mod calls;
+
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/syscall.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/syscall.bpf.c declares it.
+unsafe impl Plain for types::syscall_record {}
+// SAFETY: integers only, as bpf/syscall.bpf.c declares it.
+unsafe impl Plain for types::syscall_knobs {}
+
+/// A hundred processes of ten calls each, every call spread over sixteen buckets.
+const CELLS: u32 = 16_384;
+
+static SOURCE: Source =
+    Source { name: "syscall", object: include_bytes!(concat!(env!("OUT_DIR"), "/syscall.bpf.o")), cells: CELLS };
+
+const ERRNO: &str = "syscall_errno";
+const CLASS: &str = "syscall_class";
+/// The place of the switch `errors`.
+const ERRORS: usize = 0;
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "syscall",
+    summary: "How long system calls took and how they failed, by process and call; waits told from work.",
+    default_on: false,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(10)),
+    switches: &[Switch { name: "errors", help: "Also stream every call that fails." }],
+    metrics: &[
+        Metric {
+            name: "syscall.latency",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm", "name", CLASS],
+            help: "Time from a system call's entry to its return; calls that began and ended inside the window.",
+            events: Some("syscall"),
+        },
+        Metric {
+            name: "syscall.errors",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "name", ERRNO],
+            help: "System calls that returned an error.",
+            events: None,
+        },
+    ],
+    kinds: &[EventKind {
+        name: "syscall",
+        help: "A system call returned ret after dur_ns; slow mode has the slow ones that are no waits by design.",
+    }],
+    columns: &[
+        Column {
+            name: ERRNO,
+            ty: ColumnType::Utf8,
+            title: "Error",
+            unit: None,
+            help: "Error that the system call returned, as 'ENOENT'; null when it succeeded.",
+        },
+        Column {
+            name: CLASS,
+            ty: ColumnType::Utf8,
+            title: "Class",
+            unit: None,
+            help: "'wait' for a system call whose purpose is to wait, such as poll or nanosleep; 'work' for any other.",
+        },
+    ],
+    hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free"],
+    oldest_kernel: (5, 10),
+    cost: "a quarter to half a microsecond for each system call, most of it two readings of the clock",
+};
+
+/// The probe.
+pub(super) struct Syscall;
+
+impl Probe for Syscall {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let arch = Arch::of(&setup.host.arch);
+        let knobs = knobs(arch, setup.settings.is_on(ERRORS));
+        let decoder =
+            SyscallDecoder { calls: Calls::of(arch), errno: setup.schema.id(ERRNO), class: setup.schema.id(CLASS) };
+        attach_with(&INFO, SOURCE, setup, decoder, bytes_of(&knobs))
+    }
+}
+
+/// What the programs know of the architecture's numbers.
+fn knobs(arch: Option<Arch>, errors: bool) -> types::syscall_knobs {
+    let number = |name: &str| arch.and_then(|arch| arch.number(name));
+    // A number that no call has: 32 bits of it never match.
+    let mut knobs = types::syscall_knobs {
+        futex: number("futex").unwrap_or(u32::MAX),
+        sigreturn: number("rt_sigreturn").unwrap_or(u32::MAX),
+        errors: u8::from(errors),
+        ..Default::default()
+    };
+    for number in WAITS.iter().filter_map(|name| number(name)) {
+        if let Some(set) = knobs.waits.get_mut(number as usize / 64) {
+            *set |= 1 << (number % 64);
+        }
+    }
+    knobs
+}
+
+struct SyscallDecoder {
+    calls: Calls,
+    errno: Option<ColumnId>,
+    class: Option<ColumnId>,
+}
+
+impl Decoder for SyscallDecoder {
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let types::syscall_record { header, took_ns, ret } = read(record)?;
+        if u32::from(header.event) != types::syscall_event::SYSCALL_DONE.0 {
+            return Err(Undecodable { length: record.len() });
+        }
+        let call = self.calls.get(header.pad);
+        let mut row = context.rows.row("syscall");
+        row.at(header.ts).int(column::DUR_NS, signed(took_ns)).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
+        row.text(column::NAME, &call.name).int(column::RET, ret);
+        if let Some(comm) = context.names.get(header.pid) {
+            row.text(column::COMM, comm);
+        }
+        if let Some(class) = self.class {
+            row.text(class, call.class());
+        }
+        if let Some(column) = self.errno
+            && let Some(errno) = errno_of(ret)
+        {
+            row.text(column, &errno);
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        // The packing of bpf/syscall.bpf.c: the call below, its error above.
+        let call = self.calls.get(gathered.sub as u32);
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        key.push(KeyPart::Text(column::NAME, call.name.to_string()));
+        let own = match metric {
+            "syscall.errors" => {
+                let number = -signed(gathered.sub >> types::call_bits::CALL_ERROR_SHIFT.0);
+                self.errno.zip(errno_of(number))
+            }
+            _ => self.class.map(|column| (column, call.class().to_owned())),
+        };
+        key.extend(own.map(|(column, text)| KeyPart::Text(column, text)));
+        key
+    }
+}
+
+/// The error that a result is, by name.
+fn errno_of(ret: i64) -> Option<String> {
+    let number = i32::try_from(ret).ok().filter(|ret| (-4095..0).contains(ret))?;
+    Some(errnos::name(-number).map_or_else(|| format!("errno_{}", -number), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arch;
+    use super::errno_of;
+    use super::knobs;
+
+    #[test]
+    fn the_kernel_is_told_which_numbers_wait() {
+        let knobs = knobs(Some(Arch::X86_64), true);
+        let waits = |number: usize| knobs.waits[number / 64] >> (number % 64) & 1 == 1;
+        assert!(waits(7) && waits(232) && waits(35) && waits(61), "poll, epoll_wait, nanosleep, wait4");
+        assert!(!waits(0) && !waits(1) && !waits(202), "read, write, futex");
+        assert_eq!((knobs.futex, knobs.sigreturn, knobs.errors), (202, 15, 1));
+    }
+
+    #[test]
+    fn on_an_unknown_architecture_nothing_is_taken_for_a_wait() {
+        let knobs = knobs(None, false);
+        assert!(knobs.waits.iter().all(|set| *set == 0));
+        assert_eq!(knobs.futex, u32::MAX);
+    }
+
+    #[test]
+    fn a_result_is_an_error_where_the_kernel_takes_it_for_one() {
+        assert_eq!(errno_of(-2).as_deref(), Some("ENOENT"));
+        assert_eq!(errno_of(-4000).as_deref(), Some("errno_4000"));
+        assert_eq!(errno_of(0), None);
+        assert_eq!(errno_of(-4096), None);
+        assert_eq!(errno_of(i64::MIN), None);
+    }
+}

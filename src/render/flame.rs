@@ -1,0 +1,80 @@
+//! Flame graphs: stacks by weight as an SVG that answers to the mouse, through inferno.
+
+use anyhow::Context;
+use anyhow::Result;
+use inferno::flamegraph::Options;
+
+use crate::render::Document;
+use crate::render::FlamePlot;
+use crate::units::Unit;
+
+/// Draws a flame graph. Frames are as wide as their weight; where there is a weight before, red ones grew and blue ones shrank.
+///
+/// Fails when there is nothing to draw.
+pub(super) fn flame(document: &Document, plot: &FlamePlot) -> Result<String> {
+    let mut options = Options::default();
+    options.title = clean(&plot.title);
+    options.subtitle = (!document.subtitle.is_empty()).then(|| clean(&document.subtitle));
+    // Nanoseconds are shown as milliseconds: a person reads the number in a frame's title.
+    let (name, factor) = match plot.unit {
+        Unit::Nanoseconds => ("ms", 1e-6),
+        _ => ("samples", 1.0),
+    };
+    options.count_name = name.to_owned();
+    options.factor = factor;
+    // Colours by name, not by chance: the same recording gives the same picture.
+    options.hash = true;
+    options.deterministic = true;
+    let mut lines: Vec<String> = plot
+        .stacks
+        .iter()
+        .map(|stack| match stack.before {
+            Some(before) => format!("{} {before} {}", clean(&stack.folded), stack.weight),
+            None => format!("{} {}", clean(&stack.folded), stack.weight),
+        })
+        .collect();
+    lines.sort_unstable();
+    let mut svg = Vec::new();
+    inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)
+        .with_context(|| format!("can't draw the flame graph '{}'", plot.name))?;
+    String::from_utf8(svg).context("the flame graph is not text")
+}
+
+/// A name without characters that would end its line, or that XML can't have.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') { '?' } else { letter })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flame;
+    use crate::render::Document;
+    use crate::render::FlamePlot;
+    use crate::render::FlameStack;
+    use crate::units::Unit;
+
+    fn plot(stacks: &[(&str, Option<u64>, u64)]) -> FlamePlot {
+        let stack = |(folded, before, weight): &(&str, _, _)| FlameStack {
+            folded: (*folded).into(),
+            before: *before,
+            weight: *weight,
+        };
+        FlamePlot { name: "f".into(), title: "F".into(), unit: Unit::Count, stacks: stacks.iter().map(stack).collect() }
+    }
+
+    #[test]
+    fn names_out_of_a_file_stay_text() {
+        let drawn =
+            flame(&Document::new("cpu", "CPU"), &plot(&[("main;<script>alert(1)</script>\n;b", None, 5)])).unwrap();
+        assert!(!drawn.contains("<script>alert"));
+        assert!(drawn.contains("&lt;script&gt;alert"));
+    }
+
+    #[test]
+    fn two_recordings_make_a_difference() {
+        let drawn = flame(&Document::new("cpu", "CPU"), &plot(&[("a;b", Some(1), 9), ("a;c", Some(9), 1)])).unwrap();
+        assert!(drawn.contains("a (") && drawn.contains('%'));
+    }
+}

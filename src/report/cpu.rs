@@ -1,0 +1,329 @@
+//! Views `cpu` and `offcpu`: which functions the CPUs ran, and in which threads waited; as tables, call trees and flame graphs.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::FlamePlot;
+use crate::render::FlameStack;
+use crate::render::Table;
+use crate::render::Value;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::share;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::ReportPlan;
+use crate::report::profile::Frame;
+use crate::report::profile::Profile;
+use crate::report::profile::Stacks;
+use crate::report::profile::Weighted;
+use crate::report::source::Source;
+use crate::units::Unit;
+
+/// Branches of the call tree below this part of the whole are left out for people.
+const LEAST_SHARE: u64 = 100;
+
+/// What of a kernel stack only says that the thread left the CPU, not for what.
+const LEAVING: [&str; 9] = [
+    "__schedule",
+    "schedule",
+    "__cond_resched",
+    "schedule_timeout",
+    "schedule_preempt_disabled",
+    "schedule_hrtimeout_range_clock",
+    "schedule_hrtimeout_range",
+    "io_schedule",
+    "io_schedule_timeout",
+];
+
+pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("cpu", "What the CPUs ran");
+    note_absent_probe(&mut document, sources, "cpu");
+    let mut profiles = Vec::new();
+    for source in sources {
+        let stacks = Stacks::of(source, &plan.debug_dirs)?;
+        let people = People::of(source)?;
+        let mut profile = Profile::default();
+        source.rows("cpu_sample", &["kstack_id", "ustack_id", "sum", "count"], &[], |row| {
+            let frames = outermost_first(stacks.frames(row.int(0), row.int(1)).cloned().collect());
+            let process = process(&people, row.pid(), row.comm());
+            profile.stacks.push(Weighted { process, frames, ns: row.natural(2), count: row.natural(3) });
+        })?;
+        let whose = whose(sources, source);
+        let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
+        let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
+        document.note(format!("{whose}{} samples{clock}; {}", profile.count(), profile.naming()));
+        profiles.push(profile);
+    }
+    finish(&mut document, sources, &profiles, plan, "CPU time");
+    Ok(document)
+}
+
+pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("offcpu", "What threads waited for");
+    note_absent_probe(&mut document, sources, "offcpu");
+    let mut causes = Ranking::new(sources, "causes", "By state and system call", cause_fields());
+    let mut blocks = Ranking::new(sources, "blocks", "Longest sleeps", block_fields());
+    let mut profiles = Vec::new();
+    for source in sources {
+        let stacks = Stacks::of(source, &plan.debug_dirs)?;
+        let people = People::of(source)?;
+        let mut profile = Profile::default();
+        let mut by_cause: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        let (mut idle, mut bare) = (0, 0);
+        let numbers = ["kstack_id", "ustack_id", "sum", "count"];
+        source.rows("stack_total", &numbers, &["metric", "state", "name"], |row| {
+            let (metric, state) = (row.text(0), row.text(1).unwrap_or_default());
+            if metric != Some("offcpu.time") {
+                return;
+            }
+            let (ns, count) = (row.natural(2), row.natural(3));
+            // A kernel thread without work waits for nothing.
+            if state == "idle" {
+                idle += ns;
+                return;
+            }
+            let cause = by_cause.entry((state.to_owned(), row.text(2).unwrap_or_default().to_owned())).or_default();
+            *cause = (cause.0 + count, cause.1 + ns);
+            if row.int(0).is_none() {
+                bare += ns;
+            }
+            let frames = stacks.frames(row.int(0), row.int(1)).cloned().collect();
+            let frames = outermost_first(without_leaving(frames));
+            profile.stacks.push(Weighted { process: process(&people, row.pid(), row.comm()), frames, ns, count });
+        })?;
+        for ((state, call), (count, ns)) in by_cause {
+            let call = if call.is_empty() { Value::Null } else { Value::Text(call) };
+            let mean = if count > 0 { Value::Nanos(whole(ns / count)) } else { Value::Null };
+            causes.row(
+                source,
+                vec![
+                    Value::Text(state),
+                    call,
+                    Value::Int(whole(count)),
+                    Value::Nanos(whole(ns)),
+                    share(ns as f64, profile.ns() as f64),
+                    mean,
+                ],
+            );
+        }
+        longest(source, &people, &stacks, &mut blocks, plan.rows_shown(20))?;
+        let whose = whose(sources, source);
+        document.note(format!("{whose}{} sleeps ended in the window; {}", profile.count(), profile.naming()));
+        if bare > 0 {
+            let part = 100.0 * bare as f64 / profile.ns().max(1) as f64;
+            document.note(format!(
+                "{whose}{part:.1} % of the time has no stack: stacks of threads that sleep shortly all the time are sampled"
+            ));
+        }
+        profiles.push(profile);
+    }
+    causes.largest_first("sum_ns");
+    blocks.largest_first("dur_ns");
+    let shown = plan.rows_shown(20);
+    document.push(causes.top(shown));
+    finish(&mut document, sources, &profiles, plan, "time asleep");
+    document.push(blocks.top(shown));
+    Ok(document)
+}
+
+fn whose(sources: &[Source], source: &Source) -> String {
+    if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() }
+}
+
+fn process(people: &People, pid: Option<i64>, comm: Option<&str>) -> Rc<str> {
+    match comm.or_else(|| people.comm(pid?)) {
+        Some(comm) => comm.into(),
+        None => pid.map_or_else(|| "?".into(), |pid| format!("process {pid}").into()),
+    }
+}
+
+fn outermost_first(mut frames: Vec<Frame>) -> Vec<Frame> {
+    frames.reverse();
+    frames
+}
+
+/// Drops the innermost frames that are the scheduler's own.
+fn without_leaving(frames: Vec<Frame>) -> Vec<Frame> {
+    let leaving = |frame: &Frame| LEAVING.contains(&&*frame.function.text);
+    let own = frames.iter().take_while(|frame| leaving(frame)).count();
+    // A thread that only gave up its CPU has nothing else.
+    let own = if own == frames.len() { 0 } else { own };
+    frames.into_iter().skip(own).collect()
+}
+
+/// Adds the functions, the call tree and the flame graph.
+fn finish(document: &mut Document, sources: &[Source], profiles: &[Profile], plan: &ReportPlan, what: &str) {
+    let mut functions = Ranking::new(sources, "functions", "Functions", function_fields(what));
+    for (source, profile) in sources.iter().zip(profiles) {
+        let all = profile.ns() as f64;
+        let mut weights: Vec<_> = profile.functions().into_iter().collect();
+        weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
+        for (function, weight) in weights {
+            functions.row(
+                source,
+                vec![
+                    Value::Text(function.text.to_string()),
+                    Value::Text(function.module.to_string()),
+                    Value::Nanos(whole(weight.own)),
+                    share(weight.own as f64, all),
+                    Value::Nanos(whole(weight.total)),
+                    share(weight.total as f64, all),
+                ],
+            );
+        }
+    }
+    functions.largest_first("self_ns");
+    document.push(functions.top(plan.rows_shown(20)));
+    for (source, profile) in sources.iter().zip(profiles) {
+        document.push(tree(sources, source, profile, plan));
+    }
+    if let Some(plot) = flame(document, profiles) {
+        document.push(plot);
+    }
+}
+
+fn function_fields(what: &str) -> Vec<Field> {
+    vec![
+        Field::new("function", "function"),
+        Field::new("module", "module").help("Program, library or kernel module; [kernel] is the kernel itself."),
+        Field::new("self_ns", "self").help(format!("Part of the {what} in the function itself.")),
+        Field::new("self_percent", "self %"),
+        Field::new("total_ns", "total").help(format!("Part of the {what} in the function and in what it called.")),
+        Field::new("total_percent", "total %"),
+    ]
+}
+
+fn tree(sources: &[Source], source: &Source, profile: &Profile, plan: &ReportPlan) -> Table {
+    let fields = vec![
+        Field::new("function", "call tree"),
+        Field::new("total_ns", "total"),
+        Field::new("total_percent", "total %"),
+    ];
+    let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
+    let mut table = Table::new("tree", title, fields);
+    let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { profile.ns() / LEAST_SHARE };
+    let rows = profile.tree(least);
+    let shown = plan.rows_shown(40).min(rows.len());
+    table.omitted = (rows.len() - shown) as u64;
+    table.depths = Some(rows.iter().take(shown).map(|row| row.0).collect());
+    table.rows = rows
+        .into_iter()
+        .take(shown)
+        .map(|(_, name, ns)| {
+            vec![Value::Text(name.to_string()), Value::Nanos(whole(ns)), share(ns as f64, profile.ns() as f64)]
+        })
+        .collect();
+    table
+}
+
+/// One flame graph of one recording, the difference of two, or all together.
+fn flame(document: &Document, profiles: &[Profile]) -> Option<FlamePlot> {
+    let title = document.title.clone();
+    let mut stacks: HashMap<String, (u64, u64)> = HashMap::new();
+    if let [before, after] = profiles {
+        for (profile, is_after) in [(before, false), (after, true)] {
+            for (folded, ns) in profile.folded() {
+                let weights = stacks.entry(folded).or_default();
+                if is_after { weights.1 += ns } else { weights.0 += ns }
+            }
+        }
+    } else {
+        for (folded, ns) in profiles.iter().flat_map(Profile::folded) {
+            stacks.entry(folded).or_default().1 += ns;
+        }
+    }
+    let differs = profiles.len() == 2;
+    let stack = |(folded, (before, weight))| FlameStack { folded, before: differs.then_some(before), weight };
+    let mut stacks: Vec<FlameStack> = stacks.into_iter().map(stack).collect();
+    stacks.sort_by(|a, b| a.folded.cmp(&b.folded));
+    let title = if differs { format!("{title}: red grew from the first recording to the second") } else { title };
+    (!stacks.is_empty()).then(|| FlamePlot { name: document.name.clone(), title, unit: Unit::Nanoseconds, stacks })
+}
+
+fn cause_fields() -> Vec<Field> {
+    vec![
+        Field::new("state", "state").help("sleeping can be interrupted by a signal, blocked can not."),
+        Field::new("name", "system call"),
+        Field::new("count", "sleeps"),
+        Field::new("sum_ns", "time"),
+        Field::new("percent", "%"),
+        Field::new("mean_ns", "mean"),
+    ]
+}
+
+fn block_fields() -> Vec<Field> {
+    vec![
+        Field::new("at_ns", "end"),
+        Field::new("process", "process"),
+        Field::new("tid", "thread"),
+        Field::new("dur_ns", "time"),
+        Field::new("runnable_ns", "of it for a CPU"),
+        Field::new("state", "state"),
+        Field::new("name", "system call"),
+        Field::new("function", "in").help("The innermost kernel function that is not the scheduler's."),
+        Field::new("user_function", "called by").help("The innermost function of the program."),
+        Field::new("waker", "woken by"),
+        Field::new("waker_function", "waker in"),
+    ]
+}
+
+fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Ranking, keep: usize) -> Result<()> {
+    let numbers = [
+        "tid",
+        "kstack_id",
+        "ustack_id",
+        "offcpu_runnable_ns",
+        "waker_pid",
+        "offcpu_waker_kstack_id",
+        "offcpu_waker_ustack_id",
+    ];
+    let mut rows: Vec<(i64, Vec<Value>)> = Vec::new();
+    let mut all = 0u64;
+    source.rows("off_cpu", &numbers, &["state", "name", "offcpu_waker_comm"], |row| {
+        let state = row.text(0).unwrap_or_default();
+        if state == "idle" {
+            return;
+        }
+        all += 1;
+        let called =
+            |frame: Option<&Frame>| frame.map_or(Value::Null, |frame| Value::Text(frame.function.text.to_string()));
+        let kernel: Vec<Frame> = stacks.frames(row.int(1), None).cloned().collect();
+        let waker = row.int(4).map(|pid| people.call(pid, row.text(2)));
+        let pid = row.pid().unwrap_or(0);
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::Text(people.call(pid, row.comm())),
+            Value::id(row.int(0)),
+            Value::nanos(row.dur()),
+            Value::nanos(row.int(3)),
+            Value::Text(state.to_owned()),
+            row.text(1).map_or(Value::Null, Value::from),
+            called(without_leaving(kernel).first()),
+            called(stacks.frames(None, row.int(2)).next()),
+            waker.map_or(Value::Null, Value::Text),
+            called(stacks.frames(row.int(5), row.int(6)).next()),
+        ];
+        rows.push((row.dur().unwrap_or(0), cells));
+        // Twice what is kept, so that sorting is rare.
+        if rows.len() >= keep.saturating_mul(2).max(64) {
+            cut(&mut rows, keep);
+        }
+    })?;
+    cut(&mut rows, keep);
+    table.left_out(all.saturating_sub(rows.len() as u64));
+    for (_, cells) in rows {
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn cut(rows: &mut Vec<(i64, Vec<Value>)>, keep: usize) {
+    rows.sort_by_key(|row| std::cmp::Reverse(row.0));
+    rows.truncate(keep);
+}

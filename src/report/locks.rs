@@ -1,0 +1,143 @@
+//! View `locks`: waits for the kernel's locks by kind and process, for futexes by process and address, and the slowest.
+
+use anyhow::Result;
+
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::tally::sum;
+use crate::report::times;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("locks", "Locks");
+    note_absent_probe(&mut document, sources, "locks");
+    note_absent_hooks(&mut document, sources);
+    let mut kernel = Ranking::new(sources, "kernel", "The kernel's locks", kernel_fields());
+    let mut futexes = Ranking::new(sources, "futexes", "Futex waits by process", futex_fields());
+    let mut addresses = Ranking::new(sources, "addresses", "Futex waits by address", address_fields());
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_fields());
+    for source in sources {
+        let people = People::of(source)?;
+        waits(source, &people, &mut kernel, metrics::CONTENTION, true)?;
+        waits(source, &people, &mut futexes, metrics::FUTEX_WAIT, false)?;
+        by_address(source, &people, &mut addresses)?;
+        slow(source, &people, &mut slowest)?;
+    }
+    kernel.largest_first("sum_ns");
+    futexes.largest_first("sum_ns");
+    addresses.largest_first("sum_ns");
+    slowest.largest_first("dur_ns");
+    let shown = plan.rows_shown(20);
+    for table in [kernel, futexes, addresses, slowest] {
+        document.push(table.top(shown));
+    }
+    if plan.format != Format::Text {
+        let plots = [
+            times::plot(sources, metrics::CONTENTION, "Waits for the kernel's locks", "name")?,
+            times::plot(sources, metrics::FUTEX_WAIT, "Waits in futex(2)", "comm")?,
+        ];
+        for plot in plots.into_iter().flatten() {
+            document.push(plot);
+        }
+    }
+    Ok(document)
+}
+
+/// A kernel older than 5.19 does not tell of its own locks.
+fn note_absent_hooks(document: &mut Document, sources: &[Source]) {
+    for source in sources {
+        let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
+        let state = source.meta().probes.iter().find(|state| state.name == "locks" && !state.hooks.is_empty());
+        if let Some(reason) = state.and_then(|state| state.reason.as_deref()) {
+            document.warning(format!("{whose}the probe 'locks' ran {reason}"));
+        }
+    }
+}
+
+fn kernel_fields() -> Vec<Field> {
+    let mut fields = vec![Field::new("name", "lock").help("Kind of lock.")];
+    fields.extend(futex_fields());
+    fields
+}
+
+fn futex_fields() -> Vec<Field> {
+    let mut fields = vec![Field::new("comm", "command"), Field::new("pid", "pid")];
+    fields.extend(times::fields());
+    fields
+}
+
+fn waits(source: &Source, people: &People, table: &mut Ranking, metric: &str, by_name: bool) -> Result<()> {
+    let tally = Tally::of(source, &["name", "pid", "comm"], |name| name == metric)?;
+    for (dims, times) in tally.groups(metric) {
+        let [name, pid, comm] = dims else { continue };
+        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let mut cells = if by_name { vec![name.value()] } else { Vec::new() };
+        cells.extend([Value::from(own), pid.value()]);
+        cells.extend(times::cells(times));
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn address_fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("address", "address").help("Where the futex is in the process's memory."),
+        Field::new("count", "count"),
+        Field::new("sum_ns", "sum").help("All waits added up."),
+    ]
+}
+
+fn by_address(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::of(source, &["pid", "comm", "locks_address"], |name| name == metrics::FUTEX_ADDRESS)?;
+    for (dims, waits) in tally.groups(metrics::FUTEX_ADDRESS) {
+        let [pid, comm, address] = dims else { continue };
+        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let (count, sum) = (Value::Int(whole(count(waits))), Value::Nanos(whole(sum(waits))));
+        table.row(source, vec![Value::from(own), pid.value(), address.value(), count, sum]);
+    }
+    Ok(())
+}
+
+fn slow_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "end").help("When the wait ended."),
+        Field::new("dur_ns", "took"),
+        Field::new("name", "lock"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("tid", "thread"),
+        Field::new("op", "operation").help("What it asked of the futex."),
+        Field::new("address", "address").help("Where the futex is in the process's memory."),
+        Field::new("error", "error").help("Error number of a wait that ended without the lock."),
+    ]
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    source.rows("lock", &["tid", "ret"], &["name", "op", "locks_address"], |row| {
+        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::nanos(row.dur()),
+            Value::from(row.text(0)),
+            Value::from(comm),
+            Value::id(row.pid()),
+            Value::id(row.int(0)),
+            Value::from(row.text(1)),
+            Value::from(row.text(2)),
+            row.int(1).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::Id(ret.saturating_neg())),
+        ];
+        table.row(source, cells);
+    })
+}

@@ -1,0 +1,136 @@
+//! The few facts of an ELF file that frames need: its build id, and where the parts of the file lie in memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::path::Path;
+
+/// Program headers and bytes of notes that are looked at; files have a dozen and some hundred.
+const MAX_HEADERS: usize = 128;
+const MAX_NOTES: u64 = 64 << 10;
+
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+const NT_GNU_BUILD_ID: u32 = 3;
+
+/// What is known of an ELF file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Elf {
+    /// The build id in hexadecimal, if it has one.
+    pub build_id: Option<String>,
+    loads: Vec<Load>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Load {
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+impl Elf {
+    /// Reads a 64-bit little-endian file; `None` for anything else, and for one that contradicts itself.
+    pub fn read(path: &Path) -> Option<Elf> {
+        let mut file = File::open(path).ok()?;
+        let head: [u8; 64] = bytes(&mut file, 0, 64)?.try_into().ok()?;
+        if !head.starts_with(b"\x7fELF\x02\x01") {
+            return None;
+        }
+        let (place, size, count) = (u64_at(&head, 32)?, u16_at(&head, 54)?, usize::from(u16_at(&head, 56)?));
+        if size != 56 || count > MAX_HEADERS {
+            return None;
+        }
+        let table = bytes(&mut file, place, 56 * count as u64)?;
+        let mut elf = Elf::default();
+        for header in table.chunks_exact(56) {
+            let (offset, address, size) = (u64_at(header, 8)?, u64_at(header, 16)?, u64_at(header, 32)?);
+            match u32_at(header, 0)? {
+                PT_LOAD => elf.loads.push(Load { offset, address, size }),
+                PT_NOTE if elf.build_id.is_none() && size <= MAX_NOTES => {
+                    elf.build_id = bytes(&mut file, offset, size).and_then(|notes| build_id(&notes));
+                }
+                _ => {}
+            }
+        }
+        Some(elf)
+    }
+
+    /// The address that the file's own symbol table has for a place in it.
+    pub fn address(&self, offset: u64) -> Option<u64> {
+        let load =
+            self.loads.iter().find(|load| (load.offset..load.offset.saturating_add(load.size)).contains(&offset))?;
+        load.address.checked_add(offset - load.offset)
+    }
+}
+
+/// Bytes as text.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(file: &mut File, at: u64, size: u64) -> Option<Vec<u8>> {
+    file.seek(SeekFrom::Start(at)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 == size).then_some(bytes)
+}
+
+/// Looks for the note of the GNU build id.
+fn build_id(mut notes: &[u8]) -> Option<String> {
+    loop {
+        let (name, size, kind) = (u32_at(notes, 0)? as usize, u32_at(notes, 4)? as usize, u32_at(notes, 8)?);
+        let begin = 12usize.checked_add(name.checked_next_multiple_of(4)?)?;
+        let content = notes.get(begin..begin.checked_add(size)?)?;
+        if kind == NT_GNU_BUILD_ID && notes.get(12..16) == Some(b"GNU\0") {
+            return Some(hex(content));
+        }
+        notes = notes.get(begin.checked_add(size.checked_next_multiple_of(4)?)?..)?;
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Elf;
+    use super::build_id;
+    use std::path::Path;
+
+    #[test]
+    fn the_build_id_is_found_behind_other_notes() {
+        let mut notes = vec![4, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0];
+        notes.extend(b"GNU\0\x01\x02\0\0");
+        notes.extend([4, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0]);
+        notes.extend(b"GNU\0\xab\xcd\xef");
+        assert_eq!(build_id(&notes).as_deref(), Some("abcdef"));
+        assert_eq!(build_id(&notes[..20]), None);
+        assert_eq!(build_id(&[0xff; 32]), None);
+    }
+
+    #[test]
+    fn what_is_no_elf_file_is_not_read() {
+        assert_eq!(Elf::read(Path::new("/dev/null")), None);
+        assert_eq!(Elf::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path()), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_place_in_our_own_file_has_an_address() {
+        let Some(elf) = std::env::current_exe().ok().and_then(|path| Elf::read(&path)) else {
+            panic!("the test's own file is not read");
+        };
+        assert!(elf.address(64).is_some());
+        assert_eq!(elf.address(u64::MAX), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! What a process has where in its memory: /proc/PID/maps.
+
+use std::path::PathBuf;
+
+/// An executable mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mapping {
+    /// First address.
+    pub(super) start: u64,
+    /// Address behind the last.
+    pub(super) end: u64,
+    /// The place in the file of the first address.
+    pub(super) offset: u64,
+    /// The file's inode number; 0: no file.
+    pub(super) inode: u64,
+    /// The file, or what the kernel calls the mapping, as `[vdso]`; empty: memory without a name.
+    pub(super) path: String,
+}
+
+impl Mapping {
+    /// Whether it is a file's.
+    pub(super) fn is_file(&self) -> bool {
+        self.inode != 0 && self.path.starts_with('/')
+    }
+
+    /// The path, without the kernel's remark that it was deleted.
+    pub(super) fn file(&self) -> PathBuf {
+        PathBuf::from(self.path.strip_suffix(" (deleted)").unwrap_or(&self.path))
+    }
+}
+
+/// Reads the executable mappings of a process, by rising address; `None` when it has gone.
+pub(super) fn of_process(pid: u32) -> Option<Vec<Mapping>> {
+    let text = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    // A kernel thread has none, and neither has a process that has just ended.
+    let mappings = parse(&String::from_utf8_lossy(&text));
+    (!mappings.is_empty()).then_some(mappings)
+}
+
+/// The mapping that has an address.
+pub(super) fn at(mappings: &[Mapping], address: u64) -> Option<&Mapping> {
+    let behind = mappings.partition_point(|mapping| mapping.start <= address);
+    mappings.get(behind.checked_sub(1)?).filter(|mapping| address < mapping.end)
+}
+
+fn parse(text: &str) -> Vec<Mapping> {
+    text.lines().filter_map(line).collect()
+}
+
+/// `7f…-7f… r-xp 00001000 fe:00 1234    /usr/lib/x.so`
+fn line(line: &str) -> Option<Mapping> {
+    let mut words = line.splitn(6, ' ');
+    let (start, end) = words.next()?.split_once('-')?;
+    if !words.next()?.contains('x') {
+        return None;
+    }
+    let offset = u64::from_str_radix(words.next()?, 16).ok()?;
+    let inode = words.nth(1)?.parse().ok()?;
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        offset,
+        inode,
+        path: words.next().unwrap_or_default().trim_start().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at;
+    use super::parse;
+
+    const MAPS: &str = "\
+55d0c0000000-55d0c0001000 r--p 00000000 fe:00 99                         /usr/bin/a b
+55d0c0001000-55d0c0005000 r-xp 00001000 fe:00 99                         /usr/bin/a b
+7f0000000000-7f0000001000 rwxp 00000000 00:00 0 
+7ffc00000000-7ffc00002000 r-xp 00000000 00:00 0                          [vdso]
+";
+
+    #[test]
+    fn executable_mappings_are_found_by_address() {
+        let maps = parse(MAPS);
+        assert_eq!(maps.len(), 3);
+        let found =
+            at(&maps, 0x55d0_c000_1234).map(|mapping| (mapping.offset, mapping.path.as_str(), mapping.is_file()));
+        assert_eq!(found, Some((0x1000, "/usr/bin/a b", true)));
+        assert_eq!(at(&maps, 0x7f00_0000_0800).map(|mapping| mapping.path.as_str()), Some(""));
+        assert_eq!(at(&maps, 0x7ffc_0000_0001).map(|mapping| mapping.is_file()), Some(false));
+        assert_eq!(at(&maps, 0x55d0_c000_0001), None);
+        assert_eq!(at(&maps, u64::MAX), None);
+    }
+}

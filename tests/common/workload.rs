@@ -1,0 +1,104 @@
+//! The workloads of `workload.c`, compiled once for each test.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+/// The workload program.
+pub struct Workload {
+    dir: TempDir,
+}
+
+/// What the kernel says of a process that was waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// The process.
+    pub pid: i64,
+    /// As wait(2) gives it.
+    pub status: i64,
+    /// User and system time.
+    pub cpu_ns: i64,
+    /// Peak resident set.
+    pub maxrss_bytes: i64,
+    /// Voluntary switches.
+    pub voluntary: i64,
+    /// Involuntary switches.
+    pub involuntary: i64,
+    /// From just before its fork to just after it was waited for.
+    pub lifetime_ns: i64,
+}
+
+impl Workload {
+    /// Compiles it.
+    pub fn build() -> Workload {
+        let dir = tempfile::tempdir().unwrap();
+        // Everyone may run it: some tests run it as another user.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path(), open).unwrap();
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/workload.c");
+        let workload = Workload { dir };
+        let status = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(workload.path()).arg(source).status();
+        assert!(status.unwrap().success(), "cc could not compile {source}");
+        workload
+    }
+
+    /// The program.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("workload")
+    }
+
+    /// A copy of the program under another name, so that the kernel calls it so.
+    pub fn named(&self, name: &str) -> PathBuf {
+        let copy = self.dir.path().join(name);
+        std::fs::copy(self.path(), &copy).unwrap();
+        copy
+    }
+
+    /// The program with its arguments, split at spaces.
+    pub fn command(&self, arguments: &str) -> Command {
+        command(&self.path(), arguments)
+    }
+
+    /// Runs it to its end and gives the numbers that it printed.
+    pub fn run(&self, arguments: &str) -> Vec<i64> {
+        numbers(&mut self.command(arguments))
+    }
+
+    /// Runs a program to its end and tells what the kernel says of it.
+    pub fn usage(&self, program: &mut Command) -> Usage {
+        let mut command = self.command("usage");
+        command.arg(program.get_program()).args(program.get_args());
+        usage(&numbers(&mut command))
+    }
+
+    /// Runs the workload itself and tells what the kernel says of it.
+    pub fn used(&self, arguments: &str) -> Usage {
+        self.usage(&mut self.command(arguments))
+    }
+}
+
+/// A program with arguments that are split at spaces.
+pub fn command(program: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments.split_whitespace());
+    command
+}
+
+/// Runs a program to its end and gives the numbers that it printed.
+pub fn numbers(command: &mut Command) -> Vec<i64> {
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{command:?} ended with {:?}", output.status);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// The last seven numbers that a workload printed, as `usage` prints them.
+fn usage(numbers: &[i64]) -> Usage {
+    let [.., pid, status, cpu_ns, maxrss_bytes, voluntary, involuntary, lifetime_ns] = *numbers else {
+        panic!("{numbers:?} is no usage")
+    };
+    Usage { pid, status, cpu_ns, maxrss_bytes, voluntary, involuntary, lifetime_ns }
+}
