@@ -107,7 +107,7 @@ fn ctrl_c_ends_the_window_and_writes_the_file_for_its_owner_alone() {
     let taken = running.finish();
     assert_eq!(taken.recording.meta().window.ended, "interrupt");
     let names: Vec<_> = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(names, [file.clone()]);
+    assert_eq!(names, std::slice::from_ref(&file));
     assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
     assert!(!Recording::open(&file).unwrap().is_partial());
 }

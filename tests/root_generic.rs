@@ -80,6 +80,9 @@ fn bit_of_everything(workload: &Workload) {
     }
 }
 
+/// Probes of what an everyday load need not do: stalls, contention. `root_pressure` provokes theirs.
+const RARE: [&str; 3] = ["memory", "irq", "locks"];
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
@@ -93,7 +96,7 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
             if let Some(kind) = metric.events {
                 println!("{}: {count}, rows of '{kind}': {}", metric.name, taken.recording.rows(kind));
                 assert_eq!(count, taken.recording.rows(kind).cast_signed(), "{}, lost {:?}", metric.name, taken.lost());
-                assert!(count > 0, "nothing was counted by {}", metric.name);
+                assert!(count > 0 || RARE.contains(&info.name), "nothing was counted by {}", metric.name);
             }
             if metric.kind == MetricKind::Histogram {
                 let buckets = taken.histogram(metric.name, &[], |_| true).count();

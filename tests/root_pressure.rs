@@ -27,6 +27,7 @@ use rustix::process::kill_process;
 use tempfile::TempDir;
 
 #[path = "support/skip.rs"]
+#[allow(unreachable_pub, reason = "other test programs export it")]
 mod skip;
 
 use skip::skip;

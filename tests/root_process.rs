@@ -111,7 +111,7 @@ fn an_exec_has_its_file_and_arguments_as_a_shell_would_take_them() {
     });
     let execs = taken.rows("exec", &["pid", "filename", "argv"]).with("pid", pid.into());
     let line = execs.one().text("argv").unwrap();
-    let script = format!("for word in \"$@\"; do printf '%s\\n' \"$word\"; done");
+    let script = "for word in \"$@\"; do printf '%s\\n' \"$word\"; done";
     let shell = Command::new("sh").args(["-c", &format!("set -- {line}; {script}")]).output().unwrap();
     let expected: String = ["/bin/true"].iter().chain(&words).map(|word| format!("{word}\n")).collect();
     assert_eq!(String::from_utf8(shell.stdout).unwrap(), expected, "{line}");

@@ -326,13 +326,7 @@ impl Live {
     pub fn map_bytes(&self) -> u64 {
         let shared = ["rings", "scope_tasks", "user_stacks", "kernel_stacks"];
         let own = |map: &Map<'_>| !shared.iter().any(|name| map.name() == *name);
-        self.object
-            .maps()
-            .filter(own)
-            .filter_map(|map| map.query_fdinfo().ok())
-            .filter_map(|info| info.memlock)
-            .map(u64::from)
-            .sum()
+        self.object.maps().filter(own).filter_map(|map| map.query_fdinfo().ok()).filter_map(|info| info.memlock).sum()
     }
 
     /// Detaches every program; the maps stay readable.

@@ -1,27 +1,24 @@
 //! What libbpf prints, kept instead of printed, and what of it a person can use.
 
-use std::sync::Mutex;
-use std::sync::MutexGuard;
+use std::cell::RefCell;
 use std::sync::Once;
-use std::sync::PoisonError;
 
 use libbpf_rs::PrintLevel;
 
-/// Lines since the last `take`. A verifier log is a few thousand lines; more than this is not kept.
-static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// More lines than a verifier log has are not kept.
 const MAX_LINES: usize = 20_000;
 
-fn lines() -> MutexGuard<'static, Vec<String>> {
-    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+thread_local! {
+    /// Lines since the last `take`. libbpf prints on the thread that called it, so what probes that are loaded side by
+    /// side say does not mix.
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 fn keep(_: PrintLevel, message: String) {
-    let mut kept = lines();
-    for line in message.lines() {
-        if kept.len() < MAX_LINES {
-            kept.push(line.trim_end().to_owned());
-        }
-    }
+    LINES.with_borrow_mut(|kept| {
+        let room = MAX_LINES.saturating_sub(kept.len());
+        kept.extend(message.lines().take(room).map(|line| line.trim_end().to_owned()));
+    });
 }
 
 /// Sends libbpf's warnings here instead of standard error. Has to come before the first other call of libbpf.
@@ -32,9 +29,9 @@ pub fn route() {
     });
 }
 
-/// What libbpf said since the last call.
+/// What libbpf said on this thread since the last call.
 pub fn take() -> Vec<String> {
-    std::mem::take(&mut *lines())
+    LINES.take()
 }
 
 /// One sentence on why an object could not be loaded, from what libbpf said and the error it returned.

@@ -33,7 +33,9 @@ use crate::units::Unit;
     unreachable_pub,
     non_camel_case_types,
     clippy::all,
-    clippy::undocumented_unsafe_blocks
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
 )]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/cpu.skel.rs"));

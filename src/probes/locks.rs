@@ -34,7 +34,9 @@ use crate::units::Unit;
     unreachable_pub,
     non_camel_case_types,
     clippy::all,
-    clippy::undocumented_unsafe_blocks
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
 )]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/locks.skel.rs"));
@@ -65,7 +67,7 @@ static INFO: ProbeInfo = ProbeInfo {
             unit: Unit::Nanoseconds,
             by: &["name", "pid", "comm"],
             help: "Time that a thread waited for a lock of the kernel, by kind of lock; Linux 5.19.",
-            events: Some("lock"),
+            events: None, // rows of both metrics are of one kind
         },
         Metric {
             name: "locks.futex_wait",

@@ -46,7 +46,9 @@ mod faults;
     unreachable_pub,
     non_camel_case_types,
     clippy::all,
-    clippy::undocumented_unsafe_blocks
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
 )]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/memory.skel.rs"));

@@ -93,6 +93,8 @@ pub(super) struct Shared {
 
 /// An attached probe and what it has given.
 pub(super) struct Source {
+    /// The number in its records.
+    pub(super) number: u8,
     /// Its name.
     pub(super) name: &'static str,
     /// Its kinds of rows.
@@ -107,7 +109,7 @@ pub(super) struct Drain {
     pub(super) scope: Live,
     /// The maps that all objects share.
     pub(super) maps: SharedMaps,
-    /// The probes; the first has the number 1 in its records, for 0 is the scope's.
+    /// The probes; the number 0 in a record is the scope's.
     pub(super) sources: Vec<Source>,
     /// The column builders.
     pub(super) rows: Rows,
@@ -154,7 +156,7 @@ impl Intake {
         if header.ts < self.start_ns {
             return;
         }
-        let Some(source) = self.sources.get_mut(usize::from(header.probe) - 1) else {
+        let Some(source) = self.sources.iter_mut().find(|source| source.number == header.probe) else {
             self.undecodable += 1;
             return;
         };

@@ -47,7 +47,7 @@ fn free_name(create: impl Fn(&Path, Existing) -> Result<Writer, WriteError>) -> 
         };
         match create(&path, Existing::Keep) {
             Err(WriteError::Exists { .. } | WriteError::PartialExists { .. }) => {}
-            other => return Ok(other.map_err(failure)?),
+            other => return other.map_err(failure),
         }
     }
     Err(Failure::run(format!("'{DEFAULT}' and {NAMES} names like it are taken")).hint("name the file: -o FILE").into())

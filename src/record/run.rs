@@ -28,6 +28,7 @@ use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Scope;
 use crate::probe::Settings;
+use crate::probe::attached::Attached;
 use crate::probe::attached::Setup;
 use crate::probes;
 use crate::probes::REGISTRY;
@@ -104,7 +105,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
             return Err(error);
         }
     };
-    let Attached { maps, scope_object, mut sources, fates, waiting, table, mut rows } = attached;
+    let Ready { maps, scope_object, mut sources, fates, waiting, table, mut rows } = attached;
 
     let start = clocks::read();
     // Here and not in the drain's thread, which may get a CPU only after the command, or who watches us, has begun.
@@ -187,7 +188,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
 }
 
 /// What is there once the probes are.
-struct Attached {
+struct Ready {
     maps: SharedMaps,
     scope_object: crate::bpf::live::Live,
     sources: Vec<Source>,
@@ -205,7 +206,7 @@ fn attach(
     scope: &mut Scope,
     schema: &Arc<Schema>,
     cgroups: Option<&Cgroups>,
-) -> Result<Attached> {
+) -> Result<Ready> {
     let possible = u32::try_from(host.cpus.slots())?;
     let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size)?;
     let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command)?) };
@@ -243,11 +244,11 @@ fn attach(
 
     let mut sources = Vec::new();
     let mut fates = Vec::new();
-    for Chosen { index, settings, named } in chosen {
-        let Some(probe) = REGISTRY.get(*index) else { continue };
-        let info = probe.info();
-        let number = u8::try_from(sources.len() + 1).context("more probes than a record can number")?;
-        let outcome = match probe.attach(&setup(number, *settings)) {
+    for (Chosen { index, settings, named }, (number, attached)) in
+        chosen.iter().zip(attach_side_by_side(chosen, setup)?)
+    {
+        let Some(info) = REGISTRY.get(*index).map(|probe| probe.info()) else { continue };
+        let outcome = match attached {
             Ok(attached) => {
                 let hooks = Hooks { used: attached.hooks(), lacking: attached.lacking() };
                 say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
@@ -255,7 +256,7 @@ fn attach(
                     say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
                 }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
-                sources.push(Source { name: info.name, kinds, attached });
+                sources.push(Source { number, name: info.name, kinds, attached });
                 Ok(hooks)
             }
             Err(error) if *named => {
@@ -274,7 +275,31 @@ fn attach(
         let problem = format!("no probe can run here: {}", reasons.join("; "));
         return Err(Failure::run(problem).hint("'ebrec doctor' checks this machine").into());
     }
-    Ok(Attached { maps, scope_object, sources, fates, waiting, table, rows })
+    Ok(Ready { maps, scope_object, sources, fates, waiting, table, rows })
+}
+
+/// A probe's number in its records, and the probe or why it can't run.
+type Numbered = (u8, Result<Box<dyn Attached>>);
+
+/// Attaches every chosen probe on a thread of its own: loading is mostly the verifier's work, and each loads one object.
+fn attach_side_by_side<'a>(
+    chosen: &[Chosen],
+    setup: impl Fn(u8, Settings) -> Setup<'a> + Sync,
+) -> Result<Vec<Numbered>> {
+    thread::scope(|threads| {
+        let attach = |(place, chosen): (usize, &Chosen)| {
+            let number = u8::try_from(place + 1).context("more probes than a record can number")?;
+            let probe = *REGISTRY.get(chosen.index).context("a probe is not in the registry")?;
+            let (settings, setup) = (chosen.settings, &setup);
+            Ok((number, threads.spawn(move || probe.attach(&setup(number, settings)))))
+        };
+        let started = chosen.iter().enumerate().map(attach).collect::<Result<Vec<_>>>()?;
+        let join = |(number, thread): (u8, thread::ScopedJoinHandle<'_, Result<Box<dyn Attached>>>)| {
+            let attached = thread.join().unwrap_or_else(|_| Err(anyhow!("attaching it panicked")));
+            (number, attached)
+        };
+        Ok(started.into_iter().map(join).collect())
+    })
 }
 
 /// The control groups and CPUs.

@@ -145,7 +145,7 @@ fn matching(scope: &Scope, processes: &[Process]) -> Vec<(u32, u8)> {
     let own = |process: &Process| {
         let pid = u32::try_from(process.pid).is_ok_and(|pid| scope.pids.contains(&pid));
         let comm = scope.comms.contains(&process.comm);
-        u8::from(pid) * MATCHED_PID | u8::from(comm) * MATCHED_COMM
+        (u8::from(pid) * MATCHED_PID) | (u8::from(comm) * MATCHED_COMM)
     };
     let mut found = Vec::new();
     for process in processes {

@@ -14,6 +14,8 @@ use crate::recording::column;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     names: Names,
+    /// When each process was last heard of.
+    heard_at: HashMap<u32, u64>,
     fresh: HashMap<u32, Heard>,
 }
 
@@ -23,14 +25,24 @@ impl Table {
         &self.names
     }
 
-    /// Takes what the kernel said of a process.
+    /// Takes what the kernel said of a process. Records of different CPUs come out of order: an older one does not
+    /// undo a name that was heard since.
     pub(super) fn hear(&mut self, heard: Heard) {
-        self.names.set(heard.pid, &comm_text(&heard.comm));
+        let newest = self.heard_at.entry(heard.pid).or_default();
+        let is_newest = heard.ts >= *newest;
+        *newest = heard.ts.max(*newest);
+        if is_newest {
+            self.names.set(heard.pid, &comm_text(&heard.comm));
+        }
         match self.fresh.get_mut(&heard.pid) {
             // A child that was born and then named is one new process, born when it was.
-            Some(known) if !heard.born => {
+            Some(known) if !heard.born && is_newest => {
                 known.comm = heard.comm;
                 known.uid = heard.uid;
+            }
+            Some(known) if !is_newest => {
+                known.born |= heard.born;
+                known.ts = known.ts.min(heard.ts);
             }
             _ => {
                 self.fresh.insert(heard.pid, heard);
@@ -116,5 +128,13 @@ mod tests {
         assert_eq!(table.names().get(9), Some("true"));
         assert_eq!(table.fresh.len(), 1);
         assert!(table.fresh[&9].born);
+    }
+    #[test]
+    fn a_birth_that_is_read_after_the_first_exec_does_not_take_the_name_back() {
+        let mut table = Table::default();
+        table.hear(Heard { ts: 20, ..heard(9, "true", false) });
+        table.hear(Heard { ts: 10, ..heard(9, "sh", true) });
+        assert_eq!(table.names().get(9), Some("true"));
+        assert_eq!((table.fresh[&9].born, table.fresh[&9].ts), (true, 10));
     }
 }

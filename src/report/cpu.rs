@@ -99,7 +99,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         })?;
         for ((state, call), (count, ns)) in by_cause {
             let call = if call.is_empty() { Value::Null } else { Value::Text(call) };
-            let mean = if count > 0 { Value::Nanos(whole(ns / count)) } else { Value::Null };
+            let mean = ns.checked_div(count).map_or(Value::Null, |mean| Value::Nanos(whole(mean)));
             causes.row(
                 source,
                 vec![

@@ -65,7 +65,7 @@ impl Recorder {
     }
 
     /// Runs as this user and group, without any capability.
-    pub fn as_user(mut self, id: u32) -> Recorder {
+    pub fn for_user(mut self, id: u32) -> Recorder {
         self.command.uid(id).gid(id);
         self
     }

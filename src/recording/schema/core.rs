@@ -297,6 +297,7 @@ mod tests {
             ("mono_ns", column::MONO_NS),
             ("boot_ns", column::BOOT_NS),
             ("real_ns", column::REAL_NS),
+            ("module_addr", column::MODULE_ADDR),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {
