@@ -1,6 +1,4 @@
 //! The program as a person calls it: what it prints, what it says when something is wrong, and how it ends.
-#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
-#![allow(dead_code, reason = "tests/cli.rs and tests/views.rs share the synthetic recordings")]
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that can not go on has failed.
 

@@ -1,6 +1,4 @@
 //! Every view over recordings whose numbers can be added up by hand.
-#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
-#![allow(dead_code, reason = "tests/cli.rs and tests/views.rs share the synthetic recordings")]
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that can not go on has failed.
 
