@@ -255,3 +255,97 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
     };
     Ok((plan, Destination { file: report.output, svg_dir: report.svg_dir, table: report.table }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Action;
+    use super::Invocation;
+    use super::Terminal;
+    use super::parse;
+    use crate::failure::Failure;
+    use crate::record::plan::Filters;
+    use crate::record::plan::ProbeBase;
+    use crate::record::plan::RecordPlan;
+    use crate::record::plan::User;
+    use crate::record::plan::Verbosity;
+    use crate::report::plan::Format;
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    fn run(line: &str) -> Result<Invocation, Failure> {
+        parse(["ebrec"].into_iter().chain(line.split_whitespace()).map(OsString::from), &Terminal::default())
+    }
+
+    fn record(line: &str) -> RecordPlan {
+        match run(line).unwrap().action {
+            Action::Record(plan) => *plan,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn record_alone_is_the_default_window_of_the_default_probes_on_the_whole_machine() {
+        let plan = record("record");
+        assert_eq!((plan.window, plan.output, plan.force), (None, None, false));
+        assert_eq!((plan.probes.base, plan.filters), (ProbeBase::Default, Filters::default()));
+        assert_eq!((plan.interval, plan.buffer_bytes), (Duration::from_secs(1), 32 << 20));
+        assert_eq!((plan.verbosity, plan.color), (Verbosity::Normal, false));
+    }
+
+    #[test]
+    fn every_filter_reaches_the_plan() {
+        let plan =
+            record("record --pid 1,2 --pid 3 --comm a --comm b --cgroup /x --container c0 --uid 0,me --no-follow");
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let expected = Filters {
+            pids: vec![1, 2, 3],
+            comms: texts(&["a", "b"]),
+            cgroups: texts(&["/x"]),
+            containers: texts(&["c0"]),
+            users: vec![User::Id(0), User::Name("me".to_owned())],
+            follow: false,
+        };
+        assert_eq!(plan.filters, expected);
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_command_whatever_it_looks_like() {
+        let plan = record("record -a -d 2m -- make -j8 --force -o x");
+        assert_eq!(plan.command, ["make", "-j8", "--force", "-o", "x"]);
+        assert_eq!((plan.window, plan.system_wide, plan.force), (Some(Duration::from_secs(120)), true, false));
+    }
+
+    #[test]
+    fn a_probe_that_is_taken_out_is_no_option() {
+        assert_eq!(record("record -p -cpu -p +http").probes.removed, ["cpu"]);
+        assert_eq!(record("record --probe=-cpu").probes.removed, ["cpu"]);
+    }
+
+    #[test]
+    fn the_format_follows_the_ending_unless_it_is_named() {
+        let format = |line: &str| match run(line).unwrap().action {
+            Action::Report(plan, _) => plan.format,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(format("report x.parquet"), Format::Text);
+        assert_eq!(format("report x.parquet -o y.svg"), Format::Svg);
+        assert_eq!(format("report x.parquet -o y.svg --format json"), Format::Json);
+        assert_eq!(format("report x.parquet -o y.unknown"), Format::Text);
+        assert_eq!(format("report x.parquet --svg-dir y"), Format::Svg);
+    }
+
+    #[test]
+    fn colours_and_words_follow_the_options_then_the_terminal() {
+        let terminal = Terminal { stdout: true, stderr: true, columns: Some(80), plain: false };
+        let console = |line: &str, terminal: &Terminal| {
+            parse(["ebrec"].into_iter().chain(line.split_whitespace()).map(OsString::from), terminal).unwrap().console
+        };
+        assert!(console("report x.parquet", &terminal).color);
+        assert!(!console("report x.parquet --color never", &terminal).color);
+        let plain = Terminal { plain: true, ..terminal };
+        assert!(!console("report x.parquet", &plain).color);
+        assert!(console("report x.parquet --color always", &plain).color);
+        assert_eq!(console("-vv report x.parquet", &plain).verbosity, Verbosity::Debug);
+        assert_eq!(console("report -q x.parquet", &plain).verbosity, Verbosity::Quiet);
+    }
+}

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::failure::Failure;
 use crate::render::Block;
 use crate::render::Document;
+use crate::render::Table;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
@@ -20,6 +21,7 @@ mod hist;
 mod info;
 mod irq;
 mod ledger;
+mod limit;
 mod locks;
 mod losses;
 mod memory;
@@ -157,6 +159,14 @@ pub static VIEWS: &[View] = &[
         run: overhead::run,
     },
 ];
+
+/// The tables that a view has whatever it finds, without rows, as programs get them.
+pub fn tables(view: &View) -> Vec<Table> {
+    let plan = ReportPlan { view: view.name.to_owned(), format: Format::Json, ..ReportPlan::default() };
+    let blocks = (view.run)(&[], &plan).map(|document| document.blocks).unwrap_or_default();
+    let table = |block| if let Block::Table(table) = block { Some(table) } else { None };
+    blocks.into_iter().filter_map(table).collect()
+}
 
 /// Opens the recordings and runs the view.
 ///

@@ -146,7 +146,7 @@ pub(super) struct Report {
     /// With csv: the table to write, by its name in json [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
-    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10, in json and csv all]
+    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10; in json and csv all but of the slowest]
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     pub(super) top: Option<usize>,
     /// Only these processes

@@ -59,6 +59,7 @@ static EXAMPLES: &[(&str, &[Example])] = &[
                 "ebrec report processes --tree run.parquet",
                 "Every process, short-lived ones too, under its parent",
             ),
+            example("ebrec report hist run.parquet", "Every distribution in one line each"),
             example(
                 "ebrec report hist sched.runqueue_latency --by comm run.parquet",
                 "How long each command waited for a CPU",

@@ -11,6 +11,7 @@ use crate::cli::command;
 use crate::cli::examples;
 use crate::cli::examples::Example;
 use crate::report::VIEWS;
+use crate::report::tables;
 
 /// Every page of section 1 as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help.
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
@@ -40,6 +41,7 @@ fn page(command: clap::Command, name: &str, commands: &[String]) -> std::io::Res
     let mut roff = Roff::new();
     if name == "report" {
         views(&mut roff);
+        data(&mut roff);
     }
     examples(&mut roff, examples::of(name));
     for (command, heading, paragraphs) in SECTIONS {
@@ -157,6 +159,57 @@ fn views(roff: &mut Roff) {
         let drawn = if view.draws { " Draws." } else { "" };
         roff.text([roman(format!("{}.{drawn}", view.summary))]);
     }
+}
+
+/// The names that programs may rely on.
+fn data(roff: &mut Roff) {
+    let paragraph = |roff: &mut Roff, text: &str| {
+        roff.control("PP", []);
+        roff.text([roman(text)]);
+    };
+    roff.control("SH", ["JSON AND CSV"]);
+    paragraph(
+        roff,
+        "With --format json, one object: view, title, subtitle, warnings, notes, facts (words for people), tables (by name, each a \
+         list of rows), omitted (rows that --top left out, by table), histograms and timelines (by name). With --format csv, one \
+         table. Both have every row unless --top is given, but of the slowest \
+         events the first 10 or 20.",
+    );
+    paragraph(
+        roff,
+        "Numbers are raw: names that end in _ns are nanoseconds, times among them since the start of the window; _bytes are bytes; \
+         shares are hundredths. What is not known is null, or empty in CSV. With several recordings, rows begin with host. Fields \
+         are only ever added.",
+    );
+    for view in VIEWS {
+        for table in tables(view) {
+            roff.control("SS", [format!("{}: {}", view.name, table.name).as_str()]);
+            for field in table.fields {
+                let what = if field.help.is_empty() { format!("{}.", capital(&field.title)) } else { field.help };
+                roff.control("TP", []);
+                roff.text([bold(field.name.into_owned())]);
+                roff.text([roman(what)]);
+            }
+        }
+        match view.name {
+            "processes" => paragraph(
+                roff,
+                "And for each metric that tells processes apart METRIC.sum or METRIC.count, and of histograms METRIC.p50, METRIC.p99 \
+                 and METRIC.max; ebrec info lists the metrics.",
+            ),
+            "hist" => paragraph(
+                roff,
+                "With a metric, the table groups: the columns of --by, count, share, sum, and of histograms p50, p90, p99, p99.9, \
+                 p99.99 and max.",
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn examples(roff: &mut Roff, examples: &[Example]) {

@@ -11,6 +11,7 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
+use crate::report::limit::Limit;
 use crate::report::metrics;
 use crate::report::paper::Ranking;
 use crate::report::paper::errno;
@@ -47,7 +48,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let people = People::of(source)?;
         by_device(source, &mut devices)?;
         by_process(source, &people, &mut processes)?;
-        slowest(source, &people, &mut requests, plan.rows_shown(20))?;
+        slowest(source, &people, &mut requests, plan.events_shown(20))?;
         for plot in &mut plots {
             let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
             let tally = Tally::of(source, &["dev", "op"], |name| name == plot.name)?;
@@ -61,7 +62,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let shown = plan.rows_shown(20);
     document.push(devices.top(shown));
     document.push(processes.top(shown));
-    document.push(requests.top(shown));
+    document.push(requests.top(plan.events_shown(20)));
     if plan.format != crate::report::plan::Format::Text {
         for plot in plots.into_iter().filter(|plot| !plot.series.is_empty()) {
             document.push(plot);
@@ -105,8 +106,10 @@ fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
                 slot.merge(histogram);
             } else {
                 let [sequential, all] = access.entry(key).or_default();
-                *all += count(histogram);
-                *sequential += if state.text() == Some("sequential") { count(histogram) } else { 0 };
+                *all = all.saturating_add(count(histogram));
+                if state.text() == Some("sequential") {
+                    *sequential = sequential.saturating_add(count(histogram));
+                }
             }
         }
     }
@@ -146,12 +149,14 @@ fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
 /// Requests that failed, which are streamed one by one in every mode.
 fn errors(source: &Source) -> Result<BTreeMap<[Dim; 2], u64>> {
     let mut errors: BTreeMap<[Dim; 2], u64> = BTreeMap::new();
+    let mut limit = Limit::new();
     source.rows("block_io", &["ret"], &["dev", "op"], |row| {
         if row.int(0).is_some_and(|ret| ret < 0) {
-            let dim = |at| row.text(at).map_or(Dim::None, |text| Dim::Text(text.into()));
-            *errors.entry([dim(0), dim(1)]).or_default() += 1;
+            let key = [0, 1].map(|at| row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))));
+            *errors.entry(key).or_default() += 1;
         }
     })?;
+    limit.check(source, "devices")?;
     Ok(errors)
 }
 

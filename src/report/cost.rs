@@ -1,9 +1,11 @@
 //! What a recording cost the machine it was made on.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::report::limit::Limit;
 use crate::report::source::Source;
 
 /// Name of the `cost` rows about the recorder itself; every other name is a BPF program's.
@@ -42,7 +44,7 @@ impl Measured {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
     /// BPF programs by name, such as `sched/sched_switch`.
-    pub(super) programs: BTreeMap<String, Measured>,
+    pub(super) programs: BTreeMap<Rc<str>, Measured>,
     /// The recorder's own CPU time.
     pub(super) own_cpu: Option<Measured>,
     /// The recorder's largest resident set, in bytes.
@@ -55,6 +57,7 @@ impl Cost {
     /// Adds up the `cost` rows, of all processes.
     pub(super) fn of(source: &Source) -> Result<Cost> {
         let mut cost = Cost::default();
+        let mut limit = Limit::new();
         source.rows_of_all_processes("cost", &["count", "sum", "max"], &["name", "op"], |row| {
             let Some(name) = row.text(0) else { return };
             let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
@@ -66,10 +69,11 @@ impl Cost {
                 (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(row.natural(2))),
                 (OURSELVES, _) => {}
                 (program, _) => {
-                    cost.programs.entry(program.to_owned()).or_default().add(row.natural(0), row.natural(1), during);
+                    cost.programs.entry(limit.name(program)).or_default().add(row.natural(0), row.natural(1), during);
                 }
             }
         })?;
+        limit.check(source, "programs")?;
         Ok(cost)
     }
 

@@ -27,16 +27,8 @@ const SHOWN: usize = 4;
 /// One line per recording and histogram that holds something.
 pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result<Table> {
     let for_programs = plan.format.is_for_programs();
-    let percentiles = || PERCENTILES.iter().take(if for_programs { PERCENTILES.len() } else { SHOWN });
-    let mut fields = vec![Field::new("metric", "metric"), Field::new("count", "count")];
-    fields.extend(percentiles().map(|(_, name)| Field::new(*name, *name).each_its_unit()));
-    fields.push(Field::new("max", "max").each_its_unit());
-    fields.push(
-        Field::new("shape", "shape").help("Counts from the smallest to the largest value, on a logarithmic scale."),
-    );
-    if for_programs {
-        fields.push(Field::new("unit", "unit").help("Unit of the raw numbers."));
-    }
+    let percentiles = || shown(for_programs).iter();
+    let fields = fields(for_programs);
     let mut table = Ranking::new(sources, name, "", fields);
     for source in sources {
         for (metric, histogram) in totals(source)? {
@@ -52,6 +44,23 @@ pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result
         }
     }
     Ok(table.all())
+}
+
+/// The percentiles that programs or people get.
+fn shown(for_programs: bool) -> &'static [(f64, &'static str)] {
+    if for_programs { &PERCENTILES } else { PERCENTILES.split_at(SHOWN).0 }
+}
+
+fn fields(for_programs: bool) -> Vec<Field> {
+    let mut fields = vec![Field::new("metric", "metric"), Field::new("count", "count")];
+    fields.extend(shown(for_programs).iter().map(|(_, name)| Field::new(*name, *name).each_its_unit()));
+    fields.push(Field::new("max", "max").each_its_unit());
+    let shape = "Counts from the smallest to the largest value, on a logarithmic scale.";
+    fields.push(Field::new("shape", "shape").help(shape));
+    if for_programs {
+        fields.push(Field::new("unit", "unit").help("Unit of the raw numbers."));
+    }
+    fields
 }
 
 /// One picture per metric, with a series per recording.

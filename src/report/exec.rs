@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use anyhow::Result;
 
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::limit::Limit;
 use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::End;
 use crate::report::plan::ReportPlan;
+use crate::report::source::Row;
 use crate::report::source::Source;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
@@ -43,9 +46,9 @@ struct Run {
     pid: i64,
     ppid: Option<i64>,
     uid: Option<i64>,
-    comm: Option<String>,
-    filename: Option<String>,
-    argv: Option<String>,
+    comm: Option<Rc<str>>,
+    filename: Option<Rc<str>>,
+    argv: Option<Rc<str>>,
     /// `None` when it started before the window.
     start: Option<i64>,
     /// `None` when it went on after the window.
@@ -67,7 +70,7 @@ enum Outcome {
 
 impl Run {
     fn duration(&self) -> Option<i64> {
-        Some(self.end? - self.start?)
+        Some(self.end?.saturating_sub(self.start?))
     }
 
     fn status(&self) -> Value {
@@ -83,16 +86,16 @@ impl Run {
             self.start.map_or(Value::Null, Value::Time),
             Value::Id(self.pid),
             Value::id(self.ppid),
-            Value::from(self.comm.clone()),
+            Value::from(self.comm.as_deref()),
             self.status(),
             Value::nanos(self.duration()),
             Value::nanos(self.cpu_ns),
             self.max_rss.map_or(Value::Null, Value::Bytes),
-            Value::from(self.argv.clone().or_else(|| self.filename.clone())),
+            Value::from(self.argv.as_deref().or(self.filename.as_deref())),
         ];
         if every {
             let end = self.end.map_or(Value::Null, Value::Time);
-            cells.extend([Value::id(self.uid), Value::from(self.filename.clone()), end, Value::Bool(self.executed)]);
+            cells.extend([Value::id(self.uid), Value::from(self.filename.as_deref()), end, Value::Bool(self.executed)]);
         }
         cells
     }
@@ -131,7 +134,7 @@ fn more_run_fields() -> Vec<Field> {
 /// What happened to a process, in an order that puts a fork before an exec before an exit of the same moment.
 enum Event {
     Fork,
-    Exec { filename: Option<String>, argv: Option<String> },
+    Exec { filename: Option<Rc<str>>, argv: Option<Rc<str>> },
     Exit { end: Option<End>, lifetime: Option<i64>, cpu_ns: Option<i64>, max_rss: Option<i64> },
 }
 
@@ -141,7 +144,7 @@ struct Happening {
     pid: i64,
     ppid: Option<i64>,
     uid: Option<i64>,
-    comm: Option<String>,
+    comm: Option<Rc<str>>,
     event: Event,
 }
 
@@ -192,7 +195,7 @@ fn runs(source: &Source) -> Result<Vec<Run>> {
                     }
                     None => {
                         // It started before the window, or its start was lost: then its lifetime tells when.
-                        let start = lifetime.map(|lifetime| at - lifetime).filter(|start| *start >= 0);
+                        let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
                         runs.push(Run { start, ..ended });
                     }
                 }
@@ -204,43 +207,47 @@ fn runs(source: &Source) -> Result<Vec<Run>> {
 }
 
 fn happenings(source: &Source) -> Result<Vec<Happening>> {
-    let mut happenings = Vec::new();
-    let text = |text: Option<&str>| text.map(str::to_owned);
-    source.rows("fork", &["ppid", "uid"], &[], |row| {
-        let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
-        let comm = text(row.comm());
-        happenings.push(Happening { at, order: 0, pid, ppid: row.int(0), uid: row.int(1), comm, event: Event::Fork });
-    })?;
-    source.rows("exec", &["ppid", "uid"], &["filename", "argv"], |row| {
-        let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
-        let event = Event::Exec { filename: text(row.text(0)), argv: text(row.text(1)) };
-        happenings.push(Happening {
-            at,
-            order: 1,
-            pid,
-            ppid: row.int(0),
-            uid: row.int(1),
-            comm: text(row.comm()),
-            event,
+    let mut found = Found { happenings: Vec::new(), limit: Limit::new() };
+    source.rows("fork", &WHO, &[], |row| found.add(0, row, |_| Event::Fork))?;
+    source.rows("exec", &WHO, &["filename", "argv"], |row| {
+        found.add(1, row, |limit| Event::Exec {
+            filename: row.text(0).map(|text| limit.name(text)),
+            argv: row.text(1).map(|text| limit.name(text)),
         });
     })?;
-    let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
+    let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss"];
     source.rows("exit", &figures, &["name"], |row| {
-        let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
-        let end = End::of(row.int(2), row.text(0));
-        let event = Event::Exit { end, lifetime: row.dur(), cpu_ns: row.int(3), max_rss: row.int(4) };
-        happenings.push(Happening {
-            at,
-            order: 2,
-            pid,
-            ppid: row.int(0),
-            uid: row.int(1),
-            comm: text(row.comm()),
-            event,
+        found.add(2, row, |_| Event::Exit {
+            end: End::of(row.int(2), row.text(0)),
+            lifetime: row.dur(),
+            cpu_ns: row.int(3),
+            max_rss: row.int(4),
         });
     })?;
-    happenings.sort_by_key(|happening| (happening.at, happening.order));
-    Ok(happenings)
+    found.limit.check(source, "process starts and exits")?;
+    found.happenings.sort_by_key(|happening| (happening.at, happening.order));
+    Ok(found.happenings)
+}
+
+/// The columns of numbers that all three kinds begin with.
+const WHO: [&str; 2] = ["ppid", "uid"];
+
+struct Found {
+    happenings: Vec<Happening>,
+    limit: Limit,
+}
+
+impl Found {
+    fn add(&mut self, order: u8, row: &Row<'_>, event: impl FnOnce(&mut Limit) -> Event) {
+        let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
+        // The run that comes of it takes room too.
+        if !self.limit.take(size_of::<Happening>() + size_of::<Run>()) {
+            return;
+        }
+        let comm = row.comm().map(|comm| self.limit.name(comm));
+        let event = event(&mut self.limit);
+        self.happenings.push(Happening { at, order, pid, ppid: row.int(0), uid: row.int(1), comm, event });
+    }
 }
 
 /// All runs of one program.

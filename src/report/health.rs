@@ -1,11 +1,13 @@
 //! Whether a recording is whole, and what it lacks if it is not.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::Result;
 
 use crate::recording::ProbeOutcome;
 use crate::render::Document;
+use crate::report::limit::Limit;
 use crate::report::paper::outcome_word;
 use crate::report::source::Source;
 use crate::report::tally::Tally;
@@ -14,17 +16,19 @@ use crate::units;
 
 /// Events that were lost, by probe and cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Losses(pub(super) BTreeMap<(String, String), u64>);
+pub(super) struct Losses(pub(super) BTreeMap<(Rc<str>, Rc<str>), u64>);
 
 impl Losses {
     /// Adds up the `lost` rows of a recording, of all processes, since a lost event has none.
     pub(super) fn of(source: &Source) -> Result<Losses> {
         let mut losses = BTreeMap::new();
+        let mut limit = Limit::new();
         source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
-            let key = (row.text(0).unwrap_or("?").to_owned(), row.text(1).unwrap_or("?").to_owned());
+            let key = (limit.name(row.text(0).unwrap_or("?")), limit.name(row.text(1).unwrap_or("?")));
             let count: &mut u64 = losses.entry(key).or_default();
             *count = count.saturating_add(row.natural(0));
         })?;
+        limit.check(source, "causes of losses")?;
         losses.retain(|_, count| *count > 0);
         Ok(Losses(losses))
     }
@@ -36,7 +40,10 @@ impl Losses {
 
     /// Those of one probe.
     pub(super) fn of_probe(&self, probe: &str) -> u64 {
-        self.0.iter().filter(|((name, _), _)| name == probe).fold(0, |total, (_, count)| total.saturating_add(*count))
+        self.0
+            .iter()
+            .filter(|((name, _), _)| **name == *probe)
+            .fold(0, |total, (_, count)| total.saturating_add(*count))
     }
 }
 

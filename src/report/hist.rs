@@ -91,7 +91,7 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     }
     // The text of a plot ends with the same numbers.
     if plan.format != Format::Text || !apart || !is_histogram(metric) || found.is_empty() {
-        let mut table = Ranking::new(sources, "groups", "", fields(metric, &by));
+        let mut table = Ranking::new(sources, "groups", "", fields(is_histogram(metric), &by));
         for group in &found {
             table.row(group.source, cells(metric, group));
         }
@@ -151,12 +151,12 @@ fn groups(source: &Source, metric: &str, by: &[String]) -> Result<BTreeMap<Vec<D
     Ok(groups)
 }
 
-fn fields(metric: &MetricMeta, by: &[String]) -> Vec<Field> {
+fn fields(is_histogram: bool, by: &[String]) -> Vec<Field> {
     let mut fields: Vec<Field> = by.iter().map(|name| Field::new(name.clone(), name.clone())).collect();
     fields.push(Field::new("count", "count"));
     fields.push(Field::new("share", "share").help("Part of the count of all groups."));
-    fields.push(Field::new("sum", "sum"));
-    if is_histogram(metric) {
+    fields.push(Field::new("sum", "sum").help("Exact sum of the values."));
+    if is_histogram {
         fields.extend(distributions::PERCENTILES.iter().map(|(_, name)| Field::new(*name, *name)));
         fields.push(Field::new("max", "max"));
     }

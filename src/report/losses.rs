@@ -1,6 +1,7 @@
 //! View `losses`: what is missing from a recording, by probe and cause, and when it went missing.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::Result;
 
@@ -11,6 +12,7 @@ use crate::render::Timeline;
 use crate::render::Value;
 use crate::report::health;
 use crate::report::health::Losses;
+use crate::report::limit::Limit;
 use crate::report::paper::Ranking;
 use crate::report::paper::share;
 use crate::report::paper::whole;
@@ -35,7 +37,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             let cpu = cpu.map_or(Value::Null, Value::Id);
             moments.row(
                 source,
-                vec![Value::Time(*at), probe.as_str().into(), cause.as_str().into(), cpu, Value::Int(whole(*count))],
+                vec![Value::Time(*at), Value::from(&**probe), Value::from(&**cause), cpu, Value::Int(whole(*count))],
             );
         }
         plot.series.extend(lines(&by_time, &whose));
@@ -74,7 +76,7 @@ fn moment_fields() -> Vec<Field> {
 /// A row for each cause, or one that says that nothing was lost.
 fn probe_rows(table: &mut Ranking, source: &Source, state: &ProbeState, losses: &Losses) {
     let all = state.events.saturating_add(losses.of_probe(&state.name)) as f64;
-    let mut causes = losses.0.iter().filter(|((probe, _), _)| *probe == state.name).peekable();
+    let mut causes = losses.0.iter().filter(|((probe, _), _)| **probe == *state.name).peekable();
     let cells = |cause: Value, lost: u64| {
         let events = Value::Int(whole(state.events));
         vec![state.name.as_str().into(), cause, Value::Int(whole(lost)), events, share(lost as f64, all)]
@@ -83,21 +85,26 @@ fn probe_rows(table: &mut Ranking, source: &Source, state: &ProbeState, losses: 
         table.row(source, cells(Value::Null, 0));
     }
     for ((_, cause), lost) in causes {
-        table.row(source, cells(cause.as_str().into(), *lost));
+        table.row(source, cells(Value::from(&**cause), *lost));
     }
 }
 
 /// Losses by interval's end, probe, cause and CPU.
-type ByTime = BTreeMap<(i64, String, String, Option<i64>), u64>;
+type ByTime = BTreeMap<Moment, u64>;
+type Moment = (i64, Rc<str>, Rc<str>, Option<i64>);
 
 fn by_time(source: &Source) -> Result<ByTime> {
     let mut by_time = ByTime::new();
+    let mut limit = Limit::new();
     source.rows_of_all_processes("lost", &["count", "cpu"], &["name", "cause"], |row| {
-        let (probe, cause) = (row.text(0).unwrap_or("?").to_owned(), row.text(1).unwrap_or("?").to_owned());
-        let count = by_time.entry((row.at().unwrap_or(0), probe, cause, row.int(1))).or_default();
-        *count = count.saturating_add(row.natural(0));
+        let [probe, cause] = [0, 1].map(|at| limit.name(row.text(at).unwrap_or("?")));
+        let fits = limit.take(2 * size_of::<Moment>());
+        if row.natural(0) > 0 && fits {
+            let count = by_time.entry((row.at().unwrap_or(0), probe, cause, row.int(1))).or_default();
+            *count = count.saturating_add(row.natural(0));
+        }
     })?;
-    by_time.retain(|_, count| *count > 0);
+    limit.check(source, "losses")?;
     Ok(by_time)
 }
 
@@ -105,7 +112,8 @@ fn by_time(source: &Source) -> Result<ByTime> {
 fn lines(by_time: &ByTime, whose: &str) -> Vec<(String, Vec<(f64, f64)>)> {
     let mut lines: BTreeMap<&str, BTreeMap<i64, u64>> = BTreeMap::new();
     for ((at, probe, ..), count) in by_time {
-        *lines.entry(probe).or_default().entry(*at).or_default() += count;
+        let sum = lines.entry(probe).or_default().entry(*at).or_default();
+        *sum = sum.saturating_add(*count);
     }
     let points =
         |line: BTreeMap<i64, u64>| line.into_iter().map(|(at, count)| (at as f64 / 1e9, count as f64)).collect();

@@ -23,7 +23,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         recorder.row(source, recorder_row(source, &cost));
         for (name, program) in &cost.programs {
             let cells = vec![
-                Value::from(name.as_str()),
+                Value::from(&**name),
                 Value::Int(whole(program.runs)),
                 Value::nanos_f64(program.per_run()),
                 program.share().map_or(Value::Null, |share| Value::Percent(100.0 * share)),

@@ -1,9 +1,12 @@
 //! Who the processes of a recording are: every one that a row describes, starts or ends, short-lived ones included.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::report::limit::Limit;
 use crate::report::source::Source;
 
 /// A process as far as the recording knows it. Times are nanoseconds since the window's start.
@@ -16,13 +19,13 @@ pub(super) struct Person {
     /// User.
     pub(super) uid: Option<i64>,
     /// Command name, the last that was seen.
-    pub(super) comm: Option<String>,
+    pub(super) comm: Option<Rc<str>>,
     /// Arguments, the last that were seen.
-    pub(super) argv: Option<String>,
+    pub(super) argv: Option<Rc<str>>,
     /// Program file, the last that was seen.
-    pub(super) filename: Option<String>,
+    pub(super) filename: Option<Rc<str>>,
     /// Container id.
-    pub(super) container: Option<String>,
+    pub(super) container: Option<Rc<str>>,
     /// When it was forked; `None` before the window.
     pub(super) started: Option<i64>,
     /// When it ended; `None` after the window.
@@ -77,51 +80,48 @@ pub(super) struct People(BTreeMap<i64, Person>);
 impl People {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
     pub(super) fn of(source: &Source) -> Result<People> {
-        let mut people: BTreeMap<i64, Person> = BTreeMap::new();
+        let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
         source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "filename", "container"], |row| {
-            let Some(pid) = row.pid() else { return };
-            let person = people.entry(pid).or_default();
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
-            set_text(&mut person.comm, row.comm());
-            set_text(&mut person.argv, row.text(0));
-            set_text(&mut person.filename, row.text(1));
-            set_text(&mut person.container, row.text(2));
+            set_text(limit, &mut person.comm, row.comm());
+            set_text(limit, &mut person.argv, row.text(0));
+            set_text(limit, &mut person.filename, row.text(1));
+            set_text(limit, &mut person.container, row.text(2));
         })?;
         source.rows_of_all_times("fork", &["ppid", "uid"], &[], |row| {
-            let Some(pid) = row.pid() else { return };
-            let person = people.entry(pid).or_default();
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             // The child bears its parent's name until it runs a program of its own.
             if person.comm.is_none() {
-                set_text(&mut person.comm, row.comm());
+                set_text(limit, &mut person.comm, row.comm());
             }
             set(&mut person.started, row.at());
         })?;
         source.rows_of_all_times("exec", &["ppid", "uid"], &["argv", "filename"], |row| {
-            let Some(pid) = row.pid() else { return };
-            let person = people.entry(pid).or_default();
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
-            set_text(&mut person.comm, row.comm());
-            set_text(&mut person.argv, row.text(0));
-            set_text(&mut person.filename, row.text(1));
+            set_text(limit, &mut person.comm, row.comm());
+            set_text(limit, &mut person.argv, row.text(0));
+            set_text(limit, &mut person.filename, row.text(1));
         })?;
         let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
         source.rows_of_all_times("exit", &figures, &["name"], |row| {
-            let Some(pid) = row.pid() else { return };
-            let person = people.entry(pid).or_default();
+            let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
-            set_text(&mut person.comm, row.comm());
+            set_text(limit, &mut person.comm, row.comm());
             person.end = End::of(row.int(2), row.text(0));
             set(&mut person.ended, row.at());
             set(&mut person.lifetime_ns, row.dur());
             set(&mut person.cpu_ns, row.int(3));
             set(&mut person.max_rss, row.int(4));
         })?;
-        Ok(People(people))
+        people.limit.check(source, "processes")?;
+        Ok(People(people.people))
     }
 
     /// One process.
@@ -149,16 +149,35 @@ impl People {
     }
 }
 
+/// People while they are counted.
+struct Census {
+    people: BTreeMap<i64, Person>,
+    limit: Limit,
+}
+
+impl Census {
+    /// The entry of a process, with the limit for its names; `None` without room for another.
+    fn person(&mut self, pid: Option<i64>) -> Option<(&mut Person, &mut Limit)> {
+        match self.people.entry(pid?) {
+            Entry::Occupied(known) => Some((known.into_mut(), &mut self.limit)),
+            Entry::Vacant(new) => {
+                let fits = self.limit.take(2 * size_of::<Person>());
+                fits.then(|| (new.insert(Person::default()), &mut self.limit))
+            }
+        }
+    }
+}
+
 fn set(field: &mut Option<i64>, value: Option<i64>) {
     if value.is_some() {
         *field = value;
     }
 }
 
-fn set_text(field: &mut Option<String>, value: Option<&str>) {
+fn set_text(limit: &mut Limit, field: &mut Option<Rc<str>>, value: Option<&str>) {
     if let Some(value) = value
         && field.as_deref() != Some(value)
     {
-        *field = Some(value.to_owned());
+        *field = Some(limit.name(value));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// One report over one or more recordings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportPlan {
     /// Name of the view, one of [`crate::report::VIEWS`].
     pub view: String,
@@ -30,14 +30,18 @@ pub struct ReportPlan {
 }
 
 impl ReportPlan {
-    /// How many rows of a ranking are shown, when the view would show `usual` to a person; programs get all that they do not refuse.
-    pub fn rows_shown(&self, usual: usize) -> usize {
+    /// How many of the slowest events are shown, when the view would show `usual`; there may be millions, so programs get no more.
+    pub fn events_shown(&self, usual: usize) -> usize {
         match self.top {
-            None if self.format.is_for_programs() => usize::MAX,
             None => usual,
             Some(0) => usize::MAX,
             Some(top) => top,
         }
+    }
+
+    /// How many rows of a ranking are shown, when the view would show `usual` to a person; programs get all that they do not refuse.
+    pub fn rows_shown(&self, usual: usize) -> usize {
+        if self.top.is_none() && self.format.is_for_programs() { usize::MAX } else { self.events_shown(usual) }
     }
 }
 

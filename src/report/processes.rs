@@ -43,9 +43,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let rows = rows(source, &metrics, every, waits)?;
         if plan.tree {
             let parents = rows.iter().map(|row| (row.pid, row.ppid)).collect();
+            let mut rows: BTreeMap<i64, Vec<Value>> = rows.into_iter().map(|row| (row.pid, row.cells)).collect();
             for (pid, depth) in tree::depth_first(&parents) {
-                if let Some(row) = rows.iter().find(|row| row.pid == pid) {
-                    table.row(source, row.cells.clone());
+                if let Some(cells) = rows.remove(&pid) {
+                    table.row(source, cells);
                     depths.push(depth);
                 }
             }
@@ -137,7 +138,11 @@ struct ProcessRow {
 /// A row per process that any row names and the filters let through, by process id.
 fn rows(source: &Source, metrics: &[MetricMeta], every: bool, with_waits: bool) -> Result<Vec<ProcessRow>> {
     let people = People::of(source)?;
-    let tally = Tally::of(source, &["pid", "comm"], |name| metrics.iter().any(|metric| metric.name == name))?;
+    let of_process = |name: &str| metrics.iter().any(|metric| metric.name == name);
+    let tally = match every {
+        true => Tally::of(source, &["pid", "comm"], of_process)?,
+        false => Tally::totals_of(source, &["pid", "comm"], of_process)?,
+    };
     let mut by_metric: Vec<BTreeMap<i64, Histogram>> = Vec::new();
     let mut names: BTreeMap<i64, String> = BTreeMap::new();
     let mut pids = BTreeSet::new();
@@ -165,7 +170,7 @@ fn rows(source: &Source, metrics: &[MetricMeta], every: bool, with_waits: bool) 
     );
     let row = |pid: i64| {
         let person = people.get(pid).cloned().unwrap_or_default();
-        let comm = person.comm.or_else(|| names.get(&pid).cloned());
+        let comm = person.comm.as_deref().or_else(|| names.get(&pid).map(String::as_str));
         let mut cells = vec![
             Value::from(comm),
             Value::Id(pid),
@@ -188,9 +193,9 @@ fn rows(source: &Source, metrics: &[MetricMeta], every: bool, with_waits: bool) 
             cells.push(Value::from(top.map(|(state, _)| state.words())));
             cells.push(Value::nanos(top.map(|(_, spent)| whole(spent.ns))));
         }
-        cells.push(Value::from(person.argv));
+        cells.push(Value::from(person.argv.as_deref()));
         if every {
-            cells.extend([Value::id(person.uid), Value::from(person.container)]);
+            cells.extend([Value::id(person.uid), Value::from(person.container.as_deref())]);
         }
         ProcessRow { pid, ppid: person.ppid, cells }
     };

@@ -57,9 +57,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         document.push(hosts.all());
     }
-    rankings(&mut document, sources, plan.rows_shown(ROWS))?;
+    rankings(&mut document, sources, plan)?;
     let latencies = distributions::table(sources, "distributions", plan)?;
-    if !latencies.rows.is_empty() {
+    if !latencies.rows.is_empty() || plan.format.is_for_programs() {
         document.heading("Distributions");
         document.push(latencies);
     }
@@ -99,7 +99,9 @@ fn opening(source: &Source) -> Vec<(String, String)> {
     pairs
 }
 
-fn rankings(document: &mut Document, sources: &[Source], most: usize) -> Result<()> {
+fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
+    let most = plan.events_shown(ROWS);
+    let always = plan.format.is_for_programs();
     let mut commands = Ranking::new(sources, "commands", "", commands::fields());
     let mut slow = Ranking::new(sources, "slowest", "", slow_fields());
     let mut any = [false, false];
@@ -116,11 +118,11 @@ fn rankings(document: &mut Document, sources: &[Source], most: usize) -> Result<
             slow.row(source, slow_cells(row));
         }
     }
-    if any[0] {
+    if any[0] || always {
         document.heading("Processes that matter");
         document.push(commands.all());
     }
-    if any[1] {
+    if any[1] || always {
         document.heading("Slowest");
         slow.largest_first("dur_ns");
         document.push(slow.top(most));

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use anyhow::Result;
 
 use crate::hist::Histogram;
+use crate::hist::bounds;
+use crate::hist::bucket;
 use crate::recording::CORE;
 use crate::recording::ColumnType;
 use crate::recording::MetricMeta;
 use crate::render::Value;
+use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
 
@@ -65,6 +68,12 @@ impl Dim {
 /// Distributions and totals of one metric, by the dimensions asked for, in the order of the dimensions' values.
 pub(super) type Groups = BTreeMap<Vec<Dim>, Histogram>;
 
+/// A kind of aggregate rows, and its columns of numbers.
+type Numbers = (&'static str, &'static [&'static str]);
+
+const BUCKETS: Numbers = ("hist", &["bucket_lo", "bucket_hi", "count"]);
+const TOTALS: Numbers = ("metric", &["count", "sum", "min", "max"]);
+
 /// All metrics of a recording, each by the same dimensions.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -76,6 +85,15 @@ impl Tally {
     ///
     /// A dimension that a metric does not have is [`Dim::None`] in its groups.
     pub(super) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS])
+    }
+
+    /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
+    pub(super) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[TOTALS])
+    }
+
+    fn of_kinds(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool, kinds: &[Numbers]) -> Result<Tally> {
         let (ints, texts): (Vec<&str>, Vec<&str>) = by.iter().partition(|column| is_number(column));
         let places = by
             .iter()
@@ -85,24 +103,25 @@ impl Tally {
                 None => Place::Text(texts.iter().position(|name| name == column).unwrap_or(0)),
             })
             .collect();
-        let mut adder = Adder { places, metrics: HashMap::new(), names: HashSet::new(), key: Vec::new() };
-        for (kind, own) in
-            [("hist", ["bucket_lo", "bucket_hi", "count"].as_slice()), ("metric", &["count", "sum", "min", "max"])]
-        {
+        let mut adder = Adder { places, metrics: HashMap::new(), limit: Limit::new() };
+        for (kind, own) in kinds {
             let numbers = [ints.as_slice(), own].concat();
             let names = [texts.as_slice(), &["metric"]].concat();
             source.rows(kind, &numbers, &names, |row| {
                 let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
-                let histogram = adder.group(metric, row);
-                let first = ints.len();
-                if kind == "hist" {
-                    histogram.add_bucket(row.natural(first), row.natural(first + 1), row.natural(first + 2));
-                } else {
-                    let [count, sum, min, max] = [0, 1, 2, 3].map(|at| row.natural(first + at));
-                    histogram.add_totals(count, sum, min, max);
+                let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
+                let is_bucket = *kind == BUCKETS.0;
+                if is_bucket && !is_own(a, b) && !adder.limit.take(BUCKET_BYTES) {
+                    return;
+                }
+                match adder.group(metric, row) {
+                    Some(histogram) if is_bucket => histogram.add_bucket(a, b, c),
+                    Some(histogram) => histogram.add_totals(a, b, c, d),
+                    None => {}
                 }
             })?;
         }
+        adder.limit.check(source, "groups of metrics")?;
         let metrics = adder.metrics.into_iter().map(|(name, groups)| (name, groups.into_iter().collect())).collect();
         Ok(Tally { metrics })
     }
@@ -159,31 +178,32 @@ enum Place {
 struct Adder {
     places: Vec<Place>,
     metrics: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
-    names: HashSet<Rc<str>>,
-    key: Vec<Dim>,
+    limit: Limit,
 }
 
 impl Adder {
-    fn group(&mut self, metric: &str, row: &Row<'_>) -> &mut Histogram {
-        self.key.clear();
-        for place in &self.places {
-            self.key.push(match *place {
-                Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
-                Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(shared(&mut self.names, text))),
-            });
+    /// The group of a row; `None` without room for another.
+    fn group(&mut self, metric: &str, row: &Row<'_>) -> Option<&mut Histogram> {
+        let limit = &mut self.limit;
+        let dim = |place: &Place| match *place {
+            Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
+            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))),
+        };
+        let key: Vec<Dim> = self.places.iter().map(dim).collect();
+        let size = GROUP_BYTES + key.len() * size_of::<Dim>();
+        match self.metrics.entry(self.limit.name(metric)).or_default().entry(key) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(new) => self.limit.take(size).then(|| new.insert(Histogram::new())),
         }
-        let metric = shared(&mut self.names, metric);
-        let groups = self.metrics.entry(metric).or_default();
-        groups.entry(self.key.clone()).or_default()
     }
 }
 
-/// One allocation per distinct name.
-fn shared(names: &mut HashSet<Rc<str>>, name: &str) -> Rc<str> {
-    if let Some(known) = names.get(name) {
-        return Rc::clone(known);
-    }
-    let new: Rc<str> = Rc::from(name);
-    names.insert(Rc::clone(&new));
-    new
+/// About what a group of a metric takes in memory with a handful of buckets.
+const GROUP_BYTES: usize = 512;
+/// About what a bucket takes beyond those.
+const BUCKET_BYTES: usize = 64;
+
+/// Whether a bucket is one of ebrec's own, of which a histogram can only have so many.
+fn is_own(lo: u64, hi: u64) -> bool {
+    bounds(bucket(lo)) == (lo, hi)
 }

@@ -25,8 +25,8 @@ pub(super) fn describe(source: &Source) -> String {
         text.push_str(&format!(", {} asked for", units::duration(asked)));
     }
     // That a window ended when it should needs no words.
-    if !matches!(window.ended.as_str(), "" | "elapsed") {
-        text.push_str(&format!("; {}", window.ended));
+    if !matches!(window.ended.as_str(), "" | "duration") {
+        text.push_str(&format!("; ended by {}", window.ended));
     }
     text
 }
@@ -52,12 +52,12 @@ pub(super) fn scope(source: &Source) -> Option<String> {
             parts.push(format!("{what} {}", values.join(", ")));
         }
     }
-    let command = list("command");
     let children = if yes("follow") { ", and their children" } else { "" };
     if !parts.is_empty() {
         return Some(format!("{}{children}", parts.join("; ")));
     }
-    (!command.is_empty() && !yes("system_wide")).then(|| format!("'{}' and its descendants", command.join(" ")))
+    let confined = !list("command").is_empty() && !yes("system_wide");
+    confined.then(|| "the command after '--' and its descendants".to_owned())
 }
 
 /// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`.

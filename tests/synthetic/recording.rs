@@ -82,7 +82,7 @@ impl Synthetic {
                 start_real_ns: START_REAL,
                 start_mono_ns: START_MONO,
                 actual_ns: 4 * SECOND,
-                ended: "elapsed".into(),
+                ended: "duration".into(),
                 interval_ns: SECOND,
             },
             host: HostMeta {

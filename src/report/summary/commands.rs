@@ -80,7 +80,7 @@ pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec
 type Measured = [bool; 4];
 
 fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Command>, Measured)> {
-    let tally = Tally::of(source, &["pid", "comm"], |name| METRICS.contains(&name))?;
+    let tally = Tally::totals_of(source, &["pid", "comm"], |name| METRICS.contains(&name))?;
     let mut commands: BTreeMap<String, Command> = BTreeMap::new();
     for metric in METRICS {
         for (dims, histogram) in tally.groups(metric) {

@@ -49,11 +49,12 @@ impl Facts {
         let tally = Tally::of(source, &["op", "state"], |name| METRICS.contains(&name))?;
         let total = |metric: &str| tally.has(metric).then(|| tally.total(metric));
         let counted = |metric: &str| total(metric).map(|histogram| count(&histogram));
-        let mut switches = [0, 0];
+        let mut switches = [0u64; 2];
         for (dims, histogram) in tally.groups(metrics::SWITCHES) {
             let forced = dims.get(1).and_then(Dim::text) == Some("involuntary");
             // Two places for the two values of a truth value.
-            switches[usize::from(forced)] += count(histogram);
+            let sum = &mut switches[usize::from(forced)];
+            *sum = sum.saturating_add(count(histogram));
         }
         let io = tally.groups(metrics::BLOCK_SIZE).map(|(dims, histogram)| {
             let op = dims.first().map_or_else(String::new, Dim::word);
@@ -139,9 +140,7 @@ impl Facts {
     /// The columns of the same as a row.
     pub(super) fn fields() -> Vec<Field> {
         vec![
-            Field::new("kernel", "kernel"),
             Field::new("cpus", "CPUs"),
-            Field::new("start", "start").help("Start of the window."),
             Field::new("window_ns", "window").help("Length of the window, or of the part that is looked at."),
             Field::new("ended", "ended by").help("Why the window ended."),
             Field::new("lost", "lost").help("Events lost."),
@@ -154,6 +153,8 @@ impl Facts {
             Field::new("exits", "exits").help("Processes ended."),
             Field::new("io", "I/O").help("Disk requests."),
             Field::new("io_bytes", "I/O size"),
+            Field::new("start", "start").help("Start of the window."),
+            Field::new("kernel", "kernel"),
             Field::new("bpf_cpu", "BPF CPU").help("Time in BPF programs as a share of one CPU."),
             Field::new("own_cpu", "own CPU").help("CPU time of the recorder as a share of one CPU."),
             Field::new("hostname", "name").help("Host name as the machine itself gave it."),
@@ -166,12 +167,10 @@ impl Facts {
         let int = |count: Option<u64>| count.map_or(Value::Null, |count| Value::Int(whole(count)));
         let ns = |ns: Option<u64>| ns.map_or(Value::Null, |ns| Value::Nanos(whole(ns)));
         let percent = |share: Option<f64>| share.map_or(Value::Null, |share| Value::Percent(100.0 * share));
-        let io = (!self.io.is_empty()).then(|| self.io.iter().map(|(_, count, _)| count).sum());
-        let io_bytes: Option<u64> = (!self.io.is_empty()).then(|| self.io.iter().map(|(_, _, bytes)| bytes).sum());
+        let io = self.io.iter().map(|(_, count, _)| *count).reduce(u64::saturating_add);
+        let io_bytes = self.io.iter().map(|(_, _, bytes)| *bytes).reduce(u64::saturating_add);
         vec![
-            Value::from(meta.host.kernel.as_str()),
             Value::Int(i64::from(meta.host.cpus)),
-            Value::from(window::moment(meta.window.start_real_ns)),
             Value::Nanos(source.span_ns()),
             Value::from(meta.window.ended.as_str()),
             Value::Int(whole(self.lost)),
@@ -184,6 +183,8 @@ impl Facts {
             int(self.exits),
             int(io),
             io_bytes.map_or(Value::Null, |bytes| Value::Bytes(whole(bytes))),
+            Value::from(window::moment(meta.window.start_real_ns)),
+            Value::from(meta.host.kernel.as_str()),
             percent(self.cost.programs_share()),
             percent(self.cost.own_cpu.and_then(|own| own.share())),
             Value::from(meta.host.hostname.as_str()),

@@ -1,0 +1,73 @@
+//! What a report keeps in memory of one recording: a bounded amount, whatever a stranger's file holds.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::report::source::Source;
+
+/// Bytes that one pass over a recording may keep: some ten million processes or groups of a metric.
+const MOST: usize = 1 << 30;
+
+/// The room that is left, and the names that were kept so far, each once.
+#[derive(Debug)]
+pub(super) struct Limit {
+    left: Option<usize>,
+    names: HashSet<Rc<str>>,
+}
+
+impl Limit {
+    /// Starts with all the room there is.
+    pub(super) fn new() -> Limit {
+        Limit { left: Some(MOST), names: HashSet::new() }
+    }
+
+    /// Takes room for one thing of about `bytes`; once there is too little, there is none for anything.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        self.left = self.left.and_then(|left| left.checked_sub(bytes));
+        self.left.is_some()
+    }
+
+    /// Keeps a name; without room it is empty.
+    pub(super) fn name(&mut self, name: &str) -> Rc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Rc::clone(known);
+        }
+        // The text, its two counters, and its place in the set.
+        let kept: Rc<str> = if self.take(name.len() + 48) { Rc::from(name) } else { Rc::from("") };
+        self.names.insert(Rc::clone(&kept));
+        kept
+    }
+
+    /// Fails when something found no room, since what was kept is then not all.
+    pub(super) fn check(&self, source: &Source, what: &str) -> Result<()> {
+        if self.left.is_some() {
+            return Ok(());
+        }
+        let path = source.recording().path().display();
+        let failure = Failure::run(format!("'{path}' holds more {what} than fit into memory"));
+        Err(failure.hint("look at a part of it with --from and --to, or with --pid").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limit;
+    use super::MOST;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_name_is_kept_once() {
+        let mut limit = Limit::new();
+        assert!(Rc::ptr_eq(&limit.name("a"), &limit.name("a")));
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_out_and_so_does_all_that_follows() {
+        let mut limit = Limit::new();
+        assert!(limit.take(MOST - 100) && !limit.take(200) && !limit.take(1));
+        assert_eq!(&*limit.name("late"), "");
+    }
+}
