@@ -250,15 +250,10 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.snapshot(&self.live, interval, context)
     }
 
-    fn stop(&mut self) -> Result<()> {
-        self.decoder.ending_interval(&self.live)?;
-        self.live.stop()
-    }
-
     fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.end_interval(end_ns)?;
         // Both sets of cells can be taken now, one after the other.
-        self.live.swap()?;
-        self.decoder.end_interval(&self.live, end_ns)?;
+        self.live.stop()?;
         self.live.detach();
         Ok(())
     }

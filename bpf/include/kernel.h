@@ -152,6 +152,10 @@ struct sched_entity {
 	struct cfs_rq *cfs_rq;
 };
 
+struct sched_info {
+	unsigned long long last_queued; /* ns of rq.clock: since when it waits for a CPU; 0: it does not */
+};
+
 struct task_struct {
 	unsigned int flags;
 	unsigned in_iowait : 1;
@@ -174,6 +178,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct css_set *cgroups;
 	struct sched_entity se;
+	struct sched_info sched_info;
 	char comm[TASK_COMM_LEN];
 };
 
