@@ -14,6 +14,7 @@ mod block;
 mod cost;
 mod cpu;
 pub mod deliver;
+mod diagnosis;
 mod distributions;
 mod exec;
 mod health;
