@@ -44,7 +44,7 @@ impl Case {
         let plan = ReportPlan {
             view: view.to_owned(),
             files: files.collect(),
-            metric: None,
+            metrics: Vec::new(),
             by: Vec::new(),
             filter: RowFilter::default(),
             top: None,
@@ -264,7 +264,7 @@ fn a_filter_by_time_counts_each_interval_once_wherever_it_is_cut() {
 fn a_histogram_has_the_percentiles_of_its_values() {
     let of = |by: &[&str]| {
         of_build("hist").with(|plan| {
-            plan.metric = Some("block.device_time".into());
+            plan.metrics = vec!["block.device_time".into()];
             plan.by = by.iter().map(|column| (*column).to_owned()).collect();
         })
     };
@@ -291,7 +291,7 @@ fn a_histogram_has_the_percentiles_of_its_values() {
 #[test]
 fn a_counter_is_a_table_without_a_picture() {
     let document = of_build("hist").with(|plan| {
-        plan.metric = Some("sched.switches".into());
+        plan.metrics = vec!["sched.switches".into()];
         plan.by = vec!["state".into()];
     });
     let document = document.json();
@@ -306,7 +306,7 @@ fn a_counter_is_a_table_without_a_picture() {
 fn unknown_metrics_and_columns_are_usage_errors_with_near_names() {
     let wrong = |metric: &str, by: &str| {
         let by = if by.is_empty() { vec![] } else { vec![by.to_owned()] };
-        of_build("hist").with(|plan| (plan.metric, plan.by) = (Some(metric.into()), by)).error()
+        of_build("hist").with(|plan| (plan.metrics, plan.by) = (vec![metric.into()], by)).error()
     };
     let error = wrong("block.devicetime", "");
     assert_eq!(error.blame, Blame::Usage);
@@ -320,7 +320,7 @@ fn unknown_metrics_and_columns_are_usage_errors_with_near_names() {
 #[test]
 fn a_metric_of_a_probe_that_did_not_run_is_an_empty_table_with_the_reason() {
     let case = Case::new("hist", vec![("run.parquet", lossy("builder"))]);
-    let document = case.with(|plan| plan.metric = Some("block.device_time".into())).json();
+    let document = case.with(|plan| plan.metrics = vec!["block.device_time".into()]).json();
     assert_eq!(document["tables"]["groups"], json!([]));
     assert_eq!(
         document["warnings"],

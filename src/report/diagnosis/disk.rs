@@ -98,11 +98,9 @@ fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Re
     let whole = Whole::of(by);
     // Little's law: what was spent in a second is what was there on average.
     let there = |ns: u64| ns as f64 / scene.span_ns();
-    let it = if name == victim.name {
-        "It filled the disk itself:".to_owned()
-    } else {
-        format!("{} filled the disk:", scene.call(name))
-    };
+    // A disk with less than one request on average has time to spare.
+    let did = if there(whole.device_ns) >= 1.0 { "filled the disk" } else { "used the disk most" };
+    let it = if name == victim.name { format!("It {did} itself:") } else { format!("{} {did}:", scene.call(name)) };
     let mut text = format!(
         "{it} {} of {dev}'s time ({:.1} of {:.1} requests in flight on average), {} of {}",
         units::percent(whole.percent(top)),
