@@ -102,9 +102,9 @@ impl Plots {
             _ => None,
         };
         let rate = |interval: &Interval| Some(count(&interval.values) as f64 / interval.seconds());
-        self.push(probe, "rate", "a second", Unit::PerSecond, format!("{host}{short}"), line(&rate));
+        self.push(probe, "rate", "per second", Unit::PerSecond, format!("{host}{short}"), line(&rate));
         if let Some(bytes) = amounts {
-            self.push(probe, "throughput", "bytes a second", Unit::Bytes, format!("{host}{short}"), line(&bytes));
+            self.push(probe, "throughput", "bytes per second", Unit::Bytes, format!("{host}{short}"), line(&bytes));
         }
         if !is_histogram(metric) {
             return;
@@ -138,7 +138,7 @@ fn fields() -> Vec<Field> {
         Field::new("dur_ns", "interval").help("Its length."),
         Field::new("metric", "metric"),
         Field::new("count", "count").help("Values in the interval."),
-        Field::new("rate", "a second").help("Values a second."),
+        Field::new("rate", "per second").help("Values a second."),
         Field::new("sum", "sum").each_its_unit().help("Sum of the values, in the metric's unit."),
         Field::new("p50", "p50").each_its_unit(),
         Field::new("p99", "p99").each_its_unit(),

@@ -103,7 +103,9 @@ impl<'a> Drawing<'a> {
                 () => canvas.mark((x, top + 20), &label, Anchor::Middle, GREY)?,
             }
         }
-        let each = self.cells.times.iter().map(|(begin, end)| end - begin).fold(0.0, f64::max);
+        let mut widths: Vec<f64> = self.cells.times.iter().map(|(begin, end)| end - begin).collect();
+        widths.sort_by(f64::total_cmp);
+        let each = widths.get(widths.len() / 2).copied().unwrap_or(0.0);
         let note = format!(
             "values a cell (logarithmic); white: none; a cell is {} wide",
             units::duration((each * 1e9).min(i64::MAX as f64) as i64)

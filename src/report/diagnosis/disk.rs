@@ -101,14 +101,13 @@ fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Re
     // A disk with less than one request on average has time to spare.
     let did = if there(whole.device_ns) >= 1.0 { "filled the disk" } else { "used the disk most" };
     let it = if name == victim.name { format!("It {did} itself:") } else { format!("{} {did}:", scene.call(name)) };
-    let mut text = format!(
-        "{it} {} of {dev}'s time ({:.1} of {:.1} requests in flight on average), {} of {}",
-        units::percent(whole.percent(top)),
-        there(top.device_ns()),
-        there(whole.device_ns),
-        units::bytes(top.bytes()),
-        units::bytes(whole.bytes),
-    );
+    let mut text = format!("{it} {} of {dev}'s time", units::percent(whole.percent(top)));
+    // Less than a tenth of a request is nothing to compare.
+    if there(whole.device_ns) >= 0.1 {
+        let (own, all) = (there(top.device_ns()), there(whole.device_ns));
+        text.push_str(&format!(" ({own:.1} of {all:.1} requests in flight on average)"));
+    }
+    text.push_str(&format!(", {} of {}", units::bytes(top.bytes()), units::bytes(whole.bytes)));
     if top.by_kernel
         && let Some(writer) = writer(scene)
     {
