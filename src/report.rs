@@ -14,9 +14,11 @@ mod block;
 mod cost;
 mod cpu;
 pub mod deliver;
+mod diagnosis;
 mod distributions;
 mod exec;
 mod health;
+mod heatmap;
 mod hist;
 mod info;
 mod irq;
@@ -32,11 +34,14 @@ mod people;
 pub mod plan;
 mod processes;
 mod profile;
+mod series;
+mod slow;
 mod source;
 mod summary;
 mod syscalls;
 mod tally;
 mod threads;
+mod timeline;
 mod times;
 mod window;
 
@@ -87,6 +92,27 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: hist::run,
+    },
+    View {
+        name: "heatmap",
+        summary: "Values of a metric over time: which latencies occurred when",
+        draws: true,
+        tells_health: false,
+        run: heatmap::run,
+    },
+    View {
+        name: "timeline",
+        summary: "Rates and latencies over time, of all probes or of the metrics named",
+        draws: true,
+        tells_health: false,
+        run: timeline::run,
+    },
+    View {
+        name: "slow",
+        summary: "The slowest events of all probes, and what else happened around each",
+        draws: false,
+        tells_health: false,
+        run: slow::run,
     },
     View {
         name: "exec",

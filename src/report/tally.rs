@@ -85,15 +85,26 @@ impl Tally {
     ///
     /// A dimension that a metric does not have is [`Dim::None`] in its groups.
     pub(super) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS])
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], true)
+    }
+
+    /// The same whatever the filters by process: who was in the way need not be who is looked at.
+    pub(super) fn of_all_processes(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], false)
     }
 
     /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
     pub(super) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[TOTALS])
+        Tally::of_kinds(source, by, wanted, &[TOTALS], true)
     }
 
-    fn of_kinds(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool, kinds: &[Numbers]) -> Result<Tally> {
+    fn of_kinds(
+        source: &Source,
+        by: &[&str],
+        wanted: impl Fn(&str) -> bool,
+        kinds: &[Numbers],
+        filtered: bool,
+    ) -> Result<Tally> {
         let (ints, texts): (Vec<&str>, Vec<&str>) = by.iter().partition(|column| is_number(column));
         let places = by
             .iter()
@@ -107,7 +118,7 @@ impl Tally {
         for (kind, own) in kinds {
             let numbers = [ints.as_slice(), own].concat();
             let names = [texts.as_slice(), &["metric"]].concat();
-            source.rows(kind, &numbers, &names, |row| {
+            let add = |row: &Row<'_>| {
                 let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
                 let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
                 let is_bucket = *kind == BUCKETS.0;
@@ -119,7 +130,12 @@ impl Tally {
                     Some(histogram) => histogram.add_totals(a, b, c, d),
                     None => {}
                 }
-            })?;
+            };
+            if filtered {
+                source.rows(kind, &numbers, &names, add)?;
+            } else {
+                source.rows_of_all_processes(kind, &numbers, &names, add)?;
+            }
         }
         adder.limit.check(source, "groups of metrics")?;
         let metrics = adder.metrics.into_iter().map(|(name, groups)| (name, groups.into_iter().collect())).collect();
