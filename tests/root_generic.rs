@@ -78,6 +78,9 @@ fn bit_of_everything(workload: &Workload) {
         let (server, _) = listener.accept().unwrap();
         drop((client, server));
     }
+    // util-linux. The shell is moved to the first CPU and to the second one when it wakes up.
+    let moved = "taskset -pc 0 $$ && taskset -pc 1 $$ && taskset -pc 0 $$ && exec true";
+    assert!(Command::new("sh").args(["-c", moved]).stdout(Stdio::null()).status().unwrap().success());
 }
 
 /// Probes of what an everyday load need not do: stalls, contention. `root_pressure` provokes theirs.

@@ -196,6 +196,14 @@ static __always_inline struct task_struct *current_task(void)
 	return NULL;
 }
 
+/* As bpf_get_current_pid_tgid() gives it; reading it in the task costs no call. `current` may be NULL. */
+static __always_inline __u64 who_is(struct task_struct *current)
+{
+	if (current)
+		return (__u64)current->tgid << 32 | (__u32)current->pid;
+	return bpf_get_current_pid_tgid();
+}
+
 /* Whether the current task is in a system call of 32-bit code, whose numbers are others. `current` may be NULL. */
 static __always_inline bool task_in_compat_call(struct task_struct *current, struct pt_regs *regs)
 {

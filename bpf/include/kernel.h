@@ -46,6 +46,9 @@ enum {
 /* include/linux/sched.h */
 #define TASK_RUNNING  0x0000
 #define TASK_COMM_LEN 16
+#define SCHED_NORMAL  0
+#define SCHED_BATCH   3
+#define SCHED_IDLE    5
 #define PF_EXITING    0x00000004
 #define PF_KTHREAD    0x00200000
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
@@ -143,8 +146,9 @@ struct cfs_rq {
 };
 
 struct sched_entity {
-	__u64 exec_start;	/* ns of rq.clock_task, when sum_exec_runtime was last brought up to date */
-	__u64 sum_exec_runtime; /* ns */
+	__u64 exec_start;	     /* ns of rq.clock_task, when sum_exec_runtime was last brought up to date */
+	__u64 sum_exec_runtime;	     /* ns */
+	__u64 prev_sum_exec_runtime; /* ns: sum_exec_runtime when it was picked */
 	struct cfs_rq *cfs_rq;
 };
 
@@ -156,6 +160,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	int prio;
+	unsigned int policy;
 	int exit_code;
 	int exit_state;
 	int on_cpu;

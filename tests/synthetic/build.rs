@@ -17,6 +17,7 @@ pub(crate) fn build(hostname: &str) -> Synthetic {
 }
 
 /// The same machine with a wall-clock ledger.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 pub(crate) fn waiting(hostname: &str) -> Synthetic {
     let mut made = build(hostname);
     ledger(&mut made);
@@ -24,6 +25,7 @@ pub(crate) fn waiting(hostname: &str) -> Synthetic {
 }
 
 /// `postgres` is blocked in fsync for half of its life and polls for most of the rest; CPU 0 is busy for a quarter.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 fn ledger(made: &mut Synthetic) {
     for (state, cause, ns, count) in [
         ("on_cpu", "", 400 * MS, 20),
