@@ -6,9 +6,11 @@ mod irq;
 mod locks;
 mod memory;
 mod offcpu;
+mod peers;
 mod process;
 mod sched;
 mod syscall;
+mod tcp;
 
 use std::collections::HashMap;
 
@@ -41,7 +43,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 9] = [
+pub static REGISTRY: [&dyn Probe; 10] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -51,6 +53,7 @@ pub static REGISTRY: [&dyn Probe; 9] = [
     &syscall::Syscall,
     &irq::Irq,
     &locks::Locks,
+    &tcp::Tcp,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
@@ -73,6 +76,11 @@ trait Decoder: Send {
 
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The last interval has ended; the programs are attached still.
+    fn ending(&mut self, _live: &mut Live) -> Result<()> {
         Ok(())
     }
 
@@ -252,6 +260,7 @@ impl<D: Decoder> Attached for Running<D> {
 
     fn end(&mut self, end_ns: u64) -> Result<()> {
         self.end_interval(end_ns)?;
+        self.decoder.ending(&mut self.live)?;
         // Both sets of cells can be taken now, one after the other.
         self.live.stop()?;
         self.live.detach();

@@ -40,6 +40,7 @@ mod source;
 mod summary;
 mod syscalls;
 mod tally;
+mod tcp;
 mod threads;
 mod timeline;
 mod times;
@@ -169,6 +170,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: locks::run,
+    },
+    View {
+        name: "tcp",
+        summary: "TCP connections by process and peer, failures, slowest connects, retransmits over time",
+        draws: true,
+        tells_health: false,
+        run: tcp::run,
     },
     View {
         name: "losses",

@@ -88,6 +88,11 @@ struct trace_event_raw_mark_victim {
 	__u32 uid;
 };
 
+/* 6.17, commit ad892e912b84: tcp_retransmit_skb passes the error, and comes for attempts that were not sent too. */
+struct trace_event_raw_tcp_retransmit_skb {
+	int err;
+};
+
 /* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
 struct pt_regs___x86_entry {
 	unsigned long orig_ax;
@@ -250,6 +255,13 @@ static __always_inline bool mark_victim_has_task(void)
 	struct trace_event_raw_mark_victim *entry = NULL;
 
 	return bpf_core_field_exists(entry->uid);
+}
+
+static __always_inline bool tcp_retransmit_has_error(void)
+{
+	struct trace_event_raw_tcp_retransmit_skb *entry = NULL;
+
+	return bpf_core_field_exists(entry->err);
 }
 
 /*

@@ -49,3 +49,23 @@ pub(super) const FUTEX_ADDRESS: &str = "locks.futex_address";
 pub(super) const SYSCALL_LATENCY: &str = "syscall.latency";
 /// System calls that failed, by process, call and error.
 pub(super) const SYSCALL_ERRORS: &str = "syscall.errors";
+/// Nanoseconds from the first SYN until a connection was established, by process and peer, as all of TCP's.
+pub(super) const TCP_CONNECT: &str = "tcp.connect_latency";
+/// Connections that came in.
+pub(super) const TCP_ACCEPTED: &str = "tcp.accepted";
+/// Nanoseconds that connections lived.
+pub(super) const TCP_LIFETIME: &str = "tcp.lifetime";
+/// Nanoseconds of smoothed round-trip times.
+pub(super) const TCP_RTT: &str = "tcp.rtt";
+/// Bytes of payload sent.
+pub(super) const TCP_SENT: &str = "tcp.sent";
+/// Bytes of payload received.
+pub(super) const TCP_RECEIVED: &str = "tcp.received";
+/// Segments sent again.
+pub(super) const TCP_RETRANSMITS: &str = "tcp.retransmits";
+/// Resets sent.
+pub(super) const TCP_RESETS_SENT: &str = "tcp.resets_sent";
+/// Resets received.
+pub(super) const TCP_RESETS_RECEIVED: &str = "tcp.resets_received";
+/// Connects that failed, also by cause.
+pub(super) const TCP_FAILURES: &str = "tcp.failures";
