@@ -2,12 +2,14 @@
 
 mod block;
 mod cpu;
+mod files;
 mod irq;
 mod locks;
 mod memory;
 mod offcpu;
 mod process;
 mod sched;
+mod signals;
 mod syscall;
 
 use std::collections::HashMap;
@@ -41,7 +43,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 9] = [
+pub static REGISTRY: [&dyn Probe; 11] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -51,6 +53,8 @@ pub static REGISTRY: [&dyn Probe; 9] = [
     &syscall::Syscall,
     &irq::Irq,
     &locks::Locks,
+    &signals::Signals,
+    &files::Files,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.

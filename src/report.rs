@@ -16,6 +16,7 @@ mod cpu;
 pub mod deliver;
 mod distributions;
 mod exec;
+mod files;
 mod health;
 mod hist;
 mod info;
@@ -32,6 +33,7 @@ mod people;
 pub mod plan;
 mod processes;
 mod profile;
+mod signals;
 mod source;
 mod summary;
 mod syscalls;
@@ -143,6 +145,20 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: locks::run,
+    },
+    View {
+        name: "files",
+        summary: "Files by operation, mount and process, failed opens, short-lived files, the slowest calls",
+        draws: true,
+        tells_health: false,
+        run: files::run,
+    },
+    View {
+        name: "signals",
+        summary: "Signals by number, sender and target, and the processes that they ended",
+        draws: true,
+        tells_health: false,
+        run: signals::run,
     },
     View {
         name: "losses",

@@ -49,3 +49,17 @@ pub(super) const FUTEX_ADDRESS: &str = "locks.futex_address";
 pub(super) const SYSCALL_LATENCY: &str = "syscall.latency";
 /// System calls that failed, by process, call and error.
 pub(super) const SYSCALL_ERRORS: &str = "syscall.errors";
+/// Signals sent, by target, signal, sender and what became of them.
+pub(super) const SIGNALS_SENT: &str = "signals.sent";
+/// Signals that threads took.
+pub(super) const SIGNALS_DELIVERED: &str = "signals.delivered";
+/// Nanoseconds from a signal's sending until it was taken.
+pub(super) const SIGNAL_DELAY: &str = "signals.delay";
+/// Nanoseconds in system calls on files, by process, operation and mount.
+pub(super) const FILES_LATENCY: &str = "files.latency";
+/// Bytes that they moved.
+pub(super) const FILES_SIZE: &str = "files.size";
+/// Opens that failed, by process, path and error.
+pub(super) const FAILED_OPENS: &str = "files.failed_opens";
+/// Nanoseconds that files were there that were made and unlinked.
+pub(super) const SHORT_LIVED: &str = "files.short_lived";
