@@ -2,6 +2,7 @@
 
 mod block;
 mod cpu;
+mod files;
 mod irq;
 mod locks;
 mod memory;
@@ -9,6 +10,7 @@ mod offcpu;
 mod peers;
 mod process;
 mod sched;
+mod signals;
 mod syscall;
 mod tcp;
 
@@ -43,7 +45,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 10] = [
+pub static REGISTRY: [&dyn Probe; 12] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -54,6 +56,8 @@ pub static REGISTRY: [&dyn Probe; 10] = [
     &irq::Irq,
     &locks::Locks,
     &tcp::Tcp,
+    &signals::Signals,
+    &files::Files,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
