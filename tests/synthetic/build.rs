@@ -9,6 +9,7 @@ use super::recording::Synthetic;
 pub(crate) fn build(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 5000).probe("block", "slow", 110);
+    made.slow("sched", "wakeup", 10 * MS).slow("block", "block_io", 10 * MS);
     processes(&mut made);
     sched(&mut made);
     block(&mut made);
@@ -17,6 +18,7 @@ pub(crate) fn build(hostname: &str) -> Synthetic {
 }
 
 /// The same machine with a wall-clock ledger.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 pub(crate) fn waiting(hostname: &str) -> Synthetic {
     let mut made = build(hostname);
     ledger(&mut made);
@@ -24,6 +26,7 @@ pub(crate) fn waiting(hostname: &str) -> Synthetic {
 }
 
 /// `postgres` is blocked in fsync for half of its life and polls for most of the rest; CPU 0 is busy for a quarter.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 fn ledger(made: &mut Synthetic) {
     for (state, cause, ns, count) in [
         ("on_cpu", "", 400 * MS, 20),
