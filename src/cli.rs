@@ -198,6 +198,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         window: record.duration,
         output: record.output,
         force: record.force,
+        inlines: record.inlines,
         probes: probe_spec::parse(&record.probes)?,
         filters: Filters {
             pids: record.pid,

@@ -96,6 +96,12 @@ pub(super) struct Record {
     /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub(super) buffer: u64,
+    /// Show inlined functions in stacks; reads debug information, which takes time and memory
+    ///
+    /// Stacks have a frame `NAME (inlined)` for each function that the compiler put into another one, where the program or its
+    /// separate debug information is here. Without it names come from symbol tables, which know functions only.
+    #[arg(long)]
+    pub(super) inlines: bool,
     /// Record only these processes and their children
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
