@@ -17,6 +17,7 @@ pub mod deliver;
 mod diagnosis;
 mod distributions;
 mod exec;
+mod files;
 mod health;
 mod heatmap;
 mod hist;
@@ -35,11 +36,13 @@ pub mod plan;
 mod processes;
 mod profile;
 mod series;
+mod signals;
 mod slow;
 mod source;
 mod summary;
 mod syscalls;
 mod tally;
+mod tcp;
 mod threads;
 mod timeline;
 mod times;
@@ -169,6 +172,27 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: locks::run,
+    },
+    View {
+        name: "tcp",
+        summary: "TCP connections by process and peer, failures, slowest connects, retransmits over time",
+        draws: true,
+        tells_health: false,
+        run: tcp::run,
+    },
+    View {
+        name: "files",
+        summary: "Files by operation, mount and process, failed opens, short-lived files, the slowest calls",
+        draws: true,
+        tells_health: false,
+        run: files::run,
+    },
+    View {
+        name: "signals",
+        summary: "Signals by number, sender and target, and the processes that they ended",
+        draws: true,
+        tells_health: false,
+        run: signals::run,
     },
     View {
         name: "losses",

@@ -41,6 +41,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(Block::Pairs(opening(source)));
         let mut machine = facts.machine();
         machine.extend(memory::lines(source)?);
+        machine.extend(crate::report::tcp::lines(source)?);
         if !machine.is_empty() {
             let whole = window::scope(source).is_none();
             document.heading(if whole { "What the machine did" } else { "What the recorded processes did" });
