@@ -182,7 +182,7 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "files",
-        summary: "Files by operation, mount and process, failed opens, short-lived files, the slowest calls",
+        summary: "Files by operation, mount and process; failed opens, short-lived files, slow calls",
         draws: true,
         tells_health: false,
         run: files::run,
