@@ -2,6 +2,7 @@
 
 mod block;
 mod cpu;
+mod dns;
 mod irq;
 mod locks;
 mod memory;
@@ -43,7 +44,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 10] = [
+pub static REGISTRY: [&dyn Probe; 11] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -54,6 +55,7 @@ pub static REGISTRY: [&dyn Probe; 10] = [
     &irq::Irq,
     &locks::Locks,
     &tcp::Tcp,
+    &dns::Dns,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.

@@ -15,6 +15,7 @@ mod cost;
 mod cpu;
 pub mod deliver;
 mod distributions;
+mod dns;
 mod exec;
 mod health;
 mod hist;
@@ -151,6 +152,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: tcp::run,
+    },
+    View {
+        name: "dns",
+        summary: "DNS queries by process and name, failures, the slowest and unanswered ones",
+        draws: true,
+        tells_health: false,
+        run: dns::run,
     },
     View {
         name: "losses",

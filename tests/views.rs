@@ -568,7 +568,7 @@ fn a_directory_without_recordings_is_an_error() {
 }
 
 /// Views of probes that the recording of this test has no rows of.
-const UNRECORDED: [&str; 5] = ["cpu", "offcpu", "memory", "irq", "locks"];
+const UNRECORDED: [&str; 7] = ["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns"];
 
 #[test]
 fn every_view_is_every_format_or_a_clear_error() {

@@ -69,3 +69,11 @@ pub(super) const TCP_RESETS_SENT: &str = "tcp.resets_sent";
 pub(super) const TCP_RESETS_RECEIVED: &str = "tcp.resets_received";
 /// Connects that failed, also by cause.
 pub(super) const TCP_FAILURES: &str = "tcp.failures";
+/// Nanoseconds until a DNS query was answered, by process and name.
+pub(super) const DNS_LATENCY: &str = "dns.latency";
+/// Answers with an error, also by code.
+pub(super) const DNS_FAILURES: &str = "dns.failures";
+/// Queries without an answer.
+pub(super) const DNS_UNANSWERED: &str = "dns.unanswered";
+/// Connects to port 53, by process.
+pub(super) const DNS_BY_TCP: &str = "dns.by_tcp";
