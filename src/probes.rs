@@ -2,6 +2,7 @@
 
 mod block;
 mod cpu;
+mod dns;
 mod files;
 mod irq;
 mod locks;
@@ -45,7 +46,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 12] = [
+pub static REGISTRY: [&dyn Probe; 13] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -56,8 +57,9 @@ pub static REGISTRY: [&dyn Probe; 12] = [
     &irq::Irq,
     &locks::Locks,
     &tcp::Tcp,
-    &signals::Signals,
+    &dns::Dns,
     &files::Files,
+    &signals::Signals,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
