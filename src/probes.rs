@@ -268,9 +268,11 @@ impl<D: Decoder> Attached for Running<D> {
         self.end_interval(end_ns)?;
         self.decoder.ending(&mut self.live)?;
         // Both sets of cells can be taken now, one after the other.
-        self.live.stop()?;
+        self.live.stop()
+    }
+
+    fn detach(&mut self) {
         self.live.detach();
-        Ok(())
     }
 
     fn losses(&mut self) -> Result<Vec<Loss>> {

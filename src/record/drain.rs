@@ -269,6 +269,7 @@ impl Round {
         for source in &mut self.intake.sources {
             source.attached.end(now)?;
         }
+        self.intake.sources.iter_mut().for_each(|source| source.attached.detach());
         self.scope.detach();
         reader.drain(&mut |record| self.intake.take(record));
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
