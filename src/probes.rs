@@ -2,6 +2,7 @@
 
 mod block;
 mod cpu;
+mod http;
 mod irq;
 mod locks;
 mod memory;
@@ -41,7 +42,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 9] = [
+pub static REGISTRY: [&dyn Probe; 10] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -51,6 +52,7 @@ pub static REGISTRY: [&dyn Probe; 9] = [
     &syscall::Syscall,
     &irq::Irq,
     &locks::Locks,
+    &http::Http,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.

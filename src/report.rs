@@ -18,6 +18,7 @@ mod distributions;
 mod exec;
 mod health;
 mod hist;
+mod http;
 mod info;
 mod irq;
 mod ledger;
@@ -122,6 +123,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: syscalls::run,
+    },
+    View {
+        name: "http",
+        summary: "HTTP requests by process, method and status, slow routes, failures, and what is not parsed",
+        draws: true,
+        tells_health: false,
+        run: http::run,
     },
     View {
         name: "memory",

@@ -161,11 +161,15 @@ pub(super) fn is_histogram(metric: &MetricMeta) -> bool {
     metric.kind == "histogram"
 }
 
+/// Columns of probes that hold numbers: a recording does not say the types of those.
+const NUMBERS_OF_PROBES: [&str; 1] = ["http_status"];
+
 /// Whether a column that metrics are split by holds numbers.
 fn is_number(column: &str) -> bool {
     CORE.iter()
         .find(|core| core.name == column)
         .is_some_and(|core| matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
+        || NUMBERS_OF_PROBES.contains(&column)
 }
 
 /// Where a dimension stands in a row.
