@@ -173,6 +173,21 @@ int BPF_PROG(http_state, struct sock___http *sk, int from, int to)
 	return 0;
 }
 
+/* What io_uring moves, no system call shows. */
+SEC("?tp_btf/io_uring_submit_req")
+int BPF_PROG(http_ring, struct io_kiocb___http *request)
+{
+	struct conn_key key = {};
+	struct conn *conn;
+
+	if (request->opcode > 63 || !(HTTP_RING_MOVES >> request->opcode & 1) || !current_in_scope())
+		return 0;
+	conn = conn_of(&key, file_of(current_task(), request->cqe.fd));
+	if (conn && conn->role != ROLE_OTHER)
+		give_up(conn, UNPARSED_RING);
+	return 0;
+}
+
 /* User space attaches these, to each libssl that it finds. */
 SEC("uprobe/SSL_new")
 int ssl_new(struct pt_regs *ctx)

@@ -2,21 +2,13 @@
 /*
  * Processes from birth to death: every fork of a process, every exec with its arguments, every exit with its status,
  * lifetime (fork to exit), CPU time and peak memory. Times in nanoseconds, memory in pages.
- *
- * The scheduler brings a thread's CPU time up to date at switches and ticks, so that a process of a millisecond had
- * used none when it ends. What is missing is the time since then, in a clock that programs can't read. How far that
- * clock is from CLOCK_MONOTONIC is taken when a thread is born: the kernel has just read it then.
  */
 #include "ebrec.h"
+#include "runtime.h"
 
 #define FILENAME_BYTES 512
 /* What exec lines of build systems need; longer ones are cut and marked. A power of two, so that a mask bounds it. */
 #define ARGV_BYTES 4096
-/* No more than a tick of the slowest kernels (HZ=100) is ever missing, unless the CPU has none (nohz_full). */
-#define TICK_NS 10000000
-/* CLOCK_MONOTONIC is slewed by at most 500 ppm: so long the distance holds to within half a millisecond. */
-#define CLOCKS_KNOWN_NS 1000000000
-
 enum process_event {
 	PROCESS_FORK,
 	PROCESS_EXEC,
@@ -83,55 +75,11 @@ struct {
 	__type(value, struct exec_with_argv);
 } exec_scratch SEC(".maps");
 
-struct clock_distance {
-	__u64 ns; /* CLOCK_MONOTONIC less the scheduler's clock */
-	__u64 taken;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct clock_distance);
-} clock_distance SEC(".maps");
-
-/* CONFIG_FAIR_GROUP_SCHED, which distributions have. */
-static __always_inline bool run_queue_known(struct task_struct *task)
-{
-	return bpf_core_field_exists(task->se.cfs_rq) && bpf_core_field_exists(struct cfs_rq, rq);
-}
-
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(process_clocks, struct task_struct *task)
 {
-	struct clock_distance *distance;
-	__u32 zero = 0;
-
-	distance = bpf_map_lookup_elem(&clock_distance, &zero);
-	if (!distance || !run_queue_known(task))
-		return 0;
-	distance->ns = bpf_ktime_get_ns() - task->se.cfs_rq->rq->clock;
-	distance->taken = bpf_ktime_get_ns();
+	clocks_read(task);
 	return 0;
-}
-
-/* What the scheduler has not accounted yet to the thread that runs on this CPU. */
-static __always_inline __u64 unaccounted(struct task_struct *task, __u64 now)
-{
-	struct clock_distance *distance;
-	__u32 zero = 0;
-	__s64 missing;
-	struct rq *rq;
-
-	distance = bpf_map_lookup_elem(&clock_distance, &zero);
-	if (!distance || now - distance->taken > CLOCKS_KNOWN_NS || !run_queue_known(task))
-		return 0;
-	rq = task->se.cfs_rq->rq;
-	/* The clock of task time is behind the other by what interrupts and a hypervisor took on this CPU. */
-	missing = now - distance->ns - (rq->clock - rq->clock_task) - task->se.exec_start;
-	if (missing < 0)
-		return 0;
-	return missing < TICK_NS ? missing : TICK_NS;
 }
 
 SEC("tp_btf/sched_process_fork")

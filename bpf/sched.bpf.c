@@ -5,6 +5,7 @@
  * how long it was in which state. All times in nanoseconds.
  */
 #include "ebrec.h"
+#include "runtime.h"
 #include "ledger.h"
 #include "sched_records.h"
 
@@ -96,6 +97,7 @@ int BPF_PROG(sched_wakeup, struct task_struct *task)
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(sched_wakeup_new, struct task_struct *task)
 {
+	clocks_read(task);
 	became_runnable(task, true);
 	return 0;
 }
@@ -129,6 +131,15 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		stream_death(task, ledger, now);
 }
 
+/* How long the kernel has known that a thread waits for a CPU, for one that is just getting it; 0: not known. */
+static __always_inline __u64 queued_for(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->sched_info.last_queued) || !run_queue_known(task) ||
+	    !task->sched_info.last_queued)
+		return 0;
+	return task->se.cfs_rq->rq->clock - task->sched_info.last_queued;
+}
+
 static __always_inline void got_cpu(struct task_struct *task, struct task_struct *prev, __u64 now)
 {
 	struct ledger *ledger = state_of(task, true);
@@ -138,6 +149,12 @@ static __always_inline void got_cpu(struct task_struct *task, struct task_struct
 		return;
 	if (ledger->slot == SLOT_ON_CPU)
 		ledger->slot = SLOT_UNSEEN;
+	if (ledger->since && ledger->slot != SLOT_RUNNABLE) {
+		/* Its wake-up was not shown. */
+		waited = queued_for(task);
+		if (waited && waited < now - ledger->since)
+			ledger_move(ledger, task, SLOT_NONE, SLOT_RUNNABLE, now - waited);
+	}
 	if (ledger->slot == SLOT_RUNNABLE && ledger->since) {
 		waited = now - ledger->since;
 		hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);
@@ -145,6 +162,46 @@ static __always_inline void got_cpu(struct task_struct *task, struct task_struct
 			stream_wakeup(task, prev, ledger, now, waited);
 	}
 	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, now);
+}
+
+/* include/uapi/linux/sched.h: the policies of the fair class. */
+static __always_inline bool is_fair(struct task_struct *task)
+{
+	return task->policy == SCHED_NORMAL || task->policy == SCHED_BATCH || task->policy == SCHED_IDLE;
+}
+
+/*
+ * How long a thread that leaves its CPU has been there, where the kernel did not show when it came: by the kernel's own
+ * account, which notes what a fair thread had run when it was picked. 0: not known.
+ */
+static __always_inline __u64 slice_by_account(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->se.prev_sum_exec_runtime) || !is_fair(task))
+		return 0;
+	return task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;
+}
+
+/* Makes up for a switch to `task` that was not shown; what the CPU did before it stays unknown. */
+static __always_inline void make_up(struct running *here, struct task_struct *task, __u64 now)
+{
+	__u64 ran = slice_by_account(task), came = now - ran;
+	struct ledger *ledger;
+
+	clocks_read(task);
+	if (!ran || came <= here->since)
+		return;
+	here->unseen_ns += came - here->since;
+	here->tid = task->pid;
+	here->since = came;
+	if (!in_scope(task))
+		return;
+	ledger = state_of(task, true);
+	if (!ledger || !ledger->since || ledger->slot != SLOT_RUNNABLE || came <= ledger->since)
+		return;
+	hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, came - ledger->since);
+	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && came - ledger->since >= config.slow_ns))
+		stream_wakeup(task, NULL, ledger, came, came - ledger->since);
+	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, came);
 }
 
 /* Adds up how the CPU spent the time until now. */
@@ -174,6 +231,8 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	if (!here || !window_start())
 		return 0;
 	now = bpf_ktime_get_ns();
+	if (prev->pid && here->tid != prev->pid && here->since >= window_start())
+		make_up(here, prev, now);
 	close_cpu(here, prev->pid, now);
 	if (prev->pid && in_scope(prev))
 		left_cpu(prev, here, now, preempt, compat.sched_switch_has_state ? ctx[3] : task_state(prev));
@@ -230,7 +289,7 @@ int sched_threads(struct bpf_iter__task *ctx)
 	const struct ledger *told = &no_state;
 	struct ledger *ledger;
 	__u32 slot = SLOT_NONE, bits;
-	__u64 since = 0;
+	__u64 since = 0, now, ran;
 
 	if (!task || !task_matches(task))
 		return 0;
@@ -251,10 +310,13 @@ int sched_threads(struct bpf_iter__task *ctx)
 		/* What is told now must be what its first event adds. */
 		if (ledger)
 			ledger->first = slot;
-	} else if (slot == SLOT_ON_CPU && !task->on_cpu && bpf_ktime_get_ns() - since > SWITCH_IN_NS)
-		slot = SLOT_UNSEEN;
-	else
-		slot = SLOT_NONE;
+	} else {
+		now = bpf_ktime_get_ns();
+		ran = slot == SLOT_RUNNABLE && task->on_cpu ? slice_by_account(task) : 0;
+		if (ran)
+			line.came = now - ran - unaccounted(task, now);
+		slot = slot == SLOT_ON_CPU && !task->on_cpu && now - since > SWITCH_IN_NS ? SLOT_UNSEEN : SLOT_NONE;
+	}
 	fill_line(&line, task, slot);
 	bpf_seq_write(seq, &line, sizeof(line));
 	bpf_seq_write(seq, told, sizeof(*told));

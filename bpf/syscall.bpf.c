@@ -90,7 +90,7 @@ static __always_inline void slot_clear(struct slot *slot)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_enter, struct pt_regs *regs, long number)
 {
-	__u64 who = bpf_get_current_pid_tgid();
+	__u64 who = who_is(current_task());
 	struct slot *slot;
 
 	if (!current_in_scope_as(who >> 32))
@@ -213,8 +213,7 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	if (!slot)
 		return 0;
 	call = &slot->call;
-	/* Asking who it is costs a helper call, reading it in the task does not. */
-	who = current && call->start && (__u32)slot->who == current->pid ? slot->who : bpf_get_current_pid_tgid();
+	who = who_is(current);
 	if (call->start && slot->who != who)
 		slot_clear(slot);
 	if (!call->start)

@@ -2,14 +2,18 @@
 
 mod block;
 mod cpu;
+mod files;
 mod http;
 mod irq;
 mod locks;
 mod memory;
 mod offcpu;
+mod peers;
 mod process;
 mod sched;
+mod signals;
 mod syscall;
+mod tcp;
 
 use std::collections::HashMap;
 
@@ -42,7 +46,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 10] = [
+pub static REGISTRY: [&dyn Probe; 13] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -52,6 +56,9 @@ pub static REGISTRY: [&dyn Probe; 10] = [
     &syscall::Syscall,
     &irq::Irq,
     &locks::Locks,
+    &tcp::Tcp,
+    &signals::Signals,
+    &files::Files,
     &http::Http,
 ];
 
@@ -75,6 +82,11 @@ trait Decoder: Send {
 
     /// An interval has just ended in the kernel.
     fn end_interval(&mut self, _live: &Live, _end_ns: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The last interval has ended; the programs are attached still.
+    fn ending(&mut self, _live: &mut Live) -> Result<()> {
         Ok(())
     }
 
@@ -252,15 +264,11 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.snapshot(&self.live, interval, context)
     }
 
-    fn stop(&mut self) -> Result<()> {
-        self.decoder.ending_interval(&self.live)?;
-        self.live.stop()
-    }
-
     fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.end_interval(end_ns)?;
+        self.decoder.ending(&mut self.live)?;
         // Both sets of cells can be taken now, one after the other.
-        self.live.swap()?;
-        self.decoder.end_interval(&self.live, end_ns)?;
+        self.live.stop()?;
         self.live.detach();
         Ok(())
     }

@@ -71,17 +71,27 @@ fn bit_of_everything(workload: &Workload) {
         let file = std::fs::File::create(dir.path().join(number.to_string())).unwrap();
         std::io::Write::write_all(&mut &file, &[7; 8192]).unwrap();
         file.sync_all().unwrap();
+        std::fs::remove_file(dir.path().join(number.to_string())).unwrap();
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for _ in 0..10 {
-        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (server, _) = listener.accept().unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        for (text, asks) in [("GET / HTTP/1.1\r\n\r\n", true), ("HTTP/1.1 204 No Content\r\n\r\n", false)] {
+            let (from, to) = if asks { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            std::io::Write::write_all(from, text.as_bytes()).unwrap();
+            std::io::Read::read_exact(to, &mut vec![0; text.len()]).unwrap();
+        }
         drop((client, server));
     }
+    // util-linux. The shell is moved to the first CPU and to the second one when it wakes up.
+    let moved = "taskset -pc 0 $$ && taskset -pc 1 $$ && taskset -pc 0 $$ && exec true";
+    assert!(Command::new("sh").args(["-c", moved]).stdout(Stdio::null()).status().unwrap().success());
 }
 
-/// Probes of what an everyday load need not do: stalls, contention. `root_pressure` provokes theirs.
-const RARE: [&str; 3] = ["memory", "irq", "locks"];
+/// Probes of what an everyday load need not do: stalls, contention, deaths by signals. `root_pressure` and
+/// `root_signals` provoke theirs.
+const RARE: [&str; 4] = ["memory", "irq", "locks", "signals"];
 
 #[test]
 #[ignore = "root: attaches probes"]

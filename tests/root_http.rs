@@ -109,7 +109,7 @@ fn times_agree_with_the_request_time_of_nginx() {
     let running = Recorder::new("-p http").start();
     let mut client = Client::connect(nginx.port);
     for number in 0..40 {
-        // Every tenth takes a fifth of a second.
+        // Every tenth takes half a second.
         client.ask("GET", if number % 10 == 0 { "/limited" } else { "/small" }, "");
     }
     nginx.logged(40);

@@ -111,17 +111,29 @@ fn unseen(taken: &Taken) -> i64 {
     taken.lost_by("sched")
 }
 
+/// What interrupts and the hypervisor took of all CPUs so far, by /proc/stat: the kernel leaves it out of a thread's CPU
+/// time, though the thread has the CPU. It is counted in ticks, so that a difference may be one too small for each.
+fn taken_from_threads_ns() -> i64 {
+    const TICK_NS: i64 = 10_000_000;
+    let text = std::fs::read_to_string("/proc/stat").unwrap();
+    let ticks: Vec<i64> = text.lines().next().unwrap().split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
+    let [irq, softirq, steal] = [ticks[5], ticks[6], ticks[7]];
+    (irq + softirq + steal) * TICK_NS
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn time_on_a_cpu_is_what_the_parent_is_told_within_a_percent() {
     let workload = Workload::build();
     let running = Recorder::new("-p sched --interval 300ms").start();
+    let before = taken_from_threads_ns();
     let truth = workload.used("spin 1000");
+    let others = taken_from_threads_ns() - before;
     let taken = running.finish();
     let recorded = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).sum("sum");
-    let off = (recorded - truth.cpu_ns) as f64 / truth.cpu_ns as f64;
-    println!("{recorded} ns on a CPU recorded, {} told: {:+.2} %; lost {:?}", truth.cpu_ns, off * 100.0, taken.lost());
-    assert!(off.abs() <= 0.01, "{:+.2} %", off * 100.0);
+    let off = recorded - truth.cpu_ns;
+    println!("{recorded} ns on a CPU recorded, {} told: {off:+} ns; lost {:?}", truth.cpu_ns, taken.lost());
+    assert!((-truth.cpu_ns / 100..=truth.cpu_ns / 100 + others).contains(&off), "{off} ns, others took {others} ns");
 }
 
 #[test]

@@ -45,7 +45,11 @@ struct cgroup___since_6_1 {
 /* Which registers hold what, and how a call of 32-bit code is told from others, is each architecture's own. */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long di;
 	unsigned long si;
+	unsigned long dx;
+	unsigned long r10;
+	unsigned long orig_ax;
 };
 struct thread_info___x86 {
 	__u32 status;
@@ -59,6 +63,8 @@ struct task_struct___x86 {
 struct pt_regs {
 	__u64 regs[31];
 	__u64 pstate;
+	__u64 orig_x0;
+	__s32 syscallno;
 };
 /* arch/arm64/include/uapi/asm/ptrace.h: it came from 32-bit code. */
 #define PSR_MODE32_BIT 0x00000010
@@ -86,6 +92,11 @@ struct mm_struct___since_6_2 {
 /* 6.9, commit 72ba14deb40a, and stable kernels that took it: mark_victim passes the task, and no longer its number. */
 struct trace_event_raw_mark_victim {
 	__u32 uid;
+};
+
+/* 6.17, commit ad892e912b84: tcp_retransmit_skb passes the error, and comes for attempts that were not sent too. */
+struct trace_event_raw_tcp_retransmit_skb {
+	int err;
 };
 
 /* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
@@ -171,6 +182,52 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level
 	return id;
 }
 
+/* The number of the system call that `regs` entered the kernel with; -1: none. */
+static __always_inline __u64 syscall_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->syscallno;
+#else
+	return -1;
+#endif
+}
+
+/* Its arguments, also where it returns; not for calls of 32-bit code. */
+static __always_inline __u64 syscall_argument_1(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->di;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->orig_x0;
+#else
+	return 0;
+#endif
+}
+
+static __always_inline __u64 syscall_argument_3(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->dx;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->regs[2];
+#else
+	return 0;
+#endif
+}
+
+static __always_inline __u64 syscall_argument_4(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->r10;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->regs[3];
+#else
+	return 0;
+#endif
+}
+
 /* The second argument of the system call that `regs` entered the kernel with; not for calls of 32-bit code. */
 static __always_inline __u64 syscall_argument_2(struct pt_regs *regs)
 {
@@ -189,6 +246,14 @@ static __always_inline struct task_struct *current_task(void)
 	if (bpf_core_enum_value_exists(enum bpf_func_id___task_btf, BPF_FUNC_get_current_task_btf___task_btf))
 		return bpf_get_current_task_btf();
 	return NULL;
+}
+
+/* As bpf_get_current_pid_tgid() gives it; reading it in the task costs no call. `current` may be NULL. */
+static __always_inline __u64 who_is(struct task_struct *current)
+{
+	if (current)
+		return (__u64)current->tgid << 32 | (__u32)current->pid;
+	return bpf_get_current_pid_tgid();
 }
 
 /* Whether the current task is in a system call of 32-bit code, whose numbers are others. `current` may be NULL. */
@@ -242,6 +307,13 @@ static __always_inline bool mark_victim_has_task(void)
 	struct trace_event_raw_mark_victim *entry = NULL;
 
 	return bpf_core_field_exists(entry->uid);
+}
+
+static __always_inline bool tcp_retransmit_has_error(void)
+{
+	struct trace_event_raw_tcp_retransmit_skb *entry = NULL;
+
+	return bpf_core_field_exists(entry->err);
 }
 
 /*

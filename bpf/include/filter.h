@@ -71,10 +71,10 @@ static __always_inline bool in_scope(struct task_struct *task)
 	return window_start() && task_matches(task);
 }
 
-/* The current task, by a caller that has its process at hand: asking for it twice costs as much as a filter. */
-static __always_inline bool current_in_scope_as(__u32 tgid)
+/* The current task, by a caller that has its process at hand, whatever the time. */
+static __always_inline bool current_matches_as(__u32 tgid)
 {
-	if (!process_in_scope(tgid))
+	if (!process_matches(tgid))
 		return false;
 	if (config.uid_count && !uid_in_scope(bpf_get_current_uid_gid()))
 		return false;
@@ -86,6 +86,18 @@ static __always_inline bool current_in_scope_as(__u32 tgid)
 		return false;
 	}
 	return true;
+}
+
+/* The current task, by a caller that has its process at hand: asking for it twice costs as much as a filter. */
+static __always_inline bool current_in_scope_as(__u32 tgid)
+{
+	return window_start() && current_matches_as(tgid);
+}
+
+/* What belongs to no process is in scope when no process is chosen. */
+static __always_inline bool nobody_matches(void)
+{
+	return !config.task_filters && !config.uid_count && !config.cgroup_count;
 }
 
 static __always_inline bool current_in_scope(void)

@@ -69,7 +69,20 @@ struct file___http {
 	struct inode___http *f_inode;
 	void *private_data;
 };
+/* include/linux/io_uring_types.h; its tracepoint has it since 6.0, commit 48863ffd3e81. */
+struct io_cqe___http {
+	int fd;
+};
+struct io_kiocb___http {
+	__u8 opcode;
+	struct io_cqe___http cqe;
+};
 #pragma clang attribute pop
+
+/* include/uapi/linux/io_uring.h: READV, WRITEV, SENDMSG, RECVMSG, READ, WRITE, SEND, RECV, SEND_ZC, SENDMSG_ZC. */
+#define HTTP_RING_MOVES                                                                                                \
+	(1ULL << 1 | 1ULL << 2 | 1ULL << 9 | 1ULL << 10 | 1ULL << 22 | 1ULL << 23 | 1ULL << 26 | 1ULL << 27 |          \
+	 1ULL << 47 | 1ULL << 48)
 
 /* include/uapi/linux/uio.h, include/linux/socket.h as programs see it on 64-bit machines */
 struct user_vector {

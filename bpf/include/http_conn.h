@@ -36,6 +36,7 @@ enum http_reason {
 	UNPARSED_OUT_OF_STEP, /* a connection of which the end of a message could not be found */
 	UNPARSED_MANY_PARTS,  /* a connection with a call of more parts than are looked at */
 	UNPARSED_TLS,	      /* a connection with TLS, by a process that does not use libssl */
+	UNPARSED_RING,	      /* a connection that bytes go through by io_uring */
 	UNPARSED_REASONS,
 };
 

@@ -28,6 +28,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -46,6 +47,9 @@ enum {
 /* include/linux/sched.h */
 #define TASK_RUNNING  0x0000
 #define TASK_COMM_LEN 16
+#define SCHED_NORMAL  0
+#define SCHED_BATCH   3
+#define SCHED_IDLE    5
 #define PF_EXITING    0x00000004
 #define PF_KTHREAD    0x00200000
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
@@ -68,6 +72,7 @@ struct pt_regs___entry {
 
 struct super_block {
 	unsigned long s_magic;
+	__u32 s_dev; /* the kernel's packing: 12 bits of major, 20 of minor number */
 };
 
 struct inode {
@@ -75,7 +80,21 @@ struct inode {
 	struct super_block *i_sb;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
 struct file {
+	unsigned int f_mode;
+	struct path f_path;
 	struct inode *f_inode;
 };
 
@@ -143,9 +162,14 @@ struct cfs_rq {
 };
 
 struct sched_entity {
-	__u64 exec_start;	/* ns of rq.clock_task, when sum_exec_runtime was last brought up to date */
-	__u64 sum_exec_runtime; /* ns */
+	__u64 exec_start;	     /* ns of rq.clock_task, when sum_exec_runtime was last brought up to date */
+	__u64 sum_exec_runtime;	     /* ns */
+	__u64 prev_sum_exec_runtime; /* ns: sum_exec_runtime when it was picked */
 	struct cfs_rq *cfs_rq;
+};
+
+struct sched_info {
+	unsigned long long last_queued; /* ns of rq.clock: since when it waits for a CPU; 0: it does not */
 };
 
 struct task_struct {
@@ -156,6 +180,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	int prio;
+	unsigned int policy;
 	int exit_code;
 	int exit_state;
 	int on_cpu;
@@ -169,6 +194,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct css_set *cgroups;
 	struct sched_entity se;
+	struct sched_info sched_info;
 	char comm[TASK_COMM_LEN];
 };
 
@@ -181,6 +207,19 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task; /* NULL: the walk is over */
+};
+
+/* include/linux/sched/signal.h, include/uapi/asm-generic/siginfo.h */
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct sigaction {
+	void *sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
 };
 
 struct linux_binprm {

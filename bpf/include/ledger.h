@@ -44,10 +44,8 @@ _Static_assert(SLOTS % 2 == 0, "no holes");
 #define TASK_RTLOCK_WAIT       0x1000
 #define TASK_FROZEN	       0x8000
 
-#define PF_EXITING     0x00000004
 #define PF_IO_WORKER   0x00000010 /* 5.12 */
 #define PF_USER_WORKER 0x00004000 /* 6.4 */
-#define PF_KTHREAD     0x00200000
 
 #define S_IFMT	 0170000
 #define S_IFIFO	 0010000

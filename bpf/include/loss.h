@@ -15,6 +15,7 @@ enum loss_cause {
 	LOSS_START_UNSEEN,   /* an end whose start the kernel did not show: the pair is missing */
 	LOSS_STACK_NOT_KEPT, /* no room for a new stack: its samples or waits are kept without it */
 	LOSS_END_UNSEEN,     /* a start whose end the kernel did not show: the pair is missing */
+	LOSS_NAME_NOT_KEPT,  /* no room for a new peer or name: its values are kept under "other" */
 	LOSS_CAUSES,
 };
 

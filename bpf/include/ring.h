@@ -39,8 +39,11 @@ static __always_inline void *ring_of_this_cpu(void)
 	return ring;
 }
 
-static __always_inline __u64 ring_flags(void *ring)
+/* Asking for the fill costs a tenth of a small record: one in sixteen asks, by its time. */
+static __always_inline __u64 ring_flags(void *ring, __u64 ts)
 {
+	if (ts & 0xf)
+		return BPF_RB_NO_WAKEUP;
 	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > config.ring_wake_bytes ? BPF_RB_FORCE_WAKEUP :
 										     BPF_RB_NO_WAKEUP;
 }
@@ -68,13 +71,13 @@ static __always_inline void *ring_reserve(void *ring, __u64 size)
 
 static __always_inline void ring_submit(void *ring, void *record)
 {
-	bpf_ringbuf_submit(record, ring_flags(ring));
+	bpf_ringbuf_submit(record, ring_flags(ring, ((struct event_header *)record)->ts));
 }
 
 /* Copies a record of a variable size. */
 static __always_inline void ring_output(void *ring, void *record, __u64 size)
 {
-	if (bpf_ringbuf_output(ring, record, size, ring_flags(ring)))
+	if (bpf_ringbuf_output(ring, record, size, ring_flags(ring, ((struct event_header *)record)->ts)))
 		count_loss(LOSS_RING_FULL);
 }
 

@@ -20,7 +20,7 @@ struct wakeup_record {
 	__u32 waker_tid;
 	__u32 prev_pid; /* who had the CPU until now */
 	__u32 prev_tid;
-	__u32 pad;
+	__u32 prev_shown; /* 0: the switch was not shown, and the three prev_* say nothing */
 	__u8 comm[TASK_COMM_LEN];
 	__u8 prev_comm[TASK_COMM_LEN];
 };
@@ -46,13 +46,14 @@ _Static_assert(sizeof(struct migration_record) == 48, "no holes");
 /* A thread and its ledger, as the iterator tells it and as the last that is heard of a thread. */
 struct thread_line {
 	__u64 born; /* CLOCK_MONOTONIC ns */
+	__u64 came; /* when it got its CPU, where that was not shown; else 0 */
 	__u32 pid;
 	__u32 tid;
 	__u32 slot; /* what it is in, where no event told or a switch was not shown; else SLOT_NONE */
 	__u32 pad;
 	__u8 comm[TASK_COMM_LEN];
 };
-_Static_assert(sizeof(struct thread_line) == 40, "no holes");
+_Static_assert(sizeof(struct thread_line) == 48, "no holes");
 
 struct death_record {
 	struct event_header header;
@@ -94,11 +95,12 @@ static __always_inline void stream_wakeup(struct task_struct *task, struct task_
 	record->prio = task->prio;
 	record->waker_pid = ledger->waker_pid;
 	record->waker_tid = ledger->waker_tid;
-	record->prev_pid = prev->tgid;
-	record->prev_tid = prev->pid;
-	record->pad = 0;
+	record->prev_pid = prev ? prev->tgid : 0;
+	record->prev_tid = prev ? prev->pid : 0;
+	record->prev_shown = prev != NULL;
 	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
-	bpf_probe_read_kernel(record->prev_comm, sizeof(record->prev_comm), prev->comm);
+	if (prev)
+		bpf_probe_read_kernel(record->prev_comm, sizeof(record->prev_comm), prev->comm);
 	ring_submit(ring, record);
 }
 

@@ -455,6 +455,7 @@ fn cause_name(cause: u32) -> String {
         types::loss_cause::LOSS_START_UNSEEN => "start not seen",
         types::loss_cause::LOSS_STACK_NOT_KEPT => "stack not kept",
         types::loss_cause::LOSS_END_UNSEEN => "end not seen",
+        types::loss_cause::LOSS_NAME_NOT_KEPT => "name not kept",
         _ => "unknown",
     };
     name.to_owned()

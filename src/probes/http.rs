@@ -143,6 +143,7 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/sys_exit",
         "tp_btf/inet_sock_set_state",
         "tp_btf/sched_process_free",
+        "tp_btf/io_uring_submit_req",
         "uprobe/SSL_new",
         "uprobe/SSL_free",
         "uprobe/SSL_read",
@@ -242,6 +243,7 @@ fn reason(number: u64) -> &'static str {
         types::http_reason::UNPARSED_OUT_OF_STEP => "message end not found",
         types::http_reason::UNPARSED_MANY_PARTS => "too many parts in a call",
         types::http_reason::UNPARSED_TLS => "TLS not by a known libssl",
+        types::http_reason::UNPARSED_RING => "io_uring",
         _ => "unknown",
     }
 }

@@ -342,7 +342,8 @@ impl SchedDecoder {
         if record.waker_tid != 0 {
             row.int(column::WAKER_PID, record.waker_pid.into()).int(column::WAKER_TID, record.waker_tid.into());
         }
-        if let (Some(pid), Some(tid), Some(comm)) = (self.prev_pid, self.prev_tid, self.prev_comm) {
+        let shown = record.prev_shown != 0;
+        if let (Some(pid), Some(tid), Some(comm), true) = (self.prev_pid, self.prev_tid, self.prev_comm, shown) {
             row.int(pid, record.prev_pid.into()).int(tid, record.prev_tid.into()).bytes(comm, &record.prev_comm);
         }
     }

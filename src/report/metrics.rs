@@ -55,3 +55,37 @@ pub(super) const HTTP_LATENCY: &str = "http.latency";
 pub(super) const HTTP_UNANSWERED: &str = "http.unanswered";
 /// What may be HTTP and is not told apart, by cause.
 pub(super) const HTTP_UNPARSED: &str = "http.unparsed";
+/// Nanoseconds from the first SYN until a connection was established, by process and peer, as all of TCP's.
+pub(super) const TCP_CONNECT: &str = "tcp.connect_latency";
+/// Connections that came in.
+pub(super) const TCP_ACCEPTED: &str = "tcp.accepted";
+/// Nanoseconds that connections lived.
+pub(super) const TCP_LIFETIME: &str = "tcp.lifetime";
+/// Nanoseconds of smoothed round-trip times.
+pub(super) const TCP_RTT: &str = "tcp.rtt";
+/// Bytes of payload sent.
+pub(super) const TCP_SENT: &str = "tcp.sent";
+/// Bytes of payload received.
+pub(super) const TCP_RECEIVED: &str = "tcp.received";
+/// Segments sent again.
+pub(super) const TCP_RETRANSMITS: &str = "tcp.retransmits";
+/// Resets sent.
+pub(super) const TCP_RESETS_SENT: &str = "tcp.resets_sent";
+/// Resets received.
+pub(super) const TCP_RESETS_RECEIVED: &str = "tcp.resets_received";
+/// Connects that failed, also by cause.
+pub(super) const TCP_FAILURES: &str = "tcp.failures";
+/// Signals sent, by target, signal, sender and what became of them.
+pub(super) const SIGNALS_SENT: &str = "signals.sent";
+/// Signals that threads took.
+pub(super) const SIGNALS_DELIVERED: &str = "signals.delivered";
+/// Nanoseconds from a signal's sending until it was taken.
+pub(super) const SIGNAL_DELAY: &str = "signals.delay";
+/// Nanoseconds in system calls on files, by process, operation and mount.
+pub(super) const FILES_LATENCY: &str = "files.latency";
+/// Bytes that they moved.
+pub(super) const FILES_SIZE: &str = "files.size";
+/// Opens that failed, by process, path and error.
+pub(super) const FAILED_OPENS: &str = "files.failed_opens";
+/// Nanoseconds that files were there that were made and unlinked.
+pub(super) const SHORT_LIVED: &str = "files.short_lived";

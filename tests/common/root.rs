@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
 pub mod kernel;
+pub mod namespace;
 pub mod recorder;
 pub mod rows;
 pub mod workload;
@@ -13,6 +14,7 @@ pub mod workload;
 #[path = "../support/skip.rs"]
 mod skip;
 
+pub use self::namespace::Namespace;
 pub use self::recorder::Recorder;
 pub use self::recorder::Running;
 pub use self::recorder::Taken;

@@ -24,7 +24,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// nginx with one worker: the routes /small, /fail (503), /big (300,000 bytes), /limited (the same at 1 MB/s) and /text
+/// nginx with one worker: the routes /small, /fail (503), /big (300,000 bytes), /limited (the same at 200 kB/s, in half a second) and /text
 /// (chunked when gzip is accepted), in cleartext and with TLS.
 pub struct Nginx {
     child: Child,
@@ -64,7 +64,7 @@ impl Nginx {
              server {{ listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
              ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem; root {at}/www;
              location = /small {{ return 200 hi; }} location = /fail {{ return 503; }}
-             location = /limited {{ limit_rate 1m; limit_rate_after 100k; }} }} }}",
+             location = /limited {{ limit_rate 200k; }} }} }}",
             at = at.display()
         );
         fs::write(at.join("nginx.conf"), config).unwrap();

@@ -9,6 +9,7 @@ use super::recording::Synthetic;
 pub(crate) fn build(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 5000).probe("block", "slow", 110);
+    made.slow("sched", "wakeup", 10 * MS).slow("block", "block_io", 10 * MS);
     processes(&mut made);
     sched(&mut made);
     block(&mut made);
@@ -17,6 +18,7 @@ pub(crate) fn build(hostname: &str) -> Synthetic {
 }
 
 /// The same machine with a wall-clock ledger.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 pub(crate) fn waiting(hostname: &str) -> Synthetic {
     let mut made = build(hostname);
     ledger(&mut made);
@@ -24,6 +26,7 @@ pub(crate) fn waiting(hostname: &str) -> Synthetic {
 }
 
 /// `postgres` is blocked in fsync for half of its life and polls for most of the rest; CPU 0 is busy for a quarter.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 fn ledger(made: &mut Synthetic) {
     for (state, cause, ns, count) in [
         ("on_cpu", "", 400 * MS, 20),
@@ -217,6 +220,40 @@ pub fn syscalls(hostname: &str) -> Synthetic {
             ("ret", Cell::Int(ret)),
         ];
         made.row("syscall", at * MS, &cells);
+    }
+    made
+}
+
+/// A server with a slow route and a failing one, and a client of something that is not parsed.
+pub fn http(hostname: &str) -> Synthetic {
+    let mut made = Synthetic::new(hostname);
+    made.probe("http", "slow", 15);
+    let by = ["pid", "comm", "op", "http_status", "http_side", "http_tls"];
+    made.metric("http.latency", "histogram", "ns", &by);
+    made.metric("http.unanswered", "counter", "count", &by);
+    made.metric("http.unparsed", "counter", "count", &["pid", "comm", "cause"]);
+    let who = [("pid", Cell::Int(10)), ("comm", Cell::Text("nginx")), ("op", Cell::Text("GET"))];
+    let whence = [("http_side", Cell::Text("server")), ("http_tls", Cell::Text("no"))];
+    let server = [&who[..], &whence].concat();
+    let with = |status| [&server[..], &[("http_status", Cell::Int(status))]].concat();
+    made.values("http.latency", SECOND, &with(200), &[1_000_000, 2_000_000, 250_000_000, 300_000_000]);
+    made.values("http.latency", SECOND, &with(503), &[5_000_000]);
+    made.counter("http.unanswered", SECOND, &with(200), 1, 1);
+    let curl = [("pid", Cell::Int(20)), ("comm", Cell::Text("curl")), ("cause", Cell::Text("HTTP/2"))];
+    made.counter("http.unparsed", SECOND, &curl, 3, 3);
+    for (kind, at, dur, path, status) in [
+        ("http", 300, 250, "/report", 200),
+        ("http", 700, 300, "/report", 200),
+        ("http", 800, 5, "/broken", 503),
+        ("http_unanswered", 900, 40, "/cut", 200),
+    ] {
+        let own = [
+            ("dur_ns", Cell::Int(dur * MS)),
+            ("http_path", Cell::Text(path)),
+            ("bytes", Cell::Int(1024)),
+            ("dport", Cell::Int(40000)),
+        ];
+        made.row(kind, at * MS, &[&with(status)[..], &own].concat());
     }
     made
 }

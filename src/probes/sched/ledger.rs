@@ -77,8 +77,13 @@ impl Ledger {
             let (slot, since) = open_slot(&line, &ledger);
             let since = if since == 0 { line.born.max(self.start_ns) } else { since };
             // A state that began after the interval's end is taken off: its time is in the state before it.
-            let open = end_ns as i64 - since as i64;
-            self.close(&line, &ledger, Some((slot, open)), end_ns);
+            let spent = |from: u64, to: u64| to as i64 - from as i64;
+            if line.came > since {
+                let on_cpu = (types::ledger_slot::SLOT_ON_CPU.0, spent(line.came, end_ns));
+                self.close(&line, &ledger, &[(slot, spent(since, line.came)), on_cpu], end_ns);
+            } else {
+                self.close(&line, &ledger, &[(slot, spent(since, end_ns))], end_ns);
+            }
         }
         // What no pass tells of any more is dead; its last record may have been lost, or is still on its way.
         let round = self.round;
@@ -87,11 +92,11 @@ impl Ledger {
 
     /// A thread ended at `at_ns`.
     pub(super) fn died(&mut self, line: &types::thread_line, ledger: &types::ledger, at_ns: u64) {
-        self.close(line, ledger, None, at_ns);
+        self.close(line, ledger, &[], at_ns);
         self.threads.remove(&line.tid);
     }
 
-    fn close(&mut self, line: &types::thread_line, ledger: &types::ledger, open: Option<(u32, i64)>, until_ns: u64) {
+    fn close(&mut self, line: &types::thread_line, ledger: &types::ledger, open: &[(u32, i64)], until_ns: u64) {
         let fresh = || Thread {
             born_ns: line.born,
             until_ns: line.born.max(self.start_ns),
@@ -108,7 +113,7 @@ impl Ledger {
         }
         let mut added = [0_i64; SLOTS];
         for (slot, added) in added.iter_mut().enumerate() {
-            let open = open.filter(|(own, _)| *own as usize == slot).map_or(0, |(_, ns)| ns);
+            let open: i64 = open.iter().filter(|(own, _)| *own as usize == slot).map(|(_, ns)| ns).sum();
             let is_gone = slot == types::ledger_slot::SLOT_GONE.0 as usize;
             if let (Some(ns), Some(written), false) = (ledger.ns.get(slot), thread.written.get(slot), is_gone) {
                 *added = (*ns as i64).saturating_add(open).saturating_sub(written.ns as i64);
@@ -140,7 +145,7 @@ impl Ledger {
 
 /// Where more was written before than there is now, the difference is taken off what other states get, so that they add
 /// up: a switch came between the end of an interval and the look at the thread, or was not shown at all.
-fn pay(added: &mut [i64; SLOTS]) {
+fn pay(added: &mut [i64]) {
     let mut debt: i64 = added.iter().filter(|ns| **ns < 0).map(|ns| -ns).sum();
     for ns in added.iter_mut().filter(|ns| **ns > 0) {
         let paid = debt.min(*ns);

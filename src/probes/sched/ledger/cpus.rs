@@ -1,5 +1,6 @@
 //! How each CPU spent each interval: busy, idle, or not known.
 
+use super::pay;
 use super::types;
 
 /// What was written for each CPU.
@@ -51,13 +52,18 @@ impl Cpus {
                 (since, 0) => (1, since),
                 (since, _) => (0, since),
             };
-            let mut totals = [told.busy_ns, told.idle_ns, told.unseen_ns];
-            if let Some(total) = totals.get_mut(open) {
-                *total = total.saturating_add_signed(end_ns as i64 - since as i64);
+            let mut added = [told.busy_ns, told.idle_ns, told.unseen_ns].map(|ns| ns as i64);
+            if let Some(added) = added.get_mut(open) {
+                // Negative where the switch came just after the interval's end.
+                *added += end_ns as i64 - since as i64;
             }
+            for (added, written) in added.iter_mut().zip(&*written) {
+                *added -= *written as i64;
+            }
+            pay(&mut added);
             let mut states = Vec::new();
-            for ((state, total), written) in STATES.iter().zip(totals).zip(written) {
-                let ns = total.saturating_sub(*written);
+            for ((state, added), written) in STATES.iter().zip(added).zip(written) {
+                let ns = u64::try_from(added).unwrap_or(0);
                 *written += ns;
                 if ns > 0 {
                     states.push((*state, ns));
@@ -96,14 +102,27 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_just_after_the_interval_is_taken_off_the_next_one() {
+    fn a_switch_just_after_the_interval_belongs_to_the_next_one() {
         let mut cpus = Cpus::default();
         cpus.begin(1000);
         // It left at 2050, and the interval ended at 2000.
         cpus.end_interval(&[running(2050, 0, 1050, 0)], &[0], 2000);
-        assert_eq!(cpus.take()[0].states, [("busy", 1050)]);
+        assert_eq!(cpus.take()[0].states, [("busy", 1000)]);
         cpus.end_interval(&[running(2050, 0, 1050, 0)], &[0], 3000);
-        assert_eq!(cpus.take()[0].states, [("idle", 950)]);
+        assert_eq!(cpus.take()[0].states, [("busy", 50), ("idle", 950)]);
+    }
+
+    #[test]
+    fn what_turns_out_not_to_have_been_shown_is_not_counted_twice() {
+        let mut cpus = Cpus::default();
+        cpus.begin(1000);
+        cpus.end_interval(&[running(1000, 7, 0, 0)], &[0], 2000);
+        assert_eq!(cpus.take()[0].states, [("busy", 1000)]);
+        // 7 had left at 1900, and the next thread, that came at 2200, was the first to be seen leaving.
+        let told = types::running { unseen_ns: 300, ..running(2600, 0, 1300, 0) };
+        cpus.end_interval(&[told], &[0], 3000);
+        let sum: u64 = cpus.take()[0].states.iter().map(|(_, ns)| ns).sum();
+        assert_eq!(sum, 1000);
     }
 
     #[test]

@@ -50,6 +50,18 @@ fn a_hog_that_never_leaves_its_cpu_is_in_every_interval() {
 }
 
 #[test]
+fn a_thread_whose_return_to_its_cpu_was_not_shown_is_on_it_since_the_kernel_says_so() {
+    let mut ledger = ledger();
+    let back = types::thread_line { came: 1300, ..thread(9, 5) };
+    ledger.end_interval(std::iter::once((back, told(RUNNABLE, 1200, &[(ON_CPU, 200)]))), 2000);
+    assert_eq!(states(&mut ledger, 2000), [(ON_CPU, 900), (RUNNABLE, 100)]);
+    // When it leaves, the kernel's own account has the same.
+    let left = told(SLEEP, 2400, &[(ON_CPU, 1300), (RUNNABLE, 100)]);
+    ledger.end_interval(std::iter::once((thread(9, 5), left)), 3000);
+    assert_eq!(states(&mut ledger, 3000), [(ON_CPU, 400), (SLEEP, 600)]);
+}
+
+#[test]
 fn a_thread_that_lives_within_an_interval_is_counted_from_birth_to_death() {
     let mut ledger = ledger();
     let gone = told(types::ledger_slot::SLOT_GONE.0, 1530, &[(RUNNABLE, 10), (ON_CPU, 20)]);

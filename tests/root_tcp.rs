@@ -1,0 +1,414 @@
+//! The probe `tcp` against programs that count what they do, the kernel's own counters of a namespace, ss(8), and a line
+//! between two namespaces that delays and drops.
+#![cfg(all(feature = "record", target_os = "linux"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
+
+#[path = "common/root.rs"]
+mod root;
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+
+use root::Namespace;
+use root::Recorder;
+use root::Rows;
+use root::Taken;
+use root::find;
+use root::rows::Row;
+use root::skip;
+use root::wait_for;
+use tempfile::TempDir;
+
+/// What a row of the kind `tcp` tells.
+const TCP: [&str; 14] = [
+    "pid",
+    "op",
+    "tcp_side",
+    "family",
+    "saddr",
+    "sport",
+    "daddr",
+    "dport",
+    "state",
+    "dur_ns",
+    "ret",
+    "tcp_sent",
+    "tcp_received",
+    "tcp_segments",
+];
+
+fn own_pid() -> i64 {
+    std::process::id().into()
+}
+
+fn rows(taken: &Taken) -> Rows {
+    taken.rows("tcp", &TCP).with("pid", own_pid())
+}
+
+/// Count and sum of a metric of this process, by side and served port.
+fn metric(taken: &Taken, name: &str, side: &str, port: u16) -> (i64, i64) {
+    let column = if side == "accept" { "sport" } else { "dport" };
+    let rows = taken.metric(name, &["pid", "tcp_side", column]);
+    let rows = rows.with("pid", own_pid()).named("tcp_side", side).with(column, port.into());
+    (rows.sum("count"), rows.sum("sum"))
+}
+
+/// Connections, one after the other: `sent(i)` bytes there, `ANSWER` bytes back, and both sides close.
+fn talk(listener: &TcpListener, to: SocketAddr, sizes: &[usize]) {
+    for size in sizes {
+        let mut client = TcpStream::connect(to).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(&vec![1; *size]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(server.read_to_end(&mut Vec::new()).unwrap(), *size);
+        server.write_all(&[2; ANSWER]).unwrap();
+        drop(server);
+        assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), ANSWER);
+    }
+}
+
+const ANSWER: usize = 321;
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn both_sides_of_a_connection_are_counted_with_their_bytes_over_ipv4_and_ipv6() {
+    let namespace = Namespace::new();
+    let running = Recorder::new("-p tcp").start();
+    let sizes: Vec<usize> = (0..20).map(|at| 1000 + at).collect();
+    // The last one is IPv4 over a socket of IPv6.
+    let families = [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")];
+    let talks: Vec<(u16, &str)> = namespace.within(|| {
+        let talk = |(bound, to): (&str, &'static str)| {
+            let listener = TcpListener::bind((bound, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            talk(&listener, SocketAddr::new(to.parse().unwrap(), port), &sizes);
+            (port, to)
+        };
+        families.map(talk).to_vec()
+    });
+    let taken = running.finish();
+    let (count, bytes) = (sizes.len() as i64, sizes.iter().sum::<usize>() as i64);
+    let back = count * ANSWER as i64;
+    for (port, address) in talks {
+        let family = if address.contains(':') { "ipv6" } else { "ipv4" };
+        assert_eq!(metric(&taken, "tcp.connect_latency", "connect", port).0, count);
+        assert_eq!(metric(&taken, "tcp.accepted", "accept", port), (count, count));
+        for (side, sent, received) in [("connect", bytes, back), ("accept", back, bytes)] {
+            assert_eq!(metric(&taken, "tcp.lifetime", side, port).0, count, "{side} {address}");
+            assert_eq!(metric(&taken, "tcp.rtt", side, port).0, count, "{side} {address}");
+            assert_eq!(metric(&taken, "tcp.sent", side, port).1, sent, "{side} {address}");
+            assert_eq!(metric(&taken, "tcp.received", side, port).1, received, "{side} {address}");
+            let served = if side == "accept" { "sport" } else { "dport" };
+            let own = rows(&taken).named("tcp_side", side).with(served, port.into());
+            let own = own.named("family", family).named("saddr", address).named("daddr", address);
+            assert_eq!(own.named("op", "open").count() as i64, count, "{side} {address}");
+            let closed = own.named("op", "close");
+            assert_eq!(closed.count() as i64, count, "{side} {address}");
+            assert_eq!((closed.sum("tcp_sent"), closed.sum("tcp_received")), (sent, received));
+        }
+    }
+    assert_eq!(taken.lost_by("tcp"), 0, "{:?}", taken.lost());
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn connects_that_fail_and_resets_are_counted_with_their_cause() {
+    const REFUSED: i64 = 7;
+    const RESETS: i64 = 5;
+    const LATE: i64 = 3;
+    let namespace = Namespace::new();
+    // A device whose other end nobody answers at: for one address it is known where to send to, for others it is asked.
+    namespace.run("ip link add v0 type veth peer name v1");
+    namespace.run("ip addr add 10.98.0.1/24 dev v0");
+    namespace.run("ip link set v0 up");
+    namespace.run("ip link set v1 up");
+    namespace.run("ip neigh add 10.98.0.2 lladdr 02:00:00:00:00:02 dev v0");
+    let running = Recorder::new("-p tcp").start();
+    let resent = namespace.counter("Tcp", "RetransSegs");
+    let (closed, reset) = namespace.within(|| {
+        std::fs::write("/proc/sys/net/ipv4/tcp_syn_retries", "1").unwrap();
+        // It is known that nobody is there before a connect would be given up.
+        std::fs::write("/proc/sys/net/ipv4/neigh/v0/mcast_solicit", "1").unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for _ in 0..REFUSED {
+            assert_eq!(TcpStream::connect(closed).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let reset = listener.local_addr().unwrap();
+        for _ in 0..RESETS {
+            let client = TcpStream::connect(reset).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(b"unread").unwrap();
+            client.peek(&mut [0]).unwrap();
+            drop(client);
+            assert_eq!(server.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+        std::thread::scope(|threads| {
+            for _ in 0..LATE {
+                threads.spawn(|| {
+                    assert_eq!(TcpStream::connect("10.98.0.2:9").unwrap_err().kind(), ErrorKind::TimedOut);
+                });
+            }
+            threads.spawn(|| {
+                let failed = TcpStream::connect("10.98.0.3:9").unwrap_err();
+                assert_eq!(failed.kind(), ErrorKind::HostUnreachable);
+            });
+        });
+        (closed.port(), reset.port())
+    });
+    let resent = namespace.counter("Tcp", "RetransSegs") - resent;
+    let taken = running.finish();
+    let failures = taken.metric("tcp.failures", &["pid", "daddr", "dport", "cause"]).with("pid", own_pid());
+    let failed = |address, port: u16, cause| {
+        failures.named("daddr", address).with("dport", port.into()).named("cause", cause).sum("count")
+    };
+    assert_eq!(failed("127.0.0.1", closed, "refused"), REFUSED);
+    assert_eq!(failed("10.98.0.2", 9, "timed out"), LATE);
+    assert_eq!(failed("10.98.0.3", 9, "unreachable"), 1);
+    assert_eq!(failures.sum("count"), REFUSED + LATE + 1);
+    let rows = rows(&taken);
+    let refused = rows.named("op", "refused");
+    assert_eq!(refused.with("dport", closed.into()).with("ret", -111).count() as i64, REFUSED);
+    let late = rows.named("op", "timed out");
+    assert_eq!(late.with("ret", -110).count() as i64, LATE);
+    assert!(late.iter().all(|row| row.int("dur_ns") > 1_000_000_000), "{late:?}");
+    let lines = |op: &str, side: &str, column: &str| {
+        rows.named("op", op).named("tcp_side", side).with(column, reset.into()).count() as i64
+    };
+    assert_eq!(lines("reset sent", "connect", "dport"), RESETS);
+    assert_eq!(lines("reset received", "accept", "sport"), RESETS);
+    // The SYNs of those that got no answer.
+    let again = rows.named("op", "retransmit").keep(|row| row.text("daddr").unwrap().starts_with("10.98."));
+    assert_eq!(again.sum("tcp_segments"), resent);
+    assert!(again.iter().all(|row| row.text("state") == Some("syn-sent")), "{again:?}");
+    assert_eq!(taken.lost_by("tcp"), 0, "{:?}", taken.lost());
+}
+
+/// A line between two namespaces, by which packets come late and some never.
+struct Line {
+    _dir: TempDir,
+    relay: Child,
+    said: BufReader<std::process::ChildStdout>,
+}
+
+impl Line {
+    fn between(a: &Namespace, b: &Namespace, delay_ms: u32, drop_every: u32) -> Line {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("relay");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/relay.c");
+        assert!(Command::new("cc").arg("-O1").arg("-o").arg(&program).arg(source).status().unwrap().success());
+        let mut command = Command::new(program);
+        command.args([a.path(), b.path()]).args([delay_ms.to_string(), drop_every.to_string()]);
+        let mut relay = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(relay.stdout.take().unwrap());
+        let mut ready = String::new();
+        said.read_line(&mut ready).unwrap();
+        assert_eq!(ready, "ready\n");
+        for (namespace, host) in [(a, 1), (b, 2)] {
+            namespace.run(&format!("ip addr add 10.99.0.{host}/24 dev line"));
+            namespace.run(&format!("ip addr add fd99::{host}/64 dev line nodad"));
+            namespace.run("ip link set line up");
+        }
+        Line { _dir: dir, relay, said }
+    }
+
+    /// How many packets went missing.
+    fn end(mut self) -> i64 {
+        drop(self.relay.stdin.take());
+        let mut dropped = String::new();
+        self.said.read_line(&mut dropped).unwrap();
+        assert!(self.relay.wait().unwrap().success());
+        dropped.trim().parse().unwrap()
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn on_a_line_that_drops_and_delays_retransmits_are_the_kernel_s_and_round_trips_the_line_s() {
+    const DELAY_MS: u32 = 20;
+    const SIZE: usize = 400_000;
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        return skip("on_a_line_that_drops_and_delays…", "there is no /dev/net/tun");
+    }
+    let (here, there) = (Namespace::new(), Namespace::new());
+    let line = Line::between(&here, &there, DELAY_MS, 25);
+    let running = Recorder::new("-p tcp").start();
+    let before = here.counter("Tcp", "RetransSegs") + there.counter("Tcp", "RetransSegs");
+    let listener = there.within(|| TcpListener::bind("[::]:7000").unwrap());
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..2 {
+                let (mut server, _) = listener.accept().unwrap();
+                assert_eq!(server.read_to_end(&mut Vec::new()).unwrap(), SIZE);
+            }
+        });
+        for to in ["10.99.0.2:7000", "[fd99::2]:7000"] {
+            let mut client = here.within(|| TcpStream::connect(to).unwrap());
+            client.write_all(&vec![7; SIZE]).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+    });
+    // Both ends are done when the last acknowledgement has crossed the line.
+    wait_for("the connections to end", || {
+        let open = |namespace: &Namespace| namespace.run("ss -tnH state connected exclude time-wait").lines().count();
+        (open(&here) + open(&there) == 0).then_some(())
+    });
+    let resent = here.counter("Tcp", "RetransSegs") + there.counter("Tcp", "RetransSegs") - before;
+    let taken = running.finish();
+    let dropped = line.end();
+    let ours = |row: &Row| row.text("daddr").is_some_and(|one| one.starts_with("10.99.0.") || one.starts_with("fd99:"));
+    let rows = rows(&taken).keep(ours);
+    let again = taken.metric("tcp.retransmits", &["daddr"]).keep(ours);
+    println!("dropped {dropped}, sent again {resent}");
+    assert!(dropped > 10, "{dropped}");
+    assert_eq!(again.sum("sum"), resent);
+    assert_eq!(rows.named("op", "retransmit").sum("tcp_segments"), resent);
+    assert!(resent >= dropped, "{dropped} dropped and {resent} sent again");
+    let round_trip = 2 * i64::from(DELAY_MS) * 1_000_000;
+    let connects = rows.named("op", "open").named("tcp_side", "connect");
+    assert_eq!(connects.count(), 2);
+    for row in connects.iter() {
+        // The line is late itself on a busy machine, never early.
+        assert!((round_trip..5 * round_trip).contains(&row.int("dur_ns")), "{row:?}");
+    }
+    let closes = taken.rows("tcp", &["pid", "op", "daddr", "tcp_rtt_ns", "tcp_sent", "tcp_side"]);
+    let closes = closes.with("pid", own_pid()).keep(ours).named("op", "close").named("tcp_side", "connect");
+    assert_eq!((closes.count(), closes.sum("tcp_sent")), (2, 2 * SIZE as i64));
+    for row in closes.iter() {
+        assert!((round_trip..5 * round_trip).contains(&row.int("tcp_rtt_ns")), "{row:?}");
+    }
+}
+
+/// PostgreSQL in a namespace, with a database of pgbench.
+struct Postgres<'a> {
+    namespace: &'a Namespace,
+    dir: TempDir,
+    programs: std::path::PathBuf,
+    server: Child,
+}
+
+/// What it serves, and as whom.
+const SERVED: [&str; 4] = ["-h", "127.0.0.1", "-U", "postgres"];
+
+impl<'a> Postgres<'a> {
+    fn start(namespace: &'a Namespace, test: &str) -> Option<Postgres<'a>> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+        let programs = versions.filter_map(Result::ok).map(|version| version.path().join("bin"));
+        let Some(programs) = programs.into_iter().find(|bin| bin.join("pgbench").exists()) else {
+            skip(test, "PostgreSQL is not installed");
+            return None;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Command::new("chown").arg("postgres").arg(dir.path()).status().unwrap().success());
+        let mut postgres = Postgres { namespace, dir, programs, server: Command::new("true").spawn().unwrap() };
+        postgres.server.wait().unwrap();
+        let data = postgres.dir.path().join("data").display().to_string();
+        let made = postgres.as_server("initdb", &["-A", "trust", "-N", "-D", &data]).status().unwrap();
+        assert!(made.success());
+        let sockets = format!("unix_socket_directories={}", postgres.dir.path().display());
+        let options = ["-D", &data, "-c", "listen_addresses=127.0.0.1", "-c", &sockets, "-c", "fsync=off"];
+        postgres.server = postgres.as_server("postgres", &options).spawn().unwrap();
+        wait_for("PostgreSQL", || postgres.client("pg_isready", "-q").status().unwrap().success().then_some(()));
+        assert!(postgres.client("pgbench", "-i -q -s 1 postgres").status().unwrap().success());
+        Some(postgres)
+    }
+
+    fn as_server(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = self.namespace.command("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(self.programs.join(program));
+        command.args(arguments).current_dir(self.dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn client(&self, program: &str, arguments: &str) -> Command {
+        let mut command = self.namespace.command(self.programs.join(program).to_str().unwrap());
+        command.args(SERVED).args(arguments.split(' ')).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Bytes acknowledged and received of the connections to the server, as ss(8) reads them out of the sockets.
+    fn bytes(&self) -> (i64, i64) {
+        let said = self.namespace.run("ss -tinH state established dport = :5432");
+        let sum = |name: &str| -> i64 {
+            said.split_whitespace().filter_map(|word| word.strip_prefix(name)?.parse::<i64>().ok()).sum()
+        };
+        (sum("bytes_acked:"), sum("bytes_received:"))
+    }
+}
+
+impl Drop for Postgres<'_> {
+    fn drop(&mut self) {
+        // Fast shutdown; the process is the server itself, as nsenter and setpriv became it.
+        let pid = rustix::process::Pid::from_raw(self.server.id().cast_signed()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn postgresql_s_connections_and_bytes_are_those_of_the_kernel_and_of_ss() {
+    let test = "postgresql_s_connections_and_bytes_are_those_of_the_kernel_and_of_ss";
+    for program in ["ss", "setpriv"] {
+        if find(program).is_none() {
+            return skip(test, &format!("{program} is not installed"));
+        }
+    }
+    let namespace = Namespace::new();
+    let Some(postgres) = Postgres::start(&namespace, test) else { return };
+    // Four that are there before the recording and after it; nothing but them moves while ss(8) looks.
+    let mut long = postgres.client("pgbench", "-n -c 4 -T 600 postgres");
+    let mut long = long.spawn().unwrap();
+    wait_for("four connections", || (postgres.bytes().0 > 100_000).then_some(()));
+    let outer = postgres.bytes();
+    let running = Recorder::new("-p tcp").start();
+    let inner = postgres.bytes();
+    let opens = || (namespace.counter("Tcp", "ActiveOpens"), namespace.counter("Tcp", "PassiveOpens"));
+    let before = opens();
+    let each_connects = "-n -S -C -c 2 -t 50 postgres";
+    assert!(postgres.client("pgbench", each_connects).status().unwrap().success());
+    let after = opens();
+    let inner_end = postgres.bytes();
+    let taken = running.finish();
+    let outer_end = postgres.bytes();
+    long.kill().unwrap();
+    let pid = i64::from(long.id());
+    long.wait().unwrap();
+    let (active, passive) = (after.0 - before.0, after.1 - before.1);
+    println!("connections {active}, pgbench counts 2 × 50 and those by which it looks at the database");
+    assert!(active >= 100, "{active}");
+    let connects = taken.metric("tcp.connect_latency", &["dport", "comm"]).with("dport", 5432);
+    assert_eq!(connects.sum("count"), active);
+    assert_eq!(connects.named("comm", "pgbench").sum("count"), active);
+    let accepted = taken.metric("tcp.accepted", &["sport", "pid"]).with("sport", 5432);
+    assert_eq!(accepted.sum("count"), passive);
+    assert_eq!(accepted.with("pid", postgres.server.id().into()).sum("count"), passive, "who listens");
+    // Each is closed by the process that served it.
+    let lifetimes = taken.metric("tcp.lifetime", &["sport", "pid"]).with("sport", 5432);
+    assert_eq!(lifetimes.sum("count"), passive);
+    assert_eq!(lifetimes.with("pid", postgres.server.id().into()).sum("count"), 0);
+    for (name, [outer, inner, inner_end, outer_end]) in [
+        ("tcp.sent", [outer.0, inner.0, inner_end.0, outer_end.0]),
+        ("tcp.received", [outer.1, inner.1, inner_end.1, outer_end.1]),
+    ] {
+        let rows = taken.metric(name, &["pid", "dport"]).with("pid", pid).with("dport", 5432);
+        let recorded = rows.sum("sum");
+        println!("{name}: {recorded} within {} and {}", inner_end - inner, outer_end - outer);
+        assert!((inner_end - inner..=outer_end - outer).contains(&recorded), "{name}: {recorded}");
+    }
+    let open = taken.rows("tcp", &["pid", "op", "dport", "tcp_side"]).named("op", "still open");
+    assert_eq!(open.with("pid", pid).with("dport", 5432).named("tcp_side", "connect").count(), 4);
+    assert_eq!(open.named("tcp_side", "accept").keep(|row| row.maybe("pid") != Some(pid)).count(), 4, "{open:?}");
+    assert_eq!(taken.lost_by("tcp"), 0, "{:?}", taken.lost());
+}
