@@ -225,7 +225,7 @@ pub fn syscalls(hostname: &str) -> Synthetic {
 }
 
 /// A server with a slow route and a failing one, and a client of something that is not parsed.
-pub fn http(hostname: &str) -> Synthetic {
+pub(crate) fn http(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("http", "slow", 15);
     let by = ["pid", "comm", "op", "http_status", "http_side", "http_tls"];
