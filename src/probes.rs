@@ -4,6 +4,7 @@ mod block;
 mod cpu;
 mod dns;
 mod files;
+mod http;
 mod irq;
 mod locks;
 mod memory;
@@ -46,7 +47,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 13] = [
+pub static REGISTRY: [&dyn Probe; 14] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -58,6 +59,7 @@ pub static REGISTRY: [&dyn Probe; 13] = [
     &locks::Locks,
     &tcp::Tcp,
     &dns::Dns,
+    &http::Http,
     &files::Files,
     &signals::Signals,
 ];

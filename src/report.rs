@@ -22,6 +22,7 @@ mod files;
 mod health;
 mod heatmap;
 mod hist;
+mod http;
 mod info;
 mod irq;
 mod ledger;
@@ -152,6 +153,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: syscalls::run,
+    },
+    View {
+        name: "http",
+        summary: "HTTP requests by process, method and status, slow routes, failures, and what is not parsed",
+        draws: true,
+        tells_health: false,
+        run: http::run,
     },
     View {
         name: "memory",

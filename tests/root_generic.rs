@@ -75,8 +75,13 @@ fn bit_of_everything(workload: &Workload) {
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for _ in 0..10 {
-        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (server, _) = listener.accept().unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        for (text, asks) in [("GET / HTTP/1.1\r\n\r\n", true), ("HTTP/1.1 204 No Content\r\n\r\n", false)] {
+            let (from, to) = if asks { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            std::io::Write::write_all(from, text.as_bytes()).unwrap();
+            std::io::Read::read_exact(to, &mut vec![0; text.len()]).unwrap();
+        }
         drop((client, server));
     }
     // util-linux. The shell is moved to the first CPU and to the second one when it wakes up.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use build::build;
+use build::http;
 use build::lossy;
 use build::syscalls;
 use build::waiting;
@@ -425,6 +426,33 @@ fn block_adds_up_devices_processes_and_requests() {
 }
 
 #[test]
+fn http_names_slow_routes_failures_and_what_is_not_parsed() {
+    let document = Case::new("http", vec![("run.parquet", http("builder"))]).json();
+    let fields = ["comm", "side", "method", "status", "count", "sum_ns", "unanswered"];
+    assert_eq!(
+        cells(&document, "requests", &fields),
+        [
+            json!(["nginx", "server", "GET", 200, 4, 553_000_000, 1]),
+            json!(["nginx", "server", "GET", 503, 1, 5_000_000, 0]),
+        ]
+        .map(|row| row.as_array().unwrap().clone())
+    );
+    assert_eq!(
+        cells(&document, "routes", &["path", "count", "max_ns", "failed"])[0],
+        [json!("/report"), json!(2), json!(300_000_000), json!(0)]
+    );
+    assert_eq!(
+        cells(&document, "slowest", &["path", "dur_ns", "status", "bytes", "peer_port"])[0],
+        [json!("/report"), json!(300_000_000), json!(200), json!(1024), json!(40000)]
+    );
+    assert_eq!(
+        cells(&document, "failures", &["path", "failure", "status"]),
+        [[json!("/cut"), json!("answer cut short"), json!(200)], [json!("/broken"), json!("status"), json!(503)]]
+    );
+    assert_eq!(cells(&document, "unparsed", &["cause", "comm", "count"]), [[json!("HTTP/2"), json!("curl"), json!(3)]]);
+}
+
+#[test]
 fn syscalls_tells_waits_from_work_and_errors_by_name() {
     let case = Case::new("syscalls", vec![("run.parquet", syscalls("builder"))]);
     let document = case.json();
@@ -570,7 +598,7 @@ fn a_directory_without_recordings_is_an_error() {
 }
 
 /// Views of probes that the recording of this test has no rows of.
-const UNRECORDED: &[&str] = &["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns", "files", "signals"];
+const UNRECORDED: &[&str] = &["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns", "http", "files", "signals"];
 
 #[test]
 fn every_view_is_every_format_or_a_clear_error() {

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -22,6 +23,7 @@ use libbpf_rs::OpenMapMut;
 use libbpf_rs::OpenObject;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
+use libbpf_rs::UprobeOpts;
 
 use super::Plain;
 use super::batch::take_all;
@@ -41,6 +43,8 @@ unsafe impl Plain for types::epoch {}
 // SAFETY: integers only, as bpf/include/compat.h declares it.
 unsafe impl Plain for types::compat {}
 
+/// What perf_event_open(2) takes for all processes.
+const EVERY_PROCESS: i32 = -1;
 /// Keys in one call when a map of an object's own is emptied.
 const IDLE_BATCH: u32 = 2048;
 
@@ -144,7 +148,7 @@ impl Live {
         let lacking = optional::choose(&mut open)?;
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         let mut links = HashMap::new();
-        for program in loaded(&object).filter(|program| program.prog_type() != ProgramType::PerfEvent) {
+        for program in loaded(&object).filter(attaches_by_itself) {
             let link = program.attach().map_err(|error| {
                 let hook = program.section().to_string_lossy().into_owned();
                 anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error))
@@ -183,6 +187,24 @@ impl Live {
         }
         self.sampled = Some(hook);
         Ok(())
+    }
+
+    /// Attaches a program to a function of a library, in every process that has it mapped or ever will.
+    ///
+    /// # Errors
+    /// When the object has no such program, the library no such function, or the kernel refuses.
+    pub fn attach_function(&self, program: &str, library: &Path, function: &str, at_return: bool) -> Result<Link> {
+        let mut programs = self.object.progs_mut();
+        let found = programs.find(|found| found.name() == program);
+        let found = found.with_context(|| format!("the object '{}' has no program '{program}'", self.name))?;
+        let options = UprobeOpts { retprobe: at_return, func_name: Some(function.to_owned()), ..Default::default() };
+        let link = found.attach_uprobe_with_opts(EVERY_PROCESS, library, 0, options);
+        link.map_err(|error| anyhow!(log::reason(&log::take(), &error)))
+    }
+
+    /// Says that a hook is missing, beside those that the kernel has not.
+    pub fn lacks(&mut self, hook: String) {
+        self.lacking.push(hook);
     }
 
     /// A map by name.
@@ -338,6 +360,13 @@ impl Live {
     pub fn detach(&mut self) {
         self.links.clear();
     }
+}
+
+/// Whether a program's section says all that it takes to attach it: not for perf events, nor functions of libraries.
+fn attaches_by_itself(program: &ProgramMut<'_>) -> bool {
+    let section = program.section().to_string_lossy();
+    let in_library = section.starts_with("uprobe") || section.starts_with("uretprobe");
+    program.prog_type() != ProgramType::PerfEvent && !in_library
 }
 
 /// The programs that were loaded: all but optional ones without a hook.

@@ -49,6 +49,12 @@ pub(super) const FUTEX_ADDRESS: &str = "locks.futex_address";
 pub(super) const SYSCALL_LATENCY: &str = "syscall.latency";
 /// System calls that failed, by process, call and error.
 pub(super) const SYSCALL_ERRORS: &str = "syscall.errors";
+/// Nanoseconds that HTTP requests took, by process, side, method and status.
+pub(super) const HTTP_LATENCY: &str = "http.latency";
+/// HTTP requests without a whole answer.
+pub(super) const HTTP_UNANSWERED: &str = "http.unanswered";
+/// What may be HTTP and is not told apart, by cause.
+pub(super) const HTTP_UNPARSED: &str = "http.unparsed";
 /// Nanoseconds from the first SYN until a connection was established, by process and peer, as all of TCP's.
 pub(super) const TCP_CONNECT: &str = "tcp.connect_latency";
 /// Connections that came in.

@@ -224,6 +224,40 @@ pub fn syscalls(hostname: &str) -> Synthetic {
     made
 }
 
+/// A server with a slow route and a failing one, and a client of something that is not parsed.
+pub(crate) fn http(hostname: &str) -> Synthetic {
+    let mut made = Synthetic::new(hostname);
+    made.probe("http", "slow", 15);
+    let by = ["pid", "comm", "op", "http_status", "http_side", "http_tls"];
+    made.metric("http.latency", "histogram", "ns", &by);
+    made.metric("http.unanswered", "counter", "count", &by);
+    made.metric("http.unparsed", "counter", "count", &["pid", "comm", "cause"]);
+    let who = [("pid", Cell::Int(10)), ("comm", Cell::Text("nginx")), ("op", Cell::Text("GET"))];
+    let whence = [("http_side", Cell::Text("server")), ("http_tls", Cell::Text("no"))];
+    let server = [&who[..], &whence].concat();
+    let with = |status| [&server[..], &[("http_status", Cell::Int(status))]].concat();
+    made.values("http.latency", SECOND, &with(200), &[1_000_000, 2_000_000, 250_000_000, 300_000_000]);
+    made.values("http.latency", SECOND, &with(503), &[5_000_000]);
+    made.counter("http.unanswered", SECOND, &with(200), 1, 1);
+    let curl = [("pid", Cell::Int(20)), ("comm", Cell::Text("curl")), ("cause", Cell::Text("HTTP/2"))];
+    made.counter("http.unparsed", SECOND, &curl, 3, 3);
+    for (kind, at, dur, path, status) in [
+        ("http", 300, 250, "/report", 200),
+        ("http", 700, 300, "/report", 200),
+        ("http", 800, 5, "/broken", 503),
+        ("http_unanswered", 900, 40, "/cut", 200),
+    ] {
+        let own = [
+            ("dur_ns", Cell::Int(dur * MS)),
+            ("http_path", Cell::Text(path)),
+            ("bytes", Cell::Int(1024)),
+            ("dport", Cell::Int(40000)),
+        ];
+        made.row(kind, at * MS, &[&with(status)[..], &own].concat());
+    }
+    made
+}
+
 /// The same machine where the sched probe lost 25 events in the third second and the block probe could not run.
 pub(crate) fn lossy(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);

@@ -39,6 +39,10 @@ static PROBE_COLUMNS: &[Column] = &[
     column("block_flags", ColumnType::Utf8),
     column("syscall_errno", ColumnType::Utf8),
     column("syscall_class", ColumnType::Utf8),
+    column("http_status", ColumnType::Int16),
+    column("http_side", ColumnType::Utf8),
+    column("http_tls", ColumnType::Utf8),
+    column("http_path", ColumnType::Utf8),
 ];
 
 const fn column(name: &'static str, ty: ColumnType) -> Column {

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * HTTP/1.0 and 1.1 as it goes through sockets and libssl, in nanoseconds. A server's request lasts from the return of the
+ * call that read its first byte to the return of the call that wrote the answer's last; a client's from the entry of the
+ * call that wrote its first byte to the return of the call that read the answer's last. Headers are looked at for their
+ * framing alone; neither they nor bodies are kept.
+ */
+#include "ebrec.h"
+
+#include "http_calls.h"
+#include "http_conn.h"
+#include "http_job.h"
+#include "http_first.h"
+#include "http_lines.h"
+#include "http_message.h"
+#include "http_window.h"
+#include "http_tls.h"
+
+/* When the call that a thread is in, or was in last, began. */
+struct call_start {
+	__u64 at;
+};
+DEFINE_TASK_STATE(struct call_start)
+
+/* The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes. */
+static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file)
+{
+	struct sock___http *sk = file ? sock_if_socket(file) : NULL;
+	struct conn *conn;
+
+	if (!sk)
+		return NULL;
+	key->address = (__u64)sk;
+	key->tgid = key->pad = 0;
+	conn = bpf_map_lookup_elem(&conns, key);
+	/* One that is closed already would stay for ever. */
+	if (conn || !is_tcp_socket(file, sk) || BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE)
+		return conn;
+	if (update_or_count(&conns, key, &no_conn, LOSS_STATE_FULL))
+		return NULL;
+	conn = bpf_map_lookup_elem(&conns, key);
+	if (conn) {
+		conn->peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+		conn->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	}
+	return conn;
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(http_enter, struct pt_regs *regs, long number)
+{
+	struct call_start *state, start = {};
+	struct task_struct *current;
+	__u32 tid;
+
+	if ((__u64)number >= HTTP_CALLS || !(knobs.calls[number & (HTTP_CALLS - 1)] & CALL_OUT) || !current_in_scope())
+		return 0;
+	current = current_task();
+	if (current) {
+		state = state_of(current, true);
+		if (state)
+			state->at = bpf_ktime_get_ns();
+		return 0;
+	}
+	tid = bpf_get_current_pid_tgid();
+	start.at = bpf_ktime_get_ns();
+	if (!config.task_storage)
+		update_or_count(&state_by_tid, &tid, &start, LOSS_STATE_FULL);
+	return 0;
+}
+
+/* When the call began that ends now; `now` if that was before the window. */
+static __always_inline __u64 call_began(struct task_struct *current, __u64 now)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct call_start *state;
+
+	if (config.task_storage)
+		state = current ? bpf_task_storage_get(&state_by_task, current, 0, 0) : NULL;
+	else
+		state = bpf_map_lookup_elem(&state_by_tid, &tid);
+	return state && state->at ? state->at : now;
+}
+
+/* Only where starts are in a hash. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(http_free, struct task_struct *task)
+{
+	state_forget(task);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *current = current_task();
+	__u64 number = call_number(regs), buffer = 0, vectors = 0;
+	struct user_message message;
+	struct conn *conn;
+	struct job *job;
+	__u8 call, kind;
+
+	if (number >= HTTP_CALLS || ret < 0)
+		return 0;
+	call = knobs.calls[number & (HTTP_CALLS - 1)];
+	if (!call || !current_in_scope() || task_in_compat_call(current, regs))
+		return 0;
+	job = job_of(JOB_OF_CALL);
+	if (!job)
+		return 0;
+	conn = conn_of(&job->key, file_of(current, call_argument_1(regs)));
+	if (!conn || conn->role == ROLE_OTHER)
+		return 0;
+	job->who = bpf_get_current_pid_tgid();
+	if (conn->role == ROLE_TLS) {
+		tls_socket(conn, job->who);
+		return 0;
+	}
+	kind = call & ~CALL_OUT;
+	if (kind == CALL_BUFFER_FLAGS) {
+		if (!(call & CALL_OUT) && call_argument_4(regs) & HTTP_MSG_PEEK)
+			return 0;
+		buffer = syscall_argument_2(regs);
+	} else if (kind == CALL_MESSAGE) {
+		if (!(call & CALL_OUT) && call_argument_3(regs) & HTTP_MSG_PEEK)
+			return 0;
+		if (bpf_probe_read_user(&message, sizeof(message), (void *)syscall_argument_2(regs))) {
+			count_loss(LOSS_UNREADABLE);
+			return 0;
+		}
+		vectors = message.vectors;
+	} else if (kind == CALL_VECTOR) {
+		vectors = syscall_argument_2(regs);
+	} else if (kind == CALL_BUFFER) {
+		buffer = syscall_argument_2(regs);
+	}
+	job->now = bpf_ktime_get_ns();
+	job->outgoing = !!(call & CALL_OUT);
+	job->start = job->outgoing ? call_began(current, job->now) : job->now;
+	job->total = ret;
+	job->base = buffer;
+	job->vectors = vectors;
+	if (ret)
+		follow(job, JOB_OF_CALL);
+	if (conn->role == ROLE_TLS)
+		tls_begins(conn, job->who);
+	if (!ret && !job->outgoing && conn->role == ROLE_CLIENT && (vectors || call_argument_3(regs)))
+		http_finish(JOB_OF_CALL);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(http_state, struct sock___http *sk, int from, int to)
+{
+	struct job *job = job_of(JOB_OF_STATE);
+	struct conn *conn;
+
+	if (!job || (to != HTTP_STATE_ESTABLISHED && to != HTTP_STATE_FIN_WAIT1 && to != HTTP_STATE_LAST_ACK &&
+		     to != HTTP_STATE_CLOSE))
+		return 0;
+	job->key.address = (__u64)sk;
+	job->key.tgid = job->key.pad = 0;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (!conn)
+		return 0;
+	/* A client may end its half and still wait for its answer. */
+	if (to == HTTP_STATE_FIN_WAIT1 && conn->role != ROLE_SERVER)
+		return 0;
+	job->now = bpf_ktime_get_ns();
+	if (to != HTTP_STATE_ESTABLISHED)
+		http_finish(JOB_OF_STATE);
+	bpf_map_delete_elem(&conns, &job->key);
+	return 0;
+}
+
+/* What io_uring moves, no system call shows. */
+SEC("?tp_btf/io_uring_submit_req")
+int BPF_PROG(http_ring, struct io_kiocb___http *request)
+{
+	struct conn_key key = {};
+	struct conn *conn;
+
+	if (request->opcode > 63 || !(HTTP_RING_MOVES >> request->opcode & 1) || !current_in_scope())
+		return 0;
+	conn = conn_of(&key, file_of(current_task(), request->cqe.fd));
+	if (conn && conn->role != ROLE_OTHER)
+		give_up(conn, UNPARSED_RING);
+	return 0;
+}
+
+/* User space attaches these, to each libssl that it finds. */
+SEC("uprobe/SSL_new")
+int ssl_new(struct pt_regs *ctx)
+{
+	__u64 who = bpf_get_current_pid_tgid();
+
+	if (current_in_scope_as(who >> 32))
+		tls_user(who);
+	return 0;
+}
+
+SEC("uprobe/SSL_read")
+int ssl_read(struct pt_regs *ctx)
+{
+	return tls_enter(ctx, 0, 0);
+}
+
+SEC("uprobe/SSL_read_ex")
+int ssl_read_ex(struct pt_regs *ctx)
+{
+	return tls_enter(ctx, 0, function_argument(ctx, 4));
+}
+
+SEC("uprobe/SSL_write")
+int ssl_write(struct pt_regs *ctx)
+{
+	return tls_enter(ctx, 1, 0);
+}
+
+SEC("uprobe/SSL_write_ex")
+int ssl_write_ex(struct pt_regs *ctx)
+{
+	return tls_enter(ctx, 1, function_argument(ctx, 4));
+}
+
+SEC("uretprobe/SSL_*")
+int ssl_done(struct pt_regs *ctx)
+{
+	return tls_leave(ctx);
+}
+
+SEC("uprobe/SSL_free")
+int ssl_free(struct pt_regs *ctx)
+{
+	return tls_gone(ctx);
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is known of a connection that speaks HTTP: where in a message each of its directions is, which requests wait for
+ * their answer, and the answer under way. And what becomes of a request that has got its answer, or none.
+ */
+#ifndef EBREC_HTTP_CONN_H
+#define EBREC_HTTP_CONN_H
+
+/* More than a busy proxy has open; an entry takes 2 KiB while its connection lives. */
+#define HTTP_CONNECTIONS 16384
+/* Requests of one connection that wait for their answers: browsers that pipelined sent six. */
+#define HTTP_WAITING 16
+/* Bytes of a target that are kept. */
+#define HTTP_PATH 80
+/* A line's first bytes, kept until its rest comes: all that is looked at in a header, and a target worth showing. */
+#define HTTP_CARRY 64
+/* Calls without a message's start after which a connection that was there before the window is no HTTP. */
+#define HTTP_TRIES 4
+
+enum http_event {
+	HTTP_ANSWERED,
+	HTTP_UNANSWERED,
+};
+
+enum http_metric {
+	HTTP_LATENCY,	       /* by process, method, status, side and TLS; ns */
+	HTTP_UNANSWERED_COUNT, /* by process, method, side and TLS */
+	HTTP_UNPARSED,	       /* by process and reason */
+};
+
+enum http_reason {
+	UNPARSED_HTTP2,	      /* a connection that began with the preface of HTTP/2 */
+	UNPARSED_UPGRADED,    /* a connection that left HTTP: 101, or CONNECT */
+	UNPARSED_NO_REQUEST,  /* an answer whose request was not seen */
+	UNPARSED_PIPELINE,    /* a request behind HTTP_WAITING others */
+	UNPARSED_OUT_OF_STEP, /* a connection of which the end of a message could not be found */
+	UNPARSED_MANY_PARTS,  /* a connection with a call of more parts than are looked at */
+	UNPARSED_TLS,	      /* a connection with TLS, by a process that does not use libssl */
+	UNPARSED_RING,	      /* a connection that bytes go through by io_uring */
+	UNPARSED_REASONS,
+};
+
+/* The methods of RFC 9110 and RFC 5789. */
+enum http_method {
+	METHOD_UNKNOWN,
+	METHOD_GET,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_DELETE,
+	METHOD_CONNECT,
+	METHOD_OPTIONS,
+	METHOD_TRACE,
+	METHOD_PATCH,
+};
+
+/* A metric's `sub`. */
+enum http_sub {
+	HTTP_SUB_METHOD = 0xff,
+	HTTP_SUB_CLIENT = 1 << 8,
+	HTTP_SUB_TLS = 1 << 9,
+	HTTP_SUB_STATUS_SHIFT = 16,
+};
+
+struct http_record {
+	struct event_header header; /* ts: the end of the answer; pad: the `sub` */
+	__u64 took_ns;
+	__u64 bytes; /* of the answer, with its header */
+	__u16 peer_port;
+	__u16 port; /* the server's */
+	__u8 path_bytes;
+	__u8 pad[3];
+	__u8 path[HTTP_PATH];
+};
+_Static_assert(sizeof(struct http_record) == 128, "no holes");
+
+struct http_record *export_http_record;
+enum http_event export_http_event;
+enum http_metric export_http_metric;
+enum http_reason export_http_reason;
+enum http_method export_http_method;
+enum http_sub export_http_sub;
+
+enum http_role {
+	ROLE_UNKNOWN,
+	ROLE_SERVER,
+	ROLE_CLIENT,
+	ROLE_OTHER, /* not HTTP/1, or no longer to be followed */
+	ROLE_TLS,   /* HTTP, if it is, is seen in libssl */
+};
+
+/* What comes next in a direction. */
+enum http_part {
+	PART_START,   /* a request line or a status line */
+	PART_HEADER,  /* a line of the header */
+	PART_BODY,    /* `left` bytes */
+	PART_CHUNK,   /* a line with a chunk's size */
+	PART_TRAILER, /* a line after the last chunk */
+	PART_REST,    /* everything until the connection's end */
+};
+
+struct direction {
+	__u64 left;  /* of the body or the chunk; in a header, its Content-Length */
+	__u64 since; /* when the first byte of the message moved */
+	__u64 bytes; /* of the message so far */
+	__u8 part;
+	__u8 chunked;
+	__u8 has_length;
+	__u8 carried; /* bytes in `carry` */
+	__u8 in_line; /* the rest of a line that says nothing of interest is to come */
+	__u8 pad;
+	__u16 status; /* of an answer */
+	__u8 carry[HTTP_CARRY];
+};
+
+struct request_seen {
+	__u64 start;
+	__u32 tid;
+	__u8 method;
+	__u8 path_bytes;
+	__u8 pad[2];
+	__u8 path[HTTP_PATH];
+};
+
+struct conn_key {
+	__u64 address; /* of the kernel's struct sock, or of libssl's SSL */
+	__u32 tgid;    /* of the SSL; 0: a socket */
+	__u32 pad;
+};
+
+struct conn {
+	struct direction way[2]; /* what comes in, what goes out */
+	__u64 early_at;		 /* when the last answer came that was ahead of its request */
+	__u64 last;		 /* when the answer under way last moved */
+	__u32 pid;
+	__u32 head; /* the request that is next to be answered */
+	__u32 tail; /* where the next request goes */
+	__u32 over; /* requests that found the queue full */
+	__u32 early;
+	__u16 status; /* of the answer under way; 0: none */
+	__u16 peer_port;
+	__u16 port;
+	__u8 role;
+	__u8 tries;
+	__u8 begun; /* a request was seen */
+	__u8 tls;
+	__u8 pad[6];
+	struct request_seen waiting[HTTP_WAITING];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HTTP_CONNECTIONS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct conn_key);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+static const struct conn no_conn = {};
+
+static __always_inline void unparsed(struct conn *conn, enum http_reason reason, __u64 count)
+{
+	__u32 pid = conn->pid ?: bpf_get_current_pid_tgid() >> 32;
+
+	if (count && window_start())
+		counter_add(HTTP_UNPARSED, pid, reason, count);
+}
+
+static __always_inline __u64 sub_of(struct conn *conn, struct request_seen *request)
+{
+	return request->method | (conn->role == ROLE_CLIENT ? HTTP_SUB_CLIENT : 0) | (conn->tls ? HTTP_SUB_TLS : 0);
+}
+
+static __always_inline void stream_request(struct conn *conn, struct request_seen *request, __u8 event, __u32 sub,
+					   __u64 end, __u64 bytes)
+{
+	struct http_record *record;
+	void *ring = ring_of_this_cpu();
+
+	if (!ring)
+		return;
+	record = ring_reserve(ring, sizeof(*record));
+	if (!record)
+		return;
+	fill_header(&record->header, event, end, conn->pid, request->tid);
+	record->header.pad = sub;
+	record->took_ns = end - request->start;
+	record->bytes = bytes;
+	record->peer_port = conn->peer_port;
+	record->port = conn->port;
+	record->path_bytes = request->path_bytes;
+	record->pad[0] = record->pad[1] = record->pad[2] = 0;
+	bpf_probe_read_kernel(record->path, sizeof(record->path), request->path);
+	ring_submit(ring, record);
+}
+
+/* The answer under way has ended; its request was the first in the queue. */
+static __always_inline void answered(struct conn *conn, struct direction *way, __u64 end)
+{
+	struct request_seen *request = &conn->waiting[conn->head % HTTP_WAITING];
+	__u64 sub, took = end - request->start;
+
+	if (!conn->status)
+		return;
+	sub = sub_of(conn, request) | (__u64)conn->status << HTTP_SUB_STATUS_SHIFT;
+	if (window_start()) {
+		hist_add(HTTP_LATENCY, conn->pid, sub, took);
+		if (config.stream == STREAM_ALL ||
+		    (config.stream == STREAM_SLOW && (took >= config.slow_ns || conn->status >= 500)))
+			stream_request(conn, request, HTTP_ANSWERED, sub, end, way->bytes);
+	}
+	conn->status = 0;
+	conn->head++;
+}
+
+/* The first request in the queue got no answer, or not all of it. */
+static __always_inline void went_unanswered(struct conn *conn, __u64 end)
+{
+	struct request_seen *request = &conn->waiting[conn->head % HTTP_WAITING];
+	__u64 sub = sub_of(conn, request) | (__u64)conn->status << HTTP_SUB_STATUS_SHIFT;
+
+	if (window_start()) {
+		counter_add(HTTP_UNANSWERED_COUNT, conn->pid, sub, 1);
+		if (config.stream != STREAM_NONE)
+			stream_request(conn, request, HTTP_UNANSWERED, sub, end, 0);
+	}
+	conn->status = 0;
+	conn->head++;
+}
+
+/* Nothing more is said of the connection. */
+static __always_inline void give_up(struct conn *conn, enum http_reason reason)
+{
+	unparsed(conn, reason, 1 + conn->tail - conn->head + conn->over);
+	conn->role = ROLE_OTHER;
+	conn->head = conn->tail;
+	conn->over = 0;
+	conn->status = 0;
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a message begins with: a request line, a status line, or what tells that it is neither.
+ */
+#ifndef EBREC_HTTP_FIRST_H
+#define EBREC_HTTP_FIRST_H
+
+/* What a line begins with: a method, a status (from 100), or one of these. */
+enum http_first {
+	FIRST_OTHER = 0,
+	FIRST_TLS = 20,
+	FIRST_HTTP2,
+	FIRST_STATUS = 100,
+};
+
+/* The target must follow: an absolute path or URI, '*', an authority. */
+static __always_inline __u32 if_target(__u8 byte, __u32 method)
+{
+	bool follows = byte == '/' || byte == '*' || byte == 'h' || (method == METHOD_CONNECT && byte > ' ');
+
+	return follows ? method : FIRST_OTHER;
+}
+
+/* `text` ends with bytes that are not digits. */
+static __always_inline __u32 first_of(struct job *job)
+{
+	__u64 word = word_at(job, 0), status;
+
+	if ((word & 0xff) >= 0x14 && (word & 0xff) <= 0x17 && (word >> 8 & 0xff) == 0x03)
+		return FIRST_TLS;
+	if ((word & LOWEST(4)) == WORD('G', 'E', 'T', ' ', 0, 0, 0, 0))
+		return if_target(job->text[4], METHOD_GET);
+	if ((word & LOWEST(7)) == WORD('H', 'T', 'T', 'P', '/', '1', '.', 0)) {
+		status = word_at(job, 8);
+		if ((status & 0xff) != ' ')
+			return FIRST_OTHER;
+		status = ((status >> 8 & 0xff) - '0') * 100 + ((status >> 16 & 0xff) - '0') * 10 +
+			 (status >> 24 & 0xff) - '0';
+		return status >= 100 && status <= 999 ? status : FIRST_OTHER;
+	}
+	if ((word & LOWEST(5)) == WORD('P', 'O', 'S', 'T', ' ', 0, 0, 0))
+		return if_target(job->text[5], METHOD_POST);
+	if ((word & LOWEST(4)) == WORD('P', 'U', 'T', ' ', 0, 0, 0, 0))
+		return if_target(job->text[4], METHOD_PUT);
+	if ((word & LOWEST(5)) == WORD('H', 'E', 'A', 'D', ' ', 0, 0, 0))
+		return if_target(job->text[5], METHOD_HEAD);
+	if ((word & LOWEST(6)) == WORD('P', 'A', 'T', 'C', 'H', ' ', 0, 0))
+		return if_target(job->text[6], METHOD_PATCH);
+	if ((word & LOWEST(6)) == WORD('T', 'R', 'A', 'C', 'E', ' ', 0, 0))
+		return if_target(job->text[6], METHOD_TRACE);
+	if ((word & LOWEST(7)) == WORD('D', 'E', 'L', 'E', 'T', 'E', ' ', 0))
+		return if_target(job->text[7], METHOD_DELETE);
+	if (word == WORD('O', 'P', 'T', 'I', 'O', 'N', 'S', ' '))
+		return if_target(job->text[8], METHOD_OPTIONS);
+	if (word == WORD('C', 'O', 'N', 'N', 'E', 'C', 'T', ' '))
+		return if_target(job->text[8], METHOD_CONNECT);
+	if (word == WORD('P', 'R', 'I', ' ', '*', ' ', 'H', 'T'))
+		return FIRST_HTTP2;
+	return FIRST_OTHER;
+}
+
+/* Where the target of a request line begins. */
+static __always_inline __u32 target_at(__u32 method)
+{
+	switch (method) {
+	case METHOD_GET:
+	case METHOD_PUT:
+		return 4;
+	case METHOD_POST:
+	case METHOD_HEAD:
+		return 5;
+	case METHOD_PATCH:
+	case METHOD_TRACE:
+		return 6;
+	case METHOD_DELETE:
+		return 7;
+	default:
+		return 8;
+	}
+}
+
+/* Whether the request line, of which `end` bytes are there, ends with a version of HTTP/1. */
+static __always_inline bool ends_with_version(struct job *job, __u32 end)
+{
+	__u32 at = end - 10; /* "HTTP/1.1\r\n" */
+
+	if (byte_at(job, end - 2) != '\r')
+		at++;
+	return (word_at(job, at) & LOWEST(7)) == WORD('H', 'T', 'T', 'P', '/', '1', '.', 0);
+}
+
+/*
+ * Functions of their own, not static: the verifier looks at each of them once, and not anew for each way that leads there.
+ * Before 5.12 they take numbers only.
+ */
+
+/* Goes to the end of the first line, and tells what it begins with: enum http_first. */
+__noinline int http_first_line(__u32 place)
+{
+	struct job *job = job_of(place);
+
+	if (!job)
+		return 0;
+	job->whole = 0;
+#pragma clang loop unroll(disable)
+	for (__u32 step = 0; step < HTTP_WORDS; step++) {
+		__u32 at = job->at;
+		__u64 bytes;
+
+		if (at >= job->have)
+			break;
+		bytes = bytes_to_newline(word_at(job, at));
+		job->at = at + (bytes ?: 8);
+		if (bytes) {
+			job->whole = 1;
+			break;
+		}
+	}
+	if (!job->whole)
+		job->at = job->have;
+	return first_of(job);
+}
+
+#endif

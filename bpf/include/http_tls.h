@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * HTTP through libssl: the plain bytes as SSL_read and SSL_write, and their variants that end in _ex, take and give them.
+ * OpenSSL 1.1 and 3 have the same arguments. A connection is the SSL that the functions are called with.
+ */
+#ifndef EBREC_HTTP_TLS_H
+#define EBREC_HTTP_TLS_H
+
+/* Threads that are in libssl at one time, and processes that use it. */
+#define TLS_CALLS 16384
+#define TLS_USERS 16384
+/* Programs on functions of processes can be interrupted by others of their kind: that deep. */
+#define TLS_DEPTH 4
+
+/* A call that a thread is in. */
+struct tls_call {
+	__u64 ssl;
+	__u64 buffer;
+	__u64 moved_at; /* where the number of bytes will be; 0: it is returned */
+	__u64 start;
+	__u16 peer_port; /* of the socket that was read or written meanwhile; 0: none */
+	__u16 port;
+	__u32 outgoing;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TLS_CALLS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct tls_call);
+} tls_calls SEC(".maps");
+
+/* Processes that call libssl: what TLS they speak beside it is not told apart. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TLS_USERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u8);
+} tls_users SEC(".maps");
+
+static __always_inline __u64 function_argument(struct pt_regs *ctx, __u32 number)
+{
+	struct pt_regs___http *r = (void *)ctx;
+
+#if defined(__TARGET_ARCH_x86)
+	return number == 1 ? r->di : number == 2 ? r->si : r->cx;
+#else
+	return number == 1 ? r->regs[0] : number == 2 ? r->regs[1] : r->regs[3];
+#endif
+}
+
+static __always_inline __s32 function_result(struct pt_regs *ctx)
+{
+	struct pt_regs___http *r = (void *)ctx;
+
+#if defined(__TARGET_ARCH_x86)
+	return r->ax;
+#else
+	return r->regs[0];
+#endif
+}
+
+static __always_inline void tls_user(__u64 who)
+{
+	__u32 tgid = who >> 32;
+	__u8 yes = 1;
+
+	if (!bpf_map_lookup_elem(&tls_users, &tgid))
+		update_or_count(&tls_users, &tgid, &yes, LOSS_STATE_FULL);
+}
+
+/* `moved_at`: 0 where the function returns the number of bytes. */
+static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 moved_at)
+{
+	__u64 who = bpf_get_current_pid_tgid();
+	struct tls_call call = {
+		.ssl = function_argument(ctx, 1),
+		.buffer = function_argument(ctx, 2),
+		.moved_at = moved_at,
+		.outgoing = outgoing,
+	};
+
+	if (!current_in_scope_as(who >> 32))
+		return 0;
+	tls_user(who);
+	call.start = bpf_ktime_get_ns();
+	update_or_count(&tls_calls, &who, &call, LOSS_STATE_FULL);
+	return 0;
+}
+
+/* A socket that has TLS moved bytes: the thread that is in libssl learns whose they are. False: none is. */
+static __always_inline void tls_socket(struct conn *conn, __u64 who)
+{
+	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &who);
+
+	if (!call)
+		return;
+	call->peer_port = conn->peer_port;
+	call->port = conn->port;
+}
+
+/* A connection begins with TLS: if not by libssl, what is in it will not be seen. */
+static __always_inline void tls_begins(struct conn *conn, __u64 who)
+{
+	__u32 tgid = who >> 32;
+
+	conn->pid = tgid;
+	if (!bpf_map_lookup_elem(&tls_users, &tgid))
+		unparsed(conn, UNPARSED_TLS, 1);
+}
+
+/* Room to look at bytes that no program which interrupts this one has. */
+static __always_inline struct job *tls_job(__u64 who, __u32 *place)
+{
+	for (__u32 i = 0; i < TLS_DEPTH; i++) {
+		struct job *job = job_of(JOB_OF_TLS + i);
+
+		if (!job || job->owner)
+			continue;
+		job->owner = who;
+		if (job->owner != who)
+			continue;
+		*place = JOB_OF_TLS + i;
+		return job;
+	}
+	count_loss(LOSS_STATE_FULL);
+	return NULL;
+}
+
+static __always_inline struct conn *tls_conn(struct conn_key *key)
+{
+	struct conn *conn = bpf_map_lookup_elem(&conns, key);
+
+	if (conn || update_or_count(&conns, key, &no_conn, LOSS_STATE_FULL))
+		return conn;
+	conn = bpf_map_lookup_elem(&conns, key);
+	if (conn)
+		conn->tls = 1;
+	return conn;
+}
+
+/* How many bytes a call moved; 0: none, or it failed. */
+static __always_inline __u64 tls_moved(struct tls_call *call, __s32 result)
+{
+	__u64 moved = 0;
+
+	if (result <= 0)
+		return 0;
+	if (!call->moved_at)
+		return result;
+	if (bpf_probe_read_user(&moved, sizeof(moved), (void *)call->moved_at))
+		count_loss(LOSS_UNREADABLE);
+	return moved;
+}
+
+static __always_inline void tls_follow(struct job *job, __u32 place, struct tls_call *call, __u64 moved)
+{
+	struct conn *conn;
+
+	job->key.address = call->ssl;
+	job->key.tgid = job->who >> 32;
+	job->key.pad = 0;
+	conn = tls_conn(&job->key);
+	if (!conn || conn->role >= ROLE_OTHER)
+		return;
+	if (call->port) {
+		conn->port = call->port;
+		conn->peer_port = call->peer_port;
+	}
+	job->now = bpf_ktime_get_ns();
+	job->outgoing = call->outgoing;
+	job->start = call->start;
+	job->total = moved;
+	job->base = call->buffer;
+	job->vectors = 0;
+	follow(job, place);
+}
+
+static __always_inline int tls_leave(struct pt_regs *ctx)
+{
+	__u64 who = bpf_get_current_pid_tgid(), moved;
+	__u32 place = 0;
+	struct tls_call *call, copy;
+	struct job *job;
+
+	if (!current_in_scope_as(who >> 32))
+		return 0;
+	call = bpf_map_lookup_elem(&tls_calls, &who);
+	if (!call)
+		return 0;
+	copy = *call;
+	bpf_map_delete_elem(&tls_calls, &who);
+	moved = tls_moved(&copy, function_result(ctx));
+	if (!moved)
+		return 0;
+	job = tls_job(who, &place);
+	if (!job)
+		return 0;
+	job->who = who;
+	tls_follow(job, place, &copy, moved);
+	job->owner = 0;
+	return 0;
+}
+
+/* The connection is over. */
+static __always_inline int tls_gone(struct pt_regs *ctx)
+{
+	__u64 who = bpf_get_current_pid_tgid();
+	struct conn_key key = {.address = function_argument(ctx, 1), .tgid = who >> 32};
+	struct job *job;
+	__u32 place = 0;
+
+	if (!bpf_map_lookup_elem(&conns, &key))
+		return 0;
+	job = tls_job(who, &place);
+	if (job) {
+		job->key = key;
+		job->now = bpf_ktime_get_ns();
+		http_finish(place);
+		job->owner = 0;
+	}
+	bpf_map_delete_elem(&conns, &key);
+	return 0;
+}
+
+#endif

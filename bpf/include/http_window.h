@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * HTTP/1.0 and 1.1 by the framing of RFC 9112, one window of bytes at a time: lines until the header's end, then as many
+ * bytes as Content-Length says, or chunks, or all until the connection ends. Bodies are skipped without being read.
+ * A line that ends in a later window, or in a later call, is carried over by its first bytes.
+ */
+#ifndef EBREC_HTTP_WINDOW_H
+#define EBREC_HTTP_WINDOW_H
+
+/* Windows, vectors and chunks of one call that are looked at. */
+#define HTTP_PARTS 128
+
+/* Skips what needs no look. */
+static __always_inline __u64 skip_body(struct job *job, struct direction *way, bool answer)
+{
+	__u64 taken = job->total - job->offset;
+
+	if (way->part == PART_REST)
+		return taken;
+	if (taken > way->left)
+		taken = way->left;
+	way->left -= taken;
+	if (!way->left) {
+		if (way->chunked)
+			way->part = PART_CHUNK;
+		else
+			end_message(job, way, answer);
+	}
+	return taken;
+}
+
+/* Keeps the beginning of the line at which the text ends. */
+static __always_inline void carry_over(struct job *job, struct direction *way)
+{
+	__u32 line = job->line, bytes = job->at - line;
+
+	way->carried = 0;
+	way->in_line = job->in_line;
+	if (way->in_line)
+		return;
+	if (bytes >= HTTP_CARRY || line > HTTP_TEXT) {
+		way->in_line = 1;
+		return;
+	}
+	bpf_probe_read_kernel(way->carry, HTTP_CARRY, job->text + line);
+	way->carried = bytes;
+}
+
+/* Takes over what the lines say. */
+static __always_inline void take_lines(struct job *job, struct conn *conn, struct direction *way, bool answer)
+{
+	if (job->part == PART_HEADER) {
+		way->chunked = job->chunked;
+		if (job->length_at) {
+			way->left = job->value;
+			way->has_length = 1;
+		}
+	}
+	if (!job->ended) {
+		if (job->part == PART_CHUNK && job->at - job->line >= HTTP_CARRY)
+			job->gave_up = 1 + UNPARSED_OUT_OF_STEP;
+		carry_over(job, way);
+		return;
+	}
+	way->carried = 0;
+	way->in_line = 0;
+	if (job->part == PART_CHUNK) {
+		/* With the newline after it. */
+		way->left = job->value + 2;
+		way->part = job->value ? PART_BODY : PART_TRAILER;
+	} else if (job->part == PART_TRAILER) {
+		end_message(job, way, answer);
+	} else {
+		end_header(job, conn, way, answer);
+	}
+}
+
+/* Reads a window of text, after what was carried over. False: it can't be read. */
+static __always_inline bool read_text(struct job *job, struct direction *way)
+{
+	__u64 most = way->part == PART_CHUNK ? 32 : HTTP_WINDOW;
+	__u32 carried = way->carried & (HTTP_CARRY - 1), taken = job->length < most ? job->length : most;
+
+	taken &= 2 * HTTP_WINDOW - 1;
+	if (carried)
+		__builtin_memcpy(job->text, way->carry, HTTP_CARRY);
+	if (taken > HTTP_WINDOW || bpf_probe_read_user(job->text + carried, taken, (void *)job->source))
+		return false;
+	__builtin_memset(job->text + carried + taken, 0, 16);
+	job->have = carried + taken;
+	job->at = carried;
+	job->line = 0;
+	job->in_line = way->in_line;
+	return true;
+}
+
+static __always_inline __u64 look_at_text(struct job *job, struct conn *conn, struct direction *way, __u32 place)
+{
+	__u32 carried = way->carried, first;
+
+	if (!job->source)
+		return not_http(job, conn, way);
+	if (!read_text(job, way)) {
+		count_loss(LOSS_UNREADABLE);
+		job->gave_up = 1 + UNPARSED_OUT_OF_STEP;
+		return 0;
+	}
+	if (way->part == PART_START) {
+		if (!carried) {
+			way->since = job->outgoing ? job->start : job->now;
+			way->bytes = 0;
+		}
+		first = http_first_line(place);
+		if (job->whole && job->at <= 2 && conn->role != ROLE_UNKNOWN) {
+			/* RFC 9112, 2.2: an empty line before a request is to be ignored. */
+			way->carried = 0;
+			return job->at - carried;
+		}
+		if (!job->whole && (job->have < 13 || (job->have < HTTP_CARRY && first && first < FIRST_TLS))) {
+			carry_over(job, way);
+			return job->at - carried;
+		}
+		if (!first || (job->whole && first <= METHOD_PATCH && !ends_with_version(job, job->at)))
+			return not_http(job, conn, way);
+		if (!begin_message(job, conn, way, first))
+			return 0;
+		job->in_line = !job->whole;
+		job->line = job->at;
+	}
+	job->part = way->part;
+	job->chunked = way->chunked;
+	http_lines(place);
+	take_lines(job, conn, way, is_answer(conn, job->outgoing));
+	return job->at - carried;
+}
+
+/* Looks at one window. 0: the connection is not to be followed. */
+__noinline int http_window(__u32 place)
+{
+	struct job *job = job_of(place);
+	struct direction *way;
+	struct conn *conn;
+	__u64 taken;
+
+	if (!job)
+		return 0;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (!conn || conn->role >= ROLE_OTHER)
+		return 0;
+	way = &conn->way[job->outgoing & 1];
+	job->answered = 0;
+	job->gave_up = 0;
+	if (way->part == PART_BODY || way->part == PART_REST)
+		taken = skip_body(job, way, is_answer(conn, job->outgoing));
+	else
+		taken = look_at_text(job, conn, way, place);
+	way->bytes += taken;
+	job->offset += taken;
+	if (is_answer(conn, job->outgoing))
+		conn->last = job->now;
+	if (job->answered)
+		answered(conn, way, job->now);
+	if (job->gave_up)
+		give_up(conn, job->gave_up - 1);
+	return taken && conn->role < ROLE_OTHER;
+}
+
+/* Goes one part on through the bytes of a call: to the next vector, or over a window. 0: there is no more to see. */
+__noinline int http_part(__u32 place)
+{
+	struct job *job = job_of(place);
+	struct user_vector vector;
+	__u64 in;
+
+	if (!job || job->offset >= job->total)
+		return 0;
+	in = job->offset - job->begins;
+	if (job->vectors && in >= job->size) {
+		job->begins += job->size;
+		if (bpf_probe_read_user(&vector, sizeof(vector), (void *)job->vectors)) {
+			count_loss(LOSS_UNREADABLE);
+			return 0;
+		}
+		job->base = vector.base;
+		job->size = vector.length;
+		job->vectors += sizeof(vector);
+		return 1;
+	}
+	job->source = job->base ? job->base + in : 0;
+	job->length = job->size - in;
+	if (job->length > job->total - job->offset)
+		job->length = job->total - job->offset;
+	return http_window(place);
+}
+
+/* The first request in the queue got no answer, or not all of it. 0: there was none. */
+__noinline int http_unanswered(__u32 place)
+{
+	struct job *job = job_of(place);
+	struct conn *conn;
+
+	if (!job)
+		return 0;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (!conn || conn->head == conn->tail)
+		return 0;
+	went_unanswered(conn, job->now);
+	return 1;
+}
+
+/* The connection has ended: what waits for an answer gets none, and an answer until its end has come to it. */
+__noinline int http_finish(__u32 place)
+{
+	struct job *job = job_of(place);
+	struct direction *way;
+	struct conn *conn;
+
+	if (!job)
+		return 0;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (!conn || conn->role >= ROLE_OTHER)
+		return 0;
+	way = &conn->way[conn->role == ROLE_SERVER];
+	if (conn->status && way->part == PART_REST)
+		answered(conn, way, conn->last);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < HTTP_WAITING; i++)
+		if (!http_unanswered(place))
+			break;
+	return 0;
+}
+
+/* Goes through all that a call moved. */
+static __always_inline void follow(struct job *job, __u32 place)
+{
+	struct conn *conn;
+
+	job->begins = 0;
+	job->offset = 0;
+	job->size = job->vectors ? 0 : job->total;
+#pragma clang loop unroll(disable)
+	for (__u32 part = 0; part < HTTP_PARTS; part++)
+		if (!http_part(place))
+			break;
+	if (job->offset >= job->total)
+		return;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (conn && conn->role < ROLE_OTHER)
+		give_up(conn, UNPARSED_MANY_PARTS);
+}
+
+#endif

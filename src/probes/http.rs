@@ -1,0 +1,373 @@
+//! HTTP/1: how long requests took, by process, method and status; the slow and the failed ones one by one.
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach_with;
+use super::read;
+use super::signed;
+use crate::bpf::bytes_of;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::names::syscalls::Arch;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::Switch;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Probe;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::Schema;
+use crate::recording::column;
+use crate::units::Unit;
+
+use self::libssl::Libraries;
+
+mod libssl;
+
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/http.skel.rs"));
+}
+use skeleton::types;
+
+// SAFETY: integers only, as bpf/include/http_conn.h declares it.
+unsafe impl Plain for types::http_record {}
+// SAFETY: integers only, as bpf/include/http_calls.h declares it.
+unsafe impl Plain for types::http_knobs {}
+
+/// A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
+const CELLS: u32 = 4096;
+
+static SOURCE: Source =
+    Source { name: "http", object: include_bytes!(concat!(env!("OUT_DIR"), "/http.bpf.o")), cells: CELLS };
+
+const STATUS: &str = "http_status";
+const SIDE: &str = "http_side";
+const TLS: &str = "http_tls";
+const PATH: &str = "http_path";
+/// The place of the switch `query`.
+const QUERY: usize = 0;
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "http",
+    summary: "How long HTTP/1 requests took, by process, method and status, for servers and clients, with TLS by libssl too.",
+    default_on: false,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(100)),
+    switches: &[Switch { name: "query", help: "Also keep what follows '?' in a path." }],
+    metrics: &[
+        Metric {
+            name: "http.latency",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm", "op", STATUS, SIDE, TLS],
+            help: "Time from a request's first byte, read by the server or written by the client, to its answer's last byte, \
+                   written or read; both inside the window.",
+            events: Some("http"),
+        },
+        Metric {
+            name: "http.unanswered",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "op", STATUS, SIDE, TLS],
+            help: "Requests whose connection ended before their answer did; with a status where one had come.",
+            events: None,
+        },
+        Metric {
+            name: "http.unparsed",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "cause"],
+            help: "What may be HTTP and is not in the latencies, by cause: connections of HTTP/2, with TLS that is not \
+                   libssl's, that left HTTP or could not be followed, and requests and answers without their other half.",
+            events: None,
+        },
+    ],
+    kinds: &[
+        EventKind {
+            name: "http",
+            help: "A request was answered; its answer ended after dur_ns. Slow mode has the slow ones and those of status 500 and more.",
+        },
+        EventKind {
+            name: "http_unanswered",
+            help: "A request's connection ended, dur_ns after the request began, before the answer did.",
+        },
+    ],
+    columns: &[
+        Column { name: STATUS, ty: ColumnType::Int16, title: "Status", unit: None, help: "Status code of the answer." },
+        Column {
+            name: SIDE,
+            ty: ColumnType::Utf8,
+            title: "Side",
+            unit: None,
+            help: "Which end of the connection the process is: 'server' or 'client'.",
+        },
+        Column {
+            name: TLS,
+            ty: ColumnType::Utf8,
+            title: "TLS",
+            unit: None,
+            help: "Whether the request came through TLS, by libssl: 'yes' or 'no'.",
+        },
+        Column {
+            name: PATH,
+            ty: ColumnType::Utf8,
+            title: "Path",
+            unit: None,
+            help: "What the request asks for, without what follows '?'; at most 80 bytes.",
+        },
+    ],
+    hooks: &[
+        "tp_btf/sys_enter",
+        "tp_btf/sys_exit",
+        "tp_btf/inet_sock_set_state",
+        "tp_btf/sched_process_free",
+        "tp_btf/io_uring_submit_req",
+        "uprobe/SSL_new",
+        "uprobe/SSL_free",
+        "uprobe/SSL_read",
+        "uprobe/SSL_read_ex",
+        "uprobe/SSL_write",
+        "uprobe/SSL_write_ex",
+        "uretprobe/SSL_*",
+    ],
+    oldest_kernel: (5, 10),
+    cost: "about a microsecond for each request and side, a tenth of one for each other system call that reads or writes",
+};
+
+/// The probe.
+pub(super) struct Http;
+
+impl Probe for Http {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let knobs = knobs(Arch::of(&setup.host.arch));
+        let decoder = HttpDecoder::new(setup.schema, setup.settings.is_on(QUERY));
+        attach_with(&INFO, SOURCE, setup, decoder, bytes_of(&knobs))
+    }
+}
+
+/// What each system call does, by the architecture's numbers.
+fn knobs(arch: Option<Arch>) -> types::http_knobs {
+    use types::http_call as call;
+    const OUT: u32 = call::CALL_OUT.0;
+    let mut knobs = types::http_knobs::default();
+    let known = [
+        ("read", call::CALL_BUFFER.0),
+        ("write", call::CALL_BUFFER.0 | OUT),
+        ("recvfrom", call::CALL_BUFFER_FLAGS.0),
+        ("sendto", call::CALL_BUFFER_FLAGS.0 | OUT),
+        ("readv", call::CALL_VECTOR.0),
+        ("writev", call::CALL_VECTOR.0 | OUT),
+        ("recvmsg", call::CALL_MESSAGE.0),
+        ("sendmsg", call::CALL_MESSAGE.0 | OUT),
+        ("sendfile", call::CALL_SENDFILE.0 | OUT),
+    ];
+    for (name, what) in known {
+        let number = arch.and_then(|arch| arch.number(name)).map(|number| number as usize);
+        if let Some(slot) = number.and_then(|number| knobs.calls.get_mut(number)) {
+            *slot = what as u8;
+        }
+    }
+    knobs
+}
+
+/// What the packing of `enum http_sub` holds.
+struct Sub {
+    method: &'static str,
+    side: &'static str,
+    tls: &'static str,
+    status: Option<i64>,
+}
+
+impl Sub {
+    fn of(sub: u64) -> Sub {
+        use types::http_sub as bits;
+        let has = |bit: types::http_sub| sub & u64::from(bit.0) != 0;
+        let status = sub >> bits::HTTP_SUB_STATUS_SHIFT.0 & 0xffff;
+        Sub {
+            method: method(sub as u32 & bits::HTTP_SUB_METHOD.0),
+            side: if has(bits::HTTP_SUB_CLIENT) { "client" } else { "server" },
+            tls: if has(bits::HTTP_SUB_TLS) { "yes" } else { "no" },
+            status: (status != 0).then_some(signed(status)),
+        }
+    }
+}
+
+fn method(number: u32) -> &'static str {
+    match types::http_method(number) {
+        types::http_method::METHOD_GET => "GET",
+        types::http_method::METHOD_HEAD => "HEAD",
+        types::http_method::METHOD_POST => "POST",
+        types::http_method::METHOD_PUT => "PUT",
+        types::http_method::METHOD_DELETE => "DELETE",
+        types::http_method::METHOD_CONNECT => "CONNECT",
+        types::http_method::METHOD_OPTIONS => "OPTIONS",
+        types::http_method::METHOD_TRACE => "TRACE",
+        types::http_method::METHOD_PATCH => "PATCH",
+        _ => "?",
+    }
+}
+
+/// Why something is not among the latencies.
+fn reason(number: u64) -> &'static str {
+    match types::http_reason(number as u32) {
+        types::http_reason::UNPARSED_HTTP2 => "HTTP/2",
+        types::http_reason::UNPARSED_UPGRADED => "left HTTP",
+        types::http_reason::UNPARSED_NO_REQUEST => "answer without request",
+        types::http_reason::UNPARSED_PIPELINE => "pipeline too long",
+        types::http_reason::UNPARSED_OUT_OF_STEP => "message end not found",
+        types::http_reason::UNPARSED_MANY_PARTS => "too many parts in a call",
+        types::http_reason::UNPARSED_TLS => "TLS not by a known libssl",
+        types::http_reason::UNPARSED_RING => "io_uring",
+        _ => "unknown",
+    }
+}
+
+/// The target of a request line out of its first bytes: up to the space, and to the '?' unless the query is wanted.
+fn path(bytes: &[u8], query: bool) -> String {
+    let ends = |byte: &u8| *byte <= b' ' || (*byte == b'?' && !query);
+    let end = bytes.iter().position(ends).unwrap_or(bytes.len());
+    String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+}
+
+struct HttpDecoder {
+    status: Option<ColumnId>,
+    side: Option<ColumnId>,
+    tls: Option<ColumnId>,
+    path: Option<ColumnId>,
+    query: bool,
+    libraries: Libraries,
+}
+
+impl HttpDecoder {
+    fn new(schema: &Schema, query: bool) -> HttpDecoder {
+        let id = |name| schema.id(name);
+        HttpDecoder {
+            status: id(STATUS),
+            side: id(SIDE),
+            tls: id(TLS),
+            path: id(PATH),
+            query,
+            libraries: Libraries::default(),
+        }
+    }
+}
+
+impl Decoder for HttpDecoder {
+    fn attached(&mut self, live: &mut Live) -> Result<()> {
+        for refused in self.libraries.attach_new(live) {
+            live.lacks(refused);
+        }
+        Ok(())
+    }
+
+    /// Libraries that came since: a process that brings its own is seen from the next interval on.
+    fn ending_interval(&mut self, live: &Live) -> Result<()> {
+        self.libraries.attach_new(live);
+        Ok(())
+    }
+
+    fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let record: types::http_record = read(bytes)?;
+        let header = record.header;
+        let kind = match types::http_event(header.event.into()) {
+            types::http_event::HTTP_ANSWERED => "http",
+            types::http_event::HTTP_UNANSWERED => "http_unanswered",
+            _ => return Err(Undecodable { length: bytes.len() }),
+        };
+        let sub = Sub::of(header.pad.into());
+        let mut row = context.rows.row(kind);
+        row.at(header.ts).int(column::DUR_NS, signed(record.took_ns)).int(column::CPU, header.cpu.into());
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).text(column::OP, sub.method);
+        row.int(column::BYTES, signed(record.bytes));
+        if record.port != 0 {
+            row.int(column::SPORT, record.port.into()).int(column::DPORT, record.peer_port.into());
+        }
+        if let Some(comm) = context.names.get(header.pid) {
+            row.text(column::COMM, comm);
+        }
+        if let Some((column, status)) = self.status.zip(sub.status) {
+            row.int(column, status);
+        }
+        let kept = record.path.get(..record.path_bytes.into()).unwrap_or(&record.path);
+        let path = path(kept, self.query);
+        for (column, text) in [(self.side, sub.side), (self.tls, sub.tls), (self.path, &path)] {
+            if let Some(column) = column {
+                row.text(column, text);
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        if metric == "http.unparsed" {
+            key.push(KeyPart::Text(column::CAUSE, reason(gathered.sub).to_owned()));
+            return key;
+        }
+        let sub = Sub::of(gathered.sub);
+        key.push(KeyPart::Text(column::OP, sub.method.to_owned()));
+        key.extend(self.status.zip(sub.status).map(|(column, status)| KeyPart::Int(column, status)));
+        key.extend(self.side.map(|column| KeyPart::Text(column, sub.side.to_owned())));
+        key.extend(self.tls.map(|column| KeyPart::Text(column, sub.tls.to_owned())));
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arch;
+    use super::Sub;
+    use super::knobs;
+    use super::path;
+    use super::types::http_call;
+
+    #[test]
+    fn a_query_stays_out_of_the_file_unless_it_is_asked_for() {
+        assert_eq!(path(b"/pay?card=4111 HTTP/1.1\r\n", false), "/pay");
+        assert_eq!(path(b"/pay?card=4111 HTTP/1.1\r\n", true), "/pay?card=4111");
+        assert_eq!(path(b"/cut", false), "/cut");
+        assert_eq!(path(b"", false), "");
+    }
+
+    #[test]
+    fn what_a_metric_is_kept_by_is_unpacked() {
+        let sub = Sub::of(404 << 16 | 1 << 8 | 3);
+        assert_eq!((sub.method, sub.side, sub.tls, sub.status), ("POST", "client", "no", Some(404)));
+        let sub = Sub::of(1 << 9 | 1);
+        assert_eq!((sub.method, sub.side, sub.tls, sub.status), ("GET", "server", "yes", None));
+    }
+
+    #[test]
+    fn the_kernel_is_told_which_calls_move_bytes() {
+        let knobs = knobs(Some(Arch::X86_64));
+        assert_eq!(u32::from(knobs.calls[1]), http_call::CALL_BUFFER.0 | http_call::CALL_OUT.0);
+        assert_eq!(u32::from(knobs.calls[45]), http_call::CALL_BUFFER_FLAGS.0);
+        assert_eq!(knobs.calls[3], 0, "close moves none");
+    }
+}

@@ -1,0 +1,138 @@
+//! The copies of libssl on this machine: those that lie where distributions put them, and those that processes have mapped.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use libbpf_rs::Link;
+
+use crate::bpf::live::Live;
+
+/// Where distributions and those who build for themselves put libraries.
+const DIRECTORIES: [&str; 8] = [
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/lib64",
+    "/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib",
+];
+/// How the library's file name begins.
+const NAME: &str = "libssl.so";
+/// The programs, what they are attached to, and whether at the return. The variants in _ex came with OpenSSL 1.1.1.
+const FUNCTIONS: [(&str, &str, bool); 10] = [
+    ("ssl_new", "SSL_new", false),
+    ("ssl_free", "SSL_free", false),
+    ("ssl_read", "SSL_read", false),
+    ("ssl_done", "SSL_read", true),
+    ("ssl_write", "SSL_write", false),
+    ("ssl_done", "SSL_write", true),
+    ("ssl_read_ex", "SSL_read_ex", false),
+    ("ssl_done", "SSL_read_ex", true),
+    ("ssl_write_ex", "SSL_write_ex", false),
+    ("ssl_done", "SSL_write_ex", true),
+];
+/// A process maps its libraries soon after it starts; at the ends of that many intervals it is looked at.
+const LOOKS: u8 = 3;
+
+/// What the programs are attached to so far.
+#[derive(Default)]
+pub(super) struct Libraries {
+    links: Vec<Link>,
+    seen: HashSet<(u64, u64)>,
+    looks: HashMap<u32, u8>,
+}
+
+impl Libraries {
+    /// Attaches to the libraries that are not known yet; gives what could not be attached, with the reason.
+    pub(super) fn attach_new(&mut self, live: &Live) -> Vec<String> {
+        let mut refused = Vec::new();
+        let first = self.seen.is_empty() && self.looks.is_empty();
+        let lying = if first { lying_about() } else { Vec::new() };
+        for path in lying.into_iter().chain(self.newly_mapped()) {
+            let Ok(file) = fs::metadata(&path) else { continue };
+            if self.seen.insert((file.dev(), file.ino())) {
+                self.attach(live, &path, &mut refused);
+            }
+        }
+        refused
+    }
+
+    fn attach(&mut self, live: &Live, path: &Path, refused: &mut Vec<String>) {
+        for (program, function, at_return) in FUNCTIONS {
+            match live.attach_function(program, path, function, at_return) {
+                Ok(link) => self.links.push(link),
+                Err(_) if function.ends_with("_ex") => {}
+                Err(error) => refused.push(format!("{function} of {}: {error:#}", path.display())),
+            }
+        }
+    }
+
+    /// Libraries of the processes that are to be looked at, as this process can open them.
+    fn newly_mapped(&mut self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let pids: HashSet<u32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        self.looks.retain(|pid, _| pids.contains(pid));
+        let mut found = Vec::new();
+        for pid in pids {
+            let looks = self.looks.entry(pid).or_default();
+            if *looks >= LOOKS {
+                continue;
+            }
+            *looks += 1;
+            let Ok(maps) = fs::read(format!("/proc/{pid}/maps")) else { continue };
+            let maps = String::from_utf8_lossy(&maps);
+            if let Some(path) = mapped(&maps) {
+                // As the process sees it: it may live in a file system of its own.
+                found.push(PathBuf::from(format!("/proc/{pid}/root{path}")));
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Libraries {
+    /// Each takes the kernel a quarter of a second, most of it spent waiting: so side by side.
+    fn drop(&mut self) {
+        std::thread::scope(|scope| {
+            for link in self.links.drain(..) {
+                scope.spawn(move || drop(link));
+            }
+        });
+    }
+}
+
+fn lying_about() -> Vec<PathBuf> {
+    let entries = DIRECTORIES.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
+    let names = entries.filter_map(|entry| entry.ok()).map(|entry| entry.path());
+    names.filter(|path| is_libssl(path)).collect()
+}
+
+fn is_libssl(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(NAME))
+}
+
+/// The library's path in the text of /proc/PID/maps.
+fn mapped(maps: &str) -> Option<&str> {
+    let paths = maps.lines().filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
+    paths.into_iter().find(|path| is_libssl(Path::new(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mapped;
+
+    #[test]
+    fn the_library_is_found_among_what_a_process_has_mapped() {
+        let maps = "55d0-55d1 r-xp 00000000 fe:00 1 /usr/sbin/nginx\n\
+                    7eff-7fff r--p 00000000 fe:00 2      /usr/lib/x86_64-linux-gnu/libssl.so.3\n\
+                    7fff-8000 rw-p 00000000 00:00 0      [stack]\n";
+        assert_eq!(mapped(maps), Some("/usr/lib/x86_64-linux-gnu/libssl.so.3"));
+        assert_eq!(mapped("7eff-7fff r-xp 00000000 fe:00 2 /usr/lib/libssl3.so\n"), None, "that is NSS");
+    }
+}

@@ -1,0 +1,136 @@
+//! View `http`: HTTP requests by process, method and status, the slowest, the failed, and what could not be told.
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::share;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::report::tally::Dim;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::tally::sum;
+use crate::report::times;
+
+mod streamed;
+
+/// The columns that the probe adds.
+const STATUS: &str = "http_status";
+const SIDE: &str = "http_side";
+const TLS: &str = "http_tls";
+const PATH: &str = "http_path";
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("http", "HTTP");
+    note_absent_probe(&mut document, sources, "http");
+    let mut requests = Ranking::new(sources, "requests", "Requests", request_fields());
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest", streamed::slow_fields());
+    let mut routes = Ranking::new(sources, "routes", "Slow and failed by route", streamed::route_fields());
+    let mut failed = Ranking::new(sources, "failures", "Failed", streamed::failure_fields());
+    let mut unparsed = Ranking::new(sources, "unparsed", "Not in these figures", unparsed_fields());
+    let shown = plan.rows_shown(20);
+    for source in sources {
+        let people = People::of(source)?;
+        by_process(source, &people, &mut requests)?;
+        streamed::rows(source, &people, [&mut routes, &mut slowest, &mut failed], shown)?;
+        not_parsed(source, &people, &mut unparsed)?;
+    }
+    requests.largest_first("sum_ns");
+    slowest.largest_first("dur_ns");
+    failed.largest_first("dur_ns");
+    routes.largest_first("sum_ns");
+    unparsed.largest_first("count");
+    for table in [requests, routes, slowest, failed, unparsed] {
+        document.push(table.top(shown));
+    }
+    if plan.format != Format::Text {
+        let plots = [
+            times::plot(sources, metrics::HTTP_LATENCY, "HTTP requests", "comm")?,
+            times::plot(sources, metrics::HTTP_LATENCY, "HTTP requests by status", STATUS)?,
+        ];
+        for plot in plots.into_iter().flatten() {
+            document.push(plot);
+        }
+    }
+    Ok(document)
+}
+
+/// Who, on which side, how: the columns that all tables of requests begin with.
+fn who_fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("side", "side").help("Which end of the connection the process is."),
+        Field::new("tls", "TLS").help("Whether it came through TLS, by libssl."),
+        Field::new("method", "method"),
+        Field::new("status", "status").help("Status code of the answer."),
+    ]
+}
+
+fn request_fields() -> Vec<Field> {
+    let mut fields = who_fields();
+    fields.extend(times::fields());
+    fields.push(Field::new("unanswered", "unanswered").help("Requests whose connection ended before the answer did."));
+    fields
+}
+
+const BY: [&str; 6] = ["comm", "pid", SIDE, TLS, "op", STATUS];
+
+fn who(people: &People, dims: &[Dim]) -> Vec<Value> {
+    let [comm, pid, rest @ ..] = dims else { return Vec::new() };
+    let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+    [Value::from(own), pid.value()].into_iter().chain(rest.iter().map(Dim::value)).collect()
+}
+
+fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let wanted = |name: &str| name == metrics::HTTP_LATENCY || name == metrics::HTTP_UNANSWERED;
+    let tally = Tally::of(source, &BY, wanted)?;
+    let none = Histogram::new();
+    let row = |dims: &[Dim], times: &Histogram, unanswered: u64| {
+        let mut cells = who(people, dims);
+        cells.extend(times::cells(times));
+        cells.push(Value::Int(whole(unanswered)));
+        cells
+    };
+    for (dims, times) in tally.groups(metrics::HTTP_LATENCY) {
+        let unanswered = tally.groups(metrics::HTTP_UNANSWERED).find(|(own, _)| *own == dims);
+        table.row(source, row(dims, times, unanswered.map_or(0, |(_, all)| count(all))));
+    }
+    for (dims, all) in tally.groups(metrics::HTTP_UNANSWERED) {
+        if !tally.groups(metrics::HTTP_LATENCY).any(|(own, _)| own == dims) {
+            table.row(source, row(dims, &none, count(all)));
+        }
+    }
+    Ok(())
+}
+
+fn unparsed_fields() -> Vec<Field> {
+    vec![
+        Field::new("cause", "cause").help("Why it is not parsed."),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("count", "count").help("Connections, or requests and answers without their other half."),
+        Field::new("share", "share").help("Part of all that is not parsed."),
+    ]
+}
+
+fn not_parsed(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::totals_of(source, &["cause", "pid", "comm"], |name| name == metrics::HTTP_UNPARSED)?;
+    let all = sum(&tally.total(metrics::HTTP_UNPARSED)) as f64;
+    for (dims, own) in tally.groups(metrics::HTTP_UNPARSED) {
+        let [cause, pid, comm] = dims else { continue };
+        let name = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let (number, share) = (Value::Int(whole(sum(own))), share(sum(own) as f64, all));
+        table.row(source, vec![cause.value(), Value::from(name), pid.value(), number, share]);
+    }
+    Ok(())
+}

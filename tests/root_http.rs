@@ -1,0 +1,326 @@
+//! The probe `http` against nginx's access log, Python's and node's servers, curl, and clients that count.
+#![cfg(all(feature = "record", target_os = "linux"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at what it did not expect"
+)]
+#![allow(unreachable_pub, reason = "modules of a test program")]
+
+#[path = "root_http/client.rs"]
+mod client;
+#[path = "common/root.rs"]
+mod root;
+#[path = "root_http/servers.rs"]
+mod servers;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use client::Client;
+use root::Recorder;
+use root::Taken;
+use root::find;
+use root::skip;
+use servers::NODE;
+use servers::Nginx;
+use servers::PYTHON;
+use servers::Script;
+
+const KEY: [&str; 6] = ["pid", "op", "http_status", "http_side", "http_tls", "count"];
+
+/// Requests in the histograms, by status: of one process, side, and with TLS or without.
+fn counted(taken: &Taken, pid: Option<i64>, side: &str, tls: &str) -> BTreeMap<i64, i64> {
+    let mut counts = BTreeMap::new();
+    for row in taken.metric("http.latency", &KEY).named("http_side", side).named("http_tls", tls).iter() {
+        if pid.is_none_or(|pid| row.int("pid") == pid) {
+            *counts.entry(row.int("http_status")).or_default() += row.int("count");
+        }
+    }
+    counts
+}
+
+fn unparsed(taken: &Taken, pid: i64) -> BTreeMap<String, i64> {
+    let rows = taken.metric("http.unparsed", &["pid", "cause"]).with("pid", pid);
+    rows.iter().map(|row| (row.text("cause").unwrap().to_owned(), row.int("count"))).collect()
+}
+
+fn own_pid() -> i64 {
+    std::process::id().into()
+}
+
+/// Runs a program that has to succeed, without the loader's paths of the test.
+fn run(program: &str, arguments: &[&str]) {
+    let mut command = Command::new(find(program).unwrap());
+    let status = command.args(arguments).env_remove("LD_LIBRARY_PATH").stdout(Stdio::null()).status();
+    assert!(status.unwrap().success(), "{program} {arguments:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn nginx_and_its_clients_have_as_many_requests_of_each_status_as_its_access_log() {
+    let test = "nginx_and_its_clients_have_as_many_requests_of_each_status_as_its_access_log";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let running = Recorder::new("-p http:raw").start();
+    let port = nginx.port;
+    let asking: Vec<_> = (0..2)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(port);
+                for number in 0..500 {
+                    let (path, expected) = match number % 50 {
+                        7 => ("/nowhere", 404),
+                        23 => ("/fail", 503),
+                        _ => ("/small", 200),
+                    };
+                    assert_eq!(client.ask("GET", path, ""), expected);
+                }
+            })
+        })
+        .collect();
+    asking.into_iter().for_each(|thread| thread.join().unwrap());
+    let logged = nginx.logged(1000);
+    let taken = running.finish();
+    assert_eq!(logged, BTreeMap::from([(200, 960), (404, 20), (503, 20)]));
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), logged);
+    assert_eq!(counted(&taken, Some(own_pid()), "client", "no"), logged);
+    let streamed = taken.rows("http", &["pid", "http_side", "http_path", "http_status", "dport", "sport"]);
+    let served = streamed.with("pid", nginx.worker());
+    assert_eq!(served.count(), 1000);
+    assert_eq!(served.named("http_path", "/nowhere").with("http_status", 404).count(), 20);
+    assert_eq!(served.with("sport", port.into()).count(), 1000);
+    assert_eq!(streamed.with("pid", own_pid()).with("dport", port.into()).count(), 1000);
+    assert_eq!(unparsed(&taken, nginx.worker()), BTreeMap::new());
+    assert_eq!(taken.lost_by("http"), 0);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn times_agree_with_the_request_time_of_nginx() {
+    let test = "times_agree_with_the_request_time_of_nginx";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let running = Recorder::new("-p http").start();
+    let mut client = Client::connect(nginx.port);
+    for number in 0..40 {
+        // Every tenth takes half a second.
+        client.ask("GET", if number % 10 == 0 { "/limited" } else { "/small" }, "");
+    }
+    nginx.logged(40);
+    let taken = running.finish();
+    let mut theirs = nginx.times();
+    theirs.sort_by(f64::total_cmp);
+    let ours = |pid: i64| taken.histogram("http.latency", &["pid"], move |row| row.int("pid") == pid);
+    for (whose, ours) in [("server", ours(nginx.worker())), ("client", ours(own_pid()))] {
+        assert_eq!(ours.count(), 40, "{whose}");
+        for q in [0.5, 0.99] {
+            let theirs = theirs[((40.0 * q) as usize).min(39)];
+            let ours = ours.percentile(q).unwrap() / 1e6;
+            // The log has milliseconds, of a clock that nginx reads once for each round of its loop.
+            assert!((ours - theirs).abs() <= 25.0 + theirs * 0.1, "{whose} p{q}: {ours} ms, the log has {theirs}");
+        }
+    }
+    assert!(theirs[39] > 100.0, "nginx did not slow down: {theirs:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn messages_are_told_apart_however_they_are_framed_and_cut() {
+    let test = "messages_are_told_apart_however_they_are_framed_and_cut";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let running = Recorder::new("-p http").start();
+    let mut client = Client::connect(nginx.port);
+    let mut asked = 0;
+    // Pipelined: twelve in one call, and more bytes than nginx reads at a time.
+    for _ in 0..5 {
+        let one = "GET /text.txt HTTP/1.1\r\nHost: test\r\nUser-Agent: a-client-with-a-name-of-some-length\r\n\r\n";
+        client.send(one.repeat(12).as_bytes());
+        (0..12).for_each(|_| assert_eq!(client.answer(false), 200));
+        asked += 12;
+    }
+    // A request in calls of one byte each.
+    for byte in b"GET /fail HTTP/1.1\r\nHost: test\r\n\r\n" {
+        client.send(&[*byte]);
+    }
+    assert_eq!(client.answer(false), 503);
+    // Large, chunked and without a body; bodies that look like requests.
+    assert_eq!(client.ask("GET", "/big", ""), 200);
+    assert_eq!(client.ask("GET", "/text.txt", "Accept-Encoding: gzip\r\n"), 200);
+    assert_eq!(client.ask("HEAD", "/big", ""), 200);
+    assert_eq!(client.ask("GET", "/big", "If-None-Match: *\r\n"), 304);
+    let lure = "GET /small HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200);
+    let long = format!("POST /small HTTP/1.1\r\nHost: test\r\nX-Long: {}\r\n", "x".repeat(700));
+    client.send(format!("{long}content-LENGTH:  {}\r\n\r\n{lure}", lure.len()).as_bytes());
+    assert_eq!(client.answer(false), 200);
+    client.send(format!("{long}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{lure}\r\n", lure.len()).as_bytes());
+    client.send(format!("{:X};part=2\r\n{lure}\r\n0\r\n\r\n", lure.len()).as_bytes());
+    assert_eq!(client.answer(false), 200);
+    assert_eq!(client.ask("GET", "/small", ""), 200);
+    asked += 8;
+    let logged = nginx.logged(asked);
+    let taken = running.finish();
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), logged);
+    assert_eq!(counted(&taken, Some(own_pid()), "client", "no"), logged);
+    let posts = taken.metric("http.latency", &KEY).with("pid", nginx.worker()).named("op", "POST");
+    assert_eq!(posts.sum("count"), 2);
+    assert_eq!((unparsed(&taken, nginx.worker()), unparsed(&taken, own_pid())), Default::default());
+    assert_eq!(taken.lost_by("http"), 0);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn requests_with_tls_are_seen_in_libssl_and_told_from_cleartext() {
+    let test = "requests_with_tls_are_seen_in_libssl_and_told_from_cleartext";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let (Some(_), Some(python)) = (find("curl"), system_python()) else {
+        return skip(test, "curl or the system's python3 is not installed");
+    };
+    let running = Recorder::new("-p http:raw").start();
+    let base = format!("https://127.0.0.1:{}", nginx.tls_port);
+    for _ in 0..5 {
+        run("curl", &["-sk", "--http1.1", &format!("{base}/small"), &format!("{base}/big"), &format!("{base}/fail")]);
+    }
+    let script = format!(
+        "import http.client, ssl
+connection = http.client.HTTPSConnection('127.0.0.1', {}, context=ssl._create_unverified_context())
+for _ in range(50):
+    connection.request('GET', '/small'); connection.getresponse().read()
+connection.request('POST', '/small', body=b'x' * 40000); connection.getresponse().read()
+",
+        nginx.tls_port
+    );
+    run(&python, &["-c", &script]);
+    let logged = nginx.logged(66);
+    let taken = running.finish();
+    assert_eq!(logged, BTreeMap::from([(200, 61), (503, 5)]));
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "yes"), logged);
+    assert_eq!(counted(&taken, None, "client", "yes"), logged);
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), BTreeMap::new());
+    assert_eq!(unparsed(&taken, nginx.worker()), BTreeMap::new());
+    let served = taken.rows("http", &["pid", "http_tls", "http_path", "sport"]).with("pid", nginx.worker());
+    assert_eq!(served.named("http_path", "/big").with("sport", nginx.tls_port.into()).count(), 5);
+}
+
+/// The distribution's own, which is linked with the distribution's libssl.
+fn system_python() -> Option<String> {
+    std::path::Path::new("/usr/bin/python3").exists().then(|| "/usr/bin/python3".to_owned())
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn the_route_that_sleeps_is_the_first_that_the_report_names() {
+    let test = "the_route_that_sleeps_is_the_first_that_the_report_names";
+    let (Some(python), Some(_)) = (find("python3"), find("curl")) else {
+        return skip(test, "python3 or curl is not installed");
+    };
+    let server = Script::start(python, PYTHON);
+    let running = Recorder::new("-p http").start();
+    let base = format!("http://127.0.0.1:{}", server.port);
+    for _ in 0..3 {
+        run("curl", &["-s", &format!("{base}/served.txt"), &format!("{base}/nothing")]);
+        run("curl", &["-s", &format!("{base}/slow/report?card=4111")]);
+    }
+    let taken = running.finish();
+    assert_eq!(counted(&taken, Some(server.pid()), "server", "no"), BTreeMap::from([(200, 6), (404, 3)]));
+    assert_eq!(counted(&taken, None, "client", "no"), BTreeMap::from([(200, 6), (404, 3)]));
+    let file = taken.recording.path();
+    let report = Command::new(root::recorder::EBREC).args(["report", "http", "--format", "json"]).arg(file).output();
+    let report = String::from_utf8(report.unwrap().stdout).unwrap();
+    assert!(!report.contains("4111") && !std::fs::read(file).unwrap().windows(4).any(|bytes| bytes == b"4111"));
+    let slow = taken.rows("http", &["dur_ns", "http_path", "http_side"]);
+    assert_eq!(slow.named("http_path", "/slow/report").keep(|row| row.int("dur_ns") >= 200_000_000).count(), 6);
+    let first = report.find("\"path\": \"").map(|at| &report[at + 9..at + 21]);
+    assert_eq!(first, Some("/slow/report"), "{report}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_connection_that_ends_without_an_answer_is_a_failure_of_both_sides() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = Recorder::new("-p http").start();
+    let serving = std::thread::spawn(move || {
+        for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut text = [0; 1000];
+            assert!(stream.read(&mut text).unwrap() > 0);
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(b"GET /gone HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+    }
+    serving.join().unwrap();
+    let taken = running.finish();
+    let failed = taken.rows("http_unanswered", &["pid", "http_side", "http_path", "http_status"]);
+    let failed = failed.with("pid", own_pid()).named("http_path", "/gone");
+    for side in ["server", "client"] {
+        let own = failed.named("http_side", side);
+        assert_eq!((own.count(), own.with("http_status", 200).count()), (2, 1), "{side}: {own:?}");
+    }
+    let counted = taken.metric("http.unanswered", &["pid"]).with("pid", own_pid());
+    assert_eq!(counted.sum("count"), 4);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn what_is_no_http_1_is_counted_by_cause_and_not_guessed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = Recorder::new("-p http:raw").start();
+    let serving = std::thread::spawn(move || {
+        for _ in 0..3 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut text = [0; 1000];
+            while stream.read(&mut text).unwrap() > 0 {
+                stream.write_all(b"binary\0answer, of some protocol\n").unwrap();
+            }
+        }
+    });
+    let says = |words: &[&[u8]]| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for word in words {
+            stream.write_all(word).unwrap();
+            assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
+        }
+    };
+    says(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /in-a-frame HTTP/1.1\r\n\r\n"]);
+    says(&[b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello of this test's own"]);
+    says(&[b"OPTIONS rtsp://host RTSP/1.0\r\n\r\n", b"GET a key\r\n"]);
+    serving.join().unwrap();
+    let taken = running.finish();
+    // Both ends are this process.
+    let expected = [("HTTP/2", 2), ("TLS not by a known libssl", 2)].map(|(cause, count)| (cause.to_owned(), count));
+    assert_eq!(unparsed(&taken, own_pid()), BTreeMap::from(expected));
+    assert_eq!(taken.metric("http.latency", &["pid"]).with("pid", own_pid()).count(), 0);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_node_server_is_seen_as_its_client_sees_it() {
+    let test = "a_node_server_is_seen_as_its_client_sees_it";
+    let Some(node) = find("node") else { return skip(test, "node is not installed") };
+    let server = Script::start(node, NODE);
+    let running = Recorder::new("-p http").start();
+    let mut client = Client::connect(server.port);
+    for _ in 0..100 {
+        assert_eq!(client.ask("GET", "/hello", ""), 200);
+        assert_eq!(client.ask("GET", "/chunks", ""), 200);
+    }
+    assert_eq!(client.ask("DELETE", "/teapot", ""), 418);
+    let taken = running.finish();
+    let asked = BTreeMap::from([(200, 200), (418, 1)]);
+    assert_eq!(counted(&taken, Some(server.pid()), "server", "no"), asked);
+    assert_eq!(counted(&taken, Some(own_pid()), "client", "no"), asked);
+    assert_eq!(unparsed(&taken, server.pid()), BTreeMap::new());
+}
