@@ -131,6 +131,15 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		stream_death(task, ledger, now);
 }
 
+/* How long the kernel has known that a thread waits for a CPU, for one that is just getting it; 0: not known. */
+static __always_inline __u64 queued_for(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->sched_info.last_queued) || !run_queue_known(task) ||
+	    !task->sched_info.last_queued)
+		return 0;
+	return task->se.cfs_rq->rq->clock - task->sched_info.last_queued;
+}
+
 static __always_inline void got_cpu(struct task_struct *task, struct task_struct *prev, __u64 now)
 {
 	struct ledger *ledger = state_of(task, true);
@@ -140,6 +149,12 @@ static __always_inline void got_cpu(struct task_struct *task, struct task_struct
 		return;
 	if (ledger->slot == SLOT_ON_CPU)
 		ledger->slot = SLOT_UNSEEN;
+	if (ledger->since && ledger->slot != SLOT_RUNNABLE) {
+		/* Its wake-up was not shown. */
+		waited = queued_for(task);
+		if (waited && waited < now - ledger->since)
+			ledger_move(ledger, task, SLOT_NONE, SLOT_RUNNABLE, now - waited);
+	}
 	if (ledger->slot == SLOT_RUNNABLE && ledger->since) {
 		waited = now - ledger->since;
 		hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);

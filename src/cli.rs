@@ -198,6 +198,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         window: record.duration,
         output: record.output,
         force: record.force,
+        inlines: record.inlines,
         probes: probe_spec::parse(&record.probes)?,
         filters: Filters {
             pids: record.pid,
@@ -222,7 +223,7 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
         return Err(Failure::usage(format!("--tree means nothing to the view '{}'", words.view))
             .hint("ebrec report processes --tree FILE"));
     }
-    if !report.by.is_empty() && words.metric.is_none() {
+    if !report.by.is_empty() && (words.view != "hist" || words.metrics.is_empty()) {
         return Err(Failure::usage("--by needs a metric").hint("ebrec report hist METRIC --by COLUMN FILE"));
     }
     if let (Some(from), Some(to)) = (report.from, report.to)
@@ -239,7 +240,7 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
     let plan = ReportPlan {
         view: words.view.to_owned(),
         files: words.files,
-        metric: words.metric,
+        metrics: words.metrics,
         by: report.by,
         filter: RowFilter {
             pids: report.pid.into_iter().map(i64::from).collect(),

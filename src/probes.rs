@@ -3,6 +3,7 @@
 mod block;
 mod cpu;
 mod dns;
+mod files;
 mod irq;
 mod locks;
 mod memory;
@@ -10,6 +11,7 @@ mod offcpu;
 mod peers;
 mod process;
 mod sched;
+mod signals;
 mod syscall;
 mod tcp;
 
@@ -44,7 +46,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 11] = [
+pub static REGISTRY: [&dyn Probe; 13] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -56,6 +58,8 @@ pub static REGISTRY: [&dyn Probe; 11] = [
     &locks::Locks,
     &tcp::Tcp,
     &dns::Dns,
+    &files::Files,
+    &signals::Signals,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
@@ -260,17 +264,11 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.snapshot(&self.live, interval, context)
     }
 
-    fn stop(&mut self) -> Result<()> {
-        self.decoder.ending_interval(&self.live)?;
-        self.live.stop()
-    }
-
     fn end(&mut self, end_ns: u64) -> Result<()> {
-        self.decoder.ending_interval(&self.live)?;
-        // Both sets of cells can be taken now, one after the other.
-        self.live.swap()?;
-        self.decoder.end_interval(&self.live, end_ns)?;
+        self.end_interval(end_ns)?;
         self.decoder.ending(&mut self.live)?;
+        // Both sets of cells can be taken now, one after the other.
+        self.live.stop()?;
         self.live.detach();
         Ok(())
     }

@@ -12,6 +12,7 @@ mod cells;
 mod csv;
 mod flame;
 mod grid;
+mod heat;
 mod json;
 mod markdown;
 mod stats;
@@ -209,6 +210,30 @@ pub struct Timeline {
     pub series: Vec<(String, Vec<(f64, f64)>)>,
 }
 
+/// Distributions over time: how often which values occurred when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heatmap {
+    /// Stable name: the plot's key in JSON.
+    pub name: String,
+    /// Heading for people.
+    pub title: String,
+    /// What the values measure.
+    pub unit: Unit,
+    /// The stretches of time, by rising time.
+    pub columns: Vec<HeatColumn>,
+}
+
+/// What a heat map shows of one stretch of time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeatColumn {
+    /// Its beginning, in seconds since the window's start.
+    pub begin: f64,
+    /// Its end.
+    pub end: f64,
+    /// The values that occurred in it.
+    pub values: Histogram,
+}
+
 /// Stacks by weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlamePlot {
@@ -263,6 +288,8 @@ pub enum Block {
     Histogram(HistogramPlot),
     /// Values over time.
     Timeline(Timeline),
+    /// Distributions over time.
+    Heatmap(Heatmap),
     /// Stacks, for pictures only: tables say the same in words.
     Flame(FlamePlot),
     /// Bars made of parts.
@@ -330,6 +357,12 @@ impl From<FlamePlot> for Block {
 impl From<Timeline> for Block {
     fn from(plot: Timeline) -> Block {
         Block::Timeline(plot)
+    }
+}
+
+impl From<Heatmap> for Block {
+    fn from(plot: Heatmap) -> Block {
+        Block::Heatmap(plot)
     }
 }
 

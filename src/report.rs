@@ -14,10 +14,13 @@ mod block;
 mod cost;
 mod cpu;
 pub mod deliver;
+mod diagnosis;
 mod distributions;
 mod dns;
 mod exec;
+mod files;
 mod health;
+mod heatmap;
 mod hist;
 mod info;
 mod irq;
@@ -33,12 +36,16 @@ mod people;
 pub mod plan;
 mod processes;
 mod profile;
+mod series;
+mod signals;
+mod slow;
 mod source;
 mod summary;
 mod syscalls;
 mod tally;
 mod tcp;
 mod threads;
+mod timeline;
 mod times;
 mod window;
 
@@ -89,6 +96,27 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: hist::run,
+    },
+    View {
+        name: "heatmap",
+        summary: "Values of a metric over time: which latencies occurred when",
+        draws: true,
+        tells_health: false,
+        run: heatmap::run,
+    },
+    View {
+        name: "timeline",
+        summary: "Rates and latencies over time, of all probes or of the metrics named",
+        draws: true,
+        tells_health: false,
+        run: timeline::run,
+    },
+    View {
+        name: "slow",
+        summary: "The slowest events of all probes, and what else happened around each",
+        draws: false,
+        tells_health: false,
+        run: slow::run,
     },
     View {
         name: "exec",
@@ -159,6 +187,20 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: dns::run,
+    },
+    View {
+        name: "files",
+        summary: "Files by operation, mount and process; failed opens, short-lived files, slow calls",
+        draws: true,
+        tells_health: false,
+        run: files::run,
+    },
+    View {
+        name: "signals",
+        summary: "Signals by number, sender and target, and the processes that they ended",
+        draws: true,
+        tells_health: false,
+        run: signals::run,
     },
     View {
         name: "losses",

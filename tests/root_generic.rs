@@ -71,6 +71,7 @@ fn bit_of_everything(workload: &Workload) {
         let file = std::fs::File::create(dir.path().join(number.to_string())).unwrap();
         std::io::Write::write_all(&mut &file, &[7; 8192]).unwrap();
         file.sync_all().unwrap();
+        std::fs::remove_file(dir.path().join(number.to_string())).unwrap();
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for _ in 0..10 {
@@ -83,8 +84,9 @@ fn bit_of_everything(workload: &Workload) {
     assert!(Command::new("sh").args(["-c", moved]).stdout(Stdio::null()).status().unwrap().success());
 }
 
-/// Probes of what an everyday load need not do: stalls, contention. `root_pressure` provokes theirs.
-const RARE: [&str; 3] = ["memory", "irq", "locks"];
+/// Probes of what an everyday load need not do: stalls, contention, deaths by signals. `root_pressure` and
+/// `root_signals` provoke theirs.
+const RARE: [&str; 4] = ["memory", "irq", "locks", "signals"];
 
 #[test]
 #[ignore = "root: attaches probes"]

@@ -45,7 +45,11 @@ struct cgroup___since_6_1 {
 /* Which registers hold what, and how a call of 32-bit code is told from others, is each architecture's own. */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long di;
 	unsigned long si;
+	unsigned long dx;
+	unsigned long r10;
+	unsigned long orig_ax;
 };
 struct thread_info___x86 {
 	__u32 status;
@@ -59,6 +63,8 @@ struct task_struct___x86 {
 struct pt_regs {
 	__u64 regs[31];
 	__u64 pstate;
+	__u64 orig_x0;
+	__s32 syscallno;
 };
 /* arch/arm64/include/uapi/asm/ptrace.h: it came from 32-bit code. */
 #define PSR_MODE32_BIT 0x00000010
@@ -174,6 +180,52 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level
 	barrier_var(old);
 	bpf_core_read(&id, sizeof(id), &old->ancestor_ids[level]);
 	return id;
+}
+
+/* The number of the system call that `regs` entered the kernel with; -1: none. */
+static __always_inline __u64 syscall_number(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->syscallno;
+#else
+	return -1;
+#endif
+}
+
+/* Its arguments, also where it returns; not for calls of 32-bit code. */
+static __always_inline __u64 syscall_argument_1(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->di;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->orig_x0;
+#else
+	return 0;
+#endif
+}
+
+static __always_inline __u64 syscall_argument_3(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->dx;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->regs[2];
+#else
+	return 0;
+#endif
+}
+
+static __always_inline __u64 syscall_argument_4(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->r10;
+#elif defined(__TARGET_ARCH_arm64)
+	return regs->regs[3];
+#else
+	return 0;
+#endif
 }
 
 /* The second argument of the system call that `regs` entered the kernel with; not for calls of 32-bit code. */

@@ -28,6 +28,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
@@ -71,6 +72,7 @@ struct pt_regs___entry {
 
 struct super_block {
 	unsigned long s_magic;
+	__u32 s_dev; /* the kernel's packing: 12 bits of major, 20 of minor number */
 };
 
 struct inode {
@@ -78,7 +80,21 @@ struct inode {
 	struct super_block *i_sb;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
 struct file {
+	unsigned int f_mode;
+	struct path f_path;
 	struct inode *f_inode;
 };
 
@@ -152,6 +168,10 @@ struct sched_entity {
 	struct cfs_rq *cfs_rq;
 };
 
+struct sched_info {
+	unsigned long long last_queued; /* ns of rq.clock: since when it waits for a CPU; 0: it does not */
+};
+
 struct task_struct {
 	unsigned int flags;
 	unsigned in_iowait : 1;
@@ -174,6 +194,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct css_set *cgroups;
 	struct sched_entity se;
+	struct sched_info sched_info;
 	char comm[TASK_COMM_LEN];
 };
 
@@ -186,6 +207,19 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task; /* NULL: the walk is over */
+};
+
+/* include/linux/sched/signal.h, include/uapi/asm-generic/siginfo.h */
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct sigaction {
+	void *sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
 };
 
 struct linux_binprm {

@@ -96,6 +96,12 @@ pub(super) struct Record {
     /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub(super) buffer: u64,
+    /// Show inlined functions in stacks; reads debug information, which takes time and memory
+    ///
+    /// Stacks have a frame `NAME (inlined)` for each function that the compiler put into another one, where the program or its
+    /// separate debug information is here. Without it names come from symbol tables, which know functions only.
+    #[arg(long)]
+    pub(super) inlines: bool,
     /// Record only these processes and their children
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
@@ -131,7 +137,7 @@ pub(super) struct Record {
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "ebrec report [OPTIONS] [VIEW] FILE...")]
 pub(super) struct Report {
-    /// A view (see below), for `hist` also a metric, then recordings or directories of them
+    /// A view (see below), for `hist`, `heatmap` and `timeline` also metrics, then recordings or directories of them
     #[arg(value_name = "VIEW|FILE", value_hint = ValueHint::FilePath)]
     pub(super) words: Vec<OsString>,
     /// How to write it: text, svg, md, json, csv [default: by the ending of --output, else text]
@@ -146,7 +152,7 @@ pub(super) struct Report {
     /// With csv: the table to write, by its name in json [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
-    /// Rows of a ranking to show; 0 is all [default: 20, in the summary 10; in json and csv all but of the slowest]
+    /// Rows of a ranking to show; 0 is all [default: 20, in the summary and in `slow` 10; in json and csv all but of the slowest]
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     pub(super) top: Option<usize>,
     /// Only these processes

@@ -65,6 +65,18 @@ static EXAMPLES: &[(&str, &[Example])] = &[
                 "How long each command waited for a CPU",
             ),
             example(
+                "ebrec report slow -n 5 run.parquet",
+                "The five slowest events, and what else happened around each",
+            ),
+            example(
+                "ebrec report heatmap block.device_time -o disk.svg run.parquet",
+                "Which disk latencies occurred when, as a picture",
+            ),
+            example(
+                "ebrec report timeline sched block --comm postgres run.parquet",
+                "What postgres had of CPUs and disks, second by second",
+            ),
+            example(
                 "ebrec report block --from 2s --to 5s -o block.svg run.parquet",
                 "Disk latencies of three seconds, as a picture",
             ),

@@ -116,7 +116,16 @@ static SECTIONS: &[Section] = &[
 static SYNOPSES: &[(&str, &[&str])] = &[
     ("", &["[OPTIONS] COMMAND"]),
     ("record", &["[-d DURATION] [-o FILE] [-p PROBES]... [FILTERS] [-- COMMAND [ARGUMENT]...]"]),
-    ("report", &["[OPTIONS] FILE...", "VIEW [OPTIONS] FILE...", "hist [METRIC] [--by COLUMN]... [OPTIONS] FILE..."]),
+    (
+        "report",
+        &[
+            "[OPTIONS] FILE...",
+            "VIEW [OPTIONS] FILE...",
+            "hist [METRIC] [--by COLUMN]... [OPTIONS] FILE...",
+            "heatmap [METRIC] [OPTIONS] FILE...",
+            "timeline [METRIC]... [OPTIONS] FILE...",
+        ],
+    ),
     ("info", &["[--format FORMAT] [-o FILE] RECORDING"]),
     ("probes", &["[--format FORMAT] [-o FILE] [NAME]"]),
     ("doctor", &["[--format FORMAT] [-o FILE]"]),
@@ -171,7 +180,7 @@ fn data(roff: &mut Roff) {
     paragraph(
         roff,
         "With --format json, one object: view, title, subtitle, warnings, notes, facts (words for people), tables (by name, each a \
-         list of rows), omitted (rows that --top left out, by table), histograms and timelines (by name). With --format csv, one \
+         list of rows), omitted (rows that --top left out, by table), histograms, timelines, heatmaps and bars (by name). With --format csv, one \
          table. Both have every row unless --top is given, but of the slowest \
          events the first 10 or 20.",
     );

@@ -14,7 +14,7 @@ use crate::text::nearest;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) view: &'static str,
-    pub(super) metric: Option<String>,
+    pub(super) metrics: Vec<String>,
     pub(super) files: Vec<PathBuf>,
 }
 
@@ -32,16 +32,24 @@ pub(super) fn read(words: &[OsString], exists: impl Fn(&Path) -> bool) -> Result
         None if is_file(first) => (SUMMARY, words),
         None => return Err(neither(first)),
     };
-    let (metric, files) = match rest.split_first() {
-        Some((word, files)) if view == "hist" && !is_file(word) => (Some(word.to_string_lossy().into_owned()), files),
-        _ => (None, rest),
-    };
+    let taken = rest.iter().take(metrics_of(view)).take_while(|word| !is_file(word)).count();
+    let (metrics, files) = rest.split_at(taken);
+    let metrics: Vec<String> = metrics.iter().map(|metric| metric.to_string_lossy().into_owned()).collect();
     if files.is_empty() {
-        let metric = metric.map(|metric| format!(" {metric}")).unwrap_or_default();
-        let message = format!("no recording is named after 'report {view}{metric}'");
-        return Err(Failure::usage(message).hint(format!("ebrec report {view}{metric} run.parquet")));
+        let called = [vec![view.to_owned()], metrics].concat().join(" ");
+        let message = format!("no recording is named after 'report {called}'");
+        return Err(Failure::usage(message).hint(format!("ebrec report {called} run.parquet")));
     }
-    Ok(Words { view, metric, files: files.iter().map(PathBuf::from).collect() })
+    Ok(Words { view, metrics, files: files.iter().map(PathBuf::from).collect() })
+}
+
+/// How many metrics a view takes before its recordings.
+fn metrics_of(view: &str) -> usize {
+    match view {
+        "hist" | "heatmap" => 1,
+        "timeline" => usize::MAX,
+        _ => 0,
+    }
 }
 
 /// Views and metrics have neither a separator nor a recording's ending.
@@ -74,27 +82,35 @@ mod tests {
         read(&words, |path| there.iter().any(|name| path.as_os_str() == *name))
     }
 
-    fn read_as(view: &'static str, metric: Option<&str>, files: &[&str]) -> Result<Words, Failure> {
-        Ok(Words { view, metric: metric.map(str::to_owned), files: files.iter().map(PathBuf::from).collect() })
+    fn read_as(view: &'static str, metrics: &[&str], files: &[&str]) -> Result<Words, Failure> {
+        let metrics = metrics.iter().map(|metric| (*metric).to_owned()).collect();
+        Ok(Words { view, metrics, files: files.iter().map(PathBuf::from).collect() })
     }
 
     #[test]
     fn a_file_alone_is_summarised_whether_it_exists_or_not() {
-        assert_eq!(words("run.parquet", &[]), read_as("summary", None, &["run.parquet"]));
-        assert_eq!(words("recordings b", &["recordings"]), read_as("summary", None, &["recordings", "b"]));
+        assert_eq!(words("run.parquet", &[]), read_as("summary", &[], &["run.parquet"]));
+        assert_eq!(words("recordings b", &["recordings"]), read_as("summary", &[], &["recordings", "b"]));
     }
 
     #[test]
     fn a_view_goes_before_a_file_of_the_same_name() {
-        assert_eq!(words("block run.parquet", &["block"]), read_as("block", None, &["run.parquet"]));
-        assert_eq!(words("./block", &["block"]), read_as("summary", None, &["./block"]));
+        assert_eq!(words("block run.parquet", &["block"]), read_as("block", &[], &["run.parquet"]));
+        assert_eq!(words("./block", &["block"]), read_as("summary", &[], &["./block"]));
     }
 
     #[test]
     fn hist_takes_a_metric_if_one_is_given() {
-        assert_eq!(words("hist a.b x y", &["x"]), read_as("hist", Some("a.b"), &["x", "y"]));
-        assert_eq!(words("hist x.parquet", &[]), read_as("hist", None, &["x.parquet"]));
-        assert_eq!(words("hist dir", &["dir"]), read_as("hist", None, &["dir"]));
+        assert_eq!(words("hist a.b x y", &["x"]), read_as("hist", &["a.b"], &["x", "y"]));
+        assert_eq!(words("hist x.parquet", &[]), read_as("hist", &[], &["x.parquet"]));
+        assert_eq!(words("hist dir", &["dir"]), read_as("hist", &[], &["dir"]));
+    }
+
+    #[test]
+    fn timeline_takes_as_many_metrics_as_are_given() {
+        assert_eq!(words("timeline a.b c x y", &["x"]), read_as("timeline", &["a.b", "c"], &["x", "y"]));
+        assert_eq!(words("timeline x.parquet", &[]), read_as("timeline", &[], &["x.parquet"]));
+        assert_eq!(words("heatmap a.b x.parquet", &[]), read_as("heatmap", &["a.b"], &["x.parquet"]));
     }
 
     #[test]

@@ -54,12 +54,6 @@ pub trait Attached: Send {
     /// When the kernel refuses to read them.
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()>;
 
-    /// The window is over: nothing is recorded from here on. Every probe hears it before the first one ends.
-    ///
-    /// # Errors
-    /// When the kernel refuses to write the end.
-    fn stop(&mut self) -> Result<()>;
-
     /// Ends the last interval, and detaches every program.
     ///
     /// # Errors

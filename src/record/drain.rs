@@ -121,6 +121,8 @@ pub(super) struct Drain {
     pub(super) start_ns: u64,
     /// How often aggregates are read.
     pub(super) interval: Duration,
+    /// Whether functions that the compiler inlined are frames of their own.
+    pub(super) inlines: bool,
     /// Measures what recording costs.
     pub(super) cost: CostMeter,
     /// What other threads see.
@@ -174,13 +176,13 @@ impl Drain {
     /// # Errors
     /// When the kernel refuses to go on; what was handed over until then is in the file.
     pub(super) fn run(self) -> Result<State> {
-        let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, cost, shared, out } = self;
+        let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, inlines, cost, shared, out } = self;
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0, records: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
             maps,
-            symbols: Symbols::default(),
+            symbols: Symbols::new(inlines),
             scope,
             cgroups,
             cost,

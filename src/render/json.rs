@@ -10,9 +10,11 @@ use serde_json::json;
 use serde_json::ser::Formatter;
 use serde_json::ser::PrettyFormatter;
 
+use crate::hist::Histogram;
 use crate::render::Bars;
 use crate::render::Block;
 use crate::render::Document;
+use crate::render::Heatmap;
 use crate::render::HistogramPlot;
 use crate::render::Table;
 use crate::render::Timeline;
@@ -36,12 +38,14 @@ use crate::text::is_unsafe;
 ///       "percentiles": { "p50": 1.0, "p90": 2.0, "p99": 2.0, "p99.9": 2.0, "p99.99": 2.0 }, "relative_error": 0.0,
 ///       "buckets": [ { "lo": 1, "hi": 2, "count": 1 } ] } ] } },
 ///   "timelines": { "cpu": { "unit": "percent", "series": [ { "name": "", "points": [ [0.0, 12.5] ] } ] } },
+///   "heatmaps": { "block.device_time": { "unit": "ns", "columns": [ { "begin": 0.0, "end": 1.0, "count": 2,
+///       "buckets": [ { "lo": 1, "hi": 2, "count": 2 } ] } ] } },
 ///   "bars": { "threads": { "unit": "percent", "parts": ["on CPU"], "rows": [ { "name": "make (7)", "values": [100.0] } ] } }
 /// }
 /// ```
 ///
-/// `depth` stands in the rows of a tree only, `omitted` counts the rows that `--top` left out, a bucket is `[lo, hi)`, points are (seconds since
-/// the window's start, value). A second part of the same name gets `-2`. Strings are lossless; what a terminal would act on is written `\u001b`.
+/// `depth` stands in the rows of a tree only, `omitted` counts the rows that `--top` left out, a bucket is `[lo, hi)`, times are seconds since
+/// the window's start, points are (time, value). A second part of the same name gets `-2`. Strings are lossless; what a terminal would act on is written `\u001b`.
 pub fn json(document: &Document) -> String {
     let mut parts = Parts::default();
     for block in &document.blocks {
@@ -58,6 +62,7 @@ pub fn json(document: &Document) -> String {
         "omitted": parts.omitted,
         "histograms": parts.histograms,
         "timelines": parts.timelines,
+        "heatmaps": parts.heatmaps,
         "bars": parts.bars,
     });
     let mut out = Vec::new();
@@ -79,6 +84,7 @@ struct Parts {
     omitted: Map<String, Json>,
     histograms: Map<String, Json>,
     timelines: Map<String, Json>,
+    heatmaps: Map<String, Json>,
     bars: Map<String, Json>,
 }
 
@@ -106,6 +112,9 @@ impl Parts {
             }
             Block::Timeline(plot) => {
                 self.timelines.insert(free(&self.timelines, &plot.name), timeline(plot));
+            }
+            Block::Heatmap(plot) => {
+                self.heatmaps.insert(free(&self.heatmaps, &plot.name), heatmap(plot));
             }
             Block::Bars(plot) => {
                 self.bars.insert(free(&self.bars, &plot.name), bars(plot));
@@ -156,7 +165,6 @@ fn cell(value: &Value) -> Json {
 fn histogram(plot: &HistogramPlot) -> Json {
     let series = plot.series.iter().map(|(name, histogram)| {
         let percentiles = PERCENTILES.iter().map(|(q, name)| ((*name).to_owned(), histogram.percentile(*q).into()));
-        let buckets = histogram.buckets().map(|b| json!({ "lo": b.lo, "hi": b.hi, "count": b.count }));
         json!({
             "name": name,
             "count": histogram.count(),
@@ -166,7 +174,7 @@ fn histogram(plot: &HistogramPlot) -> Json {
             "mean": histogram.mean(),
             "percentiles": percentiles.collect::<Map<String, Json>>(),
             "relative_error": histogram.error(),
-            "buckets": buckets.collect::<Vec<Json>>(),
+            "buckets": buckets(histogram),
         })
     });
     json!({ "unit": plot.unit.name(), "series": series.collect::<Vec<Json>>() })
@@ -178,6 +186,18 @@ fn timeline(plot: &Timeline) -> Json {
         json!({ "name": name, "points": points })
     });
     json!({ "unit": plot.unit.name(), "series": series.collect::<Vec<Json>>() })
+}
+
+fn buckets(histogram: &Histogram) -> Vec<Json> {
+    histogram.buckets().map(|b| json!({ "lo": b.lo, "hi": b.hi, "count": b.count })).collect()
+}
+
+fn heatmap(plot: &Heatmap) -> Json {
+    let columns = plot.columns.iter().map(|column| {
+        let (count, buckets) = (column.values.count(), buckets(&column.values));
+        json!({ "begin": column.begin, "end": column.end, "count": count, "buckets": buckets })
+    });
+    json!({ "unit": plot.unit.name(), "columns": columns.collect::<Vec<Json>>() })
 }
 
 fn bars(plot: &Bars) -> Json {

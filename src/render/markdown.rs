@@ -38,6 +38,7 @@ pub fn markdown(document: &Document) -> String {
             Block::Table(t) => table(&mut out, t),
             Block::Histogram(plot) => code(&mut out, |drawn| text::histogram(drawn, &PLOT, plot)),
             Block::Timeline(plot) => code(&mut out, |drawn| text::timeline(drawn, &PLOT, plot)),
+            Block::Heatmap(plot) => code(&mut out, |drawn| text::heatmap(drawn, &PLOT, plot)),
             Block::Flame(_) => {}
             Block::Bars(bars) => code(&mut out, |drawn| text::bars(drawn, &PLOT, bars)),
         }

@@ -6,6 +6,7 @@
 mod axis;
 mod bars;
 mod canvas;
+mod heatmap;
 mod histogram;
 mod timeline;
 
@@ -72,6 +73,7 @@ pub fn svg(document: &Document) -> Result<String> {
 enum Plot<'a> {
     Histogram(histogram::Drawing<'a>),
     Timeline(timeline::Drawing<'a>),
+    Heatmap(heatmap::Drawing<'a>),
     Bars(bars::Drawing<'a>),
 }
 
@@ -80,6 +82,7 @@ impl<'a> Plot<'a> {
         match block {
             Block::Histogram(plot) => histogram::Drawing::new(plot).map(Plot::Histogram),
             Block::Timeline(plot) => timeline::Drawing::new(plot).map(Plot::Timeline),
+            Block::Heatmap(plot) => heatmap::Drawing::new(plot).map(Plot::Heatmap),
             Block::Bars(plot) => bars::Drawing::new(plot).map(Plot::Bars),
             Block::Heading(_)
             | Block::Note(_)
@@ -94,6 +97,7 @@ impl<'a> Plot<'a> {
         match self {
             Plot::Histogram(drawing) => drawing.height(),
             Plot::Timeline(drawing) => drawing.height(),
+            Plot::Heatmap(drawing) => drawing.height(),
             Plot::Bars(drawing) => drawing.height(),
         }
     }
@@ -102,6 +106,7 @@ impl<'a> Plot<'a> {
         match self {
             Plot::Histogram(drawing) => drawing.draw(canvas, top),
             Plot::Timeline(drawing) => drawing.draw(canvas, top),
+            Plot::Heatmap(drawing) => drawing.draw(canvas, top),
             Plot::Bars(drawing) => drawing.draw(canvas, top),
         }
     }

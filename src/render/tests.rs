@@ -13,6 +13,8 @@ use crate::hist::Histogram;
 use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
+use crate::render::HeatColumn;
+use crate::render::Heatmap;
 use crate::render::HistogramPlot;
 use crate::render::Table;
 use crate::render::TextStyle;
@@ -342,6 +344,16 @@ fn block() -> impl Strategy<Value = Block> {
     let points = prop::collection::vec((number(), number()), 0..40);
     let timeline = (unit(), prop::collection::vec((any::<String>(), points), 0..4))
         .prop_map(|(unit, series)| Block::Timeline(Timeline { name: "t".into(), title: "Time".into(), unit, series }));
+    let column = (number(), number(), prop::collection::vec((any::<u64>(), 0u32..64), 0..20));
+    let heatmap = (unit(), prop::collection::vec(column, 0..6)).prop_map(|(unit, columns)| {
+        let column = |(begin, end, values): (f64, f64, Vec<(u64, u32)>)| {
+            let mut histogram = Histogram::new();
+            values.iter().for_each(|(value, shift)| histogram.record(value >> shift));
+            HeatColumn { begin, end, values: histogram }
+        };
+        let columns = columns.into_iter().map(column).collect();
+        Block::Heatmap(Heatmap { name: "m".into(), title: "Heat".into(), unit, columns })
+    });
     prop_oneof![
         any::<String>().prop_map(Block::Heading),
         any::<String>().prop_map(Block::Note),
@@ -350,6 +362,7 @@ fn block() -> impl Strategy<Value = Block> {
         table,
         distributions,
         timeline,
+        heatmap,
     ]
 }
 
@@ -363,7 +376,7 @@ proptest! {
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(&json(&document));
         prop_assert!(parsed.is_ok());
         let _ = csv(&document, None);
-        let drawable = document.blocks.iter().any(|b| matches!(b, Block::Histogram(_) | Block::Timeline(_)));
+        let drawable = document.blocks.iter().any(|b| matches!(b, Block::Histogram(_) | Block::Timeline(_) | Block::Heatmap(_)));
         match svg(&document) {
             Ok(drawn) => prop_assert!(harmless(&drawn) && drawable),
             Err(error) => prop_assert!(error.to_string().contains("no plot"), "{}", error),

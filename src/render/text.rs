@@ -1,6 +1,7 @@
 //! Documents for a terminal.
 
 mod bars;
+mod heatmap;
 mod plot;
 mod table;
 
@@ -13,6 +14,7 @@ use crate::text::width;
 use crate::text::wrap;
 
 pub(super) use bars::bars;
+pub(super) use heatmap::heatmap;
 pub(super) use plot::histogram;
 pub(super) use plot::timeline;
 
@@ -76,7 +78,14 @@ fn apart(previous: Option<&Block>, block: &Block) -> bool {
         (Some(Block::Note(_)), Block::Note(_)) | (Some(Block::Warning(_)), Block::Warning(_)) => false,
         // A note explains what stands above it.
         (
-            Some(Block::Table(_) | Block::Pairs(_) | Block::Histogram(_) | Block::Timeline(_) | Block::Bars(_)),
+            Some(
+                Block::Table(_)
+                | Block::Pairs(_)
+                | Block::Histogram(_)
+                | Block::Timeline(_)
+                | Block::Heatmap(_)
+                | Block::Bars(_),
+            ),
             Block::Note(_),
         ) => false,
         _ => true,
@@ -92,6 +101,7 @@ fn write(out: &mut String, style: &TextStyle, block: &Block) {
         Block::Table(table) => table::table(out, style, table),
         Block::Histogram(plot) => histogram(out, style, plot),
         Block::Timeline(plot) => timeline(out, style, plot),
+        Block::Heatmap(plot) => heatmap(out, style, plot),
         Block::Flame(_) => {}
         Block::Bars(plot) => bars(out, style, plot),
     }

@@ -19,6 +19,7 @@ use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::ReportPlan;
 use crate::report::profile::Frame;
+use crate::report::profile::LEAVING;
 use crate::report::profile::Profile;
 use crate::report::profile::Stacks;
 use crate::report::profile::Weighted;
@@ -27,19 +28,6 @@ use crate::units::Unit;
 
 /// Branches of the call tree below this part of the whole are left out for people.
 const LEAST_SHARE: u64 = 100;
-
-/// What of a kernel stack only says that the thread left the CPU, not for what.
-const LEAVING: [&str; 9] = [
-    "__schedule",
-    "schedule",
-    "__cond_resched",
-    "schedule_timeout",
-    "schedule_preempt_disabled",
-    "schedule_hrtimeout_range_clock",
-    "schedule_hrtimeout_range",
-    "io_schedule",
-    "io_schedule_timeout",
-];
 
 pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("cpu", "What the CPUs ran");

@@ -68,6 +68,7 @@ fn is_plot(block: &Block) -> bool {
     match block {
         Block::Histogram(plot) => plot.series.iter().any(|(_, histogram)| !histogram.is_empty()),
         Block::Timeline(plot) => plot.series.iter().any(|(_, line)| !line.is_empty()),
+        Block::Heatmap(plot) => plot.columns.iter().any(|column| !column.values.is_empty()),
         Block::Flame(plot) => !plot.stacks.is_empty(),
         Block::Bars(bars) => !bars.rows.is_empty(),
         _ => false,
@@ -82,6 +83,7 @@ fn pictures(document: &Document, dir: &Path) -> Result<()> {
         let name = match block {
             Block::Histogram(plot) => file_name(&plot.name),
             Block::Timeline(plot) => file_name(&plot.name),
+            Block::Heatmap(plot) => file_name(&plot.name),
             Block::Flame(plot) => file_name(&plot.name),
             Block::Bars(bars) => file_name(&bars.name),
             _ => continue,

@@ -37,7 +37,7 @@ const PROCESS: &str = "process";
 const APART: usize = 6;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
-    match &plan.metric {
+    match plan.metrics.first() {
         Some(name) => one(sources, plan, name),
         None => all(sources, plan),
     }

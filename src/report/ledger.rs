@@ -88,7 +88,7 @@ impl Sort {
 
 /// A wait that lasts longer than this on average, and that others end, is taken for having nothing to do: a worker that
 /// waits for work. Waits for locks and answers are shorter.
-const IDLE_NS: u64 = 100_000_000;
+pub(super) const IDLE_NS: u64 = 100_000_000;
 
 impl State {
     /// What sort of state it is, when it lasted `spent` in all.

@@ -69,6 +69,20 @@ pub(super) const TCP_RESETS_SENT: &str = "tcp.resets_sent";
 pub(super) const TCP_RESETS_RECEIVED: &str = "tcp.resets_received";
 /// Connects that failed, also by cause.
 pub(super) const TCP_FAILURES: &str = "tcp.failures";
+/// Signals sent, by target, signal, sender and what became of them.
+pub(super) const SIGNALS_SENT: &str = "signals.sent";
+/// Signals that threads took.
+pub(super) const SIGNALS_DELIVERED: &str = "signals.delivered";
+/// Nanoseconds from a signal's sending until it was taken.
+pub(super) const SIGNAL_DELAY: &str = "signals.delay";
+/// Nanoseconds in system calls on files, by process, operation and mount.
+pub(super) const FILES_LATENCY: &str = "files.latency";
+/// Bytes that they moved.
+pub(super) const FILES_SIZE: &str = "files.size";
+/// Opens that failed, by process, path and error.
+pub(super) const FAILED_OPENS: &str = "files.failed_opens";
+/// Nanoseconds that files were there that were made and unlinked.
+pub(super) const SHORT_LIVED: &str = "files.short_lived";
 /// Nanoseconds until a DNS query was answered, by process and name.
 pub(super) const DNS_LATENCY: &str = "dns.latency";
 /// Answers with an error, also by code.

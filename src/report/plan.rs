@@ -11,8 +11,8 @@ pub struct ReportPlan {
     pub view: String,
     /// Recordings, or directories of them.
     pub files: Vec<PathBuf>,
-    /// The metric of the `hist` view; `None` shows all of them.
-    pub metric: Option<String>,
+    /// The metrics that the views `hist`, `heatmap` and `timeline` are about; none means all of them.
+    pub metrics: Vec<String>,
     /// What the `hist` view splits its metric by: columns of the metric, or `process`.
     pub by: Vec<String>,
     /// Which rows count.

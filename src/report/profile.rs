@@ -13,6 +13,19 @@ use crate::symbols::offline::DebugDirs;
 /// Deepest stack that is believed; the kernel's own bound is 127 for each half.
 const MAX_DEPTH: usize = 1024;
 
+/// What of a kernel stack only says that the thread left the CPU, not for what.
+pub(super) const LEAVING: [&str; 9] = [
+    "__schedule",
+    "schedule",
+    "__cond_resched",
+    "schedule_timeout",
+    "schedule_preempt_disabled",
+    "schedule_hrtimeout_range_clock",
+    "schedule_hrtimeout_range",
+    "io_schedule",
+    "io_schedule_timeout",
+];
+
 /// A function, or a place that has no name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Function {
@@ -76,6 +89,12 @@ impl Stacks {
     pub(super) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
         let ids = [kernel, user].into_iter().flatten().filter_map(|id| self.stacks.get(&id));
         ids.flatten().filter_map(|id| self.symbols.get(&i64::from(*id)))
+    }
+
+    /// The names of a pair of stacks' frames from the innermost out, without those that only say that the thread left the CPU.
+    pub(super) fn innermost_first(&self, kernel: Option<i64>, user: Option<i64>) -> Vec<String> {
+        let names = self.frames(kernel, user).map(|frame| &*frame.function.text);
+        names.skip_while(|name| LEAVING.contains(name)).map(str::to_owned).collect()
     }
 }
 

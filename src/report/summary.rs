@@ -25,9 +25,6 @@ mod waits;
 /// Rows of each ranking, so that a quiet machine fits on a screen.
 const ROWS: usize = 10;
 
-/// Rows of the first table: what comes before everything else is short.
-const WAITS: usize = 6;
-
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("summary", "");
     let several = sources.len() > 1;
@@ -36,7 +33,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
         health::tell(&mut document, source, &whose)?;
     }
-    waits::tell(&mut document, sources, plan.rows_shown(WAITS))?;
+    waits::tell(&mut document, sources, plan)?;
     if let ([source], [facts]) = (sources, facts.as_slice()) {
         if has_heading(&document) {
             document.heading("The window");

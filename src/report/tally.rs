@@ -85,29 +85,43 @@ impl Tally {
     ///
     /// A dimension that a metric does not have is [`Dim::None`] in its groups.
     pub(super) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS])
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], true)
+    }
+
+    /// The same whatever the filters by process: who was in the way need not be who is looked at.
+    pub(super) fn of_all_processes(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], false)
     }
 
     /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
     pub(super) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[TOTALS])
+        Tally::of_kinds(source, by, wanted, &[TOTALS], true)
     }
 
-    fn of_kinds(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool, kinds: &[Numbers]) -> Result<Tally> {
-        let (ints, texts): (Vec<&str>, Vec<&str>) = by.iter().partition(|column| is_number(column));
-        let places = by
-            .iter()
-            .map(|column| match ints.iter().position(|name| name == column) {
-                Some(at) => Place::Int(at),
-                // `partition` put it in one of the two.
-                None => Place::Text(texts.iter().position(|name| name == column).unwrap_or(0)),
-            })
-            .collect();
+    fn of_kinds(
+        source: &Source,
+        by: &[&str],
+        wanted: impl Fn(&str) -> bool,
+        kinds: &[Numbers],
+        filtered: bool,
+    ) -> Result<Tally> {
+        let (mut ints, mut texts, mut places): (Vec<&str>, Vec<&str>, Vec<Place>) = Default::default();
+        for column in by {
+            // What a probe's own column holds, only the file knows.
+            let number = is_number(column);
+            places.push(match number {
+                Some(true) => Place::Int(ints.len()),
+                Some(false) => Place::Text(texts.len()),
+                None => Place::Either(ints.len(), texts.len()),
+            });
+            ints.extend((number != Some(false)).then_some(*column));
+            texts.extend((number != Some(true)).then_some(*column));
+        }
         let mut adder = Adder { places, metrics: HashMap::new(), limit: Limit::new() };
         for (kind, own) in kinds {
             let numbers = [ints.as_slice(), own].concat();
             let names = [texts.as_slice(), &["metric"]].concat();
-            source.rows(kind, &numbers, &names, |row| {
+            let add = |row: &Row<'_>| {
                 let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
                 let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
                 let is_bucket = *kind == BUCKETS.0;
@@ -119,7 +133,12 @@ impl Tally {
                     Some(histogram) => histogram.add_totals(a, b, c, d),
                     None => {}
                 }
-            })?;
+            };
+            if filtered {
+                source.rows(kind, &numbers, &names, add)?;
+            } else {
+                source.rows_of_all_processes(kind, &numbers, &names, add)?;
+            }
         }
         adder.limit.check(source, "groups of metrics")?;
         let metrics = adder.metrics.into_iter().map(|(name, groups)| (name, groups.into_iter().collect())).collect();
@@ -161,11 +180,10 @@ pub(super) fn is_histogram(metric: &MetricMeta) -> bool {
     metric.kind == "histogram"
 }
 
-/// Whether a column that metrics are split by holds numbers.
-fn is_number(column: &str) -> bool {
-    CORE.iter()
-        .find(|core| core.name == column)
-        .is_some_and(|core| matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
+/// Whether a column that metrics are split by holds numbers; `None` for one that is not of the core.
+fn is_number(column: &str) -> Option<bool> {
+    let core = CORE.iter().find(|core| core.name == column)?;
+    Some(matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
 }
 
 /// Where a dimension stands in a row.
@@ -173,6 +191,7 @@ fn is_number(column: &str) -> bool {
 enum Place {
     Int(usize),
     Text(usize),
+    Either(usize, usize),
 }
 
 struct Adder {
@@ -185,11 +204,15 @@ impl Adder {
     /// The group of a row; `None` without room for another.
     fn group(&mut self, metric: &str, row: &Row<'_>) -> Option<&mut Histogram> {
         let limit = &mut self.limit;
-        let dim = |place: &Place| match *place {
+        let mut dim = |place: &Place| match *place {
             Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
             Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))),
+            Place::Either(int, text) => match row.int(int) {
+                Some(number) => Dim::Int(number),
+                None => row.text(text).map_or(Dim::None, |text| Dim::Text(limit.name(text))),
+            },
         };
-        let key: Vec<Dim> = self.places.iter().map(dim).collect();
+        let key: Vec<Dim> = self.places.iter().map(&mut dim).collect();
         let size = GROUP_BYTES + key.len() * size_of::<Dim>();
         match self.metrics.entry(self.limit.name(metric)).or_default().entry(key) {
             Entry::Occupied(known) => Some(known.into_mut()),

@@ -9,6 +9,7 @@ use super::recording::Synthetic;
 pub(crate) fn build(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("process", "raw", 9).probe("sched", "slow", 5000).probe("block", "slow", 110);
+    made.slow("sched", "wakeup", 10 * MS).slow("block", "block_io", 10 * MS);
     processes(&mut made);
     sched(&mut made);
     block(&mut made);

@@ -14,6 +14,7 @@ use ebrec::recording::ColumnType;
 use ebrec::recording::Existing;
 use ebrec::recording::HostMeta;
 use ebrec::recording::Identity;
+use ebrec::recording::KindMeta;
 use ebrec::recording::Meta;
 use ebrec::recording::MetricMeta;
 use ebrec::recording::ProbeOutcome;
@@ -109,6 +110,16 @@ impl Synthetic {
             hooks: vec![format!("tp_btf/{name}_hook")],
             ..ProbeState::default()
         });
+        self
+    }
+
+    /// Rows of a kind that a probe streams when they are slow, from a threshold in nanoseconds on.
+    pub(crate) fn slow(&mut self, probe: &str, kind: &str, threshold: i64) -> &mut Synthetic {
+        for state in self.meta.probes.iter_mut().filter(|state| state.name == probe) {
+            state.settings.insert("slow_ns".into(), threshold.into());
+        }
+        let help = String::new();
+        self.meta.kinds.push(KindMeta { name: kind.into(), probe: Some(probe.into()), help });
         self
     }
 

@@ -1,6 +1,13 @@
 //! Axes: round numbers, far enough apart, and their labels.
 
+use anyhow::Result;
+
 use crate::render::stats;
+use crate::render::svg::canvas::AXIS;
+use crate::render::svg::canvas::Anchor;
+use crate::render::svg::canvas::Area;
+use crate::render::svg::canvas::Canvas;
+use crate::render::svg::canvas::GREY;
 use crate::render::svg::canvas::SMALL;
 use crate::render::svg::canvas::text_width;
 use crate::units::Unit;
@@ -71,6 +78,39 @@ fn compact(value: f64, largest: f64, decimals: usize) -> String {
 /// Ticks of a logarithmic axis from `lo` to `hi` that is `pixels` long, `position` placing a value on it: powers of ten, of two for bytes, with
 /// as many between as there is room for.
 pub(super) fn logarithmic(lo: u64, hi: u64, unit: Unit, position: impl Fn(f64) -> i32) -> Vec<Tick> {
+    apart(lo, hi, unit, |a, b| {
+        let half = (text_width(&a.label, SMALL) + text_width(&b.label, SMALL)) / 2;
+        position(b.value) - position(a.value) < half + 14
+    })
+}
+
+/// The same for an upright axis.
+pub(super) fn upright(lo: u64, hi: u64, unit: Unit, position: impl Fn(f64) -> i32) -> Vec<Tick> {
+    apart(lo, hi, unit, |a, b| position(a.value) - position(b.value) < SMALL as i32 + 8)
+}
+
+/// Draws the axis of time below a plot: a line, whole seconds or round parts of them, and what they are.
+pub(super) fn time(
+    canvas: &mut Canvas<'_>,
+    area: Area,
+    start: f64,
+    end: f64,
+    position: impl Fn(f64) -> i32,
+) -> Result<()> {
+    canvas.line((area.left, area.bottom), (area.right, area.bottom), AXIS)?;
+    let seconds = round(start, end, 10, false);
+    let decimals = decimals(&seconds);
+    for second in seconds {
+        let x = position(second);
+        canvas.line((x, area.bottom), (x, area.bottom + 4), AXIS)?;
+        canvas.mark((x, area.bottom + 14), &format!("{second:.decimals$}"), Anchor::Middle, GREY)?;
+    }
+    let middle = (area.left + area.right) / 2;
+    canvas.mark((middle, area.bottom + 33), "seconds since the start", Anchor::Middle, GREY)
+}
+
+/// The finest of several sets of ticks of which none is too close to the one before.
+fn apart(lo: u64, hi: u64, unit: Unit, close: impl Fn(&Tick, &Tick) -> bool) -> Vec<Tick> {
     let candidates: Vec<Vec<f64>> = if unit == Unit::Bytes {
         [1, 2, 4, 5, 10, 20].iter().map(|every| (0..64).step_by(*every).map(|p| 2f64.powi(p)).collect()).collect()
     } else {
@@ -89,10 +129,6 @@ pub(super) fn logarithmic(lo: u64, hi: u64, unit: Unit, position: impl Fn(f64) -
     for values in candidates {
         let inside = values.into_iter().filter(|v| *v >= lo as f64 && *v <= hi as f64);
         let mut ticks: Vec<Tick> = inside.map(|value| Tick { value, label: log_label(value, unit) }).collect();
-        let close = |a: &Tick, b: &Tick| {
-            let half = (text_width(&a.label, SMALL) + text_width(&b.label, SMALL)) / 2;
-            position(b.value) - position(a.value) < half + 14
-        };
         if lo == 0 {
             // Zero stands below its bar, whatever is next to it.
             let zero = Tick { value: 0.5, label: "0".to_owned() };

@@ -9,7 +9,6 @@ use crate::render::svg::MARGIN;
 use crate::render::svg::SERIES;
 use crate::render::svg::WIDTH;
 use crate::render::svg::axis;
-use crate::render::svg::canvas::AXIS;
 use crate::render::svg::canvas::Anchor;
 use crate::render::svg::canvas::Area;
 use crate::render::svg::canvas::Canvas;
@@ -18,6 +17,7 @@ use crate::render::svg::canvas::GRID;
 use crate::render::svg::canvas::INK;
 use crate::render::svg::canvas::color;
 use crate::render::svg::canvas::names_width;
+use crate::units::Unit;
 
 /// Height of the part with data.
 const DATA: i32 = 170;
@@ -31,7 +31,12 @@ pub(super) struct Drawing<'a> {
     end: f64,
     lowest: f64,
     highest: f64,
+    /// Whether the values are so far apart that only powers of ten show them all; the smallest that is not zero.
+    log: Option<f64>,
 }
+
+/// Times and sizes further apart than this are drawn on a logarithmic axis.
+const FAR_APART: f64 = 50.0;
 
 impl<'a> Drawing<'a> {
     pub(super) fn new(plot: &'a Timeline) -> Option<Drawing<'a>> {
@@ -47,6 +52,9 @@ impl<'a> Drawing<'a> {
         let (start, end) =
             (points().map(|p| p.0).fold(f64::MAX, f64::min), points().map(|p| p.0).fold(f64::MIN, f64::max));
         let (lowest, highest) = (points().map(|p| p.1).fold(0.0, f64::min), points().map(|p| p.1).fold(0.0, f64::max));
+        let least = points().map(|p| p.1).filter(|value| *value > 0.0).fold(f64::MAX, f64::min);
+        let scales = matches!(plot.unit, Unit::Nanoseconds | Unit::Bytes);
+        let log = (scales && lowest >= 0.0 && least >= 1.0 && highest / least >= FAR_APART).then_some(least);
         // A flat line at zero stands at the bottom.
         let highest = if highest > lowest { highest } else { lowest + 1.0 };
         // Axes start at the window's start unless the points are far from it.
@@ -59,6 +67,7 @@ impl<'a> Drawing<'a> {
             end: if end > start { end } else { start + 1.0 },
             lowest,
             highest,
+            log,
         })
     }
 
@@ -99,6 +108,16 @@ impl<'a> Drawing<'a> {
     }
 
     fn axes(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<()> {
+        if let Some(least) = self.log {
+            canvas.axis_title(area, "logarithmic")?;
+            let (lo, hi) = (least as u64, self.highest.ceil() as u64);
+            for tick in axis::upright(lo, hi, self.plot.unit, |value| self.y(area, value)) {
+                let y = self.y(area, tick.value);
+                canvas.line((area.left, y), (area.right, y), GRID)?;
+                canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
+            }
+            return axis::time(canvas, area, self.start, self.end, |time| self.x(area, time));
+        }
         let (ticks, suffix) = axis::linear(self.lowest, self.highest, 5, self.plot.unit, false);
         let title = match suffix {
             "" => "count",
@@ -111,16 +130,7 @@ impl<'a> Drawing<'a> {
             canvas.line((area.left, y), (area.right, y), GRID)?;
             canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
         }
-        canvas.line((area.left, area.bottom), (area.right, area.bottom), AXIS)?;
-        let seconds = axis::round(self.start, self.end, 10, false);
-        let decimals = axis::decimals(&seconds);
-        for second in seconds {
-            let x = self.x(area, second);
-            canvas.line((x, area.bottom), (x, area.bottom + 4), AXIS)?;
-            canvas.mark((x, area.bottom + 14), &format!("{second:.decimals$}"), Anchor::Middle, GREY)?;
-        }
-        let middle = (area.left + area.right) / 2;
-        canvas.mark((middle, area.bottom + 33), "seconds since the start", Anchor::Middle, GREY)
+        axis::time(canvas, area, self.start, self.end, |time| self.x(area, time))
     }
 
     fn x(&self, area: Area, time: f64) -> i32 {
@@ -129,7 +139,12 @@ impl<'a> Drawing<'a> {
     }
 
     fn y(&self, area: Area, value: f64) -> i32 {
-        let share = (value - self.lowest) / (self.highest - self.lowest);
+        let share = match self.log {
+            // What is zero stands at the bottom, the smallest other a little above it.
+            Some(least) if value >= least => 0.04 + 0.96 * (value / least).ln() / (self.highest / least).ln(),
+            Some(_) => 0.0,
+            None => (value - self.lowest) / (self.highest - self.lowest),
+        };
         area.bottom - (share * f64::from(area.bottom - area.top)).round() as i32
     }
 

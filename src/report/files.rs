@@ -1,0 +1,183 @@
+//! View `files`: calls by operation and mount, by process, opens that failed, files that did not last, the slowest calls.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::report::tally::Dim;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::tally::sum;
+use crate::report::times;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("files", "Files");
+    note_absent_probe(&mut document, sources, "files");
+    let mut mounts = Ranking::new(sources, "mounts", "By mount", call_fields(false));
+    let mut processes = Ranking::new(sources, "processes", "By process", call_fields(true));
+    let mut failed = Ranking::new(sources, "failed", "Opens that failed", failed_fields());
+    let mut short = Ranking::new(sources, "short_lived", "Made and removed", short_fields());
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest calls", slow_fields());
+    for source in sources {
+        let people = People::of(source)?;
+        calls(source, &people, &mut mounts, false)?;
+        calls(source, &people, &mut processes, true)?;
+        failures(source, &people, &mut failed)?;
+        short_lived(source, &people, &mut short)?;
+        slow(source, &people, &mut slowest)?;
+    }
+    mounts.largest_first("sum_ns");
+    processes.largest_first("sum_ns");
+    failed.largest_first("count");
+    short.largest_first("count");
+    slowest.largest_first("dur_ns");
+    let shown = plan.rows_shown(20);
+    for table in [mounts, processes, failed, short, slowest] {
+        document.push(table.top(shown));
+    }
+    if plan.format != Format::Text
+        && let Some(plot) = times::plot(sources, metrics::FILES_LATENCY, "Time in calls on files", "op")?
+    {
+        document.push(plot);
+    }
+    Ok(document)
+}
+
+fn call_fields(by_process: bool) -> Vec<Field> {
+    let mut fields = Vec::new();
+    if by_process {
+        fields.extend([Field::new("comm", "command"), Field::new("pid", "pid")]);
+    }
+    fields.push(Field::new("op", "operation"));
+    fields
+        .push(Field::new("mount", "mount").help("Null where a call does not say: of failed opens, renames, unlinks."));
+    fields.extend(times::fields());
+    fields.push(Field::new("moved_bytes", "moved").help("What was read, written or copied."));
+    fields
+}
+
+fn calls(source: &Source, people: &People, table: &mut Ranking, by_process: bool) -> Result<()> {
+    let by = ["op", "files_mount", "pid", "comm"];
+    let by = if by_process { &by[..] } else { &by[..2] };
+    let tally = Tally::of(source, by, |name| name == metrics::FILES_LATENCY)?;
+    let sizes = Tally::totals_of(source, by, |name| name == metrics::FILES_SIZE)?;
+    let sizes: HashMap<&[Dim], u64> = sizes_of(&sizes);
+    for (dims, times) in tally.groups(metrics::FILES_LATENCY) {
+        let [op, mount, process @ ..] = dims else { continue };
+        let mut cells = Vec::new();
+        if let [pid, comm] = process {
+            let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+            cells.extend([Value::from(own), pid.value()]);
+        }
+        cells.extend([op.value(), mount.value()]);
+        cells.extend(times::cells(times));
+        cells.push(sizes.get(dims).map_or(Value::Null, |bytes| Value::Bytes(whole(*bytes))));
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn sizes_of(tally: &Tally) -> HashMap<&[Dim], u64> {
+    tally.groups(metrics::FILES_SIZE).map(|(dims, bytes)| (dims, sum(bytes))).collect()
+}
+
+fn failed_fields() -> Vec<Field> {
+    vec![
+        Field::new("count", "count"),
+        Field::new("error", "error"),
+        Field::new("comm", "command"),
+        Field::new("processes", "processes").help("Processes that failed to open it."),
+        Field::new("path", "path").help("As it was given to the kernel."),
+    ]
+}
+
+/// By path, error and command: many processes of one program look for the same file.
+fn failures(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let by = ["filename", "files_error", "pid", "comm"];
+    let tally = Tally::totals_of(source, &by, |name| name == metrics::FAILED_OPENS)?;
+    let mut rows: HashMap<(&Dim, &Dim, Option<&str>), (u64, u64)> = HashMap::new();
+    for (dims, failed) in tally.groups(metrics::FAILED_OPENS) {
+        let [path, error, pid, comm] = dims else { continue };
+        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let row = rows.entry((path, error, own)).or_default();
+        *row = (row.0 + count(failed), row.1 + 1);
+    }
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    rows.sort_unstable();
+    for ((path, error, comm), (times, processes)) in rows {
+        let cells = vec![
+            Value::Int(whole(times)),
+            error.value(),
+            Value::from(comm),
+            Value::Int(whole(processes)),
+            path.value(),
+        ];
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn short_fields() -> Vec<Field> {
+    let mut fields = vec![
+        Field::new("comm", "command").help("Who removed them."),
+        Field::new("pid", "pid"),
+        Field::new("mount", "mount"),
+    ];
+    fields.extend(times::fields());
+    fields
+}
+
+fn short_lived(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::of(source, &["pid", "comm", "files_mount"], |name| name == metrics::SHORT_LIVED)?;
+    for (dims, times) in tally.groups(metrics::SHORT_LIVED) {
+        let [pid, comm, mount] = dims else { continue };
+        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let mut cells = vec![Value::from(own), pid.value(), mount.value()];
+        cells.extend(times::cells(times));
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn slow_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "end").help("When it returned."),
+        Field::new("dur_ns", "took"),
+        Field::new("op", "operation"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("bytes", "moved"),
+        Field::new("error", "error"),
+        Field::new("mount", "mount"),
+        Field::new("file", "file").help("The path that it was given, or the name behind its descriptor."),
+    ]
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    source.rows("file", &["bytes"], &["op", "files_error", "files_mount", "filename"], |row| {
+        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::nanos(row.dur()),
+            Value::from(row.text(0)),
+            Value::from(comm),
+            Value::id(row.pid()),
+            row.int(0).map_or(Value::Null, Value::Bytes),
+            Value::from(row.text(1)),
+            Value::from(row.text(2)),
+            Value::from(row.text(3)),
+        ];
+        table.row(source, cells);
+    })
+}

@@ -1,0 +1,161 @@
+//! What the aggregate rows say of each interval, for any metric: the same as [`crate::report::tally`], by time.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::failure::did_you_mean;
+use crate::hist::Histogram;
+use crate::recording::MetricMeta;
+use crate::report::limit::Limit;
+use crate::report::source::Row;
+use crate::report::source::Source;
+use crate::text::nearest;
+
+/// About what an interval of a metric takes in memory.
+const INTERVAL_BYTES: usize = 256;
+/// About what a bucket takes.
+const BUCKET_BYTES: usize = 64;
+/// Most intervals in which nothing happened that are made up between those in which something did.
+const MOST_EMPTY: i64 = 100_000;
+
+/// What a metric was in one interval.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interval {
+    /// Its beginning, in nanoseconds since the window's start.
+    pub(super) begin_ns: i64,
+    /// Its length.
+    pub(super) dur_ns: i64,
+    /// The values in it.
+    pub(super) values: Histogram,
+}
+
+impl Interval {
+    /// Its middle in seconds since the window's start.
+    pub(super) fn middle(&self) -> f64 {
+        (self.begin_ns as f64 + self.dur_ns as f64 / 2.0) / 1e9
+    }
+
+    /// Its length in seconds, never zero.
+    pub(super) fn seconds(&self) -> f64 {
+        (self.dur_ns as f64).max(1.0) / 1e9
+    }
+}
+
+/// The intervals of each metric, by rising time, without gaps.
+#[derive(Debug, Default)]
+pub(super) struct Series(BTreeMap<Rc<str>, BTreeMap<i64, Interval>>);
+
+impl Series {
+    /// Reads the rows that pass the filters, for the metrics that `wanted` names.
+    pub(super) fn of(source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Series> {
+        let step = source.meta().window.interval_ns.max(1);
+        let mut series = Series::default();
+        let mut limit = Limit::new();
+        for (kind, numbers) in
+            [("hist", ["bucket_lo", "bucket_hi", "count", ""].as_slice()), ("metric", &["count", "sum", "min", "max"])]
+        {
+            let is_bucket = kind == "hist";
+            source.rows(kind, if is_bucket { numbers.split_at(3).0 } else { numbers }, &["metric"], |row| {
+                let Some(metric) = row.text(0).filter(|metric| wanted(metric)) else { return };
+                let Some(interval) = series.interval(metric, row, step, &mut limit) else { return };
+                let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(at));
+                if is_bucket {
+                    let before = interval.values.filled();
+                    interval.values.add_bucket(a, b, c);
+                    limit.take(BUCKET_BYTES * (interval.values.filled() - before));
+                } else {
+                    interval.values.add_totals(a, b, c, d);
+                }
+            })?;
+        }
+        limit.check(source, "intervals of metrics")?;
+        series.fill(source, step);
+        Ok(series)
+    }
+
+    /// The interval of a row, told by its middle: probes do not end their intervals at the same nanosecond.
+    fn interval(&mut self, metric: &str, row: &Row<'_>, step: i64, limit: &mut Limit) -> Option<&mut Interval> {
+        let (end, dur) = (row.at()?, row.dur().unwrap_or(step).max(0));
+        let at = end.saturating_sub(dur / 2).div_euclid(step);
+        // Without room for more, what is there is not all, and the check at the end says so.
+        let interval = match self.0.entry(limit.name(metric)).or_default().entry(at) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => limit.take(INTERVAL_BYTES).then(|| new.insert(Interval::default()))?,
+        };
+        if interval.dur_ns < dur {
+            (interval.begin_ns, interval.dur_ns) = (end.saturating_sub(dur), dur);
+        }
+        Some(interval)
+    }
+
+    /// Adds the intervals in which nothing happened.
+    fn fill(&mut self, source: &Source, step: i64) {
+        let (begin, end) = (source.begin_ns(), source.end_ns());
+        let (first, last) = (begin.div_euclid(step), end.saturating_sub(1).div_euclid(step));
+        if last.saturating_sub(first) > MOST_EMPTY {
+            return;
+        }
+        for intervals in self.0.values_mut() {
+            for at in first..=last {
+                let begin_ns = at.saturating_mul(step).max(begin);
+                let dur_ns = at.saturating_add(1).saturating_mul(step).min(end).saturating_sub(begin_ns);
+                // What is left of the window after the last whole interval may be next to nothing.
+                if dur_ns >= step / 2 {
+                    intervals.entry(at).or_insert(Interval { begin_ns, dur_ns, values: Histogram::new() });
+                }
+            }
+            join_stub(intervals, step);
+        }
+    }
+
+    /// The intervals of a metric; none where it has no rows.
+    pub(super) fn intervals(&self, metric: &str) -> impl Iterator<Item = &Interval> {
+        self.0.get(metric).into_iter().flat_map(|intervals| intervals.values())
+    }
+
+    /// Whether any row has the metric.
+    pub(super) fn has(&self, metric: &str) -> bool {
+        self.0.contains_key(metric)
+    }
+}
+
+/// Adds what the window has beyond its last whole interval to that one: rates in a few milliseconds are mostly chance.
+fn join_stub(intervals: &mut BTreeMap<i64, Interval>, step: i64) {
+    let is_stub = |interval: &Interval| interval.dur_ns < step / 2;
+    if intervals.len() < 2 || !intervals.values().next_back().is_some_and(is_stub) {
+        return;
+    }
+    let stub = intervals.pop_last().map(|(_, stub)| stub).unwrap_or_default();
+    if let Some(mut last) = intervals.last_entry() {
+        let last = last.get_mut();
+        last.dur_ns = stub.begin_ns.saturating_add(stub.dur_ns).saturating_sub(last.begin_ns);
+        last.values.merge(&stub.values);
+    }
+}
+
+/// The metrics of a recording that words name, each a metric or a probe; all for no words.
+pub(super) fn chosen<'s>(source: &'s Source, words: &[String]) -> Vec<&'s MetricMeta> {
+    let named = |metric: &&MetricMeta| {
+        words.is_empty() || words.iter().any(|word| *word == metric.name || *word == metric.probe)
+    };
+    source.meta().metrics.iter().filter(named).collect()
+}
+
+/// Fails for the first word that is neither a metric nor a probe of any of the recordings.
+pub(super) fn check(sources: &[Source], words: &[String]) -> Result<(), Failure> {
+    let known = |word: &String| {
+        let probes = |source: &Source| source.meta().probes.iter().any(|probe| probe.name == *word);
+        sources.iter().any(|source| !chosen(source, std::slice::from_ref(word)).is_empty() || probes(source))
+    };
+    let Some(word) = words.iter().find(|word| !known(word)) else { return Ok(()) };
+    let metrics = sources.iter().flat_map(|source| source.meta().metrics.iter());
+    let mut names: Vec<&str> = metrics.map(|metric| metric.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let near = nearest(word, names.iter().copied());
+    Err(Failure::usage(format!("no metric '{word}' in the recording")).hint(did_you_mean(&near, &names)))
+}

@@ -1,0 +1,225 @@
+//! View `signals`: who sent which to whom, how late they were taken, the processes that they ended.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::percentile;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::report::tally::Dim;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::times;
+use crate::units::Unit;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("signals", "Signals");
+    note_absent_probe(&mut document, sources, "signals");
+    let mut deaths = Ranking::new(sources, "deaths", "Processes that a signal ended", death_fields());
+    let mut signals = Ranking::new(sources, "signals", "Signals", signal_fields());
+    let mut pairs = Ranking::new(sources, "pairs", "Senders and targets", pair_fields());
+    let mut slowest = Ranking::new(sources, "slowest", "Latest taken", slow_fields());
+    for source in sources {
+        let people = People::of(source)?;
+        ended(source, &people, &mut deaths)?;
+        by_signal(source, &mut signals)?;
+        by_pair(source, &people, &mut pairs)?;
+        slow(source, &people, &mut slowest)?;
+    }
+    signals.largest_first("sent");
+    pairs.largest_first("sent");
+    slowest.largest_first("delay_ns");
+    let shown = plan.rows_shown(20);
+    for table in [deaths, signals, pairs, slowest] {
+        document.push(table.top(shown));
+    }
+    if plan.format != Format::Text
+        && let Some(plot) =
+            times::plot(sources, metrics::SIGNAL_DELAY, "From sending a signal until it is taken", "name")?
+    {
+        document.push(plot);
+    }
+    Ok(document)
+}
+
+fn death_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "when"),
+        Field::new("name", "signal"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("sender", "sent by").help("The kernel sends for faults, terminals and the end of memory."),
+        Field::new("sender_pid", "sender pid"),
+        Field::new("outcome", "how").help("Whether core was dumped."),
+    ]
+}
+
+fn ended(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    source.rows("signal_death", &["signals_sender_pid"], &["name", "signals_sender", "signals_outcome"], |row| {
+        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::from(row.text(0)),
+            Value::from(comm),
+            Value::id(row.pid()),
+            Value::from(row.text(1)),
+            Value::id(row.int(0)),
+            Value::from(row.text(2)),
+        ];
+        table.row(source, cells);
+    })
+}
+
+fn signal_fields() -> Vec<Field> {
+    vec![
+        Field::new("name", "signal"),
+        Field::new("sent", "sent"),
+        Field::new("ignored", "ignored").help("Sent to a process that ignores it."),
+        Field::new("merged", "merged").help("Sent while one like it was pending: both are taken as one."),
+        Field::new("lost", "lost").help("Refused, since the target's queue was full."),
+        Field::new("delivered", "delivered").help("Taken by a thread, for its handler or to end its process."),
+        Field::new("delay_p50_ns", "delay p50").help("Median time from its sending until it was taken."),
+        Field::new("delay_p99_ns", "delay p99"),
+        Field::new("delay_max_ns", "delay max"),
+    ]
+}
+
+/// Signals by what became of them.
+#[derive(Default)]
+struct Sends {
+    sent: u64,
+    ignored: u64,
+    merged: u64,
+    lost: u64,
+}
+
+impl Sends {
+    fn add(&mut self, outcome: &Dim, count: u64) {
+        self.sent += count;
+        match outcome.text() {
+            Some("ignored") => self.ignored += count,
+            Some("pending") => self.merged += count,
+            Some("overflow") => self.lost += count,
+            _ => {}
+        }
+    }
+}
+
+fn by_signal(source: &Source, table: &mut Ranking) -> Result<()> {
+    let sent = Tally::totals_of(source, &["name", "signals_outcome"], |name| name == metrics::SIGNALS_SENT)?;
+    let wanted = |name: &str| name == metrics::SIGNALS_DELIVERED || name == metrics::SIGNAL_DELAY;
+    let taken = Tally::of(source, &["name"], wanted)?;
+    let mut rows: BTreeMap<String, (Sends, u64, Histogram)> = BTreeMap::new();
+    for (dims, sends) in sent.groups(metrics::SIGNALS_SENT) {
+        let [name, outcome] = dims else { continue };
+        rows.entry(name.word()).or_default().0.add(outcome, count(sends));
+    }
+    for (dims, delivered) in taken.groups(metrics::SIGNALS_DELIVERED) {
+        let [name] = dims else { continue };
+        rows.entry(name.word()).or_default().1 += count(delivered);
+    }
+    for (dims, delay) in taken.groups(metrics::SIGNAL_DELAY) {
+        let [name] = dims else { continue };
+        rows.entry(name.word()).or_default().2.merge(delay);
+    }
+    for (name, (sends, delivered, delay)) in rows {
+        let number = |count: u64| Value::Int(whole(count));
+        let cells = vec![
+            Value::from(name),
+            number(sends.sent),
+            number(sends.ignored),
+            number(sends.merged),
+            number(sends.lost),
+            number(delivered),
+            percentile(&delay, Unit::Nanoseconds, 0.5),
+            percentile(&delay, Unit::Nanoseconds, 0.99),
+            delay.max().map_or(Value::Null, |max| Value::Nanos(whole(max))),
+        ];
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn pair_fields() -> Vec<Field> {
+    vec![
+        Field::new("sender", "sender"),
+        Field::new("sender_pid", "sender pid"),
+        Field::new("name", "signal"),
+        Field::new("comm", "target"),
+        Field::new("pid", "pid"),
+        Field::new("sent", "sent"),
+        Field::new("ignored", "ignored"),
+        Field::new("merged", "merged"),
+    ]
+}
+
+fn by_pair(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let by = ["signals_sender", "signals_sender_pid", "name", "pid", "comm", "signals_outcome"];
+    let tally = Tally::totals_of(source, &by, |name| name == metrics::SIGNALS_SENT)?;
+    let mut rows: BTreeMap<Vec<Dim>, Sends> = BTreeMap::new();
+    for (dims, sends) in tally.groups(metrics::SIGNALS_SENT) {
+        let Some((outcome, pair)) = dims.split_last() else { continue };
+        rows.entry(pair.to_vec()).or_default().add(outcome, count(sends));
+    }
+    for (dims, sends) in rows {
+        let [sender, sender_pid, name, pid, comm] = dims.as_slice() else { continue };
+        let called = |pid: &Dim, comm: &Dim| {
+            let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+            Value::from(own)
+        };
+        let number = |count: u64| Value::Int(whole(count));
+        let cells = vec![
+            called(sender_pid, sender),
+            sender_pid.value(),
+            name.value(),
+            called(pid, comm),
+            pid.value(),
+            number(sends.sent),
+            number(sends.ignored),
+            number(sends.merged),
+        ];
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn slow_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "taken").help("When it was taken."),
+        Field::new("delay_ns", "delay").help("Since it was sent."),
+        Field::new("name", "signal"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("tid", "thread"),
+        Field::new("sender", "sent by"),
+        Field::new("sender_pid", "sender pid"),
+    ]
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    source.rows("signal_taken", &["tid", "signals_sender_pid"], &["name", "signals_sender"], |row| {
+        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::nanos(row.dur()),
+            Value::from(row.text(0)),
+            Value::from(comm),
+            Value::id(row.pid()),
+            Value::id(row.int(0)),
+            Value::from(row.text(1)),
+            Value::id(row.int(1)),
+        ];
+        table.row(source, cells);
+    })
+}
