@@ -44,7 +44,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     failures.largest_first("count");
     slowest.largest_first("dur_ns");
     let shown = plan.rows_shown(20);
-    for table in [failures.top(shown), names.top(shown), slowest.top(plan.events_shown(20)), tcp.top(shown)] {
+    document.push(names.top(shown));
+    for table in [failures.top(shown), slowest.top(plan.events_shown(20)), tcp.top(shown)] {
         if !table.rows.is_empty() || plan.format.is_for_programs() {
             document.push(table);
         }

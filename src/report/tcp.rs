@@ -71,9 +71,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     connects.largest_first("dur_ns");
     open.largest_first("bytes");
     let shown = plan.rows_shown(20);
-    for table in
-        [failures.top(shown), peers.top(shown), connects.top(plan.events_shown(10)), open.top(plan.events_shown(10))]
-    {
+    document.push(peers.top(shown));
+    for table in [failures.top(shown), connects.top(plan.events_shown(10)), open.top(plan.events_shown(10))] {
         if !table.rows.is_empty() || plan.format.is_for_programs() {
             document.push(table);
         }
