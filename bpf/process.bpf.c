@@ -4,6 +4,7 @@
  * lifetime (fork to exit), CPU time and peak memory. Times in nanoseconds, memory in pages.
  */
 #include "ebrec.h"
+#include "ended.h"
 #include "runtime.h"
 
 #define FILENAME_BYTES 512
@@ -158,8 +159,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	__u32 ppid;
 	void *ring;
 
-	/* A process ends with its last thread, whichever that is; the count was taken down before this hook. */
-	if (signal->live.counter || !in_scope(task))
+	if (!in_scope(task) || !ends_process(task))
 		return 0;
 	now = bpf_ktime_get_ns();
 	ppid = leader->real_parent->tgid;

@@ -6,6 +6,7 @@
  * A signal that ends a process reaches its threads as SIGKILL, whatever it was: the process's exit code tells.
  */
 #include "ebrec.h"
+#include "ended.h"
 
 /* Numbers are 1 to 64; a mask makes 64 the place 0, which is free. */
 #define SIGNALS 64
@@ -81,22 +82,6 @@ struct pending {
 };
 /* 2 KiB each; only those that are sent a signal have one. */
 DEFINE_TASK_STATE_OF(struct pending, 4096)
-
-struct process {
-	__u64 born;
-	__u64 pid;
-};
-
-/*
- * Processes whose end was told. Threads that end at once on several CPUs may all see that none is left, and whoever
- * makes the entry tells. They are apart by microseconds, in which a machine does not end so many others.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct process);
-	__type(value, __u8);
-} told SEC(".maps");
 
 /* The state of the current thread, or of its process. */
 static __always_inline struct pending *pending_of_current(bool process)
@@ -310,22 +295,14 @@ int BPF_PROG(signal_death, struct task_struct *task)
 	struct signal_struct *shared = task->signal;
 	struct pending *own, *process;
 	struct signal_record *record;
-	struct process ended = {};
 	__u32 status, signal;
-	__u8 yes = 1;
 	void *ring;
 
-	/* A process ends with its last thread, whichever that is; the count was taken down before this hook. */
-	if (shared->live.counter || !in_scope(task))
+	if (!in_scope(task) || !ends_process(task))
 		return 0;
 	status = shared->flags & SIGNAL_GROUP_EXIT ? shared->group_exit_code : leader->exit_code;
 	signal = status & 0x7f;
 	if (!signal)
-		return 0;
-	ended.born = leader->start_time;
-	ended.pid = leader->tgid;
-	/* -EEXIST; where there is no room, twice is better than never. */
-	if (bpf_map_update_elem(&told, &ended, &yes, BPF_NOEXIST) && bpf_map_lookup_elem(&told, &ended))
 		return 0;
 	counter_add(SIGNALS_DEATHS, leader->tgid, signal, 1);
 	if (config.stream == STREAM_NONE)

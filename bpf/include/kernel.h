@@ -145,6 +145,7 @@ struct mm_struct {
 
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
 	unsigned int flags;
 	int group_exit_code;
 	unsigned long long sum_sched_runtime;
