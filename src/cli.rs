@@ -7,6 +7,8 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
+use crate::export::ExportPlan;
+use crate::export::Target;
 use crate::failure::Failure;
 use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
@@ -56,6 +58,8 @@ pub enum Action {
     Record(Box<RecordPlan>),
     /// Explain recordings.
     Report(Box<ReportPlan>, Destination),
+    /// Carry a recording's metrics to a time-series database.
+    Export(ExportPlan),
     /// Show what a recording says of itself.
     Info(PathBuf, Paper),
     /// List the probes, or everything about one.
@@ -126,6 +130,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
             let (plan, destination) = report_plan(report, terminal.width())?;
             Action::Report(Box::new(plan), destination)
         }
+        args::Command::Export(export) => Action::Export(export_plan(export)),
         args::Command::Info(info) => Action::Info(info.file, info.format.into()),
         args::Command::Probes(probes) => Action::Probes(probes.name, probes.format.into()),
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
@@ -198,6 +203,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         window: record.duration,
         output: record.output,
         force: record.force,
+        inlines: record.inlines,
         probes: probe_spec::parse(&record.probes)?,
         filters: Filters {
             pids: record.pid,
@@ -254,6 +260,17 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
         width,
     };
     Ok((plan, Destination { file: report.output, svg_dir: report.svg_dir, table: report.table }))
+}
+
+fn export_plan(export: args::Export) -> ExportPlan {
+    let target = match (export.push, export.to) {
+        (Some(url), _) => Target::Push(url),
+        // clap asks for a format where nothing is pushed.
+        (None, format) => {
+            Target::Text { format: format.unwrap_or(args::ExportFormatArg::Openmetrics).into(), output: export.output }
+        }
+    };
+    ExportPlan { file: export.file, target, top: export.top, pids: export.pid, steps: export.buckets }
 }
 
 #[cfg(test)]

@@ -133,6 +133,11 @@ impl Histogram {
         self.buckets.iter().map(|(&(lo, hi), &count)| Bucket { lo, hi, count })
     }
 
+    /// Returns how many buckets hold something.
+    pub fn filled(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Returns the number of values in the buckets.
     pub fn count(&self) -> u64 {
         self.count

@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod cli;
 pub mod exit;
+pub mod export;
 pub mod failure;
 pub mod hist;
 #[cfg(all(feature = "record", target_os = "linux"))]

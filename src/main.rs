@@ -12,6 +12,7 @@ use ebrec::cli::Invocation;
 use ebrec::cli::Paper;
 use ebrec::cli::Terminal;
 use ebrec::exit;
+use ebrec::export;
 use ebrec::record;
 use ebrec::record::plan::Verbosity;
 use ebrec::recording;
@@ -50,6 +51,12 @@ fn run(invocation: &Invocation) -> Result<u8> {
         Action::Report(plan, destination) => {
             let document = report::report(plan)?;
             deliver(&document, plan.format, style(console), destination)?;
+        }
+        Action::Export(plan) => {
+            if let (Some(pushed), true) = (export::export(plan)?, console.verbosity > Verbosity::Quiet) {
+                let [samples, series] = [pushed.samples, pushed.series].map(units::count);
+                eprintln!("pushed {samples} samples of {series} series in {} requests", units::count(pushed.requests));
+            }
         }
         Action::Info(file, paper) => show(&report::info(file)?, paper, console)?,
         Action::Probes(name, paper) => show(&record::probes_document(name.as_deref())?, paper, console)?,

@@ -2,6 +2,7 @@
 
 mod block;
 mod cpu;
+mod dns;
 mod files;
 mod http;
 mod irq;
@@ -46,7 +47,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 13] = [
+pub static REGISTRY: [&dyn Probe; 14] = [
     &process::Process,
     &cpu::Cpu,
     &sched::Sched,
@@ -57,9 +58,10 @@ pub static REGISTRY: [&dyn Probe; 13] = [
     &irq::Irq,
     &locks::Locks,
     &tcp::Tcp,
-    &signals::Signals,
-    &files::Files,
+    &dns::Dns,
     &http::Http,
+    &files::Files,
+    &signals::Signals,
 ];
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
@@ -268,9 +270,11 @@ impl<D: Decoder> Attached for Running<D> {
         self.end_interval(end_ns)?;
         self.decoder.ending(&mut self.live)?;
         // Both sets of cells can be taken now, one after the other.
-        self.live.stop()?;
+        self.live.stop()
+    }
+
+    fn detach(&mut self) {
         self.live.detach();
-        Ok(())
     }
 
     fn losses(&mut self) -> Result<Vec<Loss>> {

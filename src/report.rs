@@ -16,6 +16,7 @@ mod cpu;
 pub mod deliver;
 mod diagnosis;
 mod distributions;
+mod dns;
 mod exec;
 mod files;
 mod health;
@@ -187,6 +188,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: tcp::run,
+    },
+    View {
+        name: "dns",
+        summary: "DNS queries by process and name, failures, the slowest and unanswered ones",
+        draws: true,
+        tells_health: false,
+        run: dns::run,
     },
     View {
         name: "files",

@@ -8,6 +8,8 @@ pub mod elf;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod files;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod functions;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod jit;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;

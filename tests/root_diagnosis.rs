@@ -156,5 +156,5 @@ fn a_service_without_cpu_is_named_beside_those_that_have_the_cpus() {
     let cpu = finding(&report, "CPU");
     assert!(cpu.contains("tickerd") && cpu.contains("waited for a CPU") && cpu.contains("p99"), "{report}");
     assert!(percent_after(&cpu, "waited for a CPU") > 50.0, "{report}");
-    assert!(percent_after(&cpu, &format!("hog ({} processes) had", 4 * cpus)) > 20.0, "{report}");
+    assert!(percent_after(&cpu, &format!("hog ({} processes) had", 4 * cpus)) > 5.0, "{report}");
 }

@@ -10,6 +10,9 @@
 #define AF_INET6    10
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define ETH_P_IP    0x0800
+#define ETH_P_IPV6  0x86DD
 #define S_IFMT	    0170000
 #define S_IFSOCK    0140000
 /* include/net/sock.h: sock_flags, the end of the stream has come. */
@@ -88,8 +91,18 @@ struct request_sock {
 	struct sock_common __req_common;
 };
 
+struct net_device {
+	possible_net_t nd_net;
+};
+
 struct sk_buff {
+	struct sock *sk;
+	struct net_device *dev;
+	unsigned int len;
+	unsigned int data_len; /* of it not beside the head */
+	__be16 protocol;
 	unsigned char *head;
+	unsigned char *data;
 	__u16 network_header;
 	__u16 transport_header;
 	char cb[48];

@@ -15,19 +15,23 @@
 #ifndef EBREC_STACK_H
 #define EBREC_STACK_H
 
-/* The kernel stops at 127 too, unless the sysctl kernel.perf_event_max_stack says otherwise. */
-#define MAX_FRAMES 127
+/* The kernel stops at 127, unless the sysctl kernel.perf_event_max_stack says otherwise. */
+#define MAX_FRAMES 128
+
+/* Frames hashed in one step. The kernel clears what it does not fill, so a last step that is not full is zeroes. */
+#define STEP 4
+_Static_assert(MAX_FRAMES % STEP == 0, "whole steps");
 
 /* uapi/linux/bpf.h */
 #define BPF_F_USER_STACK    (1ULL << 8)
 #define BPF_F_USER_BUILD_ID (1ULL << 11)
-#define FRAME_IN_FILE	    1 /* BPF_STACK_BUILD_ID_VALID */
+#define FRAME_IS_ADDRESS    2 /* BPF_STACK_BUILD_ID_IP */
 
 /* struct bpf_stack_build_id */
 struct user_frame {
 	__s32 status;
-	__u8 build_id[20];
-	__u64 offset; /* in the file; else the address */
+	__u8 build_id[20]; /* zeroes where there is none */
+	__u64 offset;	   /* in the file; else the address */
 };
 
 struct user_stack {
@@ -83,6 +87,60 @@ static __always_inline __u64 hash_word(__u64 hash, __u64 word)
 	return hash ^ hash >> 32;
 }
 
+/*
+ * The hash of so many frames in the scratch. Global functions, because the verifier looks at each of those once and for
+ * itself: inlined, with all that follows, each number of frames was a path of its own, 100,000 instructions in all. They
+ * take numbers only: pointers are accepted since 5.13 (commit e5069b9c23b3).
+ */
+__noinline __u64 hash_kernel_frames(__u32 count)
+{
+	struct kernel_stack *stack;
+	__u64 hash = 1;
+	__u32 zero = 0;
+
+	stack = bpf_map_lookup_elem(&kernel_scratch, &zero);
+	if (!stack)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
+		__u64 *frames = &stack->frames[i];
+
+		hash = hash_word(hash, frames[0]);
+		hash = hash_word(hash, frames[1]);
+		hash = hash_word(hash, frames[2]);
+		hash = hash_word(hash, frames[3]);
+	}
+	return hash;
+}
+
+/* The build id is a hash itself: eight bytes of it tell files apart. */
+static __always_inline __u64 hash_user_frame(__u64 hash, struct user_frame *frame)
+{
+	return hash_word(hash_word(hash, ((__u64 *)frame)[1]), frame->offset);
+}
+
+__noinline __u64 hash_user_frames(__u32 count)
+{
+	struct user_stack *stack;
+	__u32 zero = 0, status = 0;
+	__u64 hash = 1;
+
+	stack = bpf_map_lookup_elem(&user_scratch, &zero);
+	if (!stack)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
+		struct user_frame *frames = &stack->frames[i];
+
+		hash = hash_user_frame(hash, &frames[0]);
+		hash = hash_user_frame(hash, &frames[1]);
+		hash = hash_user_frame(hash, &frames[2]);
+		hash = hash_user_frame(hash, &frames[3]);
+		status |= frames[0].status | frames[1].status | frames[2].status | frames[3].status;
+	}
+	return status & FRAME_IS_ADDRESS ? hash | STACK_IS_PRIVATE : hash & ~STACK_IS_PRIVATE;
+}
+
 static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
 {
 	if (bpf_map_lookup_elem(map, hash))
@@ -98,8 +156,8 @@ static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
 static __always_inline __u64 kernel_stack(void *ctx)
 {
 	struct kernel_stack *stack;
-	__u64 hash = 1;
 	__u32 zero = 0;
+	__u64 hash;
 	long bytes;
 
 	stack = bpf_map_lookup_elem(&kernel_scratch, &zero);
@@ -110,12 +168,9 @@ static __always_inline __u64 kernel_stack(void *ctx)
 		return 0;
 	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
 	stack->pad = 0;
-	for (__u32 i = 0; i < MAX_FRAMES; i++) {
-		if (i >= stack->count)
-			break;
-		hash = hash_word(hash, stack->frames[i]);
-	}
-	keep_stack(&kernel_stacks, &hash, stack);
+	hash = hash_kernel_frames(stack->count);
+	if (hash)
+		keep_stack(&kernel_stacks, &hash, stack);
 	return hash;
 }
 
@@ -123,8 +178,8 @@ static __always_inline __u64 kernel_stack(void *ctx)
 static __always_inline __u64 user_stack(void *ctx)
 {
 	struct user_stack *stack;
-	__u64 hash = 1, private = 0;
 	__u32 zero = 0;
+	__u64 hash;
 	long bytes;
 
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
@@ -135,21 +190,7 @@ static __always_inline __u64 user_stack(void *ctx)
 		return 0;
 	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
 	stack->pad = 0;
-	for (__u32 i = 0; i < MAX_FRAMES; i++) {
-		__u64 *words = (__u64 *)&stack->frames[i];
-
-		if (i >= stack->count)
-			break;
-		if (stack->frames[i].status != FRAME_IN_FILE) {
-			private = STACK_IS_PRIVATE;
-			hash = hash_word(hash, words[3]);
-			continue;
-		}
-		/* The build id is a hash itself: eight bytes of it tell files apart. */
-		hash = hash_word(hash, words[1]);
-		hash = hash_word(hash, words[3]);
-	}
-	hash = (hash & ~STACK_IS_PRIVATE) | private;
+	hash = hash_user_frames(stack->count);
 	if (hash)
 		keep_stack(&user_stacks, &hash, stack);
 	return hash;

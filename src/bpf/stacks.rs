@@ -12,7 +12,7 @@ use super::rings::create_map;
 use super::rings::options;
 
 /// Frames of a stack, as in bpf/include/stack.h.
-const MAX_FRAMES: usize = 127;
+const MAX_FRAMES: usize = 128;
 /// `struct user_frame` there, and a stack's head.
 const USER_FRAME: usize = 32;
 const HEAD: usize = 8;

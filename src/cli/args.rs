@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use clap::ValueHint;
 use clap_complete::Shell;
 
+use crate::export;
 use crate::report::plan::Format;
 use crate::units::parse_duration;
 use crate::units::parse_size;
@@ -59,6 +60,7 @@ pub(super) enum When {
 pub(super) enum Command {
     Record(Record),
     Report(Report),
+    Export(Export),
     Info(Info),
     Probes(Probes),
     Doctor(Doctor),
@@ -96,6 +98,12 @@ pub(super) struct Record {
     /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub(super) buffer: u64,
+    /// Show inlined functions in stacks; reads debug information, which takes time and memory
+    ///
+    /// Stacks have a frame `NAME (inlined)` for each function that the compiler put into another one, where the program or its
+    /// separate debug information is here. Without it names come from symbol tables, which know functions only.
+    #[arg(long)]
+    pub(super) inlines: bool,
     /// Record only these processes and their children
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
@@ -170,6 +178,35 @@ pub(super) struct Report {
     /// With `hist`: split the metric by process, pid, comm, dev, op or another of its columns
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(super) by: Vec<String>,
+}
+
+/// Carry a recording's metrics to a time-series database
+///
+/// Every counter and histogram, with a sample at the end of each interval, as text for an importer (--to) or to a database
+/// over HTTP (--push).
+#[derive(clap::Args, Debug)]
+pub(super) struct Export {
+    /// The recording
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+    /// Format: openmetrics (for promtool tsdb create-blocks-from openmetrics), prometheus (for VictoriaMetrics' import)
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, required_unless_present = "push")]
+    pub(super) to: Option<ExportFormatArg>,
+    /// File to write in place of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "push")]
+    pub(super) output: Option<PathBuf>,
+    /// Send it to a Prometheus remote-write endpoint (.../api/v1/write) or VictoriaMetrics (.../api/v1/import/prometheus)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "to")]
+    pub(super) push: Option<String>,
+    /// Label sets of a metric that stay apart, the heaviest first; the rest is added up as `other`
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = label_sets)]
+    pub(super) top: usize,
+    /// Make process ids labels too; without it, processes of one name are added up
+    #[arg(long)]
+    pub(super) pid: bool,
+    /// Histogram boundaries in each power of two: 1, 2, 4, 8 or 16, which is all that the recording has
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = boundaries)]
+    pub(super) buckets: u32,
 }
 
 /// Show what a recording says of itself: host, window, probes, losses, cost, columns
@@ -265,6 +302,21 @@ impl From<FormatArg> for Format {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportFormatArg {
+    Openmetrics,
+    Prometheus,
+}
+
+impl From<ExportFormatArg> for export::Format {
+    fn from(format: ExportFormatArg) -> export::Format {
+        match format {
+            ExportFormatArg::Openmetrics => export::Format::OpenMetrics,
+            ExportFormatArg::Prometheus => export::Format::Prometheus,
+        }
+    }
+}
+
 /// The formats of documents that never draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListFormatArg {
@@ -309,6 +361,15 @@ fn pid(text: &str) -> Result<u32, String> {
 
 fn count(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| format!("'{text}' is not a number of rows"))
+}
+
+fn label_sets(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|sets| *sets > 0).ok_or_else(|| format!("'{text}' is not a number of label sets"))
+}
+
+fn boundaries(text: &str) -> Result<u32, String> {
+    let steps = text.parse().ok().filter(|steps| [1, 2, 4, 8, 16].contains(steps));
+    steps.ok_or_else(|| format!("'{text}' is none of 1, 2, 4, 8, 16"))
 }
 
 /// The kernel keeps 15 bytes of a command name, so a longer one would match nothing.

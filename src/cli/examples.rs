@@ -87,6 +87,23 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "export",
+        &[
+            example(
+                "ebrec export --to openmetrics run.parquet -o run.om",
+                "For Prometheus: promtool tsdb create-blocks-from openmetrics run.om data/",
+            ),
+            example(
+                "ebrec export --to prometheus run.parquet | curl --data-binary @- http://localhost:8428/api/v1/import/prometheus",
+                "Into VictoriaMetrics",
+            ),
+            example(
+                "ebrec export --push http://localhost:9090/api/v1/write run.parquet",
+                "Straight to a Prometheus that takes remote writes",
+            ),
+        ],
+    ),
+    (
         "info",
         &[
             example("ebrec info run.parquet", "Host, window, probes, losses, columns"),

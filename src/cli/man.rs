@@ -110,6 +110,49 @@ static SECTIONS: &[Section] = &[
              the second.",
         )],
     ),
+    (
+        "export",
+        "NAMES",
+        &[
+            (
+                "",
+                "A metric block.device_time in nanoseconds becomes ebrec_block_device_time_seconds; times are in seconds, sizes in bytes.",
+            ),
+            (
+                "NAME_total",
+                "A counter: zero at the start of the window, then what it had counted at the end of each interval.",
+            ),
+            (
+                "NAME_bucket, NAME_sum, NAME_count",
+                "A histogram, cumulative likewise. The label le is a bucket's upper bound; only bounds that hold something, or are \
+                 the lower bound of one that does, are written, the same for all label sets of a metric. A quantile out of them \
+                 is within one bucket of the recording's own, which is within 3.2 % of the value: a bucket is 25 % wide with 4 \
+                 bounds in each power of two, 6.25 % with 16.",
+            ),
+            (
+                "host, comm, op, dev…",
+                "Labels: the host, and the columns that the metric is kept by, process ids only with --pid. Nothing that a row does not say is a label.",
+            ),
+            ("other", "The value of every label but host of what --top leaves over."),
+        ],
+    ),
+    (
+        "export",
+        "PUSHING",
+        &[
+            (
+                "",
+                "A request that fails or is answered by 429 or 5xx is tried again after 0.5, 1 and 2 seconds; any other answer than \
+                 success ends it. Samples that were taken before stay. Only plain HTTP is spoken.",
+            ),
+            (
+                "",
+                "Prometheus takes samples over remote write only with --web.enable-remote-write-receiver and not far older than its \
+                 newest; for older recordings export openmetrics, make blocks of it with promtool and move them into its data \
+                 directory.",
+            ),
+        ],
+    ),
 ];
 
 /// How each command is called, one line a form, in the order of [`pages`].
@@ -124,6 +167,13 @@ static SYNOPSES: &[(&str, &[&str])] = &[
             "hist [METRIC] [--by COLUMN]... [OPTIONS] FILE...",
             "heatmap [METRIC] [OPTIONS] FILE...",
             "timeline [METRIC]... [OPTIONS] FILE...",
+        ],
+    ),
+    (
+        "export",
+        &[
+            "--to FORMAT [-o FILE] [-n N] [--pid] [--buckets N] RECORDING",
+            "--push URL [-n N] [--pid] [--buckets N] RECORDING",
         ],
     ),
     ("info", &["[--format FORMAT] [-o FILE] RECORDING"]),

@@ -54,11 +54,15 @@ pub trait Attached: Send {
     /// When the kernel refuses to read them.
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()>;
 
-    /// Ends the last interval, and detaches every program.
+    /// Ends the last interval: nothing is recorded from here on. Every probe has ended before the first one is detached,
+    /// which takes the kernel some ten milliseconds each.
     ///
     /// # Errors
     /// When the kernel refuses to write the end.
     fn end(&mut self, end_ns: u64) -> Result<()>;
+
+    /// Detaches every program; what was gathered stays readable.
+    fn detach(&mut self);
 
     /// Everything lost since the call before, by cause and CPU.
     ///

@@ -64,7 +64,7 @@ const IDLE: &str = "cpu.idle";
 static INFO: ProbeInfo = ProbeInfo {
     name: "cpu",
     summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, idle ones left out.",
-    default_on: false,
+    default_on: true,
     default_mode: Mode::Hist,
     slow: None,
     switches: &[],
@@ -93,7 +93,7 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[],
     hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],
     oldest_kernel: (5, 10),
-    cost: "about 3 microseconds for each of 99 samples a second on each CPU",
+    cost: "4 to 30 microseconds, by the depth of the stacks, for each of 99 samples a second on each CPU",
 };
 
 /// The probe.

@@ -67,7 +67,7 @@ const WAKER_USTACK: &str = "offcpu_waker_ustack_id";
 static INFO: ProbeInfo = ProbeInfo {
     name: "offcpu",
     summary: "What threads waited for: time asleep by stack, system call and state, and who ended the long sleeps.",
-    default_on: false,
+    default_on: true,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(50)),
     switches: &[],
@@ -115,7 +115,7 @@ static INFO: ProbeInfo = ProbeInfo {
     ],
     hooks: &["tp_btf/sched_switch", "tp_btf/sched_waking", "tp_btf/sched_process_free"],
     oldest_kernel: (5, 10),
-    cost: "one to two microseconds for each sleep, a fifth of it for threads that sleep shortly all the time",
+    cost: "5 microseconds for each sleep and up to 2 for its end; 1 in all for threads that sleep shortly all the time",
 };
 
 /// The probe.

@@ -121,6 +121,8 @@ pub(super) struct Drain {
     pub(super) start_ns: u64,
     /// How often aggregates are read.
     pub(super) interval: Duration,
+    /// Whether functions that the compiler inlined are frames of their own.
+    pub(super) inlines: bool,
     /// Measures what recording costs.
     pub(super) cost: CostMeter,
     /// What other threads see.
@@ -174,13 +176,13 @@ impl Drain {
     /// # Errors
     /// When the kernel refuses to go on; what was handed over until then is in the file.
     pub(super) fn run(self) -> Result<State> {
-        let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, cost, shared, out } = self;
+        let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, inlines, cost, shared, out } = self;
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0, records: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
             maps,
-            symbols: Symbols::default(),
+            symbols: Symbols::new(inlines),
             scope,
             cgroups,
             cost,
@@ -267,6 +269,7 @@ impl Round {
         for source in &mut self.intake.sources {
             source.attached.end(now)?;
         }
+        self.intake.sources.iter_mut().for_each(|source| source.attached.detach());
         self.scope.detach();
         reader.drain(&mut |record| self.intake.take(record));
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });

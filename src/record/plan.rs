@@ -27,6 +27,8 @@ pub struct RecordPlan {
     pub interval: Duration,
     /// Total size of the ring buffers of all CPUs, in bytes.
     pub buffer_bytes: u64,
+    /// Whether functions that the compiler inlined are frames of stacks, which reads debug information.
+    pub inlines: bool,
     /// How much is said on stderr.
     pub verbosity: Verbosity,
     /// Whether stderr takes colours.

@@ -128,6 +128,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
         cgroups,
         start_ns: start.mono_ns,
         interval: plan.interval,
+        inlines: plan.inlines,
         cost: CostMeter::new(start.mono_ns),
         shared: Arc::clone(&shared),
         out,

@@ -188,6 +188,8 @@ pub(super) struct Scene<'a> {
     pub(super) people: &'a People,
     /// The processes that the filters let through, by name.
     pub(super) commands: BTreeMap<String, Command>,
+    /// What the CPUs ran and idled; none under a filter by process.
+    cpus: Vec<Account>,
 }
 
 impl<'a> Scene<'a> {
@@ -200,7 +202,8 @@ impl<'a> Scene<'a> {
             threads.entry(people.comm(*pid).unwrap_or(&account.comm)).or_default().push((*pid, account));
         }
         let commands = threads.into_iter().map(|(name, threads)| (name.to_owned(), command(&threads))).collect();
-        Ok(Scene { source, people, commands })
+        let cpus = ledger.cpus.into_values().collect();
+        Ok(Scene { source, people, commands, cpus })
     }
 
     /// The name under which a process is counted.

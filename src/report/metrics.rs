@@ -89,3 +89,11 @@ pub(super) const FILES_SIZE: &str = "files.size";
 pub(super) const FAILED_OPENS: &str = "files.failed_opens";
 /// Nanoseconds that files were there that were made and unlinked.
 pub(super) const SHORT_LIVED: &str = "files.short_lived";
+/// Nanoseconds until a DNS query was answered, by process and name.
+pub(super) const DNS_LATENCY: &str = "dns.latency";
+/// Answers with an error, also by code.
+pub(super) const DNS_FAILURES: &str = "dns.failures";
+/// Queries without an answer.
+pub(super) const DNS_UNANSWERED: &str = "dns.unanswered";
+/// Connects to port 53, by process.
+pub(super) const DNS_BY_TCP: &str = "dns.by_tcp";

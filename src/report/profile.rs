@@ -90,9 +90,7 @@ impl Stacks {
         let ids = [kernel, user].into_iter().flatten().filter_map(|id| self.stacks.get(&id));
         ids.flatten().filter_map(|id| self.symbols.get(&i64::from(*id)))
     }
-}
 
-impl Stacks {
     /// The names of a pair of stacks' frames from the innermost out, without those that only say that the thread left the CPU.
     pub(super) fn innermost_first(&self, kernel: Option<i64>, user: Option<i64>) -> Vec<String> {
         let names = self.frames(kernel, user).map(|frame| &*frame.function.text);

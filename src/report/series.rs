@@ -1,6 +1,7 @@
 //! What the aggregate rows say of each interval, for any metric: the same as [`crate::report::tally`], by time.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -14,9 +15,9 @@ use crate::report::source::Row;
 use crate::report::source::Source;
 use crate::text::nearest;
 
-/// About what an interval of a metric takes in memory with a handful of buckets.
-const INTERVAL_BYTES: usize = 512;
-/// About what a bucket takes beyond those.
+/// About what an interval of a metric takes in memory.
+const INTERVAL_BYTES: usize = 256;
+/// About what a bucket takes.
 const BUCKET_BYTES: usize = 64;
 /// Most intervals in which nothing happened that are made up between those in which something did.
 const MOST_EMPTY: i64 = 100_000;
@@ -60,14 +61,12 @@ impl Series {
             let is_bucket = kind == "hist";
             source.rows(kind, if is_bucket { numbers.split_at(3).0 } else { numbers }, &["metric"], |row| {
                 let Some(metric) = row.text(0).filter(|metric| wanted(metric)) else { return };
-                let bytes = if is_bucket { BUCKET_BYTES } else { INTERVAL_BYTES };
-                if !limit.take(bytes) {
-                    return;
-                }
-                let Some(interval) = series.interval(limit.name(metric), row, step) else { return };
+                let Some(interval) = series.interval(metric, row, step, &mut limit) else { return };
                 let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(at));
                 if is_bucket {
+                    let before = interval.values.filled();
                     interval.values.add_bucket(a, b, c);
+                    limit.take(BUCKET_BYTES * (interval.values.filled() - before));
                 } else {
                     interval.values.add_totals(a, b, c, d);
                 }
@@ -79,10 +78,14 @@ impl Series {
     }
 
     /// The interval of a row, told by its middle: probes do not end their intervals at the same nanosecond.
-    fn interval(&mut self, metric: Rc<str>, row: &Row<'_>, step: i64) -> Option<&mut Interval> {
+    fn interval(&mut self, metric: &str, row: &Row<'_>, step: i64, limit: &mut Limit) -> Option<&mut Interval> {
         let (end, dur) = (row.at()?, row.dur().unwrap_or(step).max(0));
         let at = end.saturating_sub(dur / 2).div_euclid(step);
-        let interval = self.0.entry(metric).or_default().entry(at).or_default();
+        // Without room for more, what is there is not all, and the check at the end says so.
+        let interval = match self.0.entry(limit.name(metric)).or_default().entry(at) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => limit.take(INTERVAL_BYTES).then(|| new.insert(Interval::default()))?,
+        };
         if interval.dur_ns < dur {
             (interval.begin_ns, interval.dur_ns) = (end.saturating_sub(dur), dur);
         }

@@ -42,6 +42,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let mut machine = facts.machine();
         machine.extend(memory::lines(source)?);
         machine.extend(crate::report::tcp::lines(source)?);
+        machine.extend(crate::report::dns::lines(source)?);
         if !machine.is_empty() {
             let whole = window::scope(source).is_none();
             document.heading(if whole { "What the machine did" } else { "What the recorded processes did" });

@@ -71,9 +71,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     connects.largest_first("dur_ns");
     open.largest_first("bytes");
     let shown = plan.rows_shown(20);
-    for table in
-        [failures.top(shown), peers.top(shown), connects.top(plan.events_shown(10)), open.top(plan.events_shown(10))]
-    {
+    document.push(peers.top(shown));
+    for table in [failures.top(shown), connects.top(plan.events_shown(10)), open.top(plan.events_shown(10))] {
         if !table.rows.is_empty() || plan.format.is_for_programs() {
             document.push(table);
         }
@@ -83,8 +82,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     if plan.format != Format::Text {
         let plots = [
-            times::plot(sources, metrics::TCP_CONNECT, "Connecting", "daddr")?,
-            times::plot(sources, metrics::TCP_RTT, "Round-trip time", "daddr")?,
+            times::plot(sources, metrics::TCP_CONNECT, "Connecting", "comm")?,
+            times::plot(sources, metrics::TCP_RTT, "Round-trip time", "comm")?,
         ];
         for plot in plots.into_iter().flatten() {
             document.push(plot);
@@ -141,16 +140,16 @@ fn peer_fields() -> Vec<Field> {
         Field::new("peer", "peer").help("The remote address."),
         Field::new("port", "port").help("The port that is served: the peer's, or with 'accept' the own one."),
         Field::new("connections", "opened").help("Connections that were established."),
-        Field::new("connect_p50_ns", "connect p50").help("Median time until a connection was established."),
-        Field::new("connect_max_ns", "connect max"),
-        Field::new("rtt_p50_ns", "RTT p50").help("Median of the smoothed round-trip times."),
-        Field::new("rtt_max_ns", "RTT max"),
+        Field::new("failed", "failed").help("Connects that failed."),
         Field::new("bytes", "moved").help("Payload in both directions."),
-        Field::new("sent", "sent").help("Payload that was sent and acknowledged."),
-        Field::new("received", "received").help("Payload that came in."),
         Field::new("retransmits", "resent").help("Segments sent again."),
         Field::new("resets", "resets").help("Resets, sent and received."),
-        Field::new("failed", "failed").help("Connects that failed."),
+        Field::new("connect_p50_ns", "connect p50").help("Median time until a connection was established."),
+        Field::new("rtt_p50_ns", "RTT p50").help("Median of the smoothed round-trip times."),
+        Field::new("connect_max_ns", "connect max"),
+        Field::new("rtt_max_ns", "RTT max"),
+        Field::new("sent", "sent").help("Payload that was sent and acknowledged."),
+        Field::new("received", "received").help("Payload that came in."),
         Field::new("lifetime_p50_ns", "life p50").help("Median time from establishment to the end."),
         Field::new("resets_sent", "RST sent"),
         Field::new("resets_received", "RST received"),
@@ -193,16 +192,16 @@ fn by_peer(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
                 address.value(),
                 if remote == Dim::None { own.value() } else { remote.value() },
                 number(count(&connect).saturating_add(count(&accepted))),
-                time(&connect, 0.5),
-                most(&connect),
-                time(&rtt, 0.5),
-                most(&rtt),
+                number(count(&failed)),
                 Value::Bytes(whole(out.saturating_add(into))),
-                Value::Bytes(whole(out)),
-                Value::Bytes(whole(into)),
                 number(sum(&resent)),
                 number(count(&reset_out).saturating_add(count(&reset_in))),
-                number(count(&failed)),
+                time(&connect, 0.5),
+                time(&rtt, 0.5),
+                most(&connect),
+                most(&rtt),
+                Value::Bytes(whole(out)),
+                Value::Bytes(whole(into)),
                 time(&lifetime, 0.5),
                 number(count(&reset_out)),
                 number(count(&reset_in)),

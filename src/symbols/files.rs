@@ -1,5 +1,6 @@
 //! The files that frames are in, by build id: where each is, though the process that ran it may be gone.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::os::fd::AsRawFd;
@@ -8,9 +9,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::elf::Elf;
+use super::functions;
 use super::maps;
 use super::maps::Mapping;
-use super::table::Tables;
 use crate::probe::stacks::Program;
 
 /// A build id as the kernel gives it: shorter ones end in zeroes.
@@ -28,7 +29,7 @@ pub(super) struct CodeFile {
     /// Its facts.
     pub(super) elf: Elf,
     /// Where it can be read.
-    readable: PathBuf,
+    pub(super) readable: PathBuf,
     /// Keeps `readable` valid when that is a descriptor's.
     _held: Option<std::fs::File>,
 }
@@ -157,15 +158,28 @@ impl Files {
         }
     }
 
-    /// The name of the function at a place in a file: from its own symbols, else from its debug information on this machine.
-    pub(super) fn function(&self, tables: &mut Tables, file: usize, offset: u64) -> Option<String> {
-        let file = self.files.get(file)?;
-        tables.at_offset(&file.readable, offset).or_else(|| {
-            let id = file.elf.build_id.as_deref()?;
-            let debug = PathBuf::from(format!("/usr/lib/debug/.build-id/{}/{}.debug", id.get(..2)?, id.get(2..)?));
-            debug.exists().then(|| tables.at_address(&debug, file.elf.address(offset)?)).flatten()
-        })
+    /// The functions at places in a file: from its own symbols, else from its debug information on this machine.
+    pub(super) fn functions(&self, file: usize, offsets: &BTreeSet<u64>) -> HashMap<u64, String> {
+        let Some(file) = self.files.get(file) else { return HashMap::new() };
+        let places: Vec<(u64, u64)> =
+            offsets.iter().filter_map(|offset| Some((*offset, file.elf.address(*offset)?))).collect();
+        let mut names = functions::names(&file.readable, &places.iter().map(|place| place.1).collect());
+        let missing: BTreeSet<u64> =
+            places.iter().map(|place| place.1).filter(|address| !names.contains_key(address)).collect();
+        if !missing.is_empty()
+            && let Some(debug) = file.elf.build_id.as_deref().and_then(debug_file)
+        {
+            names.extend(functions::names(&debug, &missing));
+        }
+        places.iter().filter_map(|(offset, address)| Some((*offset, names.get(address)?.clone()))).collect()
     }
+}
+
+/// The separate debug information of a build id, if this machine has it.
+fn debug_file(build_id: &str) -> Option<PathBuf> {
+    let (directory, rest) = (build_id.get(..2)?, build_id.get(2..)?);
+    let path = PathBuf::from(format!("/usr/lib/debug/.build-id/{directory}/{rest}.debug"));
+    path.exists().then_some(path)
 }
 
 /// A build id out of a file, as the kernel would give it.

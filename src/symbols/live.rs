@@ -3,6 +3,7 @@
 //! A row is never written again, so a frame gets its name when it first appears or not at all; what is missing then is said in
 //! the row's `cause`, and its build id and place in the file let `report --debug-dir` find it later.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use super::elf;
@@ -38,6 +39,8 @@ const NO_KERNEL_SYMBOL: &str = "no kernel symbol";
 enum Place {
     Kernel(Function),
     File(usize, u64),
+    /// A function that the compiler put into another one of a file.
+    Inlined(usize, String),
     /// In a file that was not found.
     Lost(BuildId, u64),
     /// Memory of one process, by the name of its function or of the mapping.
@@ -49,8 +52,8 @@ enum Place {
 /// The symbols of a recording.
 pub struct Symbols {
     kernel: Kernel,
-    tables: Tables,
     files: Files,
+    inlined: Option<Inlined>,
     /// Stacks out of the kernel's maps, by whether they are user stacks and their hash.
     pool: HashMap<(bool, u64), RawStack>,
     maps: HashMap<u32, Vec<Mapping>>,
@@ -59,6 +62,15 @@ pub struct Symbols {
     texts: Vec<Box<str>>,
 }
 
+/// The functions that were inlined at places in files, the innermost first.
+struct Inlined {
+    tables: Tables,
+    known: HashMap<(usize, u64), Vec<String>>,
+}
+
+/// The functions at places in files.
+type Names = HashMap<(usize, u64), String>;
+
 /// What is looked at once in a round.
 #[derive(Default)]
 struct Round {
@@ -66,21 +78,21 @@ struct Round {
     jit: HashMap<u32, Option<JitMap>>,
 }
 
-impl Default for Symbols {
-    fn default() -> Symbols {
+impl Symbols {
+    /// Starts with none; `inlines`: debug information is read for what the compiler inlined.
+    pub fn new(inlines: bool) -> Symbols {
+        let inlined = || Inlined { tables: Tables::with_inlined(), known: HashMap::new() };
         Symbols {
-            kernel: Kernel::new(),
-            tables: Tables::new(),
+            kernel: Kernel::default(),
             files: Files::default(),
+            inlined: inlines.then(inlined),
             pool: HashMap::new(),
             maps: HashMap::new(),
             symbols: HashMap::new(),
             texts: Vec::new(),
         }
     }
-}
 
-impl Symbols {
     /// Writes a `stack` row for every stack that was asked for since the call before, and the `symbol` rows that those
     /// need; `taken` is what the kernel's maps held.
     pub fn write(&mut self, taken: Vec<(u64, RawStack)>, stacks: &mut Stacks, now_ns: u64, rows: &mut Rows) {
@@ -90,9 +102,11 @@ impl Symbols {
             self.pool.insert((matches!(stack, RawStack::User(_)), hash), stack);
         }
         let mut round = Round::default();
-        for one in &wanted {
-            let frames = self.frames(one, &mut round, now_ns, rows);
-            self.write_stack(one.id, &frames, now_ns, rows);
+        let placed: Vec<(i32, Vec<Place>)> = wanted.iter().map(|one| (one.id, self.places(one, &mut round))).collect();
+        let names = self.names(placed.iter().flat_map(|(_, places)| places));
+        for (id, places) in placed {
+            let frames: Vec<i32> = places.into_iter().map(|place| self.symbol(place, &names, now_ns, rows)).collect();
+            self.write_stack(id, &frames, now_ns, rows);
         }
         // What has a number is not asked for again, unless it means something else in another process.
         let written = |is_user: bool, hash: u64| stacks.knows(hash, is_user);
@@ -102,20 +116,57 @@ impl Symbols {
         }
     }
 
-    /// The symbols of a stack from the innermost out; none if the kernel's map did not have it.
-    fn frames(&mut self, wanted: &Wanted, round: &mut Round, now_ns: u64, rows: &mut Rows) -> Vec<i32> {
+    /// The frames of a stack from the innermost out; none if the kernel's map did not have it.
+    fn places(&mut self, wanted: &Wanted, round: &mut Round) -> Vec<Place> {
         let key = (wanted.pid.is_some(), wanted.hash);
         let stack = if wanted.is_private() { self.pool.get(&key).cloned() } else { self.pool.remove(&key) };
-        let places: Vec<Place> = match (stack, wanted.pid) {
+        match (stack, wanted.pid) {
             (Some(RawStack::Kernel(stack)), _) => {
                 self.kernel.functions(&stack).into_iter().map(Place::Kernel).collect()
             }
             (Some(RawStack::User(stack)), Some(pid)) => {
-                stack.iter().enumerate().map(|(depth, frame)| self.place(pid, depth, *frame, round)).collect()
+                let mut places = Vec::new();
+                for (depth, frame) in stack.iter().enumerate() {
+                    let place = self.place(pid, depth, *frame, round);
+                    places.extend(self.inlined(&place));
+                    // Code without frame pointers: from here on the kernel followed numbers that mean something else.
+                    let is_lost = place == Place::Nowhere(NO_CODE);
+                    places.push(place);
+                    if is_lost {
+                        break;
+                    }
+                }
+                places
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// The functions that the compiler put where a frame is, if they are wanted.
+    fn inlined(&mut self, place: &Place) -> Vec<Place> {
+        let (Some(Inlined { tables, known }), Place::File(file, offset)) = (&mut self.inlined, place) else {
+            return Vec::new();
         };
-        places.into_iter().map(|place| self.symbol(place, now_ns, rows)).collect()
+        let Some(path) = self.files.get(*file).map(|file| &*file.readable) else { return Vec::new() };
+        let names = known.entry((*file, *offset)).or_insert_with(|| tables.inlined(path, *offset));
+        names.iter().map(|name| Place::Inlined(*file, name.clone())).collect()
+    }
+
+    /// The names of the functions that have no row yet, file by file.
+    fn names<'a>(&self, places: impl Iterator<Item = &'a Place>) -> Names {
+        let mut asked: HashMap<usize, BTreeSet<u64>> = HashMap::new();
+        for place in places {
+            if let Place::File(file, offset) = place
+                && !self.symbols.contains_key(place)
+            {
+                asked.entry(*file).or_default().insert(*offset);
+            }
+        }
+        let of_file = |(file, offsets): (usize, BTreeSet<u64>)| {
+            let names = self.files.functions(file, &offsets);
+            names.into_iter().map(move |(offset, name)| ((file, offset), name))
+        };
+        asked.into_iter().flat_map(of_file).collect()
     }
 
     fn place(&mut self, pid: u32, depth: usize, frame: UserFrame, round: &mut Round) -> Place {
@@ -166,13 +217,13 @@ impl Symbols {
     }
 
     /// The number of a symbol; its row is written when it is new.
-    fn symbol(&mut self, place: Place, now_ns: u64, rows: &mut Rows) -> i32 {
+    fn symbol(&mut self, place: Place, names: &Names, now_ns: u64, rows: &mut Rows) -> i32 {
         if let Some(known) = self.symbols.get(&place) {
             return *known;
         }
         // Two thousand million symbols are more than memory holds.
         let id = i32::try_from(self.texts.len() + 1).unwrap_or(i32::MAX);
-        let symbol = self.describe(&place);
+        let symbol = self.describe(&place, names);
         self.texts.push(symbol.text().replace(';', ":").into());
         let mut row = rows.row("symbol");
         row.at(now_ns).int(column::ID, id.into());
@@ -192,7 +243,7 @@ impl Symbols {
         id
     }
 
-    fn describe(&mut self, place: &Place) -> Symbol {
+    fn describe(&self, place: &Place, names: &Names) -> Symbol {
         let missing = |name: &Option<String>, why| if name.is_none() { Some(why) } else { None };
         match place {
             Place::Kernel(function) => {
@@ -201,7 +252,7 @@ impl Symbols {
                 Symbol { name: function.name.clone(), module: Some(module), unnamed, ..Symbol::default() }
             }
             Place::File(file, offset) => {
-                let name = self.files.function(&mut self.tables, *file, *offset);
+                let name = names.get(&(*file, *offset)).cloned();
                 let unnamed = missing(&name, NO_SYMBOL);
                 let file = self.files.get(*file);
                 Symbol {
@@ -211,6 +262,15 @@ impl Symbols {
                     offset: Some(*offset),
                     address: file.and_then(|file| file.elf.address(*offset)),
                     unnamed,
+                }
+            }
+            Place::Inlined(file, name) => {
+                let file = self.files.get(*file);
+                Symbol {
+                    name: Some(format!("{name} (inlined)")),
+                    module: file.map(|file| file.name.clone()),
+                    build_id: file.and_then(|file| file.elf.build_id.clone()),
+                    ..Symbol::default()
                 }
             }
             Place::Lost(id, offset) => Symbol {

@@ -14,12 +14,28 @@ const MAX_FILES: usize = 64;
 pub(super) struct Tables {
     symbolizer: Symbolizer,
     files: Vec<Box<Path>>,
+    with_inlined: bool,
 }
 
 impl Tables {
     /// Starts with no file.
     pub(super) fn new() -> Tables {
-        Tables { symbolizer: symbolizer(), files: Vec::new() }
+        Tables { symbolizer: symbolizer(false), files: Vec::new(), with_inlined: false }
+    }
+
+    /// Starts with no file, and reads debug information too, which may take hundreds of megabytes.
+    #[cfg(all(feature = "record", target_os = "linux"))]
+    pub(super) fn with_inlined() -> Tables {
+        Tables { symbolizer: symbolizer(true), files: Vec::new(), with_inlined: true }
+    }
+
+    /// The functions that the compiler put into others at a place in a file, the innermost first.
+    #[cfg(all(feature = "record", target_os = "linux"))]
+    pub(super) fn inlined(&mut self, path: &Path, offset: u64) -> Vec<String> {
+        let source = self.source(path);
+        let found = self.symbolizer.symbolize_single(&source, Input::FileOffset(offset)).ok();
+        let inlined = found.as_ref().and_then(|found| found.as_sym()).map(|symbol| &symbol.inlined);
+        inlined.into_iter().flatten().rev().map(|function| function.name.clone().into_owned()).collect()
     }
 
     /// The name of the function at a place in a file.
@@ -33,19 +49,27 @@ impl Tables {
     }
 
     fn name(&mut self, path: &Path, input: Input<u64>) -> Option<String> {
-        if !self.files.iter().any(|known| **known == *path) {
-            if self.files.len() >= MAX_FILES {
-                *self = Tables::new();
-            }
-            self.files.push(path.into());
-        }
-        let source = Source::Elf(Elf::new(path));
+        let source = self.source(path);
         let found = self.symbolizer.symbolize_single(&source, input).ok()?;
         found.as_sym().map(|symbol| symbol.name.clone().into_owned())
     }
+
+    fn source(&mut self, path: &Path) -> Source<'static> {
+        if !self.files.iter().any(|known| **known == *path) {
+            if self.files.len() >= MAX_FILES {
+                self.symbolizer = symbolizer(self.with_inlined);
+                self.files.clear();
+            }
+            self.files.push(path.into());
+        }
+        let mut elf = Elf::new(path);
+        elf.debug_syms = self.with_inlined;
+        Source::Elf(elf)
+    }
 }
 
-/// Names only: no source lines, no inlined functions.
-pub(super) fn symbolizer() -> Symbolizer {
-    Symbolizer::builder().enable_code_info(false).enable_inlined_fns(false).enable_demangling(true).build()
+fn symbolizer(with_inlined: bool) -> Symbolizer {
+    // Where the code stands in the source is not wanted, but comes with what was inlined.
+    let builder = Symbolizer::builder().enable_demangling(true);
+    builder.enable_code_info(with_inlined).enable_inlined_fns(with_inlined).build()
 }

@@ -43,8 +43,13 @@ fn use_of_cpus(scene: &Scene<'_>) -> Result<Option<Used>> {
     Ok(Some(Used { by, all, capacity }))
 }
 
-/// How busy the CPUs were, in hundredths.
+/// How busy the CPUs were, in hundredths: by their own ledger where there is one, which closes; else by the processes' time.
 pub(super) fn used(scene: &Scene<'_>) -> Result<Option<f64>> {
+    let lived: u64 = scene.cpus.iter().map(|cpu| cpu.lived_ns).sum();
+    if lived > 0 {
+        let busy: u64 = scene.cpus.iter().map(|cpu| cpu.in_state("busy")).sum();
+        return Ok(Some(100.0 * busy as f64 / lived as f64));
+    }
     Ok(use_of_cpus(scene)?.map(|used| 100.0 * used.all as f64 / used.capacity))
 }
 
@@ -91,7 +96,7 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
         })
         .collect();
     let cpus = scene.source.meta().host.cpus;
-    let busy = units::percent(percent(used.all));
+    let busy = units::percent(self::used(scene)?.unwrap_or(0.0));
     let of = if cpus == 1 { "The CPU was".to_owned() } else { format!("The {cpus} CPUs were") };
     text.push_str(&format!(". {of} {busy} busy: {}", had.join(", ")));
     text.push_str(&others(scene, ordered.iter().skip(1).copied()));

@@ -80,6 +80,7 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let mut finding = victim.finding("disk", String::new());
     if let Some((dev, by)) = device_of(&devices, victim.name)
         && let Some((name, top)) = most(by)
+        && is_to_blame(scene, by, victim)
     {
         text.push_str(&format!(". {}", who_filled(scene, dev, by, name, top, victim)));
         finding.culprit = Some(name.to_owned());
@@ -122,6 +123,13 @@ fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Re
         text.push_str(&format!("; {} had {part}, p99 {}", victim.name, waits.join(", ")));
     }
     text
+}
+
+/// Whether the device can have been what a process waited for: one that has time to spare, and that the process hardly used, was not.
+fn is_to_blame(scene: &Scene<'_>, by: &ByCommand, victim: &Victim<'_>) -> bool {
+    let whole = Whole::of(by);
+    let own = by.get(victim.name).map_or(0.0, |own| whole.percent(own));
+    whole.device_ns as f64 >= scene.span_ns() || own >= 1.0
 }
 
 /// Who waited most in writing files: the kernel wrote for it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::Result;
 
@@ -137,7 +138,7 @@ impl Around {
     }
 }
 
-/// An interval, by begin and end, and sums in it.
+/// By name, then by an interval's end: its begin, and the counts and sums in it.
 type Sums<K> = HashMap<K, BTreeMap<i64, (i64, u64, u64)>>;
 
 /// CPU time by command, and queue depth by device, over time.
@@ -160,11 +161,12 @@ impl Loads {
                 Some(metrics::BLOCK_DEPTH) => (&mut loads.depth, row.text(1)),
                 _ => return,
             };
-            if !limit.take(128) {
-                return;
-            }
             let begin = end.saturating_sub(dur);
-            let sum = sums.entry(name.unwrap_or("?").to_owned()).or_default().entry(end).or_insert((begin, 0, 0));
+            let sum = match sums.entry(name.unwrap_or("?").to_owned()).or_default().entry(end) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) if limit.take(128) => new.insert((begin, 0, 0)),
+                Entry::Vacant(_) => return,
+            };
             *sum = (sum.0.min(begin), sum.1.saturating_add(row.natural(0)), sum.2.saturating_add(row.natural(1)));
         })?;
         limit.check(source, "intervals")?;

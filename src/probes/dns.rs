@@ -1,0 +1,313 @@
+//! DNS: how long answers took by process and name, how they failed, what was never answered.
+
+use std::os::fd::AsFd;
+
+use anyhow::Result;
+use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
+
+use super::Decoder;
+use super::KeyPart;
+use super::Plain;
+use super::Source;
+use super::attach;
+use super::peers::Numbered;
+use super::peers::address;
+use super::peers::family;
+use super::read;
+use super::signed;
+use crate::bpf::EventHeader;
+use crate::bpf::batch::take_all;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
+use crate::probe::attached::Probe;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::names::Names;
+use crate::recording::Column;
+use crate::recording::ColumnId;
+use crate::recording::ColumnType;
+use crate::recording::column;
+use crate::units::Unit;
+
+mod question;
+
+#[allow(
+    missing_docs,
+    dead_code,
+    unreachable_pub,
+    non_camel_case_types,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/dns.skel.rs"));
+}
+use skeleton::types;
+
+/// A query with what tells it from others.
+#[derive(Clone, Copy)]
+struct Asked {
+    key: types::query_key,
+    query: types::query,
+}
+
+// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+unsafe impl Plain for types::dns_record {}
+// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+unsafe impl Plain for types::query {}
+// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+unsafe impl Plain for types::query_key {}
+// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+unsafe impl Plain for types::dns_name {}
+
+/// A few hundred names that processes ask for in one interval, each with a handful of buckets.
+const CELLS: u32 = 4096;
+/// Names in one call: all that the map holds.
+const NAMES: u32 = 1024;
+/// The same number stands in bpf/dns.bpf.c.
+const CODE_BITS: u32 = 4;
+/// The resolver of the C library asks again after this time (resolv.conf(5), `timeout`).
+const PATIENCE_NS: u64 = 5_000_000_000;
+
+static SOURCE: Source =
+    Source { name: "dns", object: include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o")), cells: CELLS };
+
+const TYPE: &str = "dns_type";
+const CODE: &str = "dns_rcode";
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "dns",
+    summary: "DNS queries to port 53 by process and name: how long answers took, how they failed, which never came.",
+    default_on: false,
+    default_mode: Mode::Slow,
+    slow: Some(std::time::Duration::from_millis(100)),
+    metrics: &[
+        Metric {
+            name: "dns.latency",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: &["pid", "comm", "name"],
+            help: "Time from a query's leaving by UDP until its answer came in, whatever the answer said.",
+            events: None,
+        },
+        Metric {
+            name: "dns.failures",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "name", CODE],
+            help: "Answers with a code other than NOERROR.",
+            events: None,
+        },
+        Metric {
+            name: "dns.unanswered",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm", "name"],
+            help: "Queries that had no answer within five seconds, or before the same was asked again.",
+            events: None,
+        },
+        Metric {
+            name: "dns.by_tcp",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm"],
+            help: "Connects to port 53 by TCP, as after an answer that was too long; what is asked there is not read.",
+            events: None,
+        },
+    ],
+    kinds: &[EventKind {
+        name: "dns",
+        help: "A query; op says what came of it: answer (after dur_ns), unanswered (dur_ns: how long nothing came), pending (at the window's end), tcp (a connect to port 53).",
+    }],
+    columns: &[
+        Column {
+            name: TYPE,
+            ty: ColumnType::Utf8,
+            title: "Query type",
+            unit: None,
+            help: "What was asked for, as 'A' or 'AAAA'.",
+        },
+        Column {
+            name: CODE,
+            ty: ColumnType::Utf8,
+            title: "Answer's code",
+            unit: None,
+            help: "The answer's code: 'NOERROR', 'NXDOMAIN', 'SERVFAIL'…",
+        },
+    ],
+    hooks: &["tp_btf/net_dev_queue", "tp_btf/netif_receive_skb", "tp_btf/inet_sock_set_state"],
+    switches: &[],
+    oldest_kernel: (5, 10),
+    cost: "about a tenth of a microsecond for each packet sent or received, a microsecond for each query",
+};
+
+/// The probe.
+pub(super) struct Dns;
+
+impl Probe for Dns {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let decoder = DnsDecoder {
+            kind: setup.schema.id(TYPE),
+            code: setup.schema.id(CODE),
+            streams: setup.settings.mode != Mode::Hist,
+            names: Numbered::default(),
+            late: Vec::new(),
+            pending: Vec::new(),
+        };
+        attach(&INFO, SOURCE, setup, decoder)
+    }
+}
+
+struct DnsDecoder {
+    kind: Option<ColumnId>,
+    code: Option<ColumnId>,
+    streams: bool,
+    names: Numbered<String>,
+    /// Queries that were given up in the interval that ended last.
+    late: Vec<Asked>,
+    /// Queries that were still waiting when the window was over.
+    pending: Vec<Asked>,
+}
+
+/// What came of a query.
+struct Outcome {
+    op: &'static str,
+    at_ns: u64,
+    dur_ns: u64,
+    code: Option<u32>,
+}
+
+impl Decoder for DnsDecoder {
+    fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let header: EventHeader = read(bytes)?;
+        let record: types::dns_record = read(bytes)?;
+        let (op, code) = match types::dns_event(header.event.into()) {
+            types::dns_event::DNS_ANSWERED => ("answer", Some(record.flags & 0xf)),
+            types::dns_event::DNS_UNANSWERED => ("unanswered", None),
+            types::dns_event::DNS_TCP => ("tcp", None),
+            _ => return Err(Undecodable { length: bytes.len() }),
+        };
+        let outcome = Outcome { op, at_ns: header.ts, dur_ns: record.dur_ns, code };
+        self.row(&Asked { key: record.key, query: record.query }, &outcome, context);
+        Ok(())
+    }
+
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        if metric != "dns.by_tcp" {
+            let name = self.names.get(gathered.sub >> CODE_BITS).map_or("other", String::as_str);
+            key.push(KeyPart::Text(column::NAME, name.to_owned()));
+        }
+        if let Some(column) = self.code.filter(|_| metric == "dns.failures") {
+            key.push(KeyPart::Text(column, question::code_name((gathered.sub & ((1 << CODE_BITS) - 1)) as u32)));
+        }
+        key
+    }
+
+    fn end_interval(&mut self, live: &Live, end_ns: u64) -> Result<()> {
+        self.names.turn();
+        let sizes = (size_of::<u64>(), size_of::<types::dns_name>());
+        take_all(live.map("names")?.as_fd(), sizes, NAMES, |number, name| {
+            if let (Some(number), Some(name)) = (crate::bpf::read(number), crate::bpf::read(name)) {
+                self.names.insert(number, asked_for(&name).0);
+            }
+        })?;
+        let map = live.map("queries")?;
+        for asked in waiting(live)? {
+            if asked.query.sent.saturating_add(PATIENCE_NS) < end_ns {
+                // One that was answered just now is not there, and was not late either.
+                if map.delete(crate::bpf::bytes_of(&asked.key)).is_ok() {
+                    self.names.insert(asked.query.number, asked_for(&asked.query.name).0);
+                    self.late.push(asked);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ending(&mut self, live: &mut Live) -> Result<()> {
+        self.pending = waiting(live)?;
+        Ok(())
+    }
+
+    fn write(&mut self, interval: Interval, context: &mut Context<'_>) {
+        let pending = std::mem::take(&mut self.pending);
+        if !self.streams {
+            return;
+        }
+        let late = self.late.iter().map(|asked| ("unanswered", asked));
+        for (op, asked) in late.chain(pending.iter().map(|asked| ("pending", asked))) {
+            let dur_ns = interval.end_ns.saturating_sub(asked.query.sent);
+            self.row(asked, &Outcome { op, at_ns: interval.end_ns, dur_ns, code: None }, context);
+        }
+    }
+
+    fn derive(&mut self, mut gathered: Vec<Gathered>) -> Vec<Gathered> {
+        let metric = types::dns_metric::DNS_NO_ANSWERS.0 as u16;
+        for asked in std::mem::take(&mut self.late) {
+            let (pid, sub) = (asked.query.pid, asked.query.number << CODE_BITS);
+            match gathered.iter_mut().find(|one| (one.metric, one.pid, one.sub) == (metric, pid, sub)) {
+                Some(known) => known.merge(&Gathered::counter(metric, pid, sub, 1, 1)),
+                None => gathered.push(Gathered::counter(metric, pid, sub, 1, 1)),
+            }
+        }
+        gathered
+    }
+}
+
+/// The queries that have no answer yet.
+fn waiting(live: &Live) -> Result<Vec<Asked>> {
+    let map = live.map("queries")?;
+    let mut waiting = Vec::new();
+    for key in map.keys() {
+        let query = map.lookup(&key, MapFlags::ANY)?;
+        if let (Some(key), Some(query)) = (crate::bpf::read(&key), query.and_then(|query| crate::bpf::read(&query))) {
+            waiting.push(Asked { key, query });
+        }
+    }
+    Ok(waiting)
+}
+
+fn asked_for(name: &types::dns_name) -> (String, Option<u16>) {
+    let length = usize::try_from(name.length).unwrap_or(0).min(name.question.len());
+    question::read(&name.question[..length])
+}
+
+impl DnsDecoder {
+    fn row(&self, asked: &Asked, outcome: &Outcome, context: &mut Context<'_>) {
+        let Asked { key, query } = asked;
+        let [local, remote] = [&key.local, &key.remote].map(|one| address(one.high, one.low));
+        let mut row = context.rows.row("dns");
+        row.at(outcome.at_ns).int(column::PID, query.pid.into()).int(column::TID, query.tid.into());
+        row.bytes(column::COMM, &query.comm).text(column::OP, outcome.op).text(column::FAMILY, family(remote));
+        row.text(column::DADDR, &remote.to_string()).int(column::DPORT, 53);
+        if outcome.op == "tcp" {
+            return;
+        }
+        row.int(column::DUR_NS, signed(outcome.dur_ns));
+        row.text(column::SADDR, &local.to_string()).int(column::SPORT, key.port.into());
+        let (name, kind) = asked_for(&query.name);
+        row.text(column::NAME, &name);
+        if let (Some(column), Some(kind)) = (self.kind, kind) {
+            row.text(column, &question::type_name(kind));
+        }
+        if let (Some(column), Some(code)) = (self.code, outcome.code) {
+            row.text(column, &question::code_name(code));
+        }
+    }
+}
