@@ -156,7 +156,7 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "http",
-        summary: "HTTP requests by process, method and status, slow routes, failures, and what is not parsed",
+        summary: "HTTP requests by process and status, slow routes, failures, the unparsed",
         draws: true,
         tells_health: false,
         run: http::run,

@@ -324,3 +324,47 @@ fn a_node_server_is_seen_as_its_client_sees_it() {
     assert_eq!(counted(&taken, Some(own_pid()), "client", "no"), asked);
     assert_eq!(unparsed(&taken, server.pid()), BTreeMap::new());
 }
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_connection_through_io_uring_is_counted_as_such() {
+    let test = "a_connection_through_io_uring_is_counted_as_such";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("ebrec-ring");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_http/ring.c");
+    if !Command::new("cc").arg("-o").arg(&program).arg(source).status().unwrap().success() {
+        return skip(test, "the C library's headers have no io_uring");
+    }
+    let running = Recorder::new("-p http").start();
+    let mut child = Command::new(&program).arg(nginx.port.to_string()).spawn().unwrap();
+    let code = child.wait().unwrap().code();
+    let taken = running.finish();
+    if code == Some(1) || taken.stderr.contains("tp_btf/io_uring_submit_req: ") {
+        return skip(test, "this kernel has no io_uring, or no tracepoint for it");
+    }
+    assert_eq!(code, Some(0));
+    assert_eq!(unparsed(&taken, child.id().into()), BTreeMap::from([("io_uring".to_owned(), 1)]));
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), BTreeMap::from([(200, 1)]));
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn under_wrk_every_request_of_the_access_log_is_in_the_recording() {
+    let test = "under_wrk_every_request_of_the_access_log_is_in_the_recording";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let Some(wrk) = find("wrk") else { return skip(test, "wrk is not installed") };
+    let running = Recorder::new("-p http").start();
+    let url = format!("http://127.0.0.1:{}/small", nginx.port);
+    let output = Command::new(wrk).args(["-t1", "-c8", "-d2s", &url]).env_remove("LD_LIBRARY_PATH").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let line = said.lines().find(|line| line.contains(" requests in ")).unwrap();
+    let asked: i64 = line.trim().split(' ').next().unwrap().parse().unwrap();
+    // Those under way when wrk stops are nginx's, not its own.
+    let logged = nginx.logged(usize::try_from(asked).unwrap());
+    let taken = running.finish();
+    let served = counted(&taken, Some(nginx.worker()), "server", "no");
+    assert!(asked > 100 && (asked..=asked + 8).contains(&served[&200]), "{served:?} {said}");
+    assert_eq!(served[&200], logged[&200]);
+    assert_eq!(taken.lost_by("http"), 0);
+}

@@ -88,4 +88,21 @@ __noinline int http_lines(__u32 place)
 	return 0;
 }
 
+/* Keeps the beginning of the line at which the text ends. */
+static __always_inline void carry_over(struct job *job, struct direction *way)
+{
+	__u32 line = job->line, bytes = job->at - line;
+
+	way->carried = 0;
+	way->in_line = job->in_line;
+	if (way->in_line)
+		return;
+	if (bytes >= HTTP_CARRY || line > HTTP_TEXT) {
+		way->in_line = 1;
+		return;
+	}
+	bpf_probe_read_kernel(way->carry, HTTP_CARRY, job->text + line);
+	way->carried = bytes;
+}
+
 #endif

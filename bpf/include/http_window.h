@@ -29,23 +29,6 @@ static __always_inline __u64 skip_body(struct job *job, struct direction *way, b
 	return taken;
 }
 
-/* Keeps the beginning of the line at which the text ends. */
-static __always_inline void carry_over(struct job *job, struct direction *way)
-{
-	__u32 line = job->line, bytes = job->at - line;
-
-	way->carried = 0;
-	way->in_line = job->in_line;
-	if (way->in_line)
-		return;
-	if (bytes >= HTTP_CARRY || line > HTTP_TEXT) {
-		way->in_line = 1;
-		return;
-	}
-	bpf_probe_read_kernel(way->carry, HTTP_CARRY, job->text + line);
-	way->carried = bytes;
-}
-
 /* Takes over what the lines say. */
 static __always_inline void take_lines(struct job *job, struct conn *conn, struct direction *way, bool answer)
 {

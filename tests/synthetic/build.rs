@@ -225,6 +225,7 @@ pub fn syscalls(hostname: &str) -> Synthetic {
 }
 
 /// A server with a slow route and a failing one, and a client of something that is not parsed.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 pub(crate) fn http(hostname: &str) -> Synthetic {
     let mut made = Synthetic::new(hostname);
     made.probe("http", "slow", 15);
