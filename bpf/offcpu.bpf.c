@@ -5,7 +5,7 @@
  * anything but a CPU, which sched measures.
  */
 #include "ebrec.h"
-#include "stack.h"
+#include "seen_stacks.h"
 
 /* Distinct processes, stacks and calls that slept in one interval. */
 #define MAX_TOTALS 16384
@@ -120,7 +120,7 @@ static __always_inline void fell_asleep(void *ctx, struct task_struct *task, __u
 	state->ustack = 0;
 	if (state->short_run < SHORT_RUN || !(bpf_get_prandom_u32() & 7)) {
 		state->kstack = kernel_stack(ctx);
-		state->ustack = user_stack(ctx);
+		state->ustack = seen_user_stack(ctx, now);
 	}
 	state->syscall = task_syscall(task);
 	state->sleep = sleep_of(left_in);
@@ -153,7 +153,7 @@ int BPF_PROG(offcpu_waking, struct task_struct *task)
 		return 0;
 	bpf_get_current_comm(state->waker_comm, sizeof(state->waker_comm));
 	state->waker_kstack = kernel_stack(ctx);
-	state->waker_ustack = user_stack(ctx);
+	state->waker_ustack = seen_user_stack(ctx, now);
 	return 0;
 }
 

@@ -33,10 +33,14 @@ struct Work {
 
 impl Work {
     fn build() -> Work {
+        Work::build_with(&[])
+    }
+
+    fn build_with(more: &[&str]) -> Work {
         let work = Work { dir: tempfile::tempdir().unwrap() };
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stacks/work.c");
         let flags = ["-O2", "-g", "-fno-omit-frame-pointer", "-Wl,--build-id", "-o"];
-        let status = Command::new("cc").args(flags).arg(work.program()).arg(source).status();
+        let status = Command::new("cc").args(more).args(flags).arg(work.program()).arg(source).status();
         assert!(status.unwrap().success(), "cc could not compile {source}");
         work
     }
@@ -57,7 +61,7 @@ impl Work {
     }
 }
 
-/// A function in the view `cpu`.
+/// A function in the view `cpu` or `offcpu`.
 #[derive(Debug)]
 struct Function {
     name: String,
@@ -66,10 +70,14 @@ struct Function {
     total: i64,
 }
 
-/// The view's functions, heaviest first.
+/// The functions of the view `cpu`, heaviest first.
 fn functions(file: &Path, more: &[&str]) -> Vec<Function> {
+    functions_of("cpu", file, more)
+}
+
+fn functions_of(view: &str, file: &Path, more: &[&str]) -> Vec<Function> {
     let mut report = Command::new(EBREC);
-    report.args(["report", "cpu", "--format", "csv", "--table", "functions", "--top", "0"]).args(more).arg(file);
+    report.args(["report", view, "--format", "csv", "--table", "functions", "--top", "0"]).args(more).arg(file);
     let output = report.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -232,4 +240,21 @@ fn time_asleep_is_what_the_sleeper_and_offcputime_say() {
     let theirs: i64 = text.lines().filter_map(|line| line.trim().parse::<i64>().ok()).sum::<i64>() * 1000;
     // It rounds each sleep down to microseconds, and counts it too when the thread only has to leave its CPU to another.
     assert!((ours - theirs).abs() * 50 <= ours, "{ours} ns asleep, by offcputime {theirs}: {text}");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn the_same_addresses_after_an_exec_are_functions_of_the_new_program() {
+    const COUNT: u32 = 100;
+    let (first, other) = (Work::build(), Work::build_with(&["-DASLEEP=other_nap"]));
+    let next = other.program().to_str().unwrap().to_owned();
+    let words = [&first.words("replace", COUNT)[..], &[next]].concat();
+    let (output, dir) = Recorder::in_memory("-p process,offcpu").run(&words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let functions = functions_of("offcpu", &dir.path().join("run.parquet"), &[]);
+    for name in ["first_nap", "other_nap"] {
+        let asleep: i64 = functions.iter().filter(|one| one.name == name).map(|one| one.total).sum();
+        let least = i64::from(COUNT) * 1_000_000 * 9 / 10;
+        assert!(asleep >= least, "{asleep} ns in {name}, {COUNT} times 1 ms in truth: {functions:?}");
+    }
 }

@@ -187,7 +187,8 @@ struct task_struct {
 	int on_cpu;
 	unsigned long min_flt;
 	unsigned long maj_flt;
-	__u64 start_time; /* CLOCK_MONOTONIC ns */
+	__u64 start_time;   /* CLOCK_MONOTONIC ns */
+	__u64 self_exec_id; /* execs of the thread and those that it comes from; 64 bits since 5.7 */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct mm_struct *mm;

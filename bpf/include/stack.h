@@ -73,12 +73,13 @@ struct {
 	__type(value, struct user_stack);
 } user_scratch SEC(".maps");
 
+/* Of the kernel, or of user code before its files are known. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct kernel_stack);
-} kernel_scratch SEC(".maps");
+} address_scratch SEC(".maps");
 
 static __always_inline __u64 hash_word(__u64 hash, __u64 word)
 {
@@ -92,13 +93,13 @@ static __always_inline __u64 hash_word(__u64 hash, __u64 word)
  * itself: inlined, with all that follows, each number of frames was a path of its own, 100,000 instructions in all. They
  * take numbers only: pointers are accepted since 5.13 (commit e5069b9c23b3).
  */
-__noinline __u64 hash_kernel_frames(__u32 count)
+__noinline __u64 hash_addresses(__u32 count)
 {
 	struct kernel_stack *stack;
 	__u64 hash = 1;
 	__u32 zero = 0;
 
-	stack = bpf_map_lookup_elem(&kernel_scratch, &zero);
+	stack = bpf_map_lookup_elem(&address_scratch, &zero);
 	if (!stack)
 		return 0;
 #pragma clang loop unroll(disable)
@@ -160,7 +161,7 @@ static __always_inline __u64 kernel_stack(void *ctx)
 	__u64 hash;
 	long bytes;
 
-	stack = bpf_map_lookup_elem(&kernel_scratch, &zero);
+	stack = bpf_map_lookup_elem(&address_scratch, &zero);
 	if (!stack)
 		return 0;
 	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames), 0);
@@ -168,7 +169,7 @@ static __always_inline __u64 kernel_stack(void *ctx)
 		return 0;
 	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
 	stack->pad = 0;
-	hash = hash_kernel_frames(stack->count);
+	hash = hash_addresses(stack->count);
 	if (hash)
 		keep_stack(&kernel_stacks, &hash, stack);
 	return hash;

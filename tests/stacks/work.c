@@ -4,18 +4,26 @@
  *   spin MS       70 % of MS milliseconds of CPU time in heavy(), then the rest in light(): `heavy_ns light_ns`
  *   inlined MS    all of it in a function that the compiler puts into outer()
  *   generated MS  all of it in code that it makes at run time and names in /tmp/perf-PID.map; ends with its standard input
+ *   replace COUNT [PROGRAM]
+ *                 sleeps COUNT times 1 ms in ASLEEP(), which is first_nap() unless it was compiled otherwise, and becomes
+ *                 PROGRAM with the same count: on one CPU, and with the same addresses if that is of this source
  *   nap COUNT     at a line on its standard input, sleeps COUNT times 20 ms: `slept_ns`; ends with its standard input
  */
+#define _GNU_SOURCE
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
+#ifndef ASLEEP
+#define ASLEEP first_nap
+#endif
 
 static int64_t now(clockid_t clock)
 {
@@ -129,6 +137,42 @@ static void nap(int count)
 	wait_for_the_end();
 }
 
+/* Ends in the C library, which need not have a frame: the function that is certain to be seen is the one around. */
+static NOINLINE void sleep_ms(void)
+{
+	struct timespec time = {.tv_nsec = 1000000};
+
+	nanosleep(&time, NULL);
+	__asm__ volatile("");
+}
+
+NOINLINE void ASLEEP(int count)
+{
+	for (int i = 0; i < count; i++)
+		sleep_ms();
+}
+
+static void replace(int count, char **argv)
+{
+	int now = personality(0xffffffff);
+	char *next = argv[3];
+	cpu_set_t here;
+
+	if (!(now & ADDR_NO_RANDOMIZE)) {
+		personality(now | ADDR_NO_RANDOMIZE);
+		CPU_ZERO(&here);
+		CPU_SET(sched_getcpu(), &here);
+		sched_setaffinity(0, sizeof(here), &here);
+		execv(argv[0], argv);
+	}
+	ASLEEP(count);
+	if (next) {
+		argv[0] = next;
+		argv[3] = NULL;
+		execv(next, argv);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int64_t number = argc > 2 ? atoll(argv[2]) : 0, ns = number * 1000000;
@@ -137,6 +181,10 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(argv[1], "nap")) {
 		nap(number);
+		return 0;
+	}
+	if (!strcmp(argv[1], "replace")) {
+		replace(number, argv);
 		return 0;
 	}
 	hurry();
