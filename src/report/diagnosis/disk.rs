@@ -67,9 +67,10 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
         return Ok(None);
     }
     let devices = requests(scene)?;
-    // A process that fills the disk waits for itself; what matters is whom it holds up, where there is anybody.
+    // A process that fills the disk waits for itself; what matters is whom it holds up, where there is anybody. One that
+    // uses most of a disk with time to spare waits for the device.
     let fills = |victim: &Victim<'_>| {
-        let own = device_of(&devices, victim.name);
+        let own = device_of(&devices, victim.name).filter(|(_, by)| is_full(scene, &Whole::of(by)));
         own.and_then(|(_, by)| most(by)).is_some_and(|(name, _)| name == victim.name)
     };
     let Some(victim) = victims.iter().find(|victim| !fills(victim)).or_else(|| victims.first()) else {
@@ -99,8 +100,7 @@ fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Re
     let whole = Whole::of(by);
     // Little's law: what was spent in a second is what was there on average.
     let there = |ns: u64| ns as f64 / scene.span_ns();
-    // A disk with less than one request on average has time to spare.
-    let did = if there(whole.device_ns) >= 1.0 { "filled the disk" } else { "used the disk most" };
+    let did = if is_full(scene, &whole) { "filled the disk" } else { "used the disk most" };
     let it = if name == victim.name { format!("It {did} itself:") } else { format!("{} {did}:", scene.call(name)) };
     let mut text = format!("{it} {} of {dev}'s time", units::percent(whole.percent(top)));
     // Less than a tenth of a request is nothing to compare.
@@ -129,7 +129,12 @@ fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Re
 fn is_to_blame(scene: &Scene<'_>, by: &ByCommand, victim: &Victim<'_>) -> bool {
     let whole = Whole::of(by);
     let own = by.get(victim.name).map_or(0.0, |own| whole.percent(own));
-    whole.device_ns as f64 >= scene.span_ns() || own >= 1.0
+    is_full(scene, &whole) || own >= 1.0
+}
+
+/// A disk with less than one request on average has time to spare.
+fn is_full(scene: &Scene<'_>, whole: &Whole) -> bool {
+    whole.device_ns as f64 >= scene.span_ns()
 }
 
 /// Who waited most in writing files: the kernel wrote for it.
