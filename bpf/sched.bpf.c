@@ -131,15 +131,6 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		stream_death(task, ledger, now);
 }
 
-/* How long the kernel has known that a thread waits for a CPU, for one that is just getting it; 0: not known. */
-static __always_inline __u64 queued_for(struct task_struct *task)
-{
-	if (!bpf_core_field_exists(task->sched_info.last_queued) || !run_queue_known(task) ||
-	    !task->sched_info.last_queued)
-		return 0;
-	return task->se.cfs_rq->rq->clock - task->sched_info.last_queued;
-}
-
 static __always_inline void got_cpu(struct task_struct *task, struct task_struct *prev, __u64 now)
 {
 	struct ledger *ledger = state_of(task, true);
@@ -162,23 +153,6 @@ static __always_inline void got_cpu(struct task_struct *task, struct task_struct
 			stream_wakeup(task, prev, ledger, now, waited);
 	}
 	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, now);
-}
-
-/* include/uapi/linux/sched.h: the policies of the fair class. */
-static __always_inline bool is_fair(struct task_struct *task)
-{
-	return task->policy == SCHED_NORMAL || task->policy == SCHED_BATCH || task->policy == SCHED_IDLE;
-}
-
-/*
- * How long a thread that leaves its CPU has been there, where the kernel did not show when it came: by the kernel's own
- * account, which notes what a fair thread had run when it was picked. 0: not known.
- */
-static __always_inline __u64 slice_by_account(struct task_struct *task)
-{
-	if (!bpf_core_field_exists(task->se.prev_sum_exec_runtime) || !is_fair(task))
-		return 0;
-	return task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;
 }
 
 /* Makes up for a switch to `task` that was not shown; what the CPU did before it stays unknown. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel has not yet accounted of a thread's time on its CPU. It brings that up to date at switches and ticks,
- * so that a process of a millisecond has used none when it ends. What is missing is the time since then, in a clock
- * that programs can't read: how far that is from CLOCK_MONOTONIC is taken where the kernel has just read it.
+ * The kernel's own account of a thread: how long it has been on its CPU or waits for one, and what of that is not yet
+ * accounted. The time on a CPU is brought up to date at switches and ticks, so that a process of a millisecond has used
+ * none when it ends. What is missing is the time since then, in a clock that programs can't read: how far that is from
+ * CLOCK_MONOTONIC is taken where the kernel has just read it.
  */
 #ifndef EBREC_RUNTIME_H
 #define EBREC_RUNTIME_H
@@ -60,6 +61,32 @@ static __always_inline __u64 unaccounted(struct task_struct *task, __u64 now)
 	if (missing < 0)
 		return 0;
 	return missing < TICK_NS ? missing : TICK_NS;
+}
+
+/* include/uapi/linux/sched.h: the policies of the fair class. */
+static __always_inline bool is_fair(struct task_struct *task)
+{
+	return task->policy == SCHED_NORMAL || task->policy == SCHED_BATCH || task->policy == SCHED_IDLE;
+}
+
+/*
+ * How long a thread that leaves its CPU has been there, where the kernel did not show when it came: by the kernel's own
+ * account, which notes what a fair thread had run when it was picked. 0: not known.
+ */
+static __always_inline __u64 slice_by_account(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->se.prev_sum_exec_runtime) || !is_fair(task))
+		return 0;
+	return task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;
+}
+
+/* How long the kernel has known that a thread waits for a CPU, for one that is just getting it; 0: not known. */
+static __always_inline __u64 queued_for(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->sched_info.last_queued) || !run_queue_known(task) ||
+	    !task->sched_info.last_queued)
+		return 0;
+	return task->se.cfs_rq->rq->clock - task->sched_info.last_queued;
 }
 
 #endif

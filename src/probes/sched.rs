@@ -389,39 +389,4 @@ fn state_name(state: u32) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::Gathered;
-    use super::derive;
-    use super::state_name;
-    use super::types;
-
-    #[test]
-    fn slices_become_switches_by_their_end_and_time_on_cpus_comes_from_the_ledger() {
-        let slices = types::sched_metric::SCHED_SLICE_TIME.0 as u16;
-        let cuts = types::sched_metric::SCHED_SWITCHES.0 as u16;
-        let voluntary = Gathered::counter(slices, 7, 0, 3, 300);
-        let involuntary = Gathered::counter(slices, 7, 1, 2, 50);
-        let cut = Gathered::counter(cuts, 7, 1, 1, 1);
-        let derived = derive(vec![voluntary, involuntary, cut], &HashMap::from([(7, 1350), (8, 9)]));
-        let of = |metric: types::sched_metric, pid, sub| {
-            let is = |one: &&Gathered| one.metric == metric.0 as u16 && one.pid == pid && one.sub == sub;
-            derived.iter().find(is).map(|one| (one.count, one.sum))
-        };
-        assert_eq!(of(types::sched_metric::SCHED_SLICE_TIME, 7, 0), Some((5, 350)));
-        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 7, 0), Some((3, 3)));
-        assert_eq!(of(types::sched_metric::SCHED_SWITCHES, 7, 1), Some((3, 3)));
-        assert_eq!(of(types::sched_metric::SCHED_ON_CPU, 7, 0), Some((6, 1350)));
-        // A hog that never left its CPU ended no slice.
-        assert_eq!(of(types::sched_metric::SCHED_ON_CPU, 8, 0), Some((0, 9)));
-    }
-
-    #[test]
-    fn an_idle_kernel_thread_is_not_called_blocked() {
-        assert_eq!(state_name(0x402), "sleeping");
-        assert_eq!(state_name(0x2), "blocked");
-        assert_eq!(state_name(0x80), "dead");
-        assert_eq!(state_name(0), "preempted");
-    }
-}
+mod tests;
