@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod cells;
+mod compat;
 pub mod live;
 pub mod log;
 mod optional;

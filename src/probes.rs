@@ -28,6 +28,7 @@ use crate::bpf::live::Settings as LiveSettings;
 use crate::bpf::live::Source;
 use crate::bpf::live::Stream;
 use crate::bpf::scope;
+use crate::bpf::stats::Runs;
 use crate::hist;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
@@ -283,8 +284,13 @@ impl<D: Decoder> Attached for Running<D> {
     }
 
     fn costs(&self) -> Result<Vec<ProgramCost>> {
-        let costs = self.live.costs()?;
-        Ok(costs.into_iter().map(|(name, runs)| ProgramCost { name, runs: runs.count, ns: runs.ns }).collect())
+        let cost = |(name, runs): (String, Runs)| ProgramCost {
+            name,
+            runs: runs.count,
+            ns: runs.ns,
+            verified_instructions: runs.verified_instructions,
+        };
+        Ok(self.live.costs()?.into_iter().map(cost).collect())
     }
 
     fn hooks(&self) -> Vec<String> {

@@ -30,6 +30,7 @@ use super::batch::take_all;
 use super::bytes_of;
 use super::cells::Drainer;
 use super::cells::Gathered;
+use super::compat;
 use super::log;
 use super::optional;
 use super::read;
@@ -387,7 +388,7 @@ fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Resu
             Stream::All => types::stream_mode::STREAM_ALL,
         }
         .0 as u8,
-        task_storage: u8::from(task_storage_is_safe(settings.kernel)),
+        task_storage: u8::from(compat::task_storage_is_safe(settings.kernel)),
         task_filters: scope.task_filters,
         follow: u8::from(scope.follow),
         comm_count: scope.comms,
@@ -401,11 +402,8 @@ fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Resu
         *to = types::scope_cgroup { id: *id, level: *level, pad: 0 };
         config.cgroup_count += 1;
     }
-    let compat = types::compat {
-        block_rq_has_queue: u8::from(settings.kernel < (5, 11)),
-        sched_switch_has_state: u8::from(settings.kernel >= (5, 18)),
-        pad: [0; 6],
-    };
+    let compat = compat::shape(settings.kernel);
+    compat::make_elements_early(open, settings.kernel)?;
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         match name.as_str() {
@@ -438,12 +436,6 @@ fn fill(map: &mut OpenMapMut<'_>, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Before 6.4 (commit 6ae9d5e99e1d) task storage allocated with kmalloc, which under the run-queue lock can wake
-/// kswapd and deadlock.
-fn task_storage_is_safe(kernel: (u32, u32)) -> bool {
-    kernel >= (6, 4)
-}
-
 /// The causes of bpf/include/loss.h, in words.
 fn cause_name(cause: u32) -> String {
     let name = match types::loss_cause(cause) {
@@ -459,16 +451,4 @@ fn cause_name(cause: u32) -> String {
         _ => "unknown",
     };
     name.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::task_storage_is_safe;
-
-    #[test]
-    fn task_storage_is_not_used_where_it_could_deadlock() {
-        assert!(!task_storage_is_safe((5, 10)));
-        assert!(!task_storage_is_safe((6, 1)));
-        assert!(task_storage_is_safe((6, 12)));
-    }
 }

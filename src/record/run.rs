@@ -76,7 +76,7 @@ const MERGE_BUDGET: Duration = Duration::from_secs(20);
 /// Something the user asked for can't be had: the file, the privilege, a probe by name, a filter. Nothing is left
 /// behind in the kernel.
 pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Outcome> {
-    log::route();
+    log::route(plan.verbosity >= Verbosity::Debug);
     let host = Host::this();
     let registry: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
     let chosen = select::choose(&plan.probes, &registry)?;
@@ -209,7 +209,8 @@ fn attach(
     cgroups: Option<&Cgroups>,
 ) -> Result<Ready> {
     let possible = u32::try_from(host.cpus.slots())?;
-    let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size)?;
+    let kernel = (host.kernel.version.major, host.kernel.version.minor);
+    let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
     let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command)?) };
     if let (Some(waiting), false) = (&waiting, plan.system_wide) {
         scope.pids.push(waiting.pid());
@@ -255,6 +256,10 @@ fn attach(
                 say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
                 for hook in &hooks.lacking {
                     say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
+                }
+                for program in attached.costs()? {
+                    let verified = program.verified_instructions;
+                    say(plan, Verbosity::Debug, || format!("{}: {verified} instructions verified", program.name));
                 }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
                 sources.push(Source { number, name: info.name, kinds, attached });
