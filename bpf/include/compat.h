@@ -317,8 +317,8 @@ static __always_inline bool tcp_retransmit_has_error(void)
 }
 
 /*
- * 5.11, commit a54895fa057c: block_rq_insert and block_rq_issue lost their first argument, the queue. User space
- * knows how many arguments the running kernel's tracepoint has (BTF of btf_trace_block_rq_issue) and says so.
+ * 5.11, commit a54895fa057c, and later 5.10 kernels: block_rq_insert, _issue and _merge lost their first argument, the
+ * queue. User space asks the kernel's type information how many there are (src/bpf/compat.rs).
  */
 const volatile struct compat {
 	__u8 block_rq_has_queue;
