@@ -25,8 +25,9 @@ use libbpf_rs::UprobeOpts;
 use super::Plain;
 use super::batch::take_all;
 use super::bytes_of;
-use super::cells::Drainer;
+use super::cells;
 use super::cells::Gathered;
+use super::kernel_types;
 use super::log;
 use super::losses;
 use super::losses::Losses;
@@ -53,8 +54,6 @@ pub struct Live {
     lacking: Vec<String>,
     start_ns: u64,
     parity: u32,
-    cpus: usize,
-    drainer: Drainer,
     losses: Losses,
     /// The hooks of programs for which the section says too little.
     sampled: Option<String>,
@@ -67,11 +66,14 @@ impl Live {
     /// One sentence: what the kernel or its verifier refused.
     pub fn attach(source: Source, settings: &Settings<'_>) -> Result<Live> {
         log::take();
-        let mut open = ObjectBuilder::default()
-            .open_memory(source.object)
-            .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
+        let mut builder = ObjectBuilder::default();
+        if let Some(types) = kernel_types::cut() {
+            builder.btf_custom_path(types)?;
+        }
+        let mut open =
+            builder.open_memory(source.object).map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         settings.put_into(&mut open, source.cells)?;
-        let lacking = optional::choose(&mut open)?;
+        let lacking = optional::choose(&mut open);
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         let mut links = HashMap::new();
         for program in loaded(&object).filter(attaches_by_itself) {
@@ -88,8 +90,6 @@ impl Live {
             lacking,
             start_ns: 0,
             parity: 0,
-            cpus: settings.possible_cpus as usize,
-            drainer: Drainer::default(),
             losses: Losses::default(),
             sampled: None,
         })
@@ -200,10 +200,10 @@ impl Live {
     ///
     /// # Errors
     /// When the kernel refuses to read it.
-    pub fn gathered(&mut self) -> Result<Vec<Gathered>> {
+    pub fn gathered(&self) -> Result<Vec<Gathered>> {
         let idle = if self.parity == 0 { "cells_odd" } else { "cells_even" };
         let Some(map) = self.object.maps().find(|map| map.name() == idle) else { return Ok(Vec::new()) };
-        self.drainer.drain(map.as_fd(), self.cpus)
+        cells::drain(map.as_fd())
     }
 
     /// Takes all out of one of two maps that the programs swap as they do the cells: the one that is not being written.
