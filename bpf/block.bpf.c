@@ -104,7 +104,7 @@ static __always_inline __u32 disk_number(struct request *rq)
 {
 	struct gendisk *gendisk = request_disk(rq);
 
-	return gendisk ? (__u32)gendisk->major << 20 | gendisk->first_minor : 0;
+	return gendisk ? (__u32)BPF_CORE_READ(gendisk, major) << 20 | BPF_CORE_READ(gendisk, first_minor) : 0;
 }
 
 static __always_inline __u16 request_flags(__u32 bits)

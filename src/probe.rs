@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod attached;
+pub mod event;
 mod mode;
 pub mod names;
 pub mod stacks;

@@ -160,8 +160,8 @@ static __always_inline struct gendisk *request_disk(struct request *rq)
 	struct request___before_5_17 *old = (void *)rq;
 
 	if (bpf_core_field_exists(old->rq_disk))
-		return old->rq_disk;
-	return rq->q->disk;
+		return BPF_CORE_READ(old, rq_disk);
+	return BPF_CORE_READ(rq, q, disk);
 }
 
 static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level)

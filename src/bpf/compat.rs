@@ -11,7 +11,7 @@ use libbpf_rs::btf::types::FuncProto;
 use libbpf_rs::btf::types::Ptr;
 use libbpf_rs::btf::types::Typedef;
 
-use super::skeleton::types;
+use super::scope::types;
 
 /// What the programs are told of the kernel.
 pub(super) fn shape(kernel: (u32, u32)) -> types::compat {

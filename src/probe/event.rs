@@ -1,0 +1,276 @@
+//! An event of the user's own, resolved: where it hooks and what it computes there. Plain data, between the language of
+//! `-e` (module `events`), which makes it, and the probe `events`, which attaches it.
+//!
+//! What is computed at a hit is postfix code over 64-bit integers. The kernel's program is one text for all events: it
+//! has the code as constants, so the verifier walks only the steps of this event.
+
+use std::path::PathBuf;
+
+/// Numbers that an event can capture: the columns `arg_0` to `arg_5`.
+pub const MAX_NUMBERS: usize = 6;
+/// Strings that an event can capture: the columns `str_0` to `str_2`.
+pub const MAX_TEXTS: usize = 3;
+/// Steps of one expression.
+pub const MAX_STEPS: usize = 16;
+/// Values that an expression can hold at once.
+pub const MAX_DEPTH: usize = 6;
+/// Bytes of a captured string, its end included.
+pub const TEXT_BYTES: usize = 128;
+/// Bytes of a string that a filter compares with.
+pub const WANTED_BYTES: usize = 32;
+
+/// One event to attach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// As the user wrote it.
+    pub text: String,
+    /// What it is called in the recording: the text up to its captures, as `kprobe:tcp_sendmsg`.
+    pub label: String,
+    /// Where it hooks.
+    pub hook: Hook,
+    /// What is kept of each hit; no row is streamed for an event that captures nothing and keeps no stack.
+    pub captures: Vec<Capture>,
+    /// A hit counts if this is not zero; empty: every hit.
+    pub filter: Vec<Step>,
+    /// A number of which the kernel keeps a histogram.
+    pub hist: Option<Named>,
+    /// What counts and histograms are kept by, beside the process.
+    pub by: Option<Capture>,
+    /// Rows carry the kernel's stack.
+    pub kernel_stack: bool,
+    /// Rows carry the user's stack.
+    pub user_stack: bool,
+}
+
+/// Where an event hooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hook {
+    /// The entry or the return of kernel functions, by kprobes.
+    Kprobe {
+        /// Their names, of a glob all that matched.
+        functions: Vec<String>,
+        /// At the return.
+        at_return: bool,
+    },
+    /// The entry or the exit of kernel functions, by BPF trampolines.
+    Fentry {
+        /// What to attach to.
+        functions: Vec<TypedFunction>,
+        /// At the exit.
+        at_return: bool,
+    },
+    /// Static trace points with their format as /sys/kernel/tracing/events describes it.
+    Tracepoint {
+        /// (category, name) of each.
+        points: Vec<(String, String)>,
+    },
+    /// Static trace points with the arguments as the kernel passes them.
+    RawTracepoint {
+        /// The name of each.
+        points: Vec<String>,
+    },
+    /// The entry or the return of functions of a file.
+    Uprobe {
+        /// Their places.
+        places: Vec<Place>,
+        /// At the return.
+        at_return: bool,
+    },
+    /// Static probes of a program or library.
+    Usdt {
+        /// The file.
+        path: PathBuf,
+        /// Who named them.
+        provider: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// From the entry to the return of kernel functions.
+    KernelLatency {
+        /// Their names.
+        functions: Vec<String>,
+    },
+    /// From the entry to the return of functions of a file.
+    UserLatency {
+        /// Their places.
+        places: Vec<Place>,
+    },
+}
+
+/// A kernel function with what its BTF tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedFunction {
+    /// Its name.
+    pub name: String,
+    /// The module that it is in; `None`: the kernel itself.
+    pub module: Option<String>,
+    /// How many parameters it has.
+    pub parameters: u8,
+}
+
+/// A function of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as this process reaches it.
+    pub path: PathBuf,
+    /// The function's name, as it is written in the source where that is known.
+    pub function: String,
+    /// Where its code begins in the file, in bytes.
+    pub offset: u64,
+}
+
+/// Something with a name that is kept of a hit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// Its name in the report.
+    pub name: String,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A number with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its name in the report.
+    pub name: String,
+    /// The code that computes it.
+    pub steps: Vec<Step>,
+}
+
+/// A value that is captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A signed 64-bit number.
+    Number(Vec<Step>),
+    /// Text at the address that the code computes.
+    Text {
+        /// The code of the address.
+        address: Vec<Step>,
+        /// How what is there becomes text.
+        kind: TextKind,
+    },
+}
+
+/// What is at the address of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextKind {
+    /// Bytes up to a zero.
+    String(Space),
+    /// A `struct sockaddr` of IPv4, IPv6 or a Unix socket.
+    SocketAddress(Space),
+    /// Four bytes of an IPv4 address.
+    Ipv4(Space),
+    /// Sixteen bytes of an IPv6 address.
+    Ipv6(Space),
+}
+
+/// Whose memory an address is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// The kernel's.
+    Kernel,
+    /// The current process's.
+    User,
+}
+
+/// One step of postfix code: it takes values off the stack and puts one back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Puts a constant.
+    Number(i64),
+    /// Puts argument `0..` of the function, raw trace point or USDT probe.
+    Argument(u8),
+    /// Puts what the function returns.
+    Returned,
+    /// Puts the duration of a latency event in nanoseconds.
+    Duration,
+    /// Puts the address of a trace point's record.
+    Record,
+    /// Puts something about who is running.
+    Who(Who),
+    /// Takes an address, puts the integer there.
+    Load {
+        /// Bytes after the address.
+        offset: i32,
+        /// 1, 2, 4 or 8 bytes.
+        size: u8,
+        /// Its highest bit is a sign.
+        signed: bool,
+        /// It is in network byte order.
+        big_endian: bool,
+        /// Where the address points.
+        space: Space,
+    },
+    /// Takes a number, puts these bits of it: a bit field.
+    Bits {
+        /// The lowest bit.
+        shift: u8,
+        /// How many.
+        width: u8,
+        /// The highest of them is a sign.
+        signed: bool,
+    },
+    /// Takes an address, puts 1 if the string there is the given one, padded with zeroes, else 0.
+    TextIs {
+        /// Where the address points.
+        space: Space,
+        /// The wanted string.
+        wanted: [u8; WANTED_BYTES],
+    },
+    /// Puts 1 if the thread's name is the given one, padded with zeroes, else 0.
+    CommIs([u8; 16]),
+    /// Takes one number, puts its result.
+    Unary(Unary),
+    /// Takes the right number, then the left one, puts their result.
+    Binary(Binary),
+}
+
+/// What is known at each hit without an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// The process.
+    Pid,
+    /// The thread.
+    Tid,
+    /// The user's number.
+    Uid,
+    /// The CPU.
+    Cpu,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    Time,
+}
+
+/// Operations on one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unary {
+    /// 1 for 0, else 0.
+    Not,
+    /// Its negative.
+    Negate,
+    /// Every bit turned.
+    Invert,
+}
+
+/// Operations on two numbers; comparisons are signed and give 1 or 0, arithmetic wraps, division by 0 gives 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The names say it.
+pub enum Binary {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    And,
+    Or,
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    ShiftRight,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
