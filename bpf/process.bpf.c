@@ -185,8 +185,8 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		cpu += BPF_CORE_READ(leader, se.sum_exec_runtime);
 	record->cpu_ns = cpu;
 	record->max_rss_pages = BPF_CORE_READ(signal, maxrss);
-	record->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code)
-								 : BPF_CORE_READ(leader, exit_code);
+	record->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code) :
+									    BPF_CORE_READ(leader, exit_code);
 	record->pad = 0;
 	bpf_probe_read_kernel(record->comm, sizeof(record->comm), leader->comm);
 	ring_submit(ring, record);
