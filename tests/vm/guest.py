@@ -28,6 +28,14 @@ class Guest:
         self.memory, self.cpus, self.seconds, self.disk, self.qemu = memory, cpus, seconds, disk, list(qemu)
         self.console = console
 
+    def release(self):
+        return open(f"{self.kernel}/release").read().strip()
+
+    def need(self):
+        """Says what is missing to run it."""
+        if not shutil.which(f"qemu-system-{self.arch}"):
+            raise Unavailable(f"no qemu-system-{self.arch} here")
+
     def run(self, command, out=None, said=None):
         """The command's exit status; what it says goes to `said` (standard output), what it leaves in /out to the directory `out`."""
         with tempfile.TemporaryDirectory(prefix="ebrec-vm-") as work:
@@ -73,9 +81,8 @@ class Guest:
             archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
             archive.file("etc/group", b"root:x:0:\n")
             archive.file("etc/hosts", b"127.0.0.1 localhost\n")
-            release = open(f"{self.kernel}/release").read().strip()
             with open(f"{self.kernel}/config", "rb") as file:
-                archive.file(f"boot/config-{release}", file.read())
+                archive.file(f"boot/config-{self.release()}", file.read())
             archive.file("shared", self.sharing().encode())
             words = command[0] if len(command) == 1 else shlex.join(command)
             where = f"cd {shlex.quote(os.getcwd())}\n" if self.share else ""
