@@ -17,6 +17,7 @@ mod syscall;
 mod tcp;
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 
 use anyhow::Result;
 
@@ -25,9 +26,9 @@ use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
 use crate::bpf::live::ScopeSettings;
 use crate::bpf::live::Settings as LiveSettings;
-use crate::bpf::live::Source;
 use crate::bpf::live::Stream;
 use crate::bpf::scope;
+use crate::bpf::source::Source;
 use crate::hist;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
@@ -48,21 +49,58 @@ use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
 pub static REGISTRY: [&dyn Probe; 14] = [
-    &process::Process,
-    &cpu::Cpu,
-    &sched::Sched,
-    &offcpu::OffCpu,
-    &block::Block,
-    &memory::Memory,
-    &syscall::Syscall,
-    &irq::Irq,
-    &locks::Locks,
-    &tcp::Tcp,
-    &dns::Dns,
-    &http::Http,
-    &files::Files,
-    &signals::Signals,
+    entry::<process::Process>(),
+    entry::<cpu::Cpu>(),
+    entry::<sched::Sched>(),
+    entry::<offcpu::OffCpu>(),
+    entry::<block::Block>(),
+    entry::<memory::Memory>(),
+    entry::<syscall::Syscall>(),
+    entry::<irq::Irq>(),
+    entry::<locks::Locks>(),
+    entry::<tcp::Tcp>(),
+    entry::<dns::Dns>(),
+    entry::<http::Http>(),
+    entry::<files::Files>(),
+    entry::<signals::Signals>(),
 ];
+
+/// A probe that comes with the program: what it says of itself, its object, and how its decoder begins.
+trait BuiltIn: Decoder + Sized + 'static {
+    const INFO: &'static ProbeInfo;
+    const SOURCE: Source;
+
+    /// The decoder of a recording that is about to begin.
+    fn new(setup: &Setup<'_>) -> Self;
+
+    /// The bytes of the constants that only this object has.
+    fn knobs(_setup: &Setup<'_>) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// A line of the registry: a probe that is not attached yet.
+struct Entry<P>(PhantomData<fn() -> P>);
+
+const fn entry<P: BuiltIn>() -> &'static dyn Probe {
+    &Entry::<P>(PhantomData)
+}
+
+impl<P: BuiltIn> Probe for Entry<P> {
+    fn info(&self) -> &'static ProbeInfo {
+        P::INFO
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        let cgroups = cgroup_numbers(setup.scope);
+        let knobs = P::knobs(setup);
+        let settings = LiveSettings { knobs: knobs.as_deref(), ..live_settings(setup, &cgroups) };
+        let mut live = Live::attach(P::SOURCE, &settings)?;
+        let mut decoder = P::new(setup);
+        decoder.attached(&mut live)?;
+        Ok(Box::new(Running { info: P::INFO, live, decoder, aggregated: HashMap::new() }))
+    }
+}
 
 /// What differs between probes once they are attached: their records, and what their metrics are kept by.
 trait Decoder: Send {
@@ -152,41 +190,6 @@ struct Running<D> {
     live: Live,
     decoder: D,
     aggregated: HashMap<&'static str, u64>,
-}
-
-/// Loads and attaches a probe's object, with its filters and mode.
-fn attach<D: Decoder + 'static>(
-    info: &'static ProbeInfo,
-    source: Source,
-    setup: &Setup<'_>,
-    decoder: D,
-) -> Result<Box<dyn Attached>> {
-    let cgroups = cgroup_numbers(setup.scope);
-    attach_live(info, source, live_settings(setup, &cgroups), decoder)
-}
-
-/// The same for an object with `knobs`, the bytes of the constants that only it has.
-fn attach_with<D: Decoder + 'static>(
-    info: &'static ProbeInfo,
-    source: Source,
-    setup: &Setup<'_>,
-    decoder: D,
-    knobs: &[u8],
-) -> Result<Box<dyn Attached>> {
-    let cgroups = cgroup_numbers(setup.scope);
-    let settings = LiveSettings { knobs: Some(knobs), ..live_settings(setup, &cgroups) };
-    attach_live(info, source, settings, decoder)
-}
-
-fn attach_live<D: Decoder + 'static>(
-    info: &'static ProbeInfo,
-    source: Source,
-    settings: LiveSettings<'_>,
-    mut decoder: D,
-) -> Result<Box<dyn Attached>> {
-    let mut live = Live::attach(source, &settings)?;
-    decoder.attached(&mut live)?;
-    Ok(Box::new(Running { info, live, decoder, aggregated: HashMap::new() }))
 }
 
 /// Attaches the object that keeps the scope and the names of processes.

@@ -9,12 +9,6 @@ use anyhow::bail;
 
 use super::Cell;
 use super::CellKey;
-use super::Plain;
-
-// SAFETY: integers only, as bpf/include/hist.h declares it.
-unsafe impl Plain for CellKey {}
-// SAFETY: integers only, as bpf/include/hist.h declares it.
-unsafe impl Plain for Cell {}
 
 /// The bucket number of a counter's cell; the same number stands in bpf/include/hist.h.
 pub const COUNTER: u16 = 0xffff;

@@ -33,32 +33,14 @@ use super::cells::Gathered;
 use super::log;
 use super::optional;
 use super::read;
-use super::skeleton::types;
+use super::scope::types;
+use super::source::Source;
 use super::stats;
-
-// SAFETY: integers only, as bpf/include/config.h declares it.
-unsafe impl Plain for types::config {}
-// SAFETY: integers only, as bpf/include/config.h declares it.
-unsafe impl Plain for types::epoch {}
-// SAFETY: integers only, as bpf/include/compat.h declares it.
-unsafe impl Plain for types::compat {}
 
 /// What perf_event_open(2) takes for all processes.
 const EVERY_PROCESS: i32 = -1;
 /// Keys in one call when a map of an object's own is emptied.
 const IDLE_BATCH: u32 = 2048;
-
-/// A compiled object and what it is called in messages.
-#[derive(Debug, Clone, Copy)]
-pub struct Source {
-    /// The probe's name.
-    pub name: &'static str,
-    /// The ELF file.
-    pub object: &'static [u8],
-    /// Cells of its aggregates in one interval: metrics × keys × the 20 or so buckets that a distribution spans. They
-    /// are all made at the start, twice, and each takes 32 bytes on every CPU and 96 bytes once.
-    pub cells: u32,
-}
 
 /// What all objects are told before they are loaded.
 #[derive(Debug, Clone)]
