@@ -205,6 +205,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         force: record.force,
         inlines: record.inlines,
         probes: probe_spec::parse(&record.probes)?,
+        events: Vec::new(),
         filters: Filters {
             pids: record.pid,
             comms: record.comm,

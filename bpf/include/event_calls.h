@@ -126,13 +126,16 @@ static __noinline int call_begins(struct hit *hit, __u64 sp, bool user)
 			bpf_map_delete_elem(&deeper_calls, &key);
 		calls->depth--;
 	}
+	if (calls->depth >= CALL_DEPTH) {
+		count_loss(LOSS_STATE_FULL);
+		/* Its return tells itself by the stack pointer, if it comes: the kernel gives up at a depth of 64 itself. */
+		if (!user)
+			calls->depth++;
+		return 0;
+	}
 	calls->depth++;
 	if (calls->depth == 1) {
 		fill_call(&calls->first, hit, sp);
-		return 0;
-	}
-	if (calls->depth > CALL_DEPTH) {
-		count_loss(LOSS_STATE_FULL);
 		return 0;
 	}
 	key.depth = calls->depth;

@@ -77,9 +77,9 @@ struct event_step {
 	__u8 space; /* enum event_space */
 	__u8 is_signed;
 	__u8 big_endian;
-	__u8 size;  /* bytes to load or swap, bits of a bit field */
-	__u8 shift; /* of a bit field */
-	__u8 which; /* the argument, or the wanted string */
+	__u8 size;    /* bytes to load or swap, bits of a bit field */
+	__u8 shift;   /* of a bit field */
+	__u8 which;   /* the argument, or the wanted string */
 	__u64 number; /* the constant, or the offset from the address */
 };
 
@@ -119,7 +119,7 @@ struct event_knobs {
 	__u8 texts;
 	__u8 by; /* enum event_by */
 	__u8 has_hist;
-	__u8 parameters; /* of the function, where it is attached to by its type */
+	__u8 parameters;     /* of the function, where it is attached to by its type */
 	__u8 argument_count; /* those up to the last one that is used */
 	__u32 place;
 	struct event_text text[EVENT_TEXTS];
@@ -133,13 +133,13 @@ const volatile struct event_knobs knobs SEC(".rodata.knobs") = {};
 /* What is known of a hit. */
 struct hit {
 	__u64 args[EVENT_ARGUMENTS];
-	__u64 record;	/* the address of a trace point's record */
+	__u64 record; /* the address of a trace point's record */
 	__u64 returned;
 	__u64 duration;
 	__u64 now;
 	__u32 place;
-	__u32 unread;	/* arguments that could not be read, a bit for each */
-	__u64 failed;	/* FAILED_* of the code that ran last */
+	__u32 unread; /* arguments that could not be read, a bit for each */
+	__u64 failed; /* FAILED_* of the code that ran last */
 };
 
 #define FAILED_UNREADABLE 1

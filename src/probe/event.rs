@@ -99,6 +99,25 @@ pub enum Hook {
     },
 }
 
+impl Hook {
+    /// How many functions or points it is at.
+    pub fn places(&self) -> usize {
+        match self {
+            Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => functions.len(),
+            Hook::Fentry { functions, .. } => functions.len(),
+            Hook::Tracepoint { points } => points.len(),
+            Hook::RawTracepoint { points } => points.len(),
+            Hook::Uprobe { places, .. } | Hook::UserLatency { places } => places.len(),
+            Hook::Usdt { names, .. } => names.len(),
+        }
+    }
+
+    /// Whether it is the time from entry to return of a function.
+    pub fn is_latency(&self) -> bool {
+        matches!(self, Hook::KernelLatency { .. } | Hook::UserLatency { .. })
+    }
+}
+
 /// A kernel function with what its BTF tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypedFunction {
