@@ -251,7 +251,8 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
             "calls_of_thread" | "deeper_calls" => latency,
             "event_keys" => event.by.is_some(),
             "__bpf_usdt_specs" | "__bpf_usdt_ip_to_spec_id" => matches!(event.hook, Hook::Usdt { .. }),
-            "user_scratch" | "address_scratch" | "stack_taken" => stacks,
+            // Not the buffers: older kernels look at global functions though nothing calls them.
+            "stack_taken" => stacks,
             _ => true,
         };
         if !is_wanted {

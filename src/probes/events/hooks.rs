@@ -154,7 +154,10 @@ impl<'a> Plan<'a> {
     /// What the kernel refused; of several places attached one by one, when it refused all.
     pub(super) fn attach(&self, live: &Live, cookies: bool, of_type: usize, links: &mut Links) -> Result<()> {
         for program in self.programs() {
-            let at_return = program.ends_with("return") || program.ends_with("returns") || program.contains("_end");
+            let at_return = program.ends_with("return")
+                || program.ends_with("returns")
+                || program.contains("_end")
+                || program == "typed_exit";
             let mut attacher = Attacher { live, program, at_return, cookies, links };
             match &self.event.hook {
                 Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => {
