@@ -17,6 +17,7 @@ use rustix::thread::sched_setaffinity;
 
 use crate::bpf::log;
 use crate::bpf::rings::SharedMaps;
+use crate::events;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::host::cgroups::Cgroups;
@@ -92,7 +93,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     if let Some(problem) = host.privilege.missing_for_record(&own_path()) {
         return Err(Failure::from_error(&problem).into());
     }
-    let own_events = own_events(plan)?;
+    let own_events = events::resolve(&plan.events, &host, &scope)?;
     let schema = Arc::new(Schema::new(registry.iter().flat_map(|info| info.columns)));
     let start_clock = clocks::read();
     let writer = output::open(plan.output.as_deref(), plan.force, &schema, &host, &run_id(&start_clock))?;
@@ -190,11 +191,6 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
         _ => None,
     };
     Ok(Outcome { command_status: status })
-}
-
-/// What `-e` asks for.
-fn own_events(_plan: &RecordPlan) -> Result<Vec<OwnEvent>> {
-    Ok(Vec::new())
 }
 
 /// What is there once the probes are.
