@@ -95,8 +95,14 @@ static __always_inline void cell_add(void *map, struct cell_key *key, __u64 valu
 		cell->min = value;
 	if (value > cell->max)
 		cell->max = value;
+#ifdef PREEMPTIBLE_HOOKS
+	/* Another program of the object may be halfway through the same cell on this CPU. */
+	__sync_fetch_and_add(&cell->sum, value);
+	__sync_fetch_and_add(&cell->count, 1);
+#else
 	cell->sum += value;
 	cell->count++;
+#endif
 }
 
 static __always_inline void cells_add(__u16 metric, __u16 bucket, __u32 pid, __u64 sub, __u64 value)
