@@ -14,7 +14,7 @@
 
 #define HIST_STEP_BITS 4
 /* Below the metric's number in a key; the last bucket is 975. */
-#define BUCKET_BITS    10
+#define BUCKET_BITS 10
 /* A counter's cell: no histogram bucket has this number. */
 #define BUCKET_COUNTER ((1 << BUCKET_BITS) - 1)
 
