@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test bench man clean
+.PHONY: help build demo test vm bench man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ demo: ## record this machine for five seconds and report on it
 test: ## every check: formatting, lints, tests, root tests where it can
 	@tools/install-deps build test
 	@tests/run
+
+vm: ## ebrec on other kernels in QEMU, 5.10 to the newest, x86_64 and aarch64; writes docs/kernels.md; VM="--only 6.1"
+	@tools/install-deps build test vm
+	@tests/vm/matrix $(VM)
 
 bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--rounds 3"
 	@tools/install-deps build test bench

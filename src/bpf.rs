@@ -5,34 +5,25 @@
 
 pub mod batch;
 pub mod cells;
+mod compat;
+mod kernel_types;
 pub mod live;
 pub mod log;
+pub mod losses;
 mod optional;
 pub mod perf;
 mod ring;
 pub mod rings;
 pub mod scope;
+pub mod settings;
+pub mod source;
 pub mod stacks;
 pub mod stats;
 
-/// The C types that every object shares, out of the object that is always loaded.
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/scope.skel.rs"));
-}
-
-pub use skeleton::types::cell as Cell;
-pub use skeleton::types::cell_key as CellKey;
-pub use skeleton::types::event_header as EventHeader;
+// What every object shares comes from the one that is always loaded.
+pub use self::scope::types::cell as Cell;
+pub use self::scope::types::cell_key as CellKey;
+pub use self::scope::types::event_header as EventHeader;
 
 /// A C struct of which every bit pattern is a value, so that bytes may be read as it.
 ///
@@ -40,8 +31,6 @@ pub use skeleton::types::event_header as EventHeader;
 /// The type is `repr(C)`, has only integers and arrays of integers as fields, and no padding that is read.
 pub unsafe trait Plain: Copy + Default {}
 
-// SAFETY: integers only, as bpf/include/ring.h declares it.
-unsafe impl Plain for EventHeader {}
 // SAFETY: an integer.
 unsafe impl Plain for u64 {}
 

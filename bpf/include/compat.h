@@ -99,19 +99,6 @@ struct trace_event_raw_tcp_retransmit_skb {
 	int err;
 };
 
-/* arch/<arch>/include/asm/ptrace.h: where the entry code leaves the number of the system call; -1: entered otherwise. */
-struct pt_regs___x86_entry {
-	unsigned long orig_ax;
-};
-struct pt_regs___arm64_entry {
-	__s32 syscallno;
-};
-
-/* 5.15, commit dd6e10fbd9fb: the helper bpf_task_pt_regs. */
-enum bpf_func_id___since_5_15 {
-	BPF_FUNC_task_pt_regs = 175,
-};
-
 #pragma clang attribute pop
 
 /* 0: still runnable. The task is one of the tracepoint's own arguments, so it is read without a helper. */
@@ -135,24 +122,44 @@ static __always_inline __u32 task_cpu(struct task_struct *task)
 	return new->thread_info.cpu;
 }
 
-/* The system call that the task is in; -1: none, or a kernel before 5.15. */
+/* The registers that a thread entered the kernel with, at the far end of its kernel stack. */
+#if defined(__TARGET_ARCH_x86)
+/* -1: an exception or interrupt (idtentry, since 5.8). */
+#define REGS_SYSCALL_FIELD orig_ax
+#define REGS_FD_FIELD	   di
+#elif defined(__TARGET_ARCH_arm64)
+/* -1: an exception or interrupt. */
+#define REGS_SYSCALL_FIELD syscallno
+#define REGS_FD_FIELD	   orig_x0
+#endif
+#define REGS_SYSCALL(regs) ((int)(regs)->REGS_SYSCALL_FIELD)
+#define REGS_FD(regs)	   ((__u32)(regs)->REGS_FD_FIELD)
+
+/* 16 KiB on both, where the page size is 4 KiB. Kernels before 5.15 only. */
+#define THREAD_SIZE 16384
+
+/* The system call that a thread is in; negative: none. For a current thread, or one that is off its CPU. */
+static __always_inline int syscall_of(struct task_struct *task, __u32 *fd)
+{
+	struct pt_regs___entry *regs;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___regs)) {
+		regs = (struct pt_regs___entry *)bpf_task_pt_regs(task);
+		*fd = REGS_FD(regs);
+		return REGS_SYSCALL(regs);
+	}
+	/* Before 5.15 (commit dd6e10fbd9fb) there was no helper. */
+	regs = task->stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+	*fd = BPF_CORE_READ(regs, REGS_FD_FIELD);
+	return BPF_CORE_READ(regs, REGS_SYSCALL_FIELD);
+}
+
+/* The same of any thread: one of the kernel has no such registers, and what is in their place means nothing. */
 static __always_inline __s32 task_syscall(struct task_struct *task)
 {
-	struct pt_regs___x86_entry *x86;
-	struct pt_regs___arm64_entry *arm64;
+	__u32 fd;
 
-	if (!bpf_core_enum_value_exists(enum bpf_func_id___since_5_15, BPF_FUNC_task_pt_regs))
-		return -1;
-	/* A kernel thread has none, and what is where its registers would be means nothing. */
-	if (task->flags & PF_KTHREAD)
-		return -1;
-	x86 = (void *)bpf_task_pt_regs(task);
-	if (bpf_core_field_exists(x86->orig_ax))
-		return BPF_CORE_READ(x86, orig_ax);
-	arm64 = (void *)x86;
-	if (bpf_core_field_exists(arm64->syscallno))
-		return BPF_CORE_READ(arm64, syscallno);
-	return -1;
+	return task->flags & PF_KTHREAD ? -1 : syscall_of(task, &fd);
 }
 
 static __always_inline struct gendisk *request_disk(struct request *rq)
@@ -160,8 +167,8 @@ static __always_inline struct gendisk *request_disk(struct request *rq)
 	struct request___before_5_17 *old = (void *)rq;
 
 	if (bpf_core_field_exists(old->rq_disk))
-		return old->rq_disk;
-	return rq->q->disk;
+		return BPF_CORE_READ(old, rq_disk);
+	return BPF_CORE_READ(rq, q, disk);
 }
 
 static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level)
@@ -317,8 +324,8 @@ static __always_inline bool tcp_retransmit_has_error(void)
 }
 
 /*
- * 5.11, commit a54895fa057c: block_rq_insert and block_rq_issue lost their first argument, the queue. User space
- * knows how many arguments the running kernel's tracepoint has (BTF of btf_trace_block_rq_issue) and says so.
+ * 5.11, commit a54895fa057c, and later 5.10 kernels: block_rq_insert, _issue and _merge lost their first argument, the
+ * queue. User space asks the kernel's type information how many there are (src/bpf/compat.rs).
  */
 const volatile struct compat {
 	__u8 block_rq_has_queue;

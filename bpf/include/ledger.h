@@ -54,39 +54,7 @@ _Static_assert(SLOTS % 2 == 0, "no holes");
 #define S_IFREG	 0100000
 #define S_IFSOCK 0140000
 
-/* The registers that a thread entered the kernel with, at the far end of its kernel stack. */
-#if defined(__TARGET_ARCH_x86)
-/* -1: an exception or interrupt (idtentry, since 5.8). */
-#define REGS_SYSCALL_FIELD orig_ax
-#define REGS_FD_FIELD	   di
-#elif defined(__TARGET_ARCH_arm64)
-/* -1: an exception or interrupt. */
-#define REGS_SYSCALL_FIELD syscallno
-#define REGS_FD_FIELD	   orig_x0
-#endif
-#define REGS_SYSCALL(regs) ((int)(regs)->REGS_SYSCALL_FIELD)
-#define REGS_FD(regs)	   ((__u32)(regs)->REGS_FD_FIELD)
-
-/* 16 KiB on both, where the page size is 4 KiB. Kernels before 5.15 only. */
-#define THREAD_SIZE 16384
-
 #define ANON_INODE_FS_MAGIC 0x09041934
-
-/* The system call that a thread is in; negative: none. For a current thread, or one that is off its CPU. */
-static __always_inline int syscall_of(struct task_struct *task, __u32 *fd)
-{
-	struct pt_regs___entry *regs;
-
-	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___regs)) {
-		regs = (struct pt_regs___entry *)bpf_task_pt_regs(task);
-		*fd = REGS_FD(regs);
-		return REGS_SYSCALL(regs);
-	}
-	/* Before 5.15 (commit dd6e10fbd9fb) there was no helper. */
-	regs = task->stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
-	*fd = BPF_CORE_READ(regs, REGS_FD_FIELD);
-	return BPF_CORE_READ(regs, REGS_SYSCALL_FIELD);
-}
 
 /* 32-bit programs number their calls otherwise. */
 static __always_inline bool is_compat(struct task_struct *task)
@@ -178,13 +146,14 @@ static __always_inline __u64 ledger_start(struct task_struct *task)
 /* Ends the state that the thread was in; `was` is what that must have been if no event told. */
 static __always_inline void ledger_move(struct ledger *ledger, struct task_struct *task, __u32 was, __u32 to, __u64 now)
 {
-	__u32 from = ledger->slot;
-	__u64 since = ledger->since;
+	__u64 from = ledger->slot, since = ledger->since;
 
 	if (!since) {
 		since = ledger_start(task);
 		from = ledger->first ? ledger->first : was;
 	}
+	/* All 64 bits are compared: the verifier of 6.1 forgets that the upper half is zero once it is kept on the stack. */
+	barrier_var(from);
 	if (from < SLOTS)
 		ledger->ns[from] += now - since;
 	ledger->slot = to;

@@ -6,22 +6,18 @@ use anyhow::Result;
 use anyhow::bail;
 
 use super::EventHeader;
-use super::Plain;
 use super::bytes_of;
 use super::live::Live;
-use super::live::Settings;
-use super::live::Source;
 use super::read;
-use super::skeleton::types;
+use super::settings::Settings;
+use super::source::object;
 
-// SAFETY: bytes only, as bpf/scope.bpf.c declares it.
-unsafe impl Plain for types::scope_names {}
-// SAFETY: integers only, as bpf/scope.bpf.c declares it.
-unsafe impl Plain for types::scope_record {}
-
-/// The compiled object.
-pub const SOURCE: Source =
-    Source { name: "scope", object: include_bytes!(concat!(env!("OUT_DIR"), "/scope.bpf.o")), cells: 1 };
+object! {
+    name: "scope",
+    cells: 1,
+    // SAFETY: integers only, as bpf/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring}.h declare them.
+    unsafe plain: scope_names, scope_record, config, epoch, compat, cell_key, cell, event_header,
+}
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
 pub const MATCHED_PID: u8 = 0x1;

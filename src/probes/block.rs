@@ -2,15 +2,15 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::host::devices::BlockDevices;
 use crate::host::root::Root;
 use crate::probe::EventKind;
@@ -18,9 +18,7 @@ use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -30,29 +28,13 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/block.skel.rs"));
+object! {
+    name: "block",
+    // A few disks, four operations, some tens of processes.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/block.bpf.c declares it.
+    unsafe plain: block_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/block.bpf.c declares it.
-unsafe impl Plain for types::block_record {}
-
-/// A few disks, four operations, some tens of processes.
-const CELLS: u32 = 4096;
-
-static SOURCE: Source =
-    Source { name: "block", object: include_bytes!(concat!(env!("OUT_DIR"), "/block.bpf.o")), cells: CELLS };
 
 const QUEUE_NS: &str = "block_queue_ns";
 const FLAGS: &str = "block_flags";
@@ -137,31 +119,27 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "under two microseconds for each request",
 };
 
-/// The probe.
-pub(super) struct Block;
-
-impl Probe for Block {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = BlockDecoder {
-            disks: BlockDevices::new(&Root::system()),
-            queue_ns: setup.schema.id(QUEUE_NS),
-            flags: setup.schema.id(FLAGS),
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct BlockDecoder {
+/// The probe at work.
+pub(super) struct Block {
     disks: BlockDevices,
     queue_ns: Option<ColumnId>,
     flags: Option<ColumnId>,
 }
 
-impl Decoder for BlockDecoder {
+impl BuiltIn for Block {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Block {
+        Block {
+            disks: BlockDevices::new(&Root::system()),
+            queue_ns: setup.schema.id(QUEUE_NS),
+            flags: setup.schema.id(FLAGS),
+        }
+    }
+}
+
+impl Decoder for Block {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(record)?;
         if u32::from(header.event) != types::block_event::BLOCK_DONE.0 {

@@ -2,61 +2,41 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
 use crate::bpf::perf;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/cpu.skel.rs"));
+object! {
+    name: "cpu",
+    // Processes that run within one interval, and CPUs that idle.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/cpu.bpf.c declares them.
+    unsafe plain: sample_key, sample_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/cpu.bpf.c declares it.
-unsafe impl Plain for types::sample_key {}
-// SAFETY: integers only, as bpf/cpu.bpf.c declares it.
-unsafe impl Plain for types::sample_record {}
 
 /// Samples a second on each CPU: not 100, so as not to fall in step with what happens a hundred times a second.
 const HERTZ: u64 = 99;
 /// What one sample stands for.
 const SAMPLE_NS: u64 = 1_000_000_000 / HERTZ;
-
-/// Processes that run within one interval, and CPUs that idle.
-const CELLS: u32 = 4096;
-
-static SOURCE: Source =
-    Source { name: "cpu", object: include_bytes!(concat!(env!("OUT_DIR"), "/cpu.bpf.o")), cells: CELLS };
 
 const SAMPLES: &str = "cpu.samples";
 const IDLE: &str = "cpu.idle";
@@ -96,24 +76,21 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "4 to 30 microseconds, by the depth of the stacks, for each of 99 samples a second on each CPU",
 };
 
-/// The probe.
-pub(super) struct Cpu;
-
-impl Probe for Cpu {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        attach(&INFO, SOURCE, setup, CpuDecoder { cpus: setup.host.cpus.online.clone() })
-    }
-}
-
-struct CpuDecoder {
+/// The probe at work.
+pub(super) struct Cpu {
     cpus: Vec<u32>,
 }
 
-impl Decoder for CpuDecoder {
+impl BuiltIn for Cpu {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Cpu {
+        Cpu { cpus: setup.host.cpus.online.clone() }
+    }
+}
+
+impl Decoder for Cpu {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let record: types::sample_record = read(record)?;
         let header = &record.header;

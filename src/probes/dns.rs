@@ -6,11 +6,9 @@ use anyhow::Result;
 use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::peers::Numbered;
 use super::peers::address;
 use super::peers::family;
@@ -20,15 +18,15 @@ use crate::bpf::EventHeader;
 use crate::bpf::batch::take_all;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -40,20 +38,13 @@ use crate::units::Unit;
 
 mod question;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/dns.skel.rs"));
+object! {
+    name: "dns",
+    // A few hundred names that processes ask for in one interval, each with a handful of buckets.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/dns.bpf.c declares them.
+    unsafe plain: dns_record, query, query_key, dns_name,
 }
-use skeleton::types;
 
 /// A query with what tells it from others.
 #[derive(Clone, Copy)]
@@ -62,26 +53,12 @@ struct Asked {
     query: types::query,
 }
 
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
-unsafe impl Plain for types::dns_record {}
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
-unsafe impl Plain for types::query {}
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
-unsafe impl Plain for types::query_key {}
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
-unsafe impl Plain for types::dns_name {}
-
-/// A few hundred names that processes ask for in one interval, each with a handful of buckets.
-const CELLS: u32 = 4096;
 /// Names in one call: all that the map holds.
 const NAMES: u32 = 1024;
 /// The same number stands in bpf/dns.bpf.c.
 const CODE_BITS: u32 = 4;
 /// The resolver of the C library asks again after this time (resolv.conf(5), `timeout`).
 const PATIENCE_NS: u64 = 5_000_000_000;
-
-static SOURCE: Source =
-    Source { name: "dns", object: include_bytes!(concat!(env!("OUT_DIR"), "/dns.bpf.o")), cells: CELLS };
 
 const TYPE: &str = "dns_type";
 const CODE: &str = "dns_rcode";
@@ -152,28 +129,8 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "about a tenth of a microsecond for each packet sent or received, a microsecond for each query",
 };
 
-/// The probe.
-pub(super) struct Dns;
-
-impl Probe for Dns {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = DnsDecoder {
-            kind: setup.schema.id(TYPE),
-            code: setup.schema.id(CODE),
-            streams: setup.settings.mode != Mode::Hist,
-            names: Numbered::default(),
-            late: Vec::new(),
-            pending: Vec::new(),
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct DnsDecoder {
+/// The probe at work.
+pub(super) struct Dns {
     kind: Option<ColumnId>,
     code: Option<ColumnId>,
     streams: bool,
@@ -184,6 +141,22 @@ struct DnsDecoder {
     pending: Vec<Asked>,
 }
 
+impl BuiltIn for Dns {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Dns {
+        Dns {
+            kind: setup.schema.id(TYPE),
+            code: setup.schema.id(CODE),
+            streams: setup.settings.mode != Mode::Hist,
+            names: Numbered::default(),
+            late: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+}
+
 /// What came of a query.
 struct Outcome {
     op: &'static str,
@@ -192,7 +165,7 @@ struct Outcome {
     code: Option<u32>,
 }
 
-impl Decoder for DnsDecoder {
+impl Decoder for Dns {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let record: types::dns_record = read(bytes)?;
@@ -288,7 +261,7 @@ fn asked_for(name: &types::dns_name) -> (String, Option<u16>) {
     question::read(&name.question[..length])
 }
 
-impl DnsDecoder {
+impl Dns {
     fn row(&self, asked: &Asked, outcome: &Outcome, context: &mut Context<'_>) {
         let Asked { key, query } = asked;
         let [local, remote] = [&key.local, &key.remote].map(|one| address(one.high, one.low));

@@ -7,25 +7,23 @@ use std::collections::HashMap;
 use anyhow::Result;
 
 use self::mounts::Mounts;
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::names::errnos;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -35,31 +33,13 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/files.skel.rs"));
+object! {
+    name: "files",
+    // A hundred processes with a few operations each on two file systems, each spread over sixteen buckets of time and four of size.
+    cells: 16_384,
+    // SAFETY: integers only, as bpf/files.bpf.c declares them.
+    unsafe plain: file_record, path_key,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/files.bpf.c declares it.
-unsafe impl Plain for types::file_record {}
-// SAFETY: integers only, as bpf/files.bpf.c declares it.
-unsafe impl Plain for types::path_key {}
-
-/// A hundred processes with a few operations each on two file systems, each spread over sixteen buckets of time and four of size.
-const CELLS: u32 = 16_384;
-
-static SOURCE: Source =
-    Source { name: "files", object: include_bytes!(concat!(env!("OUT_DIR"), "/files.bpf.o")), cells: CELLS };
 
 const MOUNT: &str = "files_mount";
 const ERROR: &str = "files_error";
@@ -136,27 +116,8 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "tens of nanoseconds for each system call, half a microsecond for one on a file",
 };
 
-/// The probe.
-pub(super) struct Files;
-
-impl Probe for Files {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = FilesDecoder {
-            mounts: Mounts::default(),
-            failed: Vec::new(),
-            paths: Paths::default(),
-            mount: setup.schema.id(MOUNT),
-            error: setup.schema.id(ERROR),
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct FilesDecoder {
+/// The probe at work.
+pub(super) struct Files {
     mounts: Mounts,
     /// Opens that failed in the interval that ended last.
     failed: Vec<Gathered>,
@@ -165,7 +126,22 @@ struct FilesDecoder {
     error: Option<ColumnId>,
 }
 
-impl Decoder for FilesDecoder {
+impl BuiltIn for Files {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Files {
+        Files {
+            mounts: Mounts::default(),
+            failed: Vec::new(),
+            paths: Paths::default(),
+            mount: setup.schema.id(MOUNT),
+            error: setup.schema.id(ERROR),
+        }
+    }
+}
+
+impl Decoder for Files {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let kind = match types::files_event(header.event.into()) {

@@ -2,16 +2,16 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach_with;
 use super::read;
 use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
@@ -19,16 +19,13 @@ use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Switch;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
-use crate::recording::Schema;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -36,31 +33,13 @@ use self::libssl::Libraries;
 
 mod libssl;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/http.skel.rs"));
+object! {
+    name: "http",
+    // A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/include/http_conn.h and bpf/include/http_calls.h declare them.
+    unsafe plain: http_record, http_knobs,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/include/http_conn.h declares it.
-unsafe impl Plain for types::http_record {}
-// SAFETY: integers only, as bpf/include/http_calls.h declares it.
-unsafe impl Plain for types::http_knobs {}
-
-/// A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
-const CELLS: u32 = 4096;
-
-static SOURCE: Source =
-    Source { name: "http", object: include_bytes!(concat!(env!("OUT_DIR"), "/http.bpf.o")), cells: CELLS };
 
 const STATUS: &str = "http_status";
 const SIDE: &str = "http_side";
@@ -156,18 +135,34 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "about a microsecond for each request and side, a tenth of one for each other system call that reads or writes",
 };
 
-/// The probe.
-pub(super) struct Http;
+/// The probe at work.
+pub(super) struct Http {
+    status: Option<ColumnId>,
+    side: Option<ColumnId>,
+    tls: Option<ColumnId>,
+    path: Option<ColumnId>,
+    query: bool,
+    libraries: Libraries,
+}
 
-impl Probe for Http {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
+impl BuiltIn for Http {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Http {
+        let id = |name| setup.schema.id(name);
+        Http {
+            status: id(STATUS),
+            side: id(SIDE),
+            tls: id(TLS),
+            path: id(PATH),
+            query: setup.settings.is_on(QUERY),
+            libraries: Libraries::default(),
+        }
     }
 
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let knobs = knobs(Arch::of(&setup.host.arch));
-        let decoder = HttpDecoder::new(setup.schema, setup.settings.is_on(QUERY));
-        attach_with(&INFO, SOURCE, setup, decoder, bytes_of(&knobs))
+    fn knobs(setup: &Setup<'_>) -> Option<Vec<u8>> {
+        Some(bytes_of(&knobs(Arch::of(&setup.host.arch))).to_vec())
     }
 }
 
@@ -255,30 +250,7 @@ fn path(bytes: &[u8], query: bool) -> String {
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
 }
 
-struct HttpDecoder {
-    status: Option<ColumnId>,
-    side: Option<ColumnId>,
-    tls: Option<ColumnId>,
-    path: Option<ColumnId>,
-    query: bool,
-    libraries: Libraries,
-}
-
-impl HttpDecoder {
-    fn new(schema: &Schema, query: bool) -> HttpDecoder {
-        let id = |name| schema.id(name);
-        HttpDecoder {
-            status: id(STATUS),
-            side: id(SIDE),
-            tls: id(TLS),
-            path: id(PATH),
-            query,
-            libraries: Libraries::default(),
-        }
-    }
-}
-
-impl Decoder for HttpDecoder {
+impl Decoder for Http {
     fn attached(&mut self, live: &mut Live) -> Result<()> {
         for refused in self.libraries.attach_new(live) {
             live.lacks(refused);

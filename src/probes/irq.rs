@@ -6,24 +6,22 @@ use anyhow::Result;
 use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -33,31 +31,13 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/irq.skel.rs"));
+object! {
+    name: "irq",
+    // A hundred handlers and ten vectors, each with the twenty or so buckets of a distribution.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/irq.bpf.c declares them.
+    unsafe plain: irq_record, irq_handler,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/irq.bpf.c declares it.
-unsafe impl Plain for types::irq_record {}
-// SAFETY: integers only, as bpf/irq.bpf.c declares it.
-unsafe impl Plain for types::irq_handler {}
-
-/// A hundred handlers and ten vectors, each with the twenty or so buckets of a distribution.
-const CELLS: u32 = 4096;
-
-static SOURCE: Source =
-    Source { name: "irq", object: include_bytes!(concat!(env!("OUT_DIR"), "/irq.bpf.o")), cells: CELLS };
 
 const NUMBER: &str = "irq_number";
 const DELAY: &str = "irq_delay_ns";
@@ -133,29 +113,24 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "a few hundred nanoseconds for each interrupt",
 };
 
-/// The probe.
-pub(super) struct Irq;
-
-impl Probe for Irq {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder =
-            IrqDecoder { handlers: HashMap::new(), number: setup.schema.id(NUMBER), delay: setup.schema.id(DELAY) };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct IrqDecoder {
+/// The probe at work.
+pub(super) struct Irq {
     /// Names by the handler's key in the kernel.
     handlers: HashMap<u64, String>,
     number: Option<ColumnId>,
     delay: Option<ColumnId>,
 }
 
-impl Decoder for IrqDecoder {
+impl BuiltIn for Irq {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Irq {
+        Irq { handlers: HashMap::new(), number: setup.schema.id(NUMBER), delay: setup.schema.id(DELAY) }
+    }
+}
+
+impl Decoder for Irq {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let hard = match types::irq_event(header.event.into()) {

@@ -2,23 +2,21 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -28,29 +26,13 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/locks.skel.rs"));
+object! {
+    name: "locks",
+    // A hundred processes that wait for locks within one interval, on a few thousand addresses.
+    cells: 8192,
+    // SAFETY: integers only, as bpf/locks.bpf.c declares it.
+    unsafe plain: lock_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/locks.bpf.c declares it.
-unsafe impl Plain for types::lock_record {}
-
-/// A hundred processes that wait for locks within one interval, on a few thousand addresses.
-const CELLS: u32 = 8192;
-
-static SOURCE: Source =
-    Source { name: "locks", object: include_bytes!(concat!(env!("OUT_DIR"), "/locks.bpf.o")), cells: CELLS };
 
 const ADDRESS: &str = "locks_address";
 
@@ -103,24 +85,21 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "tens of nanoseconds for each system call, under a microsecond for each wait",
 };
 
-/// The probe.
-pub(super) struct Locks;
-
-impl Probe for Locks {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        attach(&INFO, SOURCE, setup, LocksDecoder { address: setup.schema.id(ADDRESS) })
-    }
-}
-
-struct LocksDecoder {
+/// The probe at work.
+pub(super) struct Locks {
     address: Option<ColumnId>,
 }
 
-impl Decoder for LocksDecoder {
+impl BuiltIn for Locks {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Locks {
+        Locks { address: setup.schema.id(ADDRESS) }
+    }
+}
+
+impl Decoder for Locks {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let futex = match types::locks_event(header.event.into()) {

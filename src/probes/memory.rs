@@ -4,25 +4,23 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::host::clocks;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -40,33 +38,13 @@ use self::faults::Reading;
 
 mod faults;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/memory.skel.rs"));
+object! {
+    name: "memory",
+    // Four thousand threads that end within one interval, each with minor and perhaps major faults; stalls are few.
+    cells: 8192,
+    // SAFETY: integers only, as bpf/memory.bpf.c declares them.
+    unsafe plain: stall_record, oom_record, fault_reading,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/memory.bpf.c declares it.
-unsafe impl Plain for types::stall_record {}
-// SAFETY: integers only, as bpf/memory.bpf.c declares it.
-unsafe impl Plain for types::oom_record {}
-// SAFETY: integers only, as bpf/memory.bpf.c declares it.
-unsafe impl Plain for types::fault_reading {}
-
-/// Four thousand threads that end within one interval, each with minor and perhaps major faults; stalls are few.
-const CELLS: u32 = 8192;
-
-static SOURCE: Source =
-    Source { name: "memory", object: include_bytes!(concat!(env!("OUT_DIR"), "/memory.bpf.o")), cells: CELLS };
 
 const TOTAL_VM: &str = "memory_total_vm";
 const ANON: &str = "memory_anon_rss";
@@ -196,36 +174,32 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "nothing for a page fault, a walk over all threads for each interval, about a microsecond for each stall",
 };
 
-/// The probe.
-pub(super) struct Memory;
-
-impl Probe for Memory {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let columns = [TOTAL_VM, ANON, FILE, SHMEM, SWAP, PGTABLES, SCORE, ASKER_PID, ASKER_COMM];
-        let decoder = MemoryDecoder {
-            page_bytes: setup.host.auxv.page_size,
-            columns: columns.map(|name| setup.schema.id(name)),
-            faults: Faults::default(),
-            walk: None,
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct MemoryDecoder {
+/// The probe at work.
+pub(super) struct Memory {
     page_bytes: u64,
-    /// The probe's own columns, in the order of `attach`.
+    /// The probe's own columns, in the order of `new`.
     columns: [Option<ColumnId>; 9],
     faults: Faults,
     /// The walk at the end of the interval that ended last, and when it began.
     walk: Option<(u64, Vec<Reading>)>,
 }
 
-impl Decoder for MemoryDecoder {
+impl BuiltIn for Memory {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Memory {
+        let columns = [TOTAL_VM, ANON, FILE, SHMEM, SWAP, PGTABLES, SCORE, ASKER_PID, ASKER_COMM];
+        Memory {
+            page_bytes: setup.host.auxv.page_size,
+            columns: columns.map(|name| setup.schema.id(name)),
+            faults: Faults::default(),
+            walk: None,
+        }
+    }
+}
+
+impl Decoder for Memory {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(record)?;
         match types::memory_event(header.event.into()) {
@@ -325,7 +299,7 @@ fn cause(stall: u32) -> &'static str {
     }
 }
 
-impl MemoryDecoder {
+impl Memory {
     fn stall(&self, record: &types::stall_record, context: &mut Context<'_>) {
         let header = &record.header;
         let compaction = record.stall == types::stall::STALL_COMPACTION.0;

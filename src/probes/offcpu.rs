@@ -2,25 +2,23 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -30,33 +28,13 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/offcpu.skel.rs"));
+object! {
+    name: "offcpu",
+    // Processes that sleep within one interval, a few hundred, each in one or two ways of 20 or so buckets.
+    cells: 16_384,
+    // SAFETY: integers only, as bpf/offcpu.bpf.c declares them.
+    unsafe plain: total_key, total, block_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/offcpu.bpf.c declares it.
-unsafe impl Plain for types::total_key {}
-// SAFETY: integers only, as bpf/offcpu.bpf.c declares it.
-unsafe impl Plain for types::total {}
-// SAFETY: integers only, as bpf/offcpu.bpf.c declares it.
-unsafe impl Plain for types::block_record {}
-
-/// Processes that sleep within one interval, a few hundred, each in one or two ways of 20 or so buckets.
-const CELLS: u32 = 16_384;
-
-static SOURCE: Source =
-    Source { name: "offcpu", object: include_bytes!(concat!(env!("OUT_DIR"), "/offcpu.bpf.o")), cells: CELLS };
 
 const TIME: &str = "offcpu.time";
 const RUNNABLE: &str = "offcpu_runnable_ns";
@@ -118,27 +96,8 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "3 to 5 microseconds, by the depth of the stacks, for each sleep with its end; 0.4 for threads that sleep shortly all the time",
 };
 
-/// The probe.
-pub(super) struct OffCpu;
-
-impl Probe for OffCpu {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = OffCpuDecoder {
-            arch: Arch::of(&setup.host.arch),
-            runnable: setup.schema.id(RUNNABLE),
-            waker_comm: setup.schema.id(WAKER_COMM),
-            waker_kstack: setup.schema.id(WAKER_KSTACK),
-            waker_ustack: setup.schema.id(WAKER_USTACK),
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct OffCpuDecoder {
+/// The probe at work.
+pub(super) struct OffCpu {
     arch: Option<Arch>,
     runnable: Option<ColumnId>,
     waker_comm: Option<ColumnId>,
@@ -146,7 +105,22 @@ struct OffCpuDecoder {
     waker_ustack: Option<ColumnId>,
 }
 
-impl Decoder for OffCpuDecoder {
+impl BuiltIn for OffCpu {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> OffCpu {
+        OffCpu {
+            arch: Arch::of(&setup.host.arch),
+            runnable: setup.schema.id(RUNNABLE),
+            waker_comm: setup.schema.id(WAKER_COMM),
+            waker_kstack: setup.schema.id(WAKER_KSTACK),
+            waker_ustack: setup.schema.id(WAKER_USTACK),
+        }
+    }
+}
+
+impl Decoder for OffCpu {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let record: types::block_record = read(record)?;
         let header = &record.header;

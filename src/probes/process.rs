@@ -2,24 +2,22 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::names::signals;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -29,33 +27,13 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/process.skel.rs"));
+object! {
+    name: "process",
+    // Parents that start or end processes within one interval: a hundred, each with a lifetime histogram.
+    cells: 2048,
+    // SAFETY: integers only, as bpf/process.bpf.c declares them.
+    unsafe plain: fork_record, exec_record, exit_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/process.bpf.c declares it.
-unsafe impl Plain for types::fork_record {}
-// SAFETY: integers only, as bpf/process.bpf.c declares it.
-unsafe impl Plain for types::exec_record {}
-// SAFETY: integers only, as bpf/process.bpf.c declares it.
-unsafe impl Plain for types::exit_record {}
-
-/// Parents that start or end processes within one interval: a hundred, each with a lifetime histogram.
-const CELLS: u32 = 2048;
-
-static SOURCE: Source =
-    Source { name: "process", object: include_bytes!(concat!(env!("OUT_DIR"), "/process.bpf.o")), cells: CELLS };
 
 const CPU_NS: &str = "process_cpu_ns";
 const MAX_RSS: &str = "process_max_rss";
@@ -124,31 +102,27 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "a few microseconds for each process's life",
 };
 
-/// The probe.
-pub(super) struct Process;
-
-impl Probe for Process {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = ProcessDecoder {
-            page_bytes: setup.host.auxv.page_size,
-            cpu_ns: setup.schema.id(CPU_NS),
-            max_rss: setup.schema.id(MAX_RSS),
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct ProcessDecoder {
+/// The probe at work.
+pub(super) struct Process {
     page_bytes: u64,
     cpu_ns: Option<ColumnId>,
     max_rss: Option<ColumnId>,
 }
 
-impl Decoder for ProcessDecoder {
+impl BuiltIn for Process {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Process {
+        Process {
+            page_bytes: setup.host.auxv.page_size,
+            cpu_ns: setup.schema.id(CPU_NS),
+            max_rss: setup.schema.id(MAX_RSS),
+        }
+    }
+}
+
+impl Decoder for Process {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(record)?;
         match types::process_event(header.event.into()) {
@@ -220,7 +194,7 @@ fn command_line(argv: &[u8], cut: bool) -> Vec<u8> {
     line
 }
 
-impl ProcessDecoder {
+impl Process {
     fn exit(&self, record: &types::exit_record, context: &mut Context<'_>) {
         let header = &record.header;
         let mut row = context.rows.row("exit");

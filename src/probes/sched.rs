@@ -6,25 +6,23 @@ use anyhow::Result;
 use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -39,41 +37,13 @@ use self::ledger::cpus::Cpus;
 
 mod ledger;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/sched.skel.rs"));
+object! {
+    name: "sched",
+    // Two hundred processes that run within one interval.
+    cells: 8192,
+    // SAFETY: integers only, as bpf/sched.bpf.c and bpf/include/ledger.h declare them.
+    unsafe plain: wakeup_record, slice_record, migration_record, running, thread_line, ledger, death_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::wakeup_record {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::slice_record {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::migration_record {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::running {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::thread_line {}
-// SAFETY: integers only, as bpf/include/ledger.h declares it.
-unsafe impl Plain for types::ledger {}
-// SAFETY: integers only, as bpf/sched.bpf.c declares it.
-unsafe impl Plain for types::death_record {}
-
-/// Two hundred processes that run within one interval.
-const CELLS: u32 = 8192;
-
-static SOURCE: Source =
-    Source { name: "sched", object: include_bytes!(concat!(env!("OUT_DIR"), "/sched.bpf.o")), cells: CELLS };
 
 const PREV_PID: &str = "sched_prev_pid";
 const PREV_TID: &str = "sched_prev_tid";
@@ -179,30 +149,8 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "a few hundred nanoseconds for each context switch",
 };
 
-/// The probe.
-pub(super) struct Sched;
-
-impl Probe for Sched {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let decoder = SchedDecoder {
-            ledger: Ledger::default(),
-            cpus: Cpus::default(),
-            online: setup.host.cpus.online.clone(),
-            on_cpu: HashMap::new(),
-            prev_pid: setup.schema.id(PREV_PID),
-            prev_tid: setup.schema.id(PREV_TID),
-            prev_comm: setup.schema.id(PREV_COMM),
-            from_cpu: setup.schema.id(FROM_CPU),
-        };
-        attach(&INFO, SOURCE, setup, decoder)
-    }
-}
-
-struct SchedDecoder {
+/// The probe at work.
+pub(super) struct Sched {
     ledger: Ledger,
     cpus: Cpus,
     online: Vec<u32>,
@@ -214,7 +162,25 @@ struct SchedDecoder {
     from_cpu: Option<ColumnId>,
 }
 
-impl Decoder for SchedDecoder {
+impl BuiltIn for Sched {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Sched {
+        Sched {
+            ledger: Ledger::default(),
+            cpus: Cpus::default(),
+            online: setup.host.cpus.online.clone(),
+            on_cpu: HashMap::new(),
+            prev_pid: setup.schema.id(PREV_PID),
+            prev_tid: setup.schema.id(PREV_TID),
+            prev_comm: setup.schema.id(PREV_COMM),
+            from_cpu: setup.schema.id(FROM_CPU),
+        }
+    }
+}
+
+impl Decoder for Sched {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(record)?;
         match types::sched_event(header.event.into()) {
@@ -332,7 +298,7 @@ fn slice_end(sub: u64) -> &'static str {
     }
 }
 
-impl SchedDecoder {
+impl Sched {
     fn wakeup(&self, record: &types::wakeup_record, context: &mut Context<'_>) {
         let header = &record.header;
         let mut row = context.rows.row("wakeup");

@@ -2,24 +2,22 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::names::signals;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -27,33 +25,16 @@ use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
 use crate::recording::Row;
-use crate::recording::Schema;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/signals.skel.rs"));
+object! {
+    name: "signals",
+    // A few hundred pairs of processes within one interval, and the delays of as many signals.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/signals.bpf.c declares it.
+    unsafe plain: signal_record,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/signals.bpf.c declares it.
-unsafe impl Plain for types::signal_record {}
-
-/// A few hundred pairs of processes within one interval, and the delays of as many signals.
-const CELLS: u32 = 4096;
-
-static SOURCE: Source =
-    Source { name: "signals", object: include_bytes!(concat!(env!("OUT_DIR"), "/signals.bpf.o")), cells: CELLS };
 
 const SENDER: &str = "signals_sender";
 const SENDER_PID: &str = "signals_sender_pid";
@@ -138,30 +119,24 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "a few hundred nanoseconds for each signal",
 };
 
-/// The probe.
-pub(super) struct Signals;
-
-impl Probe for Signals {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        attach(&INFO, SOURCE, setup, SignalsDecoder::new(setup.schema))
-    }
-}
-
-struct SignalsDecoder {
+/// The probe at work.
+pub(super) struct Signals {
     sender: Option<ColumnId>,
     sender_pid: Option<ColumnId>,
     outcome: Option<ColumnId>,
 }
 
-impl SignalsDecoder {
-    fn new(schema: &Schema) -> SignalsDecoder {
-        SignalsDecoder { sender: schema.id(SENDER), sender_pid: schema.id(SENDER_PID), outcome: schema.id(OUTCOME) }
-    }
+impl BuiltIn for Signals {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
 
+    fn new(setup: &Setup<'_>) -> Signals {
+        let id = |name| setup.schema.id(name);
+        Signals { sender: id(SENDER), sender_pid: id(SENDER_PID), outcome: id(OUTCOME) }
+    }
+}
+
+impl Signals {
     fn put_sender(&self, row: &mut Row<'_>, record: &types::signal_record) {
         if let Some(column) = self.sender {
             match origin(record.origin) {
@@ -175,7 +150,7 @@ impl SignalsDecoder {
     }
 }
 
-impl Decoder for SignalsDecoder {
+impl Decoder for Signals {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let event = types::signals_event(header.event.into());

@@ -2,15 +2,15 @@
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach_with;
 use super::read;
 use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::names::errnos;
 use crate::names::syscalls::Arch;
 use crate::names::syscalls::WAITS;
@@ -20,9 +20,7 @@ use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Switch;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -36,31 +34,13 @@ use self::calls::Calls;
 
 mod calls;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/syscall.skel.rs"));
+object! {
+    name: "syscall",
+    // A hundred processes of ten calls each, every call spread over sixteen buckets.
+    cells: 16_384,
+    // SAFETY: integers only, as bpf/syscall.bpf.c declares them.
+    unsafe plain: syscall_record, syscall_knobs,
 }
-use skeleton::types;
-
-// SAFETY: integers only, as bpf/syscall.bpf.c declares it.
-unsafe impl Plain for types::syscall_record {}
-// SAFETY: integers only, as bpf/syscall.bpf.c declares it.
-unsafe impl Plain for types::syscall_knobs {}
-
-/// A hundred processes of ten calls each, every call spread over sixteen buckets.
-const CELLS: u32 = 16_384;
-
-static SOURCE: Source =
-    Source { name: "syscall", object: include_bytes!(concat!(env!("OUT_DIR"), "/syscall.bpf.o")), cells: CELLS };
 
 const ERRNO: &str = "syscall_errno";
 const CLASS: &str = "syscall_class";
@@ -117,20 +97,24 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "a quarter to half a microsecond for each system call, most of it two readings of the clock",
 };
 
-/// The probe.
-pub(super) struct Syscall;
+/// The probe at work.
+pub(super) struct Syscall {
+    calls: Calls,
+    errno: Option<ColumnId>,
+    class: Option<ColumnId>,
+}
 
-impl Probe for Syscall {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
+impl BuiltIn for Syscall {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Syscall {
+        let arch = Arch::of(&setup.host.arch);
+        Syscall { calls: Calls::of(arch), errno: setup.schema.id(ERRNO), class: setup.schema.id(CLASS) }
     }
 
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let arch = Arch::of(&setup.host.arch);
-        let knobs = knobs(arch, setup.settings.is_on(ERRORS));
-        let decoder =
-            SyscallDecoder { calls: Calls::of(arch), errno: setup.schema.id(ERRNO), class: setup.schema.id(CLASS) };
-        attach_with(&INFO, SOURCE, setup, decoder, bytes_of(&knobs))
+    fn knobs(setup: &Setup<'_>) -> Option<Vec<u8>> {
+        Some(bytes_of(&knobs(Arch::of(&setup.host.arch), setup.settings.is_on(ERRORS))).to_vec())
     }
 }
 
@@ -152,13 +136,7 @@ fn knobs(arch: Option<Arch>, errors: bool) -> types::syscall_knobs {
     knobs
 }
 
-struct SyscallDecoder {
-    calls: Calls,
-    errno: Option<ColumnId>,
-    class: Option<ColumnId>,
-}
-
-impl Decoder for SyscallDecoder {
+impl Decoder for Syscall {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let types::syscall_record { header, took_ns, ret } = read(record)?;
         if u32::from(header.event) != types::syscall_event::SYSCALL_DONE.0 {

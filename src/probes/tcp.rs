@@ -4,11 +4,9 @@ use std::os::fd::AsFd;
 
 use anyhow::Result;
 
+use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
-use super::Plain;
-use super::Source;
-use super::attach;
 use super::peers::Numbered;
 use super::peers::address;
 use super::peers::family;
@@ -18,15 +16,15 @@ use crate::bpf::EventHeader;
 use crate::bpf::batch::take_all;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
-use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -37,33 +35,16 @@ use crate::recording::Row;
 use crate::recording::column;
 use crate::units::Unit;
 
-#[allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    non_camel_case_types,
-    clippy::all,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-mod skeleton {
-    include!(concat!(env!("OUT_DIR"), "/tcp.skel.rs"));
+object! {
+    name: "tcp",
+    // A thousand peers, each with bytes both ways, an accept, and a few buckets of lifetime and round-trip time.
+    cells: 8192,
+    // SAFETY: integers only, as bpf/tcp.bpf.c and bpf/include/connections.h declare them.
+    unsafe plain: tcp_record, peer,
 }
-use skeleton::types;
 
-// SAFETY: integers only, as bpf/tcp.bpf.c declares it.
-unsafe impl Plain for types::tcp_record {}
-// SAFETY: integers only, as bpf/include/connections.h declares it.
-unsafe impl Plain for types::peer {}
-
-/// A thousand peers, each with bytes both ways, an accept, and a few buckets of lifetime and round-trip time.
-const CELLS: u32 = 8192;
 /// Peers in one call: all that the map holds.
 const PEERS: u32 = 1024;
-
-static SOURCE: Source =
-    Source { name: "tcp", object: include_bytes!(concat!(env!("OUT_DIR"), "/tcp.bpf.o")), cells: CELLS };
 
 /// The same number stands in bpf/include/connections.h.
 const PEER_SHIFT: u32 = 4;
@@ -190,29 +171,26 @@ static INFO: ProbeInfo = ProbeInfo {
     cost: "about a microsecond for each connection's opening and closing, a walk over all open files for each interval",
 };
 
-/// The probe.
-pub(super) struct Tcp;
-
-impl Probe for Tcp {
-    fn info(&self) -> &'static ProbeInfo {
-        &INFO
-    }
-
-    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
-        let columns = [SIDE, SENT, RECEIVED, RTT, SEGMENTS].map(|name| setup.schema.id(name));
-        attach(&INFO, SOURCE, setup, TcpDecoder { columns, peers: Numbered::default(), open: Vec::new() })
-    }
-}
-
-struct TcpDecoder {
-    /// The probe's own columns, in the order of `attach`.
+/// The probe at work.
+pub(super) struct Tcp {
+    /// The probe's own columns, in the order of `new`.
     columns: [Option<ColumnId>; 5],
     peers: Numbered<types::peer>,
     /// What was open when the window was over.
     open: Vec<types::tcp_record>,
 }
 
-impl Decoder for TcpDecoder {
+impl BuiltIn for Tcp {
+    const INFO: &'static ProbeInfo = &INFO;
+    const SOURCE: Source = SOURCE;
+
+    fn new(setup: &Setup<'_>) -> Tcp {
+        let columns = [SIDE, SENT, RECEIVED, RTT, SEGMENTS].map(|name| setup.schema.id(name));
+        Tcp { columns, peers: Numbered::default(), open: Vec::new() }
+    }
+}
+
+impl Decoder for Tcp {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         if u32::from(header.event) > types::tcp_event::TCP_RESET_RECEIVED.0 {
@@ -280,7 +258,7 @@ impl Decoder for TcpDecoder {
     }
 }
 
-impl TcpDecoder {
+impl Tcp {
     fn row(&self, record: &types::tcp_record, context: &mut Context<'_>) {
         let header = &record.header;
         let event = types::tcp_event(header.event.into());

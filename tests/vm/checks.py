@@ -1,0 +1,71 @@
+"""What must be in the recording of `work`: its own numbers, which are not ours."""
+
+import csv
+import io
+import os
+import subprocess
+
+
+def all(reader, got):
+    """(check, what is wrong or None) for a recording; `reader` is an ebrec that runs here."""
+    path = os.path.join(got, "run.parquet")
+
+    def rows(view, table=None):
+        words = [reader, "report", view, "--format", "csv", "--top", "0", path] + (["--table", table] if table else [])
+        said = subprocess.run(words, capture_output=True, text=True)
+        if said.returncode:
+            raise RuntimeError(said.stderr.strip())
+        return list(csv.DictReader(io.StringIO(said.stdout)))
+
+    def total(view, column, table=None, **wanted):
+        return sum(int(row[column] or 0) for row in rows(view, table) if matches(row, wanted))
+
+    def equal(what, expected):
+        return lambda: None if what() == expected else f"{what()}, not {expected}"
+
+    def at_least(what, expected):
+        return lambda: None if what() >= expected else f"{what()}, less than {expected}"
+
+    def empty(name):
+        text = open(os.path.join(got, name)).read()
+        return lambda: text.strip() or None
+
+    def everything_ran():
+        said = open(os.path.join(got, "said")).read()
+        left_out = [line for line in said.splitlines() if "left out" in line]
+        return "; ".join(left_out) or None
+
+    def nothing_lost():
+        lost = [row for row in rows("losses") if int(row["lost"])]
+        return f"lost: {lost}" if lost else None
+
+    client = dict(side="client", method="GET", status="200")
+    server = dict(client, side="server")
+    for check, problem in (
+        ("every probe is attached", everything_ran),
+        ("the kernel complains of nothing", empty("complaints")),
+        ("nothing is lost", nothing_lost),
+        ("programs that ran are counted", equal(lambda: len([r for r in rows("exec") if r["filename"] == "/bin/true"]), 50)),
+        ("the shell's waits for them have their cause", at_least(lambda: total("threads", "count", "states", comm="sh", cause="child"), 50)),
+        ("writes to a file are counted", equal(lambda: total("files", "count", op="write", mount="/disk"), 100)),
+        ("their bytes are counted", equal(lambda: total("files", "moved_bytes", op="write", mount="/disk"), 409600)),
+        ("syncs are counted", equal(lambda: total("files", "count", op="fsync", mount="/disk"), 1)),
+        ("the disk wrote them", at_least(lambda: total("block", "bytes", dev="vda", op="write"), 409600)),
+        ("requests of clients are counted", equal(lambda: total("http", "count", **client), 10)),
+        ("requests of servers are counted", equal(lambda: total("http", "count", **server), 10)),
+        ("connections are counted", equal(lambda: total("tcp", "connections", side="connect", port="8080"), 10)),
+        ("a process that a signal ended is told", equal(lambda: len([r for r in rows("signals") if r["name"] == "SIGTERM"]), 1)),
+        ("system calls are counted", at_least(lambda: total("syscalls", "count", name="execve"), 50)),
+        ("sleeps have their length", at_least(lambda: total("offcpu", "sum_ns", state="sleeping"), 300_000_000)),
+        ("sleeps have their system call", at_least(lambda: total("offcpu", "count", state="sleeping", name="wait4"), 50)),
+        ("samples have functions", at_least(lambda: len(rows("cpu")), 10)),
+        ("interrupts are counted", at_least(lambda: len(rows("irq")), 1)),
+    ):
+        try:
+            yield check, problem()
+        except (RuntimeError, KeyError, OSError, ValueError) as error:
+            yield check, repr(error)
+
+
+def matches(row, wanted):
+    return not any(row[name] != value for name, value in wanted.items())
