@@ -1,6 +1,7 @@
 //! What a program or library has to be put events on: functions and static probes.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
@@ -113,10 +114,17 @@ impl Binary {
         let shown = self.path.display();
         let core = glob::core(pattern);
         let mut found: BTreeMap<u64, String> = BTreeMap::new();
+        let indirect: HashSet<&str> =
+            symbols.iter().filter(|symbol| symbol.is_chosen_late).map(|symbol| symbol.name.as_str()).collect();
         let mut late = None;
         for symbol in symbols.iter().filter(|symbol| symbol.name.contains(core)) {
+            // Parts of functions that are seldom run are no functions to count.
+            if glob::is_glob(pattern) && symbol.name.contains(".cold") {
+                continue;
+            }
             let Some(written) = means(pattern, &symbol.name) else { continue };
-            if symbol.is_chosen_late {
+            // Beside an indirect function, one of its name is an old version that hardly anyone calls.
+            if indirect.contains(symbol.name.as_str()) {
                 late = Some(symbol.name.clone());
                 continue;
             }

@@ -1,9 +1,17 @@
 //! From what `-e` says to what is attached: every name looked up on this machine.
 
+mod arguments;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use self::arguments::MAX_ARGUMENTS;
+use self::arguments::argument_values;
+use self::arguments::arguments;
+use self::arguments::common;
+use self::arguments::same_return;
+use self::arguments::trampoline;
 use super::SpecError;
 use super::binary::Binary;
 use super::binary::StaticProbe;
@@ -25,7 +33,6 @@ use super::spec::Spec;
 use super::spec::Target;
 use super::types::DIRECTORY;
 use super::types::Parameter;
-use super::types::Shape;
 use super::types::Signature;
 use super::types::Types;
 use crate::failure::Failure;
@@ -37,12 +44,9 @@ use crate::probe::event::Event;
 use crate::probe::event::Hook;
 use crate::probe::event::Place;
 use crate::probe::event::Space;
-use crate::probe::event::TypedFunction;
 
 /// Places that one event is put on, at most: more are a mistyped glob, and take minutes where the kernel takes one at a time.
 const MAX_PLACES: usize = 10_000;
-/// Arguments that BPF trampolines, raw trace points and static probes have at most.
-const MAX_ARGUMENTS: usize = 12;
 /// Arguments of the entry that a latency event keeps.
 const KEPT_ARGUMENTS: usize = 6;
 
@@ -119,14 +123,7 @@ impl Machine<'_> {
         let pair = |parameter: &Parameter| (parameter.name.clone(), parameter.type_name.clone());
         let mut values: Vec<(String, String)> =
             hooked.fields.iter().map(|field| (field.name.clone(), field.type_name.clone())).collect();
-        for place in 0..usize::from(hooked.arguments.count) {
-            let known = hooked.arguments.known.get(place);
-            let name = known.map(|known| known.name.as_str()).filter(|name| !name.is_empty());
-            values.push((
-                name.map_or_else(|| format!("arg{place}"), |name| format!("{name} (arg{place})")),
-                known.map(|known| known.type_name.clone()).unwrap_or_default(),
-            ));
-        }
+        values.extend(argument_values(&hooked.arguments));
         match &hooked.returned {
             Ok(Some(returns)) => values.push(pair(returns)),
             Ok(None) => values.push(("retval".to_owned(), String::new())),
@@ -403,78 +400,6 @@ fn few(name: &Name, count: usize, what: &str) -> Result<(), SpecError> {
 
 fn other_end(sort: Sort) -> &'static str {
     if sort == Sort::Fentry { "'fexit'" } else { "'kretprobe'" }
-}
-
-/// Whether a BPF trampoline can be put on a function.
-fn trampoline(function: &Function, signature: Option<&Signature>) -> Result<TypedFunction, Refusal> {
-    let name = &function.name;
-    let refused =
-        |why: &str| Err(Refusal::new(format!("'{name}' {why}")).hint(format!("'kprobe:{name}' can be put on it")));
-    let Some(signature) = signature else { return refused("has no type information, which trampolines need") };
-    if signature.variadic {
-        return refused("takes any number of arguments, which trampolines can't");
-    }
-    if signature.parameters.len() > MAX_ARGUMENTS {
-        return refused("has more arguments than trampolines take");
-    }
-    if signature.parameters.iter().any(|parameter| matches!(parameter.shape, Shape::Composite(_))) {
-        return refused("takes a struct by value, which trampolines number differently");
-    }
-    let parameters = u8::try_from(signature.parameters.len()).unwrap_or(0);
-    Ok(TypedFunction { name: name.clone(), module: function.module.clone(), parameters })
-}
-
-/// The parameters that functions have in common, each at the same place, and whether one function has no more than those.
-fn common(signatures: &[Option<Signature>]) -> (Vec<Parameter>, bool) {
-    let mut known: Option<Vec<Parameter>> = None;
-    for signature in signatures {
-        let Some(signature) = signature else { return (Vec::new(), false) };
-        known = Some(match known {
-            None => signature.parameters.clone(),
-            Some(known) => {
-                let same = |(mut one, other): (Parameter, &Parameter)| {
-                    if one.name != other.name {
-                        one.name.clear();
-                    }
-                    if one.shape != other.shape {
-                        one.shape = Shape::Opaque("different types".to_owned());
-                        one.type_name.clear();
-                        one.name.clear();
-                    }
-                    one
-                };
-                known.into_iter().zip(&signature.parameters).map(same).collect()
-            }
-        });
-    }
-    let whole = matches!(signatures, [Some(signature)] if !signature.variadic);
-    (known.unwrap_or_default(), whole)
-}
-
-/// What functions return, if it is the same.
-fn same_return(signatures: &[Option<Signature>]) -> Option<Parameter> {
-    let mut all = signatures.iter().map(|signature| signature.as_ref()?.returns.clone());
-    let first = all.next()??;
-    all.all(|other| other.as_ref().is_some_and(|other| other.shape == first.shape)).then_some(first)
-}
-
-fn arguments(mut known: Vec<Parameter>, whole: bool, limit: usize, name: &str) -> Arguments {
-    // A struct that is passed by value takes registers or none, and moves those behind it.
-    if let Some(place) = known.iter().position(|parameter| matches!(parameter.shape, Shape::Composite(_))) {
-        known.truncate(place + 1);
-    }
-    let count = if whole { known.len().min(limit) } else { limit };
-    let why = if whole && known.len() <= limit {
-        match known.len() {
-            0 => format!("'{name}' has no arguments"),
-            1 => format!("'{name}' has one argument, arg0"),
-            several => format!("'{name}' has {several} arguments, arg0 to arg{}", several - 1),
-        }
-    } else {
-        format!("only the first {limit} arguments can be had")
-    };
-    known.truncate(limit);
-    Arguments { known, count: u8::try_from(count).unwrap_or(0), limit: why }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The kernel's types: functions, raw trace points and structs out of its BTF, and that of its modules.
 
+mod joined;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::Write;
@@ -22,11 +24,10 @@ use libbpf_rs::btf::types::IntEncoding;
 use libbpf_rs::btf::types::MemberAttr;
 use libbpf_rs::btf::types::Typedef;
 
+use self::joined::join;
+
 /// Where the kernel shows its BTF.
 pub(super) const DIRECTORY: &str = "/sys/kernel/btf";
-/// Bytes of the header of BTF, and its magic number.
-const HEADER: usize = 24;
-const MAGIC: u16 = 0xeb9f;
 /// How deep structs without names nest in others.
 const MAX_NESTING: u8 = 16;
 
@@ -390,38 +391,6 @@ fn bit_field(base: u32, bit: u32, width: u8, size: usize, shape: Shape) -> Membe
 
 fn text(name: &OsStr) -> String {
     name.to_string_lossy().into_owned()
-}
-
-/// The kernel's BTF and that of one of its modules as one. A module's types and texts are numbered on from the kernel's.
-fn join(base: &[u8], module: &[u8]) -> Option<Vec<u8>> {
-    let (base_types, base_texts) = parts(base)?;
-    let (types, texts) = parts(module)?;
-    let (types_length, texts_length) = (base_types.len() + types.len(), base_texts.len() + texts.len());
-    let mut joined = MAGIC.to_le_bytes().to_vec();
-    joined.extend([1, 0]);
-    let numbers = [HEADER, 0, types_length, types_length, texts_length];
-    for number in numbers {
-        joined.extend(u32::try_from(number).ok()?.to_le_bytes());
-    }
-    for part in [base_types, types, base_texts, texts] {
-        joined.extend(part);
-    }
-    Some(joined)
-}
-
-/// The types and the texts in BTF.
-fn parts(btf: &[u8]) -> Option<(&[u8], &[u8])> {
-    let number = |at: usize| Some(u32::from_le_bytes(*btf.get(at..)?.first_chunk()?) as usize);
-    if btf.get(..2)? != MAGIC.to_le_bytes() {
-        return None;
-    }
-    let (header, types, types_length, texts, texts_length) =
-        (number(4)?, number(8)?, number(12)?, number(16)?, number(20)?);
-    let part = |offset: usize, length: usize| {
-        let begin = header.checked_add(offset)?;
-        btf.get(begin..begin.checked_add(length)?)
-    };
-    Some((part(types, types_length)?, part(texts, texts_length)?))
 }
 
 #[cfg(test)]

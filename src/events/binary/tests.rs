@@ -38,16 +38,17 @@ fn our_own_functions_are_found_by_the_names_of_the_source() {
 }
 
 #[test]
-fn a_library_has_functions_and_static_probes() {
-    let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"].map(Path::new);
+fn a_library_has_functions_and_the_nearest_of_a_mistyped_one() {
+    let libc = ["/lib/x86_64-linux-gnu/libc.so.6"].map(Path::new);
     let Some(path) = libc.into_iter().find(|path| path.exists()) else {
         return println!("skipped: no libc of Debian's");
     };
     let binary = Binary::open(path, Path::new("/")).unwrap();
     assert_eq!(binary.functions("getaddrinfo").unwrap().len(), 1);
     assert!(binary.functions("get*info").unwrap().len() > 1);
-    assert!(binary.functions("memcpy").is_ok() || binary.functions("memcpy").unwrap_err().why.contains("chosen when"));
-    assert!(binary.static_probes().unwrap().iter().any(|probe| probe.name == "setjmp" && probe.arguments == 3));
+    // Which variant is taken depends on the processor.
+    assert!(binary.functions("memcpy").unwrap_err().why.contains("is chosen when a program starts"));
+    assert!(binary.functions("mem*").unwrap().iter().all(|found| found.function != "memcpy"));
     let refusal = binary.functions("getaddrinf").unwrap_err();
     assert!(refusal.hint.unwrap().contains("'getaddrinfo'"));
 }

@@ -4,7 +4,7 @@ use super::Shape;
 use super::Types;
 use super::bit_field;
 use super::join;
-use super::parts;
+use super::joined::parts;
 use std::path::Path;
 
 fn kernel() -> Option<Types> {
