@@ -88,11 +88,23 @@ struct {
 	__type(value, struct disk);
 } disks SEC(".maps");
 
+/* The tracepoint's request. The barrier keeps the compiler from choosing an address: the verifier knows `ctx` itself only. */
+static __always_inline struct request *request_of(__u64 *ctx)
+{
+	struct request *rq;
+
+	if (!compat.block_rq_has_queue)
+		return (struct request *)ctx[0];
+	rq = (struct request *)ctx[1];
+	barrier_var(rq);
+	return rq;
+}
+
 static __always_inline __u32 disk_number(struct request *rq)
 {
 	struct gendisk *gendisk = request_disk(rq);
 
-	return gendisk ? (__u32)gendisk->major << 20 | gendisk->first_minor : 0;
+	return gendisk ? (__u32)BPF_CORE_READ(gendisk, major) << 20 | BPF_CORE_READ(gendisk, first_minor) : 0;
 }
 
 static __always_inline __u16 request_flags(__u32 bits)
@@ -204,7 +216,7 @@ static __always_inline void issued(struct request *rq)
 SEC("tp_btf/block_rq_insert")
 int block_insert(__u64 *ctx)
 {
-	inserted((struct request *)(compat.block_rq_has_queue ? ctx[1] : ctx[0]));
+	inserted(request_of(ctx));
 	return 0;
 }
 
@@ -212,7 +224,7 @@ int block_insert(__u64 *ctx)
 SEC("tp_btf/block_rq_merge")
 int block_merge(__u64 *ctx)
 {
-	__u64 key = compat.block_rq_has_queue ? ctx[1] : ctx[0];
+	__u64 key = (__u64)request_of(ctx);
 
 	bpf_map_delete_elem(&requests, &key);
 	return 0;
@@ -222,7 +234,7 @@ int block_merge(__u64 *ctx)
 SEC("tp_btf/block_rq_requeue")
 int block_requeue(__u64 *ctx)
 {
-	__u64 key = compat.block_rq_has_queue ? ctx[1] : ctx[0];
+	__u64 key = (__u64)request_of(ctx);
 	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
 
 	if (pending)
@@ -233,7 +245,7 @@ int block_requeue(__u64 *ctx)
 SEC("tp_btf/block_rq_issue")
 int block_issue(__u64 *ctx)
 {
-	issued((struct request *)(compat.block_rq_has_queue ? ctx[1] : ctx[0]));
+	issued(request_of(ctx));
 	return 0;
 }
 

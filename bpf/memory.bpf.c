@@ -258,7 +258,7 @@ int kswapd_sleep(void *ctx)
 
 static __always_inline void fill_victim(struct oom_record *record, struct task_struct *victim)
 {
-	struct mm_struct *mm = victim->mm;
+	struct mm_struct *mm = BPF_CORE_READ(victim, mm);
 
 	record->cgroup_id = BPF_CORE_READ(victim, cgroups, dfl_cgrp, kn, id);
 	record->total_vm = BPF_CORE_READ(mm, total_vm);

@@ -152,8 +152,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	struct task_struct *leader = task->group_leader;
-	struct signal_struct *signal = task->signal;
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 	struct exit_record *record;
 	__u64 now, lifetime, cpu;
 	__u32 ppid;
@@ -162,8 +162,8 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	if (!in_scope(task) || !ends_process(task))
 		return 0;
 	now = bpf_ktime_get_ns();
-	ppid = leader->real_parent->tgid;
-	lifetime = now - leader->start_time;
+	ppid = BPF_CORE_READ(leader, real_parent, tgid);
+	lifetime = now - BPF_CORE_READ(leader, start_time);
 	counter_add(PROCESS_EXITS, ppid, 0, 1);
 	hist_add(PROCESS_LIFETIME, ppid, 0, lifetime);
 	if (config.stream == STREAM_NONE || (config.stream == STREAM_SLOW && lifetime < config.slow_ns))
@@ -174,18 +174,19 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	record = ring_reserve(ring, sizeof(*record));
 	if (!record)
 		return 0;
-	fill_header(&record->header, PROCESS_EXIT, now, leader->tgid, leader->pid);
+	fill_header(&record->header, PROCESS_EXIT, now, task->tgid, task->tgid);
 	record->ppid = ppid;
 	record->uid = BPF_CORE_READ(leader, cred, uid.val);
 	record->cgroup_id = BPF_CORE_READ(leader, cgroups, dfl_cgrp, kn, id);
 	record->lifetime_ns = lifetime;
 	/* Threads that are gone are in signal; this one, and a leader that waits as a zombie, are not yet. */
-	cpu = signal->sum_sched_runtime + task->se.sum_exec_runtime + unaccounted(task, now);
+	cpu = BPF_CORE_READ(signal, sum_sched_runtime) + task->se.sum_exec_runtime + unaccounted(task, now);
 	if (leader != task)
-		cpu += leader->se.sum_exec_runtime;
+		cpu += BPF_CORE_READ(leader, se.sum_exec_runtime);
 	record->cpu_ns = cpu;
-	record->max_rss_pages = signal->maxrss;
-	record->status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
+	record->max_rss_pages = BPF_CORE_READ(signal, maxrss);
+	record->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code)
+								 : BPF_CORE_READ(leader, exit_code);
 	record->pad = 0;
 	bpf_probe_read_kernel(record->comm, sizeof(record->comm), leader->comm);
 	ring_submit(ring, record);

@@ -5,13 +5,16 @@
 
 pub mod batch;
 pub mod cells;
+mod compat;
 pub mod live;
 pub mod log;
+pub mod losses;
 mod optional;
 pub mod perf;
 mod ring;
 pub mod rings;
 pub mod scope;
+pub mod settings;
 pub mod source;
 pub mod stacks;
 pub mod stats;

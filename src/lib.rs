@@ -19,6 +19,7 @@ pub mod record;
 pub mod recording;
 pub mod render;
 pub mod report;
+pub mod routes;
 pub mod symbols;
 pub mod text;
 pub mod units;

@@ -12,35 +12,30 @@ mod memory;
 mod offcpu;
 mod peers;
 mod process;
+mod running;
 mod sched;
+pub mod settings;
 mod signals;
 mod syscall;
 mod tcp;
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use anyhow::Result;
 
+use self::running::Running;
+use self::settings::cgroup_numbers;
+use self::settings::object_settings;
 use crate::bpf::Plain;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::live::ScopeSettings;
-use crate::bpf::live::Settings as LiveSettings;
-use crate::bpf::live::Stream;
-use crate::bpf::scope;
+use crate::bpf::settings::Settings;
 use crate::bpf::source::Source;
-use crate::hist;
-use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::Scope;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
-use crate::probe::attached::Loss;
 use crate::probe::attached::Probe;
-use crate::probe::attached::ProgramCost;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::Names;
@@ -96,11 +91,9 @@ impl<P: BuiltIn> Probe for Entry<P> {
     fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
         let cgroups = cgroup_numbers(setup.scope);
         let knobs = P::knobs(setup);
-        let settings = LiveSettings { knobs: knobs.as_deref(), ..live_settings(setup, &cgroups) };
-        let mut live = Live::attach(P::SOURCE, &settings)?;
-        let mut decoder = P::new(setup);
-        decoder.attached(&mut live)?;
-        Ok(Box::new(Running { info: P::INFO, live, decoder, aggregated: HashMap::new() }))
+        let settings = Settings { knobs: knobs.as_deref(), ..object_settings(setup, &cgroups) };
+        let live = Live::attach(P::SOURCE, &settings)?;
+        Ok(Box::new(Running::new(P::INFO, live, P::new(setup))?))
     }
 }
 
@@ -173,189 +166,6 @@ impl KeyPart {
     }
 }
 
-/// The `key` column: the parts' values, joined by a space.
-fn key_text(parts: &[KeyPart]) -> String {
-    let texts: Vec<String> = parts
-        .iter()
-        .map(|part| match part {
-            KeyPart::Int(_, value) => value.to_string(),
-            KeyPart::Text(_, value) => value.clone(),
-        })
-        .filter(|text| !text.is_empty())
-        .collect();
-    texts.join(" ")
-}
-
-/// An attached probe: its object in the kernel and its decoder.
-struct Running<D> {
-    info: &'static ProbeInfo,
-    live: Live,
-    decoder: D,
-    aggregated: HashMap<&'static str, u64>,
-}
-
-/// Attaches the object that keeps the scope and the names of processes.
-///
-/// # Errors
-/// When the kernel refuses it: then nothing can be recorded.
-pub fn attach_scope(setup: &Setup<'_>) -> Result<Live> {
-    let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, &live_settings(setup, &cgroups))
-}
-
-fn cgroup_numbers(scope: &Scope) -> Vec<(u64, u32)> {
-    scope.cgroups.iter().map(|cgroup| (cgroup.id, cgroup.level)).collect()
-}
-
-/// The filters that a process has to have matched, or descend from one that did.
-pub fn task_filters(scope: &Scope) -> u8 {
-    let pid = if scope.pids.is_empty() { 0 } else { scope::MATCHED_PID };
-    let comm = if scope.comms.is_empty() { 0 } else { scope::MATCHED_COMM };
-    pid | comm
-}
-
-fn live_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) -> LiveSettings<'a> {
-    let version = setup.host.kernel.version;
-    LiveSettings {
-        scope: ScopeSettings {
-            own_pid: std::process::id(),
-            task_filters: task_filters(setup.scope),
-            follow: setup.scope.follow,
-            comms: setup.scope.comms.len() as u8,
-            uids: &setup.scope.uids,
-            cgroups,
-        },
-        index: setup.index,
-        stream: match setup.settings.mode {
-            Mode::Hist => Stream::None,
-            Mode::Slow => Stream::Slow,
-            Mode::Raw => Stream::All,
-        },
-        slow_ns: setup.settings.slow_ns,
-        kernel: (version.major, version.minor),
-        possible_cpus: setup.host.cpus.slots() as u32,
-        rings: setup.rings,
-        ring_bytes: setup.ring_bytes,
-        scope_tasks: setup.scope_tasks,
-        user_stacks: setup.user_stacks,
-        kernel_stacks: setup.kernel_stacks,
-        knobs: None,
-    }
-}
-
-impl<D: Decoder> Attached for Running<D> {
-    fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.live.begin(start_ns)?;
-        self.decoder.begin(&self.live)
-    }
-
-    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
-        self.decoder.decode(record, context)
-    }
-
-    fn end_interval(&mut self, end_ns: u64) -> Result<()> {
-        self.decoder.ending_interval(&self.live)?;
-        self.live.swap()?;
-        self.decoder.end_interval(&self.live, end_ns)
-    }
-
-    fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
-        self.decoder.write(interval, context);
-        let gathered = self.live.gathered()?;
-        for one in self.decoder.derive(gathered) {
-            if let Some(kind) = stands_for(self.info, one.metric) {
-                *self.aggregated.entry(kind).or_default() += one.count;
-            }
-            write_metric(self.info, &mut self.decoder, &one, interval, context);
-        }
-        self.decoder.snapshot(&self.live, interval, context)
-    }
-
-    fn end(&mut self, end_ns: u64) -> Result<()> {
-        self.end_interval(end_ns)?;
-        self.decoder.ending(&mut self.live)?;
-        // Both sets of cells can be taken now, one after the other.
-        self.live.stop()
-    }
-
-    fn detach(&mut self) {
-        self.live.detach();
-    }
-
-    fn losses(&mut self) -> Result<Vec<Loss>> {
-        let losses = self.live.losses()?;
-        Ok(losses.into_iter().map(|(cause, cpu, count)| Loss { cause, cpu, count }).collect())
-    }
-
-    fn costs(&self) -> Result<Vec<ProgramCost>> {
-        let costs = self.live.costs()?;
-        Ok(costs.into_iter().map(|(name, runs)| ProgramCost { name, runs: runs.count, ns: runs.ns }).collect())
-    }
-
-    fn hooks(&self) -> Vec<String> {
-        self.live.hooks()
-    }
-
-    fn lacking(&self) -> Vec<String> {
-        self.live.lacking().to_vec()
-    }
-
-    fn map_bytes(&self) -> u64 {
-        self.live.map_bytes()
-    }
-
-    fn aggregated(&self) -> &HashMap<&'static str, u64> {
-        &self.aggregated
-    }
-}
-
-/// The kind of row that a metric counts, if it is the first metric that counts it.
-fn stands_for(info: &ProbeInfo, metric: u16) -> Option<&'static str> {
-    let kind = info.metrics.get(usize::from(metric))?.events?;
-    let first = info.metrics.iter().position(|other| other.events == Some(kind))?;
-    (first == usize::from(metric)).then_some(kind)
-}
-
-/// One key of one metric in one interval: a `metric` row, and for a histogram a `hist` row for each bucket.
-fn write_metric<D: Decoder>(
-    info: &ProbeInfo,
-    decoder: &mut D,
-    one: &Gathered,
-    interval: Interval,
-    context: &mut Context<'_>,
-) {
-    let Some(metric) = info.metrics.get(usize::from(one.metric)) else { return };
-    if one.count == 0 && one.sum == 0 {
-        return;
-    }
-    let parts = decoder.key(metric.name, one, context.names);
-    let key = key_text(&parts);
-    let mut row = context.rows.row("metric");
-    put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
-    row.int(column::COUNT, signed(one.count)).int(column::SUM, signed(one.sum));
-    if metric.kind == MetricKind::Histogram {
-        row.int(column::MIN, signed(one.min)).int(column::MAX, signed(one.max));
-    }
-    for bucket in &one.buckets {
-        let (low, high) = hist::bounds(bucket.index);
-        let mut row = context.rows.row("hist");
-        put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
-        row.int(column::BUCKET_LO, signed(low)).int(column::BUCKET_HI, signed(high));
-        row.int(column::COUNT, signed(bucket.count));
-    }
-}
-
-fn put_dimensions(row: &mut Row<'_>, interval: Interval, metric: &str, unit: &str, key: &str, parts: &[KeyPart]) {
-    row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
-    row.text(column::METRIC, metric).text(column::UNIT, unit);
-    if !key.is_empty() {
-        row.text(column::KEY, key);
-    }
-    for part in parts {
-        part.put(row);
-    }
-}
-
 /// A recording has signed numbers only; what does not fit is as large as they get.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -370,10 +180,7 @@ fn read<T: Plain>(record: &[u8]) -> Result<T, Undecodable> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::KeyPart;
     use super::REGISTRY;
-    use super::column;
-    use super::key_text;
 
     #[test]
     fn names_of_probes_metrics_kinds_and_columns_are_unique_and_prefixed() {
@@ -399,13 +206,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn a_key_is_its_parts_joined_and_leaves_out_what_is_not_known() {
-        let parts = [KeyPart::Int(column::PID, 7), KeyPart::Text(column::COMM, String::new())];
-        assert_eq!(key_text(&parts), "7");
-        let parts = [KeyPart::Text(column::DEV, "vda".into()), KeyPart::Text(column::OP, "read".into())];
-        assert_eq!(key_text(&parts), "vda read");
     }
 }

@@ -18,6 +18,8 @@ mod documents;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod drain;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod intake;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod output;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod progress;
@@ -27,6 +29,8 @@ mod run;
 mod scope;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod select;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod state;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod summary;
 #[cfg(all(feature = "record", target_os = "linux"))]

@@ -36,6 +36,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hist", 0),
     ("failure", 0),
     ("names", 0),
+    ("routes", 0),
 ];
 
 /// The modules whose job it is to call the kernel without the compiler's help.

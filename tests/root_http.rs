@@ -237,6 +237,12 @@ fn the_route_that_sleeps_is_the_first_that_the_report_names() {
     assert_eq!(slow.named("http_path", "/slow/report").keep(|row| row.int("dur_ns") >= 200_000_000).count(), 6);
     let first = report.find("\"path\": \"").map(|at| &report[at + 9..at + 21]);
     assert_eq!(first, Some("/slow/report"), "{report}");
+    // The summary, with nothing asked for, begins with it, and with the server, not the client that waited.
+    let summary = Command::new(root::recorder::EBREC).arg("report").arg(file).env("COLUMNS", "200").output().unwrap();
+    let summary = String::from_utf8(summary.stdout).unwrap();
+    let named = summary.lines().find(|line| line.contains("GET /")).unwrap();
+    assert!(named.contains(&format!("slow request  GET /slow/report of python3 ({})", server.pid())), "{summary}");
+    assert!(named.contains("3 requests of status 200 took 20"), "{summary}");
 }
 
 #[test]

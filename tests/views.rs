@@ -453,6 +453,28 @@ fn http_names_slow_routes_failures_and_what_is_not_parsed() {
 }
 
 #[test]
+fn the_summary_begins_with_slow_routes_and_failed_ones() {
+    let case = Case::new("summary", vec![("run.parquet", http("builder"))]);
+    let document = case.json();
+    assert_eq!(
+        cells(&document, "findings", &["resource", "comm", "pid", "ns", "count"]),
+        [
+            json!(["slow request", "nginx", 10, 550_000_000, 2]),
+            json!(["failed request", "nginx", 10, 0, 1]),
+            json!(["failed request", "nginx", 10, 0, 1]),
+        ]
+        .map(|row| row.as_array().unwrap().clone())
+    );
+    let text = case.text();
+    let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let slow = "GET /report of nginx (10): 2 requests of status 200 took 275 ms each, 300 ms the slowest; 98.6% of the time of its 5 requests.";
+    assert!(said.contains(slow), "{text}");
+    assert!(said.contains("GET /broken of nginx (10): 1 request failed, status 503 (1); it answered 5."), "{text}");
+    let (found, window) = (text.find("slow request").unwrap(), text.find("The window").unwrap());
+    assert!(found < window, "{text}");
+}
+
+#[test]
 fn syscalls_tells_waits_from_work_and_errors_by_name() {
     let case = Case::new("syscalls", vec![("run.parquet", syscalls("builder"))]);
     let document = case.json();

@@ -167,8 +167,8 @@ static __always_inline struct gendisk *request_disk(struct request *rq)
 	struct request___before_5_17 *old = (void *)rq;
 
 	if (bpf_core_field_exists(old->rq_disk))
-		return old->rq_disk;
-	return rq->q->disk;
+		return BPF_CORE_READ(old, rq_disk);
+	return BPF_CORE_READ(rq, q, disk);
 }
 
 static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level)
@@ -324,8 +324,8 @@ static __always_inline bool tcp_retransmit_has_error(void)
 }
 
 /*
- * 5.11, commit a54895fa057c: block_rq_insert and block_rq_issue lost their first argument, the queue. User space
- * knows how many arguments the running kernel's tracepoint has (BTF of btf_trace_block_rq_issue) and says so.
+ * 5.11, commit a54895fa057c, and later 5.10 kernels: block_rq_insert, _issue and _merge lost their first argument, the
+ * queue. User space asks the kernel's type information how many there are (src/bpf/compat.rs).
  */
 const volatile struct compat {
 	__u8 block_rq_has_queue;

@@ -25,13 +25,13 @@ struct {
 /* Whether the process ends with this thread, for the hook sched_process_exit. */
 static __always_inline bool ends_process(struct task_struct *task)
 {
-	struct task_struct *leader = task->group_leader;
-	struct ended_process ended = {.born = leader->start_time, .pid = leader->tgid};
+	struct ended_process ended = {.born = BPF_CORE_READ(task, group_leader, start_time), .pid = task->tgid};
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 	__u8 yes = 1;
 
-	if (task->signal->live.counter)
+	if (BPF_CORE_READ(signal, live.counter))
 		return false;
-	if (task->signal->nr_threads == 1)
+	if (BPF_CORE_READ(signal, nr_threads) == 1)
 		return true;
 	/* -EEXIST; where there is no room, twice is better than never. */
 	return !bpf_map_update_elem(&told, &ended, &yes, BPF_NOEXIST) || !bpf_map_lookup_elem(&told, &ended);

@@ -184,7 +184,7 @@ struct task_struct {
 	unsigned int policy;
 	int exit_code;
 	int exit_state;
-	int on_cpu;
+	unsigned int on_cpu; /* int, a byte in 7.3: without a sign libbpf adjusts the load */
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	__u64 start_time;   /* CLOCK_MONOTONIC ns */

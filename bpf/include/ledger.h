@@ -178,13 +178,14 @@ static __always_inline __u64 ledger_start(struct task_struct *task)
 /* Ends the state that the thread was in; `was` is what that must have been if no event told. */
 static __always_inline void ledger_move(struct ledger *ledger, struct task_struct *task, __u32 was, __u32 to, __u64 now)
 {
-	__u32 from = ledger->slot;
-	__u64 since = ledger->since;
+	__u64 from = ledger->slot, since = ledger->since;
 
 	if (!since) {
 		since = ledger_start(task);
 		from = ledger->first ? ledger->first : was;
 	}
+	/* All 64 bits are compared: the verifier of 6.1 forgets that the upper half is zero once it is kept on the stack. */
+	barrier_var(from);
 	if (from < SLOTS)
 		ledger->ns[from] += now - since;
 	ledger->slot = to;

@@ -40,7 +40,7 @@ static __always_inline void clocks_read(struct task_struct *task)
 	distance = bpf_map_lookup_elem(&clock_distance, &zero);
 	if (!distance || !run_queue_known(task))
 		return;
-	distance->ns = bpf_ktime_get_ns() - task->se.cfs_rq->rq->clock;
+	distance->ns = bpf_ktime_get_ns() - BPF_CORE_READ(task, se.cfs_rq, rq, clock);
 	distance->taken = bpf_ktime_get_ns();
 }
 
@@ -55,9 +55,9 @@ static __always_inline __u64 unaccounted(struct task_struct *task, __u64 now)
 	distance = bpf_map_lookup_elem(&clock_distance, &zero);
 	if (!distance || now - distance->taken > CLOCKS_KNOWN_NS || !run_queue_known(task))
 		return 0;
-	rq = task->se.cfs_rq->rq;
+	rq = BPF_CORE_READ(task, se.cfs_rq, rq);
 	/* The clock of task time is behind the other by what interrupts and a hypervisor took on this CPU. */
-	missing = now - distance->ns - (rq->clock - rq->clock_task) - task->se.exec_start;
+	missing = now - distance->ns - (BPF_CORE_READ(rq, clock) - BPF_CORE_READ(rq, clock_task)) - task->se.exec_start;
 	if (missing < 0)
 		return 0;
 	return missing < TICK_NS ? missing : TICK_NS;
@@ -86,7 +86,7 @@ static __always_inline __u64 queued_for(struct task_struct *task)
 	if (!bpf_core_field_exists(task->sched_info.last_queued) || !run_queue_known(task) ||
 	    !task->sched_info.last_queued)
 		return 0;
-	return task->se.cfs_rq->rq->clock - task->sched_info.last_queued;
+	return BPF_CORE_READ(task, se.cfs_rq, rq, clock) - task->sched_info.last_queued;
 }
 
 #endif

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
 use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -19,7 +18,6 @@ use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
-use libbpf_rs::OpenMapMut;
 use libbpf_rs::OpenObject;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
@@ -31,9 +29,13 @@ use super::bytes_of;
 use super::cells::Drainer;
 use super::cells::Gathered;
 use super::log;
+use super::losses;
+use super::losses::Losses;
+use super::losses::Lost;
 use super::optional;
 use super::read;
 use super::scope::types;
+use super::settings::Settings;
 use super::source::Source;
 use super::stats;
 
@@ -41,63 +43,6 @@ use super::stats;
 const EVERY_PROCESS: i32 = -1;
 /// Keys in one call when a map of an object's own is emptied.
 const IDLE_BATCH: u32 = 2048;
-
-/// What all objects are told before they are loaded.
-#[derive(Debug, Clone)]
-pub struct Settings<'a> {
-    /// Which tasks.
-    pub scope: ScopeSettings<'a>,
-    /// The number in the records' headers.
-    pub index: u8,
-    /// The kernel's `enum stream_mode`.
-    pub stream: Stream,
-    /// The threshold of `Stream::Slow` in nanoseconds.
-    pub slow_ns: u64,
-    /// The kernel's version.
-    pub kernel: (u32, u32),
-    /// CPUs that could exist.
-    pub possible_cpus: u32,
-    /// The shared array of rings.
-    pub rings: BorrowedFd<'a>,
-    /// One ring's bytes.
-    pub ring_bytes: u64,
-    /// The shared map of processes in scope.
-    pub scope_tasks: BorrowedFd<'a>,
-    /// The shared map of user stacks.
-    pub user_stacks: BorrowedFd<'a>,
-    /// The shared map of kernel stacks.
-    pub kernel_stacks: BorrowedFd<'a>,
-    /// The object's own constants, as the bytes of its `knobs`.
-    pub knobs: Option<&'a [u8]>,
-}
-
-/// What an object streams; mirrors `enum stream_mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Nothing.
-    None,
-    /// Events over the threshold.
-    Slow,
-    /// Everything.
-    All,
-}
-
-/// The filters, as numbers.
-#[derive(Debug, Clone, Copy)]
-pub struct ScopeSettings<'a> {
-    /// ebrec itself, which is left out.
-    pub own_pid: u32,
-    /// Filters that a process has to have matched: SCOPE_* bits.
-    pub task_filters: u8,
-    /// Children of what matched are in scope.
-    pub follow: bool,
-    /// How many names --comm gave.
-    pub comms: u8,
-    /// Users.
-    pub uids: &'a [u32],
-    /// Control groups: number and depth.
-    pub cgroups: &'a [(u64, u32)],
-}
 
 /// An object at work; dropping it detaches and unloads it.
 #[derive(Debug)]
@@ -111,7 +56,7 @@ pub struct Live {
     parity: u32,
     cpus: usize,
     drainer: Drainer,
-    counted: HashMap<(String, Option<u32>), u64>,
+    losses: Losses,
     /// The hooks of programs for which the section says too little.
     sampled: Option<String>,
 }
@@ -146,7 +91,7 @@ impl Live {
         let mut open = ObjectBuilder::default()
             .open_memory(source.object)
             .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
-        configure(&mut open, source.cells, settings)?;
+        settings.put_into(&mut open, source.cells)?;
         let lacking = choose(&mut open)?;
         let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         Ok(Live {
@@ -158,7 +103,7 @@ impl Live {
             parity: 0,
             cpus: settings.possible_cpus as usize,
             drainer: Drainer::default(),
-            counted: HashMap::new(),
+            losses: Losses::default(),
             sampled: None,
         })
     }
@@ -298,33 +243,16 @@ impl Live {
         })
     }
 
-    /// What was lost since the last call: (cause, CPU where known, count).
+    /// What was lost since the last call.
     ///
     /// # Errors
     /// When the kernel refuses to read the counters.
-    pub fn losses(&mut self) -> Result<Vec<(String, Option<u32>, u64)>> {
-        let mut totals = Vec::new();
-        let map = self.map("losses")?;
-        for cause in 0..types::loss_cause::LOSS_CAUSES.0 {
-            let by_cpu = map.lookup_percpu(&cause.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
-            for (cpu, count) in by_cpu.iter().enumerate() {
-                let count = count.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-                totals.push((cause_name(cause), u32::try_from(cpu).ok(), count));
-            }
-        }
+    pub fn losses(&mut self) -> Result<Vec<Lost>> {
+        let mut totals = losses::counted(&self.map("losses")?)?;
         for program in loaded(&self.object) {
-            let missed = stats::runs(program.as_fd())?.missed;
-            totals.push((format!("{} interrupted itself", program.name().to_string_lossy()), None, missed));
+            totals.push(losses::interrupted(&program)?);
         }
-        let mut fresh = Vec::new();
-        for (cause, cpu, total) in totals {
-            let before = self.counted.entry((cause.clone(), cpu)).or_default();
-            if total > *before {
-                fresh.push((cause, cpu, total - *before));
-                *before = total;
-            }
-        }
-        Ok(fresh)
+        Ok(self.losses.fresh(totals))
     }
 
     /// What each program's runs have cost since it was loaded: (`object/program`, runs).
@@ -377,104 +305,4 @@ fn attaches_by_itself(program: &ProgramMut<'_>) -> bool {
 /// The programs that were loaded: all but optional ones without a hook.
 fn loaded(object: &Object) -> impl Iterator<Item = ProgramMut<'_>> {
     object.progs_mut().filter(|program| program.autoload())
-}
-
-fn configure(open: &mut OpenObject, cells: u32, settings: &Settings<'_>) -> Result<()> {
-    let scope = &settings.scope;
-    let mut config = types::config {
-        ring_wake_bytes: settings.ring_bytes / 2,
-        slow_ns: settings.slow_ns,
-        self_tgid: scope.own_pid,
-        probe: settings.index,
-        stream: match settings.stream {
-            Stream::None => types::stream_mode::STREAM_NONE,
-            Stream::Slow => types::stream_mode::STREAM_SLOW,
-            Stream::All => types::stream_mode::STREAM_ALL,
-        }
-        .0 as u8,
-        task_storage: u8::from(task_storage_is_safe(settings.kernel)),
-        task_filters: scope.task_filters,
-        follow: u8::from(scope.follow),
-        comm_count: scope.comms,
-        ..Default::default()
-    };
-    for (to, from) in config.uids.iter_mut().zip(scope.uids) {
-        *to = *from;
-        config.uid_count += 1;
-    }
-    for (to, (id, level)) in config.cgroups.iter_mut().zip(scope.cgroups) {
-        *to = types::scope_cgroup { id: *id, level: *level, pad: 0 };
-        config.cgroup_count += 1;
-    }
-    let compat = types::compat {
-        block_rq_has_queue: u8::from(settings.kernel < (5, 11)),
-        sched_switch_has_state: u8::from(settings.kernel >= (5, 18)),
-        pad: [0; 6],
-    };
-    for mut map in open.maps_mut() {
-        let name = map.name().to_string_lossy().into_owned();
-        match name.as_str() {
-            "rings" => map.reuse_fd(settings.rings).context("can't share the rings")?,
-            "scope_tasks" => map.reuse_fd(settings.scope_tasks).context("can't share the scope")?,
-            "user_stacks" => map.reuse_fd(settings.user_stacks).context("can't share the user stacks")?,
-            "kernel_stacks" => map.reuse_fd(settings.kernel_stacks).context("can't share the kernel stacks")?,
-            // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
-            // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
-            "cells_even" | "cells_odd" => map.set_max_entries(cells)?,
-            "state_by_task" => map.set_autocreate(config.task_storage != 0)?,
-            "state_by_tid" => map.set_autocreate(config.task_storage == 0)?,
-            _ if name.ends_with(".rodata.config") => fill(&mut map, bytes_of(&config))?,
-            _ if name.ends_with(".rodata.compat") => fill(&mut map, bytes_of(&compat))?,
-            _ if name.ends_with(".rodata.knobs") => {
-                if let Some(knobs) = settings.knobs {
-                    fill(&mut map, knobs)?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn fill(map: &mut OpenMapMut<'_>, bytes: &[u8]) -> Result<()> {
-    let value = map.initial_value_mut().context("a constant section has no bytes")?;
-    let start = value.get_mut(..bytes.len()).context("a constant section is too short")?;
-    start.copy_from_slice(bytes);
-    Ok(())
-}
-
-/// Before 6.4 (commit 6ae9d5e99e1d) task storage allocated with kmalloc, which under the run-queue lock can wake
-/// kswapd and deadlock.
-fn task_storage_is_safe(kernel: (u32, u32)) -> bool {
-    kernel >= (6, 4)
-}
-
-/// The causes of bpf/include/loss.h, in words.
-fn cause_name(cause: u32) -> String {
-    let name = match types::loss_cause(cause) {
-        types::loss_cause::LOSS_RING_FULL => "ring full",
-        types::loss_cause::LOSS_NO_RING => "cpu without ring",
-        types::loss_cause::LOSS_HISTOGRAM_FULL => "histogram full",
-        types::loss_cause::LOSS_STATE_FULL => "state full",
-        types::loss_cause::LOSS_UNREADABLE => "text unreadable",
-        types::loss_cause::LOSS_START_UNSEEN => "start not seen",
-        types::loss_cause::LOSS_STACK_NOT_KEPT => "stack not kept",
-        types::loss_cause::LOSS_END_UNSEEN => "end not seen",
-        types::loss_cause::LOSS_NAME_NOT_KEPT => "name not kept",
-        types::loss_cause::LOSS_MEMORY_UNREADABLE => "memory unreadable",
-        _ => "unknown",
-    };
-    name.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::task_storage_is_safe;
-
-    #[test]
-    fn task_storage_is_not_used_where_it_could_deadlock() {
-        assert!(!task_storage_is_safe((5, 10)));
-        assert!(!task_storage_is_safe((6, 1)));
-        assert!(task_storage_is_safe((6, 12)));
-    }
 }

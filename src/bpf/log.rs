@@ -1,7 +1,10 @@
 //! What libbpf prints, kept instead of printed, and what of it a person can use.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::sync::Once;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use libbpf_rs::PrintLevel;
 
@@ -14,15 +17,24 @@ thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whether what is kept is said on standard error too.
+static ALOUD: AtomicBool = AtomicBool::new(false);
+
 fn keep(_: PrintLevel, message: String) {
+    if ALOUD.load(Ordering::Relaxed) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = std::io::stderr().write_all(message.as_bytes());
+    }
     LINES.with_borrow_mut(|kept| {
         let room = MAX_LINES.saturating_sub(kept.len());
         kept.extend(message.lines().take(room).map(|line| line.trim_end().to_owned()));
     });
 }
 
-/// Sends libbpf's warnings here instead of standard error. Has to come before the first other call of libbpf.
-pub fn route() {
+/// Sends libbpf's warnings, with the verifier's log of what it refused, here instead of standard error, or to both. Has to
+/// come before the first other call of libbpf.
+pub fn route(aloud: bool) {
+    ALOUD.store(aloud, Ordering::Relaxed);
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         libbpf_rs::set_print(Some((PrintLevel::Warn, keep)));

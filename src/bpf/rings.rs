@@ -21,6 +21,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
+use super::compat::elements_may_be_made_late;
 use super::ring::Ring;
 use super::stacks::StackMaps;
 
@@ -46,7 +47,7 @@ impl SharedMaps {
     ///
     /// # Errors
     /// When the kernel refuses a map: no privilege, or no memory.
-    pub fn create(online: &[u32], possible: u32, budget: u64, page: u64) -> Result<SharedMaps> {
+    pub fn create(online: &[u32], possible: u32, budget: u64, page: u64, kernel: (u32, u32)) -> Result<SharedMaps> {
         let ring_bytes = ring_size(budget, online.len() as u64, page);
         let size = u32::try_from(ring_bytes).context("the buffer is too large: a ring may have 2 GiB")?;
         let rings = online
@@ -59,7 +60,9 @@ impl SharedMaps {
         let by_cpu = create_map(MapType::ArrayOfMaps, "ebrec_rings", 4, 4, possible, &with_inner)?;
         set_rings(&by_cpu, online, &rings)?;
         let mut sparse = options();
-        sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
+        if elements_may_be_made_late(kernel) {
+            sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
+        }
         let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
         let stacks = StackMaps::create(u32::try_from(online.len())?)?;
         Ok(SharedMaps { rings, by_cpu, scope_tasks, stacks, ring_bytes, page })

@@ -8,8 +8,8 @@ use anyhow::bail;
 use super::EventHeader;
 use super::bytes_of;
 use super::live::Live;
-use super::live::Settings;
 use super::read;
+use super::settings::Settings;
 use super::source::object;
 
 object! {

@@ -149,6 +149,8 @@ pub struct ProgramCost {
     pub runs: u64,
     /// Nanoseconds spent in those runs.
     pub ns: u64,
+    /// Instructions that the verifier looked at; 0 before Linux 5.16, which does not tell.
+    pub verified_instructions: u32,
 }
 
 /// What a probe is attached with.

@@ -19,14 +19,14 @@ use self::decoder::Hits;
 use self::hooks::Links;
 use self::hooks::Plan;
 use self::hooks::Way;
-use super::LiveSettings;
-use super::Running;
-use super::cgroup_numbers;
-use super::live_settings;
 use super::read;
+use super::running::Running;
+use super::settings::cgroup_numbers;
+use super::settings::object_settings;
 use crate::bpf::EventHeader;
 use crate::bpf::bytes_of;
 use crate::bpf::live::Live;
+use crate::bpf::settings::Settings;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::probe::EventKind;
@@ -205,7 +205,7 @@ fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: 
     };
     let knobs = code::knobs(event, setup.settings.mode, Place { event: number, place, parameters, cookies })?;
     let cgroups = cgroup_numbers(setup.scope);
-    let settings = LiveSettings { knobs: Some(bytes_of(&knobs)), ..live_settings(setup, &cgroups) };
+    let settings = Settings { knobs: Some(bytes_of(&knobs)), ..object_settings(setup, &cgroups) };
     let plan = Plan::new(event, way);
     let live = Live::load(Source { cells: cells(event), ..SOURCE }, &settings, |open| {
         choose(open, event, &plan, of_type)?;
@@ -216,8 +216,8 @@ fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: 
         links.keep(live.attach_by("thread_ends", |program| program.attach())?);
     }
     plan.attach(&live, cookies, of_type, &mut links)?;
-    let decoder = Hits::new(event, setup);
-    Ok(Object { links, running: Running { info: &INFO, live, decoder, aggregated: HashMap::new() } })
+    let running = Running::new(&INFO, live, Hits::new(event, setup))?;
+    Ok(Object { links, running, label: event.label.clone() })
 }
 
 /// Keys in an interval: processes, by the values or functions that the event is kept by, each with the buckets of what it measures.
@@ -266,6 +266,7 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
 struct Object {
     links: Links,
     running: Running<Hits>,
+    label: String,
 }
 
 /// All events of a recording.
@@ -337,7 +338,7 @@ impl Attached for Attachment {
             for cost in object.running.costs()? {
                 // Events with the same hook have programs of the same name.
                 let program = cost.name.rsplit('/').next().unwrap_or_default();
-                let name = format!("{}/{number} {} {program}", INFO.name, object.running.decoder.label());
+                let name = format!("{}/{number} {} {program}", INFO.name, object.label);
                 costs.push(ProgramCost { name, ..cost });
             }
         }

@@ -91,8 +91,12 @@ impl CostMeter {
         attached: impl Iterator<Item = &'a Box<dyn Attached>>,
         rows: &mut Rows,
     ) -> Result<Vec<u64>> {
-        let cost =
-            |(name, runs): (String, crate::bpf::stats::Runs)| ProgramCost { name, runs: runs.count, ns: runs.ns };
+        let cost = |(name, runs): (String, crate::bpf::stats::Runs)| ProgramCost {
+            name,
+            runs: runs.count,
+            ns: runs.ns,
+            verified_instructions: runs.verified_instructions,
+        };
         let shared: Vec<ProgramCost> = scope.costs()?.into_iter().map(cost).collect();
         let mut map_bytes = scope.map_bytes();
         let measured_ns = std::mem::take(&mut self.measured_ns);

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -11,22 +9,23 @@ use std::time::Duration;
 use anyhow::Context as _;
 use anyhow::Result;
 
-use crate::bpf::EventHeader;
 use crate::bpf::live::Live;
-use crate::bpf::read;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
-use crate::bpf::scope;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
 use crate::probe::stacks::Stacks;
 use crate::record::cost::CostMeter;
+use crate::record::intake::Intake;
+use crate::record::intake::Source;
+use crate::record::state::Figures;
+use crate::record::state::Message;
+use crate::record::state::Shared;
+use crate::record::state::State;
 use crate::record::table::Table;
-use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 use crate::recording::Rows;
 use crate::recording::column;
@@ -45,63 +44,6 @@ const MANY: usize = 4096;
 const FEW: usize = 256;
 /// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
 const CHECKPOINT_NS: u64 = 800_000_000;
-
-/// What the drain tells the writer.
-pub(super) enum Message {
-    /// Rows.
-    Batch(Batch),
-    /// Everything up to now was sent: make it durable, with what is now known.
-    Checkpoint(State),
-}
-
-/// What is known of a recording that is being made.
-#[derive(Debug, Clone, Default)]
-pub(super) struct State {
-    /// How far it has got, in nanoseconds of CLOCK_MONOTONIC.
-    pub(super) now_ns: u64,
-    /// The clocks so far.
-    pub(super) clocks: Vec<ClockAnchor>,
-    /// Every attached probe's figures, in the order of attachment.
-    pub(super) probes: Vec<Figures>,
-    /// Lost by what all probes share.
-    pub(super) shared_lost: u64,
-}
-
-/// A probe's figures.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Figures {
-    /// Events, those in aggregates included.
-    pub(super) events: u64,
-    /// Events lost.
-    pub(super) lost: u64,
-    /// Estimated nanoseconds in its programs.
-    pub(super) cost_ns: u64,
-}
-
-/// What the other threads may look at and set.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    /// The window is over.
-    pub(super) stop: AtomicBool,
-    /// Events so far.
-    pub(super) events: AtomicU64,
-    /// Losses so far.
-    pub(super) lost: AtomicU64,
-    /// Bytes in the file so far.
-    pub(super) bytes: AtomicU64,
-}
-
-/// An attached probe and what it has given.
-pub(super) struct Source {
-    /// The number in its records.
-    pub(super) number: u8,
-    /// Its name.
-    pub(super) name: &'static str,
-    /// Its kinds of rows.
-    pub(super) kinds: Vec<&'static str>,
-    /// The probe.
-    pub(super) attached: Box<dyn Attached>,
-}
 
 /// Everything the drain works on.
 pub(super) struct Drain {
@@ -131,45 +73,6 @@ pub(super) struct Drain {
     pub(super) out: SyncSender<Message>,
 }
 
-/// Where records arrive.
-struct Intake {
-    sources: Vec<Source>,
-    rows: Rows,
-    table: Table,
-    stacks: Stacks,
-    start_ns: u64,
-    undecodable: u64,
-    records: u64,
-}
-
-impl Intake {
-    fn take(&mut self, record: &[u8]) {
-        let Some(header) = read::<EventHeader>(record) else {
-            self.undecodable += 1;
-            return;
-        };
-        if header.probe == 0 {
-            match scope::decode(record) {
-                Some(heard) => self.table.hear(heard),
-                None => self.undecodable += 1,
-            }
-            return;
-        }
-        if header.ts < self.start_ns {
-            return;
-        }
-        let Some(source) = self.sources.iter_mut().find(|source| source.number == header.probe) else {
-            self.undecodable += 1;
-            return;
-        };
-        let mut context = Context { rows: &mut self.rows, names: self.table.names(), stacks: &mut self.stacks };
-        self.records += 1;
-        if source.attached.decode(record, &mut context).is_err() {
-            self.undecodable += 1;
-        }
-    }
-}
-
 impl Drain {
     /// Runs until it is told to stop; then detaches everything and hands over the rest.
     ///
@@ -177,7 +80,7 @@ impl Drain {
     /// When the kernel refuses to go on; what was handed over until then is in the file.
     pub(super) fn run(self) -> Result<State> {
         let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, inlines, cost, shared, out } = self;
-        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0, records: 0 };
+        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,

@@ -10,7 +10,7 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 
 use crate::host::usage;
-use crate::record::drain::Shared;
+use crate::record::state::Shared;
 use crate::units;
 
 /// One line: elapsed and window, events, events per second, lost, file size, own CPU.

@@ -32,8 +32,8 @@ use crate::probe::Settings;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Setup;
 use crate::probe::event::Event as OwnEvent;
-use crate::probes;
 use crate::probes::REGISTRY;
+use crate::probes::settings;
 use crate::record::Outcome;
 use crate::record::child::Waiting;
 use crate::record::cost::CostMeter;
@@ -41,11 +41,8 @@ use crate::record::describe::Description;
 use crate::record::describe::Fate;
 use crate::record::describe::Hooks;
 use crate::record::drain::Drain;
-use crate::record::drain::Message;
-use crate::record::drain::Shared;
-use crate::record::drain::Source;
-use crate::record::drain::State;
 use crate::record::drain::write_clock;
+use crate::record::intake::Source;
 use crate::record::output;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::Verbosity;
@@ -54,6 +51,9 @@ use crate::record::scope;
 use crate::record::select;
 use crate::record::select::Chosen;
 use crate::record::select::OwnEvents;
+use crate::record::state::Message;
+use crate::record::state::Shared;
+use crate::record::state::State;
 use crate::record::summary;
 use crate::record::table::Table;
 use crate::record::window::Ended;
@@ -79,7 +79,7 @@ const MERGE_BUDGET: Duration = Duration::from_secs(20);
 /// Something the user asked for can't be had: the file, the privilege, a probe by name, a filter. Nothing is left
 /// behind in the kernel.
 pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Outcome> {
-    log::route();
+    log::route(plan.verbosity >= Verbosity::Debug);
     let host = Host::this();
     let registry: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
     let own = REGISTRY.iter().position(|probe| probe.takes_events());
@@ -215,7 +215,8 @@ fn attach(
     cgroups: Option<&Cgroups>,
 ) -> Result<Ready> {
     let possible = u32::try_from(host.cpus.slots())?;
-    let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size)?;
+    let kernel = (host.kernel.version.major, host.kernel.version.minor);
+    let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
     let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command)?) };
     if let (Some(waiting), false) = (&waiting, plan.system_wide) {
         scope.pids.push(waiting.pid());
@@ -234,14 +235,14 @@ fn attach(
         kernel_stacks: maps.stacks().kernel(),
         events,
     };
-    let mut scope_object = probes::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
+    let mut scope_object = settings::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     scope_object.begin(clocks::monotonic_ns())?;
     let mut table = Table::default();
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
     let here = || processes::snapshot(&Root::system(), host.auxv, cgroups);
     // Twice where it matters: a child of a process that was not in scope yet may have been born during the first look.
-    if probes::task_filters(scope) != 0 {
+    if settings::task_filters(scope) != 0 {
         scope::seed(scope, &here(), &maps)?;
     }
     let snapshot = here();
@@ -262,6 +263,10 @@ fn attach(
                 say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
                 for hook in &hooks.lacking {
                     say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
+                }
+                for program in attached.costs()? {
+                    let verified = program.verified_instructions;
+                    say(plan, Verbosity::Debug, || format!("{}: {verified} instructions verified", program.name));
                 }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
                 sources.push(Source { number, name: info.name, kinds, attached });

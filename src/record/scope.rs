@@ -16,7 +16,7 @@ use crate::host::processes::Process;
 use crate::host::root::Root;
 use crate::probe::CgroupScope;
 use crate::probe::Scope;
-use crate::probes::task_filters;
+use crate::probes::settings::task_filters;
 use crate::record::plan::Filters;
 use crate::record::plan::User;
 

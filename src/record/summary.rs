@@ -1,6 +1,6 @@
 //! What is said when a recording is done: the file, the losses, the cost, and what to type next.
 
-use crate::record::drain::State;
+use crate::record::state::State;
 use crate::recording::Finished;
 use crate::recording::Meta;
 use crate::recording::ProbeOutcome;

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use crate::record::describe::Description;
-use crate::record::drain::Message;
-use crate::record::drain::Shared;
+use crate::record::state::Message;
+use crate::record::state::Shared;
 use crate::recording::WriteError;
 use crate::recording::Writer;
 

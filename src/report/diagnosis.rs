@@ -7,6 +7,7 @@ mod cpu;
 mod disk;
 mod lock;
 mod memory;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -47,7 +48,7 @@ const KTHREADD: i64 = 2;
 pub(super) struct Finding {
     /// How much it matters, from 0 to 1: the part of the window in which someone waited, times the part of the busy time that it lost.
     pub(super) weight: f64,
-    /// `disk`, `CPU`, `lock`, `memory`.
+    /// `disk`, `CPU`, `lock`, `memory`, `slow request`, `failed request`.
     pub(super) resource: &'static str,
     /// One to four sentences.
     pub(super) text: String,
@@ -81,6 +82,11 @@ pub(super) fn findings(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// What HTTP requests were slow or failed: told first, since whoever records them asks for that, and needs no ledger.
+pub(super) fn requests(source: &Source, people: &People) -> Result<Vec<Finding>> {
+    requests::findings(source, people)
+}
+
 /// The findings that people are told of.
 pub(super) fn weighty(findings: &[Finding], most: usize) -> impl Iterator<Item = &Finding> {
     let first = findings.first().map_or(0.0, |first| first.weight);
@@ -100,7 +106,8 @@ pub(super) fn quiet(scene: &Scene<'_>) -> Result<String> {
 /// The columns of a finding.
 pub(super) fn fields() -> Vec<Field> {
     vec![
-        Field::new("resource", "resource").help("What was waited for: disk, CPU, lock or memory."),
+        Field::new("resource", "resource")
+            .help("What was waited for: disk, CPU, lock, memory, or an HTTP request that was slow or failed."),
         Field::new("weight", "weight").help(
             "Part of the window in which it was waited for, times the part of its busy time that the process lost so.",
         ),

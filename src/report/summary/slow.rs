@@ -44,6 +44,10 @@ static TELLERS: &[Teller] = &[
     Teller { kind: "compaction", ints: &[], texts: &[], tell: compaction },
     Teller { kind: "irq", ints: &["cpu"], texts: &["name"], tell: interrupt },
     Teller { kind: "softirq", ints: &["cpu"], texts: &["name"], tell: interrupt },
+    Teller { kind: "http", ints: &["http_status"], texts: &["op", "http_path", "http_side"], tell: request },
+    Teller { kind: "http_unanswered", ints: &["http_status"], texts: &["op", "http_path", "http_side"], tell: request },
+    Teller { kind: "dns", ints: &[], texts: &["op", "name", "dns_rcode", "daddr"], tell: query },
+    Teller { kind: "file", ints: &[], texts: &["op", "filename", "files_error", "files_mount"], tell: file },
 ];
 
 /// The `most` slowest things, the slowest first.
@@ -80,7 +84,6 @@ fn wakeup(row: &Row<'_>, people: &People) -> (String, String) {
     ("CPU wait".to_owned(), parts.join("; "))
 }
 
-/// `disk write`: `2 ms in queue, 8 ms in vda; 64.0 KiB`.
 /// `the machine is short of memory; freed 128 KiB`.
 fn reclaim(row: &Row<'_>, _: &People) -> (String, String) {
     let mut cause = match row.text(0) {
@@ -103,6 +106,29 @@ fn interrupt(row: &Row<'_>, _: &People) -> (String, String) {
     ("interrupted".to_owned(), format!("{}{cpu}", row.text(0).unwrap_or("an interrupt")))
 }
 
+/// `GET /report`: `as server; status 200`.
+fn request(row: &Row<'_>, _: &People) -> (String, String) {
+    let side = row.text(2).map(|side| format!("as {side}; ")).unwrap_or_default();
+    let status = row.int(0).map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+    (format!("{} {}", row.text(0).unwrap_or("request"), row.text(1).unwrap_or("")), format!("{side}{status}"))
+}
+
+/// `name example.org`: `asked 10.0.0.1; NOERROR`.
+fn query(row: &Row<'_>, _: &People) -> (String, String) {
+    let server = row.text(3).map(|server| format!("asked {server}; ")).unwrap_or_default();
+    let outcome = row.text(2).or(row.text(0)).unwrap_or("no answer");
+    (format!("name {}", row.text(1).unwrap_or("")), format!("{server}{outcome}"))
+}
+
+/// `fsync /var/lib/journal`: `on /var`.
+fn file(row: &Row<'_>, _: &People) -> (String, String) {
+    let mount = row.text(3).map(|mount| format!("on {mount}"));
+    let error = row.text(2).map(|error| format!("failed with {error}"));
+    let cause: Vec<String> = mount.into_iter().chain(error).collect();
+    (format!("{} {}", row.text(0).unwrap_or("call"), row.text(1).unwrap_or("")), cause.join("; "))
+}
+
+/// `disk write`: `2 ms in queue, 8 ms in vda; 64.0 KiB`.
 fn block_io(row: &Row<'_>, _: &People) -> (String, String) {
     let dev = row.text(1).unwrap_or("the device");
     let took = row.dur().unwrap_or(0);

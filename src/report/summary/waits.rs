@@ -38,6 +38,10 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
         let people = People::of(source)?;
+        for finding in diagnosis::requests(source, &people)? {
+            findings.row(source, diagnosis::cells(&finding));
+            sentences.push((finding.resource.to_owned(), format!("{whose}{}", finding.text)));
+        }
         let scene = Scene::of(source, &people)?;
         if scene.commands.is_empty() {
             continue;
@@ -78,7 +82,10 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
     if !plan.format.is_for_programs() {
         document.push(Block::Pairs(sentences));
     }
-    document.push(table.top(plan.rows_shown(ROWS)));
+    let table = table.top(plan.rows_shown(ROWS));
+    if !table.rows.is_empty() || plan.format.is_for_programs() {
+        document.push(table);
+    }
     for line in idle {
         document.note(line);
     }

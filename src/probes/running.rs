@@ -1,0 +1,189 @@
+//! A probe at work: its object in the kernel, its decoder, and the rows of its metrics.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use super::Decoder;
+use super::KeyPart;
+use super::signed;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::bpf::stats::Runs;
+use crate::hist;
+use crate::probe::MetricKind;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
+use crate::probe::attached::Loss;
+use crate::probe::attached::ProgramCost;
+use crate::probe::attached::Undecodable;
+use crate::recording::Row;
+use crate::recording::column;
+
+/// An attached probe: its object in the kernel and its decoder.
+pub(super) struct Running<D> {
+    info: &'static ProbeInfo,
+    live: Live,
+    decoder: D,
+    /// Events by kind of row, as the aggregates count them.
+    aggregated: HashMap<&'static str, u64>,
+}
+
+impl<D: Decoder> Running<D> {
+    /// A probe that has just been attached.
+    ///
+    /// # Errors
+    /// When the decoder can't attach what needs more than a name.
+    pub(super) fn new(info: &'static ProbeInfo, mut live: Live, mut decoder: D) -> Result<Running<D>> {
+        decoder.attached(&mut live)?;
+        Ok(Running { info, live, decoder, aggregated: HashMap::new() })
+    }
+}
+
+impl<D: Decoder> Attached for Running<D> {
+    fn begin(&mut self, start_ns: u64) -> Result<()> {
+        self.live.begin(start_ns)?;
+        self.decoder.begin(&self.live)
+    }
+
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        self.decoder.decode(record, context)
+    }
+
+    fn end_interval(&mut self, end_ns: u64) -> Result<()> {
+        self.decoder.ending_interval(&self.live)?;
+        self.live.swap()?;
+        self.decoder.end_interval(&self.live, end_ns)
+    }
+
+    fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        self.decoder.write(interval, context);
+        let gathered = self.live.gathered()?;
+        for one in self.decoder.derive(gathered) {
+            if let Some(kind) = stands_for(self.info, one.metric) {
+                *self.aggregated.entry(kind).or_default() += one.count;
+            }
+            write_metric(self.info, &mut self.decoder, &one, interval, context);
+        }
+        self.decoder.snapshot(&self.live, interval, context)
+    }
+
+    fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.end_interval(end_ns)?;
+        self.decoder.ending(&mut self.live)?;
+        // Both sets of cells can be taken now, one after the other.
+        self.live.stop()
+    }
+
+    fn detach(&mut self) {
+        self.live.detach();
+    }
+
+    fn losses(&mut self) -> Result<Vec<Loss>> {
+        let losses = self.live.losses()?;
+        Ok(losses.into_iter().map(|(cause, cpu, count)| Loss { cause, cpu, count }).collect())
+    }
+
+    fn costs(&self) -> Result<Vec<ProgramCost>> {
+        let cost = |(name, runs): (String, Runs)| ProgramCost {
+            name,
+            runs: runs.count,
+            ns: runs.ns,
+            verified_instructions: runs.verified_instructions,
+        };
+        Ok(self.live.costs()?.into_iter().map(cost).collect())
+    }
+
+    fn hooks(&self) -> Vec<String> {
+        self.live.hooks()
+    }
+
+    fn lacking(&self) -> Vec<String> {
+        self.live.lacking().to_vec()
+    }
+
+    fn map_bytes(&self) -> u64 {
+        self.live.map_bytes()
+    }
+
+    fn aggregated(&self) -> &HashMap<&'static str, u64> {
+        &self.aggregated
+    }
+}
+
+/// The kind of row that a metric counts, if it is the first metric that counts it.
+fn stands_for(info: &ProbeInfo, metric: u16) -> Option<&'static str> {
+    let kind = info.metrics.get(usize::from(metric))?.events?;
+    let first = info.metrics.iter().position(|other| other.events == Some(kind))?;
+    (first == usize::from(metric)).then_some(kind)
+}
+
+/// One key of one metric in one interval: a `metric` row, and for a histogram a `hist` row for each bucket.
+fn write_metric<D: Decoder>(
+    info: &ProbeInfo,
+    decoder: &mut D,
+    one: &Gathered,
+    interval: Interval,
+    context: &mut Context<'_>,
+) {
+    let Some(metric) = info.metrics.get(usize::from(one.metric)) else { return };
+    if one.count == 0 && one.sum == 0 {
+        return;
+    }
+    let parts = decoder.key(metric.name, one, context.names);
+    let key = key_text(&parts);
+    let mut row = context.rows.row("metric");
+    put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
+    row.int(column::COUNT, signed(one.count)).int(column::SUM, signed(one.sum));
+    if metric.kind == MetricKind::Histogram {
+        row.int(column::MIN, signed(one.min)).int(column::MAX, signed(one.max));
+    }
+    for bucket in &one.buckets {
+        let (low, high) = hist::bounds(bucket.index);
+        let mut row = context.rows.row("hist");
+        put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
+        row.int(column::BUCKET_LO, signed(low)).int(column::BUCKET_HI, signed(high));
+        row.int(column::COUNT, signed(bucket.count));
+    }
+}
+
+fn put_dimensions(row: &mut Row<'_>, interval: Interval, metric: &str, unit: &str, key: &str, parts: &[KeyPart]) {
+    row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
+    row.text(column::METRIC, metric).text(column::UNIT, unit);
+    if !key.is_empty() {
+        row.text(column::KEY, key);
+    }
+    for part in parts {
+        part.put(row);
+    }
+}
+
+/// The `key` column: the parts' values, joined by a space.
+fn key_text(parts: &[KeyPart]) -> String {
+    let texts: Vec<String> = parts
+        .iter()
+        .map(|part| match part {
+            KeyPart::Int(_, value) => value.to_string(),
+            KeyPart::Text(_, value) => value.clone(),
+        })
+        .filter(|text| !text.is_empty())
+        .collect();
+    texts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KeyPart;
+    use super::column;
+    use super::key_text;
+
+    #[test]
+    fn a_key_is_its_parts_joined_and_leaves_out_what_is_not_known() {
+        let parts = [KeyPart::Int(column::PID, 7), KeyPart::Text(column::COMM, String::new())];
+        assert_eq!(key_text(&parts), "7");
+        let parts = [KeyPart::Text(column::DEV, "vda".into()), KeyPart::Text(column::OP, "read".into())];
+        assert_eq!(key_text(&parts), "vda read");
+    }
+}

@@ -1,0 +1,66 @@
+//! Where records arrive: each goes to its probe, and becomes rows.
+
+use crate::bpf::EventHeader;
+use crate::bpf::read;
+use crate::bpf::scope;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::stacks::Stacks;
+use crate::record::table::Table;
+use crate::recording::Rows;
+
+/// An attached probe and what it has given.
+pub(super) struct Source {
+    /// The number in its records.
+    pub(super) number: u8,
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its kinds of rows.
+    pub(super) kinds: Vec<&'static str>,
+    /// The probe.
+    pub(super) attached: Box<dyn Attached>,
+}
+
+/// Where records arrive.
+pub(super) struct Intake {
+    /// The probes; the number 0 in a record is the scope's.
+    pub(super) sources: Vec<Source>,
+    /// The column builders.
+    pub(super) rows: Rows,
+    /// The processes.
+    pub(super) table: Table,
+    /// The numbers of stacks.
+    pub(super) stacks: Stacks,
+    /// Where the window begins; records from before are left out.
+    pub(super) start_ns: u64,
+    /// Records that were not understood since the last interval ended.
+    pub(super) undecodable: u64,
+}
+
+impl Intake {
+    /// Takes one record out of the rings.
+    pub(super) fn take(&mut self, record: &[u8]) {
+        let Some(header) = read::<EventHeader>(record) else {
+            self.undecodable += 1;
+            return;
+        };
+        if header.probe == 0 {
+            match scope::decode(record) {
+                Some(heard) => self.table.hear(heard),
+                None => self.undecodable += 1,
+            }
+            return;
+        }
+        if header.ts < self.start_ns {
+            return;
+        }
+        let Some(source) = self.sources.iter_mut().find(|source| source.number == header.probe) else {
+            self.undecodable += 1;
+            return;
+        };
+        let mut context = Context { rows: &mut self.rows, names: self.table.names(), stacks: &mut self.stacks };
+        if source.attached.decode(record, &mut context).is_err() {
+            self.undecodable += 1;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What the threads of a recording tell one another.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+
+use crate::recording::Batch;
+use crate::recording::ClockAnchor;
+
+/// What the drain tells the writer.
+pub(super) enum Message {
+    /// Rows.
+    Batch(Batch),
+    /// Everything up to now was sent: make it durable, with what is now known.
+    Checkpoint(State),
+}
+
+/// What is known of a recording that is being made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    /// How far it has got, in nanoseconds of CLOCK_MONOTONIC.
+    pub(super) now_ns: u64,
+    /// The clocks so far.
+    pub(super) clocks: Vec<ClockAnchor>,
+    /// Every attached probe's figures, in the order of attachment.
+    pub(super) probes: Vec<Figures>,
+    /// Lost by what all probes share.
+    pub(super) shared_lost: u64,
+}
+
+/// A probe's figures.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    /// Events, those in aggregates included.
+    pub(super) events: u64,
+    /// Events lost.
+    pub(super) lost: u64,
+    /// Estimated nanoseconds in its programs.
+    pub(super) cost_ns: u64,
+}
+
+/// What the other threads may look at and set.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// The window is over.
+    pub(super) stop: AtomicBool,
+    /// Events so far.
+    pub(super) events: AtomicU64,
+    /// Losses so far.
+    pub(super) lost: AtomicU64,
+    /// Bytes in the file so far.
+    pub(super) bytes: AtomicU64,
+}
