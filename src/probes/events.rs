@@ -216,8 +216,8 @@ fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: 
         links.keep(live.attach_by("thread_ends", |program| program.attach())?);
     }
     plan.attach(&live, cookies, of_type, &mut links)?;
-    let decoder = Hits::new(event, setup);
-    Ok(Object { links, running: Running::new(&INFO, live, decoder)? })
+    let running = Running::new(&INFO, live, Hits::new(event, setup))?;
+    Ok(Object { links, running, label: event.label.clone() })
 }
 
 /// Keys in an interval: processes, by the values or functions that the event is kept by, each with the buckets of what it measures.
@@ -266,6 +266,7 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
 struct Object {
     links: Links,
     running: Running<Hits>,
+    label: String,
 }
 
 /// All events of a recording.
@@ -337,7 +338,7 @@ impl Attached for Attachment {
             for cost in object.running.costs()? {
                 // Events with the same hook have programs of the same name.
                 let program = cost.name.rsplit('/').next().unwrap_or_default();
-                let name = format!("{}/{number} {} {program}", INFO.name, object.running.decoder.label());
+                let name = format!("{}/{number} {} {program}", INFO.name, object.label);
                 costs.push(ProgramCost { name, ..cost });
             }
         }

@@ -26,7 +26,7 @@ use crate::recording::column;
 pub(super) struct Running<D> {
     info: &'static ProbeInfo,
     live: Live,
-    pub(super) decoder: D,
+    decoder: D,
     /// Events by kind of row, as the aggregates count them.
     aggregated: HashMap<&'static str, u64>,
 }

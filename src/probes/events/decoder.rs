@@ -74,11 +74,6 @@ impl Hits {
         }
     }
 
-    /// What the event is called.
-    pub(super) fn label(&self) -> &str {
-        &self.label
-    }
-
     fn place(&self, place: u32) -> Option<&str> {
         self.places.get(place as usize).map(String::as_str)
     }
