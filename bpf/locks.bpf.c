@@ -21,16 +21,6 @@ enum locks_metric {
 	LOCKS_FUTEX_ADDRESS, /* counter by process and address; ns */
 };
 
-/* include/trace/events/lock.h */
-enum lock_flags {
-	LCB_F_SPIN = 0x01,
-	LCB_F_READ = 0x02,
-	LCB_F_WRITE = 0x04,
-	LCB_F_RT = 0x08,
-	LCB_F_PERCPU = 0x10,
-	LCB_F_MUTEX = 0x20,
-};
-
 /* include/uapi/linux/futex.h: the commands that wait. */
 enum futex_command {
 	FUTEX_WAIT = 0,

@@ -123,7 +123,7 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 	if (!ledger)
 		return;
 	if (!runnable)
-		to = slot_of_sleep(task, left_in);
+		to = slot_of_sleep(task, left_in, ledger);
 	ledger->waker_pid = 0;
 	ledger->waker_tid = 0;
 	ledger_move(ledger, task, SLOT_ON_CPU, to, now);
@@ -242,6 +242,39 @@ int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
 	return 0;
 }
 
+/* A spin lock may be contended within the wait for another lock. */
+static __always_inline __u32 lock_told(void *lock)
+{
+	return (__u64)lock >> 2 | 1;
+}
+
+/* Since 5.19: the thread will wait for a lock, in whatever system call it is, or spins for one that it may sleep for. */
+SEC("?tp_btf/contention_begin")
+int BPF_PROG(sched_contends, void *lock, unsigned int flags)
+{
+	struct ledger *ledger;
+
+	if (flags & LCB_F_SPIN || !current_in_scope())
+		return 0;
+	ledger = state_of(current_task(), true);
+	if (ledger)
+		ledger->contends = lock_told(lock);
+	return 0;
+}
+
+SEC("?tp_btf/contention_end")
+int BPF_PROG(sched_contended, void *lock)
+{
+	struct ledger *ledger;
+
+	if (!window_start())
+		return 0;
+	ledger = state_of(current_task(), false);
+	if (ledger && ledger->contends == lock_told(lock))
+		ledger->contends = 0;
+	return 0;
+}
+
 /* Only where start times are in a hash: task storage goes with its task. */
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(sched_free, struct task_struct *task)
@@ -280,7 +313,7 @@ int sched_threads(struct bpf_iter__task *ctx)
 	if (!since) {
 		slot = ledger ? ledger->first : SLOT_NONE;
 		if (slot == SLOT_NONE)
-			slot = task->on_cpu ? SLOT_ON_CPU : bits ? slot_of_sleep(task, bits) : SLOT_RUNNABLE;
+			slot = task->on_cpu ? SLOT_ON_CPU : bits ? slot_of_sleep(task, bits, ledger) : SLOT_RUNNABLE;
 		/* What is told now must be what its first event adds. */
 		if (ledger)
 			ledger->first = slot;

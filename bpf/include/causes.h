@@ -34,6 +34,7 @@ enum ledger_cause {
 	CAUSE_BLOCK_IO,	 /* where no system call says it better */
 	CAUSE_KERNEL,	 /* a kernel thread */
 	CAUSE_ANONYMOUS, /* an eventfd, timerfd, inotify…: read or written */
+	CAUSE_LOCK,	 /* of the kernel's own, in whatever call */
 	CAUSES,
 };
 

@@ -55,6 +55,16 @@ enum {
 /* include/linux/sched/signal.h: the process is going down with group_exit_code. */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
+/* include/trace/events/lock.h */
+enum lock_flags {
+	LCB_F_SPIN = 0x01,
+	LCB_F_READ = 0x02,
+	LCB_F_WRITE = 0x04,
+	LCB_F_RT = 0x08,
+	LCB_F_PERCPU = 0x10,
+	LCB_F_MUTEX = 0x20,
+};
+
 /* The helpers that the running kernel has. */
 enum bpf_func_id___regs {
 	BPF_FUNC_task_pt_regs___regs = 175,

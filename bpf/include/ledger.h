@@ -30,7 +30,9 @@ struct ledger {
 	__u32 slot;	 /* enum ledger_slot: what it is in */
 	__u32 waker_pid; /* who made it runnable; 0: it was preempted */
 	__u32 waker_tid;
-	__u32 first; /* what it was in before any event, where the iterator asked; else SLOT_NONE */
+	__u32 first;	/* what it was in before any event, where the iterator asked; else SLOT_NONE */
+	__u32 contends; /* what tells the lock of the kernel that it is about to wait for, or does; 0: none */
+	__u32 pad;
 	__u64 ns[SLOTS];
 	__u32 count[SLOTS]; /* times it went into the slot */
 };
@@ -120,8 +122,8 @@ static __always_inline __u32 cause_of_wait(struct task_struct *task)
 	return cause;
 }
 
-/* `bits` is the task's state, other than running. */
-static __always_inline __u32 slot_of_sleep(struct task_struct *task, __u32 bits)
+/* `bits` is the task's state, other than running; `ledger` may be NULL. */
+static __always_inline __u32 slot_of_sleep(struct task_struct *task, __u32 bits, struct ledger *ledger)
 {
 	__u32 cause;
 
@@ -129,7 +131,7 @@ static __always_inline __u32 slot_of_sleep(struct task_struct *task, __u32 bits)
 		return SLOT_GONE;
 	if (bits & (TASK_STOPPED_OR_TRACED | TASK_FROZEN))
 		return SLOT_STOPPED;
-	cause = cause_of_wait(task);
+	cause = ledger && ledger->contends ? CAUSE_LOCK : cause_of_wait(task);
 	if (bits & (TASK_UNINTERRUPTIBLE | TASK_RTLOCK_WAIT) && !(bits & TASK_NOLOAD))
 		return SLOT_UNINTERRUPTIBLE + cause;
 	return SLOT_INTERRUPTIBLE + cause;

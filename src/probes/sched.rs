@@ -143,6 +143,8 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/sched_wakeup_new",
         "tp_btf/sched_migrate_task",
         "tp_btf/sched_process_free",
+        "tp_btf/contention_begin",
+        "tp_btf/contention_end",
         "iter/task",
     ],
     oldest_kernel: (5, 10),

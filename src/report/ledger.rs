@@ -105,7 +105,7 @@ impl State {
         match self.cause.as_str() {
             "poll" | "sleep" | "signal" | "kernel work" | "child" | "event file" if interruptible => Sort::Idle,
             "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O" if interruptible && long => Sort::Idle,
-            "futex" | "file lock" | "ipc" => Sort::Lock,
+            "futex" | "file lock" | "ipc" | "kernel lock" => Sort::Lock,
             "pipe" | "socket" | "device" => Sort::Message,
             "file read" | "file write" | "file copy" | "fsync" | "file system" | "page fault" | "block I/O"
             | "async I/O" => Sort::Storage,

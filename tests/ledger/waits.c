@@ -9,12 +9,15 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,6 +38,8 @@ static const char *directory;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t held;
 static int ends[2];
+static int shared = -1;
+static char *missing;
 
 static void fail(const char *what)
 {
@@ -178,6 +183,55 @@ static void *on_disk(void *arg)
 	return NULL;
 }
 
+/* Writes from a page that is not there: the kernel waits for it with the file's lock held. */
+static void *hold(void *arg)
+{
+	prctl(PR_SET_NAME, arg);
+	if (pwrite(shared, missing, 1, 0) != 1)
+		perror("pwrite");
+	return NULL;
+}
+
+static void do_write(void)
+{
+	if (pwrite(shared, "", 1, 0) != 1)
+		perror("pwrite");
+}
+
+/* Says nothing where a program may not handle its own page faults. */
+static void on_lock(void)
+{
+	struct job job = {"lock", do_write};
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {.range.len = 4096, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct uffdio_copy copy = {.len = 4096};
+	static char page[4096];
+	int faults = syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t holder, waiter;
+	struct uffd_msg fault;
+	char path[4096];
+
+	missing = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	range.range.start = copy.dst = (unsigned long)missing;
+	copy.src = (unsigned long)page;
+	snprintf(path, sizeof(path), "%s/waits.lock", directory);
+	shared = open(path, O_RDWR | O_CREAT, 0600);
+	if (faults < 0 || shared < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &range)) {
+		perror("userfaultfd");
+		return;
+	}
+	pthread_create(&holder, NULL, hold, "holder");
+	if (read(faults, &fault, sizeof(fault)) != sizeof(fault))
+		fail("userfaultfd");
+	pthread_create(&waiter, NULL, run, &job);
+	rest(WAIT);
+	if (ioctl(faults, UFFDIO_COPY, &copy))
+		fail("UFFDIO_COPY");
+	pthread_join(holder, NULL);
+	pthread_join(waiter, NULL);
+	unlink(path);
+}
+
 static void *brief(void *arg)
 {
 	prctl(PR_SET_NAME, arg);
@@ -224,6 +278,7 @@ int main(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 	pthread_create(&disk, NULL, on_disk, "disk");
 	pthread_join(disk, NULL);
+	on_lock();
 	for (int i = 0; i < BRIEF; i++) {
 		pthread_create(&one, NULL, brief, "brief");
 		pthread_join(one, NULL);

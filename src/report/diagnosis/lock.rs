@@ -24,7 +24,11 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
         return Ok(None);
     };
     let causes = victim.command.causes(Sort::Lock).join(", ");
-    let what = if causes == "futex" { "a lock or condition (futex)".to_owned() } else { format!("a lock ({causes})") };
+    let what = match causes.as_str() {
+        "futex" => "a lock or condition (futex)".to_owned(),
+        "kernel lock" => "a lock of the kernel".to_owned(),
+        _ => format!("a lock ({causes})"),
+    };
     let mut text = victim.sentence(scene, &what);
     text.push_str(&format!(", {} each", victim.mean()));
     // Little's law: what was spent in a second is how many were there on average.

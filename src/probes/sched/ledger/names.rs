@@ -45,6 +45,7 @@ fn cause(cause: u32) -> &'static str {
         types::ledger_cause::CAUSE_BLOCK_IO => "block I/O",
         types::ledger_cause::CAUSE_KERNEL => "kernel work",
         types::ledger_cause::CAUSE_ANONYMOUS => "event file",
+        types::ledger_cause::CAUSE_LOCK => "kernel lock",
         _ => "other system call",
     }
 }
