@@ -40,6 +40,7 @@ fn git(args: &[&str]) -> Option<String> {
 
 #[cfg(feature = "record")]
 mod bpf {
+    use std::collections::BTreeSet;
     use std::env;
     use std::fs;
     use std::path::Path;
@@ -62,6 +63,7 @@ mod bpf {
             missing(&clang);
             return;
         }
+        let mut named = BTreeSet::new();
         for (name, source) in sources {
             let skeleton = out.join(format!("{name}.skel.rs"));
             let built = SkeletonBuilder::new()
@@ -73,7 +75,22 @@ mod bpf {
             if let Err(error) = built {
                 report(&source, &error.root_cause().to_string());
             }
+            named.extend(names(&out.join(format!("{name}.bpf.o"))));
         }
+        let lines: String = named.into_iter().flat_map(|name| [name, "\n".to_owned()]).collect();
+        if let Err(error) = fs::write(out.join("names.txt"), lines) {
+            println!("cargo::error=can't write the names of types: {error}");
+        }
+    }
+
+    /// Every name in an object, the types that it asks the kernel for among them, without what tells flavours of one
+    /// type apart (`___`).
+    fn names(object: &Path) -> BTreeSet<String> {
+        let bytes = fs::read(object).unwrap_or_default();
+        let texts = bytes.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
+        let names =
+            texts.filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+        names.map(|name| name.split_once("___").map_or(name, |(name, _)| name).to_owned()).collect()
     }
 
     /// The names and paths of the sources, in a stable order.

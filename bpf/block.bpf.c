@@ -4,10 +4,7 @@
  * completion), in nanoseconds; sizes in bytes; requests in flight at each issue; sequential or random.
  */
 #include "ebrec.h"
-
-/* Requests in flight: more than the tags of a few dozen busy devices. */
-#define MAX_REQUESTS 16384
-#define MAX_DISKS    1024
+#include "block_requests.h"
 
 #define REQ_OP_MASK 0xff
 
@@ -52,42 +49,6 @@ enum block_event export_block_event;
 enum block_metric export_block_metric;
 enum block_flag export_block_flag;
 
-/* A request between insert and completion. */
-struct pending {
-	__u64 inserted;
-	__u64 issued;
-	__u32 pid;
-	__u32 tid;
-	__u32 bytes;
-	__u32 flags;
-	__u32 requeued; /* 1: between being given back by the device and being issued again */
-	__u32 pad;
-	__u64 sector;
-	__u8 comm[TASK_COMM_LEN];
-};
-struct pending *export_pending;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_REQUESTS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64); /* the request's address, which stays in the kernel */
-	__type(value, struct pending);
-} requests SEC(".maps");
-
-struct disk {
-	__u64 next_sector;
-	__s32 in_flight;
-	__u32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_DISKS);
-	__type(key, __u32); /* major << 20 | minor, as the kernel's dev_t */
-	__type(value, struct disk);
-} disks SEC(".maps");
-
 /* The tracepoint's request. The barrier keeps the compiler from choosing an address: the verifier knows `ctx` itself only. */
 static __always_inline struct request *request_of(__u64 *ctx)
 {
@@ -98,13 +59,6 @@ static __always_inline struct request *request_of(__u64 *ctx)
 	rq = (struct request *)ctx[1];
 	barrier_var(rq);
 	return rq;
-}
-
-static __always_inline __u32 disk_number(struct request *rq)
-{
-	struct gendisk *gendisk = request_disk(rq);
-
-	return gendisk ? (__u32)BPF_CORE_READ(gendisk, major) << 20 | BPF_CORE_READ(gendisk, first_minor) : 0;
 }
 
 static __always_inline __u16 request_flags(__u32 bits)
@@ -122,39 +76,6 @@ static __always_inline __u16 request_flags(__u32 bits)
 	if (bits & 1u << bpf_core_enum_value(enum req_flag_bits, __REQ_RAHEAD))
 		flags |= BLOCK_READAHEAD;
 	return flags;
-}
-
-/* Remembers who submitted the request; later hooks run in whatever context completes it. */
-static __always_inline struct pending *submitted(__u64 key)
-{
-	struct pending fresh = {};
-	__u64 id;
-
-	if (!current_in_scope())
-		return NULL;
-	id = bpf_get_current_pid_tgid();
-	fresh.pid = id >> 32;
-	fresh.tid = id;
-	bpf_get_current_comm(fresh.comm, sizeof(fresh.comm));
-	if (update_or_count(&requests, &key, &fresh, LOSS_STATE_FULL))
-		return NULL;
-	return bpf_map_lookup_elem(&requests, &key);
-}
-
-/* The address is another request's by now. One that was issued has completed, and the kernel did not show it. */
-static __always_inline void forget(struct pending *pending, struct request *rq)
-{
-	__u32 dev = disk_number(rq);
-	__u64 key = (__u64)rq;
-	struct disk *disk;
-
-	if (pending->issued) {
-		count_loss(LOSS_END_UNSEEN);
-		disk = bpf_map_lookup_elem(&disks, &dev);
-		if (disk)
-			__sync_fetch_and_add(&disk->in_flight, -1);
-	}
-	bpf_map_delete_elem(&requests, &key);
 }
 
 static __always_inline void inserted(struct request *rq)

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Waits for locks, in nanoseconds: of the kernel's own by kind (contention begin to end), and of
- * threads in futex(2), on which user space builds its locks (system call entry to exit), by
- * address.
+ * Waits for locks, in nanoseconds: of the kernel's own by kind (contention begin to end), and of threads in futex(2), on
+ * which user space builds its locks (system call entry to exit), by address.
  */
 #include "ebrec.h"
 
 /* Threads that wait at one time: a default pid_max of 32,768, twice. */
 #define MAX_WAITS 65536
-/* A spinning CPU can be interrupted by a soft interrupt, a hard one and an NMI, and each may spin.
- */
+/* A spinning CPU can be interrupted by a soft interrupt, a hard one and an NMI, and each may spin. */
 #define MAX_NESTED 4
 
 enum locks_event {
@@ -42,6 +40,11 @@ enum futex_command {
 	FUTEX_LOCK_PI2 = 13,
 	FUTEX_COMMANDS = 0x7f,
 };
+#if defined(__TARGET_ARCH_x86)
+#define NR_FUTEX 202
+#else
+#define NR_FUTEX 98
+#endif
 #define EAGAIN 11
 
 struct lock_record {
@@ -68,8 +71,7 @@ struct wait {
 	__u32 pad;
 };
 
-/* Threads that sleep for a kernel lock, and threads in futex(2): one may do the former inside the
- * latter. */
+/* Threads that sleep for a kernel lock, and threads in futex(2): one may do the former inside the latter. */
 struct waits {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_WAITS);
@@ -134,8 +136,7 @@ static __always_inline struct spinning *spinning_here(void)
 	return bpf_map_lookup_elem(&spinners, &zero);
 }
 
-/* Since 5.19. A mutex says anew whenever it changes between spinning and sleeping: the wait began
- * the first time. */
+/* Since 5.19. A mutex says anew whenever it changes between spinning and sleeping: the wait began the first time. */
 SEC("?tp_btf/contention_begin")
 int BPF_PROG(contention_begin, void *lock, unsigned int flags)
 {
@@ -192,26 +193,6 @@ int BPF_PROG(contention_end, void *lock, int ret)
 	return 0;
 }
 
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-#if defined(__TARGET_ARCH_x86)
-#define NR_FUTEX 202
-struct pt_regs___futex {
-	unsigned long di;
-	unsigned long orig_ax;
-};
-#define FUTEX_ADDRESS(own) ((own)->di)
-#define CALL_NUMBER(own)   ((int)(own)->orig_ax)
-#else
-#define NR_FUTEX	   98
-struct pt_regs___futex {
-	__u64 regs[31];
-	__s32 syscallno;
-};
-#define FUTEX_ADDRESS(own) ((own)->regs[0])
-#define CALL_NUMBER(own)   ((own)->syscallno)
-#endif
-#pragma clang attribute pop
-
 static __always_inline bool is_wait(__u32 command)
 {
 	return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI ||
@@ -221,7 +202,6 @@ static __always_inline bool is_wait(__u32 command)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(futex_enter, struct pt_regs *regs, long id)
 {
-	struct pt_regs___futex *own = (void *)regs;
 	struct wait wait = {};
 	__u32 tid;
 
@@ -230,7 +210,7 @@ int BPF_PROG(futex_enter, struct pt_regs *regs, long id)
 	wait.kind = syscall_argument_2(regs) & FUTEX_COMMANDS;
 	if (!is_wait(wait.kind) || task_in_compat_call(current_task(), regs) || !current_in_scope())
 		return 0;
-	wait.lock = FUTEX_ADDRESS(own);
+	wait.lock = syscall_argument_1(regs);
 	tid = bpf_get_current_pid_tgid();
 	wait.since = bpf_ktime_get_ns();
 	update_or_count(&futexes, &tid, &wait, LOSS_STATE_FULL);
@@ -238,12 +218,12 @@ int BPF_PROG(futex_enter, struct pt_regs *regs, long id)
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(futex_exit, struct pt_regs___futex *regs, long ret)
+int BPF_PROG(futex_exit, struct pt_regs *regs, long ret)
 {
 	struct wait *wait, done;
 	__u32 tid;
 
-	if (CALL_NUMBER(regs) != NR_FUTEX)
+	if (syscall_number(regs) != NR_FUTEX)
 		return 0;
 	tid = bpf_get_current_pid_tgid();
 	wait = bpf_map_lookup_elem(&futexes, &tid);

@@ -1,86 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Memory: page faults by process, read out of the counts that the kernel keeps for each thread;
- * stalls, which are the time a thread spent freeing pages (reclaim begin to end) or moving them
- * (compaction begin to end) before it got memory; kswapd's work (wake to sleep); OOM kills with the
- * victim's size. Times in nanoseconds, memory in pages.
+ * Memory: page faults by process, read out of the counts that the kernel keeps for each thread; stalls, which are the
+ * time a thread spent freeing pages (reclaim begin to end) or moving them (compaction begin to end) before it got memory;
+ * kswapd's work (wake to sleep); OOM kills with the victim's size. Times in nanoseconds, memory in pages.
  */
 #include "ebrec.h"
+#include "memory_records.h"
 
-/* Threads that reclaim or compact at one time. Made at the start: when memory is short is no time
- * to ask for some. */
+/* Threads that reclaim or compact at one time. Made at the start: when memory is short is no time to ask for some. */
 #define MAX_STALLS 8192
-
-enum memory_event {
-	MEMORY_STALLED,
-	MEMORY_OOM,
-};
-
-enum memory_metric {
-	MEMORY_FAULTS,		 /* counter by process and whether major; the kernel adds up threads that end
-			*/
-	MEMORY_RECLAIM_STALL,	 /* by process and enum stall; ns */
-	MEMORY_RECLAIMED,	 /* counter likewise; pages */
-	MEMORY_COMPACTION_STALL, /* by process; ns */
-	MEMORY_KSWAPD,		 /* by process; ns */
-	MEMORY_OOM_KILLS,	 /* counter by process */
-};
-
-enum stall {
-	STALL_RECLAIM,	      /* the machine is short of memory */
-	STALL_RECLAIM_CGROUP, /* a memory control group is at its limit */
-	STALL_COMPACTION,
-	STALL_KSWAPD, /* no stall, but timed like one */
-};
-
-/* The low bits of MEMORY_FAULTS' sub; the thread's id stands above them. */
-enum fault_bits {
-	FAULT_MAJOR = 0x1,
-	FAULT_OLD = 0x2, /* the thread is older than the window */
-	FAULT_BITS = 2,
-};
-
-struct stall_record {
-	struct event_header header;
-	__u64 dur_ns;
-	__u64 pages; /* reclaimed */
-	__u32 stall; /* enum stall */
-	__u32 pad;
-	__u8 comm[TASK_COMM_LEN];
-};
-_Static_assert(sizeof(struct stall_record) == 64, "no holes");
-
-struct oom_record {
-	struct event_header header; /* the victim */
-	__u64 cgroup_id;
-	__u64 total_vm; /* pages, as all that follow but pgtables */
-	__u64 anon;
-	__u64 file;
-	__u64 shmem;
-	__u64 swap;
-	__u64 pgtables; /* bytes */
-	__u32 uid;
-	__s32 oom_score_adj;
-	__u32 sized;	 /* 0: this kernel gives the victim's number only */
-	__u32 asker_pid; /* whose request could not be met */
-	__u32 asker_tid;
-	__u32 pad;
-	__u8 comm[TASK_COMM_LEN];
-	__u8 asker_comm[TASK_COMM_LEN];
-};
-_Static_assert(sizeof(struct oom_record) == 136, "no holes");
-
-/* What a walk over all threads tells of one. */
-struct fault_reading {
-	__u64 start_time; /* CLOCK_MONOTONIC ns */
-	__u64 minor;
-	__u64 major;
-	__u32 pid;
-	__u32 tid;
-	__u32 exiting; /* 1: sched_process_exit has counted it, or will */
-	__u32 pad;
-};
-_Static_assert(sizeof(struct fault_reading) == 40, "no holes");
 
 struct stall_record *export_stall_record;
 struct oom_record *export_oom_record;
@@ -98,9 +26,9 @@ struct {
 } stalls SEC(".maps");
 
 /*
- * A hook on each page fault would cost more than many a fault. The kernel counts them for every
- * thread anyway, for getrusage(2): user space walks the threads at the start and at each interval's
- * end, and threads that end in between leave their totals here.
+ * A hook on each page fault would cost more than many a fault. The kernel counts them for every thread anyway, for
+ * getrusage(2): user space walks the threads at the start and at each interval's end, and threads that end in between
+ * leave their totals here.
  */
 SEC("iter/task")
 int faults_walk(struct bpf_iter__task *ctx)
@@ -171,8 +99,7 @@ static __always_inline void stream_stall(enum stall stall, __u64 now, __u64 dur,
 	ring_submit(ring, record);
 }
 
-/* An end without a begin belongs to a stall that began before the window, or is of no process in
- * scope. */
+/* An end without a begin belongs to a stall that began before the window, or is of no process in scope. */
 static __always_inline void stall_ends(enum stall stall, __u16 metric, __u64 pages)
 {
 	__u64 id = bpf_get_current_pid_tgid(), key = id << 32 | stall;
@@ -223,8 +150,7 @@ int BPF_PROG(cgroup_reclaim_end, unsigned long nr_reclaimed)
 	return 0;
 }
 
-/* CONFIG_COMPACTION. kcompactd and khugepaged compact so that others need not: nobody waits for
- * them. */
+/* CONFIG_COMPACTION. kcompactd and khugepaged compact so that others need not: nobody waits for them. */
 SEC("?tp_btf/mm_compaction_begin")
 int compaction_begin(void *ctx)
 {

@@ -7,11 +7,8 @@
  */
 #include "ebrec.h"
 #include "ended.h"
+#include "pending_signals.h"
 
-/* Numbers are 1 to 64; a mask makes 64 the place 0, which is free. */
-#define SIGNALS 64
-/* Below it a signal is pending once or not at all; those above queue up, and no start belongs to an end. */
-#define FIRST_QUEUED 32
 /* arch/<arch>/include/uapi/asm/signal.h */
 #define SIGKILL 9
 /* Whose default is to dump core and end: QUIT ILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS. */
@@ -31,14 +28,6 @@ enum signals_metric {
 	SIGNALS_DELIVERED, /* counter by target and signal */
 	SIGNALS_DELAY,	   /* by target and signal; ns */
 	SIGNALS_DEATHS,	   /* counter by target and signal */
-};
-
-/* Names in src/probes/signals.rs. */
-enum signal_origin {
-	ORIGIN_PROCESS, /* a process asked for it */
-	ORIGIN_KERNEL,	/* a fault, a terminal, the end of memory… */
-	ORIGIN_TIMER,
-	ORIGIN_CHILD, /* a child's end, stop or continuation */
 };
 
 /* `sub` of SIGNALS_SENDS: the sender below. */
@@ -67,36 +56,6 @@ enum signals_event export_signals_event;
 enum signals_metric export_signals_metric;
 enum signal_origin export_signal_origin;
 enum send_shift export_send_shift;
-
-struct sender {
-	__u32 pid;
-	__u32 origin;
-	__u8 comm[TASK_COMM_LEN];
-};
-
-/* What a thread was sent; what its process was, is its leader's. */
-struct pending {
-	__u64 since[FIRST_QUEUED];
-	struct sender last[SIGNALS];
-	__u64 ended; /* its process takes the signal that ends it */
-};
-/* 2 KiB each; only those that are sent a signal have one. */
-DEFINE_TASK_STATE_OF(struct pending, 4096)
-
-/* The state of the current thread, or of its process. */
-static __always_inline struct pending *pending_of_current(bool process)
-{
-	__u64 who = bpf_get_current_pid_tgid();
-	struct task_struct *task;
-	__u32 tid = process ? who >> 32 : who;
-
-	if (!config.task_storage)
-		return bpf_map_lookup_elem(&state_by_tid, &tid);
-	task = current_task();
-	if (task && process)
-		task = task->group_leader;
-	return task ? bpf_task_storage_get(&state_by_task, task, 0, 0) : NULL;
-}
 
 /* The verifier takes a tracepoint's pointer for one that is never NULL, and drops what would be done then. */
 static __always_inline struct kernel_siginfo *as_it_is(struct kernel_siginfo *info)
@@ -144,35 +103,6 @@ static __always_inline void put_sender(struct signal_record *record, struct send
 	__builtin_memcpy(record->sender_comm, sender->comm, sizeof(record->sender_comm));
 }
 
-/* The verifier wants to see the bound on the very register that is added. */
-static __always_inline struct sender *last_of(struct pending *pending, __u64 signal)
-{
-	asm volatile("%0 &= %1" : "+r"(signal) : "i"(SIGNALS - 1));
-	return &pending->last[signal];
-}
-
-static __always_inline __u64 *since_of(struct pending *pending, __u64 signal)
-{
-	asm volatile("%0 &= %1" : "+r"(signal) : "i"(FIRST_QUEUED - 1));
-	return &pending->since[signal];
-}
-
-static __always_inline bool is_known(struct sender *sender)
-{
-	return sender->pid || sender->origin != ORIGIN_PROCESS;
-}
-
-static __always_inline void remember(struct task_struct *task, __u32 signal, struct sender *sender)
-{
-	struct pending *pending = state_of(task, true);
-
-	if (!pending)
-		return;
-	if (signal < FIRST_QUEUED)
-		*since_of(pending, signal) = bpf_ktime_get_ns();
-	*last_of(pending, signal) = *sender;
-}
-
 SEC("tp_btf/signal_generate")
 int BPF_PROG(signal_sent, int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int result)
 {
@@ -210,24 +140,6 @@ int BPF_PROG(signal_sent, int sig, struct kernel_siginfo *info, struct task_stru
 	put_sender(record, &sender);
 	ring_submit(ring, record);
 	return 0;
-}
-
-/* Takes the start of a signal that is pending, of the thread first, as the kernel does; 0: none was seen. */
-static __always_inline __u64 take_start(struct pending *own, struct pending *process, __u32 signal)
-{
-	__u64 *start, since = 0;
-
-	if (own) {
-		start = since_of(own, signal);
-		since = *start;
-		*start = 0;
-	}
-	if (!since && process) {
-		start = since_of(process, signal);
-		since = *start;
-		*start = 0;
-	}
-	return since;
 }
 
 static __always_inline void taken(__u32 tgid, __u32 signal, __u64 delay, struct pending *process)

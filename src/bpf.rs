@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod cells;
 mod compat;
+mod kernel_types;
 pub mod live;
 pub mod log;
 pub mod losses;

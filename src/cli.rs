@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
+use crate::events;
 use crate::export::ExportPlan;
 use crate::export::Target;
 use crate::failure::Failure;
@@ -64,6 +65,15 @@ pub enum Action {
     Info(PathBuf, Paper),
     /// List the probes, or everything about one.
     Probes(Option<String>, Paper),
+    /// List what events of the user's own would be put on.
+    Events {
+        /// The events as they were written.
+        events: Vec<String>,
+        /// Processes in whose file systems files are looked up.
+        pids: Vec<u32>,
+        /// How the list is written.
+        paper: Paper,
+    },
     /// Check this machine.
     Doctor(Paper),
     /// Finish a recording whose writer was killed.
@@ -132,7 +142,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
         }
         args::Command::Export(export) => Action::Export(export_plan(export)),
         args::Command::Info(info) => Action::Info(info.file, info.format.into()),
-        args::Command::Probes(probes) => Action::Probes(probes.name, probes.format.into()),
+        args::Command::Probes(probes) if probes.events.is_empty() => Action::Probes(probes.name, probes.format.into()),
+        args::Command::Probes(probes) => {
+            Action::Events { events: events(probes.events)?, pids: probes.pid, paper: probes.format.into() }
+        }
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
         args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },
         args::Command::Completions(completions) => Action::Print(completion_script(completions.shell)),
@@ -205,6 +218,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         force: record.force,
         inlines: record.inlines,
         probes: probe_spec::parse(&record.probes)?,
+        events: events(record.events)?,
         filters: Filters {
             pids: record.pid,
             comms: record.comm,
@@ -220,6 +234,14 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         verbosity,
         color,
     })
+}
+
+/// The values of every `-e`, whose shape is checked before anything else happens.
+fn events(texts: Vec<String>) -> Result<Vec<String>, Failure> {
+    for text in &texts {
+        events::parse(text).map_err(|error| error.failure(text))?;
+    }
+    Ok(texts)
 }
 
 fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destination), Failure> {

@@ -60,6 +60,7 @@ fn run(invocation: &Invocation) -> Result<u8> {
         }
         Action::Info(file, paper) => show(&report::info(file)?, paper, console)?,
         Action::Probes(name, paper) => show(&record::probes_document(name.as_deref())?, paper, console)?,
+        Action::Events { events, pids, paper } => show(&record::events_document(events, pids)?, paper, console)?,
         Action::Doctor(paper) => {
             let doctor = record::doctor_document()?;
             show(&doctor.document, paper, console)?;

@@ -3,6 +3,7 @@
 mod block;
 mod cpu;
 mod dns;
+mod events;
 mod files;
 mod http;
 mod irq;
@@ -43,7 +44,7 @@ use crate::recording::Row;
 use crate::recording::column;
 
 /// Every probe, in the order in which they are attached.
-pub static REGISTRY: [&dyn Probe; 14] = [
+pub static REGISTRY: [&dyn Probe; 15] = [
     entry::<process::Process>(),
     entry::<cpu::Cpu>(),
     entry::<sched::Sched>(),
@@ -58,6 +59,7 @@ pub static REGISTRY: [&dyn Probe; 14] = [
     entry::<http::Http>(),
     entry::<files::Files>(),
     entry::<signals::Signals>(),
+    &events::Events,
 ];
 
 /// A probe that comes with the program: what it says of itself, its object, and how its decoder begins.

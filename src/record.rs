@@ -74,6 +74,16 @@ pub fn probes_document(name: Option<&str>) -> Result<Document> {
     documents::probes(name)
 }
 
+/// Lists what events of the user's own would be put on, and which values they have; `pids` are processes in whose file systems
+/// files are looked up.
+///
+/// # Errors
+/// A name that this machine does not have.
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub fn events_document(events: &[String], pids: &[u32]) -> Result<Document> {
+    documents::events(events, pids)
+}
+
 /// Checks this machine.
 ///
 /// # Errors
@@ -98,6 +108,15 @@ pub fn record(_plan: &RecordPlan, _command_line: Vec<String>) -> Result<Outcome>
 /// Always.
 #[cfg(not(all(feature = "record", target_os = "linux")))]
 pub fn probes_document(_name: Option<&str>) -> Result<Document> {
+    Err(no_recorder())
+}
+
+/// Says that this build has no events.
+///
+/// # Errors
+/// Always.
+#[cfg(not(all(feature = "record", target_os = "linux")))]
+pub fn events_document(_events: &[String], _pids: &[u32]) -> Result<Document> {
     Err(no_recorder())
 }
 

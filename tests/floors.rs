@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("share", 4),
     ("probes", 3),
     ("symbols", 3),
+    ("events", 3),
     ("render", 3),
     ("probe", 2),
     ("bpf", 2),

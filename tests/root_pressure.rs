@@ -8,142 +8,41 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+#[path = "common/root.rs"]
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
-use ebrec::recording::Recording;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process;
+use common::Recorder;
+use common::Rows;
+use common::Taken;
+use common::Workload;
+use common::skip;
 use tempfile::TempDir;
-
-#[path = "support/skip.rs"]
-#[allow(unreachable_pub, reason = "other test programs export it")]
-mod skip;
-
-use skip::skip;
 
 const MIB: i64 = 1 << 20;
 
-/// The workload, compiled, in a directory of its own.
-struct Workload {
-    dir: TempDir,
+/// Beside the build, which is on a disk: temporary files may be in memory.
+fn workload() -> Workload {
+    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    Workload::compile("support/pressure.c", "ebrec-pressure", dir)
 }
 
-impl Workload {
-    fn build() -> Workload {
-        // Beside the build, which is on a disk: temporary files may be in memory.
-        let workload = Workload { dir: TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap() };
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/pressure.c");
-        let mut compiler = Command::new("cc");
-        let status = compiler.args(["-O1", "-pthread", "-o"]).arg(workload.path()).arg(source).status().unwrap();
-        assert!(status.success(), "cc could not compile {source}");
-        workload
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("ebrec-pressure")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.path());
-        command.args(arguments);
-        command
-    }
-
-    /// Runs it to its end and gives what it printed.
-    fn run(&self, arguments: &[&str]) -> Vec<String> {
-        let output = self.command(arguments).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {:?}", output.status);
-        String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
-    }
+/// A metric of one process, kept by a text column.
+fn of_process(taken: &Taken, metric: &str, by: &str, pid: i64) -> Rows {
+    taken.metric(metric, &["pid", by]).with("pid", pid)
 }
 
-/// A recording under way.
-struct Running {
-    child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
-    file: PathBuf,
-}
-
-fn record(probes: &str, dir: &Path) -> Running {
-    let file = dir.join("run.parquet");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ebrec"))
-        .args(["record", "-v", "--force", "-d", "1h", "-p", probes, "-o"])
-        .arg(&file)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("all probes live") {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "it was never live: {said}");
-    }
-    Running { child, stderr, file }
-}
-
-impl Running {
-    fn finish(mut self) -> Taken {
-        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said}");
-        Taken(Recording::open(&self.file).unwrap())
-    }
-}
-
-struct Taken(Recording);
-
-type Row = (BTreeMap<String, i64>, BTreeMap<String, String>);
-
-impl Taken {
-    /// Rows of a kind with the numbers and texts asked for.
-    fn rows(&self, kind: &str, ints: &[&str], texts: &[&str]) -> Vec<Row> {
-        let columns = [ints, texts].concat();
-        let mut rows = Vec::new();
-        for chunk in self.0.scan(kind, &columns).unwrap() {
-            let chunk = chunk.unwrap();
-            for at in 0..chunk.len() {
-                let int = |(place, name): (usize, &&str)| Some(((*name).to_owned(), chunk.int(place).get(at)?));
-                let text = |(place, name): (usize, &&str)| {
-                    Some(((*name).to_owned(), chunk.text(ints.len() + place).get(at)?.to_owned()))
-                };
-                let numbers = ints.iter().enumerate().filter_map(int).collect();
-                rows.push((numbers, texts.iter().enumerate().filter_map(text).collect()));
-            }
-        }
-        rows
-    }
-
-    /// Count and sum of a metric by a text column; of one process, where one is named.
-    fn metric(&self, metric: &str, by: &str, pid: Option<i64>) -> BTreeMap<String, (i64, i64)> {
-        let mut found: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for (ints, texts) in self.rows("metric", &["pid", "count", "sum"], &["metric", by]) {
-            if texts["metric"] == metric && pid.is_none_or(|pid| ints.get("pid") == Some(&pid)) {
-                let both = found.entry(texts.get(by).cloned().unwrap_or_default()).or_default();
-                *both = (both.0 + ints["count"], both.1 + ints["sum"]);
-            }
-        }
-        found
-    }
-
-    fn minor_faults(&self, pid: i64) -> i64 {
-        self.metric("memory.faults", "state", Some(pid)).get("minor").map_or(0, |both| both.0)
-    }
-
-    fn lost(&self, probe: &str) -> i64 {
-        let rows = self.rows("lost", &["count"], &["name"]);
-        rows.iter().filter(|(_, texts)| texts["name"] == probe).map(|(ints, _)| ints["count"]).sum()
-    }
+fn minor_faults(taken: &Taken, pid: i64) -> i64 {
+    of_process(taken, "memory.faults", "state", pid).named("state", "minor").sum("count")
 }
 
 /// A memory control group with a limit, of either version; removed at the end.
@@ -182,30 +81,29 @@ impl Drop for Group {
 #[test]
 #[ignore = "root: attaches probes"]
 fn minor_faults_of_a_process_are_as_many_as_the_kernel_says_when_it_ends() {
-    let workload = Workload::build();
-    let running = record("memory", workload.dir.path());
-    let usages: Vec<Vec<String>> = ["1", "500", "20000"].iter().map(|pages| workload.run(&["faults", pages])).collect();
+    let workload = workload();
+    let running = Recorder::new("-p memory").start();
+    let usages = [1, 500, 20_000].map(|pages| workload.run(&format!("faults {pages}")));
     let taken = running.finish();
-    for words in usages {
-        let (pid, faults) = (words[0].parse().unwrap(), words[1].parse::<i64>().unwrap());
-        assert_eq!(taken.minor_faults(pid), faults);
+    for numbers in usages {
+        assert_eq!(minor_faults(&taken, numbers[0]), numbers[1]);
     }
-    assert_eq!(taken.lost("memory"), 0);
+    assert_eq!(taken.lost_by("memory"), 0);
 }
 
 #[test]
 #[ignore = "root: attaches probes"]
 fn faults_of_a_process_that_lives_on_are_in_the_recording_too() {
-    let workload = Workload::build();
-    let running = record("memory", workload.dir.path());
-    let mut child = workload.command(&["stay", "5000"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let workload = workload();
+    let running = Recorder::new("-p memory").start();
+    let mut child = workload.command("stay 5000").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let taken = running.finish();
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     let words: Vec<i64> = line.split_whitespace().map(|word| word.parse().unwrap()).collect();
-    let recorded = taken.minor_faults(words[0]);
+    let recorded = minor_faults(&taken, words[0]);
     // Printing what it knew may have cost it a few more.
     assert!((words[1]..words[1] + 50).contains(&recorded), "getrusage: {}, recorded: {recorded}", words[1]);
 }
@@ -218,33 +116,36 @@ fn an_oom_kill_in_a_control_group_is_reported_with_its_victim() {
         skip("an_oom_kill_in_a_control_group_is_reported_with_its_victim", "no memory control group can be made here");
         return;
     };
-    let workload = Workload::build();
-    let running = record("memory", workload.dir.path());
-    let mut hog = workload.command(&["hog", group.text()]).spawn().unwrap();
+    let workload = workload();
+    let running = Recorder::new("-p memory").start();
+    let mut hog = workload.command(&format!("hog {}", group.text())).spawn().unwrap();
     let pid = i64::from(hog.id());
     let status = hog.wait().unwrap();
     let taken = running.finish();
     assert_eq!(status.signal(), Some(9));
-    let ints = [
+    let columns = [
         "pid",
         "uid",
+        "comm",
         "memory_anon_rss",
         "memory_total_vm",
         "memory_pgtables",
         "memory_oom_score_adj",
         "memory_asker_pid",
+        "memory_asker_comm",
     ];
-    let rows = taken.rows("oom", &ints, &["comm", "memory_asker_comm"]);
-    let (ints, texts) = rows.iter().find(|(ints, _)| ints["pid"] == pid).expect("no row of the victim");
-    assert_eq!((texts["comm"].as_str(), ints["uid"]), ("ebrec-pressure", 0));
-    assert_eq!((texts["memory_asker_comm"].as_str(), ints["memory_asker_pid"]), ("ebrec-pressure", pid));
+    let rows = taken.rows("oom", &columns).with("pid", pid);
+    let victim = rows.one();
+    assert_eq!((victim.text("comm"), victim.int("uid")), (Some("ebrec-pressure"), 0));
+    assert_eq!((victim.text("memory_asker_comm"), victim.int("memory_asker_pid")), (Some("ebrec-pressure"), pid));
     // All but what the kernel itself needs of the group's memory was the victim's.
-    let anon = ints["memory_anon_rss"];
+    let anon = victim.int("memory_anon_rss");
     assert!(anon > LIMIT / 2 && anon <= LIMIT, "{anon} of {LIMIT}");
-    assert!(ints["memory_total_vm"] > anon && ints["memory_pgtables"] > 0);
+    assert!(victim.int("memory_total_vm") > anon && victim.int("memory_pgtables") > 0);
     let adjusted: i64 = fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim().parse().unwrap();
-    assert_eq!(ints["memory_oom_score_adj"], adjusted);
-    assert_eq!(taken.metric("memory.oom_kills", "comm", Some(pid)).values().copied().collect::<Vec<_>>(), [(1, 1)]);
+    assert_eq!(victim.int("memory_oom_score_adj"), adjusted);
+    let kills = of_process(&taken, "memory.oom_kills", "comm", pid);
+    assert_eq!((kills.one().int("count"), kills.one().int("sum")), (1, 1));
 }
 
 #[test]
@@ -257,24 +158,23 @@ fn a_program_that_writes_more_than_its_control_group_may_hold_is_seen_to_free_th
         skip(test, "no memory control group can be made here");
         return;
     };
-    let workload = Workload::build();
-    let file = workload.dir.path().join("written");
-    let running = record("memory:raw", workload.dir.path());
+    let workload = workload();
+    let file = workload.dir().join("written");
+    let running = Recorder::new("-p memory:raw").start();
     let begun = std::time::Instant::now();
-    let words = workload.run(&["stream", group.text(), file.to_str().unwrap(), &(WRITTEN / MIB).to_string()]);
+    let pid = workload.run(&format!("stream {} {} {}", group.text(), file.display(), WRITTEN / MIB))[0];
     let took = i64::try_from(begun.elapsed().as_nanos()).unwrap();
     let taken = running.finish();
-    let pid: i64 = words[0].parse().unwrap();
-    let freed = taken.metric("memory.reclaimed", "cause", Some(pid))["cgroup limit"];
-    let stalls = taken.metric("memory.reclaim_stall", "cause", Some(pid))["cgroup limit"];
+    let by_limit = |metric| of_process(&taken, metric, "cause", pid).named("cause", "cgroup limit");
+    let (freed, stalls) = (by_limit("memory.reclaimed").sum("sum"), by_limit("memory.reclaim_stall"));
     // Its cache can't hold more than the limit. A page that is written back meanwhile may be freed by others.
-    assert!(freed.1 > (WRITTEN - LIMIT) / 2 && freed.1 < 2 * WRITTEN, "freed {freed:?}");
-    assert!(stalls.1 > 0 && stalls.1 < took, "stalled {stalls:?} of {took}");
-    let rows = taken.rows("reclaim", &["pid", "dur_ns", "bytes"], &["cause"]);
-    let own: Vec<&Row> = rows.iter().filter(|(ints, _)| ints["pid"] == pid).collect();
-    assert_eq!(i64::try_from(own.len()).unwrap(), stalls.0, "events and histogram");
-    assert_eq!(own.iter().map(|(ints, _)| ints["dur_ns"]).sum::<i64>(), stalls.1);
-    assert_eq!(own.iter().map(|(ints, _)| ints["bytes"]).sum::<i64>(), freed.1);
+    assert!(freed > (WRITTEN - LIMIT) / 2 && freed < 2 * WRITTEN, "freed {freed}");
+    let stalled = stalls.sum("sum");
+    assert!(stalled > 0 && stalled < took, "stalled {stalled} of {took}");
+    let own = taken.rows("reclaim", &["pid", "dur_ns", "bytes"]).with("pid", pid);
+    assert_eq!(i64::try_from(own.count()).unwrap(), stalls.sum("count"), "events and histogram");
+    assert_eq!(own.sum("dur_ns"), stalled);
+    assert_eq!(own.sum("bytes"), freed);
 }
 
 /// The counts of all CPUs by the first or last word of a line of /proc/softirqs or /proc/interrupts.
@@ -300,26 +200,26 @@ fn devices() -> BTreeMap<String, i64> {
 #[test]
 #[ignore = "root: attaches probes"]
 fn interrupts_are_as_many_as_proc_counts() {
-    let workload = Workload::build();
+    let workload = workload();
     let outer = (softirqs(), devices());
-    let running = record("irq", workload.dir.path());
+    let running = Recorder::new("-p irq").start();
     let inner = (softirqs(), devices());
     // A disk, if there is one below, and the scheduler have work to do.
     let mut dd = Command::new("dd");
     dd.args(["if=/dev/zero", "bs=64k", "count=500", "oflag=direct", "status=none"]);
-    let _ = dd.arg(format!("of={}", workload.dir.path().join("written").display())).status();
-    workload.run(&["futex", "20", "2"]);
+    let _ = dd.arg(format!("of={}", workload.dir().join("written").display())).status();
+    workload.run("futex 20 2");
     let inner_end = (softirqs(), devices());
     let taken = running.finish();
     let outer_end = (softirqs(), devices());
-    let lost = taken.lost("irq");
+    let lost = taken.lost_by("irq");
     for (metric, [a, b, c, d]) in [
         ("irq.soft_time", [&outer.0, &inner.0, &inner_end.0, &outer_end.0]),
         ("irq.hard_time", [&outer.1, &inner.1, &inner_end.1, &outer_end.1]),
     ] {
-        let recorded = taken.metric(metric, "name", None);
+        let recorded = taken.metric(metric, &["name"]).sums_by("count", "name");
         assert!(!recorded.is_empty(), "no {metric}");
-        for (name, (count, _)) in &recorded {
+        for (name, count) in &recorded {
             // A handler that shares its line has no line of its own in /proc/interrupts.
             let (Some(least), Some(most)) = (c.get(name).zip(b.get(name)), d.get(name).zip(a.get(name))) else {
                 continue;
@@ -328,32 +228,29 @@ fn interrupts_are_as_many_as_proc_counts() {
             assert!(*count + lost >= least && *count <= most, "{name}: {count} is not within {least} and {most}");
         }
     }
-    assert!(taken.metric("irq.soft_time", "name", None).contains_key("TIMER"));
-    let delays = taken.metric("irq.soft_delay", "name", None);
-    assert!(delays.values().all(|(count, _)| *count > 0) && !delays.is_empty());
+    assert!(taken.metric("irq.soft_time", &["name"]).named("name", "TIMER").count() > 0);
+    let delays = taken.metric("irq.soft_delay", &["name"]).sums_by("count", "name");
+    assert!(delays.values().all(|count| *count > 0) && !delays.is_empty());
 }
 
 #[test]
 #[ignore = "root: attaches probes"]
 fn waits_for_a_futex_are_counted_and_timed_as_the_waiter_does() {
-    let workload = Workload::build();
-    let running = record("locks:raw", workload.dir.path());
-    let words = workload.run(&["futex", "20", "15"]);
+    let workload = workload();
+    let running = Recorder::new("-p locks:raw").start();
+    let words = workload.words("futex 20 15");
     let taken = running.finish();
     let number = |at: usize| words[at].parse::<i64>().unwrap();
     let (pid, waits, in_wait) = (number(0), number(1), number(2));
-    let by_address = taken.metric("locks.futex_address", "locks_address", Some(pid));
-    let (count, sum) = by_address[&words[3]];
-    assert_eq!(count, waits);
+    let counted = of_process(&taken, "locks.futex_address", "locks_address", pid).named("locks_address", &words[3]);
+    assert_eq!(counted.sum("count"), waits);
     // Its clock is read outside of the call: its time is longer by the way into the kernel and back, and by what it
     // waited for a CPU on that way.
+    let sum = counted.sum("sum");
     assert!(sum <= in_wait && sum > in_wait * 8 / 10, "the waiter: {in_wait} ns, recorded: {sum} ns");
-    let rows = taken.rows("lock", &["pid", "dur_ns"], &["name", "locks_address", "op"]);
-    let own: Vec<&Row> = rows
-        .iter()
-        .filter(|(ints, texts)| ints["pid"] == pid && texts.get("locks_address") == Some(&words[3]))
-        .collect();
-    assert_eq!(i64::try_from(own.len()).unwrap(), waits);
-    assert!(own.iter().all(|(_, texts)| texts["name"] == "futex" && texts["op"] == "wait"));
-    assert_eq!(taken.lost("locks"), 0);
+    let rows = taken.rows("lock", &["pid", "dur_ns", "name", "locks_address", "op"]);
+    let own = rows.with("pid", pid).named("locks_address", &words[3]);
+    assert_eq!(i64::try_from(own.count()).unwrap(), waits);
+    assert_eq!(own.named("name", "futex").named("op", "wait").count(), own.count());
+    assert_eq!(taken.lost_by("locks"), 0);
 }

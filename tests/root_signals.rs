@@ -11,22 +11,19 @@
 mod root;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
 
 use root::Recorder;
 use root::Taken;
-use tempfile::TempDir;
+use root::Workload;
 
 /// The sender of `signals.c`, as the kernel calls it.
 const COMM: &str = "ebrec-signals";
 
 /// Runs `signals.c` in a recording; gives its children by name, each with its process id and number.
 fn recorded(options: &str) -> (Taken, BTreeMap<String, (i64, i64)>) {
-    let dir = tempfile::tempdir().unwrap();
-    let program = compile(&dir);
+    let workload = Workload::compile("root_signals/signals.c", COMM, tempfile::tempdir().unwrap());
     let running = Recorder::new(options).start();
-    let output = Command::new(&program).env_remove("LD_LIBRARY_PATH").output().unwrap();
+    let output = workload.command("").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let taken = running.finish();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -36,14 +33,6 @@ fn recorded(options: &str) -> (Taken, BTreeMap<String, (i64, i64)>) {
     };
     assert_eq!(taken.lost(), BTreeMap::new());
     (taken, text.lines().map(child).collect())
-}
-
-fn compile(dir: &TempDir) -> PathBuf {
-    let program = dir.path().join(COMM);
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_signals/signals.c");
-    let status = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(&program).arg(source).status().unwrap();
-    assert!(status.success(), "cc could not compile {source}");
-    program
 }
 
 /// How many signals of a name the process was sent, by what became of them.

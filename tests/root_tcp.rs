@@ -3,11 +3,13 @@
 #![cfg(all(feature = "record", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
 
+#[path = "root_tcp/line.rs"]
+mod line;
+#[path = "root_tcp/postgres.rs"]
+mod postgres;
 #[path = "common/root.rs"]
 mod root;
 
-use std::io::BufRead;
-use std::io::BufReader;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
@@ -15,10 +17,9 @@ use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 
+use line::Line;
+use postgres::Postgres;
 use root::Namespace;
 use root::Recorder;
 use root::Rows;
@@ -27,7 +28,6 @@ use root::find;
 use root::rows::Row;
 use root::skip;
 use root::wait_for;
-use tempfile::TempDir;
 
 /// What a row of the kind `tcp` tells.
 const TCP: [&str; 14] = [
@@ -200,44 +200,6 @@ fn connects_that_fail_and_resets_are_counted_with_their_cause() {
     assert_eq!(taken.lost_by("tcp"), 0, "{:?}", taken.lost());
 }
 
-/// A line between two namespaces, by which packets come late and some never.
-struct Line {
-    _dir: TempDir,
-    relay: Child,
-    said: BufReader<std::process::ChildStdout>,
-}
-
-impl Line {
-    fn between(a: &Namespace, b: &Namespace, delay_ms: u32, drop_every: u32) -> Line {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("relay");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/relay.c");
-        assert!(Command::new("cc").arg("-O1").arg("-o").arg(&program).arg(source).status().unwrap().success());
-        let mut command = Command::new(program);
-        command.args([a.path(), b.path()]).args([delay_ms.to_string(), drop_every.to_string()]);
-        let mut relay = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(relay.stdout.take().unwrap());
-        let mut ready = String::new();
-        said.read_line(&mut ready).unwrap();
-        assert_eq!(ready, "ready\n");
-        for (namespace, host) in [(a, 1), (b, 2)] {
-            namespace.run(&format!("ip addr add 10.99.0.{host}/24 dev line"));
-            namespace.run(&format!("ip addr add fd99::{host}/64 dev line nodad"));
-            namespace.run("ip link set line up");
-        }
-        Line { _dir: dir, relay, said }
-    }
-
-    /// How many packets went missing.
-    fn end(mut self) -> i64 {
-        drop(self.relay.stdin.take());
-        let mut dropped = String::new();
-        self.said.read_line(&mut dropped).unwrap();
-        assert!(self.relay.wait().unwrap().success());
-        dropped.trim().parse().unwrap()
-    }
-}
-
 #[test]
 #[ignore = "root: attaches probes"]
 fn on_a_line_that_drops_and_delays_retransmits_are_the_kernel_s_and_round_trips_the_line_s() {
@@ -296,72 +258,6 @@ fn on_a_line_that_drops_and_delays_retransmits_are_the_kernel_s_and_round_trips_
     }
 }
 
-/// PostgreSQL in a namespace, with a database of pgbench.
-struct Postgres<'a> {
-    namespace: &'a Namespace,
-    dir: TempDir,
-    programs: std::path::PathBuf,
-    server: Child,
-}
-
-/// What it serves, and as whom.
-const SERVED: [&str; 4] = ["-h", "127.0.0.1", "-U", "postgres"];
-
-impl<'a> Postgres<'a> {
-    fn start(namespace: &'a Namespace, test: &str) -> Option<Postgres<'a>> {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-        let programs = versions.filter_map(Result::ok).map(|version| version.path().join("bin"));
-        let Some(programs) = programs.into_iter().find(|bin| bin.join("pgbench").exists()) else {
-            skip(test, "PostgreSQL is not installed");
-            return None;
-        };
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Command::new("chown").arg("postgres").arg(dir.path()).status().unwrap().success());
-        let mut postgres = Postgres { namespace, dir, programs, server: Command::new("true").spawn().unwrap() };
-        postgres.server.wait().unwrap();
-        let data = postgres.dir.path().join("data").display().to_string();
-        let made = postgres.as_server("initdb", &["-A", "trust", "-N", "-D", &data]).status().unwrap();
-        assert!(made.success());
-        let sockets = format!("unix_socket_directories={}", postgres.dir.path().display());
-        let options = ["-D", &data, "-c", "listen_addresses=127.0.0.1", "-c", &sockets, "-c", "fsync=off"];
-        postgres.server = postgres.as_server("postgres", &options).spawn().unwrap();
-        wait_for("PostgreSQL", || postgres.client("pg_isready", "-q").status().unwrap().success().then_some(()));
-        assert!(postgres.client("pgbench", "-i -q -s 1 postgres").status().unwrap().success());
-        Some(postgres)
-    }
-
-    fn as_server(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.namespace.command("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(self.programs.join(program));
-        command.args(arguments).current_dir(self.dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-
-    fn client(&self, program: &str, arguments: &str) -> Command {
-        let mut command = self.namespace.command(self.programs.join(program).to_str().unwrap());
-        command.args(SERVED).args(arguments.split(' ')).stdout(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-
-    /// Bytes acknowledged and received of the connections to the server, as ss(8) reads them out of the sockets.
-    fn bytes(&self) -> (i64, i64) {
-        let said = self.namespace.run("ss -tinH state established dport = :5432");
-        let sum = |name: &str| -> i64 {
-            said.split_whitespace().filter_map(|word| word.strip_prefix(name)?.parse::<i64>().ok()).sum()
-        };
-        (sum("bytes_acked:"), sum("bytes_received:"))
-    }
-}
-
-impl Drop for Postgres<'_> {
-    fn drop(&mut self) {
-        // Fast shutdown; the process is the server itself, as nsenter and setpriv became it.
-        let pid = rustix::process::Pid::from_raw(self.server.id().cast_signed()).unwrap();
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-        let _ = self.server.wait();
-    }
-}
-
 #[test]
 #[ignore = "root: attaches probes"]
 fn postgresql_s_connections_and_bytes_are_those_of_the_kernel_and_of_ss() {
@@ -399,11 +295,11 @@ fn postgresql_s_connections_and_bytes_are_those_of_the_kernel_and_of_ss() {
     assert_eq!(connects.named("comm", "pgbench").sum("count"), active);
     let accepted = taken.metric("tcp.accepted", &["sport", "pid"]).with("sport", 5432);
     assert_eq!(accepted.sum("count"), passive);
-    assert_eq!(accepted.with("pid", postgres.server.id().into()).sum("count"), passive, "who listens");
+    assert_eq!(accepted.with("pid", postgres.pid()).sum("count"), passive, "who listens");
     // Each is closed by the process that served it.
     let lifetimes = taken.metric("tcp.lifetime", &["sport", "pid"]).with("sport", 5432);
     assert_eq!(lifetimes.sum("count"), passive);
-    assert_eq!(lifetimes.with("pid", postgres.server.id().into()).sum("count"), 0);
+    assert_eq!(lifetimes.with("pid", postgres.pid()).sum("count"), 0);
     for (name, [outer, inner, inner_end, outer_end]) in [
         ("tcp.sent", [outer.0, inner.0, inner_end.0, outer_end.0]),
         ("tcp.received", [outer.1, inner.1, inner_end.1, outer_end.1]),

@@ -48,7 +48,13 @@ struct pt_regs {
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;
+	unsigned long cx;
+	unsigned long r8;
+	unsigned long r9;
 	unsigned long r10;
+	unsigned long ax;
+	unsigned long sp;
+	unsigned long ip;
 	unsigned long orig_ax;
 };
 struct thread_info___x86 {
@@ -62,6 +68,7 @@ struct task_struct___x86 {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
+	__u64 sp;
 	__u64 pstate;
 	__u64 orig_x0;
 	__s32 syscallno;

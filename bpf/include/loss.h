@@ -16,6 +16,7 @@ enum loss_cause {
 	LOSS_STACK_NOT_KEPT, /* no room for a new stack: its samples or waits are kept without it */
 	LOSS_END_UNSEEN,     /* a start whose end the kernel did not show: the pair is missing */
 	LOSS_NAME_NOT_KEPT,  /* no room for a new peer or name: its values are kept under "other" */
+	LOSS_MEMORY_UNREADABLE, /* memory that could not be read: a number is missing, or a filter had nothing to look at */
 	LOSS_CAUSES,
 };
 

@@ -1,25 +1,27 @@
-//! Draining the aggregate maps: per-CPU hashes of cells, read and emptied in batches.
+//! Draining the aggregate maps: hashes of cells, one for each CPU that counted, emptied in batches.
 
 use std::collections::HashMap;
-use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
-use anyhow::bail;
 
 use super::Cell;
 use super::CellKey;
+use super::batch::take_all;
+use super::read;
 
-/// The bucket number of a counter's cell; the same number stands in bpf/include/hist.h.
-pub const COUNTER: u16 = 0xffff;
+/// Bits of a bucket's number below the metric's in a key; the same number stands in bpf/include/hist.h.
+const BUCKET_BITS: u32 = 10;
+/// The bucket number of a counter's cell.
+const COUNTER: u16 = (1 << BUCKET_BITS) - 1;
 
 /// Keys in one call. A hash bucket has to fit in a batch; the kernel's hashes have a handful of keys in each.
-const BATCH: usize = 2048;
+const BATCH: u32 = 4096;
 
 /// One histogram bucket, or a counter: what it is kept by, and the sum of all CPUs.
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {
-    /// Its number, or `COUNTER`.
+    /// Its number.
     pub index: u16,
     /// How many values.
     pub count: u64,
@@ -67,63 +69,29 @@ impl Gathered {
     }
 }
 
-/// Buffers for draining, kept between calls.
-#[derive(Debug, Default)]
-pub struct Drainer {
-    keys: Vec<CellKey>,
-    values: Vec<Cell>,
+/// Takes everything out of a map of cells, sorted by metric and key.
+///
+/// # Errors
+/// When the kernel refuses to empty it.
+pub(super) fn drain(map: BorrowedFd<'_>) -> Result<Vec<Gathered>> {
+    let mut found = Found::new();
+    take_all(map, (size_of::<CellKey>(), size_of::<Cell>()), BATCH, |key, cell| {
+        if let (Some(key), Some(cell)) = (read(key), read(cell)) {
+            add(&mut found, &key, &cell);
+        }
+    })?;
+    let mut gathered: Vec<Gathered> = found.into_values().map(in_order).collect();
+    gathered.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
+    Ok(gathered)
 }
 
-impl Drainer {
-    /// Takes everything out of a map of cells, sorted by metric and key.
-    ///
-    /// # Errors
-    /// When the kernel refuses the batch.
-    pub fn drain(&mut self, map: BorrowedFd<'_>, cpus: usize) -> Result<Vec<Gathered>> {
-        self.keys.resize(BATCH, CellKey::default());
-        self.values.resize(BATCH * cpus, Cell::default());
-        let mut found: HashMap<(u16, u32, u64), Gathered> = HashMap::new();
-        let mut position = 0u32;
-        let position = &raw mut position;
-        let mut from = std::ptr::null_mut();
-        loop {
-            let mut count = BATCH as u32;
-            // SAFETY: the buffers hold BATCH keys and BATCH × cpus values of the map's own sizes, and count says so.
-            let code = unsafe {
-                libbpf_sys::bpf_map_lookup_and_delete_batch(
-                    map.as_raw_fd(),
-                    from,
-                    position.cast(),
-                    self.keys.as_mut_ptr().cast(),
-                    self.values.as_mut_ptr().cast(),
-                    &mut count,
-                    std::ptr::null(),
-                )
-            };
-            from = position.cast();
-            let end = code == -rustix::io::Errno::NOENT.raw_os_error();
-            if code != 0 && !end {
-                bail!("reading the aggregate maps failed with error {}", -code);
-            }
-            for (key, values) in self.keys.iter().zip(self.values.chunks_exact(cpus)).take(count as usize) {
-                add(&mut found, key, values);
-            }
-            if end {
-                break;
-            }
-        }
-        let mut gathered: Vec<Gathered> = found.into_values().collect();
-        gathered.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
-        for one in &mut gathered {
-            one.buckets.sort_unstable_by_key(|bucket| bucket.index);
-        }
-        Ok(gathered)
-    }
-}
+/// By metric, process and `sub`.
+type Found = HashMap<(u16, u32, u64), Gathered>;
 
-fn add(found: &mut HashMap<(u16, u32, u64), Gathered>, key: &CellKey, values: &[Cell]) {
-    let one = found.entry((key.metric, key.pid, key.sub)).or_insert_with(|| Gathered {
-        metric: key.metric,
+fn add(found: &mut Found, key: &CellKey, cell: &Cell) {
+    let (metric, bucket) = (key.metric_bucket >> BUCKET_BITS, key.metric_bucket & COUNTER);
+    let one = found.entry((metric, key.pid, key.sub)).or_insert_with(|| Gathered {
+        metric,
         pid: key.pid,
         sub: key.sub,
         count: 0,
@@ -132,47 +100,55 @@ fn add(found: &mut HashMap<(u16, u32, u64), Gathered>, key: &CellKey, values: &[
         max: 0,
         buckets: Vec::new(),
     });
-    let mut count = 0;
-    for cell in values.iter().filter(|cell| cell.count != 0) {
-        count += cell.count;
-        one.sum = one.sum.wrapping_add(cell.sum);
-        one.min = one.min.min(cell.min);
-        one.max = one.max.max(cell.max);
+    one.count += cell.count;
+    one.sum = one.sum.wrapping_add(cell.sum);
+    one.min = one.min.min(cell.min);
+    one.max = one.max.max(cell.max);
+    if bucket != COUNTER {
+        one.buckets.push(Bucket { index: bucket, count: cell.count });
     }
-    one.count += count;
-    if key.bucket != COUNTER && count != 0 {
-        one.buckets.push(Bucket { index: key.bucket, count });
-    }
+}
+
+/// With its buckets ascending, and what CPUs have of the same bucket as one.
+fn in_order(mut one: Gathered) -> Gathered {
+    one.buckets.sort_unstable_by_key(|bucket| bucket.index);
+    one.buckets.dedup_by(|next, bucket| {
+        let same = next.index == bucket.index;
+        bucket.count += if same { next.count } else { 0 };
+        same
+    });
+    one
 }
 
 #[cfg(test)]
 mod tests {
+    use super::BUCKET_BITS;
     use super::COUNTER;
     use super::Cell;
     use super::CellKey;
+    use super::Found;
     use super::add;
-    use std::collections::HashMap;
+    use super::in_order;
+
+    fn key(cpu: u16, metric: u16, bucket: u16) -> CellKey {
+        CellKey { cpu, metric_bucket: metric << BUCKET_BITS | bucket, pid: 9, sub: 0 }
+    }
 
     #[test]
-    fn the_cells_of_all_cpus_add_up_and_an_idle_cpu_does_not_set_the_minimum() {
-        let mut found = HashMap::new();
-        let key = CellKey { metric: 1, bucket: 33, pid: 9, sub: 0 };
-        let idle = Cell::default();
-        add(&mut found, &key, &[Cell { count: 2, sum: 70, min: 34, max: 36 }, idle]);
-        add(&mut found, &CellKey { bucket: 5, ..key }, &[idle, Cell { count: 1, sum: 5, min: 5, max: 5 }]);
-        let one = &found[&(1, 9, 0)];
-        assert_eq!((one.count, one.sum, one.min, one.max), (3, 75, 5, 36));
-        assert_eq!(one.buckets.len(), 2);
+    fn the_cells_of_all_cpus_add_up() {
+        let mut found = Found::new();
+        add(&mut found, &key(0, 1, 33), &Cell { count: 2, sum: 70, min: 34, max: 36 });
+        add(&mut found, &key(1, 1, 5), &Cell { count: 1, sum: 5, min: 5, max: 5 });
+        add(&mut found, &key(1, 1, 33), &Cell { count: 1, sum: 35, min: 35, max: 35 });
+        let one = in_order(found.remove(&(1, 9, 0)).unwrap());
+        assert_eq!((one.count, one.sum, one.min, one.max), (4, 110, 5, 36));
+        assert_eq!(one.buckets.iter().map(|one| (one.index, one.count)).collect::<Vec<_>>(), [(5, 1), (33, 3)]);
     }
 
     #[test]
     fn a_counter_has_no_buckets() {
-        let mut found = HashMap::new();
-        add(
-            &mut found,
-            &CellKey { metric: 0, bucket: COUNTER, pid: 1, sub: 0 },
-            &[Cell { count: 3, sum: 3, min: 1, max: 1 }],
-        );
-        assert!(found[&(0, 1, 0)].buckets.is_empty());
+        let mut found = Found::new();
+        add(&mut found, &key(0, 0, COUNTER), &Cell { count: 3, sum: 3, min: 1, max: 1 });
+        assert!(found[&(0, 9, 0)].buckets.is_empty());
     }
 }

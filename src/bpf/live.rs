@@ -18,6 +18,7 @@ use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
+use libbpf_rs::OpenObject;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
 use libbpf_rs::UprobeOpts;
@@ -25,8 +26,9 @@ use libbpf_rs::UprobeOpts;
 use super::Plain;
 use super::batch::take_all;
 use super::bytes_of;
-use super::cells::Drainer;
+use super::cells;
 use super::cells::Gathered;
+use super::kernel_types;
 use super::log;
 use super::losses;
 use super::losses::Losses;
@@ -53,8 +55,6 @@ pub struct Live {
     lacking: Vec<String>,
     start_ns: u64,
     parity: u32,
-    cpus: usize,
-    drainer: Drainer,
     losses: Losses,
     /// The hooks of programs for which the section says too little.
     sampled: Option<String>,
@@ -66,30 +66,43 @@ impl Live {
     /// # Errors
     /// One sentence: what the kernel or its verifier refused.
     pub fn attach(source: Source, settings: &Settings<'_>) -> Result<Live> {
-        log::take();
-        let mut open = ObjectBuilder::default()
-            .open_memory(source.object)
-            .map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
-        settings.put_into(&mut open, source.cells)?;
-        let lacking = optional::choose(&mut open)?;
-        let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
-        let mut links = HashMap::new();
-        for program in loaded(&object).filter(attaches_by_itself) {
+        let mut live = Live::load(source, settings, |open| Ok(optional::choose(open)))?;
+        for program in loaded(&live.object).filter(attaches_by_itself) {
             let link = program.attach().map_err(|error| {
                 let hook = program.section().to_string_lossy().into_owned();
                 anyhow!("can't attach to '{hook}': {}", log::reason(&log::take(), &error))
             })?;
-            links.insert(program.name().to_string_lossy().into_owned(), link);
+            live.links.insert(program.name().to_string_lossy().into_owned(), link);
         }
+        Ok(live)
+    }
+
+    /// Loads an object and attaches nothing; `choose` says which programs and maps it has, and gives the hooks that are lacking.
+    ///
+    /// # Errors
+    /// One sentence: what the kernel or its verifier refused.
+    pub fn load(
+        source: Source,
+        settings: &Settings<'_>,
+        choose: impl FnOnce(&mut OpenObject) -> Result<Vec<String>>,
+    ) -> Result<Live> {
+        log::take();
+        let mut builder = ObjectBuilder::default();
+        if let Some(types) = kernel_types::cut() {
+            builder.btf_custom_path(types)?;
+        }
+        let mut open =
+            builder.open_memory(source.object).map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
+        settings.put_into(&mut open, source.cells)?;
+        let lacking = choose(&mut open)?;
+        let object = open.load().map_err(|error| anyhow!(log::reason(&log::take(), &error)))?;
         Ok(Live {
-            links,
+            links: HashMap::new(),
             object,
             name: source.name,
             lacking,
             start_ns: 0,
             parity: 0,
-            cpus: settings.possible_cpus as usize,
-            drainer: Drainer::default(),
             losses: Losses::default(),
             sampled: None,
         })
@@ -120,12 +133,23 @@ impl Live {
     /// # Errors
     /// When the object has no such program, the library no such function, or the kernel refuses.
     pub fn attach_function(&self, program: &str, library: &Path, function: &str, at_return: bool) -> Result<Link> {
+        let options = UprobeOpts { retprobe: at_return, func_name: Some(function.to_owned()), ..Default::default() };
+        self.attach_by(program, |program| program.attach_uprobe_with_opts(EVERY_PROCESS, library, 0, options))
+    }
+
+    /// Attaches a program as the caller knows how to.
+    ///
+    /// # Errors
+    /// When the object has no such program, or the kernel refuses.
+    pub fn attach_by(
+        &self,
+        program: &str,
+        attach: impl FnOnce(&ProgramMut<'_>) -> libbpf_rs::Result<Link>,
+    ) -> Result<Link> {
         let mut programs = self.object.progs_mut();
         let found = programs.find(|found| found.name() == program);
         let found = found.with_context(|| format!("the object '{}' has no program '{program}'", self.name))?;
-        let options = UprobeOpts { retprobe: at_return, func_name: Some(function.to_owned()), ..Default::default() };
-        let link = found.attach_uprobe_with_opts(EVERY_PROCESS, library, 0, options);
-        link.map_err(|error| anyhow!(log::reason(&log::take(), &error)))
+        attach(&found).map_err(|error| anyhow!(log::reason(&log::take(), &error)))
     }
 
     /// Says that a hook is missing, beside those that the kernel has not.
@@ -200,10 +224,10 @@ impl Live {
     ///
     /// # Errors
     /// When the kernel refuses to read it.
-    pub fn gathered(&mut self) -> Result<Vec<Gathered>> {
+    pub fn gathered(&self) -> Result<Vec<Gathered>> {
         let idle = if self.parity == 0 { "cells_odd" } else { "cells_even" };
         let Some(map) = self.object.maps().find(|map| map.name() == idle) else { return Ok(Vec::new()) };
-        self.drainer.drain(map.as_fd(), self.cpus)
+        cells::drain(map.as_fd())
     }
 
     /// Takes all out of one of two maps that the programs swap as they do the cells: the one that is not being written.

@@ -73,6 +73,7 @@ fn cause_name(cause: u32) -> String {
         types::loss_cause::LOSS_STACK_NOT_KEPT => "stack not kept",
         types::loss_cause::LOSS_END_UNSEEN => "end not seen",
         types::loss_cause::LOSS_NAME_NOT_KEPT => "name not kept",
+        types::loss_cause::LOSS_MEMORY_UNREADABLE => "memory unreadable",
         _ => "unknown",
     };
     name.to_owned()

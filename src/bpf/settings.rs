@@ -57,7 +57,7 @@ impl Settings<'_> {
                 "kernel_stacks" => map.reuse_fd(self.kernel_stacks).context("can't share the kernel stacks")?,
                 // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
                 // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
-                "cells_even" | "cells_odd" => map.set_max_entries(cells)?,
+                "cells_even" | "cells_odd" => map.set_max_entries(cells * self.cpus_of_a_cell())?,
                 "state_by_task" => map.set_autocreate(config.task_storage != 0)?,
                 "state_by_tid" => map.set_autocreate(config.task_storage == 0)?,
                 _ if name.ends_with(".rodata.config") => fill(&mut map, bytes_of(&config))?,
@@ -71,6 +71,12 @@ impl Settings<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many CPUs' own cells there is room for, for each: most of what is counted is counted on one CPU or two within an
+    /// interval, but more happens in an interval where there are more CPUs.
+    fn cpus_of_a_cell(&self) -> u32 {
+        2 + self.possible_cpus / 8
     }
 
     /// What the programs know of the recording.

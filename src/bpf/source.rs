@@ -7,8 +7,8 @@ pub struct Source {
     pub name: &'static str,
     /// The ELF file.
     pub object: &'static [u8],
-    /// Cells of its aggregates in one interval: metrics × keys × the 20 or so buckets that a distribution spans. They
-    /// are all made at the start, twice, and each takes 32 bytes on every CPU and 96 bytes once.
+    /// Cells of its aggregates in one interval: metrics × keys × the 20 or so buckets that a distribution spans. There is
+    /// room for two of each and more on many CPUs, all made at the start, twice, and each takes 96 bytes.
     pub cells: u32,
 }
 

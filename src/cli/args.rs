@@ -92,6 +92,13 @@ pub(super) struct Record {
     /// (`block:slow=5ms`). `ebrec probes` lists the probes.
     #[arg(short, long = "probe", value_name = "PROBES", allow_hyphen_values = true)]
     pub(super) probes: Vec<String>,
+    /// An event of your own: a function, trace point or static probe, as `kprobe:tcp_sendmsg`
+    ///
+    /// `latency:vfs_read` times a function from entry to return; globs (`kprobe:tcp_*`) take many. Values are kept of each hit
+    /// (`uprobe:libc:getaddrinfo(str(arg0))`), and a filter counts some hits only (`latency:vfs_read/duration > 1ms/`): the manual has the
+    /// whole language. `ebrec probes -e EVENT` shows what it is put on, and which values it has. Can be given many times.
+    #[arg(short, long = "event", value_name = "EVENT", value_hint = ValueHint::Other)]
+    pub(super) events: Vec<String>,
     /// How often histograms and counters are read out of the kernel
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = positive_duration)]
     pub(super) interval: Duration,
@@ -224,6 +231,12 @@ pub(super) struct Info {
 pub(super) struct Probes {
     /// Show everything about this probe
     pub(super) name: Option<String>,
+    /// Show what an event of your own would be put on, and which values it has, as `kprobe:tcp_*`
+    #[arg(short, long = "event", value_name = "EVENT", value_hint = ValueHint::Other, conflicts_with = "name")]
+    pub(super) events: Vec<String>,
+    /// With --event: look files and libraries up as these processes see them
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, requires = "events")]
+    pub(super) pid: Vec<u32>,
     #[command(flatten)]
     pub(super) format: ListFormat,
 }

@@ -49,6 +49,15 @@ static EXAMPLES: &[(&str, &[Example])] = &[
                 "sudo ebrec record -p +block:slow=1ms -d 1m",
                 "The default probes, with disk I/O of 1 ms and more one by one",
             ),
+            example("sudo ebrec record -e latency:vfs_read", "How long a kernel function takes, by process"),
+            example(
+                "sudo ebrec record -e 'uprobe:libc:getaddrinfo(str(arg0))' -p process",
+                "Every name that any program looks up, and who does",
+            ),
+            example(
+                "sudo ebrec record -e 'tracepoint:block:block_rq_issue(hist(bytes), by(rwbs))/bytes > 64KiB/'",
+                "The sizes of large disk requests, by their kind",
+            ),
         ],
     ),
     (
@@ -115,6 +124,8 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         &[
             example("ebrec probes", "Every probe and whether it can run here"),
             example("ebrec probes block", "What the block probe measures, its columns and settings"),
+            example("ebrec probes -e 'kprobe:tcp_*'", "Which functions an event of your own would be put on"),
+            example("ebrec probes -e usdt:libc:libc:setjmp", "How many arguments a static probe has"),
         ],
     ),
     ("doctor", &[example("ebrec doctor", "What this machine allows, and the fix for what is missing")]),

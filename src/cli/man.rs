@@ -90,6 +90,67 @@ static SECTIONS: &[Section] = &[
     ),
     (
         "record",
+        "EVENTS",
+        &[
+            (
+                "",
+                "An event of your own is SORT:WHERE, then in parentheses what is kept of each hit, then between slashes a filter. Each counts its hits \
+                 by process and interval in the kernel; it has a row for each hit if a value or a stack is kept. What the shell would act on stands in \
+                 single quotes. ebrec probes -e EVENT shows where it would be put and which values it has.",
+            ),
+            ("kprobe:FUNCTION, kretprobe:FUNCTION", "A kernel function's entry, or its return."),
+            (
+                "fentry:FUNCTION, fexit:FUNCTION",
+                "The same by BPF trampolines, which cost less and know the arguments at the exit, too. They need the function's type information.",
+            ),
+            ("tracepoint:CATEGORY:NAME", "A trace point, with its fields by name. It needs the tracing file system."),
+            ("rawtp:NAME", "A trace point with the arguments that the kernel passes, whose structs can be walked."),
+            (
+                "uprobe:FILE:FUNCTION, uretprobe:FILE:FUNCTION",
+                "A function of a program or library, at its entry or return. FILE is a path, or the name of a library or program: libc, bash. With --pid it \
+                 is what that process has mapped or sees, as in a container. Functions of C++ and Rust are named as in the source, with or without \
+                 parameters: shop::price, \"shop::price(int)\". Returns of Go programs are refused, since probes there would crash them.",
+            ),
+            ("usdt:FILE:PROVIDER:NAME", "A static probe (USDT)."),
+            (
+                "latency:FUNCTION, latency:FILE:FUNCTION",
+                "The time from a function's entry to its return, as a histogram by process. Values and filter are taken at the return: \
+                 duration and retval beside the arguments, which are those of the entry.",
+            ),
+            (
+                "Globs",
+                "* is any text and ? one character in the last name of WHERE, and in CATEGORY and PROVIDER: kprobe:tcp_*. Functions that can't be traced are left out. \
+                 A name with blanks, parentheses or slashes stands in double quotes.",
+            ),
+            (
+                "[NAME=]VALUE",
+                "Keeps a number or text, six and three at most. Without NAME it is called by its last name.",
+            ),
+            ("hist(VALUE)", "The kernel keeps a histogram of a number."),
+            ("by(VALUE)", "Counts and histograms are kept by this number or text, beside the process."),
+            ("stack, ustack", "Keeps the kernel's stack, or the user's."),
+            ("raw", "A row for each hit, though nothing is kept."),
+            (
+                "Values",
+                "arg0, arg1, and so on; retval; duration in nanoseconds; the arguments' names where the kernel's type information has them; a trace point's fields \
+                 (also args.NAME); pid, tid, uid, cpu, time, comm. A field or argument goes before a word of the same name. Members of structs and what \
+                 pointers lead to are reached as in C: sk->__sk_common.skc_dport, file->f_path.dentry->d_name.len, args[2], *(u32 *)(arg0 + 8), ((struct sock *)arg0)->sk_err. \
+                 Numbers in network byte order are turned where their type says so. Constants of the kernel's enumerations have their names: TCP_LISTEN.",
+            ),
+            (
+                "str(P), sockaddr(P), ip(X), ipv4(P), ipv6(P)",
+                "Text at an address, a socket address, an address of IPv4 or IPv6. Arrays of characters and struct in6_addr are text by themselves.",
+            ),
+            ("ntohs(X), ntohl(X), ntohll(X)", "A number out of network byte order."),
+            (
+                "/FILTER/",
+                "C's operators over signed 64-bit numbers, with durations and sizes: /duration > 1ms && size >= 4KiB/. Texts compare by == and != with \
+                 one in double quotes: /comm == \"nginx\"/, /str(arg1) == \"/etc/passwd\"/. A value that can't be read matches nothing.",
+            ),
+        ],
+    ),
+    (
+        "record",
         "FILES",
         &[
             ("FILE", "The recording, a Parquet file of mode 0600 that belongs to the user who called sudo."),
@@ -158,7 +219,7 @@ static SECTIONS: &[Section] = &[
 /// How each command is called, one line a form, in the order of [`pages`].
 static SYNOPSES: &[(&str, &[&str])] = &[
     ("", &["[OPTIONS] COMMAND"]),
-    ("record", &["[-d DURATION] [-o FILE] [-p PROBES]... [FILTERS] [-- COMMAND [ARGUMENT]...]"]),
+    ("record", &["[-d DURATION] [-o FILE] [-p PROBES]... [-e EVENT]... [FILTERS] [-- COMMAND [ARGUMENT]...]"]),
     (
         "report",
         &[
@@ -177,7 +238,7 @@ static SYNOPSES: &[(&str, &[&str])] = &[
         ],
     ),
     ("info", &["[--format FORMAT] [-o FILE] RECORDING"]),
-    ("probes", &["[--format FORMAT] [-o FILE] [NAME]"]),
+    ("probes", &["[--format FORMAT] [-o FILE] [NAME]", "-e EVENT... [--pid PID]... [--format FORMAT] [-o FILE]"]),
     ("doctor", &["[--format FORMAT] [-o FILE]"]),
     ("recover", &["[-f] FILE"]),
     ("completions", &["SHELL"]),

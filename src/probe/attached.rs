@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::ProbeInfo;
 use super::Scope;
 use super::Settings;
+use super::event::Event;
 use super::names::Names;
 use super::stacks::Stacks;
 use crate::host::Host;
@@ -20,6 +21,11 @@ use crate::recording::Schema;
 pub trait Probe: Sync {
     /// What the probe says of itself: constant, so that it can be listed without privilege.
     fn info(&self) -> &'static ProbeInfo;
+
+    /// Whether it records what `-e` asks for, and nothing else.
+    fn takes_events(&self) -> bool {
+        false
+    }
 
     /// Loads and attaches the probe's programs; it records from here on.
     ///
@@ -169,4 +175,6 @@ pub struct Setup<'a> {
     pub user_stacks: BorrowedFd<'a>,
     /// The map of kernel stacks.
     pub kernel_stacks: BorrowedFd<'a>,
+    /// The events of the user's own, for the probe that records them.
+    pub events: &'a [Event],
 }

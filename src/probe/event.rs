@@ -28,7 +28,7 @@ pub struct Event {
     pub label: String,
     /// Where it hooks.
     pub hook: Hook,
-    /// What is kept of each hit; no row is streamed for an event that captures nothing and keeps no stack.
+    /// What is kept of each hit; no row is streamed for an event that captures nothing, keeps no stack and has not `every_hit`.
     pub captures: Vec<Capture>,
     /// A hit counts if this is not zero; empty: every hit.
     pub filter: Vec<Step>,
@@ -36,6 +36,8 @@ pub struct Event {
     pub hist: Option<Named>,
     /// What counts and histograms are kept by, beside the process.
     pub by: Option<Capture>,
+    /// Each hit is a row though nothing is captured.
+    pub every_hit: bool,
     /// Rows carry the kernel's stack.
     pub kernel_stack: bool,
     /// Rows carry the user's stack.
@@ -95,6 +97,25 @@ pub enum Hook {
         /// Their places.
         places: Vec<Place>,
     },
+}
+
+impl Hook {
+    /// How many functions or points it is at.
+    pub fn places(&self) -> usize {
+        match self {
+            Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => functions.len(),
+            Hook::Fentry { functions, .. } => functions.len(),
+            Hook::Tracepoint { points } => points.len(),
+            Hook::RawTracepoint { points } => points.len(),
+            Hook::Uprobe { places, .. } | Hook::UserLatency { places } => places.len(),
+            Hook::Usdt { names, .. } => names.len(),
+        }
+    }
+
+    /// Whether it is the time from entry to return of a function.
+    pub fn is_latency(&self) -> bool {
+        matches!(self, Hook::KernelLatency { .. } | Hook::UserLatency { .. })
+    }
 }
 
 /// A kernel function with what its BTF tells.
@@ -171,6 +192,8 @@ pub enum Space {
     Kernel,
     /// The current process's.
     User,
+    /// One or the other, which the address tells: the kernel's addresses have their highest bit set, on x86_64 and aarch64 alike.
+    ByAddress,
 }
 
 /// One step of postfix code: it takes values off the stack and puts one back.
@@ -249,6 +272,12 @@ pub enum Unary {
     Negate,
     /// Every bit turned.
     Invert,
+    /// The lowest two bytes in reverse order, the rest 0.
+    Swap16,
+    /// The lowest four bytes in reverse order, the rest 0.
+    Swap32,
+    /// All eight bytes in reverse order.
+    Swap64,
 }
 
 /// Operations on two numbers; comparisons are signed and give 1 or 0, arithmetic wraps, division by 0 gives 0.

@@ -10,12 +10,16 @@ use crate::probe::MetricKind;
 use crate::probe::ProbeInfo;
 use crate::probe::Settings;
 use crate::probe::Switch;
+use crate::probe::event;
+use crate::probe::event::Event;
 use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
 use crate::record::state::Figures;
 use crate::record::state::State;
+use crate::recording::CaptureMeta;
 use crate::recording::ClockAnchor;
+use crate::recording::EventMeta;
 use crate::recording::FORMAT;
 use crate::recording::HostMeta;
 use crate::recording::KindMeta;
@@ -85,6 +89,7 @@ impl Description {
         host: &Host,
         registry: &[&'static ProbeInfo],
         fates: &[Fate],
+        events: &[Event],
         start: &ClockAnchor,
     ) -> Description {
         let nanoseconds = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
@@ -117,6 +122,7 @@ impl Description {
                 .flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric)))
                 .collect(),
             kinds: kinds(registry),
+            events: events.iter().map(event_meta).collect(),
             ..Meta::default()
         };
         Description { base }
@@ -149,6 +155,7 @@ fn config(plan: &RecordPlan) -> Map<String, Value> {
         .collect();
     let command: Vec<_> = plan.command.iter().map(|word| word.to_string_lossy()).collect();
     let value = json!({
+        "events": plan.events,
         "interval_ns": plan.interval.as_nanos() as u64,
         "buffer_bytes": plan.buffer_bytes,
         "pids": pids,
@@ -199,6 +206,31 @@ fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
         help: metric.help.to_owned(),
         by: metric.by.iter().map(|column| (*column).to_owned()).collect(),
         events: metric.events.map(str::to_owned),
+    }
+}
+
+fn event_meta(event: &Event) -> EventMeta {
+    let (mut numbers, mut texts) = (0, 0);
+    let mut column = |value: &event::Value| {
+        let (prefix, next) = match value {
+            event::Value::Number(_) => ("arg", &mut numbers),
+            event::Value::Text { .. } => ("str", &mut texts),
+        };
+        *next += 1;
+        format!("{prefix}_{}", *next - 1)
+    };
+    EventMeta {
+        name: event.label.clone(),
+        text: event.text.clone(),
+        places: event.hook.places() as u64,
+        latency: event.hook.is_latency(),
+        captures: event
+            .captures
+            .iter()
+            .map(|capture| CaptureMeta { column: column(&capture.value), name: capture.name.clone() })
+            .collect(),
+        hist: event.hist.as_ref().map(|hist| hist.name.clone()),
+        by: event.by.as_ref().map(|by| by.name.clone()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::events;
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
 use crate::host::Host;
@@ -14,6 +15,8 @@ use crate::host::doctor::worst;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::event::Hook;
+use crate::probe::event::Place;
 use crate::probes::REGISTRY;
 use crate::record::Doctor;
 use crate::render::Block;
@@ -35,6 +38,50 @@ pub(super) fn probes(name: Option<&str>) -> Result<Document> {
         return Err(Failure::usage(format!("there is no probe '{name}'")).hint(did_you_mean(&near, &all)).into());
     };
     Ok(one(info, &host))
+}
+
+/// What events of the user's own would be put on, and the values that they have.
+pub(super) fn events(texts: &[String], pids: &[u32]) -> Result<Document> {
+    let offers = events::offers(texts, &Host::this(), pids)?;
+    let mut document = Document::new("events", "Events");
+    let hooks = offers.iter().flat_map(|offer| {
+        let label = text_value(&offer.event.label);
+        places(&offer.event.hook)
+            .into_iter()
+            .map(move |(name, of, offset)| vec![label.clone(), text_value(&name), text_value(&of), offset])
+    });
+    document.push(table("hooks", "Where they are put", &["event", "name", "in", "offset"], hooks.collect()));
+    let values = offers.iter().flat_map(|offer| {
+        let label = text_value(&offer.event.label);
+        offer.values.iter().map(move |(name, kind)| vec![label.clone(), text_value(name), text_value(kind)])
+    });
+    document.push(table("values", "Values at each hit", &["event", "value", "type"], values.collect()));
+    document.note("'ebrec record -e EVENT' records it; 'man ebrec-record' has the language");
+    Ok(document)
+}
+
+/// (name, what it is in, where in that) of everything that an event is put on.
+fn places(hook: &Hook) -> Vec<(String, String, Value)> {
+    let kernel = |name: &String| (name.clone(), "the kernel".to_owned(), Value::Null);
+    let place = |place: &Place| {
+        (place.function.clone(), place.path.display().to_string(), text_value(&format!("{:#x}", place.offset)))
+    };
+    match hook {
+        Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => functions.iter().map(kernel).collect(),
+        Hook::Fentry { functions, .. } => {
+            let module = |module: &Option<String>| module.clone().unwrap_or_else(|| "the kernel".to_owned());
+            functions.iter().map(|one| (one.name.clone(), module(&one.module), Value::Null)).collect()
+        }
+        Hook::Tracepoint { points } => {
+            points.iter().map(|(category, name)| (name.clone(), category.clone(), Value::Null)).collect()
+        }
+        Hook::RawTracepoint { points } => points.iter().map(kernel).collect(),
+        Hook::Uprobe { places, .. } | Hook::UserLatency { places } => places.iter().map(place).collect(),
+        Hook::Usdt { path, provider, names } => {
+            let of = format!("{} ({provider})", path.display());
+            names.iter().map(|name| (name.clone(), of.clone(), Value::Null)).collect()
+        }
+    }
 }
 
 fn list(infos: &[&ProbeInfo], host: &Host) -> Document {

@@ -17,6 +17,8 @@ pub struct RecordPlan {
     pub force: bool,
     /// Which probes run, and how.
     pub probes: ProbeSelection,
+    /// Events of the user's own, as they were written.
+    pub events: Vec<String>,
     /// Which processes are recorded.
     pub filters: Filters,
     /// The command to run inside the window; empty when there is none.

@@ -17,6 +17,7 @@ use rustix::thread::sched_setaffinity;
 
 use crate::bpf::log;
 use crate::bpf::rings::SharedMaps;
+use crate::events;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::host::cgroups::Cgroups;
@@ -30,6 +31,7 @@ use crate::probe::Scope;
 use crate::probe::Settings;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Setup;
+use crate::probe::event::Event as OwnEvent;
 use crate::probes::REGISTRY;
 use crate::probes::settings;
 use crate::record::Outcome;
@@ -48,6 +50,7 @@ use crate::record::progress::Progress;
 use crate::record::scope;
 use crate::record::select;
 use crate::record::select::Chosen;
+use crate::record::select::OwnEvents;
 use crate::record::state::Message;
 use crate::record::state::Shared;
 use crate::record::state::State;
@@ -79,7 +82,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     log::route(plan.verbosity >= Verbosity::Debug);
     let host = Host::this();
     let registry: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
-    let chosen = select::choose(&plan.probes, &registry)?;
+    let own = REGISTRY.iter().position(|probe| probe.takes_events());
+    let chosen = select::choose(&plan.probes, &registry, OwnEvents { index: own, asked: !plan.events.is_empty() })?;
     let cgroups = host.cgroups.clone().map(Cgroups::read);
     let mut scope = scope::resolve(&plan.filters, cgroups.as_ref())?;
     if !host.kernel.btf {
@@ -89,13 +93,14 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     if let Some(problem) = host.privilege.missing_for_record(&own_path()) {
         return Err(Failure::from_error(&problem).into());
     }
+    let own_events = events::resolve(&plan.events, &host, &scope)?;
     let schema = Arc::new(Schema::new(registry.iter().flat_map(|info| info.columns)));
     let start_clock = clocks::read();
     let writer = output::open(plan.output.as_deref(), plan.force, &schema, &host, &run_id(&start_clock))?;
     let partial = writer.partial_path().to_owned();
 
     let events = Events::listen()?;
-    let attached = attach(plan, &host, &chosen, &mut scope, &schema, cgroups.as_ref());
+    let attached = attach(plan, &host, &chosen, &own_events, &mut scope, &schema, cgroups.as_ref());
     let attached = match attached {
         Ok(attached) => attached,
         Err(error) => {
@@ -114,7 +119,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     }
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
-    let description = Description::new(plan, command_line, &host, &registry, &fates, &anchor);
+    let description = Description::new(plan, command_line, &host, &registry, &fates, &own_events, &anchor);
     let shared = Arc::new(Shared::default());
     let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
@@ -204,6 +209,7 @@ fn attach(
     plan: &RecordPlan,
     host: &Host,
     chosen: &[Chosen],
+    events: &[OwnEvent],
     scope: &mut Scope,
     schema: &Arc<Schema>,
     cgroups: Option<&Cgroups>,
@@ -227,6 +233,7 @@ fn attach(
         scope_tasks: maps.scope_tasks(),
         user_stacks: maps.stacks().user(),
         kernel_stacks: maps.stacks().kernel(),
+        events,
     };
     let mut scope_object = settings::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     scope_object.begin(clocks::monotonic_ns())?;

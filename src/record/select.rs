@@ -26,11 +26,20 @@ pub(super) struct Chosen {
     pub(super) named: bool,
 }
 
+/// The probe that records what `-e` asks for, and whether that is anything.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnEvents {
+    /// Its place in the registry.
+    pub(super) index: Option<usize>,
+    /// There are events for it.
+    pub(super) asked: bool,
+}
+
 /// Chooses among `probes`, in their order.
 ///
 /// # Errors
-/// A name, mode or setting that no probe has.
-pub(super) fn choose(selection: &ProbeSelection, probes: &[&'static ProbeInfo]) -> Result<Vec<Chosen>> {
+/// A name, mode or setting that no probe has; the probe for events of the user's own where there are none.
+pub(super) fn choose(selection: &ProbeSelection, probes: &[&'static ProbeInfo], own: OwnEvents) -> Result<Vec<Chosen>> {
     let names = selection.requests.iter().map(|request| &request.name).chain(&selection.removed);
     for name in names {
         known(name, probes)?;
@@ -44,6 +53,16 @@ pub(super) fn choose(selection: &ProbeSelection, probes: &[&'static ProbeInfo]) 
             ProbeBase::Listed => false,
         };
         let removed = selection.removed.iter().any(|name| name == info.name);
+        if own.index == Some(index) {
+            if request.is_some() && !own.asked {
+                let problem = format!("the probe '{}' records what '-e' asks for, and nothing does", info.name);
+                return Err(Failure::usage(problem).hint("give an event, as -e rawtp:sched_switch").into());
+            }
+            if own.asked {
+                chosen.push(Chosen { index, settings: settings(info, request)?, named: true });
+            }
+            continue;
+        }
         if request.is_some() || (in_base && !removed) {
             chosen.push(Chosen { index, settings: settings(info, request)?, named: request.is_some() });
         }
@@ -89,7 +108,7 @@ fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings
     if let Some(mode) = request.mode {
         settings.mode = mode;
     }
-    if settings.mode == Mode::Slow && info.slow.is_none() && request.settings.is_empty() {
+    if request.mode == Some(Mode::Slow) && info.slow.is_none() && request.settings.is_empty() {
         let problem = format!("the probe '{}' has no threshold of its own", info.name);
         return Err(Failure::usage(problem).hint(format!("give one: {}:slow=100ms", info.name)).into());
     }
@@ -99,6 +118,7 @@ fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings
 #[cfg(test)]
 mod tests {
     use super::Chosen;
+    use super::OwnEvents;
     use super::choose;
     use crate::probe::Mode;
     use crate::probe::ProbeInfo;
@@ -141,7 +161,7 @@ mod tests {
                 .collect(),
             removed: removed.iter().map(|name| (*name).to_owned()).collect(),
         };
-        choose(&selection, &[&DISK, &NET]).map_err(|error| error.to_string())
+        choose(&selection, &[&DISK, &NET], OwnEvents { index: None, asked: false }).map_err(|error| error.to_string())
     }
 
     #[test]

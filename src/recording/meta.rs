@@ -36,6 +36,8 @@ pub struct Meta {
     pub metrics: Vec<MetricMeta>,
     /// The kinds of rows that may occur.
     pub kinds: Vec<KindMeta>,
+    /// The events of the user's own.
+    pub events: Vec<EventMeta>,
     /// The columns; filled in from the schema when the file is written.
     pub columns: Vec<ColumnMeta>,
     /// What was removed or masked, one line each; empty for a recording as it was made.
@@ -168,6 +170,36 @@ pub struct KindMeta {
     pub help: String,
 }
 
+/// One event of the user's own: what its rows and metrics mean.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventMeta {
+    /// What it is called in the column `name`.
+    pub name: String,
+    /// As the user wrote it.
+    pub text: String,
+    /// How many functions or points it was to be at.
+    pub places: u64,
+    /// It is the time from entry to return of a function.
+    pub latency: bool,
+    /// What its rows hold.
+    pub captures: Vec<CaptureMeta>,
+    /// What its histogram `events.value` is of, where it has one.
+    pub hist: Option<String>,
+    /// What the column `events_by` of its metrics holds, where it is kept by something.
+    pub by: Option<String>,
+}
+
+/// One column of an event's rows.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CaptureMeta {
+    /// The column: `arg_0` to `arg_5`, `str_0` to `str_2`.
+    pub column: String,
+    /// What is in it.
+    pub name: String,
+}
+
 /// One column, as the file describes it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -218,6 +250,7 @@ impl Meta {
             ("ebrec.probes", json(&self.probes)),
             ("ebrec.metrics", json(&self.metrics)),
             ("ebrec.kinds", json(&self.kinds)),
+            ("ebrec.events", json(&self.events)),
             ("ebrec.columns", json(&self.columns)),
             ("ebrec.redaction", json(&self.redaction)),
         ];
@@ -243,6 +276,7 @@ impl Meta {
                 "ebrec.probes" => meta.probes = parse("ebrec.probes", value)?,
                 "ebrec.metrics" => meta.metrics = parse("ebrec.metrics", value)?,
                 "ebrec.kinds" => meta.kinds = parse("ebrec.kinds", value)?,
+                "ebrec.events" => meta.events = parse("ebrec.events", value)?,
                 "ebrec.columns" => meta.columns = parse("ebrec.columns", value)?,
                 "ebrec.redaction" => meta.redaction = parse("ebrec.redaction", value)?,
                 _ => {}

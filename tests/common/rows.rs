@@ -75,6 +75,21 @@ impl Rows {
         self.rows.iter().filter_map(|row| row.maybe(column)).sum()
     }
 
+    /// Sums of a column by the texts in others; a text that is null is empty.
+    pub fn sums(&self, column: &str, by: &[&str]) -> BTreeMap<Vec<String>, i64> {
+        let mut sums = BTreeMap::new();
+        for row in &self.rows {
+            let key = by.iter().map(|name| row.text(name).unwrap_or_default().to_owned()).collect();
+            *sums.entry(key).or_default() += row.maybe(column).unwrap_or_default();
+        }
+        sums
+    }
+
+    /// Likewise by one text.
+    pub fn sums_by(&self, column: &str, by: &str) -> BTreeMap<String, i64> {
+        self.sums(column, &[by]).into_iter().filter_map(|(mut key, sum)| Some((key.pop()?, sum))).collect()
+    }
+
     /// The one row.
     ///
     /// # Panics

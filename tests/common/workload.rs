@@ -1,4 +1,4 @@
-//! The workloads of `workload.c`, compiled once for each test.
+//! Workloads: programs in C that know what they did, compiled once for each test.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -7,9 +7,10 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-/// The workload program.
+/// A workload program, in a directory of its own.
 pub struct Workload {
     dir: TempDir,
+    program: PathBuf,
 }
 
 /// What the kernel says of a process that was waited for.
@@ -32,22 +33,32 @@ pub struct Usage {
 }
 
 impl Workload {
-    /// Compiles it.
+    /// The program of `workload.c`.
     pub fn build() -> Workload {
         let dir = tempfile::tempdir().unwrap();
         // Everyone may run it: some tests run it as another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(dir.path(), open).unwrap();
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/workload.c");
-        let workload = Workload { dir };
-        let status = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(workload.path()).arg(source).status();
-        assert!(status.unwrap().success(), "cc could not compile {source}");
-        workload
+        Workload::compile("common/workload.c", "workload", dir)
+    }
+
+    /// The program of a file below `tests/`, under the name by which the kernel is to call it.
+    pub fn compile(source: &str, name: &str, dir: TempDir) -> Workload {
+        let program = dir.path().join(name);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source);
+        let status = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(&program).arg(&source).status();
+        assert!(status.unwrap().success(), "cc could not compile '{}'", source.display());
+        Workload { dir, program }
+    }
+
+    /// Its directory, which goes with it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The program.
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("workload")
+        self.program.clone()
     }
 
     /// A copy of the program under another name, so that the kernel calls it so.
@@ -60,6 +71,11 @@ impl Workload {
     /// The program with its arguments, split at spaces.
     pub fn command(&self, arguments: &str) -> Command {
         command(&self.path(), arguments)
+    }
+
+    /// Runs it to its end and gives the words that it printed.
+    pub fn words(&self, arguments: &str) -> Vec<String> {
+        words(&mut self.command(arguments))
     }
 
     /// Runs it to its end and gives the numbers that it printed.
@@ -80,19 +96,22 @@ impl Workload {
     }
 }
 
-/// A program with arguments that are split at spaces.
+/// A program with arguments that are split at spaces. A loader that is told of more directories would look, and fail, in each.
 pub fn command(program: &Path, arguments: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments.split_whitespace());
+    command.env_remove("LD_LIBRARY_PATH").args(arguments.split_whitespace());
     command
 }
 
 /// Runs a program to its end and gives the numbers that it printed.
 pub fn numbers(command: &mut Command) -> Vec<i64> {
+    words(command).iter().filter_map(|word| word.parse().ok()).collect()
+}
+
+fn words(command: &mut Command) -> Vec<String> {
     let output = command.stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "{command:?} ended with {:?}", output.status);
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
 /// The last seven numbers that a workload printed, as `usage` prints them.

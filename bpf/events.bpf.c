@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Events of the user's own: how often a hook is hit, what the event computes there, and for functions the time from
+ * entry to return in nanoseconds. One object is one event: user space loads the programs for its kind of hook alone,
+ * attaches them, and says in `knobs` what to compute.
+ */
+
+/* Registers by the names that the kernel's own type information has. */
+#define __VMLINUX_H__
+/* Functions of processes, and functions of the kernel by their type. */
+#define PREEMPTIBLE_HOOKS
+#include "ebrec.h"
+#include "stack.h"
+
+#if defined(__TARGET_ARCH_x86)
+#define REGISTER_ARGUMENTS 6
+/* The return address, which a return takes off the stack. */
+#define RETURN_POPS 8
+#else
+#define REGISTER_ARGUMENTS 8
+#define RETURN_POPS	   0
+/* What libbpf's headers call the registers. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct user_pt_regs {
+	__u64 pc;
+};
+#pragma clang attribute pop
+#endif
+
+#include <bpf/usdt.bpf.h>
+#include "event_code.h"
+#include "event_hit.h"
+#include "event_calls.h"
+
+static __always_inline __u32 place_of(void *ctx)
+{
+	return knobs.cookies ? bpf_get_attach_cookie(ctx) : knobs.place;
+}
+
+static __always_inline void read_registers(struct pt_regs *ctx, struct hit *hit)
+{
+#if defined(__TARGET_ARCH_x86)
+	hit->args[0] = ctx->di;
+	hit->args[1] = ctx->si;
+	hit->args[2] = ctx->dx;
+	hit->args[3] = ctx->cx;
+	hit->args[4] = ctx->r8;
+	hit->args[5] = ctx->r9;
+#else
+	for (int i = 0; i < REGISTER_ARGUMENTS; i++)
+		hit->args[i] = ctx->regs[i];
+#endif
+}
+
+static __always_inline __u64 returned(struct pt_regs *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	return ctx->ax;
+#else
+	return ctx->regs[0];
+#endif
+}
+
+static __always_inline __u64 stack_pointer(struct pt_regs *ctx)
+{
+	return ctx->sp;
+}
+
+static __always_inline int function_begins(struct pt_regs *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = place_of(ctx);
+	read_registers(ctx, &hit);
+	return on_hit(ctx, &hit);
+}
+
+static __always_inline int function_returns(struct pt_regs *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = place_of(ctx);
+	hit.returned = returned(ctx);
+	return on_hit(ctx, &hit);
+}
+
+static __always_inline int measured_begins(struct pt_regs *ctx, bool user)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = place_of(ctx);
+	read_registers(ctx, &hit);
+	return call_begins(&hit, stack_pointer(ctx), user);
+}
+
+static __always_inline int measured_returns(struct pt_regs *ctx, bool user)
+{
+	struct hit hit = {};
+
+	hit.place = place_of(ctx);
+	hit.returned = returned(ctx);
+	/* The end of a call that began in the window and in scope; one that ends after the window is not counted. */
+	if (!call_ends(&hit, user ? stack_pointer(ctx) - RETURN_POPS : 0, user) || !window_start())
+		return 0;
+	return on_hit(ctx, &hit);
+}
+
+#define PROGRAM(section, name, body)                                                                                   \
+	SEC("?" section)                                                                                               \
+	int name(struct pt_regs *ctx)                                                                                  \
+	{                                                                                                              \
+		return body;                                                                                           \
+	}
+
+PROGRAM("kprobe", kernel_entry, function_begins(ctx))
+PROGRAM("kretprobe", kernel_return, function_returns(ctx))
+PROGRAM("kprobe.multi", kernel_entries, function_begins(ctx))
+PROGRAM("kretprobe.multi", kernel_returns, function_returns(ctx))
+PROGRAM("uprobe", user_entry, function_begins(ctx))
+PROGRAM("uretprobe", user_return, function_returns(ctx))
+PROGRAM("uprobe.multi", user_entries, function_begins(ctx))
+PROGRAM("uretprobe.multi", user_returns, function_returns(ctx))
+PROGRAM("kprobe", kernel_call_begins, measured_begins(ctx, false))
+PROGRAM("kretprobe", kernel_call_ends, measured_returns(ctx, false))
+PROGRAM("kprobe.multi", kernel_calls_begin, measured_begins(ctx, false))
+PROGRAM("kretprobe.multi", kernel_calls_end, measured_returns(ctx, false))
+PROGRAM("uprobe", user_call_begins, measured_begins(ctx, true))
+PROGRAM("uretprobe", user_call_ends, measured_returns(ctx, true))
+PROGRAM("uprobe.multi", user_calls_begin, measured_begins(ctx, true))
+PROGRAM("uretprobe.multi", user_calls_end, measured_returns(ctx, true))
+
+SEC("?usdt")
+int usdt(struct pt_regs *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = bpf_usdt_cookie(ctx);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < EVENT_ARGUMENTS; i++) {
+		long value;
+
+		if (i >= knobs.argument_count)
+			break;
+		if (bpf_usdt_arg(ctx, i, &value))
+			hit.unread |= 1 << i;
+		hit.args[i] = value;
+	}
+	return on_hit(ctx, &hit);
+}
+
+/* A pointer to the verifier, a number to the event's code. */
+static __always_inline __u64 as_number(void *pointer)
+{
+	void *volatile there = pointer;
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), (void *)&there);
+	return number;
+}
+
+SEC("?tracepoint")
+int tracepoint(void *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = place_of(ctx);
+	hit.record = as_number(ctx);
+	return on_hit(ctx, &hit);
+}
+
+/*
+ * Arguments in a row, as raw trace points and trampolines have them. Read as memory, for to the verifier they are
+ * pointers of types, which are no numbers.
+ */
+static __always_inline void read_arguments(void *ctx, struct hit *hit)
+{
+	if (knobs.argument_count)
+		bpf_probe_read_kernel(hit->args, knobs.argument_count * sizeof(hit->args[0]), ctx);
+}
+
+SEC("?raw_tracepoint")
+int raw_tracepoint(void *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = place_of(ctx);
+	read_arguments(ctx, &hit);
+	return on_hit(ctx, &hit);
+}
+
+SEC("?fentry")
+int typed_entry(void *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = knobs.place;
+	read_arguments(ctx, &hit);
+	return on_hit(ctx, &hit);
+}
+
+SEC("?fexit")
+int typed_exit(void *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	hit.place = knobs.place;
+	read_arguments(ctx, &hit);
+	/* It comes behind the arguments. */
+	bpf_probe_read_kernel(&hit.returned, sizeof(hit.returned), ctx + knobs.parameters * sizeof(hit.args[0]));
+	return on_hit(ctx, &hit);
+}
+
+SEC("?tp_btf/sched_process_exit")
+int thread_ends(void *ctx)
+{
+	forget_calls();
+	return 0;
+}

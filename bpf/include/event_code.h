@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What an event of the user's own computes at a hit: postfix code over 64-bit integers. The code is constant, so that
+ * the verifier walks the steps of this event and no others, and what no event needs is never there.
+ *
+ * Comparisons are done without branches: a branch in a step would be two paths through all the steps that follow.
+ */
+#ifndef EBREC_EVENT_CODE_H
+#define EBREC_EVENT_CODE_H
+
+#define EVENT_STEPS	16
+#define EVENT_DEPTH	6
+#define EVENT_NUMBERS	6
+#define EVENT_TEXTS	3
+#define EVENT_ARGUMENTS 12
+#define EVENT_WANTED	8
+#define WANTED_WORDS	4
+
+enum event_op {
+	OP_NUMBER,
+	OP_ARGUMENT,
+	OP_RETURNED,
+	OP_DURATION,
+	OP_RECORD,
+	OP_PID,
+	OP_TID,
+	OP_UID,
+	OP_CPU,
+	OP_TIME,
+	OP_LOAD,
+	OP_BITS,
+	OP_TEXT_IS,
+	OP_COMM_IS,
+	OP_NOT,
+	OP_NEGATE,
+	OP_INVERT,
+	OP_SWAP,
+	OP_ADD,
+	OP_SUBTRACT,
+	OP_MULTIPLY,
+	OP_DIVIDE,
+	OP_REMAINDER,
+	OP_AND,
+	OP_OR,
+	OP_BIT_AND,
+	OP_BIT_OR,
+	OP_BIT_XOR,
+	OP_SHIFT_LEFT,
+	OP_SHIFT_RIGHT,
+	OP_EQUAL,
+	OP_NOT_EQUAL,
+	OP_LESS,
+	OP_LESS_OR_EQUAL,
+	OP_GREATER,
+	OP_GREATER_OR_EQUAL,
+};
+
+enum event_space {
+	SPACE_KERNEL,
+	SPACE_USER,
+	SPACE_BY_ADDRESS, /* the upper half is the kernel's */
+};
+
+/* What an event's codes are for. */
+enum event_code_use {
+	CODE_FILTER,
+	CODE_HIST,
+	CODE_BY,
+	CODE_NUMBER,
+	CODE_TEXT = CODE_NUMBER + EVENT_NUMBERS,
+	CODES = CODE_TEXT + EVENT_TEXTS,
+};
+
+struct event_step {
+	__u8 op;
+	__u8 at;    /* the place of the result; of two operands the left one is there and the right one above it */
+	__u8 space; /* enum event_space */
+	__u8 is_signed;
+	__u8 big_endian;
+	__u8 size;    /* bytes to load or swap, bits of a bit field */
+	__u8 shift;   /* of a bit field */
+	__u8 which;   /* the argument, or the wanted string */
+	__u64 number; /* the constant, or the offset from the address */
+};
+
+struct event_code {
+	__u32 count;
+	__u32 pad;
+	struct event_step steps[EVENT_STEPS];
+};
+
+/* How what is at the address of a text becomes one. */
+enum event_text_kind {
+	TEXT_STRING,
+	TEXT_SOCKET_ADDRESS,
+	TEXT_IPV4,
+	TEXT_IPV6,
+};
+
+struct event_text {
+	__u8 kind;
+	__u8 space;
+};
+
+enum event_by {
+	BY_NOTHING,
+	BY_NUMBER,
+	BY_TEXT,
+};
+
+struct event_knobs {
+	__u8 event; /* echoed in each record */
+	__u8 rows;  /* hits are streamed */
+	__u8 kernel_stack;
+	__u8 user_stack;
+	__u8 is_latency;
+	__u8 cookies; /* the attachment says which of the places it is */
+	__u8 numbers;
+	__u8 texts;
+	__u8 by; /* enum event_by */
+	__u8 has_hist;
+	__u8 parameters;     /* of the function, where it is attached to by its type */
+	__u8 argument_count; /* those up to the last one that is used */
+	__u32 place;
+	struct event_text text[EVENT_TEXTS];
+	struct event_text by_text;
+	struct event_code codes[CODES];
+	__u64 wanted[EVENT_WANTED][WANTED_WORDS];
+};
+
+const volatile struct event_knobs knobs SEC(".rodata.knobs") = {};
+
+/* What is known of a hit. */
+struct hit {
+	__u64 args[EVENT_ARGUMENTS];
+	__u64 record; /* the address of a trace point's record */
+	__u64 returned;
+	__u64 duration;
+	__u64 now;
+	__u32 place;
+	__u32 unread; /* arguments that could not be read, a bit for each */
+	__u64 failed; /* FAILED_* of the code that ran last */
+};
+
+#define FAILED_UNREADABLE 1
+#define FAILED_NULL	  2 /* a pointer that leads nowhere: nothing is lost */
+
+/* A value of which neither the compiler nor the verifier knows where it comes from. */
+#define opaque(value) asm volatile("" : "+r"(value))
+
+static __always_inline __u64 is_set(__u64 value)
+{
+	__u64 negative = -value;
+
+	opaque(negative);
+	return (value | negative) >> 63;
+}
+
+static __always_inline __u64 is_less(__u64 left, __u64 right)
+{
+	__u64 difference = left - right;
+
+	opaque(difference);
+	return (difference ^ ((left ^ right) & (difference ^ left))) >> 63;
+}
+
+static __always_inline __u64 magnitude(__u64 value)
+{
+	__u64 sign = (__s64)value >> 63;
+
+	return (value ^ sign) - sign;
+}
+
+/* By hand: the instruction set has no signed division, and in C a division by zero has no meaning. */
+static __always_inline __u64 quotient(__u64 left, __u64 right)
+{
+	__u64 sign = (__s64)(left ^ right) >> 63, divided = magnitude(left), by = magnitude(right);
+
+	asm volatile("%0 /= %1" : "+r"(divided) : "r"(by));
+	return (divided ^ sign) - sign;
+}
+
+static __always_inline __u64 remainder(__u64 left, __u64 right)
+{
+	return (left - quotient(left, right) * right) & -is_set(right);
+}
+
+static __always_inline long read_memory(void *to, __u32 size, __u64 address, __u8 space)
+{
+	if (space == SPACE_USER || (space == SPACE_BY_ADDRESS && (__s64)address >= 0))
+		return bpf_probe_read_user(to, size, (void *)address);
+	return bpf_probe_read_kernel(to, size, (void *)address);
+}
+
+/* Up to and with a zero. */
+static __always_inline long read_string(void *to, __u32 size, __u64 address, __u8 space)
+{
+	if (space == SPACE_USER || (space == SPACE_BY_ADDRESS && (__s64)address >= 0))
+		return bpf_probe_read_user_str(to, size, (void *)address);
+	return bpf_probe_read_kernel_str(to, size, (void *)address);
+}
+
+static __always_inline __u64 failure(long result, __u64 address)
+{
+	__u64 failed = (__u64)result >> 63;
+
+	/* FAILED_UNREADABLE, or one bit further for the page at zero. */
+	return failed << (is_set(address >> 12) ^ 1);
+}
+
+static __always_inline __u64 swapped(__u64 value, __u32 size)
+{
+	return __builtin_bswap64(value) >> (64 - 8 * size);
+}
+
+static __always_inline __u64 bits(__u64 value, __u32 width, bool is_signed)
+{
+	value <<= 64 - width;
+	return is_signed ? (__u64)((__s64)value >> (64 - width)) : value >> (64 - width);
+}
+
+#define IS_EQUAL(a, b) (is_set((a) ^ (b)) ^ 1)
+
+/* Runs one of the event's codes. A function of its own, which the verifier follows with the constants of each call. */
+static __noinline __u64 compute(struct hit *hit, __u32 which)
+{
+	const volatile struct event_code *code = &knobs.codes[which];
+	__u64 stack[EVENT_DEPTH + 1] = {}, buffer[WANTED_WORDS];
+
+	hit->failed = 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < EVENT_STEPS; i++) {
+		const volatile struct event_step *step = &code->steps[i];
+		__u64 *top = &stack[step->at];
+		__u64 a = top[0], b;
+
+		if (i >= code->count)
+			break;
+		b = step->op >= OP_ADD ? top[1] : 0;
+		switch (step->op) {
+		case OP_NUMBER:
+			a = step->number;
+			break;
+		case OP_ARGUMENT:
+			a = hit->args[step->which];
+			hit->failed |= hit->unread >> step->which & FAILED_UNREADABLE;
+			break;
+		case OP_RETURNED:
+			a = hit->returned;
+			break;
+		case OP_DURATION:
+			a = hit->duration;
+			break;
+		case OP_RECORD:
+			a = hit->record;
+			break;
+		case OP_PID:
+			a = bpf_get_current_pid_tgid() >> 32;
+			break;
+		case OP_TID:
+			a = (__u32)bpf_get_current_pid_tgid();
+			break;
+		case OP_UID:
+			a = (__u32)bpf_get_current_uid_gid();
+			break;
+		case OP_CPU:
+			a = bpf_get_smp_processor_id();
+			break;
+		case OP_TIME:
+			a = hit->now;
+			break;
+		case OP_LOAD:
+			buffer[0] = 0;
+			hit->failed |= failure(read_memory(buffer, step->size, a + step->number, step->space), a);
+			a = step->big_endian ? swapped(buffer[0], step->size) : buffer[0];
+			a = bits(a, 8 * step->size, step->is_signed);
+			break;
+		case OP_BITS:
+			a = bits(a >> step->shift, step->size, step->is_signed);
+			break;
+		case OP_TEXT_IS:
+			__builtin_memset(buffer, 0, sizeof(buffer));
+			hit->failed |= failure(read_string(buffer, sizeof(buffer), a, step->space), a);
+			a = 0;
+			for (int word = 0; word < WANTED_WORDS; word++)
+				a |= buffer[word] ^ knobs.wanted[step->which][word];
+			a = is_set(a) ^ 1;
+			break;
+		case OP_COMM_IS:
+			bpf_get_current_comm(buffer, TASK_COMM_LEN);
+			a = buffer[0] ^ knobs.wanted[step->which][0];
+			a |= buffer[1] ^ knobs.wanted[step->which][1];
+			a = is_set(a) ^ 1;
+			break;
+		case OP_NOT:
+			a = is_set(a) ^ 1;
+			break;
+		case OP_NEGATE:
+			a = -a;
+			break;
+		case OP_INVERT:
+			a = ~a;
+			break;
+		case OP_SWAP:
+			a = swapped(a, step->size);
+			break;
+		case OP_ADD:
+			a += b;
+			break;
+		case OP_SUBTRACT:
+			a -= b;
+			break;
+		case OP_MULTIPLY:
+			a *= b;
+			break;
+		case OP_DIVIDE:
+			a = quotient(a, b);
+			break;
+		case OP_REMAINDER:
+			a = remainder(a, b);
+			break;
+		case OP_AND:
+			a = is_set(a) & is_set(b);
+			break;
+		case OP_OR:
+			a = is_set(a) | is_set(b);
+			break;
+		case OP_BIT_AND:
+			a &= b;
+			break;
+		case OP_BIT_OR:
+			a |= b;
+			break;
+		case OP_BIT_XOR:
+			a ^= b;
+			break;
+		case OP_SHIFT_LEFT:
+			a <<= b & 63;
+			break;
+		case OP_SHIFT_RIGHT:
+			a = (__s64)a >> (b & 63);
+			break;
+		case OP_EQUAL:
+			a = IS_EQUAL(a, b);
+			break;
+		case OP_NOT_EQUAL:
+			a = is_set(a ^ b);
+			break;
+		case OP_LESS:
+			a = is_less(a, b);
+			break;
+		case OP_LESS_OR_EQUAL:
+			a = is_less(b, a) ^ 1;
+			break;
+		case OP_GREATER:
+			a = is_less(b, a);
+			break;
+		case OP_GREATER_OR_EQUAL:
+			a = is_less(a, b) ^ 1;
+			break;
+		}
+		top[0] = a;
+	}
+	return stack[0];
+}
+
+#endif

@@ -1,0 +1,75 @@
+//! Events of the user's own: the language of `-e`, and what its names mean on this machine.
+//!
+//! ```text
+//! spec     = sort ":" target ["(" [item *("," item)] ")"] ["/" expression "/"]
+//! sort     = "kprobe" / "kretprobe" / "fentry" / "fexit" / "tracepoint" / "rawtp" / "uprobe" / "uretprobe" / "usdt" / "latency"
+//! target   = function / category ":" name / file ":" function / file ":" provider ":" name
+//! item     = [name "="] expression / [name "="] ("hist" / "by") "(" expression ")" / "stack" / "ustack" / "raw"
+//! ```
+//!
+//! Expressions are C's, over numbers: see `man ebrec-record`. [`parse()`] checks the shape and works anywhere; `resolve` looks
+//! names up in the kernel and in files, and gives [`Event`](crate::probe::event::Event)s, which the probe `events` attaches.
+
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod binary;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod capture;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod code;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod files;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod glob;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod kernel;
+mod parse;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod points;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod resolve;
+pub mod spec;
+mod token;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod types;
+
+use crate::failure::Failure;
+
+pub use self::parse::parse;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub use self::resolve::Offer;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub use self::resolve::offers;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub use self::resolve::resolve;
+
+/// What is wrong with a specification, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecError {
+    /// The byte of the text that it is about; its length where something is missing at the end.
+    pub at: usize,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl SpecError {
+    fn new(at: usize, message: impl Into<String>) -> SpecError {
+        SpecError { at, message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> SpecError {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// As the command line says it; people count characters, and from 1.
+    pub fn failure(&self, text: &str) -> Failure {
+        let position = text.char_indices().take_while(|&(index, _)| index < self.at).count() + 1;
+        let failure = Failure::usage(format!("{}, at character {position} of '-e {text}'", self.message));
+        match &self.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! From what `-e` says to what is attached: every name looked up on this machine.
+
+mod arguments;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use self::arguments::MAX_ARGUMENTS;
+use self::arguments::argument_values;
+use self::arguments::arguments;
+use self::arguments::common;
+use self::arguments::same_return;
+use self::arguments::trampoline;
+use super::SpecError;
+use super::binary::Binary;
+use super::binary::StaticProbe;
+use super::capture;
+use super::code::Arguments;
+use super::code::Field;
+use super::code::Names;
+use super::files;
+use super::files::Reached;
+use super::glob;
+use super::kernel::Function;
+use super::kernel::Functions;
+use super::kernel::Refusal;
+use super::parse::parse;
+use super::points;
+use super::spec::Name;
+use super::spec::Sort;
+use super::spec::Spec;
+use super::spec::Target;
+use super::types::DIRECTORY;
+use super::types::Parameter;
+use super::types::Signature;
+use super::types::Types;
+use crate::failure::Failure;
+use crate::host::Host;
+use crate::host::root::Root;
+use crate::host::tracefs::Tracefs;
+use crate::probe::Scope;
+use crate::probe::event::Event;
+use crate::probe::event::Hook;
+use crate::probe::event::Place;
+use crate::probe::event::Space;
+
+/// Places that one event is put on, at most: more are a mistyped glob, and take minutes where the kernel takes one at a time.
+const MAX_PLACES: usize = 10_000;
+/// Arguments of the entry that a latency event keeps.
+const KEPT_ARGUMENTS: usize = 6;
+
+/// An event with what it could say of each hit.
+pub struct Offer {
+    /// The event.
+    pub event: Event,
+    /// (name, type) of the arguments, fields and what is returned.
+    pub values: Vec<(String, String)>,
+}
+
+/// Looks the events up; files are those that the processes of the scope see, if it names any.
+///
+/// # Errors
+/// What this machine does not have, at which character.
+pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event>, Failure> {
+    Ok(offers(texts, host, &scope.pids)?.into_iter().map(|offer| offer.event).collect())
+}
+
+/// The same, with the values that each event has.
+///
+/// # Errors
+/// As for `resolve`.
+pub fn offers(texts: &[String], host: &Host, pids: &[u32]) -> Result<Vec<Offer>, Failure> {
+    let mut machine = Machine {
+        tracefs: &host.tracefs,
+        registers: if host.arch == "aarch64" { 8 } else { 6 },
+        pids,
+        functions: None,
+        types: HashMap::new(),
+    };
+    let mut offers: Vec<Offer> = Vec::new();
+    for text in texts {
+        if offers.iter().any(|earlier| &earlier.event.text == text) {
+            return Err(Failure::usage(format!("the event '{text}' is given twice")));
+        }
+        offers.push(machine.offer(text).map_err(|error| error.failure(text))?);
+    }
+    Ok(offers)
+}
+
+/// What has been read of this machine so far.
+struct Machine<'a> {
+    tracefs: &'a Tracefs,
+    /// Arguments that are passed in registers.
+    registers: usize,
+    pids: &'a [u32],
+    functions: Option<Functions>,
+    /// The types of the kernel, under `None`, and with those of a module.
+    types: HashMap<Option<String>, Option<Rc<Types>>>,
+}
+
+/// A hook with what is known where it is.
+struct Hooked {
+    hook: Hook,
+    types: Option<Rc<Types>>,
+    space: Space,
+    arguments: Arguments,
+    fields: Vec<Field>,
+    returned: Result<Option<Parameter>, String>,
+    duration: bool,
+}
+
+impl Machine<'_> {
+    fn offer(&mut self, text: &str) -> Result<Offer, SpecError> {
+        let spec = parse(text)?;
+        let hooked = match &spec.target {
+            Target::Kernel(name) if spec.sort == Sort::Rawtp => self.raw_points(name)?,
+            Target::Kernel(name) => self.kernel(spec.sort, name)?,
+            Target::Point { category, name } => self.points(category, name)?,
+            Target::File { file, function } => self.file(spec.sort, file, function, &spec)?,
+            Target::Static { file, provider, name } => self.static_probes(file, provider, name)?,
+        };
+        let pair = |parameter: &Parameter| (parameter.name.clone(), parameter.type_name.clone());
+        let mut values: Vec<(String, String)> =
+            hooked.fields.iter().map(|field| (field.name.clone(), field.type_name.clone())).collect();
+        values.extend(argument_values(&hooked.arguments));
+        match &hooked.returned {
+            Ok(Some(returns)) => values.push(pair(returns)),
+            Ok(None) => values.push(("retval".to_owned(), String::new())),
+            Err(_) => {}
+        }
+        if hooked.duration {
+            values.push(("duration".to_owned(), "nanoseconds".to_owned()));
+        }
+        let names = Names {
+            types: hooked.types.as_deref(),
+            space: hooked.space,
+            arguments: hooked.arguments,
+            fields: hooked.fields,
+            returned: hooked.returned.map(|returns| returns.map(|returns| returns.shape)),
+            duration: hooked.duration,
+        };
+        let event = capture::event(text, &spec, hooked.hook, &names)?;
+        Ok(Offer { event, values })
+    }
+
+    /// The types of the kernel and one of its modules, if it tells them.
+    fn types(&mut self, module: Option<&str>) -> Option<Rc<Types>> {
+        let read = || {
+            // A module without types of its own may use the kernel's.
+            let module = module.filter(|module| Path::new(DIRECTORY).join(module).exists());
+            Types::read(module).ok().map(Rc::new)
+        };
+        self.types.entry(module.map(str::to_owned)).or_insert_with(read).clone()
+    }
+
+    fn functions(&mut self, name: &Name) -> Result<Vec<Function>, SpecError> {
+        let tracefs = self.tracefs;
+        let functions = self.functions.get_or_insert_with(|| Functions::read(&Root::system(), tracefs));
+        let found = functions.find(&name.text).map_err(|refusal| at(name, refusal))?;
+        few(name, found.len(), "functions")?;
+        Ok(found)
+    }
+
+    fn kernel(&mut self, sort: Sort, name: &Name) -> Result<Hooked, SpecError> {
+        let found = self.functions(name)?;
+        let by_trampoline = matches!(sort, Sort::Fentry | Sort::Fexit);
+        let at_return = matches!(sort, Sort::Kretprobe | Sort::Fexit);
+        // The types of several modules at once are not to be had: those of the first one's count.
+        let module = found.first().and_then(|function| function.module.clone());
+        let types = self.types(module.as_deref());
+        let mut typed = Vec::new();
+        let mut signatures = Vec::new();
+        for function in &found {
+            let own = if function.module == module { types.clone() } else { self.types(function.module.as_deref()) };
+            let signature = own.and_then(|types| types.function(&function.name));
+            if by_trampoline {
+                match trampoline(function, signature.as_ref()) {
+                    Ok(function) => typed.push(function),
+                    // Of a glob what can be had.
+                    Err(_) if found.len() > 1 => continue,
+                    Err(refusal) => return Err(at(name, refusal)),
+                }
+            }
+            signatures.push(if function.module == module { signature } else { None });
+        }
+        if by_trampoline && typed.is_empty() {
+            let why =
+                format!("none of the {} functions that match '{}' can be had by trampolines", found.len(), name.text);
+            return Err(at(name, Refusal::new(why).hint(format!("'kprobe:{}' takes them", name.text))));
+        }
+        let (known, whole) = common(&signatures);
+        let limit = match sort {
+            Sort::Fentry | Sort::Fexit => MAX_ARGUMENTS,
+            Sort::Latency => KEPT_ARGUMENTS,
+            _ => self.registers,
+        };
+        let returned = match signatures.as_slice() {
+            _ if !at_return && sort != Sort::Latency => {
+                Err(format!("nothing is returned yet at the entry: {}, or 'latency'", other_end(sort)))
+            }
+            [Some(Signature { returns: None, .. })] => Err(format!("'{}' returns nothing", name.text)),
+            signatures => Ok(same_return(signatures)),
+        };
+        let functions = found.iter().map(|function| function.name.clone()).collect();
+        let hook = match sort {
+            Sort::Fentry | Sort::Fexit => Hook::Fentry { functions: typed, at_return },
+            Sort::Latency => Hook::KernelLatency { functions },
+            _ => Hook::Kprobe { functions, at_return },
+        };
+        let arguments = if sort == Sort::Kretprobe {
+            Arguments::none("they are gone when a function returns; 'fexit' and 'latency' keep them")
+        } else {
+            arguments(known, whole, limit, &name.text)
+        };
+        let duration = sort == Sort::Latency;
+        Ok(Hooked { hook, types, space: Space::ByAddress, arguments, fields: Vec::new(), returned, duration })
+    }
+
+    fn raw_points(&mut self, name: &Name) -> Result<Hooked, SpecError> {
+        let Some(types) = self.types(None) else {
+            return Err(at(name, Refusal::new("the kernel tells no types, so its raw trace points are not known")));
+        };
+        let all = types.raw_points();
+        let is_wanted = |point: &&String| {
+            if glob::is_glob(&name.text) { glob::matches(&name.text, point) } else { **point == name.text }
+        };
+        let points: Vec<String> = all.iter().filter(is_wanted).cloned().collect();
+        if points.is_empty() {
+            return Err(at(name, points::absent("raw trace point", &name.text, &all)));
+        }
+        let of = |point: &String| types.raw_point(point);
+        let signature = |parameters| Signature { parameters, returns: None, variadic: false };
+        let signatures: Vec<Option<Signature>> = points.iter().map(|point| of(point).map(signature)).collect();
+        let (known, whole) = common(&signatures);
+        Ok(Hooked {
+            hook: Hook::RawTracepoint { points },
+            types: Some(types),
+            space: Space::ByAddress,
+            arguments: arguments(known, whole, MAX_ARGUMENTS, &name.text),
+            fields: Vec::new(),
+            returned: Err("a trace point returns nothing".to_owned()),
+            duration: false,
+        })
+    }
+
+    fn points(&mut self, category: &Name, name: &Name) -> Result<Hooked, SpecError> {
+        let directory = points::directory(self.tracefs).map_err(|refusal| at(category, refusal))?;
+        let points = points::find(&directory, &category.text, &name.text)
+            .map_err(|(is_category, refusal)| at(if is_category { category } else { name }, refusal))?;
+        few(name, points.len(), "trace points")?;
+        let types = self.types(None);
+        let mut fields: Option<Vec<Field>> = None;
+        for (category, point) in &points {
+            let own =
+                points::fields(&directory, category, point, types.as_deref()).map_err(|refusal| at(name, refusal))?;
+            fields = Some(match fields {
+                None => own,
+                Some(known) => known.into_iter().filter(|field| own.contains(field)).collect(),
+            });
+        }
+        let fields = fields.unwrap_or_default();
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        let limit = match names.as_slice() {
+            [] => "a trace point has fields, and these have none in common".to_owned(),
+            names => format!("a trace point has fields, these are {}", names.join(", ")),
+        };
+        // What system calls are passed is the caller's.
+        let is_call = points.iter().all(|(category, _)| category == "syscalls" || category == "raw_syscalls");
+        Ok(Hooked {
+            hook: Hook::Tracepoint { points },
+            types,
+            space: if is_call { Space::User } else { Space::ByAddress },
+            arguments: Arguments::none(limit),
+            fields,
+            returned: Err("a trace point returns nothing".to_owned()),
+            duration: false,
+        })
+    }
+
+    fn reached(&self, file: &Name) -> Result<Vec<(Reached, Binary)>, SpecError> {
+        let found = files::find(&file.text, self.pids).map_err(|refusal| at(file, refusal))?;
+        let open = |reached: Reached| {
+            let binary = Binary::open(&reached.path, &reached.root).map_err(|refusal| at(file, refusal))?;
+            Ok((reached, binary))
+        };
+        found.into_iter().map(open).collect()
+    }
+
+    fn file(&mut self, sort: Sort, file: &Name, function: &Name, spec: &Spec) -> Result<Hooked, SpecError> {
+        let binaries = self.reached(file)?;
+        let at_return = sort == Sort::Uretprobe;
+        let is_go = binaries.iter().any(|(_, binary)| binary.is_go());
+        if is_go && sort != Sort::Uprobe {
+            let why =
+                format!("'{}' is a Go program: Go moves its stacks, and a return probe would crash it", file.text);
+            let hint = format!("'uprobe:{}:{}' counts its calls", file.text, function.text);
+            return Err(at(file, Refusal::new(why).hint(hint)));
+        }
+        let mut places = Vec::new();
+        let mut refused = None;
+        for (reached, binary) in &binaries {
+            match binary.functions(&function.text) {
+                Ok(found) => places.extend(found.into_iter().map(|found| Place {
+                    path: reached.path.clone(),
+                    function: found.function,
+                    offset: found.offset,
+                })),
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        if let (true, Some(refusal)) = (places.is_empty(), refused) {
+            return Err(at(function, refusal));
+        }
+        few(function, places.len(), "functions")?;
+        let limit = if sort == Sort::Latency { KEPT_ARGUMENTS } else { self.registers };
+        let arguments = match sort {
+            Sort::Uretprobe => Arguments::none("they are gone when a function returns; 'latency' keeps them"),
+            _ if is_go => Arguments::none("Go passes them in a way of its own"),
+            _ => arguments(Vec::new(), false, limit, &function.text),
+        };
+        let returned = match sort {
+            Sort::Uprobe => Err("nothing is returned yet at the entry: 'uretprobe', or 'latency'".to_owned()),
+            _ => Ok(None),
+        };
+        let duration = sort == Sort::Latency;
+        let hook = if duration { Hook::UserLatency { places } } else { Hook::Uprobe { places, at_return } };
+        // Only casts need the kernel's types here.
+        let types = if spec.items.is_empty() && spec.filter.is_none() { None } else { self.types(None) };
+        Ok(Hooked { hook, types, space: Space::User, arguments, fields: Vec::new(), returned, duration })
+    }
+
+    fn static_probes(&mut self, file: &Name, provider: &Name, name: &Name) -> Result<Hooked, SpecError> {
+        let binaries = self.reached(file)?;
+        let [(reached, binary)] = binaries.as_slice() else {
+            let why = format!("'{}' is not the same file to all of these processes", file.text);
+            return Err(at(file, Refusal::new(why).hint("name one of them by --pid")));
+        };
+        let all = binary.static_probes().map_err(|refusal| at(file, refusal))?;
+        if all.is_empty() {
+            return Err(at(file, Refusal::new(format!("'{}' has no static probes", reached.path.display()))));
+        }
+        let matches = |pattern: &str, name: &str| {
+            if glob::is_glob(pattern) { glob::matches(pattern, name) } else { pattern == name }
+        };
+        let of: Vec<&StaticProbe> = all.iter().filter(|probe| matches(&provider.text, &probe.provider)).collect();
+        let unique = |mut names: Vec<String>| {
+            names.sort();
+            names.dedup();
+            names
+        };
+        let providers = unique(of.iter().map(|probe| probe.provider.clone()).collect());
+        let [only] = providers.as_slice() else {
+            let known = unique(all.iter().map(|probe| probe.provider.clone()).collect());
+            let refusal = if providers.is_empty() {
+                points::absent("provider of static probes", &provider.text, &known)
+            } else {
+                Refusal::new(format!("'{}' matches several providers: {}", provider.text, providers.join(", ")))
+            };
+            return Err(at(provider, refusal));
+        };
+        let probes: Vec<&StaticProbe> = of.iter().filter(|probe| matches(&name.text, &probe.name)).copied().collect();
+        let names = unique(probes.iter().map(|probe| probe.name.clone()).collect());
+        if names.is_empty() {
+            let known = unique(of.iter().map(|probe| probe.name.clone()).collect());
+            return Err(at(name, points::absent(&format!("static probe of '{only}'"), &name.text, &known)));
+        }
+        // Its places may differ in what they pass.
+        let count = probes.iter().map(|probe| probe.arguments).min().unwrap_or(0);
+        let count = count.min(MAX_ARGUMENTS as u8);
+        let limit = format!("'{}' has {count} arguments", name.text);
+        Ok(Hooked {
+            hook: Hook::Usdt { path: reached.path.clone(), provider: only.clone(), names },
+            types: self.types(None),
+            space: Space::User,
+            arguments: Arguments { known: Vec::new(), count, limit },
+            fields: Vec::new(),
+            returned: Err("a static probe returns nothing".to_owned()),
+            duration: false,
+        })
+    }
+}
+
+fn at(name: &Name, refusal: Refusal) -> SpecError {
+    let error = SpecError::new(name.at.0, refusal.why);
+    match refusal.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Refuses what a mistyped glob takes.
+fn few(name: &Name, count: usize, what: &str) -> Result<(), SpecError> {
+    if count <= MAX_PLACES {
+        return Ok(());
+    }
+    let why = format!("{count} {what} match '{}', more than {MAX_PLACES}", name.text);
+    Err(at(name, Refusal::new(why).hint("a narrower glob")))
+}
+
+fn other_end(sort: Sort) -> &'static str {
+    if sort == Sort::Fentry { "'fexit'" } else { "'kretprobe'" }
+}
+
+#[cfg(test)]
+#[path = "resolve/tests.rs"]
+mod tests;

@@ -1,0 +1,363 @@
+//! Events of the user's own (`record -e`): each is one object, loaded with the event's code as constants.
+
+mod code;
+mod decoder;
+mod hooks;
+mod text;
+
+use std::collections::HashMap;
+use std::thread;
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::bail;
+use libbpf_rs::OpenObject;
+
+use self::code::Place;
+use self::decoder::Hits;
+use self::hooks::Links;
+use self::hooks::Plan;
+use self::hooks::Way;
+use super::read;
+use super::running::Running;
+use super::settings::cgroup_numbers;
+use super::settings::object_settings;
+use crate::bpf::EventHeader;
+use crate::bpf::bytes_of;
+use crate::bpf::live::Live;
+use crate::bpf::settings::Settings;
+use crate::bpf::source::Source;
+use crate::bpf::source::object;
+use crate::probe::EventKind;
+use crate::probe::Metric;
+use crate::probe::MetricKind;
+use crate::probe::Mode;
+use crate::probe::ProbeInfo;
+use crate::probe::attached::Attached;
+use crate::probe::attached::Context;
+use crate::probe::attached::Interval;
+use crate::probe::attached::Loss;
+use crate::probe::attached::Probe;
+use crate::probe::attached::ProgramCost;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::event::Event;
+use crate::probe::event::Hook;
+use crate::recording::Column;
+use crate::recording::ColumnType;
+use crate::units::Unit;
+
+object! {
+    name: "events",
+    // Each event has its own number: see `cells`.
+    cells: 4096,
+    // SAFETY: integers only, as bpf/include/event_{code,hit}.h declare them.
+    unsafe plain: event_record, event_key, event_knobs,
+}
+
+/// Objects that the number in a record tells apart.
+const MAX_OBJECTS: usize = 250;
+/// Objects that are loaded at the same time: more only wait for the CPUs.
+const LOADED_AT_ONCE: usize = 8;
+
+const FUNCTION: &str = "events_function";
+const BY: &str = "events_by";
+
+static KEYS: &[&str] = &["pid", "comm", "name", FUNCTION, BY];
+
+static INFO: ProbeInfo = ProbeInfo {
+    name: "events",
+    summary: "Events of your own, by -e: functions of the kernel and of programs, trace points, USDT, and the latency of functions.",
+    default_on: false,
+    default_mode: Mode::Slow,
+    slow: None,
+    switches: &[],
+    metrics: &[
+        Metric {
+            name: "events.count",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: KEYS,
+            help: "Hits of the event that pass its filter; of a latency, calls that returned.",
+            events: Some("event"),
+        },
+        Metric {
+            name: "events.latency",
+            kind: MetricKind::Histogram,
+            unit: Unit::Nanoseconds,
+            by: KEYS,
+            help: "Time from a function's entry to its return, calls in it included; calls that began and ended in the window.",
+            events: None,
+        },
+        Metric {
+            name: "events.value",
+            kind: MetricKind::Histogram,
+            unit: Unit::Count,
+            by: KEYS,
+            help: "What hist(…) of the event says, where it is not negative.",
+            events: None,
+        },
+        Metric {
+            name: "events.negative",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: KEYS,
+            help: "Negative values of hist(…), which a histogram can't hold: how many, and the sum of their magnitudes.",
+            events: None,
+        },
+    ],
+    kinds: &[EventKind {
+        name: "event",
+        help: "A hit of the event 'name': numbers in arg_N and texts in str_N, of which 'ebrec.events' in the metadata tells the names; of a latency, dur_ns is the call.",
+    }],
+    columns: &[
+        Column {
+            name: FUNCTION,
+            ty: ColumnType::Utf8,
+            title: "Function",
+            unit: None,
+            help: "Which of the functions or points that a pattern matched; null where the event has one, or the kernel does not tell.",
+        },
+        Column { name: BY, ty: ColumnType::Utf8, title: "By", unit: None, help: "What by(…) of the event says." },
+    ],
+    hooks: &["kprobe", "kretprobe", "fentry", "fexit", "tracepoint", "raw_tracepoint", "uprobe", "uretprobe", "usdt"],
+    oldest_kernel: (5, 10),
+    cost: "some 0.2 microseconds for a hit in the kernel and 1 to 3 for one in a program, besides what it captures",
+};
+
+/// The probe.
+pub(super) struct Events;
+
+impl Probe for Events {
+    fn info(&self) -> &'static ProbeInfo {
+        &INFO
+    }
+
+    fn takes_events(&self) -> bool {
+        true
+    }
+
+    fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
+        if setup.events.is_empty() {
+            bail!("it records what '-e' asks for, and nothing does");
+        }
+        let wanted: Vec<(&Event, usize)> = setup.events.iter().flat_map(objects).collect();
+        if wanted.len() > MAX_OBJECTS {
+            bail!("{} events are more than the {MAX_OBJECTS} that can be recorded at once", wanted.len());
+        }
+        let numbered: Vec<(u8, (&Event, usize))> = (0u8..).zip(wanted).collect();
+        let mut objects = Vec::new();
+        for some in numbered.chunks(LOADED_AT_ONCE) {
+            let loaded: Vec<Result<Object>> = thread::scope(|threads| {
+                let load = |&(number, (event, of_type))| threads.spawn(move || object(event, of_type, number, setup));
+                let started: Vec<_> = some.iter().map(load).collect();
+                let join = |thread: thread::ScopedJoinHandle<'_, Result<Object>>| {
+                    thread.join().unwrap_or_else(|_| Err(anyhow!("attaching it panicked")))
+                };
+                started.into_iter().map(join).collect()
+            });
+            for (object, (_, (event, _))) in loaded.into_iter().zip(some) {
+                objects.push(object.with_context(|| format!("'{}'", event.label))?);
+            }
+        }
+        Ok(Box::new(Attachment { objects, aggregated: HashMap::new() }))
+    }
+}
+
+/// The objects that an event takes: one, but a program that is attached by a function's type is loaded for that function.
+fn objects(event: &Event) -> Vec<(&Event, usize)> {
+    match &event.hook {
+        Hook::Fentry { functions, .. } => (0..functions.len()).map(|index| (event, index)).collect(),
+        _ => vec![(event, 0)],
+    }
+}
+
+/// Loads and attaches an event, in the best way that the kernel has.
+fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Result<Object> {
+    let mut refused = None;
+    for way in hooks::ways(&event.hook) {
+        match object_in(event, of_type, number, setup, *way) {
+            Ok(object) => return Ok(object),
+            // What the last way says counts: it is what every kernel has.
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| anyhow!("there is no way to attach it")))
+}
+
+fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: Way) -> Result<Object> {
+    let version = setup.host.kernel.version;
+    let cookies = hooks::cookies(&event.hook, (version.major, version.minor));
+    let several = event.hook.places() > 1;
+    let parameters = match &event.hook {
+        Hook::Fentry { functions, .. } => functions.get(of_type).map_or(0, |function| function.parameters),
+        _ => 0,
+    };
+    // By its type, the object is for one place. Of several that the kernel does not tell apart it is none.
+    let typed = matches!(event.hook, Hook::Fentry { .. });
+    let place = if typed {
+        of_type as u32
+    } else if several {
+        u32::MAX
+    } else {
+        0
+    };
+    let knobs = code::knobs(event, setup.settings.mode, Place { event: number, place, parameters, cookies })?;
+    let cgroups = cgroup_numbers(setup.scope);
+    let settings = Settings { knobs: Some(bytes_of(&knobs)), ..object_settings(setup, &cgroups) };
+    let plan = Plan::new(event, way);
+    let live = Live::load(Source { cells: cells(event), ..SOURCE }, &settings, |open| {
+        choose(open, event, &plan, of_type)?;
+        Ok(Vec::new())
+    })?;
+    let mut links = Links::default();
+    if event.hook.is_latency() {
+        links.keep(live.attach_by("thread_ends", |program| program.attach())?);
+    }
+    plan.attach(&live, cookies, of_type, &mut links)?;
+    let running = Running::new(&INFO, live, Hits::new(event, setup))?;
+    Ok(Object { links, running, label: event.label.clone() })
+}
+
+/// Keys in an interval: processes, by the values or functions that the event is kept by, each with the buckets of what it measures.
+fn cells(event: &Event) -> u32 {
+    let typed = matches!(event.hook, Hook::Fentry { .. });
+    let several = !typed && event.hook.places() > 1;
+    let measures = event.hook.is_latency() || event.hist.is_some();
+    match (measures, several || event.by.is_some()) {
+        (false, false) => 2048,
+        (true, true) => 32768,
+        _ => 8192,
+    }
+}
+
+/// Takes in the programs and maps that the event needs.
+fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize) -> Result<()> {
+    let programs = plan.programs();
+    let latency = event.hook.is_latency();
+    for mut program in open.progs_mut() {
+        let name = program.name().to_string_lossy().into_owned();
+        let is_wanted = programs.contains(&name.as_str()) || (latency && name == "thread_ends");
+        program.set_autoload(is_wanted);
+        if let (true, Hook::Fentry { functions, .. }) = (is_wanted, &event.hook) {
+            let function = functions.get(of_type).context("an event without a function")?;
+            program.set_attach_target(0, Some(function.name.clone()))?;
+        }
+    }
+    let stacks = event.kernel_stack || event.user_stack;
+    for mut map in open.maps_mut() {
+        let is_wanted = match &*map.name().to_string_lossy() {
+            "calls_of_thread" | "deeper_calls" => latency,
+            "event_keys" => event.by.is_some(),
+            "__bpf_usdt_specs" | "__bpf_usdt_ip_to_spec_id" => matches!(event.hook, Hook::Usdt { .. }),
+            // Not the buffers: older kernels look at global functions though nothing calls them.
+            "stack_taken" => stacks,
+            _ => true,
+        };
+        if !is_wanted {
+            map.set_autocreate(false)?;
+        }
+    }
+    Ok(())
+}
+
+/// One object at work. Its links go first.
+struct Object {
+    links: Links,
+    running: Running<Hits>,
+    label: String,
+}
+
+/// All events of a recording.
+struct Attachment {
+    objects: Vec<Object>,
+    aggregated: HashMap<&'static str, u64>,
+}
+
+impl Attachment {
+    fn each(&mut self, mut what: impl FnMut(&mut Running<Hits>) -> Result<()>) -> Result<()> {
+        self.objects.iter_mut().try_for_each(|object| what(&mut object.running))
+    }
+}
+
+impl Attached for Attachment {
+    fn begin(&mut self, start_ns: u64) -> Result<()> {
+        self.each(|event| event.begin(start_ns))
+    }
+
+    fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let header: EventHeader = read(record)?;
+        let object = self.objects.get_mut(usize::from(header.event));
+        object.ok_or(Undecodable { length: record.len() })?.running.decode(record, context)
+    }
+
+    fn end_interval(&mut self, end_ns: u64) -> Result<()> {
+        self.each(|event| event.end_interval(end_ns))
+    }
+
+    fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
+        self.each(|event| event.snapshot(interval, context))?;
+        self.aggregated.clear();
+        for (kind, count) in self.objects.iter().flat_map(|object| object.running.aggregated()) {
+            *self.aggregated.entry(kind).or_default() += count;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, end_ns: u64) -> Result<()> {
+        self.each(|event| event.end(end_ns))
+    }
+
+    fn detach(&mut self) {
+        thread::scope(|threads| {
+            for object in &mut self.objects {
+                threads.spawn(|| object.links.clear());
+            }
+        });
+        self.objects.iter_mut().for_each(|object| object.running.detach());
+    }
+
+    fn losses(&mut self) -> Result<Vec<Loss>> {
+        let mut losses: Vec<Loss> = Vec::new();
+        for object in &mut self.objects {
+            for loss in object.running.losses()? {
+                let same = losses.iter_mut().find(|other| other.cause == loss.cause && other.cpu == loss.cpu);
+                match same {
+                    Some(same) => same.count += loss.count,
+                    None => losses.push(loss),
+                }
+            }
+        }
+        Ok(losses)
+    }
+
+    fn costs(&self) -> Result<Vec<ProgramCost>> {
+        let mut costs = Vec::new();
+        for (number, object) in self.objects.iter().enumerate() {
+            for cost in object.running.costs()? {
+                // Events with the same hook have programs of the same name.
+                let program = cost.name.rsplit('/').next().unwrap_or_default();
+                let name = format!("{}/{number} {} {program}", INFO.name, object.label);
+                costs.push(ProgramCost { name, ..cost });
+            }
+        }
+        Ok(costs)
+    }
+
+    fn hooks(&self) -> Vec<String> {
+        self.objects.iter().flat_map(|object| object.links.hooks.iter().cloned()).collect()
+    }
+
+    fn lacking(&self) -> Vec<String> {
+        self.objects.iter().flat_map(|object| object.links.refused.iter().cloned()).collect()
+    }
+
+    fn map_bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.running.map_bytes()).sum()
+    }
+
+    fn aggregated(&self) -> &HashMap<&'static str, u64> {
+        &self.aggregated
+    }
+}

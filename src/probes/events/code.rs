@@ -1,0 +1,277 @@
+//! From an event to the constants of its object: what the kernel's side computes at a hit.
+
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
+
+use super::types;
+use crate::probe::Mode;
+use crate::probe::event::Binary;
+use crate::probe::event::Capture;
+use crate::probe::event::Event;
+use crate::probe::event::Hook;
+use crate::probe::event::Space;
+use crate::probe::event::Step;
+use crate::probe::event::TextKind;
+use crate::probe::event::Unary;
+use crate::probe::event::Value;
+use crate::probe::event::Who;
+
+/// Arguments that the kernel's side has room for, as bpf/include/event_code.h says.
+const ARGUMENTS: u8 = 12;
+/// Arguments that are kept of a call until it returns.
+const KEPT_ARGUMENTS: u8 = 6;
+/// Arguments in registers of a call: x86_64 has the fewest.
+const REGISTER_ARGUMENTS: u8 = if cfg!(target_arch = "x86_64") { 6 } else { 8 };
+
+/// What an event's object has to be told beside its code.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The number in its records.
+    pub(super) event: u8,
+    /// Its place among the event's, where the attachment does not tell.
+    pub(super) place: u32,
+    /// Parameters of the function that it is attached to by its type.
+    pub(super) parameters: u8,
+    /// The attachment tells which of the places a hit is at.
+    pub(super) cookies: bool,
+}
+
+/// Whether hits are rows.
+pub(super) fn has_rows(event: &Event, mode: Mode) -> bool {
+    let asks = !event.captures.is_empty() || event.kernel_stack || event.user_stack || event.every_hit;
+    match mode {
+        Mode::Hist => false,
+        Mode::Slow => asks,
+        Mode::Raw => true,
+    }
+}
+
+/// The numbers that an event captures, in the order of their columns.
+pub(super) fn numbers(event: &Event) -> impl Iterator<Item = (&Capture, &[Step])> {
+    event.captures.iter().filter_map(|capture| match &capture.value {
+        Value::Number(steps) => Some((capture, &**steps)),
+        Value::Text { .. } => None,
+    })
+}
+
+/// The texts that an event captures, in the order of their columns.
+pub(super) fn texts(event: &Event) -> impl Iterator<Item = (&Capture, &[Step], TextKind)> {
+    event.captures.iter().filter_map(|capture| match &capture.value {
+        Value::Text { address, kind } => Some((capture, &**address, *kind)),
+        Value::Number(_) => None,
+    })
+}
+
+/// The constants of an event's object.
+///
+/// # Errors
+/// When the event computes more than the kernel's side has room for.
+pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::event_knobs> {
+    let mut made = Assembler::default();
+    let mut knobs = types::event_knobs {
+        event: place.event,
+        rows: u8::from(has_rows(event, mode)),
+        kernel_stack: u8::from(event.kernel_stack),
+        user_stack: u8::from(event.user_stack),
+        is_latency: u8::from(event.hook.is_latency()),
+        cookies: u8::from(place.cookies),
+        parameters: place.parameters,
+        place: place.place,
+        ..types::event_knobs::default()
+    };
+    made.code(&mut knobs, types::event_code_use::CODE_FILTER, 0, &event.filter)?;
+    if let Some(hist) = &event.hist {
+        knobs.has_hist = 1;
+        made.code(&mut knobs, types::event_code_use::CODE_HIST, 0, &hist.steps)?;
+    }
+    match event.by.as_ref().map(|by| &by.value) {
+        None => knobs.by = types::event_by::BY_NOTHING.0 as u8,
+        Some(Value::Number(steps)) => {
+            knobs.by = types::event_by::BY_NUMBER.0 as u8;
+            made.code(&mut knobs, types::event_code_use::CODE_BY, 0, steps)?;
+        }
+        Some(Value::Text { address, kind }) => {
+            knobs.by = types::event_by::BY_TEXT.0 as u8;
+            knobs.by_text = text(*kind);
+            made.code(&mut knobs, types::event_code_use::CODE_BY, 0, address)?;
+        }
+    }
+    for (index, (_, steps)) in numbers(event).enumerate() {
+        knobs.numbers += 1;
+        made.code(&mut knobs, types::event_code_use::CODE_NUMBER, index, steps)?;
+    }
+    for (index, (capture, steps, kind)) in texts(event).enumerate() {
+        knobs.texts += 1;
+        let Some(slot) = knobs.text.get_mut(index) else { bail!("there is no room for the text '{}'", capture.name) };
+        *slot = text(kind);
+        made.code(&mut knobs, types::event_code_use::CODE_TEXT, index, steps)?;
+    }
+    ensure!(made.wanted.len() <= knobs.wanted.len(), "it compares with more than {} texts", knobs.wanted.len());
+    for (to, from) in knobs.wanted.iter_mut().zip(&made.wanted) {
+        for (word, bytes) in to.iter_mut().zip(from.chunks_exact(8)) {
+            *word = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        }
+    }
+    let most = match event.hook {
+        Hook::KernelLatency { .. } | Hook::UserLatency { .. } => KEPT_ARGUMENTS,
+        Hook::Kprobe { .. } | Hook::Uprobe { .. } => REGISTER_ARGUMENTS,
+        _ => ARGUMENTS,
+    };
+    ensure!(
+        made.arguments <= most,
+        "it uses argument {}, but only {most} can be read",
+        made.arguments.saturating_sub(1)
+    );
+    knobs.argument_count = made.arguments;
+    Ok(knobs)
+}
+
+fn text(kind: TextKind) -> types::event_text {
+    let (kind, of) = match kind {
+        TextKind::String(of) => (types::event_text_kind::TEXT_STRING, of),
+        TextKind::SocketAddress(of) => (types::event_text_kind::TEXT_SOCKET_ADDRESS, of),
+        TextKind::Ipv4(of) => (types::event_text_kind::TEXT_IPV4, of),
+        TextKind::Ipv6(of) => (types::event_text_kind::TEXT_IPV6, of),
+    };
+    types::event_text { kind: kind.0 as u8, space: space(of) }
+}
+
+fn space(space: Space) -> u8 {
+    let space = match space {
+        Space::Kernel => types::event_space::SPACE_KERNEL,
+        Space::User => types::event_space::SPACE_USER,
+        Space::ByAddress => types::event_space::SPACE_BY_ADDRESS,
+    };
+    space.0 as u8
+}
+
+/// Makes postfix code into steps that know where their operands are.
+#[derive(Default)]
+struct Assembler {
+    wanted: Vec<[u8; 32]>,
+    /// The highest argument that is used, and one.
+    arguments: u8,
+}
+
+impl Assembler {
+    fn code(
+        &mut self,
+        knobs: &mut types::event_knobs,
+        of: types::event_code_use,
+        index: usize,
+        steps: &[Step],
+    ) -> Result<()> {
+        let room = knobs.codes.get_mut(of.0 as usize + index);
+        let Some(code) = room.filter(|_| index < crate::probe::event::MAX_NUMBERS) else {
+            bail!("it captures too much");
+        };
+        ensure!(steps.len() <= code.steps.len(), "an expression of {} steps is too long", steps.len());
+        let deepest = crate::probe::event::MAX_DEPTH;
+        let mut depth = 0usize;
+        for (to, step) in code.steps.iter_mut().zip(steps) {
+            let (takes, made) = self.step(step);
+            ensure!(depth >= takes, "an expression takes a value that is not there");
+            depth = depth - takes + 1;
+            ensure!(depth <= deepest, "an expression holds more than {deepest} values at once");
+            *to = types::event_step { at: (depth - 1) as u8, ..made };
+        }
+        ensure!(depth <= 1, "an expression leaves {depth} values");
+        code.count = steps.len() as u32;
+        Ok(())
+    }
+
+    /// How many values the step takes, and what it is.
+    fn step(&mut self, step: &Step) -> (usize, types::event_step) {
+        type Op = types::event_op;
+        let plain = |op: types::event_op| types::event_step { op: op.0 as u8, ..types::event_step::default() };
+        match *step {
+            Step::Number(number) => (0, types::event_step { number: number as u64, ..plain(Op::OP_NUMBER) }),
+            Step::Argument(which) => {
+                self.arguments = self.arguments.max(which.saturating_add(1));
+                (0, types::event_step { which, ..plain(Op::OP_ARGUMENT) })
+            }
+            Step::Returned => (0, plain(Op::OP_RETURNED)),
+            Step::Duration => (0, plain(Op::OP_DURATION)),
+            Step::Record => (0, plain(Op::OP_RECORD)),
+            Step::Who(who) => (
+                0,
+                plain(match who {
+                    Who::Pid => Op::OP_PID,
+                    Who::Tid => Op::OP_TID,
+                    Who::Uid => Op::OP_UID,
+                    Who::Cpu => Op::OP_CPU,
+                    Who::Time => Op::OP_TIME,
+                }),
+            ),
+            Step::Load { offset, size, signed, big_endian, space: of } => (
+                1,
+                types::event_step {
+                    size,
+                    space: space(of),
+                    is_signed: u8::from(signed),
+                    big_endian: u8::from(big_endian),
+                    number: i64::from(offset) as u64,
+                    ..plain(Op::OP_LOAD)
+                },
+            ),
+            Step::Bits { shift, width, signed } => {
+                (1, types::event_step { shift, size: width, is_signed: u8::from(signed), ..plain(Op::OP_BITS) })
+            }
+            Step::TextIs { space: of, wanted } => {
+                let which = self.want(wanted);
+                (1, types::event_step { which, space: space(of), ..plain(Op::OP_TEXT_IS) })
+            }
+            Step::CommIs(comm) => {
+                let mut wanted = [0; 32];
+                wanted[..comm.len()].copy_from_slice(&comm);
+                (0, types::event_step { which: self.want(wanted), ..plain(Op::OP_COMM_IS) })
+            }
+            Step::Unary(unary) => {
+                let (op, size) = match unary {
+                    Unary::Not => (Op::OP_NOT, 0),
+                    Unary::Negate => (Op::OP_NEGATE, 0),
+                    Unary::Invert => (Op::OP_INVERT, 0),
+                    Unary::Swap16 => (Op::OP_SWAP, 2),
+                    Unary::Swap32 => (Op::OP_SWAP, 4),
+                    Unary::Swap64 => (Op::OP_SWAP, 8),
+                };
+                (1, types::event_step { size, ..plain(op) })
+            }
+            Step::Binary(binary) => (2, plain(binary_op(binary))),
+        }
+    }
+
+    fn want(&mut self, wanted: [u8; 32]) -> u8 {
+        let known = self.wanted.iter().position(|one| *one == wanted);
+        let which = known.unwrap_or_else(|| {
+            self.wanted.push(wanted);
+            self.wanted.len() - 1
+        });
+        u8::try_from(which).unwrap_or(u8::MAX)
+    }
+}
+
+fn binary_op(binary: Binary) -> types::event_op {
+    type Op = types::event_op;
+    match binary {
+        Binary::Add => Op::OP_ADD,
+        Binary::Subtract => Op::OP_SUBTRACT,
+        Binary::Multiply => Op::OP_MULTIPLY,
+        Binary::Divide => Op::OP_DIVIDE,
+        Binary::Remainder => Op::OP_REMAINDER,
+        Binary::And => Op::OP_AND,
+        Binary::Or => Op::OP_OR,
+        Binary::BitAnd => Op::OP_BIT_AND,
+        Binary::BitOr => Op::OP_BIT_OR,
+        Binary::BitXor => Op::OP_BIT_XOR,
+        Binary::ShiftLeft => Op::OP_SHIFT_LEFT,
+        Binary::ShiftRight => Op::OP_SHIFT_RIGHT,
+        Binary::Equal => Op::OP_EQUAL,
+        Binary::NotEqual => Op::OP_NOT_EQUAL,
+        Binary::Less => Op::OP_LESS,
+        Binary::LessOrEqual => Op::OP_LESS_OR_EQUAL,
+        Binary::Greater => Op::OP_GREATER,
+        Binary::GreaterOrEqual => Op::OP_GREATER_OR_EQUAL,
+    }
+}

@@ -1,0 +1,161 @@
+//! Records and keys of one event, as rows.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
+
+use super::BY;
+use super::FUNCTION;
+use super::code;
+use super::hooks;
+use super::text;
+use super::types;
+use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
+use crate::probe::attached::Context;
+use crate::probe::attached::Setup;
+use crate::probe::attached::Undecodable;
+use crate::probe::event::Event;
+use crate::probe::event::TEXT_BYTES;
+use crate::probe::event::TextKind;
+use crate::probe::event::Value;
+use crate::probe::names::Names;
+use crate::probes::Decoder;
+use crate::probes::KeyPart;
+use crate::probes::read;
+use crate::probes::signed;
+use crate::recording::ColumnId;
+use crate::recording::column;
+
+/// The columns of captured numbers and texts.
+const NUMBERS: [ColumnId; 6] =
+    [column::ARG_0, column::ARG_1, column::ARG_2, column::ARG_3, column::ARG_4, column::ARG_5];
+const TEXTS: [ColumnId; 3] = [column::STR_0, column::STR_1, column::STR_2];
+
+/// What by(…) says of a key that the kernel's side had no room for, and of one that it could not read.
+const OTHER: &str = "other";
+const UNREADABLE: &str = "?";
+
+/// One event's hits.
+pub(super) struct Hits {
+    label: String,
+    /// Functions or points by number, where there are several.
+    places: Vec<String>,
+    is_latency: bool,
+    texts: Vec<TextKind>,
+    numbers: usize,
+    /// By number or by text.
+    by: Option<Option<TextKind>>,
+    /// Values of by(…) with their places, by the key in the kernel.
+    keys: HashMap<u64, (u32, String)>,
+    function: Option<ColumnId>,
+    by_column: Option<ColumnId>,
+}
+
+impl Hits {
+    pub(super) fn new(event: &Event, setup: &Setup<'_>) -> Hits {
+        let places = hooks::places(&event.hook);
+        let several = places.len() > 1;
+        Hits {
+            label: event.label.clone(),
+            places: places.iter().filter(|_| several).map(|place| (*place).to_owned()).collect(),
+            is_latency: event.hook.is_latency(),
+            texts: code::texts(event).map(|(_, _, kind)| kind).collect(),
+            numbers: code::numbers(event).count(),
+            by: event.by.as_ref().map(|by| match by.value {
+                Value::Number(_) => None,
+                Value::Text { kind, .. } => Some(kind),
+            }),
+            keys: HashMap::new(),
+            function: setup.schema.id(FUNCTION),
+            by_column: setup.schema.id(BY),
+        }
+    }
+
+    fn place(&self, place: u32) -> Option<&str> {
+        self.places.get(place as usize).map(String::as_str)
+    }
+}
+
+impl Decoder for Hits {
+    fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
+        let record: types::event_record = read(bytes)?;
+        let kept = bytes.get(size_of::<types::event_record>()..).unwrap_or_default();
+        if kept.len() < self.texts.len() * TEXT_BYTES {
+            return Err(Undecodable { length: bytes.len() });
+        }
+        let header = &record.header;
+        let (kstack, ustack) = (context.stacks.kernel(record.kstack), context.stacks.user(header.pid, record.ustack));
+        let mut row = context.rows.row("event");
+        row.at(header.ts).int(column::CPU, header.cpu.into()).text(column::NAME, &self.label);
+        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
+        row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
+        if self.is_latency {
+            row.int(column::DUR_NS, signed(record.dur_ns));
+        }
+        if let (Some(column), Some(place)) = (self.function, self.place(record.place)) {
+            row.text(column, place);
+        }
+        for (index, (column, value)) in NUMBERS.iter().zip(record.numbers).take(self.numbers).enumerate() {
+            if record.no_number >> index & 1 == 0 {
+                row.int(*column, value);
+            }
+        }
+        for (index, (kind, bytes)) in self.texts.iter().zip(kept.chunks_exact(TEXT_BYTES)).enumerate() {
+            let Some(column) = TEXTS.get(index).filter(|_| record.no_text >> index & 1 == 0) else { continue };
+            match kind {
+                // As it is, whatever its encoding.
+                TextKind::String(_) => row.bytes(*column, bytes),
+                kind => row.text(*column, &text::readable(*kind, bytes)),
+            };
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, _: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+        let mut key = Vec::from(KeyPart::process(gathered.pid, names));
+        key.push(KeyPart::Text(column::NAME, self.label.clone()));
+        let (place, by) = match self.by {
+            None => (u32::try_from(gathered.sub).ok(), None),
+            Some(_) => match self.keys.get(&gathered.sub) {
+                Some((place, by)) => (Some(*place), Some(by.clone())),
+                None => (None, Some(OTHER.to_owned())),
+            },
+        };
+        if let (Some(column), Some(place)) = (self.function, place.and_then(|place| self.place(place))) {
+            key.push(KeyPart::Text(column, place.to_owned()));
+        }
+        if let (Some(column), Some(by)) = (self.by_column, by) {
+            key.push(KeyPart::Text(column, by));
+        }
+        key
+    }
+
+    fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
+        let Some(kind) = self.by else { return Ok(()) };
+        let map = live.map("event_keys")?;
+        for bytes in map.keys() {
+            let Some(hash) = bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)) else { continue };
+            if self.keys.contains_key(&hash) {
+                continue;
+            }
+            let found =
+                map.lookup(&bytes, MapFlags::ANY)?.and_then(|value| crate::bpf::read::<types::event_key>(&value));
+            if let Some(key) = found {
+                self.keys.insert(hash, (key.place, value_of(kind, &key)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of by(…).
+fn value_of(kind: Option<TextKind>, key: &types::event_key) -> String {
+    match kind {
+        _ if key.missing != 0 => UNREADABLE.to_owned(),
+        None => key.number.cast_signed().to_string(),
+        Some(kind) => text::readable(kind, &key.text),
+    }
+}

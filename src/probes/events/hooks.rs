@@ -1,0 +1,340 @@
+//! Which programs an event's hook takes, and how they are attached: to many functions at once where the kernel can, else to
+//! one after the other.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::ensure;
+use libbpf_rs::KprobeMultiOpts;
+use libbpf_rs::KprobeOpts;
+use libbpf_rs::Link;
+use libbpf_rs::RawTracepointOpts;
+use libbpf_rs::TracepointCategory;
+use libbpf_rs::TracepointOpts;
+use libbpf_rs::UprobeMultiOpts;
+use libbpf_rs::UprobeOpts;
+use libbpf_rs::UsdtOpts;
+
+use crate::bpf::live::Live;
+use crate::probe::event::Event;
+use crate::probe::event::Hook;
+use crate::probe::event::Place;
+
+/// Functions that are attached to one by one, at most: each takes the kernel a millisecond or so, and as long to detach.
+const MAX_ONE_BY_ONE: usize = 1000;
+/// What perf_event_open(2) takes for all processes.
+const EVERY_PROCESS: i32 = -1;
+/// Links that are dropped at the same time: the kernel waits in each for all CPUs.
+const DROPPED_AT_ONCE: usize = 32;
+/// BPF cookies of perf links: commit 7adfc6c9b315.
+const COOKIES: (u32, u32) = (5, 15);
+/// Of raw trace points: commit 68ca5d4eebb8.
+const RAW_COOKIES: (u32, u32) = (6, 10);
+
+/// How an event is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To all its places by one call, or one for each file.
+    AtOnce,
+    /// To each place by itself.
+    OneByOne,
+}
+
+/// An object's links, which are dropped side by side.
+#[derive(Default)]
+pub(super) struct Links {
+    links: Vec<Link>,
+    /// Hooks as messages and the recording call them.
+    pub(super) hooks: Vec<String>,
+    /// Places that the kernel refused while it took others.
+    pub(super) refused: Vec<String>,
+}
+
+impl Links {
+    /// Keeps one more.
+    pub(super) fn keep(&mut self, link: Link) {
+        self.links.push(link);
+    }
+
+    /// Detaches.
+    pub(super) fn clear(&mut self) {
+        while !self.links.is_empty() {
+            let rest = self.links.len().saturating_sub(DROPPED_AT_ONCE);
+            std::thread::scope(|scope| {
+                for link in self.links.drain(rest..) {
+                    scope.spawn(move || drop(link));
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// What a hook is called, the places of an event, and the programs for each.
+pub(super) struct Plan<'a> {
+    event: &'a Event,
+    /// At one place, attaching at once is no different.
+    pub(super) way: Way,
+}
+
+/// The functions, trace points or probes that an event is at, in the order of their numbers.
+pub(super) fn places(hook: &Hook) -> Vec<&str> {
+    match hook {
+        Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => {
+            functions.iter().map(String::as_str).collect()
+        }
+        Hook::Fentry { functions, .. } => functions.iter().map(|function| &*function.name).collect(),
+        Hook::Tracepoint { points } => points.iter().map(|(_, name)| &**name).collect(),
+        Hook::RawTracepoint { points } => points.iter().map(String::as_str).collect(),
+        Hook::Uprobe { places, .. } | Hook::UserLatency { places } => {
+            places.iter().map(|place| &*place.function).collect()
+        }
+        Hook::Usdt { names, .. } => names.iter().map(String::as_str).collect(),
+    }
+}
+
+/// Whether an attachment tells which of the places it is: only asked for where there are several.
+pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
+    let several = hook.places() > 1;
+    match hook {
+        Hook::Usdt { .. } | Hook::Fentry { .. } => false,
+        Hook::RawTracepoint { .. } => several && kernel >= RAW_COOKIES,
+        _ => several && kernel >= COOKIES,
+    }
+}
+
+/// The ways to try, the best one first.
+pub(super) fn ways(hook: &Hook) -> &'static [Way] {
+    let can_be_at_once = matches!(
+        hook,
+        Hook::Kprobe { .. } | Hook::KernelLatency { .. } | Hook::Uprobe { .. } | Hook::UserLatency { .. }
+    );
+    if can_be_at_once && hook.places() > 1 { &[Way::AtOnce, Way::OneByOne] } else { &[Way::OneByOne] }
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(event: &'a Event, way: Way) -> Plan<'a> {
+        Plan { event, way }
+    }
+
+    /// The programs that are attached: for a latency the one at the return first, so that no entry is without one.
+    pub(super) fn programs(&self) -> Vec<&'static str> {
+        let at_once = self.way == Way::AtOnce;
+        match (&self.event.hook, at_once) {
+            (Hook::Kprobe { at_return: false, .. }, false) => vec!["kernel_entry"],
+            (Hook::Kprobe { at_return: false, .. }, true) => vec!["kernel_entries"],
+            (Hook::Kprobe { at_return: true, .. }, false) => vec!["kernel_return"],
+            (Hook::Kprobe { at_return: true, .. }, true) => vec!["kernel_returns"],
+            (Hook::Fentry { at_return: false, .. }, _) => vec!["typed_entry"],
+            (Hook::Fentry { at_return: true, .. }, _) => vec!["typed_exit"],
+            (Hook::Tracepoint { .. }, _) => vec!["tracepoint"],
+            (Hook::RawTracepoint { .. }, _) => vec!["raw_tracepoint"],
+            (Hook::Uprobe { at_return: false, .. }, false) => vec!["user_entry"],
+            (Hook::Uprobe { at_return: false, .. }, true) => vec!["user_entries"],
+            (Hook::Uprobe { at_return: true, .. }, false) => vec!["user_return"],
+            (Hook::Uprobe { at_return: true, .. }, true) => vec!["user_returns"],
+            (Hook::Usdt { .. }, _) => vec!["usdt"],
+            (Hook::KernelLatency { .. }, false) => vec!["kernel_call_ends", "kernel_call_begins"],
+            (Hook::KernelLatency { .. }, true) => vec!["kernel_calls_end", "kernel_calls_begin"],
+            (Hook::UserLatency { .. }, false) => vec!["user_call_ends", "user_call_begins"],
+            (Hook::UserLatency { .. }, true) => vec!["user_calls_end", "user_calls_begin"],
+        }
+    }
+
+    /// Attaches to all places of the event; of those by their type to the one that this object was loaded for.
+    ///
+    /// # Errors
+    /// What the kernel refused; of several places attached one by one, when it refused all.
+    pub(super) fn attach(&self, live: &Live, cookies: bool, of_type: usize, links: &mut Links) -> Result<()> {
+        for program in self.programs() {
+            let at_return = program.ends_with("return")
+                || program.ends_with("returns")
+                || program.contains("_end")
+                || program == "typed_exit";
+            let mut attacher = Attacher { live, program, at_return, cookies, links };
+            match &self.event.hook {
+                Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => {
+                    attacher.kernel_functions(functions, self.way)?;
+                }
+                Hook::Fentry { functions, .. } => {
+                    let name = functions.get(of_type).map_or("", |function| &function.name);
+                    attacher.one(name, |program| program.attach_trace())?;
+                    links.hooks.push(format!("{}/{name}", if at_return { "fexit" } else { "fentry" }));
+                }
+                Hook::Tracepoint { points } => attacher.points(points)?,
+                Hook::RawTracepoint { points } => attacher.raw_points(points)?,
+                Hook::Uprobe { places, .. } | Hook::UserLatency { places } => {
+                    attacher.user_functions(places, self.way)?;
+                }
+                Hook::Usdt { path, provider, names } => attacher.static_probes(path, provider, names)?,
+            }
+        }
+        links.refused.dedup();
+        Ok(())
+    }
+}
+
+/// Attaches one program.
+struct Attacher<'a> {
+    live: &'a Live,
+    program: &'static str,
+    at_return: bool,
+    cookies: bool,
+    links: &'a mut Links,
+}
+
+impl Attacher<'_> {
+    fn one(
+        &mut self,
+        what: &str,
+        attach: impl FnOnce(&libbpf_rs::ProgramMut<'_>) -> libbpf_rs::Result<Link>,
+    ) -> Result<()> {
+        let link = self.live.attach_by(self.program, attach);
+        self.links.links.push(link.map_err(|error| anyhow!("can't attach to '{what}': {error:#}"))?);
+        Ok(())
+    }
+
+    /// Attaches to each of several places. One that is refused is left out and named; if all are, that is an error.
+    fn each<T>(
+        &mut self,
+        places: &[T],
+        name: impl Fn(&T) -> &str,
+        attach: impl Fn(&libbpf_rs::ProgramMut<'_>, &T, u64) -> libbpf_rs::Result<Link>,
+    ) -> Result<()> {
+        let count = places.len();
+        ensure!(count > 0, "nothing matches");
+        ensure!(
+            count <= MAX_ONE_BY_ONE,
+            "{count} functions are more than the {MAX_ONE_BY_ONE} that can be attached to one by one, and this kernel can't attach to all at once"
+        );
+        let mut last = None;
+        let mut refused = Vec::new();
+        for (number, place) in places.iter().enumerate() {
+            let cookie = if self.cookies { number as u64 } else { 0 };
+            if let Err(error) = self.one(name(place), |program| attach(program, place, cookie)) {
+                refused.push(name(place).to_owned());
+                last = Some(error);
+            }
+        }
+        match last {
+            Some(error) if refused.len() == count => Err(error),
+            _ => {
+                self.links.refused.append(&mut refused);
+                Ok(())
+            }
+        }
+    }
+
+    fn numbers(&self, count: usize) -> Vec<u64> {
+        if self.cookies { (0..count as u64).collect() } else { Vec::new() }
+    }
+
+    fn kernel_functions(&mut self, functions: &[String], way: Way) -> Result<()> {
+        let at_return = self.at_return;
+        let hook = if at_return { "kretprobe" } else { "kprobe" };
+        if way == Way::AtOnce {
+            let cookies = self.numbers(functions.len());
+            let symbols = functions.to_vec();
+            let options = KprobeMultiOpts { symbols, cookies, retprobe: at_return, ..Default::default() };
+            self.one(&first_of(functions), |program| program.attach_kprobe_multi_with_opts(options))?;
+            self.links.hooks.push(format!("{hook}.multi/{}", first_of(functions)));
+            return Ok(());
+        }
+        self.each(functions, String::as_str, |program, function, cookie| {
+            program.attach_kprobe_with_opts(at_return, function, KprobeOpts { cookie, ..Default::default() })
+        })?;
+        self.links.hooks.push(format!("{hook}/{}", first_of(functions)));
+        Ok(())
+    }
+
+    fn user_functions(&mut self, places: &[Place], way: Way) -> Result<()> {
+        let at_return = self.at_return;
+        let hook = if at_return { "uretprobe" } else { "uprobe" };
+        let names: Vec<String> = places.iter().map(|place| place.function.clone()).collect();
+        if way == Way::AtOnce {
+            for path in files(places) {
+                let of_file = || places.iter().enumerate().filter(|(_, place)| place.path == path);
+                let offsets: Vec<usize> = of_file().map(|(_, place)| place.offset as usize).collect();
+                let cookies = of_file().filter(|_| self.cookies).map(|(number, _)| number as u64).collect();
+                let options = UprobeMultiOpts { offsets, cookies, retprobe: at_return, ..Default::default() };
+                self.one(&path.display().to_string(), |program| {
+                    program.attach_uprobe_multi_with_opts(EVERY_PROCESS, &path, "", options)
+                })?;
+            }
+            self.links.hooks.push(format!("{hook}.multi/{}", first_of(&names)));
+            return Ok(());
+        }
+        self.each(
+            places,
+            |place| &place.function,
+            |program, place, cookie| {
+                let options = UprobeOpts { cookie, retprobe: at_return, ..Default::default() };
+                program.attach_uprobe_with_opts(EVERY_PROCESS, &place.path, place.offset as usize, options)
+            },
+        )?;
+        self.links.hooks.push(format!("{hook}/{}", first_of(&names)));
+        Ok(())
+    }
+
+    fn points(&mut self, points: &[(String, String)]) -> Result<()> {
+        self.each(
+            points,
+            |(_, name)| name,
+            |program, (category, name), cookie| {
+                let category = TracepointCategory::Custom(category.clone());
+                program.attach_tracepoint_with_opts(category, name, TracepointOpts { cookie, ..Default::default() })
+            },
+        )?;
+        let names: Vec<String> = points.iter().map(|(category, name)| format!("{category}/{name}")).collect();
+        self.links.hooks.push(format!("tracepoint/{}", first_of(&names)));
+        Ok(())
+    }
+
+    fn raw_points(&mut self, points: &[String]) -> Result<()> {
+        self.each(points, String::as_str, |program, name, cookie| {
+            let options = RawTracepointOpts { cookie, ..Default::default() };
+            program.attach_raw_tracepoint_with_opts(name, options)
+        })?;
+        self.links.hooks.push(format!("raw_tracepoint/{}", first_of(points)));
+        Ok(())
+    }
+
+    fn static_probes(&mut self, path: &Path, provider: &str, names: &[String]) -> Result<()> {
+        ensure!(!names.is_empty(), "nothing matches");
+        for (number, name) in names.iter().enumerate() {
+            let options = UsdtOpts { cookie: number as u64, ..Default::default() };
+            self.one(&format!("{provider}:{name}"), |program| {
+                program.attach_usdt_with_opts(EVERY_PROCESS, path, provider, name, options)
+            })?;
+        }
+        self.links.hooks.push(format!("usdt/{provider}:{}", first_of(names)));
+        Ok(())
+    }
+}
+
+/// The files that places are in, each once, in their order.
+fn files(places: &[Place]) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for place in places {
+        if !files.contains(&place.path) {
+            files.push(place.path.clone());
+        }
+    }
+    files
+}
+
+/// `tcp_sendmsg`, or `tcp_ack and 230 more`.
+fn first_of(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}

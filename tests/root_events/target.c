@@ -1,0 +1,206 @@
+/*
+ * A program whose functions are known: what they are called with, how often, and how long they take.
+ *
+ *   calls N       called(i, -i, "name i", &point, address, socket address) N times; gives 3 * i
+ *   threads T N   T threads call() N times each
+ *   recurse D N   recursed(D), which calls itself down to 0, N times
+ *   sleep MS N    slept(MS) N times; prints each call's nanoseconds as it measured them
+ *   jump N        left() N times, which longjmp ends, and each time landed() once
+ *   tail N        first() N times, which ends by jumping to second()
+ *   usdt N        the static probe ebrec:fired with (i, "text i", -i as 16 bits, a constant) N times
+ *
+ * With WAIT set, each begins when a line comes on standard input.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TRACED __attribute__((noinline, used, visibility("default")))
+
+struct point {
+	char tag;
+	int x;
+	long y;
+	struct point *next;
+	unsigned flags : 3;
+	signed level : 5;
+};
+
+static volatile long sink;
+
+TRACED long called(int number, long negative, const char *name, const struct point *point, const struct in6_addr *address,
+		   const struct sockaddr *socket)
+{
+	sink += number + negative + name[0] + point->x + address->s6_addr[15] + socket->sa_family;
+	return 3L * number;
+}
+
+TRACED int call(int number)
+{
+	sink += number;
+	return number;
+}
+
+/* By pointers, for a compiler makes loops of what calls itself. */
+static long (*volatile again)(int);
+static void (*volatile deeper)(int);
+
+TRACED long recursed(int depth)
+{
+	return depth ? again(depth - 1) + 1 : 0;
+}
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+TRACED int slept(int ms)
+{
+	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+	nanosleep(&time, NULL);
+	return ms;
+}
+
+static jmp_buf landing;
+
+TRACED void left(int calls)
+{
+	if (calls)
+		deeper(calls - 1);
+	longjmp(landing, 1);
+}
+
+TRACED int landed(int number)
+{
+	sink += number;
+	return number;
+}
+
+TRACED int second(int number)
+{
+	sink += number;
+	return number + 1;
+}
+
+TRACED int first(int number)
+{
+	sink ^= number;
+	return second(number);
+}
+
+/* A note as <sys/sdt.h> makes it, without asking for that header. */
+TRACED void fire(long number, const char *text, short negative)
+{
+#if defined(__x86_64__)
+#define OPERANDS "-8@%%rdi 8@%%rsi -2@%%dx 4@$77"
+	register long first asm("rdi") = number;
+	register const char *second asm("rsi") = text;
+	register short third asm("rdx") = negative;
+#else
+#define OPERANDS "-8@x0 8@x1 -2@x2 4@77"
+	register long first asm("x0") = number;
+	register const char *second asm("x1") = text;
+	register short third asm("x2") = negative;
+#endif
+	asm volatile("990: nop\n"
+		     ".pushsection .note.stapsdt,\"\",\"note\"\n"
+		     ".balign 4\n"
+		     ".4byte 992f-991f, 994f-993f, 3\n"
+		     "991: .asciz \"stapsdt\"\n"
+		     "992: .balign 4\n"
+		     "993: .8byte 990b\n"
+		     ".8byte _.stapsdt.base\n"
+		     ".8byte 0\n"
+		     ".asciz \"ebrec\"\n"
+		     ".asciz \"fired\"\n"
+		     ".asciz \"" OPERANDS "\"\n"
+		     "994: .balign 4\n"
+		     ".popsection\n"
+		     ".ifndef _.stapsdt.base\n"
+		     ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"
+		     ".weak _.stapsdt.base\n"
+		     ".hidden _.stapsdt.base\n"
+		     "_.stapsdt.base: .space 1\n"
+		     ".size _.stapsdt.base, 1\n"
+		     ".popsection\n"
+		     ".endif\n" ::"r"(first),
+		     "r"(second), "r"(third)
+		     : "memory");
+}
+
+static void *caller(void *number)
+{
+	for (long i = 0; i < (long)number; i++)
+		call(i);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	int a = argc > 2 ? atoi(argv[2]) : 0, b = argc > 3 ? atoi(argv[3]) : 0;
+	struct sockaddr_in6 socket = {.sin6_family = AF_INET6, .sin6_port = htons(8080)};
+	char line[8], name[64];
+
+	if (getenv("WAIT") && !fgets(line, sizeof(line), stdin))
+		return 1;
+	again = recursed;
+	deeper = left;
+	inet_pton(AF_INET6, "2001:db8::5", &socket.sin6_addr);
+	if (!strcmp(what, "calls")) {
+		for (int i = 0; i < a; i++) {
+			struct point next = {.x = 100 + i, .y = -100L - i};
+			struct point point = {'p', i, 1L << 40, &next, i & 7, -(i & 15)};
+
+			snprintf(name, sizeof(name), "name %d", i);
+			called(i, -i, name, &point, &socket.sin6_addr, (struct sockaddr *)&socket);
+		}
+	} else if (!strcmp(what, "threads")) {
+		pthread_t threads[64];
+
+		for (int i = 0; i < a && i < 64; i++)
+			pthread_create(&threads[i], NULL, caller, (void *)(long)b);
+		for (int i = 0; i < a && i < 64; i++)
+			pthread_join(threads[i], NULL);
+	} else if (!strcmp(what, "recurse")) {
+		for (int i = 0; i < b; i++)
+			recursed(a);
+	} else if (!strcmp(what, "sleep")) {
+		for (int i = 0; i < b; i++) {
+			int64_t start = now();
+
+			slept(a);
+			printf("%lld\n", (long long)(now() - start));
+		}
+	} else if (!strcmp(what, "jump")) {
+		for (volatile int i = 0; i < a; i++) {
+			if (!setjmp(landing))
+				left(2);
+			landed(i);
+		}
+	} else if (!strcmp(what, "tail")) {
+		for (int i = 0; i < a; i++)
+			first(i);
+	} else if (!strcmp(what, "usdt")) {
+		for (int i = 0; i < a; i++) {
+			snprintf(name, sizeof(name), "text %d", i);
+			fire(i, name, -i);
+		}
+	} else {
+		return 2;
+	}
+	printf("%d\n", getpid());
+	return 0;
+}
