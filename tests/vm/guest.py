@@ -95,7 +95,7 @@ class Guest:
 
     def command(self, work):
         # TCG, with one thread for all CPUs: KVM is seldom there on test machines, and TCG's threads are not stable on every QEMU.
-        machine, console, tcg = ["-cpu", "max,la57=off"], "ttyS0", "tsc=nowatchdog "
+        machine, console, tcg = ["-cpu", "max,la57=off"], "ttyS0", "tsc=nowatchdog no_timer_check"
         if self.arch == "aarch64":
             machine, console, tcg = ["-machine", "virt,gic-version=3", "-cpu", "cortex-a72"], "ttyAMA0", ""
         words = [f"qemu-system-{self.arch}", *machine, "-accel", "tcg,thread=single", "-m", str(self.memory), "-smp", str(self.cpus)]

@@ -1,10 +1,11 @@
 """docs/kernels.md: which hooks each kernel has, and what its verifier made of each program."""
 
+import os
 import re
 
 HEAD = """# Kernels
 
-Written by `make vm` (tests/vm): every probe, on each of these kernels, recorded a workload of known numbers and counted it right.
+Written by `make vm` (tests/vm), with {version}: every probe, on each of these kernels, recorded a workload of known numbers.
 """
 
 
@@ -14,6 +15,8 @@ class Seen:
     def __init__(self, release, arch, said):
         self.release, self.arch = release, arch
         self.hooks, self.instructions = [], {}
+        with open(os.path.join(os.path.dirname(said), "version")) as version:
+            self.version = version.readline().strip()
         for line in open(said):
             if match := re.fullmatch(r"(\w+): attached to (.*)\n", line):
                 self.hooks += [(match[1], hook) for hook in match[2].split(", ")]
@@ -27,10 +30,11 @@ class Seen:
 
 def write(path, seen):
     hooks = list(dict.fromkeys(hook for one in reversed(seen) for hook in one.hooks))
-    hooks.sort(key=lambda hook: [probe for probe, _ in hooks].index(hook[0]))
+    probes = list(dict.fromkeys(probe for probe, _ in hooks))
+    hooks.sort(key=lambda hook: probes.index(hook[0]))
     programs = list(dict.fromkeys(name for one in reversed(seen) for name in one.instructions))
     with open(path, "w") as to:
-        to.write(HEAD + "\n")
+        to.write(HEAD.format(version=", ".join(sorted({one.version for one in seen}))) + "\n")
         to.write("".join(f"- {one.title()}: Debian's {one.release}, {one.arch}\n" for one in seen))
         to.write("\n## Hooks\n\nWhere a hook is not there the probe does without it, and the recording says so.\n\n")
         grid(to, ["probe", "hook"], seen, [([probe, f"`{hook}`"], ["yes" if (probe, hook) in one.hooks else "-" for one in seen]) for probe, hook in hooks])
