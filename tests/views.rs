@@ -620,7 +620,8 @@ fn a_directory_without_recordings_is_an_error() {
 }
 
 /// Views of probes that the recording of this test has no rows of.
-const UNRECORDED: &[&str] = &["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns", "http", "files", "signals"];
+const UNRECORDED: &[&str] =
+    &["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns", "http", "files", "signals", "events"];
 
 #[test]
 fn every_view_is_every_format_or_a_clear_error() {
