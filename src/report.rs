@@ -17,6 +17,7 @@ pub mod deliver;
 mod diagnosis;
 mod distributions;
 mod dns;
+mod events;
 mod exec;
 mod files;
 mod health;
@@ -209,6 +210,13 @@ pub static VIEWS: &[View] = &[
         draws: true,
         tells_health: false,
         run: signals::run,
+    },
+    View {
+        name: "events",
+        summary: "Events of your own: counts, latencies, values and captures",
+        draws: true,
+        tells_health: false,
+        run: events::run,
     },
     View {
         name: "losses",

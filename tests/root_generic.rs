@@ -37,11 +37,12 @@ fn probes_here(test: &str) -> Vec<&'static ProbeInfo> {
     here
 }
 
-/// `PROBE:MODE` as the command line has it; a probe without a threshold of its own is given one.
+/// `PROBE:MODE` as the command line has it; a probe without a threshold of its own is given one, that of the user's own events an event.
 fn request(info: &ProbeInfo, mode: Mode) -> String {
+    let event = if info.name == "events" { " -e rawtp:sched_process_fork" } else { "" };
     match mode {
-        Mode::Slow if info.slow.is_none() => format!("{}:slow=1ms", info.name),
-        mode => format!("{}:{}", info.name, mode.name()),
+        Mode::Slow if info.slow.is_none() => format!("{}:slow=1ms{event}", info.name),
+        mode => format!("{}:{}{event}", info.name, mode.name()),
     }
 }
 
@@ -98,7 +99,7 @@ const RARE: [&str; 4] = ["memory", "irq", "locks", "signals"];
 fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
     let workload = Workload::build();
     for info in probes_here("in_raw_mode_histograms_and_counters_count_what_there_are_rows_of") {
-        let running = Recorder::new(&format!("-p {}:raw --interval 200ms", info.name)).start();
+        let running = Recorder::new(&format!("-p {} --interval 200ms", request(info, Mode::Raw))).start();
         bit_of_everything(&workload);
         let taken = running.finish();
         for metric in info.metrics {

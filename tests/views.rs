@@ -143,7 +143,8 @@ fn overhead_scales_samples_and_says_how_much_was_measured() {
 }
 
 /// Views of probes that the recording of this test has no rows of.
-const UNRECORDED: &[&str] = &["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns", "http", "files", "signals"];
+const UNRECORDED: &[&str] =
+    &["cpu", "offcpu", "memory", "irq", "locks", "tcp", "dns", "http", "files", "signals", "events"];
 
 #[test]
 fn every_view_is_every_format_or_a_clear_error() {

@@ -97,3 +97,11 @@ pub(super) const DNS_FAILURES: &str = "dns.failures";
 pub(super) const DNS_UNANSWERED: &str = "dns.unanswered";
 /// Connects to port 53, by process.
 pub(super) const DNS_BY_TCP: &str = "dns.by_tcp";
+/// Hits of events of the user's own, by process, event, function and what they are kept by, as all of theirs.
+pub(super) const EVENT_COUNT: &str = "events.count";
+/// Nanoseconds from entry to return.
+pub(super) const EVENT_LATENCY: &str = "events.latency";
+/// Values of hist(…).
+pub(super) const EVENT_VALUE: &str = "events.value";
+/// Values of hist(…) below zero.
+pub(super) const EVENT_NEGATIVE: &str = "events.negative";

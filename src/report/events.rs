@@ -1,0 +1,210 @@
+//! View `events`: what was counted and measured of the events of the user's own, and what their hits held.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::metrics;
+use crate::report::paper::Ranking;
+use crate::report::paper::note_absent_probe;
+use crate::report::paper::percentile;
+use crate::report::paper::whole;
+use crate::report::people::People;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::source::Source;
+use crate::report::tally::Dim;
+use crate::report::tally::Tally;
+use crate::report::tally::count;
+use crate::report::times;
+use crate::units::Unit;
+
+/// The columns of captured numbers and texts, in the order of their bits in `Named`.
+const NUMBERS: [&str; 6] = ["arg_0", "arg_1", "arg_2", "arg_3", "arg_4", "arg_5"];
+const TEXTS: [&str; 3] = ["str_0", "str_1", "str_2"];
+/// Texts of a row that come before those that are captured.
+const BEFORE: [&str; 2] = ["name", "events_function"];
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("events", "Events of your own");
+    note_absent_probe(&mut document, sources, "events");
+    let mut counts = Ranking::new(sources, "events", "Events", count_fields());
+    let mut latencies = Ranking::new(sources, "latency", "Latency", latency_fields());
+    let mut values = Ranking::new(sources, "values", "Values", value_fields());
+    let mut hits = Ranking::new(sources, "hits", "Hits", hit_fields());
+    for source in sources {
+        let people = People::of(source)?;
+        counted(source, &people, &mut counts)?;
+        measured(source, &people, &mut latencies)?;
+        valued(source, &people, &mut values)?;
+        rows(source, &people, &mut hits)?;
+    }
+    counts.largest_first("count");
+    latencies.largest_first("sum_ns");
+    values.largest_first("count");
+    let shown = plan.rows_shown(20);
+    for table in [counts, latencies, values, hits] {
+        document.push(table.top(shown));
+    }
+    if plan.format != Format::Text
+        && let Some(plot) = times::plot(sources, metrics::EVENT_LATENCY, "From entry to return", "name")?
+    {
+        document.push(plot);
+    }
+    Ok(document)
+}
+
+/// Whose and where an aggregate is.
+fn key_fields() -> Vec<Field> {
+    vec![
+        Field::new("name", "event"),
+        Field::new("function", "function").help("Which of those that a pattern matched."),
+        Field::new("by", "by").help("What by(…) of the event says."),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+    ]
+}
+
+const KEY: [&str; 5] = ["name", "events_function", "events_by", "comm", "pid"];
+
+fn key_cells(dims: &[Dim], people: &People) -> Option<Vec<Value>> {
+    let [name, function, by, comm, pid] = dims else { return None };
+    let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+    Some(vec![name.value(), function.value(), by.value(), Value::from(own), pid.value()])
+}
+
+fn count_fields() -> Vec<Field> {
+    let mut fields = key_fields();
+    fields.push(
+        Field::new("count", "count").help("Hits that pass the event's filter; of a latency, calls that returned."),
+    );
+    fields.push(Field::new("per_second", "per second"));
+    fields
+}
+
+fn counted(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_COUNT)?;
+    let seconds = source.span_ns() as f64 / 1e9;
+    for (dims, hits) in tally.groups(metrics::EVENT_COUNT) {
+        let Some(mut cells) = key_cells(dims, people) else { continue };
+        let hits = count(hits);
+        cells.push(Value::Int(whole(hits)));
+        cells.push(Value::of(Unit::Count, (seconds > 0.0).then(|| hits as f64 / seconds)));
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn latency_fields() -> Vec<Field> {
+    let mut fields = key_fields();
+    fields.extend(times::fields());
+    fields
+}
+
+fn measured(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::of(source, &KEY, |name| name == metrics::EVENT_LATENCY)?;
+    for (dims, times) in tally.groups(metrics::EVENT_LATENCY) {
+        let Some(mut cells) = key_cells(dims, people) else { continue };
+        cells.extend(times::cells(times));
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn value_fields() -> Vec<Field> {
+    let mut fields = key_fields();
+    fields.insert(1, Field::new("value", "value").help("What hist(…) is of."));
+    fields.extend([
+        Field::new("count", "count"),
+        Field::new("min", "min"),
+        Field::new("p50", "p50"),
+        Field::new("p99", "p99"),
+        Field::new("max", "max"),
+        Field::new("negative", "negative").help("Values below zero, which are in none of the other columns."),
+    ]);
+    fields
+}
+
+fn valued(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let values = Tally::of(source, &KEY, |name| name == metrics::EVENT_VALUE)?;
+    let negative = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_NEGATIVE)?;
+    let mut found: BTreeMap<Vec<Dim>, (Histogram, u64)> = BTreeMap::new();
+    for (dims, values) in values.groups(metrics::EVENT_VALUE) {
+        found.entry(dims.to_vec()).or_default().0.merge(values);
+    }
+    for (dims, values) in negative.groups(metrics::EVENT_NEGATIVE) {
+        found.entry(dims.to_vec()).or_default().1 += count(values);
+    }
+    let of = |name: Option<&str>| {
+        let event = source.meta().events.iter().find(|event| Some(&*event.name) == name);
+        Value::from(event.and_then(|event| event.hist.as_deref()))
+    };
+    for (dims, (values, negative)) in found {
+        let Some(mut cells) = key_cells(&dims, people) else { continue };
+        cells.insert(1, of(dims.first().and_then(Dim::text)));
+        let limit = |value: Option<u64>| value.map_or(Value::Null, |value| Value::Int(whole(value)));
+        cells.extend([
+            Value::Int(whole(count(&values))),
+            limit(values.min()),
+            percentile(&values, Unit::Count, 0.5),
+            percentile(&values, Unit::Count, 0.99),
+            limit(values.max()),
+            Value::Int(whole(negative)),
+        ]);
+        table.row(source, cells);
+    }
+    Ok(())
+}
+
+fn hit_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "when"),
+        Field::new("name", "event"),
+        Field::new("function", "function").help("Which of those that a pattern matched."),
+        Field::new("dur_ns", "took").help("Of a latency, from entry to return."),
+        Field::new("values", "values").help("What was captured: name=value."),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("tid", "thread"),
+    ]
+}
+
+/// Hits in the order of the file.
+fn rows(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let mut ints = NUMBERS.to_vec();
+    ints.push("tid");
+    let texts: Vec<&str> = BEFORE.iter().chain(&TEXTS).copied().collect();
+    source.rows("event", &ints, &texts, |row| {
+        let event = source.meta().events.iter().find(|event| Some(&*event.name) == row.text(0));
+        let captures = event.map_or(&[][..], |event| &event.captures);
+        let value = |column: &str| {
+            let number = NUMBERS.iter().position(|name| *name == column);
+            let text = TEXTS.iter().position(|name| *name == column);
+            match (number, text) {
+                (Some(at), _) => row.int(at).map(|number| number.to_string()),
+                (_, Some(at)) => row.text(BEFORE.len() + at).map(str::to_owned),
+                _ => None,
+            }
+        };
+        let values: Vec<String> = captures
+            .iter()
+            .map(|capture| format!("{}={}", capture.name, value(&capture.column).as_deref().unwrap_or("?")))
+            .collect();
+        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let cells = vec![
+            row.at().map_or(Value::Null, Value::Time),
+            Value::from(row.text(0)),
+            Value::from(row.text(1)),
+            Value::nanos(row.dur()),
+            if values.is_empty() { Value::Null } else { Value::from(values.join(" ")) },
+            Value::from(comm),
+            Value::id(row.pid()),
+            Value::id(row.int(NUMBERS.len())),
+        ];
+        table.row(source, cells);
+    })
+}

@@ -1,0 +1,260 @@
+//! Events of the user's own against a program that knows what its functions are called with, how often, and for how long.
+#![cfg(all(feature = "record", target_os = "linux"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at what it did not expect"
+)]
+
+#[path = "common/root.rs"]
+mod root;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use root::Recorder;
+use root::Taken;
+use root::skip;
+use tempfile::TempDir;
+
+/// `target.c`, compiled.
+struct Target {
+    dir: TempDir,
+}
+
+impl Target {
+    fn build() -> Target {
+        let target = Target { dir: tempfile::tempdir().unwrap() };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_events/target.c");
+        let options = ["-O1", "-pthread", "-foptimize-sibling-calls", "-fcf-protection=none", "-o"];
+        let status = Command::new("cc").args(options).arg(target.path()).arg(source).status().unwrap();
+        assert!(status.success(), "cc could not compile {source}");
+        target
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("target")
+    }
+
+    fn run(&self, arguments: &str) -> Vec<i64> {
+        let mut command = Command::new(self.path());
+        let output = command.args(arguments.split(' ')).env_remove("LD_LIBRARY_PATH").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    /// Records an event, of which FILE is the program, while it runs.
+    fn recorded(&self, event: &str, arguments: &str) -> (Taken, Vec<i64>) {
+        let event = event.replace("FILE", self.path().to_str().unwrap());
+        let running = Recorder::new(&format!("-p events -e {event}")).start();
+        let printed = self.run(arguments);
+        (running.finish(), printed)
+    }
+}
+
+/// Counts by a column.
+fn counts(taken: &Taken, column: &str) -> BTreeMap<String, i64> {
+    let mut counts = BTreeMap::new();
+    for row in taken.metric("events.count", &[column]).iter() {
+        *counts.entry(row.text(column).unwrap_or_default().to_owned()).or_default() += row.int("count");
+    }
+    counts
+}
+
+fn total(taken: &Taken) -> i64 {
+    taken.metric("events.count", &[]).sum("count")
+}
+
+fn is_whole(taken: &Taken) {
+    assert_eq!(taken.lost(), BTreeMap::new());
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn arguments_of_a_function_are_what_it_was_called_with() {
+    let target = Target::build();
+    let event = "uprobe:FILE:called(number=arg0,negative=arg1,name=str(arg2),hist(arg0))";
+    let (taken, _) = target.recorded(event, "calls 200");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 200);
+    let rows = taken.rows("event", &["arg_0", "arg_1", "str_0", "comm"]);
+    assert_eq!(rows.count(), 200);
+    for (number, row) in (0i64..).zip(rows.iter()) {
+        assert_eq!((row.int("arg_0"), row.int("arg_1")), (number, -number));
+        assert_eq!((row.text("str_0"), row.text("comm")), (Some(&*format!("name {number}")), Some("target")));
+    }
+    let values = taken.histogram("events.value", &[], |_| true);
+    assert_eq!((values.count(), taken.metric("events.value", &[]).sum("sum")), (200, 199 * 100));
+    let [event] = &taken.recording.meta().events[..] else { panic!("{:?}", taken.recording.meta().events) };
+    let captures: Vec<_> = event.captures.iter().map(|one| (&*one.column, &*one.name)).collect();
+    assert_eq!(captures, [("arg_0", "number"), ("arg_1", "negative"), ("str_0", "name")]);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_filter_counts_what_passes_it() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("uprobe:FILE:called/arg0>=150&&arg1!=-160/", "calls 200");
+    is_whole(&taken);
+    assert_eq!((total(&taken), taken.recording.rows("event")), (49, 0), "counted, and no rows");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn what_a_function_returns_is_captured_and_negative_values_are_in_no_histogram() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("uretprobe:FILE:called(retval,hist(100-retval))", "calls 100");
+    is_whole(&taken);
+    let returned: Vec<i64> = taken.rows("event", &["arg_0"]).iter().map(|row| row.int("arg_0")).collect();
+    assert_eq!(returned, (0..100).map(|number| 3 * number).collect::<Vec<_>>());
+    let negative: Vec<i64> = (0..100).map(|number| 100 - 3 * number).filter(|value| *value < 0).collect();
+    let below = taken.metric("events.negative", &[]);
+    let expected = (negative.len() as i64, -negative.iter().sum::<i64>());
+    assert_eq!((below.sum("count"), below.sum("sum")), expected);
+    assert_eq!(taken.histogram("events.value", &[], |_| true).count() as usize, 100 - negative.len());
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_static_probe_gives_its_arguments() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("usdt:FILE:ebrec:fired(arg0,str(arg1),arg2,arg3)", "usdt 50");
+    is_whole(&taken);
+    let rows = taken.rows("event", &["arg_0", "arg_1", "arg_2", "str_0"]);
+    assert_eq!((rows.count(), total(&taken)), (50, 50));
+    for (number, row) in (0i64..).zip(rows.iter()) {
+        assert_eq!((row.int("arg_0"), row.int("arg_1"), row.int("arg_2")), (number, -number, 77));
+        assert_eq!(row.text("str_0"), Some(&*format!("text {number}")));
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_pattern_takes_many_functions_and_tells_which() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("uprobe:FILE:*", "tail 30");
+    is_whole(&taken);
+    let counts = counts(&taken, "events_function");
+    assert_eq!((counts["first"], counts["second"], counts["main"]), (30, 30, 1), "{counts:?}");
+    assert!(!counts.contains_key("recursed") && !counts.contains_key(""), "{counts:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn calls_in_threads_are_counted_exactly() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("latency:FILE:call", "threads 8 2000");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 16000);
+    assert_eq!(taken.histogram("events.latency", &[], |_| true).count(), 16000);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_call_takes_what_its_program_measured() {
+    let target = Target::build();
+    let (taken, printed) = target.recorded("latency:FILE:slept(arg0,retval)", "sleep 5 20");
+    is_whole(&taken);
+    let rows = taken.rows("event", &["dur_ns", "arg_0", "arg_1"]);
+    assert_eq!(rows.count(), 20);
+    for (row, measured) in rows.iter().zip(&printed) {
+        assert_eq!((row.int("arg_0"), row.int("arg_1")), (5, 5));
+        // The program's own measurement has two traps more, and whatever interrupts it there.
+        let took = row.int("dur_ns");
+        assert!((5_000_000..=*measured).contains(&took), "{took} of {measured}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn recursion_is_a_call_each_and_what_the_kernel_gives_up_is_lost() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("latency:FILE:recursed(depth=arg0,retval)", "recurse 20 10");
+    is_whole(&taken);
+    let rows = taken.rows("event", &["dur_ns", "arg_0", "arg_1"]);
+    assert_eq!((rows.count(), total(&taken)), (210, 210));
+    assert!(rows.iter().all(|row| row.int("arg_0") == row.int("arg_1")));
+    // From the innermost out, each longer than what it calls.
+    let calls: Vec<(i64, i64)> = rows.iter().map(|row| (row.int("arg_0"), row.int("dur_ns"))).collect();
+    for one in calls.chunks(21) {
+        assert!(one.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0 && pair[0].1 < pair[1].1), "{one:?}");
+    }
+    // The kernel follows 64 returns of a thread at most.
+    let (taken, _) = target.recorded("latency:FILE:recursed", "recurse 99 10");
+    assert_eq!((total(&taken), taken.lost_by("events")), (640, 360), "{:?}", taken.lost());
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn calls_that_a_longjmp_ends_are_lost_and_disturb_no_other() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("latency:FILE:la*", "jump 50");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 50);
+    let (taken, _) = target.recorded("latency:FILE:l*", "jump 50");
+    assert_eq!(total(&taken), 50, "only landed() returns");
+    // Three of left() each time; the outermost of the last one is not above anything that came later.
+    assert_eq!(taken.lost(), BTreeMap::from([("events: end not seen".to_owned(), 149)]));
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn fields_of_a_trace_point_are_what_a_process_did() {
+    let target = Target::build();
+    let event = "tracepoint:syscalls:sys_enter_clock_nanosleep(which_clock)/comm==\"target\"/";
+    let (taken, _) = target.recorded(event, "sleep 1 25");
+    is_whole(&taken);
+    assert_eq!((total(&taken), taken.recording.rows("event")), (25, 25));
+    assert!(taken.rows("event", &["arg_0"]).iter().all(|row| row.int("arg_0") == 0));
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_raw_trace_point_is_counted_by_what_it_is_kept_by() {
+    let target = Target::build();
+    let running = Recorder::new("-p events -e rawtp:sched_process_exit(by(pid))/comm==\"target\"/").start();
+    let pids: BTreeMap<String, i64> = (0..30).map(|_| (target.run("tail 1")[0].to_string(), 1)).collect();
+    let taken = running.finish();
+    is_whole(&taken);
+    assert_eq!(counts(&taken, "events_by"), pids);
+}
+
+/// Whether the kernel has kprobes; this needs no privilege.
+fn kernel_functions(test: &str) -> bool {
+    let has = std::fs::read_to_string("/proc/kallsyms").unwrap().lines().any(|line| line.ends_with(" register_kprobe"));
+    if !has {
+        skip(test, "this kernel has no kprobes");
+    }
+    has
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn functions_of_the_kernel_are_hit_as_often_as_they_are_called() {
+    if !kernel_functions("functions_of_the_kernel_are_hit_as_often_as_they_are_called") {
+        return;
+    }
+    let target = Target::build();
+    for event in ["kprobe:__x64_sys_clock_nanosleep", "latency:hrtimer_nanosleep", "kprobe:hrtimer_nanosle*"] {
+        let (taken, _) = target.recorded(&format!("{event}/comm==\"target\"/"), "sleep 1 40");
+        is_whole(&taken);
+        assert_eq!(total(&taken), 40, "{event}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn typed_functions_of_the_kernel_give_their_parameters() {
+    let test = "typed_functions_of_the_kernel_give_their_parameters";
+    if !kernel_functions(test) {
+        return;
+    }
+    let target = Target::build();
+    let (taken, _) = target.recorded("fexit:vfs_write(count,retval)/comm==\"target\"/", "sleep 1 5");
+    is_whole(&taken);
+    let rows = taken.rows("event", &["arg_0", "arg_1"]);
+    assert!(rows.count() > 0);
+    assert!(rows.iter().all(|row| row.int("arg_0") == row.int("arg_1")), "{rows:?}");
+}
