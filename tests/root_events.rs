@@ -119,6 +119,9 @@ fn what_a_function_returns_is_captured_and_negative_values_are_in_no_histogram()
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_static_probe_gives_its_arguments() {
+    if !tells_places() {
+        return skip("a_static_probe_gives_its_arguments", "before Linux 5.15 not in position-independent programs");
+    }
     let target = Target::build();
     let (taken, _) = target.recorded("usdt:FILE:ebrec:fired(arg0,str(arg1),arg2,arg3)", "usdt 50");
     is_whole(&taken);
@@ -199,8 +202,9 @@ fn calls_that_a_longjmp_ends_are_lost_and_disturb_no_other() {
     assert_eq!(total(&taken), 50);
     let (taken, _) = target.recorded("latency:FILE:l*", "jump 50");
     assert_eq!(total(&taken), 50, "only landed() returns");
-    // Three of left() each time; the outermost of the last one is not above anything that came later.
-    assert_eq!(taken.lost(), BTreeMap::from([("events: end not seen".to_owned(), 149)]));
+    // Three of left() each time. The outermost of the last one is where landed() is, as if it had jumped there, unless all are taken for one.
+    let lost = if tells_places() { 149 } else { 150 };
+    assert_eq!(taken.lost(), BTreeMap::from([("events: end not seen".to_owned(), lost)]));
 }
 
 #[test]
