@@ -119,6 +119,9 @@ fn what_a_function_returns_is_captured_and_negative_values_are_in_no_histogram()
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_static_probe_gives_its_arguments() {
+    if !tells_places() {
+        return skip("a_static_probe_gives_its_arguments", "before Linux 5.15 not in position-independent programs");
+    }
     let target = Target::build();
     let (taken, _) = target.recorded("usdt:FILE:ebrec:fired(arg0,str(arg1),arg2,arg3)", "usdt 50");
     is_whole(&taken);
@@ -137,6 +140,10 @@ fn a_pattern_takes_many_functions_and_tells_which() {
     let (taken, _) = target.recorded("uprobe:FILE:*", "tail 30");
     is_whole(&taken);
     let counts = counts(&taken, "events_function");
+    if !tells_places() {
+        assert!(counts.keys().all(String::is_empty) && total(&taken) >= 61, "{counts:?}");
+        return skip("a_pattern_takes_many_functions_and_tells_which", "before Linux 5.15 an attachment has no cookie");
+    }
     assert_eq!((counts["first"], counts["second"], counts["main"]), (30, 30, 1), "{counts:?}");
     assert!(!counts.contains_key("recursed") && !counts.contains_key(""), "{counts:?}");
 }
@@ -195,8 +202,9 @@ fn calls_that_a_longjmp_ends_are_lost_and_disturb_no_other() {
     assert_eq!(total(&taken), 50);
     let (taken, _) = target.recorded("latency:FILE:l*", "jump 50");
     assert_eq!(total(&taken), 50, "only landed() returns");
-    // Three of left() each time; the outermost of the last one is not above anything that came later.
-    assert_eq!(taken.lost(), BTreeMap::from([("events: end not seen".to_owned(), 149)]));
+    // Three of left() each time. The outermost of the last one is where landed() is, as if it had jumped there, unless all are taken for one.
+    let lost = if tells_places() { 149 } else { 150 };
+    assert_eq!(taken.lost(), BTreeMap::from([("events: end not seen".to_owned(), lost)]));
 }
 
 #[test]
@@ -219,6 +227,13 @@ fn a_raw_trace_point_is_counted_by_what_it_is_kept_by() {
     let taken = running.finish();
     is_whole(&taken);
     assert_eq!(counts(&taken, "events_by"), pids);
+}
+
+/// Whether the kernel says of a hit which attachment it is of: since 5.15.
+fn tells_places() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.trim().parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(5), Some(15))
 }
 
 /// Whether the kernel has kprobes; this needs no privilege.
