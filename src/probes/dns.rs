@@ -62,20 +62,20 @@ struct Asked {
     query: types::query,
 }
 
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+// SAFETY: integers only, as bpf/include/dns_queries.h declares it.
 unsafe impl Plain for types::dns_record {}
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+// SAFETY: integers only, as bpf/include/dns_queries.h declares it.
 unsafe impl Plain for types::query {}
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+// SAFETY: integers only, as bpf/include/dns_queries.h declares it.
 unsafe impl Plain for types::query_key {}
-// SAFETY: integers only, as bpf/dns.bpf.c declares it.
+// SAFETY: integers only, as bpf/include/dns_queries.h declares it.
 unsafe impl Plain for types::dns_name {}
 
 /// A few hundred names that processes ask for in one interval, each with a handful of buckets.
 const CELLS: u32 = 4096;
 /// Names in one call: all that the map holds.
 const NAMES: u32 = 1024;
-/// The same number stands in bpf/dns.bpf.c.
+/// The same number stands in bpf/include/dns_queries.h.
 const CODE_BITS: u32 = 4;
 /// The resolver of the C library asks again after this time (resolv.conf(5), `timeout`).
 const PATIENCE_NS: u64 = 5_000_000_000;

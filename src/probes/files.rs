@@ -50,9 +50,9 @@ mod skeleton {
 }
 use skeleton::types;
 
-// SAFETY: integers only, as bpf/files.bpf.c declares it.
+// SAFETY: integers only, as bpf/include/file_records.h declares it.
 unsafe impl Plain for types::file_record {}
-// SAFETY: integers only, as bpf/files.bpf.c declares it.
+// SAFETY: integers only, as bpf/include/file_records.h declares it.
 unsafe impl Plain for types::path_key {}
 
 /// A hundred processes with a few operations each on two file systems, each spread over sixteen buckets of time and four of size.
@@ -201,7 +201,7 @@ impl Decoder for FilesDecoder {
             key.extend(self.error.map(|column| KeyPart::Text(column, error)));
             return key;
         }
-        // The packing of bpf/files.bpf.c.
+        // The packing of bpf/include/file_records.h.
         if metric != "files.short_lived" {
             let number = (gathered.sub >> types::sub_bits::SUB_OP_SHIFT.0 & 0xff) as u32;
             key.push(KeyPart::Text(column::OP, op(number).to_owned()));
