@@ -10,10 +10,14 @@
 #include "http_calls.h"
 #include "http_conn.h"
 #include "http_job.h"
+#include "http_route.h"
+#include "http_outcome.h"
 #include "http_first.h"
 #include "http_lines.h"
 #include "http_message.h"
+#include "http_bytes.h"
 #include "http_window.h"
+#include "http_quic.h"
 #include "http_tls.h"
 
 /* When the call that a thread is in, or was in last, began. */
@@ -22,8 +26,11 @@ struct call_start {
 };
 DEFINE_TASK_STATE(struct call_start)
 
-/* The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes. */
-static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file)
+/*
+ * The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes.
+ * NULL with a protocol: it is another socket.
+ */
+static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file, __u32 *protocol)
 {
 	struct sock___http *sk = file ? sock_if_socket(file) : NULL;
 	struct conn *conn;
@@ -33,9 +40,12 @@ static __always_inline struct conn *conn_of(struct conn_key *key, struct file___
 	key->address = (__u64)sk;
 	key->tgid = key->pad = 0;
 	conn = bpf_map_lookup_elem(&conns, key);
-	/* One that is closed already would stay for ever. */
-	if (conn || !is_tcp_socket(file, sk) || BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE)
+	if (conn)
 		return conn;
+	*protocol = protocol_of(file, sk);
+	/* One that is closed already would stay for ever. */
+	if (*protocol != HTTP_TCP || BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE)
+		return NULL;
 	if (update_or_count(&conns, key, &no_conn, LOSS_STATE_FULL))
 		return NULL;
 	conn = bpf_map_lookup_elem(&conns, key);
@@ -90,62 +100,70 @@ int BPF_PROG(http_free, struct task_struct *task)
 	return 0;
 }
 
+/* A call moved bytes of a connection that is followed. */
+static __always_inline void follow_call(struct job *job, struct conn *conn, struct pt_regs *regs, long ret)
+{
+	if (ret)
+		follow(job, conn, JOB_OF_CALL);
+	if (conn->role == ROLE_TLS)
+		tls_begins(conn, job->who);
+	/* The others of many messages are not looked at. */
+	if (job->kind == CALL_MANY && ret > 1 && (conn->role == ROLE_SERVER || conn->role == ROLE_CLIENT))
+		give_up(conn, UNPARSED_MANY_PARTS);
+	if (!ret && !job->outgoing && conn->role == ROLE_CLIENT && job->kind != CALL_MANY &&
+	    (job->vectors || syscall_argument_3(regs)))
+		http_finish(JOB_OF_CALL);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *current = current_task();
-	__u64 number = call_number(regs), buffer = 0, vectors = 0;
-	struct user_message message;
+	__u64 number = syscall_number(regs), name = 0;
+	struct task_struct *current;
+	__u32 protocol = 0;
 	struct conn *conn;
 	struct job *job;
-	__u8 call, kind;
+	__u8 call;
 
 	if (number >= HTTP_CALLS || ret < 0)
 		return 0;
 	call = knobs.calls[number & (HTTP_CALLS - 1)];
-	if (!call || !current_in_scope() || task_in_compat_call(current, regs))
+	if (!call || !current_in_scope())
+		return 0;
+	current = current_task();
+	if (task_in_compat_call(current, regs))
 		return 0;
 	job = job_of(JOB_OF_CALL);
 	if (!job)
 		return 0;
-	conn = conn_of(&job->key, file_of(current, call_argument_1(regs)));
-	if (!conn || conn->role == ROLE_OTHER)
+	job->outgoing = !!(call & CALL_OUT);
+	job->kind = call & ~CALL_OUT;
+	if (job->kind == CALL_SPLICE) {
+		conn = conn_of(&job->key, file_of(current, syscall_argument_3(regs)), &protocol);
+		if (!conn) {
+			job->outgoing = 0;
+			conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &protocol);
+		}
+	} else {
+		conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &protocol);
+	}
+	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
 		return 0;
-	job->who = bpf_get_current_pid_tgid();
-	if (conn->role == ROLE_TLS) {
+	job->who = who_is(current);
+	if (conn && conn->role == ROLE_TLS) {
 		tls_socket(conn, job->who);
 		return 0;
 	}
-	kind = call & ~CALL_OUT;
-	if (kind == CALL_BUFFER_FLAGS) {
-		if (!(call & CALL_OUT) && call_argument_4(regs) & HTTP_MSG_PEEK)
-			return 0;
-		buffer = syscall_argument_2(regs);
-	} else if (kind == CALL_MESSAGE) {
-		if (!(call & CALL_OUT) && call_argument_3(regs) & HTTP_MSG_PEEK)
-			return 0;
-		if (bpf_probe_read_user(&message, sizeof(message), (void *)syscall_argument_2(regs))) {
-			count_loss(LOSS_UNREADABLE);
-			return 0;
-		}
-		vectors = message.vectors;
-	} else if (kind == CALL_VECTOR) {
-		vectors = syscall_argument_2(regs);
-	} else if (kind == CALL_BUFFER) {
-		buffer = syscall_argument_2(regs);
+	job->total = ret;
+	if (!find_bytes(job, regs, job->kind, &name))
+		return 0;
+	if (!conn) {
+		look_at_datagram(job, name);
+		return 0;
 	}
 	job->now = bpf_ktime_get_ns();
-	job->outgoing = !!(call & CALL_OUT);
 	job->start = job->outgoing ? call_began(current, job->now) : job->now;
-	job->total = ret;
-	job->base = buffer;
-	job->vectors = vectors;
-	if (ret)
-		follow(job, JOB_OF_CALL);
-	if (conn->role == ROLE_TLS)
-		tls_begins(conn, job->who);
-	if (!ret && !job->outgoing && conn->role == ROLE_CLIENT && (vectors || call_argument_3(regs)))
-		http_finish(JOB_OF_CALL);
+	follow_call(job, conn, regs, ret);
 	return 0;
 }
 
@@ -179,10 +197,11 @@ int BPF_PROG(http_ring, struct io_kiocb___http *request)
 {
 	struct conn_key key = {};
 	struct conn *conn;
+	__u32 protocol = 0;
 
 	if (request->opcode > 63 || !(HTTP_RING_MOVES >> request->opcode & 1) || !current_in_scope())
 		return 0;
-	conn = conn_of(&key, file_of(current_task(), request->cqe.fd));
+	conn = conn_of(&key, file_of(current_task(), request->cqe.fd), &protocol);
 	if (conn && conn->role != ROLE_OTHER)
 		give_up(conn, UNPARSED_RING);
 	return 0;
@@ -202,25 +221,32 @@ int ssl_new(struct pt_regs *ctx)
 SEC("uprobe/SSL_read")
 int ssl_read(struct pt_regs *ctx)
 {
-	return tls_enter(ctx, 0, 0);
+	return tls_enter(ctx, 0, function_argument(ctx, 2), 0);
 }
 
 SEC("uprobe/SSL_read_ex")
 int ssl_read_ex(struct pt_regs *ctx)
 {
-	return tls_enter(ctx, 0, function_argument(ctx, 4));
+	return tls_enter(ctx, 0, function_argument(ctx, 2), function_argument(ctx, 4));
 }
 
 SEC("uprobe/SSL_write")
 int ssl_write(struct pt_regs *ctx)
 {
-	return tls_enter(ctx, 1, 0);
+	return tls_enter(ctx, 1, function_argument(ctx, 2), 0);
 }
 
 SEC("uprobe/SSL_write_ex")
 int ssl_write_ex(struct pt_regs *ctx)
 {
-	return tls_enter(ctx, 1, function_argument(ctx, 4));
+	return tls_enter(ctx, 1, function_argument(ctx, 2), function_argument(ctx, 4));
+}
+
+/* Where the kernel encrypts: the file's bytes are never in the process. */
+SEC("uprobe/SSL_sendfile")
+int ssl_sendfile(struct pt_regs *ctx)
+{
+	return tls_enter(ctx, 1, 0, 0);
 }
 
 SEC("uretprobe/SSL_*")

@@ -70,6 +70,11 @@ trait BuiltIn: Decoder + Sized + 'static {
     /// The decoder of a recording that is about to begin.
     fn new(setup: &Setup<'_>) -> Self;
 
+    /// Cells of its aggregates, where the settings decide.
+    fn cells(_setup: &Setup<'_>) -> u32 {
+        Self::SOURCE.cells
+    }
+
     /// The bytes of the constants that only this object has.
     fn knobs(_setup: &Setup<'_>) -> Option<Vec<u8>> {
         None
@@ -92,7 +97,7 @@ impl<P: BuiltIn> Probe for Entry<P> {
         let cgroups = cgroup_numbers(setup.scope);
         let knobs = P::knobs(setup);
         let settings = Settings { knobs: knobs.as_deref(), ..object_settings(setup, &cgroups) };
-        let live = Live::attach(P::SOURCE, &settings)?;
+        let live = Live::attach(Source { cells: P::cells(setup), ..P::SOURCE }, &settings)?;
         Ok(Box::new(Running::new(P::INFO, live, P::new(setup))?))
     }
 }

@@ -20,6 +20,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::net::UdpSocket;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -362,7 +363,11 @@ fn under_wrk_every_request_of_the_access_log_is_in_the_recording() {
     let Some(wrk) = find("wrk") else { return skip(test, "wrk is not installed") };
     let running = Recorder::new("-p http").start();
     let url = format!("http://127.0.0.1:{}/small", nginx.port);
-    let output = Command::new(wrk).args(["-t1", "-c8", "-d2s", &url]).env_remove("LD_LIBRARY_PATH").output().unwrap();
+    let output = Command::new(wrk)
+        .args(["-t1", "-c8", "-d2s", "--latency", &url])
+        .env_remove("LD_LIBRARY_PATH")
+        .output()
+        .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let line = said.lines().find(|line| line.contains(" requests in ")).unwrap();
     let asked: i64 = line.trim().split(' ').next().unwrap().parse().unwrap();
@@ -373,4 +378,78 @@ fn under_wrk_every_request_of_the_access_log_is_in_the_recording() {
     assert!(asked > 100 && (asked..=asked + 8).contains(&served[&200]), "{served:?} {said}");
     assert_eq!(served[&200], logged[&200]);
     assert_eq!(taken.lost_by("http"), 0);
+    // wrk's clock runs from before the call that writes until after the one that reads, in a loop with seven others.
+    let asked = taken.histogram("http.latency", &["comm", "http_side"], |row| {
+        row.text("comm") == Some("wrk") && row.text("http_side") == Some("client")
+    });
+    for (q, words) in [(0.5, "50%"), (0.99, "99%")] {
+        let theirs =
+            said.lines().find_map(|line| line.trim().strip_prefix(words)).map(|time| milliseconds(time.trim()));
+        let (theirs, ours) = (theirs.unwrap(), asked.percentile(q).unwrap() / 1e6);
+        assert!(ours <= theirs * 1.25 + 0.2, "{words}: {ours} ms, {said}");
+        // Beyond the median wrk adds what requests would have taken that it did not make while it waited.
+        assert!(q > 0.5 || ours >= theirs * 0.4 - 0.2, "{words}: {ours} ms, {said}");
+    }
+}
+
+/// `97.00us`, `1.20ms`.
+fn milliseconds(time: &str) -> f64 {
+    let digits = time.trim_end_matches(char::is_alphabetic);
+    let factor = match &time[digits.len()..] {
+        "us" => 1e-3,
+        "ms" => 1.0,
+        "s" => 1e3,
+        unit => panic!("wrk has a unit '{unit}'"),
+    };
+    digits.parse::<f64>().unwrap() * factor
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn requests_are_kept_by_route_when_that_is_asked_for() {
+    let test = "requests_are_kept_by_route_when_that_is_asked_for";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let running = Recorder::new("-p http:hist:route=on").start();
+    let mut client = Client::connect(nginx.port);
+    for number in 0..30 {
+        assert_eq!(client.ask("GET", &format!("/users/{number}/orders?page={number}"), ""), 404);
+        assert_eq!(client.ask("GET", &format!("/o/550e8400-e29b-41d4-a716-4466554400{number:02}"), ""), 404);
+    }
+    (0..7).for_each(|_| assert_eq!(client.ask("GET", "/small", ""), 200));
+    (0..5).for_each(|_| assert_eq!(client.ask("DELETE", "/users/new", ""), 405));
+    assert_eq!(client.ask("GET", &format!("/long/{}", "x".repeat(200)), ""), 404);
+    nginx.logged(73);
+    let taken = running.finish();
+    let by = taken.metric("http.latency", &["pid", "http_side", "http_route", "http_status", "count"]);
+    for (pid, side) in [(nginx.worker(), "server"), (own_pid(), "client")] {
+        let own = by.with("pid", pid).named("http_side", side);
+        let count = |route: &str| own.named("http_route", route).sum("count");
+        let counts = ["/users/{id}/orders", "/o/{id}", "/small", "/users/new", "/long/…"].map(count);
+        assert_eq!(counts, [30, 30, 7, 5, 1], "{side}: {own:?}");
+        assert_eq!(own.sum("count"), 73);
+    }
+    assert_eq!(taken.lost_by("http"), 0);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn connections_of_quic_are_counted_at_both_ends() {
+    let test = "connections_of_quic_are_counted_at_both_ends";
+    let Ok(server) = UdpSocket::bind("127.0.0.1:443") else { return skip(test, "UDP port 443 is in use") };
+    let running = Recorder::new("-p http").start();
+    // RFC 9000, 17.2.2: an Initial packet, of version 1, with an empty connection id of its source.
+    let initial = [0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x40, 0x20];
+    let [sends, connects, speaks_otherwise] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    connects.connect("127.0.0.1:443").unwrap();
+    for _ in 0..3 {
+        sends.send_to(&initial, "127.0.0.1:443").unwrap();
+        connects.send(&initial).unwrap();
+        speaks_otherwise.send_to(b"\xc3 words that are no QUIC", "127.0.0.1:443").unwrap();
+    }
+    for _ in 0..9 {
+        server.recv_from(&mut [0; 100]).unwrap();
+    }
+    let taken = running.finish();
+    // Two connections, each at both ends.
+    assert_eq!(unparsed(&taken, own_pid()), BTreeMap::from([("QUIC".to_owned(), 4)]));
 }

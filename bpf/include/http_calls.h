@@ -12,6 +12,7 @@
 #define HTTP_AF_INET	       2
 #define HTTP_AF_INET6	       10
 #define HTTP_TCP	       6
+#define HTTP_UDP	       17
 #define HTTP_MSG_PEEK	       2
 #define HTTP_STATE_ESTABLISHED 1
 #define HTTP_STATE_FIN_WAIT1   4
@@ -26,11 +27,15 @@ enum http_call {
 	CALL_VECTOR,	   /* readv, writev */
 	CALL_MESSAGE,	   /* recvmsg, sendmsg: a struct msghdr, flags in the third */
 	CALL_SENDFILE,
+	CALL_MANY,   /* recvmmsg, sendmmsg: an array of struct mmsghdr, how many, flags in the fourth */
+	CALL_SPLICE, /* from the first descriptor to the third */
 	CALL_OUT = 0x80,
 };
 
 const volatile struct http_knobs {
 	__u8 calls[HTTP_CALLS];
+	__u8 routes; /* count by route */
+	__u8 pad[7];
 } knobs SEC(".rodata.knobs") = {};
 struct http_knobs *export_http_knobs;
 enum http_call export_http_call;
@@ -38,13 +43,11 @@ enum http_call export_http_call;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs___http {
-	unsigned long di, si, dx, cx, r10, ax, orig_ax;
+	unsigned long di, si, cx, r8, ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs___http {
 	__u64 regs[31];
-	__u64 orig_x0;
-	__s32 syscallno;
 };
 #endif
 
@@ -95,50 +98,27 @@ struct user_message {
 	__u32 pad;
 	__u64 vectors;
 	__u64 count;
+	__u64 control[2];
+	__u32 flags;
+	__u32 pad_end;
 };
+/* One of the array that recvmmsg and sendmmsg take. */
+struct user_message_of_many {
+	struct user_message message;
+	__u32 length; /* that it moved */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct user_message_of_many) == 64, "struct mmsghdr");
 
-static __always_inline __s64 call_number(struct pt_regs *regs)
+/* The fifth argument of a system call: the peer's address, of recvfrom and sendto. */
+static __always_inline __u64 call_argument_5(struct pt_regs *regs)
 {
 	struct pt_regs___http *r = (void *)regs;
 
 #if defined(__TARGET_ARCH_x86)
-	return r->orig_ax;
+	return r->r8;
 #else
-	return r->syscallno;
-#endif
-}
-
-/* The first argument: on arm64 its register holds the result by the end of the call. */
-static __always_inline __u64 call_argument_1(struct pt_regs *regs)
-{
-	struct pt_regs___http *r = (void *)regs;
-
-#if defined(__TARGET_ARCH_x86)
-	return r->di;
-#else
-	return r->orig_x0;
-#endif
-}
-
-static __always_inline __u64 call_argument_3(struct pt_regs *regs)
-{
-	struct pt_regs___http *r = (void *)regs;
-
-#if defined(__TARGET_ARCH_x86)
-	return r->dx;
-#else
-	return r->regs[2];
-#endif
-}
-
-static __always_inline __u64 call_argument_4(struct pt_regs *regs)
-{
-	struct pt_regs___http *r = (void *)regs;
-
-#if defined(__TARGET_ARCH_x86)
-	return r->r10;
-#else
-	return r->regs[3];
+	return r->regs[4];
 #endif
 }
 
@@ -175,15 +155,16 @@ static __always_inline struct sock___http *sock_if_socket(struct file___http *fi
 	return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
-static __always_inline bool is_tcp_socket(struct file___http *file, struct sock___http *sk)
+/* The protocol of a socket of IPv4 or IPv6; 0: it is none. */
+static __always_inline __u32 protocol_of(struct file___http *file, struct sock___http *sk)
 {
 	struct inode___http *inode = BPF_CORE_READ(file, f_inode);
 	__u16 family;
 
 	if ((BPF_CORE_READ(inode, i_mode) & HTTP_S_IFMT) != HTTP_S_IFSOCK)
-		return false;
+		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	return (family == HTTP_AF_INET || family == HTTP_AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == HTTP_TCP;
+	return family == HTTP_AF_INET || family == HTTP_AF_INET6 ? BPF_CORE_READ(sk, sk_protocol) : 0;
 }
 
 #endif

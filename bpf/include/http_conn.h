@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What is known of a connection that speaks HTTP: where in a message each of its directions is, which requests wait for
- * their answer, and the answer under way. And what becomes of a request that has got its answer, or none.
+ * their answer, and the answer under way.
  */
 #ifndef EBREC_HTTP_CONN_H
 #define EBREC_HTTP_CONN_H
@@ -37,6 +37,7 @@ enum http_reason {
 	UNPARSED_MANY_PARTS,  /* a connection with a call of more parts than are looked at */
 	UNPARSED_TLS,	      /* a connection with TLS, by a process that does not use libssl */
 	UNPARSED_RING,	      /* a connection that bytes go through by io_uring */
+	UNPARSED_QUIC,	      /* a connection of QUIC, which HTTP/3 goes through */
 	UNPARSED_REASONS,
 };
 
@@ -60,6 +61,7 @@ enum http_sub {
 	HTTP_SUB_CLIENT = 1 << 8,
 	HTTP_SUB_TLS = 1 << 9,
 	HTTP_SUB_STATUS_SHIFT = 16,
+	HTTP_SUB_ROUTE_SHIFT = 32, /* 0: not asked for, or one too many */
 };
 
 struct http_record {
@@ -157,85 +159,5 @@ struct {
 } conns SEC(".maps");
 
 static const struct conn no_conn = {};
-
-static __always_inline void unparsed(struct conn *conn, enum http_reason reason, __u64 count)
-{
-	__u32 pid = conn->pid ?: bpf_get_current_pid_tgid() >> 32;
-
-	if (count && window_start())
-		counter_add(HTTP_UNPARSED, pid, reason, count);
-}
-
-static __always_inline __u64 sub_of(struct conn *conn, struct request_seen *request)
-{
-	return request->method | (conn->role == ROLE_CLIENT ? HTTP_SUB_CLIENT : 0) | (conn->tls ? HTTP_SUB_TLS : 0);
-}
-
-static __always_inline void stream_request(struct conn *conn, struct request_seen *request, __u8 event, __u32 sub,
-					   __u64 end, __u64 bytes)
-{
-	struct http_record *record;
-	void *ring = ring_of_this_cpu();
-
-	if (!ring)
-		return;
-	record = ring_reserve(ring, sizeof(*record));
-	if (!record)
-		return;
-	fill_header(&record->header, event, end, conn->pid, request->tid);
-	record->header.pad = sub;
-	record->took_ns = end - request->start;
-	record->bytes = bytes;
-	record->peer_port = conn->peer_port;
-	record->port = conn->port;
-	record->path_bytes = request->path_bytes;
-	record->pad[0] = record->pad[1] = record->pad[2] = 0;
-	bpf_probe_read_kernel(record->path, sizeof(record->path), request->path);
-	ring_submit(ring, record);
-}
-
-/* The answer under way has ended; its request was the first in the queue. */
-static __always_inline void answered(struct conn *conn, struct direction *way, __u64 end)
-{
-	struct request_seen *request = &conn->waiting[conn->head % HTTP_WAITING];
-	__u64 sub, took = end - request->start;
-
-	if (!conn->status)
-		return;
-	sub = sub_of(conn, request) | (__u64)conn->status << HTTP_SUB_STATUS_SHIFT;
-	if (window_start()) {
-		hist_add(HTTP_LATENCY, conn->pid, sub, took);
-		if (config.stream == STREAM_ALL ||
-		    (config.stream == STREAM_SLOW && (took >= config.slow_ns || conn->status >= 500)))
-			stream_request(conn, request, HTTP_ANSWERED, sub, end, way->bytes);
-	}
-	conn->status = 0;
-	conn->head++;
-}
-
-/* The first request in the queue got no answer, or not all of it. */
-static __always_inline void went_unanswered(struct conn *conn, __u64 end)
-{
-	struct request_seen *request = &conn->waiting[conn->head % HTTP_WAITING];
-	__u64 sub = sub_of(conn, request) | (__u64)conn->status << HTTP_SUB_STATUS_SHIFT;
-
-	if (window_start()) {
-		counter_add(HTTP_UNANSWERED_COUNT, conn->pid, sub, 1);
-		if (config.stream != STREAM_NONE)
-			stream_request(conn, request, HTTP_UNANSWERED, sub, end, 0);
-	}
-	conn->status = 0;
-	conn->head++;
-}
-
-/* Nothing more is said of the connection. */
-static __always_inline void give_up(struct conn *conn, enum http_reason reason)
-{
-	unparsed(conn, reason, 1 + conn->tail - conn->head + conn->over);
-	conn->role = ROLE_OTHER;
-	conn->head = conn->tail;
-	conn->over = 0;
-	conn->status = 0;
-}
 
 #endif

@@ -103,14 +103,14 @@ __noinline int http_first_line(__u32 place)
 		return 0;
 	job->whole = 0;
 #pragma clang loop unroll(disable)
-	for (__u32 step = 0; step < HTTP_WORDS; step++) {
+	for (__u32 step = 0; step < HTTP_STRIDES; step++) {
 		__u32 at = job->at;
-		__u64 bytes;
+		__u32 bytes;
 
 		if (at >= job->have)
 			break;
-		bytes = bytes_to_newline(word_at(job, at));
-		job->at = at + (bytes ?: 8);
+		bytes = bytes_to_line_end(job, at);
+		job->at = at + (bytes ?: STRIDE);
 		if (bytes) {
 			job->whole = 1;
 			break;

@@ -8,9 +8,11 @@
 /* Bytes that are read at a time: many a header whole. */
 #define HTTP_WINDOW 256
 #define HTTP_TEXT   (HTTP_CARRY + HTTP_WINDOW)
-/* Steps over a window: a word, or a line, each. What is left goes to another window. */
-#define HTTP_WORDS (HTTP_TEXT / 8 + 2)
-#define HTTP_STEPS (HTTP_WORDS + 24)
+/* Bytes that one step looks for a line's end in: many a line whole, and what the next step waits for is looked up once. */
+#define STRIDE 32
+/* Steps over a window: a stride, or a line, each. What is left goes to another window. */
+#define HTTP_STRIDES (HTTP_TEXT / STRIDE + 2)
+#define HTTP_STEPS   (HTTP_STRIDES + 32)
 
 /* What a call moved, and the window of it that is looked at. */
 struct job {
@@ -44,7 +46,8 @@ struct job {
 	volatile __u8 whole;	/* the first line is */
 	volatile __u8 ended;	/* the header, the chunk's size, the trailer has */
 	volatile __u8 answered; /* the answer has come to its end */
-	volatile __u8 pad[2];
+	volatile __u8 kind;	/* enum http_call, without its direction */
+	volatile __u8 pad;
 	volatile __u32 gave_up; /* 1 + enum http_reason */
 	__u32 pad_end;
 	__u8 text[HTTP_TEXT + 80]; /* fixed-size reads near the end stay inside */
@@ -91,6 +94,21 @@ static __always_inline __u64 word_at(struct job *job, __u32 at)
 		return 0;
 	/* Not aligned, which neither of the architectures minds. */
 	return *(volatile __u64 *)(job->text + at);
+}
+
+/* Bytes up to the end of the line, if that is within STRIDE from `at` on; else 0. What follows the text is STRIDE zeroes. */
+static __always_inline __u32 bytes_to_line_end(struct job *job, __u32 at)
+{
+	if (at > HTTP_TEXT)
+		return 0;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < STRIDE; i += 8) {
+		__u32 bytes = bytes_to_newline(*(volatile __u64 *)(job->text + at + i));
+
+		if (bytes)
+			return i + bytes;
+	}
+	return 0;
 }
 
 static __always_inline __u8 byte_at(struct job *job, __u32 at)

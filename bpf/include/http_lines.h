@@ -50,14 +50,14 @@ __noinline int http_lines(__u32 place)
 	job->ended = 0;
 #pragma clang loop unroll(disable)
 	for (__u32 step = 0; step < HTTP_STEPS; step++) {
-		__u32 at = job->at, line = job->line;
-		__u64 bytes, word;
+		__u32 at = job->at, line = job->line, bytes;
+		__u64 word;
 
 		if (at >= job->have)
 			break;
-		bytes = bytes_to_newline(word_at(job, at));
+		bytes = bytes_to_line_end(job, at);
 		if (!bytes) {
-			job->at = at + 8;
+			job->at = at + STRIDE;
 			continue;
 		}
 		job->at = at + bytes;

@@ -31,9 +31,11 @@ static __always_inline void begin_request(struct job *job, struct conn *conn, st
 	request->start = way->since;
 	request->tid = job->who;
 	request->method = method;
-	bytes = line > target ? line - target : 0;
-	request->path_bytes = bytes < HTTP_PATH ? bytes : HTTP_PATH;
-	bpf_probe_read_kernel(request->path, HTTP_PATH, job->text + target);
+	if (keeps_paths()) {
+		bytes = line > target ? line - target : 0;
+		request->path_bytes = bytes < HTTP_PATH ? bytes : HTTP_PATH;
+		bpf_probe_read_kernel(request->path, HTTP_PATH, job->text + target);
+	}
 	conn->pid = job->who >> 32;
 	conn->tail++;
 }

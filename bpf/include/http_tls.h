@@ -71,13 +71,13 @@ static __always_inline void tls_user(__u64 who)
 		update_or_count(&tls_users, &tgid, &yes, LOSS_STATE_FULL);
 }
 
-/* `moved_at`: 0 where the function returns the number of bytes. */
-static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 moved_at)
+/* `buffer`: 0 where the bytes never were in the process. `moved_at`: 0 where the function returns their number. */
+static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 buffer, __u64 moved_at)
 {
 	__u64 who = bpf_get_current_pid_tgid();
 	struct tls_call call = {
 		.ssl = function_argument(ctx, 1),
-		.buffer = function_argument(ctx, 2),
+		.buffer = buffer,
 		.moved_at = moved_at,
 		.outgoing = outgoing,
 	};
@@ -175,7 +175,9 @@ static __always_inline void tls_follow(struct job *job, __u32 place, struct tls_
 	job->total = moved;
 	job->base = call->buffer;
 	job->vectors = 0;
-	follow(job, place);
+	/* Not as follow() does it: beside the cost of getting here a look-up is nothing, and the verifier has less to look at. */
+	if (first_part(job))
+		follow_on(job, place);
 }
 
 static __always_inline int tls_leave(struct pt_regs *ctx)

@@ -69,7 +69,7 @@ static __always_inline bool read_text(struct job *job, struct direction *way)
 		__builtin_memcpy(job->text, way->carry, HTTP_CARRY);
 	if (taken > HTTP_WINDOW || bpf_probe_read_user(job->text + carried, taken, (void *)job->source))
 		return false;
-	__builtin_memset(job->text + carried + taken, 0, 16);
+	__builtin_memset(job->text + carried + taken, 0, STRIDE);
 	job->have = carried + taken;
 	job->at = carried;
 	job->line = 0;
@@ -117,35 +117,51 @@ static __always_inline __u64 look_at_text(struct job *job, struct conn *conn, st
 	return job->at - carried;
 }
 
-/* Looks at one window. 0: the connection is not to be followed. */
+static __always_inline bool in_body(struct direction *way)
+{
+	return way->part == PART_BODY || way->part == PART_REST;
+}
+
+static __always_inline void move_on(struct job *job, struct direction *way, __u64 taken)
+{
+	way->bytes += taken;
+	job->offset += taken;
+}
+
+/* Looks at one window, and goes over as much of a body as came with it. 0: the connection is not to be followed. */
+static __always_inline int look(struct job *job, struct conn *conn, __u32 place)
+{
+	struct direction *way = &conn->way[job->outgoing & 1];
+	__u64 taken = 1;
+
+	job->answered = 0;
+	job->gave_up = 0;
+	if (!in_body(way)) {
+		taken = look_at_text(job, conn, way, place);
+		move_on(job, way, taken);
+	}
+	if (in_body(way) && job->offset < job->total && !job->gave_up)
+		move_on(job, way, skip_body(job, way, is_answer(conn, job->outgoing)));
+	if (is_answer(conn, job->outgoing))
+		conn->last = job->now;
+	if (job->answered)
+		answered(conn, way, job->now, place);
+	if (job->gave_up)
+		give_up(conn, job->gave_up - 1);
+	return taken && conn->role < ROLE_OTHER;
+}
+
 __noinline int http_window(__u32 place)
 {
 	struct job *job = job_of(place);
-	struct direction *way;
 	struct conn *conn;
-	__u64 taken;
 
 	if (!job)
 		return 0;
 	conn = bpf_map_lookup_elem(&conns, &job->key);
 	if (!conn || conn->role >= ROLE_OTHER)
 		return 0;
-	way = &conn->way[job->outgoing & 1];
-	job->answered = 0;
-	job->gave_up = 0;
-	if (way->part == PART_BODY || way->part == PART_REST)
-		taken = skip_body(job, way, is_answer(conn, job->outgoing));
-	else
-		taken = look_at_text(job, conn, way, place);
-	way->bytes += taken;
-	job->offset += taken;
-	if (is_answer(conn, job->outgoing))
-		conn->last = job->now;
-	if (job->answered)
-		answered(conn, way, job->now);
-	if (job->gave_up)
-		give_up(conn, job->gave_up - 1);
-	return taken && conn->role < ROLE_OTHER;
+	return look(job, conn, place);
 }
 
 /* Goes one part on through the bytes of a call: to the next vector, or over a window. 0: there is no more to see. */
@@ -187,7 +203,7 @@ __noinline int http_unanswered(__u32 place)
 	conn = bpf_map_lookup_elem(&conns, &job->key);
 	if (!conn || conn->head == conn->tail)
 		return 0;
-	went_unanswered(conn, job->now);
+	went_unanswered(conn, job->now, place);
 	return 1;
 }
 
@@ -205,7 +221,7 @@ __noinline int http_finish(__u32 place)
 		return 0;
 	way = &conn->way[conn->role == ROLE_SERVER];
 	if (conn->status && way->part == PART_REST)
-		answered(conn, way, conn->last);
+		answered(conn, way, conn->last, place);
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < HTTP_WAITING; i++)
 		if (!http_unanswered(place))
@@ -213,14 +229,11 @@ __noinline int http_finish(__u32 place)
 	return 0;
 }
 
-/* Goes through all that a call moved. */
-static __always_inline void follow(struct job *job, __u32 place)
+/* Goes through what a call moved from where the job is; gives up what has too many parts. */
+static __always_inline void follow_on(struct job *job, __u32 place)
 {
 	struct conn *conn;
 
-	job->begins = 0;
-	job->offset = 0;
-	job->size = job->vectors ? 0 : job->total;
 #pragma clang loop unroll(disable)
 	for (__u32 part = 0; part < HTTP_PARTS; part++)
 		if (!http_part(place))
@@ -230,6 +243,16 @@ static __always_inline void follow(struct job *job, __u32 place)
 	conn = bpf_map_lookup_elem(&conns, &job->key);
 	if (conn && conn->role < ROLE_OTHER)
 		give_up(conn, UNPARSED_MANY_PARTS);
+}
+
+/* Goes through all that a call moved. Most have one message, which needs no look-up but the caller's. */
+static __always_inline void follow(struct job *job, struct conn *conn, __u32 place)
+{
+	if (!first_part(job))
+		return;
+	if (job->length && (!look(job, conn, place) || job->offset >= job->total))
+		return;
+	follow_on(job, place);
 }
 
 #endif

@@ -55,7 +55,7 @@ struct Asked {
 
 /// Names in one call: all that the map holds.
 const NAMES: u32 = 1024;
-/// The same number stands in bpf/dns.bpf.c.
+/// The same number stands in bpf/include/dns_queries.h.
 const CODE_BITS: u32 = 4;
 /// The resolver of the C library asks again after this time (resolv.conf(5), `timeout`).
 const PATIENCE_NS: u64 = 5_000_000_000;

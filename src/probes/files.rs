@@ -177,7 +177,7 @@ impl Decoder for Files {
             key.extend(self.error.map(|column| KeyPart::Text(column, error)));
             return key;
         }
-        // The packing of bpf/files.bpf.c.
+        // The packing of bpf/include/file_records.h.
         if metric != "files.short_lived" {
             let number = (gathered.sub >> types::sub_bits::SUB_OP_SHIFT.0 & 0xff) as u32;
             key.push(KeyPart::Text(column::OP, op(number).to_owned()));

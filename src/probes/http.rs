@@ -29,24 +29,34 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
+use self::calls::knobs;
 use self::libssl::Libraries;
+use self::routes::Routes;
 
+mod calls;
 mod libssl;
+mod routes;
 
 object! {
     name: "http",
     // A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
     cells: 4096,
-    // SAFETY: integers only, as bpf/include/http_conn.h and bpf/include/http_calls.h declare them.
-    unsafe plain: http_record, http_knobs,
+    // SAFETY: integers only, as bpf/include/http_{conn,calls,route}.h declare them.
+    unsafe plain: http_record, http_knobs, route,
 }
+
+/// Cells when routes are kept apart: five hundred of them.
+const CELLS_BY_ROUTE: u32 = 16_384;
 
 const STATUS: &str = "http_status";
 const SIDE: &str = "http_side";
 const TLS: &str = "http_tls";
 const PATH: &str = "http_path";
+const ROUTE: &str = "http_route";
 /// The place of the switch `query`.
 const QUERY: usize = 0;
+/// The place of the switch `route`.
+const BY_ROUTE: usize = 1;
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "http",
@@ -54,13 +64,19 @@ static INFO: ProbeInfo = ProbeInfo {
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(100)),
-    switches: &[Switch { name: "query", help: "Also keep what follows '?' in a path." }],
+    switches: &[
+        Switch { name: "query", help: "Also keep what follows '?' in a path." },
+        Switch {
+            name: "route",
+            help: "Also count by route: the path with {id} for numbers, UUIDs and hashes; 'other' after 1,024 of them.",
+        },
+    ],
     metrics: &[
         Metric {
             name: "http.latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
-            by: &["pid", "comm", "op", STATUS, SIDE, TLS],
+            by: &["pid", "comm", "op", STATUS, SIDE, TLS, ROUTE],
             help: "Time from a request's first byte, read by the server or written by the client, to its answer's last byte, \
                    written or read; both inside the window.",
             events: Some("http"),
@@ -69,7 +85,7 @@ static INFO: ProbeInfo = ProbeInfo {
             name: "http.unanswered",
             kind: MetricKind::Counter,
             unit: Unit::Count,
-            by: &["pid", "comm", "op", STATUS, SIDE, TLS],
+            by: &["pid", "comm", "op", STATUS, SIDE, TLS, ROUTE],
             help: "Requests whose connection ended before their answer did; with a status where one had come.",
             events: None,
         },
@@ -78,7 +94,7 @@ static INFO: ProbeInfo = ProbeInfo {
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "cause"],
-            help: "What may be HTTP and is not in the latencies, by cause: connections of HTTP/2, with TLS that is not \
+            help: "What may be HTTP and is not in the latencies, by cause: connections of HTTP/2, of QUIC, with TLS that is not \
                    libssl's, that left HTTP or could not be followed, and requests and answers without their other half.",
             events: None,
         },
@@ -116,6 +132,13 @@ static INFO: ProbeInfo = ProbeInfo {
             unit: None,
             help: "What the request asks for, without what follows '?'; at most 80 bytes.",
         },
+        Column {
+            name: ROUTE,
+            ty: ColumnType::Utf8,
+            title: "Route",
+            unit: None,
+            help: "The path with {id} for numbers, UUIDs and hashes; 'other': one of too many. With http:route=on.",
+        },
     ],
     hooks: &[
         "tp_btf/sys_enter",
@@ -129,6 +152,7 @@ static INFO: ProbeInfo = ProbeInfo {
         "uprobe/SSL_read_ex",
         "uprobe/SSL_write",
         "uprobe/SSL_write_ex",
+        "uprobe/SSL_sendfile",
         "uretprobe/SSL_*",
     ],
     oldest_kernel: (5, 10),
@@ -141,7 +165,10 @@ pub(super) struct Http {
     side: Option<ColumnId>,
     tls: Option<ColumnId>,
     path: Option<ColumnId>,
+    route: Option<ColumnId>,
     query: bool,
+    /// `None`: nothing is kept by route.
+    routes: Option<Routes>,
     libraries: Libraries,
 }
 
@@ -156,39 +183,22 @@ impl BuiltIn for Http {
             side: id(SIDE),
             tls: id(TLS),
             path: id(PATH),
+            route: id(ROUTE),
             query: setup.settings.is_on(QUERY),
+            routes: setup.settings.is_on(BY_ROUTE).then(Routes::default),
             libraries: Libraries::default(),
         }
     }
 
     fn knobs(setup: &Setup<'_>) -> Option<Vec<u8>> {
-        Some(bytes_of(&knobs(Arch::of(&setup.host.arch))).to_vec())
+        let mut knobs = knobs(Arch::of(&setup.host.arch));
+        knobs.routes = u8::from(setup.settings.is_on(BY_ROUTE));
+        Some(bytes_of(&knobs).to_vec())
     }
-}
 
-/// What each system call does, by the architecture's numbers.
-fn knobs(arch: Option<Arch>) -> types::http_knobs {
-    use types::http_call as call;
-    const OUT: u32 = call::CALL_OUT.0;
-    let mut knobs = types::http_knobs::default();
-    let known = [
-        ("read", call::CALL_BUFFER.0),
-        ("write", call::CALL_BUFFER.0 | OUT),
-        ("recvfrom", call::CALL_BUFFER_FLAGS.0),
-        ("sendto", call::CALL_BUFFER_FLAGS.0 | OUT),
-        ("readv", call::CALL_VECTOR.0),
-        ("writev", call::CALL_VECTOR.0 | OUT),
-        ("recvmsg", call::CALL_MESSAGE.0),
-        ("sendmsg", call::CALL_MESSAGE.0 | OUT),
-        ("sendfile", call::CALL_SENDFILE.0 | OUT),
-    ];
-    for (name, what) in known {
-        let number = arch.and_then(|arch| arch.number(name)).map(|number| number as usize);
-        if let Some(slot) = number.and_then(|number| knobs.calls.get_mut(number)) {
-            *slot = what as u8;
-        }
+    fn cells(setup: &Setup<'_>) -> u32 {
+        if setup.settings.is_on(BY_ROUTE) { CELLS_BY_ROUTE } else { SOURCE.cells }
     }
-    knobs
 }
 
 /// What the packing of `enum http_sub` holds.
@@ -239,6 +249,7 @@ fn reason(number: u64) -> &'static str {
         types::http_reason::UNPARSED_MANY_PARTS => "too many parts in a call",
         types::http_reason::UNPARSED_TLS => "TLS not by a known libssl",
         types::http_reason::UNPARSED_RING => "io_uring",
+        types::http_reason::UNPARSED_QUIC => "QUIC",
         _ => "unknown",
     }
 }
@@ -262,6 +273,10 @@ impl Decoder for Http {
     fn ending_interval(&mut self, live: &Live) -> Result<()> {
         self.libraries.attach_new(live);
         Ok(())
+    }
+
+    fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
+        self.routes.as_mut().map_or(Ok(()), |routes| routes.learn(live))
     }
 
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
@@ -300,6 +315,10 @@ impl Decoder for Http {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
         if metric == "http.unparsed" {
             key.push(KeyPart::Text(column::CAUSE, reason(gathered.sub).to_owned()));
+            if gathered.sub == u64::from(types::http_reason::UNPARSED_TLS.0) {
+                // It may have loaded a libssl since it was looked at.
+                self.libraries.look_again(gathered.pid);
+            }
             return key;
         }
         let sub = Sub::of(gathered.sub);
@@ -307,17 +326,18 @@ impl Decoder for Http {
         key.extend(self.status.zip(sub.status).map(|(column, status)| KeyPart::Int(column, status)));
         key.extend(self.side.map(|column| KeyPart::Text(column, sub.side.to_owned())));
         key.extend(self.tls.map(|column| KeyPart::Text(column, sub.tls.to_owned())));
+        if let (Some(column), Some(routes)) = (self.route, &self.routes) {
+            let number = (gathered.sub >> types::http_sub::HTTP_SUB_ROUTE_SHIFT.0) as u32;
+            key.push(KeyPart::Text(column, routes.name(number).to_owned()));
+        }
         key
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Arch;
     use super::Sub;
-    use super::knobs;
     use super::path;
-    use super::types::http_call;
 
     #[test]
     fn a_query_stays_out_of_the_file_unless_it_is_asked_for() {
@@ -333,13 +353,5 @@ mod tests {
         assert_eq!((sub.method, sub.side, sub.tls, sub.status), ("POST", "client", "no", Some(404)));
         let sub = Sub::of(1 << 9 | 1);
         assert_eq!((sub.method, sub.side, sub.tls, sub.status), ("GET", "server", "yes", None));
-    }
-
-    #[test]
-    fn the_kernel_is_told_which_calls_move_bytes() {
-        let knobs = knobs(Some(Arch::X86_64));
-        assert_eq!(u32::from(knobs.calls[1]), http_call::CALL_BUFFER.0 | http_call::CALL_OUT.0);
-        assert_eq!(u32::from(knobs.calls[45]), http_call::CALL_BUFFER_FLAGS.0);
-        assert_eq!(knobs.calls[3], 0, "close moves none");
     }
 }

@@ -28,11 +28,13 @@ const STATUS: &str = "http_status";
 const SIDE: &str = "http_side";
 const TLS: &str = "http_tls";
 const PATH: &str = "http_path";
+const ROUTE: &str = "http_route";
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("http", "HTTP");
     note_absent_probe(&mut document, sources, "http");
     let mut requests = Ranking::new(sources, "requests", "Requests", request_fields());
+    let mut by_route = Ranking::new(sources, "by_route", "All requests by route", by_route_fields());
     let mut slowest = Ranking::new(sources, "slowest", "Slowest", streamed::slow_fields());
     let mut routes = Ranking::new(sources, "routes", "Slow and failed by route", streamed::route_fields());
     let mut failed = Ranking::new(sources, "failures", "Failed", streamed::failure_fields());
@@ -41,15 +43,23 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     for source in sources {
         let people = People::of(source)?;
         by_process(source, &people, &mut requests)?;
+        routes_of(source, &people, &mut by_route)?;
         streamed::rows(source, &people, [&mut routes, &mut slowest, &mut failed], shown)?;
         not_parsed(source, &people, &mut unparsed)?;
     }
     requests.largest_first("sum_ns");
+    by_route.largest_first("sum_ns");
     slowest.largest_first("dur_ns");
     failed.largest_first("dur_ns");
     routes.largest_first("sum_ns");
     unparsed.largest_first("count");
-    for table in [requests, routes, slowest, failed, unparsed] {
+    document.push(requests.top(shown));
+    // Only `http:route=on` records it.
+    let by_route = by_route.top(shown);
+    if !by_route.rows.is_empty() || plan.format.is_for_programs() {
+        document.push(by_route);
+    }
+    for table in [routes, slowest, failed, unparsed] {
         document.push(table.top(shown));
     }
     if plan.format != Format::Text {
@@ -109,6 +119,34 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
         if !tally.groups(metrics::HTTP_LATENCY).any(|(own, _)| own == dims) {
             table.row(source, row(dims, &none, count(all)));
         }
+    }
+    Ok(())
+}
+
+fn by_route_fields() -> Vec<Field> {
+    let mut fields = vec![
+        Field::new("route", "route")
+            .help("The path with {id} for numbers, UUIDs and hashes; 'other': one of too many."),
+        Field::new("method", "method"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("side", "side").help("Which end of the connection the process is."),
+    ];
+    fields.extend(times::fields());
+    fields
+}
+
+fn routes_of(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+    let tally = Tally::of(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
+    for (dims, requests) in tally.groups(metrics::HTTP_LATENCY) {
+        let [route, method, comm, pid, side] = dims else { continue };
+        if *route == Dim::None {
+            continue;
+        }
+        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let mut cells = vec![route.value(), method.value(), Value::from(own), pid.value(), side.value()];
+        cells.extend(times::cells(requests));
+        table.row(source, cells);
     }
     Ok(())
 }

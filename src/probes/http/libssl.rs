@@ -22,10 +22,11 @@ const DIRECTORIES: [&str; 8] = [
     "/usr/local/lib64",
     "/usr/local/lib",
 ];
-/// How the library's file name begins.
-const NAME: &str = "libssl.so";
-/// The programs, what they are attached to, and whether at the return. The variants in _ex came with OpenSSL 1.1.1.
-const FUNCTIONS: [(&str, &str, bool); 10] = [
+/// How the library's file name begins; `.so` follows, or what a Python wheel puts between to tell its own copy from others.
+const NAME: &str = "libssl";
+/// The programs, what they are attached to, and whether at the return. The variants in _ex came with
+/// OpenSSL 1.1.1, SSL_sendfile with 3.0.
+const FUNCTIONS: [(&str, &str, bool); 12] = [
     ("ssl_new", "SSL_new", false),
     ("ssl_free", "SSL_free", false),
     ("ssl_read", "SSL_read", false),
@@ -36,6 +37,8 @@ const FUNCTIONS: [(&str, &str, bool); 10] = [
     ("ssl_done", "SSL_read_ex", true),
     ("ssl_write_ex", "SSL_write_ex", false),
     ("ssl_done", "SSL_write_ex", true),
+    ("ssl_sendfile", "SSL_sendfile", false),
+    ("ssl_done", "SSL_sendfile", true),
 ];
 /// A process maps its libraries soon after it starts; at the ends of that many intervals it is looked at.
 const LOOKS: u8 = 3;
@@ -63,11 +66,16 @@ impl Libraries {
         refused
     }
 
+    /// A process speaks TLS without a library that is known: it is looked at again when the interval ends.
+    pub(super) fn look_again(&mut self, pid: u32) {
+        self.looks.remove(&pid);
+    }
+
     fn attach(&mut self, live: &Live, path: &Path, refused: &mut Vec<String>) {
         for (program, function, at_return) in FUNCTIONS {
             match live.attach_function(program, path, function, at_return) {
                 Ok(link) => self.links.push(link),
-                Err(_) if function.ends_with("_ex") => {}
+                Err(_) if function.ends_with("_ex") || function == "SSL_sendfile" => {}
                 Err(error) => refused.push(format!("{function} of {}: {error:#}", path.display())),
             }
         }
@@ -114,7 +122,8 @@ fn lying_about() -> Vec<PathBuf> {
 }
 
 fn is_libssl(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(NAME))
+    let rest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME));
+    rest.is_some_and(|rest| rest.starts_with(".so") || (rest.starts_with('-') && rest.contains(".so")))
 }
 
 /// The library's path in the text of /proc/PID/maps.
@@ -134,5 +143,7 @@ mod tests {
                     7fff-8000 rw-p 00000000 00:00 0      [stack]\n";
         assert_eq!(mapped(maps), Some("/usr/lib/x86_64-linux-gnu/libssl.so.3"));
         assert_eq!(mapped("7eff-7fff r-xp 00000000 fe:00 2 /usr/lib/libssl3.so\n"), None, "that is NSS");
+        let wheel = "/venv/psycopg2_binary.libs/libssl-0b1ee1c1.so.1.1";
+        assert_eq!(mapped(&format!("7eff-7fff r-xp 00000000 fe:00 2 {wheel}\n")), Some(wheel));
     }
 }
