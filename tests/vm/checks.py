@@ -21,7 +21,9 @@ def all(reader, got):
         return sum(int(row[column] or 0) for row in rows(view, table) if matches(row, wanted))
 
     def equal(what, expected):
-        return lambda: None if what() == expected else f"{what()}, not {expected}"
+        # What was lost is counted: with it, it must be enough.
+        lost = sum(int(row["lost"]) for row in rows("losses"))
+        return lambda: None if expected - lost <= what() <= expected else f"{what()}, not {expected} (lost: {lost})"
 
     def at_least(what, expected):
         return lambda: None if what() >= expected else f"{what()}, less than {expected}"
@@ -36,7 +38,8 @@ def all(reader, got):
         return "; ".join(left_out) or None
 
     def nothing_lost():
-        lost = [row for row in rows("losses") if int(row["lost"])]
+        # Since 6.13 system calls' tracepoints can be preempted, and the kernel leaves out a program that another thread is in on that CPU.
+        lost = [row for row in rows("losses") if int(row["lost"]) and not row["cause"].endswith("interrupted itself")]
         return f"lost: {lost}" if lost else None
 
     client = dict(side="client", method="GET", status="200")
@@ -44,7 +47,7 @@ def all(reader, got):
     for check, problem in (
         ("every probe is attached", everything_ran),
         ("the kernel complains of nothing", empty("complaints")),
-        ("nothing is lost", nothing_lost),
+        ("nothing is lost but by preemption", nothing_lost),
         ("programs that ran are counted", equal(lambda: len([r for r in rows("exec") if r["filename"] == "/bin/true"]), 50)),
         ("the shell's waits for them have their cause", at_least(lambda: total("threads", "count", "states", comm="sh", cause="child"), 50)),
         ("writes to a file are counted", equal(lambda: total("files", "count", op="write", mount="/disk"), 100)),
