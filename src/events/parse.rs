@@ -18,7 +18,6 @@ use super::token::Word;
 use super::token::quoted;
 use super::token::tokens;
 use crate::failure::did_you_mean;
-use crate::probe::event::Binary;
 use crate::probe::event::Unary;
 use crate::text::nearest;
 
@@ -379,11 +378,6 @@ impl Parser {
             node => Ok(Expr { at, node }),
         }
     }
-}
-
-/// Whether an operator compares.
-pub(super) fn compares(operator: Binary) -> bool {
-    OPERATORS.iter().any(|known| known.0 == operator && (6..=7).contains(&known.2))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ pub(super) fn fields(
     Ok(text.lines().filter_map(|line| field(line, types)).collect())
 }
 
-/// `field:unsigned int nr_sector;	offset:24;	size:4;	signed:0;`
+/// `field:unsigned int nr_sector; offset:24; size:4; signed:0;`
 fn field(line: &str, types: Option<&Types>) -> Option<Field> {
     let mut parts = line.trim().split(';').map(str::trim);
     let declaration = parts.next()?.strip_prefix("field:")?;

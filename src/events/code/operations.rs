@@ -5,7 +5,6 @@ use super::Operand;
 use super::plus;
 use super::start;
 use crate::events::SpecError;
-use crate::events::parse::compares;
 use crate::events::spec::At;
 use crate::events::spec::Expr;
 use crate::events::types::Shape;
@@ -154,7 +153,7 @@ impl Names<'_> {
         quoted: &Expr,
         at: At,
     ) -> Result<Operand, SpecError> {
-        if !compares(operator) || !matches!(operator, Binary::Equal | Binary::NotEqual) {
+        if !matches!(operator, Binary::Equal | Binary::NotEqual) {
             return Err(SpecError::new(at.0, "of texts only '==' and '!=' can be told"));
         }
         let bytes = |limit: usize| {
