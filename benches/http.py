@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What the probe `http` takes from a web server: requests a second of nginx under wrk with the probe, beside those without.
 
-    benches/http.py EBREC [--rounds N] [--seconds S]
+    benches/http.py EBREC [--rounds N] [--seconds S] [--server]
 
 As root. nginx has one worker, on the last CPU, which answers from memory; wrk is on the others, on 16 connections that
-stay open. Both are recorded, so each request is seen twice. A round runs without and with the probe in turns, and the ratios are
+stay open. Both are recorded, so each request is seen twice; with --server only nginx, as if the clients were elsewhere. A round runs without and with the probe in turns, and the ratios are
 taken within it; the table shows each round and the medians. On a machine that does other things besides, the second ratio is
 the one to go by: CPU time of nginx and wrk for a request, without and with the probe, which is what bounds the throughput.
 """
@@ -50,8 +50,8 @@ class Load:
         return float(re.search(r"Requests/sec:\s+([0-9.]+)", out).group(1)), (self.cpu() - before) * 1e6 / requests
 
 
-def recorded(ebrec, load, at):
-    command = [ebrec, "record", "-v", "--force", "-d", "1h", "-p", "http", "-o", f"{at}/run.parquet"]
+def recorded(ebrec, load, at, scope):
+    command = [ebrec, "record", "-v", "--force", "-d", "1h", "-p", "http", "-o", f"{at}/run.parquet", *scope]
     recorder = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for line in recorder.stderr:
         if "all probes live" in line:
@@ -68,6 +68,7 @@ def main():
     parser.add_argument("ebrec")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--server", action="store_true", help="record nginx only, as if the clients were elsewhere")
     options = parser.parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -80,11 +81,12 @@ def main():
         try:
             time.sleep(1)
             load = Load(nginx, port, options.seconds)
+            scope = ["--pid", str(nginx.pid)] if options.server else []
             rates, costs = [], []
             print(f"{'':>5} {'requests a second':^21} {'':>6}   {'CPU us a request':^15}")
             print(f"{'round':>5} {'without':>10} {'with':>10} {'ratio':>6}   {'without':>7} {'with':>7} {'ratio':>6}")
             for number in range(options.rounds):
-                (rate, cost), (seen_rate, seen_cost) = load.run(), recorded(options.ebrec, load, at)
+                (rate, cost), (seen_rate, seen_cost) = load.run(), recorded(options.ebrec, load, at, scope)
                 rates.append(seen_rate / rate)
                 costs.append(cost / seen_cost)
                 throughput = f"{rate:>10.0f} {seen_rate:>10.0f} {rates[-1]:>6.3f}"
