@@ -86,12 +86,8 @@ pub(super) fn exit_status(status: ExitStatus) -> u8 {
 pub fn launch(arguments: &[OsString]) -> Result<u8> {
     let [pipe, program, rest @ ..] = arguments else { return Err(Failure::usage("nothing to launch").into()) };
     let pipe = format!("/proc/self/fd/{}", pipe.to_string_lossy());
-    let mut released = [0];
-    // Closed on exec, so that the command does not inherit it twice; the inherited one is closed here.
-    let count = File::open(&pipe).and_then(|mut pipe| pipe.read(&mut released)).unwrap_or(0);
-    if count == 0 {
-        return Ok(1);
-    }
+    // Closed on exec, so that the command does not inherit it twice.
+    let opened = File::open(&pipe);
     let mut command = Command::new(program);
     command.args(rest);
     if let Some(invoker) = Host::this().invoker {
@@ -100,6 +96,11 @@ pub fn launch(arguments: &[OsString]) -> Result<u8> {
         if let Some(home) = &invoker.home {
             command.env("HOME", home);
         }
+    }
+    // All else is done: what this process does from here on is recorded as the command's.
+    let mut released = [0];
+    if opened.and_then(|mut pipe| pipe.read(&mut released)).unwrap_or(0) == 0 {
+        return Ok(1);
     }
     let error = command.exec();
     let name = program.to_string_lossy();
