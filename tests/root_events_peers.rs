@@ -271,6 +271,10 @@ fn a_pattern_takes_a_thousand_functions_of_the_kernel() {
     assert!(Command::new("sh").args(["-c", cat]).status().unwrap().success());
     let taken = running.finish();
     is_whole(&taken);
-    println!("functions of the kernel: {said}");
     assert!(total(&taken) >= 7, "{:?}", counts(&taken, "events_function"));
+    let functions = 1 + number_behind(&said, " and ").unwrap_or_default();
+    println!("{functions} functions of the kernel: {}", live_after(&said));
+    if functions < 1000 {
+        skip(test, &format!("this kernel has {functions} functions *_show"));
+    }
 }
