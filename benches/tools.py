@@ -51,9 +51,10 @@ def find(*names):
     return next((name for name in names if shutil.which(name)), names[0])
 
 
-def ebrec(name, probes):
+def ebrec(name, probes, *events):
     def command(path):
-        return [EBREC, "record", "-p", probes, "--system-wide", "--force", "-o", path, "--", MARKER]
+        chosen = [part for event in events for part in ("-e", event)]
+        return [EBREC, "record", "-p", probes, *chosen, "--system-wide", "--force", "-o", path, "--", MARKER]
 
     return Tool(name, command, needs=EBREC, caught=ebrec_caught, peer=False)
 
@@ -128,3 +129,26 @@ tracepoint:raw_syscalls:sys_exit /@begin[tid]/ {
   @us[pid, args->id] = hist((nsecs - @begin[tid]) / 1000);
   delete(@begin[tid]);
 }"""
+
+EMPTY = f"{PLACE}/functions:empty"
+
+CALLS = f"""
+uprobe:{EMPTY} {{ @calls[pid] = count(); }}"""
+
+CALL_VALUES = f"""
+uprobe:{EMPTY} {{ @values[pid] = hist(arg0); }}"""
+
+CALL_TIMES = f"""
+uprobe:{EMPTY} {{ @begin[tid] = nsecs; }}
+uretprobe:{EMPTY} /@begin[tid]/ {{
+  @ns[pid] = hist(nsecs - @begin[tid]);
+  delete(@begin[tid]);
+}}"""
+
+POINT = "syscalls:sys_enter_getppid"
+
+POINTS = f"""
+tracepoint:{POINT} {{ @hits[pid] = count(); }}"""
+
+POINT_ROWS = f"""
+tracepoint:{POINT} {{ printf("%llu %d %d %s %d\\n", nsecs, pid, tid, comm, args->__syscall_nr); }}"""

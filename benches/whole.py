@@ -313,11 +313,28 @@ def main():
         tools.bpftrace("bpftrace, histogram by process and call", tools.SYSHIST),
         tools.perf("perf record, raw_syscalls", "raw_syscalls:sys_enter", "raw_syscalls:sys_exit"),
     ]
+    functions = [
+        tools.ebrec("ebrec -e uprobe", "events", f"uprobe:{tools.EMPTY}"),
+        tools.bpftrace("bpftrace uprobe, count by process", tools.CALLS),
+        tools.ebrec("ebrec -e uprobe, hist of an argument", "events", f"uprobe:{tools.EMPTY}(hist(arg0))"),
+        tools.bpftrace("bpftrace uprobe, hist of an argument by process", tools.CALL_VALUES),
+        tools.ebrec("ebrec -e latency", "events", f"latency:{tools.EMPTY}"),
+        tools.bpftrace("bpftrace uprobe and uretprobe, hist by process", tools.CALL_TIMES),
+    ]
+    points = [
+        tools.ebrec("ebrec -e tracepoint", "events", f"tracepoint:{tools.POINT}"),
+        tools.bpftrace("bpftrace tracepoint, count by process", tools.POINTS),
+        tools.ebrec("ebrec -e tracepoint, rows", "events", f"tracepoint:{tools.POINT}(__syscall_nr)"),
+        tools.bpftrace("bpftrace tracepoint, printf", tools.POINT_ROWS),
+        tools.perf("perf record, tracepoint", tools.POINT),
+    ]
     machine()
     with tempfile.TemporaryDirectory(dir=PLACE) as directory:
         for name, what, program, chosen in (
             ("context switches", "Two processes hand a byte to and fro on one CPU; an event is a switch.", "pingpong", switches),
             ("system calls", "One process calls getppid again and again; an event is a call.", "syscalls", calls),
+            ("events: a function", "One process calls an empty function again and again; an event is a call.", "functions", functions),
+            ("events: a trace point", "One process calls getppid again and again; an event is a call.", "syscalls", points),
             ("processes", "One process starts /bin/true again and again; an event is a process.", "spawn", spawns),
         ):
             wanted = [tool for tool in chosen if options.only in tool.name or options.only in name]

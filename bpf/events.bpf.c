@@ -166,16 +166,18 @@ static __always_inline __u64 as_number(void *pointer)
 	return number;
 }
 
+/* Zero would hide the hit from every perf event on this trace point, whosever it is: only its programs return a filter. */
 SEC("?tracepoint")
 int tracepoint(void *ctx)
 {
 	struct hit hit = {};
 
 	if (!current_in_scope())
-		return 0;
+		return 1;
 	hit.place = place_of(ctx);
 	hit.record = as_number(ctx);
-	return on_hit(ctx, &hit);
+	on_hit(ctx, &hit);
+	return 1;
 }
 
 /*

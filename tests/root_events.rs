@@ -9,67 +9,18 @@
 
 #[path = "common/root.rs"]
 mod root;
+#[path = "root_events/target.rs"]
+mod target;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
 
 use root::Recorder;
-use root::Taken;
 use root::skip;
-use tempfile::TempDir;
-
-/// `target.c`, compiled.
-struct Target {
-    dir: TempDir,
-}
-
-impl Target {
-    fn build() -> Target {
-        let target = Target { dir: tempfile::tempdir().unwrap() };
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_events/target.c");
-        let options = ["-O1", "-pthread", "-foptimize-sibling-calls", "-fcf-protection=none", "-o"];
-        let status = Command::new("cc").args(options).arg(target.path()).arg(source).status().unwrap();
-        assert!(status.success(), "cc could not compile {source}");
-        target
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("target")
-    }
-
-    fn run(&self, arguments: &str) -> Vec<i64> {
-        let mut command = Command::new(self.path());
-        let output = command.args(arguments.split(' ')).env_remove("LD_LIBRARY_PATH").output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
-    }
-
-    /// Records an event, of which FILE is the program, while it runs.
-    fn recorded(&self, event: &str, arguments: &str) -> (Taken, Vec<i64>) {
-        let event = event.replace("FILE", self.path().to_str().unwrap());
-        let running = Recorder::new(&format!("-p events -e {event}")).start();
-        let printed = self.run(arguments);
-        (running.finish(), printed)
-    }
-}
-
-/// Counts by a column.
-fn counts(taken: &Taken, column: &str) -> BTreeMap<String, i64> {
-    let mut counts = BTreeMap::new();
-    for row in taken.metric("events.count", &[column]).iter() {
-        *counts.entry(row.text(column).unwrap_or_default().to_owned()).or_default() += row.int("count");
-    }
-    counts
-}
-
-fn total(taken: &Taken) -> i64 {
-    taken.metric("events.count", &[]).sum("count")
-}
-
-fn is_whole(taken: &Taken) {
-    assert_eq!(taken.lost(), BTreeMap::new());
-}
+use target::Target;
+use target::counts;
+use target::is_whole;
+use target::kernel_functions;
+use target::total;
 
 #[test]
 #[ignore = "root: attaches probes"]
@@ -234,15 +185,6 @@ fn tells_places() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.trim().parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(5), Some(15))
-}
-
-/// Whether the kernel has kprobes; this needs no privilege.
-fn kernel_functions(test: &str) -> bool {
-    let has = std::fs::read_to_string("/proc/kallsyms").unwrap().lines().any(|line| line.ends_with(" register_kprobe"));
-    if !has {
-        skip(test, "this kernel has no kprobes");
-    }
-    has
 }
 
 #[test]

@@ -52,7 +52,7 @@ object! {
     name: "events",
     // Each event has its own number: see `cells`.
     cells: 4096,
-    // SAFETY: integers only, as bpf/include/event_{code,hit}.h declare them.
+    // SAFETY: integers only, as bpf/include/event_{knobs,hit}.h declare them.
     unsafe plain: event_record, event_key, event_knobs,
 }
 
@@ -123,7 +123,7 @@ static INFO: ProbeInfo = ProbeInfo {
     ],
     hooks: &["kprobe", "kretprobe", "fentry", "fexit", "tracepoint", "raw_tracepoint", "uprobe", "uretprobe", "usdt"],
     oldest_kernel: (5, 10),
-    cost: "some 0.2 microseconds for a hit in the kernel and 1 to 3 for one in a program, besides what it captures",
+    cost: "0.1 microseconds for a hit of a trace point, 0.5 for a function of a program and 1 for its latency; 0.1 more for a row",
 };
 
 /// The probe.

@@ -58,6 +58,12 @@ impl Recorder {
         Recorder { dir, command, of_its_own }
     }
 
+    /// With one more word as it is, blanks included.
+    pub fn word(mut self, word: &str) -> Recorder {
+        self.of_its_own.push(word.to_owned());
+        self
+    }
+
     /// Also sets a variable of the environment.
     pub fn env(mut self, name: &str, value: &str) -> Recorder {
         self.command.env(name, value);

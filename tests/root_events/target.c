@@ -1,7 +1,8 @@
 /*
  * A program whose functions are known: what they are called with, how often, and how long they take.
  *
- *   calls N       called(i, -i, "name i", &point, address, socket address) N times; gives 3 * i
+ *   calls N       called(i, -i, "name i", &point, address, socket address) N times; gives 3 * i. The address is
+ *                 2001:db8::5:i, the socket's [2001:db8::5:i]:8000+i; see there for the point
  *   threads T N   T threads call() N times each
  *   recurse D N   recursed(D), which calls itself down to 0, N times
  *   sleep MS N    slept(MS) N times; prints each call's nanoseconds as it measured them
@@ -35,8 +36,8 @@ struct point {
 
 static volatile long sink;
 
-TRACED long called(int number, long negative, const char *name, const struct point *point, const struct in6_addr *address,
-		   const struct sockaddr *socket)
+TRACED long called(int number, long negative, const char *name, const struct point *point,
+		   const struct in6_addr *address, const struct sockaddr *socket)
 {
 	sink += number + negative + name[0] + point->x + address->s6_addr[15] + socket->sa_family;
 	return 3L * number;
@@ -151,19 +152,22 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 	int a = argc > 2 ? atoi(argv[2]) : 0, b = argc > 3 ? atoi(argv[3]) : 0;
-	struct sockaddr_in6 socket = {.sin6_family = AF_INET6, .sin6_port = htons(8080)};
+	struct sockaddr_in6 socket = {.sin6_family = AF_INET6};
 	char line[8], name[64];
 
 	if (getenv("WAIT") && !fgets(line, sizeof(line), stdin))
 		return 1;
 	again = recursed;
 	deeper = left;
-	inet_pton(AF_INET6, "2001:db8::5", &socket.sin6_addr);
+	inet_pton(AF_INET6, "2001:db8::5:0", &socket.sin6_addr);
 	if (!strcmp(what, "calls")) {
 		for (int i = 0; i < a; i++) {
 			struct point next = {.x = 100 + i, .y = -100L - i};
 			struct point point = {'p', i, 1L << 40, &next, i & 7, -(i & 15)};
 
+			socket.sin6_addr.s6_addr[14] = i >> 8;
+			socket.sin6_addr.s6_addr[15] = i;
+			socket.sin6_port = htons(8000 + i);
 			snprintf(name, sizeof(name), "name %d", i);
 			called(i, -i, name, &point, &socket.sin6_addr, (struct sockaddr *)&socket);
 		}

@@ -17,7 +17,7 @@ use crate::probe::event::Unary;
 use crate::probe::event::Value;
 use crate::probe::event::Who;
 
-/// Arguments that the kernel's side has room for, as bpf/include/event_code.h says.
+/// Arguments that the kernel's side has room for, as bpf/include/event_knobs.h says.
 const ARGUMENTS: u8 = 12;
 /// Arguments that are kept of a call until it returns.
 const KEPT_ARGUMENTS: u8 = 6;

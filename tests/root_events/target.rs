@@ -1,0 +1,84 @@
+//! The program whose functions the tests of events know, and what they ask of a recording.
+#![allow(dead_code, unreachable_pub, reason = "each test program uses what it needs of this file")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at what it did not expect")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::root::Recorder;
+use super::root::Taken;
+use super::root::skip;
+
+/// `target.c`, compiled.
+pub struct Target {
+    dir: TempDir,
+}
+
+impl Target {
+    /// Compiles it.
+    pub fn build() -> Target {
+        let target = Target { dir: tempfile::tempdir().unwrap() };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_events/target.c");
+        let options = ["-O1", "-pthread", "-foptimize-sibling-calls", "-fcf-protection=none", "-o"];
+        let status = Command::new("cc").args(options).arg(target.path()).arg(source).status().unwrap();
+        assert!(status.success(), "cc could not compile {source}");
+        target
+    }
+
+    /// Its directory, which goes with it.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// The program.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("target")
+    }
+
+    /// Runs it; the numbers that it prints.
+    pub fn run(&self, arguments: &str) -> Vec<i64> {
+        let mut command = Command::new(self.path());
+        let output = command.args(arguments.split(' ')).env_remove("LD_LIBRARY_PATH").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    /// Records an event, of which FILE is the program, while it runs.
+    pub fn recorded(&self, event: &str, arguments: &str) -> (Taken, Vec<i64>) {
+        let event = event.replace("FILE", self.path().to_str().unwrap());
+        let running = Recorder::new("-p events -e").word(&event).start();
+        let printed = self.run(arguments);
+        (running.finish(), printed)
+    }
+}
+
+/// Counts by a column.
+pub fn counts(taken: &Taken, column: &str) -> BTreeMap<String, i64> {
+    let mut counts = BTreeMap::new();
+    for row in taken.metric("events.count", &[column]).iter() {
+        *counts.entry(row.text(column).unwrap_or_default().to_owned()).or_default() += row.int("count");
+    }
+    counts
+}
+
+/// Hits of all events.
+pub fn total(taken: &Taken) -> i64 {
+    taken.metric("events.count", &[]).sum("count")
+}
+
+/// Nothing was lost.
+pub fn is_whole(taken: &Taken) {
+    assert_eq!(taken.lost(), BTreeMap::new());
+}
+
+/// Whether the kernel has kprobes; this needs no privilege.
+pub fn kernel_functions(test: &str) -> bool {
+    let has = std::fs::read_to_string("/proc/kallsyms").unwrap().lines().any(|line| line.ends_with(" register_kprobe"));
+    if !has {
+        skip(test, "this kernel has no kprobes");
+    }
+    has
+}
