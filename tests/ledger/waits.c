@@ -5,7 +5,7 @@
  *
  *     waits DIRECTORY
  *
- * Prints a line for each: "NAME PID TID BLOCKED_NS ON_CPU_NS RUNNABLE_NS".
+ * Prints a line for each: "NAME PID TID BLOCKED_NS ON_CPU_NS RUNNABLE_NS", the last two since the thread's birth.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -29,6 +29,8 @@
 #define BRIEF  100
 #define BLOCK  (1 << 20)
 #define BLOCKS 64
+#define TRIES  1000
+#define APART  (MS / 10)
 
 struct reading {
 	long long wall, on_cpu, runnable;
@@ -63,20 +65,35 @@ static void rest(long long ns)
 		;
 }
 
-static struct reading take(void)
+static long long waited_for_cpu(void)
 {
-	struct reading now;
+	long long runnable;
 	char path[64];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%ld/schedstat", syscall(SYS_gettid));
 	file = fopen(path, "r");
 	/* The time on a CPU there is up to a tick old; the clock's is not. */
-	if (!file || fscanf(file, "%*d %lld", &now.runnable) != 1)
+	if (!file || fscanf(file, "%*d %lld", &runnable) != 1)
 		fail(path);
 	fclose(file);
-	now.on_cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	now.wall = clock_ns(CLOCK_MONOTONIC);
+	return runnable;
+}
+
+/* Readings of one moment: with another thread, or another guest, in between they would not be. */
+static struct reading take(void)
+{
+	struct reading now;
+	long long before;
+
+	for (int i = 0; i < TRIES; i++) {
+		now.runnable = waited_for_cpu();
+		before = clock_ns(CLOCK_MONOTONIC);
+		now.on_cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		now.wall = clock_ns(CLOCK_MONOTONIC);
+		if (now.wall - before < APART && waited_for_cpu() == now.runnable)
+			break;
+	}
 	return now;
 }
 
@@ -89,8 +106,10 @@ static void add(struct reading *sum, struct reading from, struct reading to)
 
 static void tell(const char *name, struct reading sum)
 {
+	struct reading now = take();
+
 	printf("%s %d %ld %lld %lld %lld\n", name, getpid(), (long)syscall(SYS_gettid),
-	       sum.wall - sum.on_cpu - sum.runnable, sum.on_cpu, sum.runnable);
+	       sum.wall - sum.on_cpu - sum.runnable, now.on_cpu, now.runnable);
 	fflush(stdout);
 }
 
