@@ -47,6 +47,8 @@ use crate::probe::event::Space;
 
 /// Places that one event is put on, at most: more are a mistyped glob, and take minutes where the kernel takes one at a time.
 const MAX_PLACES: usize = 10_000;
+/// There where the kernel has kprobes.
+const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
 /// Arguments of the entry that a latency event keeps.
 const KEPT_ARGUMENTS: usize = 6;
 
@@ -63,7 +65,16 @@ pub struct Offer {
 /// # Errors
 /// What this machine does not have, at which character.
 pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event>, Failure> {
-    Ok(offers(texts, host, &scope.pids)?.into_iter().map(|offer| offer.event).collect())
+    let events: Vec<Event> = offers(texts, host, &scope.pids)?.into_iter().map(|offer| offer.event).collect();
+    let by_kprobe = |event: &&Event| matches!(event.hook, Hook::Kprobe { .. } | Hook::KernelLatency { .. });
+    if let Some(event) = events.iter().find(by_kprobe)
+        && !Path::new(KPROBES).exists()
+    {
+        let problem = format!("this kernel has no kprobes, which '{}' needs", event.text);
+        let hint = "it was built without CONFIG_KPROBE_EVENTS; 'tracepoint:' and 'rawtp:' need none";
+        return Err(Failure::run(problem).hint(hint));
+    }
+    Ok(events)
 }
 
 /// The same, with the values that each event has.
