@@ -167,6 +167,8 @@ static __noinline __u64 compute(struct hit *hit, __u32 which)
 			a = is_set(a) ^ 1;
 			break;
 		case OP_COMM_IS:
+			/* Before Linux 6.2 what is behind the name's end stays as it was. */
+			buffer[0] = buffer[1] = 0;
 			bpf_get_current_comm(buffer, TASK_COMM_LEN);
 			a = buffer[0] ^ knobs.wanted[step->which][0];
 			a |= buffer[1] ^ knobs.wanted[step->which][1];
