@@ -32,6 +32,11 @@ impl Namespace {
         format!("/proc/{}/ns/net", self.holder.id()).into()
     }
 
+    /// A process in it.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// A program that runs in it.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -27,11 +27,7 @@ impl Line {
         let mut ready = String::new();
         said.read_line(&mut ready).unwrap();
         assert_eq!(ready, "ready\n");
-        for (namespace, host) in [(a, 1), (b, 2)] {
-            namespace.run(&format!("ip addr add 10.99.0.{host}/24 dev line"));
-            namespace.run(&format!("ip addr add fd99::{host}/64 dev line nodad"));
-            namespace.run("ip link set line up");
-        }
+        address(a, b);
         Line { _program: program, relay, said }
     }
 
@@ -42,5 +38,14 @@ impl Line {
         self.said.read_line(&mut dropped).unwrap();
         assert!(self.relay.wait().unwrap().success());
         dropped.trim().parse().unwrap()
+    }
+}
+
+/// Addresses of both families for the device `line` of two namespaces, host 1 and host 2.
+pub(crate) fn address(a: &Namespace, b: &Namespace) {
+    for (namespace, host) in [(a, 1), (b, 2)] {
+        namespace.run(&format!("ip addr add 10.99.0.{host}/24 dev line"));
+        namespace.run(&format!("ip addr add fd99::{host}/64 dev line nodad"));
+        namespace.run("ip link set line up");
     }
 }
