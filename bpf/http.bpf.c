@@ -62,17 +62,21 @@ int BPF_PROG(http_enter, struct pt_regs *regs, long number)
 	struct call_start *state, start = {};
 	struct task_struct *current;
 	__u32 tid;
+	__u64 who;
 
-	if ((__u64)number >= HTTP_CALLS || !(knobs.calls[number & (HTTP_CALLS - 1)] & CALL_OUT) || !current_in_scope())
+	if ((__u64)number >= HTTP_CALLS || !(knobs.calls[number & (HTTP_CALLS - 1)] & CALL_OUT))
 		return 0;
 	current = current_task();
+	who = who_is(current);
+	if (!current_in_scope_as(who >> 32))
+		return 0;
 	if (current) {
 		state = state_of(current, true);
 		if (state)
 			state->at = bpf_ktime_get_ns();
 		return 0;
 	}
-	tid = bpf_get_current_pid_tgid();
+	tid = who;
 	start.at = bpf_ktime_get_ns();
 	if (!config.task_storage)
 		update_or_count(&state_by_tid, &tid, &start, LOSS_STATE_FULL);
@@ -80,9 +84,8 @@ int BPF_PROG(http_enter, struct pt_regs *regs, long number)
 }
 
 /* When the call began that ends now; `now` if that was before the window. */
-static __always_inline __u64 call_began(struct task_struct *current, __u64 now)
+static __always_inline __u64 call_began(struct task_struct *current, __u32 tid, __u64 now)
 {
-	__u32 tid = bpf_get_current_pid_tgid();
 	struct call_start *state;
 
 	if (config.task_storage)
@@ -123,14 +126,18 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	__u32 protocol = 0;
 	struct conn *conn;
 	struct job *job;
+	__u64 who;
 	__u8 call;
 
 	if (number >= HTTP_CALLS || ret < 0)
 		return 0;
 	call = knobs.calls[number & (HTTP_CALLS - 1)];
-	if (!call || !current_in_scope())
+	if (!call)
 		return 0;
 	current = current_task();
+	who = who_is(current);
+	if (!current_in_scope_as(who >> 32))
+		return 0;
 	if (task_in_compat_call(current, regs))
 		return 0;
 	job = job_of(JOB_OF_CALL);
@@ -149,7 +156,7 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	}
 	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
 		return 0;
-	job->who = who_is(current);
+	job->who = who;
 	if (conn && conn->role == ROLE_TLS) {
 		tls_socket(conn, job->who);
 		return 0;
@@ -162,7 +169,8 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 		return 0;
 	}
 	job->now = bpf_ktime_get_ns();
-	job->start = job->outgoing ? call_began(current, job->now) : job->now;
+	/* A server's answer is over when it ends, whenever it began. */
+	job->start = job->outgoing && conn->role != ROLE_SERVER ? call_began(current, who, job->now) : job->now;
 	follow_call(job, conn, regs, ret);
 	return 0;
 }
