@@ -8,6 +8,7 @@
 #include "runtime.h"
 #include "ledger.h"
 #include "sched_records.h"
+#include "cpu_ledger.h"
 
 enum sched_metric {
 	SCHED_RUNQUEUE_LATENCY, /* by process */
@@ -31,15 +32,7 @@ enum slice_end {
 
 DEFINE_TASK_STATE_OF(struct ledger, LEDGERS_IN_HASH)
 
-/* What each CPU runs, since when, and how it spent the window so far. */
-struct running {
-	__u64 since; /* 0: no switch was seen yet */
-	__u32 tid;   /* 0: idle */
-	__u32 pad;
-	__u64 busy_ns;
-	__u64 idle_ns;
-	__u64 unseen_ns; /* it ran something that left without being shown */
-};
+#include "ledger_locks.h"
 
 struct wakeup_record *export_wakeup_record;
 struct slice_record *export_slice_record;
@@ -53,13 +46,6 @@ enum sched_metric export_sched_metric;
 enum slice_end export_slice_end;
 enum ledger_slot export_ledger_slot;
 enum ledger_cause export_ledger_cause;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct running);
-} running SEC(".maps");
 
 static __always_inline void became_runnable(struct task_struct *task, bool born)
 {
@@ -178,23 +164,6 @@ static __always_inline void make_up(struct running *here, struct task_struct *ta
 	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, came);
 }
 
-/* Adds up how the CPU spent the time until now. */
-static __always_inline void close_cpu(struct running *here, __u32 prev_tid, __u64 now)
-{
-	__u64 start = window_start(), since = here->since;
-
-	if (since < start)
-		since = start;
-	else if (here->tid != prev_tid) {
-		here->unseen_ns += now - since;
-		return;
-	}
-	if (prev_tid)
-		here->busy_ns += now - since;
-	else
-		here->idle_ns += now - since;
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
@@ -239,39 +208,6 @@ int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
 	record->to_cpu = dest_cpu;
 	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
 	ring_submit(ring, record);
-	return 0;
-}
-
-/* A spin lock may be contended within the wait for another lock. */
-static __always_inline __u32 lock_told(void *lock)
-{
-	return (__u64)lock >> 2 | 1;
-}
-
-/* Since 5.19: the thread will wait for a lock, in whatever system call it is, or spins for one that it may sleep for. */
-SEC("?tp_btf/contention_begin")
-int BPF_PROG(sched_contends, void *lock, unsigned int flags)
-{
-	struct ledger *ledger;
-
-	if (flags & LCB_F_SPIN || !current_in_scope())
-		return 0;
-	ledger = state_of(current_task(), true);
-	if (ledger)
-		ledger->contends = lock_told(lock);
-	return 0;
-}
-
-SEC("?tp_btf/contention_end")
-int BPF_PROG(sched_contended, void *lock)
-{
-	struct ledger *ledger;
-
-	if (!window_start())
-		return 0;
-	ledger = state_of(current_task(), false);
-	if (ledger && ledger->contends == lock_told(lock))
-		ledger->contends = 0;
 	return 0;
 }
 

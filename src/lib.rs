@@ -23,3 +23,4 @@ pub mod routes;
 pub mod symbols;
 pub mod text;
 pub mod units;
+pub mod whole_file;

@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("host", 1),
     ("recording", 1),
     ("text", 0),
+    ("whole_file", 0),
     ("units", 0),
     ("hist", 0),
     ("failure", 0),

@@ -1,6 +1,7 @@
 //! From what `-e` says to what is attached: every name looked up on this machine.
 
 mod arguments;
+mod refusals;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,6 +13,9 @@ use self::arguments::arguments;
 use self::arguments::common;
 use self::arguments::same_return;
 use self::arguments::trampoline;
+use self::refusals::at;
+use self::refusals::few;
+use self::refusals::other_end;
 use super::SpecError;
 use super::binary::Binary;
 use super::binary::StaticProbe;
@@ -45,8 +49,6 @@ use crate::probe::event::Hook;
 use crate::probe::event::Place;
 use crate::probe::event::Space;
 
-/// Places that one event is put on, at most: more are a mistyped glob, and take minutes where the kernel takes one at a time.
-const MAX_PLACES: usize = 10_000;
 /// There where the kernel has kprobes.
 const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
 /// Arguments of the entry that a latency event keeps.
@@ -390,27 +392,6 @@ impl Machine<'_> {
             duration: false,
         })
     }
-}
-
-fn at(name: &Name, refusal: Refusal) -> SpecError {
-    let error = SpecError::new(name.at.0, refusal.why);
-    match refusal.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
-}
-
-/// Refuses what a mistyped glob takes.
-fn few(name: &Name, count: usize, what: &str) -> Result<(), SpecError> {
-    if count <= MAX_PLACES {
-        return Ok(());
-    }
-    let why = format!("{count} {what} match '{}', more than {MAX_PLACES}", name.text);
-    Err(at(name, Refusal::new(why).hint("a narrower glob")))
-}
-
-fn other_end(sort: Sort) -> &'static str {
-    if sort == Sort::Fentry { "'fexit'" } else { "'kretprobe'" }
 }
 
 #[cfg(test)]

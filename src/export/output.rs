@@ -1,4 +1,4 @@
-//! Where text goes: a file, whole or not at all, or stdout.
+//! Where an export goes: a file, whole or not at all, or stdout.
 
 use std::io::BufWriter;
 use std::io::Write;
@@ -6,36 +6,16 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
-use tempfile::NamedTempFile;
+
+use crate::whole_file;
 
 /// Writes with `what` into a file, or to stdout without one.
 pub(super) fn write(path: Option<&Path>, what: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    let Some(path) = path else {
-        let mut out = BufWriter::new(std::io::stdout().lock());
-        return what(&mut out).and_then(|()| out.flush()).context("can't write to stdout");
-    };
-    let failed = || format!("can't write '{}'", path.display());
-    if path.exists() && !path.is_file() {
-        // A device or a pipe, such as /dev/stdout, can't be renamed over.
-        let mut out = BufWriter::new(std::fs::File::create(path).with_context(failed)?);
-        return what(&mut out).and_then(|()| out.flush()).with_context(failed);
+    match path {
+        Some(path) => whole_file::write(path, what),
+        None => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            what(&mut out).and_then(|()| out.flush()).context("can't write to stdout")
+        }
     }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut out = BufWriter::new(new_file(dir).with_context(failed)?);
-    what(&mut out).and_then(|()| out.flush()).with_context(failed)?;
-    let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
-    Ok(())
-}
-
-/// An export is not private as a temporary file is: the umask alone decides who reads it.
-#[cfg(unix)]
-fn new_file(dir: &Path) -> std::io::Result<NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(dir)
-}
-
-#[cfg(not(unix))]
-fn new_file(dir: &Path) -> std::io::Result<NamedTempFile> {
-    NamedTempFile::new_in(dir)
 }

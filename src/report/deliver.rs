@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
-use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
@@ -16,6 +15,7 @@ use crate::render::TextStyle;
 use crate::report::plan::Destination;
 use crate::report::plan::Format;
 use crate::text::nearest;
+use crate::whole_file;
 
 /// Renders a document and writes it where it should go.
 ///
@@ -34,7 +34,7 @@ pub fn deliver(document: &Document, format: Format, style: TextStyle, destinatio
         Format::Csv => csv(document, destination.table.as_deref())?,
     };
     match &destination.file {
-        Some(path) => write_file(path, text.as_bytes()),
+        Some(path) => whole_file::write(path, |out| out.write_all(text.as_bytes())),
         None => write_stdout(text.as_bytes()),
     }
 }
@@ -90,7 +90,8 @@ fn pictures(document: &Document, dir: &Path) -> Result<()> {
         };
         let page = Document { blocks: vec![block.clone()], ..document.clone() };
         let path = dir.join(name);
-        write_file(&path, render::svg(&page)?.as_bytes())?;
+        let drawn = render::svg(&page)?;
+        whole_file::write(&path, |out| out.write_all(drawn.as_bytes()))?;
         written.push_str(&format!("{}\n", path.display()));
     }
     if written.is_empty() {
@@ -104,33 +105,4 @@ fn file_name(plot: &str) -> String {
     let safe = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' };
     let name: String = plot.chars().map(safe).collect();
     format!("{}.svg", name.trim_start_matches('.'))
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.display();
-    let failed = || format!("can't write '{name}'");
-    if path.exists() && !path.is_file() {
-        // A device or a pipe, such as /dev/stdout, can't be renamed over.
-        return std::fs::write(path, bytes).with_context(failed);
-    }
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut file = new_file(dir).with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
-    Ok(())
-}
-
-/// A report is not private as a temporary file is: the umask alone decides who reads it.
-#[cfg(unix)]
-fn new_file(dir: &Path) -> std::io::Result<NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(dir)
-}
-
-#[cfg(not(unix))]
-fn new_file(dir: &Path) -> std::io::Result<NamedTempFile> {
-    NamedTempFile::new_in(dir)
 }
