@@ -5,6 +5,8 @@
  * window. Calls by descriptor count for regular files and directories only: sockets, pipes and devices are left
  * out.
  */
+/* One of them counts, and the kernel runs none within itself. */
+#define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
 #include "file_calls.h"
 #include "file_records.h"

@@ -4,6 +4,8 @@
  * nanoseconds, by the stacks and the system call it slept in. A thread that was still runnable did not wait for
  * anything but a CPU, which sched measures.
  */
+/* All of them run with interrupts off. */
+#define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
 #include "seen_stacks.h"
 

@@ -4,6 +4,8 @@
  * ran (switch-in to switch-out), how each slice ended, and moves between CPUs; and the ledger: for every thread and CPU,
  * how long it was in which state. All times in nanoseconds.
  */
+/* All of them run with interrupts off. */
+#define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
 #include "runtime.h"
 #include "ledger.h"

@@ -28,6 +28,7 @@ enum scope_event export_scope_event;
 enum loss_cause export_loss_cause;
 struct cell_key *export_cell_key;
 struct cell *export_cell;
+struct hot_cell *export_hot_cell;
 enum stream_mode export_stream_mode;
 
 static __always_inline void announce(struct task_struct *task, enum scope_event what, const char *comm)

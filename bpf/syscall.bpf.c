@@ -6,6 +6,8 @@
  * counts there: its start is kept in a per-CPU slot, which costs a tenth of task storage. When a thread leaves the CPU
  * inside a call, the switch moves the slot into the thread's own state, so that the slot is always the running thread's.
  */
+/* One of them counts, and the kernel runs none within itself. */
+#define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
 
 /* The highest number of any architecture is 471 in Linux 7.0; the sets have room for those to come. */

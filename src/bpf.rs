@@ -24,6 +24,7 @@ pub mod stats;
 pub use self::scope::types::cell as Cell;
 pub use self::scope::types::cell_key as CellKey;
 pub use self::scope::types::event_header as EventHeader;
+pub use self::scope::types::hot_cell as HotCell;
 
 /// A C struct of which every bit pattern is a value, so that bytes may be read as it.
 ///

@@ -169,6 +169,25 @@ fn bursts_at_full_rate_are_recorded_one_by_one_and_nothing_is_lost() {
 
 #[test]
 #[ignore = "root: attaches probes"]
+fn the_calls_of_more_processes_than_a_cpu_has_hot_cells_are_all_counted() {
+    const PROCESSES: i64 = 600;
+    let workload = workload();
+    let running = record("syscall");
+    workload.run(&format!("crowd {PROCESSES}"));
+    let taken = running.finish();
+    let mut by_process: BTreeMap<i64, i64> = BTreeMap::new();
+    for row in taken.metric("syscall.latency", &["name", "pid"]).named("name", "getppid").iter() {
+        *by_process.entry(row.int("pid")).or_default() += row.int("count");
+    }
+    assert_eq!(by_process.len() as i64, PROCESSES);
+    assert!(by_process.values().all(|calls| *calls == 50), "{by_process:?}");
+    let buckets = taken.rows("hist", &["metric", "name", "count"]).named("metric", "syscall.latency");
+    assert_eq!(buckets.sums_by("count", "name").get("getppid"), Some(&(50 * PROCESSES)));
+    assert_eq!(taken.lost(), BTreeMap::new());
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
 fn the_time_in_sleeps_and_reads_is_that_of_syscount_and_of_the_programs_own_clock() {
     let workload = workload();
     let running = record("syscall");

@@ -92,6 +92,9 @@ struct mm_struct___before_6_2 {
 struct percpu_counter {
 	__s64 count;
 };
+struct list_head {
+	struct list_head *next;
+};
 struct mm_struct___since_6_2 {
 	struct percpu_counter rss_stat[4];
 };
@@ -331,13 +334,40 @@ static __always_inline bool tcp_retransmit_has_error(void)
 }
 
 /*
+ * 6.2, commit a35b9af4ec2c: a number becomes a pointer to a type of the kernel's, whose members are then read without a
+ * call. Where memory is none, the kernel reads zeroes.
+ */
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+
+/*
  * 5.11, commit a54895fa057c, and later 5.10 kernels: block_rq_insert, _issue and _merge lost their first argument, the
  * queue. User space asks the kernel's type information how many there are (src/bpf/compat.rs).
  */
 const volatile struct compat {
 	__u8 block_rq_has_queue;
 	__u8 sched_switch_has_state; /* 5.18, commit fa2c3254d7cf: sched_switch passes prev_state */
-	__u8 pad[6];
+	__u8 pad[2];
+	/* Numbers of types of the kernel's, where it can cast to them; else 0. */
+	__u32 file_type;
+	__u32 pointer_type; /* of a structure that begins with a pointer: struct list_head */
+	__u32 pad_end;
 } compat SEC(".rodata.compat") = {};
+
+/* The mode and the inode of the file that a descriptor's place leads to. */
+static __always_inline __u16 mode_of_file(struct file **place, struct inode **inode)
+{
+	struct file *file = NULL;
+	struct list_head *start;
+
+	if (bpf_ksym_exists(bpf_rdonly_cast) && compat.file_type) {
+		start = bpf_rdonly_cast(place, compat.pointer_type);
+		file = bpf_rdonly_cast(start->next, compat.file_type);
+		*inode = file->f_inode;
+		return (*inode)->i_mode;
+	}
+	bpf_probe_read_kernel(&file, sizeof(file), place);
+	*inode = BPF_CORE_READ(file, f_inode);
+	return BPF_CORE_READ(*inode, i_mode);
+}
 
 #endif

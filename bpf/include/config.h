@@ -53,7 +53,7 @@ const volatile struct config config SEC(".rodata.config") = {};
 struct epoch {
 	__u64 start_ns; /* when the window began; 0: outside of it */
 	__u32 parity;
-	__u32 pad;
+	__u32 hot_cells; /* where the set's places begin among the hot cells */
 };
 
 struct epoch epoch SEC(".data.epoch") = {};

@@ -13,17 +13,21 @@
 #define EBREC_HIST_H
 
 #define HIST_STEP_BITS 4
-/* Below the metric's number in a key; the last bucket is 975. */
+/* The last bucket is 975. */
 #define BUCKET_BITS 10
 /* A counter's cell: no histogram bucket has this number. */
 #define BUCKET_COUNTER ((1 << BUCKET_BITS) - 1)
 
+/* The first half is one number, made in a register: parts that are written apart and read as one stall the CPU. */
 struct cell_key {
-	__u16 cpu;
-	__u16 metric_bucket; /* the probe's own number of the metric << BUCKET_BITS | the bucket */
-	__u32 pid;
-	__u64 sub; /* what else the metric is kept by, in the probe's own packing */
+	__u64 head; /* the process << 32 | the probe's own number of the metric << 26 | the bucket << 16 | the CPU */
+	__u64 sub;  /* what else the metric is kept by, in the probe's own packing */
 };
+
+#define HEAD_PID_SHIFT	  32
+#define HEAD_METRIC_SHIFT (16 + BUCKET_BITS)
+#define HEAD_BUCKET_SHIFT 16
+#define HEAD_CPU	  0xffff
 
 struct cell {
 	__u64 count;
@@ -42,6 +46,14 @@ struct cells {
 
 struct cells cells_even SEC(".maps");
 struct cells cells_odd SEC(".maps");
+
+/* A cell in a place that its key leads to: a cache line, and no look-up in a hash. */
+struct hot_cell {
+	struct cell_key key;
+	struct cell cell; /* count 0: nobody's */
+	__u64 pad[2];
+};
+_Static_assert(sizeof(struct hot_cell) == 64, "a cache line");
 
 static __always_inline __u16 hist_bucket(__u64 value)
 {
@@ -105,15 +117,62 @@ static __always_inline void cell_add(void *map, struct cell_key *key, __u64 valu
 #endif
 }
 
+#ifdef HOOKS_DO_NOT_NEST
+/*
+ * An object says HOOKS_DO_NOT_NEST when none of its programs that count interrupts another on its CPU. Then who comes first
+ * to a place has it until the interval ends, and who finds it taken counts in the hash. 256 places hold most of what a CPU
+ * counts in an interval: the more often, the earlier it comes.
+ */
+#define HOT_CELLS_BITS 8
+
+/* For one CPU and both sets; user space makes as many as there are CPUs, first all of one set, then all of the other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 << HOT_CELLS_BITS);
+	__type(key, __u32);
+	__type(value, struct hot_cell);
+} hot_cells SEC(".maps");
+
+static __always_inline bool hot_cell_add(__u64 head, __u64 sub, __u64 value)
+{
+	/* Fibonacci hashing, of both halves: Knuth, The Art of Computer Programming, volume 3, 6.4. */
+	__u64 mixed = (head ^ sub * 0xc2b2ae3d27d4eb4f) * 0x9e3779b97f4a7c15;
+	__u32 place = *(volatile __u32 *)&epoch.hot_cells + ((head & HEAD_CPU) << HOT_CELLS_BITS) +
+		      (mixed >> (64 - HOT_CELLS_BITS));
+	struct hot_cell *hot = bpf_map_lookup_elem(&hot_cells, &place);
+
+	if (!hot)
+		return false;
+	if (!hot->cell.count) {
+		hot->key.head = head;
+		hot->key.sub = sub;
+		hot->cell.min = value;
+		hot->cell.max = value;
+	} else if (hot->key.head != head || hot->key.sub != sub) {
+		return false;
+	} else if (value < hot->cell.min) {
+		hot->cell.min = value;
+	} else if (value > hot->cell.max) {
+		hot->cell.max = value;
+	}
+	hot->cell.sum += value;
+	hot->cell.count++;
+	return true;
+}
+#endif
+
 static __always_inline void cells_add(__u16 metric, __u16 bucket, __u32 pid, __u64 sub, __u64 value)
 {
 	struct cell_key key = {
-		.cpu = bpf_get_smp_processor_id(),
-		.metric_bucket = metric << BUCKET_BITS | bucket,
-		.pid = pid,
+		.head = (__u64)pid << HEAD_PID_SHIFT | (__u64)metric << HEAD_METRIC_SHIFT |
+			(__u64)bucket << HEAD_BUCKET_SHIFT | (bpf_get_smp_processor_id() & HEAD_CPU),
 		.sub = sub,
 	};
 
+#ifdef HOOKS_DO_NOT_NEST
+	if (hot_cell_add(key.head, key.sub, value))
+		return;
+#endif
 	if (*(volatile __u32 *)&epoch.parity)
 		cell_add(&cells_odd, &key, value);
 	else

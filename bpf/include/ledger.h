@@ -72,16 +72,11 @@ static __always_inline bool is_compat(struct task_struct *task)
 static __always_inline __u32 cause_by_file(struct task_struct *task, __u32 fd, __u32 cause)
 {
 	struct fdtable *table = task->files->fdt;
-	struct file *file = NULL;
 	struct inode *inode;
-	__u16 mode;
 
 	if (fd >= table->max_fds)
 		return cause;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-	inode = BPF_CORE_READ(file, f_inode);
-	mode = BPF_CORE_READ(inode, i_mode);
-	switch (mode & S_IFMT) {
+	switch (mode_of_file(table->fd + fd, &inode) & S_IFMT) {
 	case S_IFIFO:
 		return CAUSE_PIPE;
 	case S_IFSOCK:

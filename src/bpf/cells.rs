@@ -1,19 +1,25 @@
-//! Draining the aggregate maps: hashes of cells, one for each CPU that counted, emptied in batches.
+//! Draining the aggregate maps: hashes of cells, one for each CPU that counted, and each CPU's hot cells, emptied in batches.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 
 use super::Cell;
 use super::CellKey;
+use super::HotCell;
 use super::batch::take_all;
+use super::batch::take_range;
 use super::read;
 
 /// Bits of a bucket's number below the metric's in a key; the same number stands in bpf/include/hist.h.
 const BUCKET_BITS: u32 = 10;
 /// The bucket number of a counter's cell.
 const COUNTER: u16 = (1 << BUCKET_BITS) - 1;
+/// Where metric and bucket begin in a key's head, and where the process does, as in bpf/include/hist.h.
+const METRIC_BUCKET: u32 = 16;
+const PID: u32 = 32;
 
 /// Keys in one call. A hash bucket has to fit in a batch; the kernel's hashes have a handful of keys in each.
 const BATCH: u32 = 4096;
@@ -69,17 +75,25 @@ impl Gathered {
     }
 }
 
-/// Takes everything out of a map of cells, sorted by metric and key.
+/// Takes everything out of the maps that are not being written, a hash of cells and a range of the hot ones, sorted by metric
+/// and key.
 ///
 /// # Errors
-/// When the kernel refuses to empty it.
-pub(super) fn drain(map: BorrowedFd<'_>) -> Result<Vec<Gathered>> {
+/// When the kernel refuses to empty them.
+pub(super) fn drain(map: BorrowedFd<'_>, hot: Option<(BorrowedFd<'_>, Range<u32>)>) -> Result<Vec<Gathered>> {
     let mut found = Found::new();
     take_all(map, (size_of::<CellKey>(), size_of::<Cell>()), BATCH, |key, cell| {
         if let (Some(key), Some(cell)) = (read(key), read(cell)) {
             add(&mut found, &key, &cell);
         }
     })?;
+    if let Some((map, places)) = hot {
+        take_range(map, places, size_of::<HotCell>(), |hot| {
+            let Some(hot) = read::<HotCell>(hot).filter(|hot| hot.cell.count > 0) else { return false };
+            add(&mut found, &hot.key, &hot.cell);
+            true
+        })?;
+    }
     let mut gathered: Vec<Gathered> = found.into_values().map(in_order).collect();
     gathered.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
     Ok(gathered)
@@ -89,10 +103,11 @@ pub(super) fn drain(map: BorrowedFd<'_>) -> Result<Vec<Gathered>> {
 type Found = HashMap<(u16, u32, u64), Gathered>;
 
 fn add(found: &mut Found, key: &CellKey, cell: &Cell) {
-    let (metric, bucket) = (key.metric_bucket >> BUCKET_BITS, key.metric_bucket & COUNTER);
-    let one = found.entry((metric, key.pid, key.sub)).or_insert_with(|| Gathered {
+    let (metric_bucket, pid) = ((key.head >> METRIC_BUCKET) as u16, (key.head >> PID) as u32);
+    let (metric, bucket) = (metric_bucket >> BUCKET_BITS, metric_bucket & COUNTER);
+    let one = found.entry((metric, pid, key.sub)).or_insert_with(|| Gathered {
         metric,
-        pid: key.pid,
+        pid,
         sub: key.sub,
         count: 0,
         sum: 0,
@@ -127,11 +142,13 @@ mod tests {
     use super::Cell;
     use super::CellKey;
     use super::Found;
+    use super::METRIC_BUCKET;
+    use super::PID;
     use super::add;
     use super::in_order;
 
-    fn key(cpu: u16, metric: u16, bucket: u16) -> CellKey {
-        CellKey { cpu, metric_bucket: metric << BUCKET_BITS | bucket, pid: 9, sub: 0 }
+    fn key(cpu: u64, metric: u64, bucket: u16) -> CellKey {
+        CellKey { head: 9 << PID | (metric << BUCKET_BITS | u64::from(bucket)) << METRIC_BUCKET | cpu, sub: 0 }
     }
 
     #[test]

@@ -11,14 +11,18 @@ use libbpf_rs::btf::types::FuncProto;
 use libbpf_rs::btf::types::Ptr;
 use libbpf_rs::btf::types::Typedef;
 
+use super::kernel_types;
 use super::scope::types;
 
 /// What the programs are told of the kernel.
 pub(super) fn shape(kernel: (u32, u32)) -> types::compat {
+    let casts = kernel_types::number("file").zip(kernel_types::number("list_head"));
     types::compat {
         block_rq_has_queue: u8::from(block_rq_has_queue(kernel)),
         sched_switch_has_state: u8::from(kernel >= (5, 18)),
-        pad: [0; 6],
+        file_type: casts.map_or(0, |(file, _)| file),
+        pointer_type: casts.map_or(0, |(_, pointer)| pointer),
+        ..Default::default()
     }
 }
 

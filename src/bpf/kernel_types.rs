@@ -22,9 +22,13 @@ const TRACEPOINT: &[u8] = b"btf_trace_";
 /// What the objects name, a line each; `build.rs` takes it out of them.
 const NAMES: &str = include_str!(concat!(env!("OUT_DIR"), "/names.txt"));
 
+/// Structures whose numbers are asked for.
+const NUMBERED: [&str; 2] = ["file", "list_head"];
+
 /// What one look at the type information gives.
 struct Kernel {
     tracepoints: HashSet<String>,
+    numbers: HashMap<&'static str, u32>,
     cut: Option<File>,
 }
 
@@ -35,7 +39,12 @@ fn kernel() -> Option<&'static Kernel> {
         let btf = std::fs::read(VMLINUX).ok()?;
         let types = Types::read(&btf)?;
         let named: HashSet<&[u8]> = NAMES.lines().map(str::as_bytes).collect();
-        Some(Kernel { tracepoints: types.tracepoints(), cut: types.cut(&named).and_then(|cut| in_memory(&cut)) })
+        let numbers = types.numbers(&NUMBERED)?;
+        Some(Kernel {
+            tracepoints: types.tracepoints(),
+            numbers,
+            cut: types.cut(&named).and_then(|cut| in_memory(&cut)),
+        })
     };
     KERNEL.get_or_init(look).as_ref()
 }
@@ -44,6 +53,11 @@ fn kernel() -> Option<&'static Kernel> {
 /// milliseconds; this went through all names once.
 pub(super) fn has_tracepoint(name: &str) -> bool {
     kernel().is_some_and(|kernel| kernel.tracepoints.contains(name))
+}
+
+/// The number of a structure among the kernel's own types, for programs that cast to it: one of `NUMBERED`.
+pub(super) fn number(structure: &str) -> Option<u32> {
+    kernel()?.numbers.get(structure).copied()
 }
 
 /// A file for libbpf to find types in; `None`: it has to look in the kernel's own.
@@ -160,6 +174,21 @@ impl<'a> Types<'a> {
 
     fn name(&self, offset: u32) -> Option<&'a [u8]> {
         self.names.get(offset as usize..)?.split(|byte| *byte == 0).next()
+    }
+
+    /// The numbers of structures by their names.
+    fn numbers(&self, names: &[&'static str]) -> Option<HashMap<&'static str, u32>> {
+        let mut found = HashMap::new();
+        for (number, start) in (1..).zip(&self.starts) {
+            let this = self.get(*start)?;
+            if this.kind() == format::STRUCT && this.name != 0 {
+                let name = self.name(this.name)?;
+                if let Some(name) = names.iter().find(|known| known.as_bytes() == name) {
+                    found.insert(*name, number);
+                }
+            }
+        }
+        Some(found)
     }
 
     /// The structures, unions and enumerations whose names are among `named`, and all that is inside of them.

@@ -214,7 +214,8 @@ impl Live {
     }
 
     fn write_epoch(&self) -> Result<()> {
-        let epoch = types::epoch { start_ns: self.start_ns, parity: self.parity, pad: 0 };
+        let hot_cells = self.hot_cells().map_or(0, |(_, half)| self.parity * half);
+        let epoch = types::epoch { start_ns: self.start_ns, parity: self.parity, hot_cells };
         self.map(".data.epoch")?
             .update(&0u32.to_ne_bytes(), bytes_of(&epoch), MapFlags::ANY)
             .with_context(|| format!("can't steer the programs of '{}'", self.name))
@@ -227,7 +228,19 @@ impl Live {
     pub fn gathered(&self) -> Result<Vec<Gathered>> {
         let idle = if self.parity == 0 { "cells_odd" } else { "cells_even" };
         let Some(map) = self.object.maps().find(|map| map.name() == idle) else { return Ok(Vec::new()) };
-        cells::drain(map.as_fd())
+        let hot = self.hot_cells();
+        let hot = hot.as_ref().map(|(map, half)| {
+            let idle = (self.parity ^ 1) * half;
+            (map.as_fd(), idle..idle + half)
+        });
+        cells::drain(map.as_fd(), hot)
+    }
+
+    /// The hot cells of an object that has them, and how many are in one set.
+    fn hot_cells(&self) -> Option<(Map<'_>, u32)> {
+        let map = self.object.maps().find(|map| map.name() == "hot_cells")?;
+        let half = map.max_entries() / 2;
+        Some((map, half))
     }
 
     /// Takes all out of one of two maps that the programs swap as they do the cells: the one that is not being written.

@@ -58,6 +58,7 @@ impl Settings<'_> {
                 // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
                 // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
                 "cells_even" | "cells_odd" => map.set_max_entries(cells * self.cpus_of_a_cell())?,
+                "hot_cells" => map.set_max_entries(map.max_entries() * self.possible_cpus)?,
                 "state_by_task" => map.set_autocreate(config.task_storage != 0)?,
                 "state_by_tid" => map.set_autocreate(config.task_storage == 0)?,
                 _ if name.ends_with(".rodata.config") => fill(&mut map, bytes_of(&config))?,

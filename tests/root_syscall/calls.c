@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,12 +93,35 @@ static void storm(long bursts)
 	}
 }
 
+/* So many processes, one after the other, that call getppid 50 times each. */
+static int crowd(long count)
+{
+	int i, status;
+	pid_t child;
+
+	while (count--) {
+		child = fork();
+		if (child < 0)
+			return 1;
+		if (!child) {
+			for (i = 0; i < 50; i++)
+				syscall(SYS_getppid);
+			_exit(0);
+		}
+		if (waitpid(child, &status, 0) != child || status)
+			return 1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	long number = argc > 2 ? atol(argv[2]) : 0;
 
 	if (argc > 1 && !strcmp(argv[1], "lengths"))
 		return lengths(number);
+	if (argc > 1 && !strcmp(argv[1], "crowd"))
+		return crowd(number);
 	if (argc > 1 && !strcmp(argv[1], "storm"))
 		storm(number);
 	else
