@@ -101,10 +101,10 @@ def bcc(name, program, *arguments):
     return Tool(name, lambda path: [found, *arguments], needs=found, live=r"Tracing|PCOMM|COMM", terminal=True)
 
 
-def empty_pair(name):
+def empty_pair(name, *words):
     """The floor for whoever traces system calls: what the kernel itself asks for being traced."""
     program = os.path.join(PLACE, "empty")
-    return Tool(name, lambda path: [program, MARKER], needs=program)
+    return Tool(name, lambda path: [program, *words, MARKER], needs=program)
 
 
 RUNQLAT = """

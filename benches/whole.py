@@ -306,6 +306,7 @@ def main():
     ]
     calls = [
         tools.empty_pair("an empty pair of programs"),
+        tools.empty_pair("a pair that reads the clock", "clock"),
         tools.ebrec("ebrec syscall", "syscall"),
         tools.ebrec("ebrec syscall:raw", "syscall:raw"),
         tools.bcc("bcc syscount -L", "syscount", "-L"),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 /*
- * The floor for whoever traces system calls: a pair of programs that do nothing, at their entry and return, attached
- * while a command runs.
+ * The floor for whoever traces system calls: a pair of programs at their entry and return, attached while a command
+ * runs. They do nothing, or read the clock, as they must who want to know how long a call took.
  *
  *     empty COMMAND…
+ *     empty clock COMMAND…
  */
 #include <linux/bpf.h>
 #include <stdint.h>
@@ -25,17 +26,22 @@ static int bpf(int command, union bpf_attr *attr)
 	return fd;
 }
 
-static void attach(const char *hook)
+/* [call bpf_ktime_get_ns;] r0 = 0; exit */
+static const struct bpf_insn code[] = {
+	{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_ktime_get_ns},
+	{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+	{.code = BPF_JMP | BPF_EXIT},
+};
+
+static void attach(const char *hook, int skipped)
 {
-	/* r0 = 0; exit */
-	static const struct bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
 	union bpf_attr attr;
 	int program;
 
 	memset(&attr, 0, sizeof(attr));
 	attr.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
-	attr.insns = (uintptr_t)code;
-	attr.insn_cnt = 2;
+	attr.insns = (uintptr_t)(code + skipped);
+	attr.insn_cnt = 3 - skipped;
 	attr.license = (uintptr_t) "GPL";
 	program = bpf(BPF_PROG_LOAD, &attr);
 	memset(&attr, 0, sizeof(attr));
@@ -47,14 +53,15 @@ static void attach(const char *hook)
 
 int main(int argc, char **argv)
 {
-	int status;
+	int status, clock = argc > 1 && !strcmp(argv[1], "clock");
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: empty COMMAND\n");
+	argv += clock;
+	if (argc - clock < 2) {
+		fprintf(stderr, "usage: empty [clock] COMMAND\n");
 		return 2;
 	}
-	attach("sys_enter");
-	attach("sys_exit");
+	attach("sys_enter", !clock);
+	attach("sys_exit", !clock);
 	if (!fork()) {
 		execv(argv[1], argv + 1);
 		_exit(127);
