@@ -42,41 +42,6 @@ struct cgroup___since_6_1 {
 	struct cgroup *ancestors[0];
 };
 
-/* Which registers hold what, and how a call of 32-bit code is told from others, is each architecture's own. */
-#if defined(__TARGET_ARCH_x86)
-struct pt_regs {
-	unsigned long di;
-	unsigned long si;
-	unsigned long dx;
-	unsigned long cx;
-	unsigned long r8;
-	unsigned long r9;
-	unsigned long r10;
-	unsigned long ax;
-	unsigned long sp;
-	unsigned long ip;
-	unsigned long orig_ax;
-};
-struct thread_info___x86 {
-	__u32 status;
-};
-struct task_struct___x86 {
-	struct thread_info___x86 thread_info;
-};
-/* arch/x86/include/asm/thread_info.h: in a 32-bit system call. */
-#define TS_COMPAT 0x0002
-#elif defined(__TARGET_ARCH_arm64)
-struct pt_regs {
-	__u64 regs[31];
-	__u64 sp;
-	__u64 pstate;
-	__u64 orig_x0;
-	__s32 syscallno;
-};
-/* arch/arm64/include/uapi/asm/ptrace.h: it came from 32-bit code. */
-#define PSR_MODE32_BIT 0x00000010
-#endif
-
 /* 5.11, commit 3ca1032ab7ab: the helper that gives the current task as a typed pointer. */
 enum bpf_func_id___task_btf {
 	BPF_FUNC_get_current_task_btf___task_btf = 158,
@@ -92,9 +57,6 @@ struct mm_struct___before_6_2 {
 struct percpu_counter {
 	__s64 count;
 };
-struct list_head {
-	struct list_head *next;
-};
 struct mm_struct___since_6_2 {
 	struct percpu_counter rss_stat[4];
 };
@@ -107,6 +69,10 @@ struct trace_event_raw_mark_victim {
 /* 6.17, commit ad892e912b84: tcp_retransmit_skb passes the error, and comes for attempts that were not sent too. */
 struct trace_event_raw_tcp_retransmit_skb {
 	int err;
+};
+
+struct list_head {
+	struct list_head *next;
 };
 
 #pragma clang attribute pop
@@ -130,46 +96,6 @@ static __always_inline __u32 task_cpu(struct task_struct *task)
 	if (bpf_core_field_exists(old->cpu))
 		return old->cpu;
 	return new->thread_info.cpu;
-}
-
-/* The registers that a thread entered the kernel with, at the far end of its kernel stack. */
-#if defined(__TARGET_ARCH_x86)
-/* -1: an exception or interrupt (idtentry, since 5.8). */
-#define REGS_SYSCALL_FIELD orig_ax
-#define REGS_FD_FIELD	   di
-#elif defined(__TARGET_ARCH_arm64)
-/* -1: an exception or interrupt. */
-#define REGS_SYSCALL_FIELD syscallno
-#define REGS_FD_FIELD	   orig_x0
-#endif
-#define REGS_SYSCALL(regs) ((int)(regs)->REGS_SYSCALL_FIELD)
-#define REGS_FD(regs)	   ((__u32)(regs)->REGS_FD_FIELD)
-
-/* 16 KiB on both, where the page size is 4 KiB. Kernels before 5.15 only. */
-#define THREAD_SIZE 16384
-
-/* The system call that a thread is in; negative: none. For a current thread, or one that is off its CPU. */
-static __always_inline int syscall_of(struct task_struct *task, __u32 *fd)
-{
-	struct pt_regs___entry *regs;
-
-	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___regs)) {
-		regs = (struct pt_regs___entry *)bpf_task_pt_regs(task);
-		*fd = REGS_FD(regs);
-		return REGS_SYSCALL(regs);
-	}
-	/* Before 5.15 (commit dd6e10fbd9fb) there was no helper. */
-	regs = task->stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
-	*fd = BPF_CORE_READ(regs, REGS_FD_FIELD);
-	return BPF_CORE_READ(regs, REGS_SYSCALL_FIELD);
-}
-
-/* The same of any thread: one of the kernel has no such registers, and what is in their place means nothing. */
-static __always_inline __s32 task_syscall(struct task_struct *task)
-{
-	__u32 fd;
-
-	return task->flags & PF_KTHREAD ? -1 : syscall_of(task, &fd);
 }
 
 static __always_inline struct gendisk *request_disk(struct request *rq)
@@ -199,64 +125,6 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level
 	return id;
 }
 
-/* The number of the system call that `regs` entered the kernel with; -1: none. */
-static __always_inline __u64 syscall_number(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return regs->orig_ax;
-#elif defined(__TARGET_ARCH_arm64)
-	return regs->syscallno;
-#else
-	return -1;
-#endif
-}
-
-/* Its arguments, also where it returns; not for calls of 32-bit code. */
-static __always_inline __u64 syscall_argument_1(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return regs->di;
-#elif defined(__TARGET_ARCH_arm64)
-	return regs->orig_x0;
-#else
-	return 0;
-#endif
-}
-
-static __always_inline __u64 syscall_argument_3(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return regs->dx;
-#elif defined(__TARGET_ARCH_arm64)
-	return regs->regs[2];
-#else
-	return 0;
-#endif
-}
-
-static __always_inline __u64 syscall_argument_4(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return regs->r10;
-#elif defined(__TARGET_ARCH_arm64)
-	return regs->regs[3];
-#else
-	return 0;
-#endif
-}
-
-/* The second argument of the system call that `regs` entered the kernel with; not for calls of 32-bit code. */
-static __always_inline __u64 syscall_argument_2(struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	return regs->si;
-#elif defined(__TARGET_ARCH_arm64)
-	return regs->regs[1];
-#else
-	return 0;
-#endif
-}
-
 /* The current task, whose members are then read as cheaply as those of a tracepoint's argument; before 5.11 there is none. */
 static __always_inline struct task_struct *current_task(void)
 {
@@ -271,23 +139,6 @@ static __always_inline __u64 who_is(struct task_struct *current)
 	if (current)
 		return (__u64)current->tgid << 32 | (__u32)current->pid;
 	return bpf_get_current_pid_tgid();
-}
-
-/* Whether the current task is in a system call of 32-bit code, whose numbers are others. `current` may be NULL. */
-static __always_inline bool task_in_compat_call(struct task_struct *current, struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	struct task_struct___x86 *task = (void *)current;
-
-	if (task)
-		return task->thread_info.status & TS_COMPAT;
-	task = (void *)bpf_get_current_task();
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
-#elif defined(__TARGET_ARCH_arm64)
-	return regs->pstate & PSR_MODE32_BIT;
-#else
-	return false;
-#endif
 }
 
 /* include/linux/mm_types_task.h */

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "loss.h"
 #include "compat.h"
+#include "registers.h"
 #include "task.h"
 #include "filter.h"
 #include "ring.h"

@@ -65,20 +65,7 @@ enum lock_flags {
 	LCB_F_MUTEX = 0x20,
 };
 
-/* The helpers that the running kernel has. */
-enum bpf_func_id___regs {
-	BPF_FUNC_task_pt_regs___regs = 175,
-};
-
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-/* Registers of a thread as it entered the kernel. */
-struct pt_regs___entry {
-	unsigned long di;      /* x86 */
-	unsigned long orig_ax; /* x86 */
-	__u64 orig_x0;	       /* arm64 */
-	__s32 syscallno;       /* arm64 */
-};
 
 struct super_block {
 	unsigned long s_magic;

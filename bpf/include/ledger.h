@@ -58,16 +58,6 @@ _Static_assert(SLOTS % 2 == 0, "no holes");
 
 #define ANON_INODE_FS_MAGIC 0x09041934
 
-/* 32-bit programs number their calls otherwise. */
-static __always_inline bool is_compat(struct task_struct *task)
-{
-#if defined(__TARGET_ARCH_x86)
-	return ((struct task_struct___since_5_16 *)task)->thread_info.status & 0x2; /* TS_COMPAT */
-#else
-	return ((struct task_struct___since_5_16 *)task)->thread_info.flags & 1 << 22; /* TIF_32BIT */
-#endif
-}
-
 /* What reading or writing waits for depends on what is behind the descriptor. */
 static __always_inline __u32 cause_by_file(struct task_struct *task, __u32 fd, __u32 cause)
 {
