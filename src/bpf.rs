@@ -10,7 +10,7 @@ mod kernel_types;
 pub mod live;
 pub mod log;
 pub mod losses;
-mod optional;
+pub mod optional;
 pub mod perf;
 mod ring;
 pub mod rings;

@@ -22,6 +22,7 @@ mod tcp;
 use std::marker::PhantomData;
 
 use anyhow::Result;
+use libbpf_rs::OpenObject;
 
 use self::running::Running;
 use self::settings::cgroup_numbers;
@@ -29,6 +30,7 @@ use self::settings::object_settings;
 use crate::bpf::Plain;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::optional;
 use crate::bpf::settings::Settings;
 use crate::bpf::source::Source;
 use crate::probe::ProbeInfo;
@@ -79,6 +81,11 @@ trait BuiltIn: Decoder + Sized + 'static {
     fn knobs(_setup: &Setup<'_>) -> Option<Vec<u8>> {
         None
     }
+
+    /// Takes in the programs that are needed, before they are loaded, and gives the hooks that this kernel lacks.
+    fn choose(_setup: &Setup<'_>, open: &mut OpenObject) -> Vec<String> {
+        optional::choose(open)
+    }
 }
 
 /// A line of the registry: a probe that is not attached yet.
@@ -97,7 +104,8 @@ impl<P: BuiltIn> Probe for Entry<P> {
         let cgroups = cgroup_numbers(setup.scope);
         let knobs = P::knobs(setup);
         let settings = Settings { knobs: knobs.as_deref(), ..object_settings(setup, &cgroups) };
-        let live = Live::attach(Source { cells: P::cells(setup), ..P::SOURCE }, &settings)?;
+        let source = Source { cells: P::cells(setup), ..P::SOURCE };
+        let live = Live::attach_chosen(source, &settings, |open| Ok(P::choose(setup, open)))?;
         Ok(Box::new(Running::new(P::INFO, live, P::new(setup))?))
     }
 }

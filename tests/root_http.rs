@@ -10,10 +10,16 @@
 
 #[path = "root_http/client.rs"]
 mod client;
+#[path = "root_http/moved.rs"]
+mod moved;
 #[path = "common/root.rs"]
 mod root;
 #[path = "root_http/servers.rs"]
 mod servers;
+#[path = "root_http/times.rs"]
+mod times;
+#[path = "root_http/tls.rs"]
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -104,34 +110,6 @@ fn nginx_and_its_clients_have_as_many_requests_of_each_status_as_its_access_log(
 
 #[test]
 #[ignore = "root: attaches probes"]
-fn times_agree_with_the_request_time_of_nginx() {
-    let test = "times_agree_with_the_request_time_of_nginx";
-    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
-    let running = Recorder::new("-p http").start();
-    let mut client = Client::connect(nginx.port);
-    for number in 0..40 {
-        // Every tenth takes half a second.
-        client.ask("GET", if number % 10 == 0 { "/limited" } else { "/small" }, "");
-    }
-    nginx.logged(40);
-    let taken = running.finish();
-    let mut theirs = nginx.times();
-    theirs.sort_by(f64::total_cmp);
-    let ours = |pid: i64| taken.histogram("http.latency", &["pid"], move |row| row.int("pid") == pid);
-    for (whose, ours) in [("server", ours(nginx.worker())), ("client", ours(own_pid()))] {
-        assert_eq!(ours.count(), 40, "{whose}");
-        for q in [0.5, 0.99] {
-            let theirs = theirs[((40.0 * q) as usize).min(39)];
-            let ours = ours.percentile(q).unwrap() / 1e6;
-            // The log has milliseconds, of a clock that nginx reads once for each round of its loop.
-            assert!((ours - theirs).abs() <= 25.0 + theirs * 0.1, "{whose} p{q}: {ours} ms, the log has {theirs}");
-        }
-    }
-    assert!(theirs[39] > 100.0, "nginx did not slow down: {theirs:?}");
-}
-
-#[test]
-#[ignore = "root: attaches probes"]
 fn messages_are_told_apart_however_they_are_framed_and_cut() {
     let test = "messages_are_told_apart_however_they_are_framed_and_cut";
     let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
@@ -172,45 +150,6 @@ fn messages_are_told_apart_however_they_are_framed_and_cut() {
     assert_eq!(posts.sum("count"), 2);
     assert_eq!((unparsed(&taken, nginx.worker()), unparsed(&taken, own_pid())), Default::default());
     assert_eq!(taken.lost_by("http"), 0);
-}
-
-#[test]
-#[ignore = "root: attaches probes"]
-fn requests_with_tls_are_seen_in_libssl_and_told_from_cleartext() {
-    let test = "requests_with_tls_are_seen_in_libssl_and_told_from_cleartext";
-    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
-    let (Some(_), Some(python)) = (find("curl"), system_python()) else {
-        return skip(test, "curl or the system's python3 is not installed");
-    };
-    let running = Recorder::new("-p http:raw").start();
-    let base = format!("https://127.0.0.1:{}", nginx.tls_port);
-    for _ in 0..5 {
-        run("curl", &["-sk", "--http1.1", &format!("{base}/small"), &format!("{base}/big"), &format!("{base}/fail")]);
-    }
-    let script = format!(
-        "import http.client, ssl
-connection = http.client.HTTPSConnection('127.0.0.1', {}, context=ssl._create_unverified_context())
-for _ in range(50):
-    connection.request('GET', '/small'); connection.getresponse().read()
-connection.request('POST', '/small', body=b'x' * 40000); connection.getresponse().read()
-",
-        nginx.tls_port
-    );
-    run(&python, &["-c", &script]);
-    let logged = nginx.logged(66);
-    let taken = running.finish();
-    assert_eq!(logged, BTreeMap::from([(200, 61), (503, 5)]));
-    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "yes"), logged);
-    assert_eq!(counted(&taken, None, "client", "yes"), logged);
-    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), BTreeMap::new());
-    assert_eq!(unparsed(&taken, nginx.worker()), BTreeMap::new());
-    let served = taken.rows("http", &["pid", "http_tls", "http_path", "sport"]).with("pid", nginx.worker());
-    assert_eq!(served.named("http_path", "/big").with("sport", nginx.tls_port.into()).count(), 5);
-}
-
-/// The distribution's own, which is linked with the distribution's libssl.
-fn system_python() -> Option<String> {
-    std::path::Path::new("/usr/bin/python3").exists().then(|| "/usr/bin/python3".to_owned())
 }
 
 #[test]
@@ -334,78 +273,6 @@ fn a_node_server_is_seen_as_its_client_sees_it() {
 
 #[test]
 #[ignore = "root: attaches probes"]
-fn a_connection_through_io_uring_is_counted_as_such() {
-    let test = "a_connection_through_io_uring_is_counted_as_such";
-    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
-    let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("ebrec-ring");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_http/ring.c");
-    if !Command::new("cc").arg("-o").arg(&program).arg(source).status().unwrap().success() {
-        return skip(test, "the C library's headers have no io_uring");
-    }
-    let running = Recorder::new("-p http").start();
-    let mut child = Command::new(&program).arg(nginx.port.to_string()).spawn().unwrap();
-    let code = child.wait().unwrap().code();
-    let taken = running.finish();
-    if code == Some(1) || taken.stderr.contains("has no 'tp_btf/io_uring_submit_req'") {
-        return skip(test, "this kernel has no io_uring, or no tracepoint for it");
-    }
-    assert_eq!(code, Some(0));
-    assert_eq!(unparsed(&taken, child.id().into()), BTreeMap::from([("io_uring".to_owned(), 1)]));
-    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), BTreeMap::from([(200, 1)]));
-}
-
-#[test]
-#[ignore = "root: attaches probes"]
-fn under_wrk_every_request_of_the_access_log_is_in_the_recording() {
-    let test = "under_wrk_every_request_of_the_access_log_is_in_the_recording";
-    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
-    let Some(wrk) = find("wrk") else { return skip(test, "wrk is not installed") };
-    let running = Recorder::new("-p http").start();
-    let url = format!("http://127.0.0.1:{}/small", nginx.port);
-    let output = Command::new(wrk)
-        .args(["-t1", "-c8", "-d2s", "--latency", &url])
-        .env_remove("LD_LIBRARY_PATH")
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let line = said.lines().find(|line| line.contains(" requests in ")).unwrap();
-    let asked: i64 = line.trim().split(' ').next().unwrap().parse().unwrap();
-    // Those under way when wrk stops are nginx's, not its own.
-    let logged = nginx.logged(usize::try_from(asked).unwrap());
-    let taken = running.finish();
-    let served = counted(&taken, Some(nginx.worker()), "server", "no");
-    assert!(asked > 100 && (asked..=asked + 8).contains(&served[&200]), "{served:?} {said}");
-    assert_eq!(served[&200], logged[&200]);
-    assert_eq!(taken.lost_by("http"), 0);
-    // wrk's clock runs from before the call that writes until after the one that reads, in a loop with seven others.
-    let asked = taken.histogram("http.latency", &["comm", "http_side"], |row| {
-        row.text("comm") == Some("wrk") && row.text("http_side") == Some("client")
-    });
-    for (q, words) in [(0.5, "50%"), (0.99, "99%")] {
-        let theirs =
-            said.lines().find_map(|line| line.trim().strip_prefix(words)).map(|time| milliseconds(time.trim()));
-        let (theirs, ours) = (theirs.unwrap(), asked.percentile(q).unwrap() / 1e6);
-        assert!(ours <= theirs * 1.25 + 0.2, "{words}: {ours} ms, {said}");
-        // Beyond the median wrk adds what requests would have taken that it did not make while it waited.
-        assert!(q > 0.5 || ours >= theirs * 0.4 - 0.2, "{words}: {ours} ms, {said}");
-    }
-}
-
-/// `97.00us`, `1.20ms`.
-fn milliseconds(time: &str) -> f64 {
-    let digits = time.trim_end_matches(char::is_alphabetic);
-    let factor = match &time[digits.len()..] {
-        "us" => 1e-3,
-        "ms" => 1.0,
-        "s" => 1e3,
-        unit => panic!("wrk has a unit '{unit}'"),
-    };
-    digits.parse::<f64>().unwrap() * factor
-}
-
-#[test]
-#[ignore = "root: attaches probes"]
 fn requests_are_kept_by_route_when_that_is_asked_for() {
     let test = "requests_are_kept_by_route_when_that_is_asked_for";
     let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
@@ -436,20 +303,24 @@ fn requests_are_kept_by_route_when_that_is_asked_for() {
 fn connections_of_quic_are_counted_at_both_ends() {
     let test = "connections_of_quic_are_counted_at_both_ends";
     let Ok(server) = UdpSocket::bind("127.0.0.1:443") else { return skip(test, "UDP port 443 is in use") };
-    let running = Recorder::new("-p http").start();
-    // RFC 9000, 17.2.2: an Initial packet, of version 1, with an empty connection id of its source.
-    let initial = [0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x40, 0x20];
-    let [sends, connects, speaks_otherwise] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-    connects.connect("127.0.0.1:443").unwrap();
-    for _ in 0..3 {
-        sends.send_to(&initial, "127.0.0.1:443").unwrap();
-        connects.send(&initial).unwrap();
-        speaks_otherwise.send_to(b"\xc3 words that are no QUIC", "127.0.0.1:443").unwrap();
+    for probe in moved::BOTH {
+        let running = Recorder::new(&format!("-p {probe}")).start();
+        // RFC 9000, 17.2.2: an Initial packet, of version 1, with an empty connection id of its source.
+        let initial = [0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x40, 0x20];
+        let [sends, connects, speaks_otherwise] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        connects.connect("127.0.0.1:443").unwrap();
+        for _ in 0..3 {
+            sends.send_to(&initial, "127.0.0.1:443").unwrap();
+            connects.send(&initial).unwrap();
+            speaks_otherwise.send_to(b"\xc3 words that are no QUIC", "127.0.0.1:443").unwrap();
+        }
+        for _ in 0..9 {
+            let mut packet = [0; 100];
+            let (bytes, from) = server.recv_from(&mut packet).unwrap();
+            server.send_to(&packet[..bytes], from).unwrap();
+        }
+        let taken = running.finish();
+        // Two connections, each at both ends.
+        assert_eq!(unparsed(&taken, own_pid()), BTreeMap::from([("QUIC".to_owned(), 4)]), "{probe}");
     }
-    for _ in 0..9 {
-        server.recv_from(&mut [0; 100]).unwrap();
-    }
-    let taken = running.finish();
-    // Two connections, each at both ends.
-    assert_eq!(unparsed(&taken, own_pid()), BTreeMap::from([("QUIC".to_owned(), 4)]));
 }

@@ -9,17 +9,21 @@
 static __always_inline bool find_bytes(struct job *job, struct pt_regs *regs, __u8 kind, __u64 *name)
 {
 	struct user_message_of_many many;
+	__u64 word;
 
 	job->vectors = job->base = 0;
 	if (kind == CALL_BUFFER_FLAGS || kind == CALL_MANY) {
-		if (!job->outgoing && syscall_argument_4(regs) & HTTP_MSG_PEEK)
+		if (!job->outgoing && syscall_argument_4(regs) & HTTP_MSG_NOT_TAKEN)
 			return false;
-	} else if (kind == CALL_MESSAGE && !job->outgoing && syscall_argument_3(regs) & HTTP_MSG_PEEK) {
+	} else if (kind == CALL_MESSAGE && !job->outgoing && syscall_argument_3(regs) & HTTP_MSG_NOT_TAKEN) {
 		return false;
 	}
 	switch (kind) {
 	case CALL_BUFFER_FLAGS:
-		*name = call_argument_5(regs);
+		/* The barriers keep loads apart that the compiler would make one: of a register, and of the program's stack. */
+		word = call_argument_5(regs);
+		barrier_var(word);
+		*name = word;
 		job->base = syscall_argument_2(regs);
 		return true;
 	case CALL_BUFFER:
@@ -35,8 +39,12 @@ static __always_inline bool find_bytes(struct job *job, struct pt_regs *regs, __
 			count_loss(LOSS_UNREADABLE);
 			return false;
 		}
-		*name = many.message.name;
-		job->vectors = many.message.vectors;
+		word = many.message.name;
+		barrier_var(word);
+		*name = word;
+		word = many.message.vectors;
+		barrier_var(word);
+		job->vectors = word;
 		if (kind == CALL_MANY)
 			job->total = many.length;
 		return true;

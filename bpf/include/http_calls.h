@@ -7,13 +7,16 @@
 
 #define HTTP_CALLS 512
 /* include/uapi/linux/stat.h, include/linux/socket.h, include/uapi/linux/in.h, include/net/tcp_states.h */
-#define HTTP_S_IFMT	       0170000
-#define HTTP_S_IFSOCK	       0140000
-#define HTTP_AF_INET	       2
-#define HTTP_AF_INET6	       10
-#define HTTP_TCP	       6
-#define HTTP_UDP	       17
-#define HTTP_MSG_PEEK	       2
+#define HTTP_S_IFMT   0170000
+#define HTTP_S_IFSOCK 0140000
+#define HTTP_AF_INET  2
+#define HTTP_AF_INET6 10
+#define HTTP_TCP      6
+#define HTTP_UDP      17
+/* MSG_PEEK, MSG_ERRQUEUE: the bytes stay there, or are none of the stream. */
+#define HTTP_MSG_NOT_TAKEN 0x2002
+/* PF_IO_WORKER (5.12) and PF_USER_WORKER (6.4) of include/linux/sched.h */
+#define HTTP_PF_IO_WORKER      0x4010
 #define HTTP_STATE_ESTABLISHED 1
 #define HTTP_STATE_FIN_WAIT1   4
 #define HTTP_STATE_CLOSE       7
@@ -57,13 +60,18 @@ struct sock_common___http {
 	__be16 skc_dport;
 	__u16 skc_num;
 };
+/* 5.6, commit bf9765145b85: before, sk_protocol was a bit field of an int. All that is supported has it as a number of its own. */
 struct sock___http {
 	struct sock_common___http __sk_common;
 	__u16 sk_protocol;
+	struct socket___http *sk_socket;
 };
-/* 5.6, commit bf9765145b85: before, a bit field of an int. All that is supported has it as a number of its own. */
 struct socket___http {
 	struct sock___http *sk;
+	struct file___http *file; /* NULL: the kernel's own */
+};
+struct tcp_sock___http {
+	__u32 copied_seq; /* up to where bytes were read */
 };
 struct inode___http {
 	__u16 i_mode;
@@ -155,7 +163,15 @@ static __always_inline struct sock___http *sock_if_socket(struct file___http *fi
 	return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
-/* The protocol of a socket of IPv4 or IPv6; 0: it is none. */
+/* Of IPv4 or IPv6; by a tracepoint's own argument. */
+static __always_inline bool is_ip(struct sock___http *sk)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	return family == HTTP_AF_INET || family == HTTP_AF_INET6;
+}
+
+/* The protocol of a socket of IPv4 or IPv6 that is behind a file; 0: it is none. */
 static __always_inline __u32 protocol_of(struct file___http *file, struct sock___http *sk)
 {
 	struct inode___http *inode = BPF_CORE_READ(file, f_inode);

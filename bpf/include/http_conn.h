@@ -38,6 +38,7 @@ enum http_reason {
 	UNPARSED_TLS,	      /* a connection with TLS, by a process that does not use libssl */
 	UNPARSED_RING,	      /* a connection that bytes go through by io_uring */
 	UNPARSED_QUIC,	      /* a connection of QUIC, which HTTP/3 goes through */
+	UNPARSED_UNSEEN,      /* a connection of which bytes were moved by no call that is looked at */
 	UNPARSED_REASONS,
 };
 
@@ -146,7 +147,9 @@ struct conn {
 	__u8 tries;
 	__u8 begun; /* a request was seen */
 	__u8 tls;
-	__u8 pad[6];
+	__u8 reads; /* `copied` is known */
+	__u8 pad;
+	__u32 copied; /* the socket's copied_seq after the last call that read from it */
 	struct request_seen waiting[HTTP_WAITING];
 };
 

@@ -87,4 +87,41 @@ static __always_inline void give_up(struct conn *conn, enum http_reason reason)
 	conn->status = 0;
 }
 
+/* The first request in the queue got no answer, or not all of it. 0: there was none. */
+__noinline int http_unanswered(__u32 place)
+{
+	struct job *job = job_of(place);
+	struct conn *conn;
+
+	if (!job)
+		return 0;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (!conn || conn->head == conn->tail)
+		return 0;
+	went_unanswered(conn, job->now, place);
+	return 1;
+}
+
+/* The connection has ended: what waits for an answer gets none, and an answer until its end has come to it. */
+__noinline int http_finish(__u32 place)
+{
+	struct job *job = job_of(place);
+	struct direction *way;
+	struct conn *conn;
+
+	if (!job)
+		return 0;
+	conn = bpf_map_lookup_elem(&conns, &job->key);
+	if (!conn || conn->role >= ROLE_OTHER)
+		return 0;
+	way = &conn->way[conn->role == ROLE_SERVER];
+	if (conn->status && way->part == PART_REST)
+		answered(conn, way, conn->last, place);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < HTTP_WAITING; i++)
+		if (!http_unanswered(place))
+			break;
+	return 0;
+}
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * QUIC, which HTTP/3 goes through, is encrypted from its first packet on: its connections are counted, and that is all. One
- * begins with packets of a long header (RFC 9000, 17.2) to port 443; each peer of a socket is a connection.
+ * begins with packets of a long header (RFC 9000, 17.2) to port 443 and from there; each peer of a socket is a connection.
  */
 #ifndef EBREC_HTTP_QUIC_H
 #define EBREC_HTTP_QUIC_H
@@ -48,7 +48,7 @@ static __always_inline void look_at_datagram(struct job *job, __u64 name)
 		if ((__u16)key.peer[0] == HTTP_AF_INET)
 			key.peer[1] = key.peer[2] = 0;
 	}
-	if (job->outgoing ? port != __builtin_bswap16(QUIC_PORT) : BPF_CORE_READ(sk, __sk_common.skc_num) != QUIC_PORT)
+	if (port != __builtin_bswap16(QUIC_PORT) && BPF_CORE_READ(sk, __sk_common.skc_num) != QUIC_PORT)
 		return;
 	if (bpf_probe_read_user(bytes, 5, (void *)job->source) || !is_quic(bytes) ||
 	    bpf_map_lookup_elem(&quic_seen, &key))

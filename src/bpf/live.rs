@@ -19,8 +19,10 @@ use libbpf_rs::MapFlags;
 use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
 use libbpf_rs::OpenObject;
+use libbpf_rs::ProgramAttachType;
 use libbpf_rs::ProgramMut;
 use libbpf_rs::ProgramType;
+use libbpf_rs::UprobeMultiOpts;
 use libbpf_rs::UprobeOpts;
 
 use super::Plain;
@@ -66,7 +68,19 @@ impl Live {
     /// # Errors
     /// One sentence: what the kernel or its verifier refused.
     pub fn attach(source: Source, settings: &Settings<'_>) -> Result<Live> {
-        let mut live = Live::load(source, settings, |open| Ok(optional::choose(open)))?;
+        Live::attach_chosen(source, settings, |open| Ok(optional::choose(open)))
+    }
+
+    /// Loads an object, of which `choose` takes what is needed, as [`Live::load`] has it, and attaches that.
+    ///
+    /// # Errors
+    /// One sentence: what the kernel or its verifier refused.
+    pub fn attach_chosen(
+        source: Source,
+        settings: &Settings<'_>,
+        choose: impl FnOnce(&mut OpenObject) -> Result<Vec<String>>,
+    ) -> Result<Live> {
+        let mut live = Live::load(source, settings, choose)?;
         for program in loaded(&live.object).filter(attaches_by_itself) {
             let link = program.attach().map_err(|error| {
                 let hook = program.section().to_string_lossy().into_owned();
@@ -128,13 +142,22 @@ impl Live {
         Ok(())
     }
 
-    /// Attaches a program to a function of a library, in every process that has it mapped or ever will.
+    /// Attaches a program to a function of a library, in every process that has it mapped or ever will: by a link of its own if
+    /// the program was loaded for that.
     ///
     /// # Errors
     /// When the object has no such program, the library no such function, or the kernel refuses.
     pub fn attach_function(&self, program: &str, library: &Path, function: &str, at_return: bool) -> Result<Link> {
-        let options = UprobeOpts { retprobe: at_return, func_name: Some(function.to_owned()), ..Default::default() };
-        self.attach_by(program, |program| program.attach_uprobe_with_opts(EVERY_PROCESS, library, 0, options))
+        let name = function.to_owned();
+        self.attach_by(program, |program| {
+            if matches!(program.attach_type(), ProgramAttachType::TraceUprobeMulti) {
+                // As a pattern: libbpf 1.7 finds no names in stripped files.
+                let options = UprobeMultiOpts { retprobe: at_return, ..Default::default() };
+                return program.attach_uprobe_multi_with_opts(EVERY_PROCESS, library, name, options);
+            }
+            let options = UprobeOpts { retprobe: at_return, func_name: Some(name), ..Default::default() };
+            program.attach_uprobe_with_opts(EVERY_PROCESS, library, 0, options)
+        })
     }
 
     /// Attaches a program as the caller knows how to.

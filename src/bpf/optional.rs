@@ -7,7 +7,7 @@ use libbpf_rs::OpenObject;
 use super::kernel_types;
 
 /// Takes in the optional programs whose hook the kernel has, and gives the hooks that it has not.
-pub(super) fn choose(open: &mut OpenObject) -> Vec<String> {
+pub fn choose(open: &mut OpenObject) -> Vec<String> {
     let mut lacking = Vec::new();
     for mut program in open.progs_mut().filter(|program| !program.autoload()) {
         let section = program.section().to_string_lossy().into_owned();

@@ -62,7 +62,7 @@ impl Nginx {
              sendfile on; keepalive_requests 100000; gzip on; gzip_min_length 1; gzip_types text/plain;
              types {{ text/plain txt; }}
              server {{ listen 127.0.0.1:{port}; listen 127.0.0.1:{tls_port} ssl;
-             ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem; root {at}/www;
+             ssl_conf_command Options KTLS; ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem; root {at}/www;
              location = /small {{ return 200 hi; }} location = /fail {{ return 503; }}
              location = /limited {{ limit_rate 200k; }} }} }}",
             at = at.display()
@@ -146,13 +146,16 @@ impl Drop for Script {
     }
 }
 
-/// Python's own file server, which sleeps 200 ms on one route.
+/// Python's own file server, which sleeps 200 ms on one route, and as many as it is told on another.
 pub const PYTHON: &str = "
 import http.server, time, sys
 class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith('/slow/report'):
             time.sleep(0.2)
+            self.path = '/served.txt'
+        if self.path.startswith('/sleeps/'):
+            time.sleep(int(self.path.split('/')[2]) / 1000)
             self.path = '/served.txt'
         super().do_GET()
     def log_message(self, *words): pass

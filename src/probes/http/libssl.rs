@@ -1,5 +1,6 @@
 //! The copies of libssl on this machine: those that lie where distributions put them, and those that processes have mapped.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
@@ -95,10 +96,8 @@ impl Libraries {
             *looks += 1;
             let Ok(maps) = fs::read(format!("/proc/{pid}/maps")) else { continue };
             let maps = String::from_utf8_lossy(&maps);
-            if let Some(path) = mapped(&maps) {
-                // As the process sees it: it may live in a file system of its own.
-                found.push(PathBuf::from(format!("/proc/{pid}/root{path}")));
-            }
+            // As the process sees them: it may live in a file system of its own.
+            found.extend(mapped(&maps).into_iter().map(|path| PathBuf::from(format!("/proc/{pid}/root{path}"))));
         }
         found
     }
@@ -126,14 +125,16 @@ fn is_libssl(path: &Path) -> bool {
     rest.is_some_and(|rest| rest.starts_with(".so") || (rest.starts_with('-') && rest.contains(".so")))
 }
 
-/// The library's path in the text of /proc/PID/maps.
-fn mapped(maps: &str) -> Option<&str> {
+/// The library's paths in the text of /proc/PID/maps: a package may bring its own copy beside the system's.
+fn mapped(maps: &str) -> BTreeSet<&str> {
     let paths = maps.lines().filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
-    paths.into_iter().find(|path| is_libssl(Path::new(path)))
+    paths.filter(|path| is_libssl(Path::new(path))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::mapped;
 
     #[test]
@@ -141,9 +142,11 @@ mod tests {
         let maps = "55d0-55d1 r-xp 00000000 fe:00 1 /usr/sbin/nginx\n\
                     7eff-7fff r--p 00000000 fe:00 2      /usr/lib/x86_64-linux-gnu/libssl.so.3\n\
                     7fff-8000 rw-p 00000000 00:00 0      [stack]\n";
-        assert_eq!(mapped(maps), Some("/usr/lib/x86_64-linux-gnu/libssl.so.3"));
-        assert_eq!(mapped("7eff-7fff r-xp 00000000 fe:00 2 /usr/lib/libssl3.so\n"), None, "that is NSS");
+        let system = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
+        assert_eq!(mapped(maps), BTreeSet::from([system]));
+        assert_eq!(mapped("7eff-7fff r-xp 00000000 fe:00 2 /usr/lib/libssl3.so\n"), BTreeSet::new(), "that is NSS");
         let wheel = "/venv/psycopg2_binary.libs/libssl-0b1ee1c1.so.1.1";
-        assert_eq!(mapped(&format!("7eff-7fff r-xp 00000000 fe:00 2 {wheel}\n")), Some(wheel));
+        let both = format!("{maps}7eff-7fff r-xp 00000000 fe:00 2 {wheel}\n");
+        assert_eq!(mapped(&both), BTreeSet::from([system, wheel]));
     }
 }

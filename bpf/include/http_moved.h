@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a call that moved bytes to the connection that they belong to.
+ */
+#ifndef EBREC_HTTP_MOVED_H
+#define EBREC_HTTP_MOVED_H
+
+/* When the call that a thread is in, or was in last, began to write. */
+struct call_start {
+	__u64 at; /* 0: it is over */
+	__u64 sk; /* whose bytes they are, where the socket tells */
+};
+DEFINE_TASK_STATE(struct call_start)
+
+static __always_inline struct conn *known_conn(struct conn_key *key, struct sock___http *sk)
+{
+	key->address = (__u64)sk;
+	key->tgid = key->pad = 0;
+	return bpf_map_lookup_elem(&conns, key);
+}
+
+static __always_inline struct conn *new_conn(struct conn_key *key, struct sock___http *sk)
+{
+	struct conn *conn;
+
+	/* One that is closed already would stay for ever. */
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE)
+		return NULL;
+	if (update_or_count(&conns, key, &no_conn, LOSS_STATE_FULL))
+		return NULL;
+	conn = bpf_map_lookup_elem(&conns, key);
+	if (conn) {
+		conn->peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+		conn->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	}
+	return conn;
+}
+
+/*
+ * The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes.
+ * NULL with a protocol: it is another socket.
+ */
+static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file, __u32 *protocol)
+{
+	struct sock___http *sk = file ? sock_if_socket(file) : NULL;
+	struct conn *conn;
+
+	if (!sk)
+		return NULL;
+	conn = known_conn(key, sk);
+	if (conn)
+		return conn;
+	*protocol = protocol_of(file, sk);
+	return *protocol == HTTP_TCP ? new_conn(key, sk) : NULL;
+}
+
+/* When the call began that ends now; `now` if that was before the window. */
+static __always_inline __u64 call_began(struct task_struct *current, __u32 tid, __u64 now)
+{
+	struct call_start *state;
+
+	if (config.task_storage)
+		state = current ? bpf_task_storage_get(&state_by_task, current, 0, 0) : NULL;
+	else
+		state = bpf_map_lookup_elem(&state_by_tid, &tid);
+	return state && state->at ? state->at : now;
+}
+
+/* A call of these arguments moved bytes of a connection that is followed; `others`: its first message, and more. */
+static __always_inline void follow_call(struct job *job, struct conn *conn, struct pt_regs *regs, bool others)
+{
+	if (job->total)
+		follow(job, conn, JOB_OF_CALL);
+	if (conn->role == ROLE_TLS)
+		tls_begins(conn, job->who);
+	/* The others of many messages are not looked at. */
+	if (job->kind == CALL_MANY && others && (conn->role == ROLE_SERVER || conn->role == ROLE_CLIENT))
+		give_up(conn, UNPARSED_MANY_PARTS);
+	if (!job->total && !job->outgoing && conn->role == ROLE_CLIENT && job->kind != CALL_MANY &&
+	    (job->vectors || syscall_argument_3(regs)))
+		http_finish(JOB_OF_CALL);
+}
+
+/*
+ * Where the sockets tell.
+ */
+
+/* Takes the time at which the call began that ends now; 0: that was before the window. */
+static __always_inline __u64 take_start(struct task_struct *current, struct sock___http *sk)
+{
+	struct call_start *state = state_of(current, false);
+	__u64 at;
+
+	if (!state || state->sk != (__u64)sk)
+		return 0;
+	at = state->at;
+	state->at = 0;
+	return at;
+}
+
+/* The registers of the system call that the current thread is in; NULL: there is none that is known to move bytes. */
+static __always_inline struct pt_regs *regs_of_call(struct task_struct *current, __u8 *call)
+{
+	struct pt_regs *regs;
+	__u64 number;
+
+	if (current->flags & (PF_KTHREAD | HTTP_PF_IO_WORKER))
+		return NULL;
+	regs = (struct pt_regs *)bpf_task_pt_regs(current);
+	number = syscall_number(regs);
+	if (number >= HTTP_CALLS || task_in_compat_call(current, regs))
+		return NULL;
+	*call = knobs.calls[number & (HTTP_CALLS - 1)];
+	return *call ? regs : NULL;
+}
+
+/* Whether the call is about this socket: what the kernel sends of its own is done within calls, too. */
+static __always_inline bool is_about(struct task_struct *current, struct pt_regs *regs, __u8 call,
+				     struct sock___http *sk)
+{
+	struct socket___http *socket = sk->sk_socket;
+	__u32 fd = call == (CALL_SPLICE | CALL_OUT) ? syscall_argument_3(regs) : syscall_argument_1(regs);
+
+	return socket && socket->file && (__u64)socket->file == (__u64)file_of(current, fd);
+}
+
+/* Whether bytes were read from the socket, since the last call that is looked at, by none of those. */
+static __always_inline bool read_unseen(struct conn *conn, struct sock___http *sk, __u32 bytes)
+{
+	struct tcp_sock___http *tcp = (void *)bpf_skc_to_tcp_sock(sk);
+	bool unseen;
+
+	if (!tcp)
+		return false;
+	/* The end of the stream counts as one. */
+	unseen = conn->reads && (__s32)(tcp->copied_seq - bytes - conn->copied) > 1;
+	conn->reads = 1;
+	conn->copied = tcp->copied_seq;
+	return unseen;
+}
+
+static __always_inline void socket_moved(struct job *job, struct task_struct *current, struct sock___http *sk,
+					 __u32 bytes)
+{
+	__u32 protocol = sk->sk_protocol;
+	struct conn *conn = known_conn(&job->key, sk);
+	struct pt_regs *regs;
+	__u64 name = 0;
+	__u8 call = 0;
+
+	if (!conn && protocol == HTTP_TCP)
+		conn = new_conn(&job->key, sk);
+	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
+		return;
+	if (conn && conn->role == ROLE_TLS) {
+		tls_socket(conn, job->who);
+		return;
+	}
+	regs = regs_of_call(current, &call);
+	if (conn && !job->outgoing && read_unseen(conn, sk, bytes) && conn->role != ROLE_UNKNOWN)
+		regs = NULL;
+	if (!regs || (conn && conn->role == ROLE_UNKNOWN && !is_about(current, regs, call, sk))) {
+		if (conn)
+			conn->role == ROLE_UNKNOWN ? (void)(conn->role = ROLE_OTHER) : give_up(conn, UNPARSED_UNSEEN);
+		return;
+	}
+	job->kind = call & ~CALL_OUT;
+	job->total = bytes;
+	if (!find_bytes(job, regs, job->kind, &name))
+		return;
+	job->total = bytes;
+	if (!conn) {
+		/* Where it came from is not in the process's memory yet: the answer to it will tell. */
+		if (job->outgoing || sk->__sk_common.skc_dport)
+			look_at_datagram(job, name);
+		return;
+	}
+	/* When a client's request is written whole says nothing. */
+	job->now = job->start && conn->role == ROLE_CLIENT ? job->start : bpf_ktime_get_ns();
+	job->start = job->start ?: job->now;
+	follow_call(job, conn, regs, syscall_argument_3(regs) > 1);
+}
+
+#endif
