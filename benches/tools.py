@@ -1,6 +1,7 @@
 """The tools that are measured: how each is started, how one sees that it is live, how it is ended, what it says it caught."""
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -152,3 +153,23 @@ tracepoint:{POINT} {{ @hits[pid] = count(); }}"""
 
 POINT_ROWS = f"""
 tracepoint:{POINT} {{ printf("%llu %d %d %s %d\\n", nsecs, pid, tid, comm, args->__syscall_nr); }}"""
+
+# What the load `syscalls` calls, and with a pattern one more like it.
+CALL = {"x86_64": "__do_sys_", "aarch64": "__arm64_sys_"}.get(platform.machine(), "sys_") + "getppid"
+CALL_AND_MORE = CALL.replace("ppid", "p*id")
+
+KERNEL_CALLS = f"""
+kprobe:{CALL} {{ @calls[pid] = count(); }}"""
+
+KERNEL_TYPED = f"""
+kfunc:{CALL} {{ @calls[pid] = count(); }}"""
+
+KERNEL_SEVERAL = f"""
+kprobe:{CALL_AND_MORE} {{ @calls[pid, func] = count(); }}"""
+
+KERNEL_TIMES = f"""
+kprobe:{CALL} {{ @begin[tid] = nsecs; }}
+kretprobe:{CALL} /@begin[tid]/ {{
+  @ns[pid] = hist(nsecs - @begin[tid]);
+  delete(@begin[tid]);
+}}"""

@@ -2,6 +2,7 @@
 """What recording costs, ours beside perf, bcc's tools and bpftrace in one run. `make bench` calls it, as root.
 
     benches/whole.py [--rounds N] [--seconds S] [--only WORD]
+    EBREC=target/debug/ebrec tests/vm/run 6.12 --seconds 900 -- benches/whole.py --only 'of the kernel'    # where this one has no kprobes
 
 The load is pinned to the last CPU and counts its own events. Each round runs it with no tool and at once with the tool, for one
 tool after the other in turns: ratios are taken within such a pair, so that what else the machine does weighs on both, and the
@@ -329,6 +330,16 @@ def main():
         tools.bpftrace("bpftrace tracepoint, printf", tools.POINT_ROWS),
         tools.perf("perf record, tracepoint", tools.POINT),
     ]
+    kernel = [
+        tools.ebrec("ebrec -e kprobe", "events", f"kprobe:{tools.CALL}"),
+        tools.bpftrace("bpftrace kprobe, count by process", tools.KERNEL_CALLS),
+        tools.ebrec("ebrec -e fentry", "events", f"fentry:{tools.CALL}"),
+        tools.bpftrace("bpftrace kfunc, count by process", tools.KERNEL_TYPED),
+        tools.ebrec("ebrec -e kprobe, several by a pattern", "events", f"kprobe:{tools.CALL_AND_MORE}"),
+        tools.bpftrace("bpftrace kprobe, several by a pattern, count by process and function", tools.KERNEL_SEVERAL),
+        tools.ebrec("ebrec -e latency of the kernel's", "events", f"latency:{tools.CALL}"),
+        tools.bpftrace("bpftrace kprobe and kretprobe, hist by process", tools.KERNEL_TIMES),
+    ]
     machine()
     with tempfile.TemporaryDirectory(dir=PLACE) as directory:
         for name, what, program, chosen in (
@@ -336,6 +347,7 @@ def main():
             ("system calls", "One process calls getppid again and again; an event is a call.", "syscalls", calls),
             ("events: a function", "One process calls an empty function again and again; an event is a call.", "functions", functions),
             ("events: a trace point", "One process calls getppid again and again; an event is a call.", "syscalls", points),
+            ("events: a function of the kernel", "One process calls getppid again and again; an event is a call.", "syscalls", kernel),
             ("processes", "One process starts /bin/true again and again; an event is a process.", "spawn", spawns),
         ):
             wanted = [tool for tool in chosen if options.only in tool.name or options.only in name]

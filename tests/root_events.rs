@@ -7,10 +7,14 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+#[path = "root_events/peers.rs"]
+mod peers;
 #[path = "common/root.rs"]
 mod root;
 #[path = "root_events/target.rs"]
 mod target;
+#[path = "root_events/values.rs"]
+mod values;
 
 use std::collections::BTreeMap;
 

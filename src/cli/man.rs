@@ -101,7 +101,8 @@ static SECTIONS: &[Section] = &[
             ("kprobe:FUNCTION, kretprobe:FUNCTION", "A kernel function's entry, or its return."),
             (
                 "fentry:FUNCTION, fexit:FUNCTION",
-                "The same by BPF trampolines, which cost less and know the arguments at the exit, too. They need the function's type information.",
+                "The same by BPF trampolines, which cost less and know the arguments at the exit, too. They need the function's type information, \
+                 and on aarch64 Linux 6.4.",
             ),
             ("tracepoint:CATEGORY:NAME", "A trace point, with its fields by name. It needs the tracing file system."),
             ("rawtp:NAME", "A trace point with the arguments that the kernel passes, whose structs can be walked."),

@@ -210,7 +210,7 @@ fn symbol<'a>(symbol: &impl ObjectSymbol<'a>) -> Option<Symbol> {
 
 /// How the source writes a symbol's name, if a pattern means it: by that, by that without its parameters, or as the linker has it.
 fn means(pattern: &str, symbol: &str) -> Option<String> {
-    let matches = |name: &str| if glob::is_glob(pattern) { glob::matches(pattern, name) } else { pattern == name };
+    let matches = |name: &str| glob::matches(pattern, name);
     if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
         let written = format!("{rust:#}");
         return (matches(&written) || matches(symbol)).then_some(written);

@@ -1,5 +1,7 @@
 //! Names with `*` and `?`.
 
+use std::str::Chars;
+
 /// Whether a name is a pattern.
 pub(super) fn is_glob(name: &str) -> bool {
     name.contains(['*', '?'])
@@ -7,29 +9,34 @@ pub(super) fn is_glob(name: &str) -> bool {
 
 /// Whether a pattern matches a whole name: `*` is any text, `?` one character.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut of) = (0, 0);
-    // Where the last star stands, and up to where it has taken the name.
-    let mut star: Option<(usize, usize)> = None;
-    while of < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, of));
-                at += 1;
+    // Most of a hundred thousand names are told by their end.
+    let end = pattern.rsplit('*').next().unwrap_or_default();
+    if !end.contains('?') && !name.ends_with(end) {
+        return false;
+    }
+    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    // What stands behind the last star, and the name from where that was tried.
+    let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let before = (pattern.clone(), name.clone());
+        match (pattern.next(), name.next()) {
+            (Some('*'), _) => {
+                name = before.1.clone();
+                star = Some((pattern.clone(), before.1));
             }
-            Some(letter) if *letter == '?' || name.get(of) == Some(letter) => {
-                at += 1;
-                of += 1;
-            }
+            (None, None) => return true,
+            (Some(wanted), Some(letter)) if wanted == '?' || wanted == letter => {}
+            // The star takes one more.
             _ => {
-                let Some((place, taken)) = star else { return false };
-                star = Some((place, taken + 1));
-                at = place + 1;
-                of = taken + 1;
+                let Some((behind, mut tried)) = star.take() else { return false };
+                if tried.next().is_none() {
+                    return false;
+                }
+                (pattern, name) = (behind.clone(), tried.clone());
+                star = Some((behind, tried));
             }
         }
     }
-    pattern.get(at..).is_some_and(|rest| rest.iter().all(|letter| *letter == '*'))
 }
 
 /// The longest stretch of letters that every name that matches has.

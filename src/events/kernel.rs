@@ -1,6 +1,7 @@
 //! The functions of the kernel: which there are, and which can be traced.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use super::glob;
@@ -19,6 +20,16 @@ pub(super) struct Function {
     pub(super) name: String,
     /// The module that it is in.
     pub(super) module: Option<String>,
+}
+
+/// A line of /proc/kallsyms.
+#[derive(Clone, Copy)]
+struct Symbol<'a> {
+    /// As it is written; zeros where it is hidden.
+    address: &'a str,
+    name: &'a str,
+    is_code: bool,
+    module: Option<&'a str>,
 }
 
 /// Why a function can't be had.
@@ -53,7 +64,9 @@ pub(super) struct Functions {
 impl Functions {
     /// Reads /proc/kallsyms and, where it may, what can be traced.
     pub(super) fn read(root: &Root, tracefs: &Tracefs) -> Functions {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        };
         let traceable = match tracefs {
             Tracefs::Mounted(place) => std::fs::read(place.join("available_filter_functions")).ok().map(text),
             _ => None,
@@ -62,26 +75,41 @@ impl Functions {
         Functions {
             kallsyms: root.bytes("/proc/kallsyms").map(text).unwrap_or_default(),
             traceable: traceable.filter(|text| !text.is_empty()),
-            forbidden: forbidden.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect(),
+            forbidden: forbidden
+                .lines()
+                .filter_map(|line| line.split_ascii_whitespace().nth(1))
+                .map(str::to_owned)
+                .collect(),
         }
     }
 
-    /// Every symbol: its name, whether it is code, and its module.
-    fn symbols(&self) -> impl Iterator<Item = (&str, bool, Option<&str>)> {
+    fn symbols(&self) -> impl Iterator<Item = Symbol<'_>> {
         self.kallsyms.lines().filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let (_, sort, name, module) = (words.next()?, words.next()?, words.next()?, words.next());
+            let mut words = line.split_ascii_whitespace();
+            let (address, sort, name, module) = (words.next()?, words.next()?, words.next()?, words.next());
             let module = module.map(|module| module.trim_matches(['[', ']']));
             // Programs and trampolines come and go.
             let fleeting = matches!(module, Some("bpf" | "__builtin__ftrace" | "__builtin__kprobes"));
             let is_code = matches!(sort, "t" | "T" | "w" | "W") && !fleeting;
-            Some((name, is_code, module))
+            Some(Symbol { address, name, is_code, module })
         })
     }
 
-    fn is_traceable(&self, wanted: &str) -> Option<bool> {
-        let mut lines = self.traceable.as_ref()?.lines();
-        Some(lines.any(|line| line.split_whitespace().next() == Some(wanted)))
+    /// Names that can be traced; `None` where the kernel does not tell.
+    fn traceable(&self) -> Option<HashSet<&str>> {
+        let lines = self.traceable.as_ref()?.lines();
+        Some(lines.filter_map(|line| line.split_ascii_whitespace().next()).collect())
+    }
+
+    /// Of names that are not told as traceable those whose code has another name, which is told and wanted.
+    fn aliases<'a>(&'a self, untold: &[Symbol<'a>], is_told: impl Fn(&str) -> bool) -> HashSet<&'a str> {
+        let shown = untold.iter().filter(|symbol| symbol.address.contains(|digit| digit != '0'));
+        let names: HashMap<&str, &str> = shown.map(|symbol| (symbol.address, symbol.name)).collect();
+        if names.is_empty() {
+            return HashSet::new();
+        }
+        let of = |other: Symbol<'a>| names.get(other.address).copied().filter(|_| other.is_code && is_told(other.name));
+        self.symbols().filter_map(of).collect()
     }
 
     /// The functions that a name or pattern means.
@@ -96,28 +124,32 @@ impl Functions {
     }
 
     fn matching(&self, pattern: &str) -> Result<Vec<Function>, Refusal> {
-        let mut found: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
-        for (name, is_code, module) in self.symbols() {
-            if is_code && glob::matches(pattern, name) {
-                let one = found.entry(name).or_insert((0, module));
+        let mut found: BTreeMap<&str, (usize, Symbol<'_>)> = BTreeMap::new();
+        for symbol in self.symbols() {
+            if symbol.is_code && glob::matches(pattern, symbol.name) {
+                let one = found.entry(symbol.name).or_insert((0, symbol));
                 one.0 += 1;
             }
         }
         let all = found.len();
-        let traceable: Option<HashSet<&str>> = self
-            .traceable
-            .as_ref()
-            .map(|text| text.lines().filter_map(|line| line.split_whitespace().next()).collect());
+        let traceable = self.traceable();
+        let is_told = |name: &str| traceable.as_ref().is_none_or(|names| names.contains(name));
         let may = |name: &str| {
             let made = MADE.iter().any(|ending| name.contains(ending)) || name.starts_with("__pfx_");
-            !made && !self.forbidden.contains(name) && traceable.as_ref().is_none_or(|names| names.contains(name))
+            !made && !self.forbidden.contains(name)
         };
-        let functions: Vec<Function> = found
+        // Of several functions of one name the kernel can't be told which.
+        let single = found.into_values().filter(|(count, symbol)| *count == 1 && may(symbol.name));
+        let (mut wanted, untold): (Vec<Symbol<'_>>, Vec<Symbol<'_>>) =
+            single.map(|(_, symbol)| symbol).partition(|symbol| is_told(symbol.name));
+        // Once for the same code.
+        let aliases = self.aliases(&untold, |name| is_told(name) && !glob::matches(pattern, name));
+        wanted.extend(untold.into_iter().filter(|symbol| aliases.contains(symbol.name)));
+        let mut functions: Vec<Function> = wanted
             .into_iter()
-            // Of several functions of one name the kernel can't be told which.
-            .filter(|(name, (count, _))| *count == 1 && may(name))
-            .map(|(name, (_, module))| Function { name: name.to_owned(), module: module.map(str::to_owned) })
+            .map(|Symbol { name, module, .. }| Function { name: name.to_owned(), module: module.map(str::to_owned) })
             .collect();
+        functions.sort();
         match (functions.is_empty(), all) {
             (false, _) => Ok(functions),
             (true, 0) => Err(Refusal::new(format!("no kernel function matches '{pattern}'"))),
@@ -128,9 +160,12 @@ impl Functions {
     }
 
     fn one(&self, wanted: &str) -> Result<Function, Refusal> {
-        let same: Vec<(bool, Option<&str>)> =
-            self.symbols().filter(|symbol| symbol.0 == wanted).map(|(_, is_code, module)| (is_code, module)).collect();
-        let code: Vec<Option<&str>> = same.iter().filter(|one| one.0).map(|one| one.1).collect();
+        let same: Vec<Symbol<'_>> = self.symbols().filter(|symbol| symbol.name == wanted).collect();
+        let code: Vec<Symbol<'_>> = same.iter().filter(|symbol| symbol.is_code).copied().collect();
+        let is_traceable = || {
+            let Some(names) = self.traceable() else { return true };
+            names.contains(wanted) || !self.aliases(&code, |name| names.contains(name)).is_empty()
+        };
         match code.as_slice() {
             [] if same.is_empty() => Err(self.missing(wanted)),
             [] => Err(Refusal::new(format!("'{wanted}' is a variable of the kernel, no function"))),
@@ -138,10 +173,10 @@ impl Functions {
                 Err(Refusal::new(format!("the kernel forbids probes on '{wanted}'"))
                     .hint("/sys/kernel/debug/kprobes/blacklist lists such functions"))
             }
-            [_] if self.is_traceable(wanted) == Some(false) => Err(Refusal::new(format!(
+            [_] if !is_traceable() => Err(Refusal::new(format!(
                 "the kernel has '{wanted}', but it can't be traced: it is marked 'notrace', or runs before tracing does"
             ))),
-            [module] => Ok(Function { name: wanted.to_owned(), module: module.map(str::to_owned) }),
+            [one] => Ok(Function { name: wanted.to_owned(), module: one.module.map(str::to_owned) }),
             several => Err(Refusal::new(format!(
                 "the kernel has {} functions named '{wanted}', which a name can't tell apart",
                 several.len()
@@ -153,7 +188,7 @@ impl Functions {
     fn missing(&self, wanted: &str) -> Refusal {
         let rest =
             |name: &str| name.strip_prefix(wanted).is_some_and(|rest| MADE.iter().any(|made| rest.starts_with(made)));
-        if let Some((name, ..)) = self.symbols().find(|(name, is_code, _)| *is_code && rest(name)) {
+        if let Some(Symbol { name, .. }) = self.symbols().find(|symbol| symbol.is_code && rest(symbol.name)) {
             let why = format!("the compiler inlined '{wanted}' or changed its arguments: the kernel has only '{name}'");
             return if name.contains(".cold") {
                 Refusal::new(why)
@@ -164,12 +199,13 @@ impl Functions {
         let call = format!("__x64_{wanted}");
         let call_arm = format!("__arm64_{wanted}");
         let is_call = wanted.starts_with("sys_");
-        if is_call && let Some((name, ..)) = self.symbols().find(|(name, ..)| *name == call || *name == call_arm) {
+        let is_its_entry = |symbol: &Symbol<'_>| symbol.name == call || symbol.name == call_arm;
+        if is_call && let Some(Symbol { name, .. }) = self.symbols().find(is_its_entry) {
             let why = format!("the kernel has no function '{wanted}': its entry is '{name}'");
             let point = format!("tracepoint:syscalls:sys_enter_{}", wanted.trim_start_matches("sys_"));
             return Refusal::new(why).hint(format!("kprobe:{name}, or {point}, which has the arguments by name"));
         }
-        let code = self.symbols().filter(|symbol| symbol.1).map(|symbol| symbol.0);
+        let code = self.symbols().filter(|symbol| symbol.is_code).map(|symbol| symbol.name);
         let near = nearest(wanted, code);
         let mut near: Vec<&str> = near.into_iter().filter(|name| !name.starts_with("__pfx_")).collect();
         near.dedup();
@@ -197,6 +233,8 @@ ffffffff81000150 T __pfx_vfs_read
 ffffffff81000160 T secret
 ffffffff81000180 D jiffies
 ffffffff81000190 T __x64_sys_openat
+ffffffff810001a0 T __x64_sys_getpid
+ffffffff810001a0 t __do_sys_getpid
 ffffffffc0000010 t vfs_hook\t[nf_tables]
 ffffffffa0000000 t vfs_prog\t[bpf]
 ";
@@ -222,6 +260,15 @@ ffffffffa0000000 t vfs_prog\t[bpf]
         assert_eq!(some.find("nothing*").unwrap_err().why, "no kernel function matches 'nothing*'");
         let none = some.find("vfs_w*").unwrap_err().why;
         assert_eq!(none, "none of the 1 kernel functions that match 'vfs_w*' can be traced");
+    }
+
+    #[test]
+    fn code_with_two_names_is_traced_by_either_and_once() {
+        // As system calls without arguments are; the kernel tells of one name that it can be traced.
+        let functions = functions(Some("__do_sys_getpid\n"));
+        assert_eq!(names(functions.find("__x64_sys_getpid").unwrap()), ["__x64_sys_getpid"]);
+        assert_eq!(names(functions.find("__x64_sys_*").unwrap()), ["__x64_sys_getpid"]);
+        assert_eq!(names(functions.find("*_sys_getp*").unwrap()), ["__do_sys_getpid"]);
     }
 
     #[test]

@@ -59,9 +59,7 @@ pub(super) fn find(directory: &Path, category: &str, name: &str) -> Result<Vec<(
 }
 
 fn matching(names: &[String], pattern: &str) -> Vec<String> {
-    let is_glob = glob::is_glob(pattern);
-    let is_wanted = |name: &&String| if is_glob { glob::matches(pattern, name) } else { *name == pattern };
-    names.iter().filter(is_wanted).cloned().collect()
+    names.iter().filter(|name| glob::matches(pattern, name)).cloned().collect()
 }
 
 /// What is not there, with what is.

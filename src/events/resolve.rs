@@ -11,11 +11,10 @@ use self::arguments::MAX_ARGUMENTS;
 use self::arguments::argument_values;
 use self::arguments::arguments;
 use self::arguments::common;
-use self::arguments::same_return;
+use self::arguments::returned;
 use self::arguments::trampoline;
 use self::refusals::at;
 use self::refusals::few;
-use self::refusals::other_end;
 use super::SpecError;
 use super::binary::Binary;
 use super::binary::StaticProbe;
@@ -67,7 +66,8 @@ pub struct Offer {
 /// # Errors
 /// What this machine does not have, at which character.
 pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event>, Failure> {
-    let events: Vec<Event> = offers(texts, host, &scope.pids)?.into_iter().map(|offer| offer.event).collect();
+    let offers = looked_up(texts, host, &scope.pids, false)?.into_iter();
+    let events: Vec<Event> = offers.map(|offer| offer.event).collect();
     let by_kprobe = |event: &&Event| matches!(event.hook, Hook::Kprobe { .. } | Hook::KernelLatency { .. });
     if let Some(event) = events.iter().find(by_kprobe)
         && !Path::new(KPROBES).exists()
@@ -84,10 +84,15 @@ pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event
 /// # Errors
 /// As for `resolve`.
 pub fn offers(texts: &[String], host: &Host, pids: &[u32]) -> Result<Vec<Offer>, Failure> {
+    looked_up(texts, host, pids, true)
+}
+
+fn looked_up(texts: &[String], host: &Host, pids: &[u32], with_values: bool) -> Result<Vec<Offer>, Failure> {
     let mut machine = Machine {
         tracefs: &host.tracefs,
         registers: if host.arch == "aarch64" { 8 } else { 6 },
         pids,
+        with_values,
         functions: None,
         types: HashMap::new(),
     };
@@ -107,6 +112,8 @@ struct Machine<'a> {
     /// Arguments that are passed in registers.
     registers: usize,
     pids: &'a [u32],
+    /// Whether it matters what an event could capture, and not only what it does.
+    with_values: bool,
     functions: Option<Functions>,
     /// The types of the kernel, under `None`, and with those of a module.
     types: HashMap<Option<String>, Option<Rc<Types>>>,
@@ -128,7 +135,7 @@ impl Machine<'_> {
         let spec = parse(text)?;
         let hooked = match &spec.target {
             Target::Kernel(name) if spec.sort == Sort::Rawtp => self.raw_points(name)?,
-            Target::Kernel(name) => self.kernel(spec.sort, name)?,
+            Target::Kernel(name) => self.kernel(spec.sort, name, &spec)?,
             Target::Point { category, name } => self.points(category, name)?,
             Target::File { file, function } => self.file(spec.sort, file, function, &spec)?,
             Target::Static { file, provider, name } => self.static_probes(file, provider, name)?,
@@ -175,17 +182,22 @@ impl Machine<'_> {
         Ok(found)
     }
 
-    fn kernel(&mut self, sort: Sort, name: &Name) -> Result<Hooked, SpecError> {
+    fn kernel(&mut self, sort: Sort, name: &Name, spec: &Spec) -> Result<Hooked, SpecError> {
         let found = self.functions(name)?;
         let by_trampoline = matches!(sort, Sort::Fentry | Sort::Fexit);
         let at_return = matches!(sort, Sort::Kretprobe | Sort::Fexit);
         // The types of several modules at once are not to be had: those of the first one's count.
         let module = found.first().and_then(|function| function.module.clone());
-        let types = self.types(module.as_deref());
+        // To read types takes longer than all else, and for each module again.
+        let wanted = by_trampoline || self.with_values || spec.names_values();
+        let types = if wanted { self.types(module.as_deref()) } else { None };
         let mut typed = Vec::new();
         let mut signatures = Vec::new();
         for function in &found {
-            let own = if function.module == module { types.clone() } else { self.types(function.module.as_deref()) };
+            let own = match by_trampoline && function.module != module {
+                true => self.types(function.module.as_deref()),
+                false => types.clone().filter(|_| function.module == module),
+            };
             let signature = own.and_then(|types| types.function(&function.name));
             if by_trampoline {
                 match trampoline(function, signature.as_ref()) {
@@ -208,13 +220,7 @@ impl Machine<'_> {
             Sort::Latency => KEPT_ARGUMENTS,
             _ => self.registers,
         };
-        let returned = match signatures.as_slice() {
-            _ if !at_return && sort != Sort::Latency => {
-                Err(format!("nothing is returned yet at the entry: {}, or 'latency'", other_end(sort)))
-            }
-            [Some(Signature { returns: None, .. })] => Err(format!("'{}' returns nothing", name.text)),
-            signatures => Ok(same_return(signatures)),
-        };
+        let returned = returned(sort, &name.text, &signatures);
         let functions = found.iter().map(|function| function.name.clone()).collect();
         let hook = match sort {
             Sort::Fentry | Sort::Fexit => Hook::Fentry { functions: typed, at_return },
@@ -235,10 +241,7 @@ impl Machine<'_> {
             return Err(at(name, Refusal::new("the kernel tells no types, so its raw trace points are not known")));
         };
         let all = types.raw_points();
-        let is_wanted = |point: &&String| {
-            if glob::is_glob(&name.text) { glob::matches(&name.text, point) } else { **point == name.text }
-        };
-        let points: Vec<String> = all.iter().filter(is_wanted).cloned().collect();
+        let points: Vec<String> = all.iter().filter(|point| glob::matches(&name.text, point)).cloned().collect();
         if points.is_empty() {
             return Err(at(name, points::absent("raw trace point", &name.text, &all)));
         }
@@ -339,7 +342,7 @@ impl Machine<'_> {
         let duration = sort == Sort::Latency;
         let hook = if duration { Hook::UserLatency { places } } else { Hook::Uprobe { places, at_return } };
         // Only casts need the kernel's types here.
-        let types = if spec.items.is_empty() && spec.filter.is_none() { None } else { self.types(None) };
+        let types = if spec.names_values() { self.types(None) } else { None };
         Ok(Hooked { hook, types, space: Space::User, arguments, fields: Vec::new(), returned, duration })
     }
 
@@ -353,10 +356,7 @@ impl Machine<'_> {
         if all.is_empty() {
             return Err(at(file, Refusal::new(format!("'{}' has no static probes", reached.path.display()))));
         }
-        let matches = |pattern: &str, name: &str| {
-            if glob::is_glob(pattern) { glob::matches(pattern, name) } else { pattern == name }
-        };
-        let of: Vec<&StaticProbe> = all.iter().filter(|probe| matches(&provider.text, &probe.provider)).collect();
+        let of: Vec<&StaticProbe> = all.iter().filter(|probe| glob::matches(&provider.text, &probe.provider)).collect();
         let unique = |mut names: Vec<String>| {
             names.sort();
             names.dedup();
@@ -372,7 +372,8 @@ impl Machine<'_> {
             };
             return Err(at(provider, refusal));
         };
-        let probes: Vec<&StaticProbe> = of.iter().filter(|probe| matches(&name.text, &probe.name)).copied().collect();
+        let is_wanted = |probe: &&&StaticProbe| glob::matches(&name.text, &probe.name);
+        let probes: Vec<&StaticProbe> = of.iter().filter(is_wanted).copied().collect();
         let names = unique(probes.iter().map(|probe| probe.name.clone()).collect());
         if names.is_empty() {
             let known = unique(of.iter().map(|probe| probe.name.clone()).collect());

@@ -30,6 +30,13 @@ pub struct Spec {
     pub filter: Option<Expr>,
 }
 
+impl Spec {
+    /// Whether it asks for anything of a hit but to count it.
+    pub fn names_values(&self) -> bool {
+        !self.items.is_empty() || self.filter.is_some()
+    }
+}
+
 /// The sorts of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // As the language has them.

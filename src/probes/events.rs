@@ -52,7 +52,7 @@ object! {
     name: "events",
     // Each event has its own number: see `cells`.
     cells: 4096,
-    // SAFETY: integers only, as bpf/include/event_{knobs,hit}.h declare them.
+    // SAFETY: integers only, as bpf/include/event_{knobs,rows,hit}.h declare them.
     unsafe plain: event_record, event_key, event_knobs,
 }
 
@@ -60,6 +60,9 @@ object! {
 const MAX_OBJECTS: usize = 250;
 /// Objects that are loaded at the same time: more only wait for the CPUs.
 const LOADED_AT_ONCE: usize = 8;
+
+/// What fentry and fexit have failed for so far. On aarch64: commit 2aa6ac03516d.
+const NO_TRAMPOLINE: &str = "this kernel gives no BPF trampolines (on aarch64 there are some since 6.4, and locked-down kernels refuse them), but 'kprobe' needs none";
 
 const FUNCTION: &str = "events_function";
 const BY: &str = "events_by";
@@ -183,7 +186,12 @@ fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Resul
             Err(error) => refused = Some(error),
         }
     }
-    Err(refused.unwrap_or_else(|| anyhow!("there is no way to attach it")))
+    let refused = refused.unwrap_or_else(|| anyhow!("there is no way to attach it"));
+    match &event.hook {
+        // Which says why in no way of its own.
+        Hook::Fentry { .. } => Err(refused.context(NO_TRAMPOLINE)),
+        _ => Err(refused),
+    }
 }
 
 fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: Way) -> Result<Object> {

@@ -5,12 +5,15 @@ import io
 import os
 import subprocess
 
+# What ebrec says of fentry and fexit where the kernel has none.
+NO_TRAMPOLINES = "trampoline"
+
 
 def all(reader, got):
     """(check, what is wrong or None) for a recording; `reader` is an ebrec that runs here."""
-    path = os.path.join(got, "run.parquet")
 
-    def rows(view, table=None):
+    def rows(view, table=None, of="run"):
+        path = os.path.join(got, of + ".parquet")
         words = [reader, "report", view, "--format", "csv", "--top", "0", path] + (["--table", table] if table else [])
         said = subprocess.run(words, capture_output=True, text=True)
         if said.returncode:
@@ -38,9 +41,36 @@ def all(reader, got):
         return "; ".join(left_out) or None
 
     def nothing_lost():
-        # Since 6.13 system calls' tracepoints can be preempted, and the kernel leaves out a program that another thread is in on that CPU.
+        # In 7.3 bpf_trace_run2() no longer keeps preemption off, only the thread on its CPU: a program may be preempted where its trace
+        # point can, and the kernel leaves it out for whoever comes there meanwhile.
         lost = [row for row in rows("losses") if int(row["lost"]) and not row["cause"].endswith("interrupted itself")]
         return f"lost: {lost}" if lost else None
+
+    def hits(of, *sorts):
+        """Each of these events is hit by every process that ended."""
+        counted = {}
+        for row in rows("events", of=of):
+            at = row["name"], row["function"] or row["name"].rsplit(":", 1)[1]
+            counted[at] = counted.get(at, 0) + int(row["count"])
+        wrong = {sort: counted.get(sort) for sort in sorts if counted.get(sort) != 50}
+        return f"not 50: {wrong} of {counted}" if wrong else None
+
+    def by_trampoline():
+        if open(os.path.join(got, "typed.status")).read().strip() == "0":
+            return hits("typed", ("fentry:exit_files", "exit_files"), ("fexit:exit_files", "exit_files"))
+        said = open(os.path.join(got, "typed.said")).read()
+        return None if NO_TRAMPOLINES in said else said.strip()
+
+    def is_before_5_15():
+        version = open(os.path.join(got, "kernel")).read().split(".")
+        return (int(version[0]), int(version[1])) < (5, 15)
+
+    def by_kprobe():
+        names = ["kprobe:exit_files", "kretprobe:exit_files", "latency:exit_files", "rawtp:sched_process_exit"]
+        sorts = [(name, name.split(":")[1]) for name in names] + [("tracepoint:sched:sched_process_exit", "sched_process_exit")]
+        # Before 5.15 an attachment has no cookie, which tells of which function a hit is.
+        several = [("kprobe:exit_f*s", "exit_files"), ("kprobe:exit_f*s", "exit_fs")]
+        return hits("events", *sorts, *([] if is_before_5_15() else several))
 
     client = dict(side="client", method="GET", status="200")
     server = dict(client, side="server")
@@ -62,6 +92,8 @@ def all(reader, got):
         ("sleeps have their length", at_least(lambda: total("offcpu", "sum_ns", state="sleeping"), 300_000_000)),
         ("sleeps have their system call", at_least(lambda: total("offcpu", "count", state="sleeping", name="wait4"), 50)),
         ("samples have functions", at_least(lambda: len(rows("cpu")), 10)),
+        ("events of each sort are hit as often as processes end", by_kprobe),
+        ("events by a trampoline are, too, or are refused", by_trampoline),
         ("interrupts are counted", at_least(lambda: len(rows("irq")), 1)),
     ):
         try:

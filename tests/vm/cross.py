@@ -48,9 +48,8 @@ def sysroot(store):
     return to
 
 
-def payload(kept, program, files):
+def payload(to, program, files):
     """A directory with the program, less its debug information, and scripts."""
-    to = os.path.join(kept, "payload")
     shutil.rmtree(to, ignore_errors=True)
     os.makedirs(to)
     subprocess.check_call(["aarch64-linux-gnu-strip", "-o", f"{to}/ebrec", program])

@@ -1,8 +1,10 @@
 //! The arguments of what an event is put on.
 
+use super::refusals::other_end;
 use crate::events::code::Arguments;
 use crate::events::kernel::Function;
 use crate::events::kernel::Refusal;
+use crate::events::spec::Sort;
 use crate::events::types::Parameter;
 use crate::events::types::Shape;
 use crate::events::types::Signature;
@@ -73,8 +75,18 @@ pub(super) fn common(signatures: &[Option<Signature>]) -> (Vec<Parameter>, bool)
     (known.unwrap_or_default(), whole)
 }
 
-/// What functions return, if it is the same.
-pub(super) fn same_return(signatures: &[Option<Signature>]) -> Option<Parameter> {
+/// What functions of the kernel return, where it is the same; or why it can't be had.
+pub(super) fn returned(sort: Sort, name: &str, signatures: &[Option<Signature>]) -> Result<Option<Parameter>, String> {
+    match signatures {
+        _ if !matches!(sort, Sort::Kretprobe | Sort::Fexit | Sort::Latency) => {
+            Err(format!("nothing is returned yet at the entry: {}, or 'latency'", other_end(sort)))
+        }
+        [Some(Signature { returns: None, .. })] => Err(format!("'{name}' returns nothing")),
+        signatures => Ok(same_return(signatures)),
+    }
+}
+
+fn same_return(signatures: &[Option<Signature>]) -> Option<Parameter> {
     let mut all = signatures.iter().map(|signature| signature.as_ref()?.returns.clone());
     let first = all.next()??;
     all.all(|other| other.as_ref().is_some_and(|other| other.shape == first.shape)).then_some(first)

@@ -24,7 +24,8 @@ fn offer(text: &str) -> Option<Result<Offer, String>> {
 }
 
 fn offered(text: &str, tracefs: &Tracefs) -> Result<Offer, String> {
-    let mut machine = Machine { tracefs, registers: 6, pids: &[], functions: None, types: HashMap::new() };
+    let mut machine =
+        Machine { tracefs, registers: 6, pids: &[], with_values: true, functions: None, types: HashMap::new() };
     machine.offer(text).map_err(|error| error.failure(text).to_string())
 }
 

@@ -1,17 +1,5 @@
 //! Events beside other tools on the same work: perf's and bpftrace's counts, funclatency's times, probes that Debian's programs
 //! have, and how many functions a pattern takes.
-#![cfg(all(feature = "record", target_os = "linux"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop at what it did not expect"
-)]
-
-#[path = "common/root.rs"]
-mod root;
-#[path = "root_events/target.rs"]
-mod target;
 
 use std::fmt::Write as _;
 use std::io::BufRead;
@@ -21,19 +9,19 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
-use root::Recorder;
-use root::Running;
-use root::find;
-use root::has;
-use root::skip;
+use super::root::Recorder;
+use super::root::Running;
+use super::root::find;
+use super::root::has;
+use super::root::skip;
+use super::target::Target;
+use super::target::counts;
+use super::target::is_whole;
+use super::target::kernel_functions;
+use super::target::total;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
-use target::Target;
-use target::counts;
-use target::is_whole;
-use target::kernel_functions;
-use target::total;
 
 fn recording(event: &str) -> Running {
     Recorder::new("-p events -e").word(event).start()

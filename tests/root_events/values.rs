@@ -1,16 +1,4 @@
 //! Addresses and fields that events keep, against those that a program passed and a socket has.
-#![cfg(all(feature = "record", target_os = "linux"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop at what it did not expect"
-)]
-
-#[path = "common/root.rs"]
-mod root;
-#[path = "root_events/target.rs"]
-mod target;
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
@@ -18,11 +6,11 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 
-use root::Recorder;
-use root::Taken;
-use target::Target;
-use target::is_whole;
-use target::kernel_functions;
+use super::root::Recorder;
+use super::root::Taken;
+use super::target::Target;
+use super::target::is_whole;
+use super::target::kernel_functions;
 
 /// Both ends of a connection on the loopback: where it was accepted, and where it comes from.
 fn connection(listener: &TcpListener) -> (SocketAddr, SocketAddr) {
