@@ -5,6 +5,9 @@
  * A call that begins and ends on one CPU with nothing else in between is by far the most frequent, and every nanosecond
  * counts there: its start is kept in a per-CPU slot, which costs a tenth of task storage. When a thread leaves the CPU
  * inside a call, the switch moves the slot into the thread's own state, so that the slot is always the running thread's.
+ *
+ * Newer kernels (7.3 for one) run what is attached to these trace points with preemption on: a switch may come between any
+ * two instructions. It moves no thread to another CPU in the middle of a program, and when the thread is back the slot is empty.
  */
 /* One of them counts, and the kernel runs none within itself. */
 #define HOOKS_DO_NOT_NEST
@@ -104,8 +107,33 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long number)
 		slot_clear(slot);
 	slot->who = who;
 	slot->call.number = number;
+	/* Last, as behind a call it is: a switch takes along what has a start. */
 	slot->call.start = bpf_ktime_get_ns();
 	return 0;
+}
+
+/*
+ * The running thread's call, out of the slot; false where it is not there. A switch that comes in between has taken it
+ * along and left no start. One that comes between the last two lines leaves a second copy in the thread's state, which
+ * the next call that takes its way there replaces.
+ */
+static __always_inline bool slot_take(struct slot *slot, __u64 who, struct call *call)
+{
+	volatile __u64 *start = &slot->call.start;
+	__u64 whose;
+
+	call->start = *start;
+	call->number = slot->call.number;
+	whose = slot->who;
+	barrier();
+	if (!call->start || *start != call->start)
+		return false;
+	if (whose != who) {
+		slot_clear(slot);
+		return false;
+	}
+	*start = 0;
+	return true;
 }
 
 /* The thread takes its call along. */
@@ -207,28 +235,26 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *current = current_task();
 	struct slot *slot = slot_of_this_cpu();
-	__u64 who, now, took, number;
-	struct call *call;
+	struct call call, *kept;
+	__u64 who, now, took;
 	__u32 described;
 	bool failed;
 
 	if (!slot)
 		return 0;
-	call = &slot->call;
 	who = who_is(current);
-	if (call->start && slot->who != who)
-		slot_clear(slot);
-	if (!call->start)
-		call = call_taken_along(current, who);
-	if (!call)
-		return 0;
+	if (!slot_take(slot, who, &call)) {
+		kept = call_taken_along(current, who);
+		if (!kept)
+			return 0;
+		call = *kept;
+		kept->start = 0;
+	}
 	now = bpf_ktime_get_ns();
-	took = now - call->start;
-	number = call->number;
-	call->start = 0;
+	took = now - call.start;
 	if (!window_start())
 		return 0;
-	described = describe(number, current, regs);
+	described = describe(call.number, current, regs);
 	failed = ret < 0 && ret >= -MAX_ERRNO && described != knobs.sigreturn;
 	hist_add(SYSCALL_LATENCY, who >> 32, described, took);
 	if (failed)
