@@ -42,6 +42,16 @@ fn processes_stand_under_their_parents() {
     );
 }
 
+/// On a terminal of 120 cells the list of processes showed what started them and twelve metrics, but not what they were.
+#[test]
+fn people_see_arguments_before_the_last_metric_and_no_empty_column() {
+    let text = of_build("processes").with(|plan| plan.width = 120).text();
+    let place = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word} in\n{text}"));
+    assert!(place("arguments") < place("switches"), "{text}");
+    let document = of_build("processes").with(|plan| plan.filter.comms = vec!["cc1".to_owned()]).text();
+    assert!(!document.contains("device time"), "no request was of cc1\n{document}");
+}
+
 #[test]
 fn top_cuts_the_ranking_and_says_how_much_it_cut() {
     let document = of_build("processes").with(|plan| plan.top = Some(2)).json();
