@@ -49,7 +49,8 @@ fn run(invocation: &Invocation) -> Result<u8> {
     match &invocation.action {
         Action::Record(plan) => return Ok(record::record(plan, command_line())?.command_status.unwrap_or(0)),
         Action::Report(plan, destination) => {
-            let document = report::report(plan)?;
+            let all = destination.svg_dir.is_some() && plan.view == report::SUMMARY;
+            let document = if all { report::pictures(plan)? } else { report::report(plan)? };
             deliver(&document, plan.format, style(console), destination)?;
         }
         Action::Export(plan) => {

@@ -139,17 +139,33 @@ pub struct Field {
     pub help: String,
     /// Whether every cell shows a unit of its own, since the rows are of different things and no one unit suits them all.
     pub mixed: bool,
+    /// Whether a cell holds a sentence: on a terminal it goes on in the next line and is not cut.
+    pub prose: bool,
+    /// Cells of a terminal below which its text is not cut; a column after it is left out before that. 0 is the usual.
+    pub least: usize,
 }
 
 impl Field {
     /// Makes a column without help.
     pub fn new(name: impl Into<Cow<'static, str>>, title: impl Into<String>) -> Field {
-        Field { name: name.into(), title: title.into(), help: String::new(), mixed: false }
+        Field { name: name.into(), title: title.into(), help: String::new(), mixed: false, prose: false, least: 0 }
     }
 
     /// Gives every cell a unit of its own, for rows of different things.
     pub fn each_its_unit(mut self) -> Field {
         self.mixed = true;
+        self
+    }
+
+    /// Says that the cells hold sentences, which are worth lines of their own.
+    pub fn prose(mut self) -> Field {
+        self.prose = true;
+        self
+    }
+
+    /// Says how many cells of a terminal its text is worth, before columns after it have a place.
+    pub fn at_least(mut self, cells: usize) -> Field {
+        self.least = cells;
         self
     }
 
@@ -336,38 +352,29 @@ impl Document {
     }
 }
 
-impl From<Table> for Block {
-    fn from(table: Table) -> Block {
-        Block::Table(table)
+impl Block {
+    /// The stable name of a picture; nothing for what is no picture.
+    pub fn plot_name(&mut self) -> Option<&mut String> {
+        match self {
+            Block::Histogram(plot) => Some(&mut plot.name),
+            Block::Timeline(plot) => Some(&mut plot.name),
+            Block::Heatmap(plot) => Some(&mut plot.name),
+            Block::Flame(plot) => Some(&mut plot.name),
+            Block::Bars(bars) => Some(&mut bars.name),
+            Block::Heading(_) | Block::Note(_) | Block::Warning(_) | Block::Pairs(_) | Block::Table(_) => None,
+        }
     }
 }
 
-impl From<HistogramPlot> for Block {
-    fn from(plot: HistogramPlot) -> Block {
-        Block::Histogram(plot)
-    }
+/// Each part of a document by its own type.
+macro_rules! blocks {
+    ($($part:ty => $block:ident),*) => {
+        $(impl From<$part> for Block {
+            fn from(part: $part) -> Block {
+                Block::$block(part)
+            }
+        })*
+    };
 }
 
-impl From<FlamePlot> for Block {
-    fn from(plot: FlamePlot) -> Block {
-        Block::Flame(plot)
-    }
-}
-
-impl From<Timeline> for Block {
-    fn from(plot: Timeline) -> Block {
-        Block::Timeline(plot)
-    }
-}
-
-impl From<Heatmap> for Block {
-    fn from(plot: Heatmap) -> Block {
-        Block::Heatmap(plot)
-    }
-}
-
-impl From<Bars> for Block {
-    fn from(bars: Bars) -> Block {
-        Block::Bars(bars)
-    }
-}
+blocks!(Table => Table, HistogramPlot => Histogram, FlamePlot => Flame, Timeline => Timeline, Heatmap => Heatmap, Bars => Bars);

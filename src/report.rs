@@ -9,6 +9,7 @@ use crate::render::Table;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
+use crate::units;
 
 mod block;
 mod cost;
@@ -255,6 +256,7 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
         return Err(none.hint(format!("views that draw: {}", drawing.join(", "))).into());
     }
     let sources = source::open(&plan.files, &plan.filter)?;
+    check_window(&sources.list, plan)?;
     let mut document = (view.run)(&sources.list, plan)?;
     if let ([source], true) = (sources.list.as_slice(), document.subtitle.is_empty() && view.name != SUMMARY) {
         document.subtitle = format!("{}; {}", source.label(), window::describe(source));
@@ -271,8 +273,59 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
         }
         document.blocks.splice(0..0, warnings);
     }
+    if plan.filter.by_process() && says_nothing(&document) && !knows_any(&sources.list, plan)? {
+        document.warning("no process of that number or name is in this recording".to_owned());
+    }
     for reason in sources.left_out {
         document.warning(format!("left out: {reason}"));
+    }
+    Ok(document)
+}
+
+/// A part of the window that no recording has is a mistake, and an empty report would hide it.
+fn check_window(sources: &[Source], plan: &ReportPlan) -> Result<()> {
+    let longest = sources.iter().map(|source| source.meta().window.actual_ns).max();
+    if let (Some(from), Some(longest)) = (plan.filter.from, longest)
+        && from.as_nanos() >= u128::try_from(longest).unwrap_or(0)
+        && longest > 0
+    {
+        let from = units::duration(i64::try_from(from.as_nanos()).unwrap_or(i64::MAX));
+        let after = format!("--from {from} is after the end of the window, which is {} long", units::duration(longest));
+        return Err(Failure::usage(after).into());
+    }
+    Ok(())
+}
+
+fn says_nothing(document: &Document) -> bool {
+    document.blocks.iter().all(|block| !matches!(block, Block::Table(table) if !table.rows.is_empty()))
+}
+
+fn knows_any(sources: &[Source], plan: &ReportPlan) -> Result<bool> {
+    for source in sources {
+        let people = people::People::of(source)?;
+        if people.iter().any(|(pid, person)| plan.filter.passes_process(Some(pid), person.comm.as_deref())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The pictures of every view that draws, as one document: those of the summary by their own names, the others with
+/// their view's in front.
+///
+/// Fails as [`report`] does.
+pub fn pictures(plan: &ReportPlan) -> Result<Document> {
+    let mut document = report(plan)?;
+    // All distributions are in the summary.
+    for view in VIEWS.iter().filter(|view| view.draws && ![SUMMARY, "hist"].contains(&view.name)) {
+        let plan = ReportPlan { view: view.name.to_owned(), ..plan.clone() };
+        for mut block in report(&plan)?.blocks {
+            if let Some(name) = block.plot_name() {
+                let own = name.strip_prefix(view.name).map(|rest| rest.trim_start_matches('.')).unwrap_or(name);
+                *name = if own.is_empty() { view.name.to_owned() } else { format!("{}-{own}", view.name) };
+                document.push(block);
+            }
+        }
     }
     Ok(document)
 }

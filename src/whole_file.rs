@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::bail;
 use tempfile::NamedTempFile;
 
 /// Writes a file with `what`; one that was there is replaced at the end, or stays as it was.
@@ -20,6 +21,9 @@ pub fn write(path: &Path, what: impl FnOnce(&mut dyn Write) -> std::io::Result<(
         return what(&mut out).and_then(|()| out.flush()).with_context(failed);
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !dir.is_dir() {
+        bail!("can't write '{}': there is no directory '{}'", path.display(), dir.display());
+    }
     let mut out = BufWriter::new(new_file(dir).with_context(failed)?);
     what(&mut out).and_then(|()| out.flush()).with_context(failed)?;
     let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(failed)?;

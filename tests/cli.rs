@@ -116,6 +116,22 @@ fn every_plot_goes_into_a_file_of_its_own() {
     }
 }
 
+/// It wrote the distributions only.
+#[test]
+fn all_plots_are_those_of_every_view() {
+    let dir = tempfile::tempdir().unwrap();
+    build::waiting("builder").write(&dir.path().join("run.parquet"));
+    let output =
+        Command::new(EBREC).args(["report", "--svg-dir", ".", "run.parquet"]).current_dir(dir.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    for name in
+        ["block.device_time", "block-device_time", "threads", "timeline-sched.rate", "heatmap-block.device_time"]
+    {
+        assert_eq!(said.lines().filter(|line| *line == format!("./{name}.svg")).count(), 1, "{name} in\n{said}");
+    }
+    assert_eq!(said.lines().count(), fs::read_dir(dir.path()).unwrap().count() - 1, "no file was written twice");
+}
+
 #[test]
 fn a_report_goes_into_a_file_by_its_ending() {
     let dir = tempfile::tempdir().unwrap();

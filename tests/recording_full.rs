@@ -105,6 +105,17 @@ fn a_full_disk_keeps_what_was_checkpointed() {
     }
 }
 
+/// It was found out when the window was over, with the advice to use --force.
+#[test]
+fn a_directory_is_refused_before_anything_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    for existing in [Existing::Keep, Existing::Replace] {
+        let refused = Writer::create(dir.path(), Arc::new(Schema::new([])), identity(), existing);
+        assert!(matches!(refused, Err(WriteError::Directory { .. })));
+    }
+    assert!(!partial_path(dir.path()).exists(), "nothing is left behind");
+}
+
 #[test]
 fn a_file_in_the_way_is_never_replaced_unless_that_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();

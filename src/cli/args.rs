@@ -155,7 +155,7 @@ pub(super) struct Report {
     /// File to write in place of stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// Write every plot that applies into this directory, one SVG each
+    /// Write every plot of the view, or without one of all views, into this directory, one SVG each
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["output", "format"])]
     pub(super) svg_dir: Option<PathBuf>,
     /// With csv: the table to write, by its name in json [default: the first]

@@ -103,8 +103,8 @@ fn list(infos: &[&ProbeInfo], host: &Host) -> Document {
             Field::new("default", "default").help("runs when no probe is named"),
             Field::new("mode", "mode").help("mode without a request"),
             Field::new("slow_ns", "slow").help("threshold of the mode slow"),
-            Field::new("runs_here", "runs here").help("yes, or why not"),
-            Field::new("summary", "measures").help("what it measures"),
+            Field::new("runs_here", "runs here").help("yes, or why not").prose(),
+            Field::new("summary", "measures").help("what it measures").prose(),
         ],
     );
     table.rows = infos.iter().map(row).collect();
@@ -170,7 +170,11 @@ fn columns(info: &ProbeInfo) -> Table {
 }
 
 fn table(name: &str, title: &str, fields: &[&'static str], rows: Vec<Vec<Value>>) -> Table {
-    let fields = fields.iter().map(|field| Field::new(*field, *field)).collect();
+    let field = |field: &&'static str| {
+        let made = Field::new(*field, *field);
+        if ["by", "found", "help", "remedy"].contains(field) { made.prose() } else { made }
+    };
+    let fields = fields.iter().map(field).collect();
     Table { rows, ..Table::new(name, title, fields) }
 }
 

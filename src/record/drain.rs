@@ -221,8 +221,9 @@ impl Round {
         self.state.shared_lost += write_losses("scope", &shared, interval, rows);
         let attached = sources.iter().map(|source| &source.attached);
         let spent = self.cost.write(interval, &self.scope, attached, rows)?;
-        for (figures, ns) in self.state.probes.iter_mut().zip(spent) {
-            figures.cost_ns += ns;
+        self.state.shared_cost_ns = spent.shared_ns;
+        for (figures, ns) in self.state.probes.iter_mut().zip(spent.probes_ns) {
+            figures.cost_ns = ns;
         }
         Ok(())
     }

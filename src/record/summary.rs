@@ -14,18 +14,27 @@ pub(super) fn text(finished: &Finished, meta: &Meta, state: &State) -> String {
     let lost: u64 = state.probes.iter().map(|probe| probe.lost).sum::<u64>() + state.shared_lost;
     let window = units::duration(meta.window.actual_ns);
     let losses = if lost == 0 { "nothing lost".to_owned() } else { format!("{} LOST", units::count(lost)) };
+    // That a window ended when it should needs no words.
+    let ended = match meta.window.ended.as_str() {
+        "duration" => String::new(),
+        why => format!(", ended by {why}"),
+    };
     let mut lines = vec![format!(
-        "{}: {}, {} rows, {} events in {window} (ended by {}), {losses}",
+        "{}: {}, {} rows, {} events in {window}{ended}, {losses}",
         sanitize(&path),
         units::bytes(finished.bytes),
         units::count(finished.rows),
         units::count(events),
-        meta.window.ended,
     )];
-    let cost: u64 = state.probes.iter().map(|probe| probe.cost_ns).sum();
-    let cpus = i64::from(meta.host.cpus.max(1));
-    if let Some(share) = share(cost, meta.window.actual_ns.saturating_mul(cpus)) {
-        lines.push(format!("cost: about {} of the machine's CPU time in probes", units::percent(share)));
+    let cost = state.probes.iter().fold(state.shared_cost_ns, |sum, probe| sum.saturating_add(probe.cost_ns));
+    if let Some(share) = share(cost, meta.window.actual_ns) {
+        lines.push(format!("cost: about {} of a CPU in BPF programs", units::percent(share)));
+    }
+    let filters = ["pids", "comms", "cgroups", "containers", "users"];
+    let filtered =
+        filters.iter().any(|key| meta.config.get(*key).and_then(|list| list.as_array()).is_some_and(|l| !l.is_empty()));
+    if events == 0 && lost == 0 && filtered {
+        lines.push("nothing happened that the filters let through".to_owned());
     }
     for probe in meta.probes.iter().filter(|probe| probe.state != ProbeOutcome::Ran) {
         let reason = probe.reason.as_deref().unwrap_or("for an unknown reason");

@@ -19,6 +19,12 @@ pub enum WriteError {
         /// The file in the way.
         path: PathBuf,
     },
+    /// The name is a directory's.
+    #[error("'{}' is a directory, not a file to record into", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// An earlier recording to the same name was not finished.
     #[error(
         "'{}' is in the way: a recording that is still running, or one that was killed\nhint: `ebrec recover '{0}'` finishes a killed one",

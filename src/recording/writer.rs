@@ -79,6 +79,9 @@ impl Writer {
         existing: Existing,
     ) -> Result<Writer, WriteError> {
         let partial = partial_path(path);
+        if path.is_dir() {
+            return Err(WriteError::Directory { path: path.to_owned() });
+        }
         if existing == Existing::Keep && path.symlink_metadata().is_ok() {
             return Err(WriteError::Exists { path: path.to_owned() });
         }

@@ -18,6 +18,10 @@ pub(super) struct Column {
     pub(super) numeric: bool,
     /// Whether the cells are free text, which may be cut.
     pub(super) elastic: bool,
+    /// Whether the cells go on in the next line instead.
+    pub(super) prose: bool,
+    /// Cells below which its text is not cut, where that is not the usual.
+    pub(super) least: usize,
     /// Branches of the tree before each cell; empty when there are none.
     pub(super) branches: Vec<String>,
     /// A cell per row, safe for a terminal.
@@ -42,6 +46,7 @@ fn column(table: &Table, at: usize) -> Column {
     let title = sanitize(title);
     let kinds = Kinds::of(&values);
     let mixed = table.fields.get(at).is_some_and(|f| f.mixed);
+    let (prose, least) = table.fields.get(at).map_or((false, 0), |f| (f.prose, f.least));
     let (suffix, cells) = match kinds.only.filter(|_| !mixed) {
         Some(Value::Time(_)) => ("s", times(&values)),
         Some(kind) => match unit(kind) {
@@ -60,7 +65,7 @@ fn column(table: &Table, at: usize) -> Column {
     };
     let header =
         if suffix.is_empty() { title.into_owned() } else { format!("{title} {suffix}").trim_start().to_owned() };
-    Column { header, numeric: kinds.numeric, elastic: kinds.text, branches: Vec::new(), cells }
+    Column { header, numeric: kinds.numeric, elastic: kinds.text, prose, least, branches: Vec::new(), cells }
 }
 
 /// What the values of a column are.

@@ -115,6 +115,33 @@ pid  comm
 }
 
 #[test]
+fn names_in_a_deep_tree_are_worth_more_than_the_last_numbers() {
+    let numbers = (0..8).map(|at| Field::new(format!("n{at}"), format!("number {at}")));
+    let fields = std::iter::once(Field::new("comm", "command")).chain(numbers).collect();
+    let mut table = Table::new("tree", "", fields);
+    let row = |at: i64| std::iter::once(Value::from(format!("program-{at}"))).chain(vec![Value::Int(1_000_000); 8]);
+    table.rows = (0..8).map(|at| row(at).collect()).collect();
+    table.depths = Some((0..8).collect());
+    let narrow = text(&document(table), &plain(80));
+    assert!(narrow.contains("└─ program-7  1,000,000"), "{narrow}");
+}
+
+/// A remedy that ends in `…` is none.
+#[test]
+fn a_sentence_goes_on_in_the_next_line() {
+    let mut table = Table::new("checks", "", vec![Field::new("check", "check"), Field::new("fix", "fix").prose()]);
+    table.rows = vec![vec!["clock".into(), "boot with tsc=reliable".into()], vec!["memory".into(), "-".into()]];
+    let wanted = "\
+check   fix
+──────  ──────────────────
+clock   boot with
+        tsc=reliable
+memory  -
+";
+    assert_eq!(text(&document(table), &plain(26)), wanted);
+}
+
+#[test]
 fn what_does_not_fit_is_cut_and_then_left_out_and_named() {
     let mut table = processes();
     table.fields.push(Field::new("argv", "argv"));

@@ -53,7 +53,7 @@ impl TextStyle {
 pub fn text(document: &Document, style: &TextStyle) -> String {
     let mut out = String::new();
     if !document.title.is_empty() {
-        line(&mut out, &style.bold(&fit(&sanitize(&document.title), style.width)));
+        prose(&mut out, style, "", &document.title, |s| style.bold(s));
     }
     if !document.subtitle.is_empty() {
         prose(&mut out, style, "", &document.subtitle, |s| style.dim(s));

@@ -239,7 +239,7 @@ fn slowest(source: &Source, people: &People, table: &mut Ranking, most: usize) -
     let mut cut = 0;
     source.rows("block_io", &["block_queue_ns", "bytes", "ret", "sector"], &["dev", "op", "block_flags"], |row| {
         let dur = row.dur().unwrap_or(0);
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let cells = vec![
             row.at().map_or(Value::Null, Value::Time),
             Value::Nanos(dur),

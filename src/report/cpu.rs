@@ -24,6 +24,7 @@ use crate::report::profile::Profile;
 use crate::report::profile::Stacks;
 use crate::report::profile::Weighted;
 use crate::report::source::Source;
+use crate::units;
 use crate::units::Unit;
 
 /// Branches of the call tree below this part of the whole are left out for people.
@@ -45,7 +46,7 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = whose(sources, source);
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
-        document.note(format!("{whose}{} samples{clock}; {}", profile.count(), profile.naming()));
+        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming()));
         profiles.push(profile);
     }
     finish(&mut document, sources, &profiles, plan, "CPU time");
@@ -102,11 +103,12 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         longest(source, &people, &stacks, &mut blocks, plan.rows_shown(20))?;
         let whose = whose(sources, source);
-        document.note(format!("{whose}{} sleeps ended in the window; {}", profile.count(), profile.naming()));
+        let sleeps = units::count(profile.count());
+        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming()));
         if bare > 0 {
-            let part = 100.0 * bare as f64 / profile.ns().max(1) as f64;
+            let part = units::percent(100.0 * bare as f64 / profile.ns().max(1) as f64);
             document.note(format!(
-                "{whose}{part:.1} % of the time has no stack: stacks of threads that sleep shortly all the time are sampled"
+                "{whose}{part} of the time has no stack: stacks of threads that sleep shortly all the time are sampled"
             ));
         }
         profiles.push(profile);
@@ -181,9 +183,9 @@ fn function_fields(what: &str) -> Vec<Field> {
         Field::new("function", "function"),
         Field::new("module", "module").help("Program, library or kernel module; [kernel] is the kernel itself."),
         Field::new("self_ns", "self").help(format!("Part of the {what} in the function itself.")),
-        Field::new("self_percent", "self %"),
+        Field::new("self_percent", "self share"),
         Field::new("total_ns", "total").help(format!("Part of the {what} in the function and in what it called.")),
-        Field::new("total_percent", "total %"),
+        Field::new("total_percent", "total share"),
     ]
 }
 
@@ -191,7 +193,7 @@ fn tree(sources: &[Source], source: &Source, profile: &Profile, plan: &ReportPla
     let fields = vec![
         Field::new("function", "call tree"),
         Field::new("total_ns", "total"),
-        Field::new("total_percent", "total %"),
+        Field::new("total_percent", "total share"),
     ];
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
     let mut table = Table::new("tree", title, fields);
@@ -240,7 +242,7 @@ fn cause_fields() -> Vec<Field> {
         Field::new("name", "system call"),
         Field::new("count", "sleeps"),
         Field::new("sum_ns", "time"),
-        Field::new("percent", "%"),
+        Field::new("percent", "share"),
         Field::new("mean_ns", "mean"),
     ]
 }

@@ -80,16 +80,10 @@ fn pictures(document: &Document, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("can't make the directory '{}'", dir.display()))?;
     let mut written = String::new();
     for block in document.blocks.iter().filter(|block| is_plot(block)) {
-        let name = match block {
-            Block::Histogram(plot) => file_name(&plot.name),
-            Block::Timeline(plot) => file_name(&plot.name),
-            Block::Heatmap(plot) => file_name(&plot.name),
-            Block::Flame(plot) => file_name(&plot.name),
-            Block::Bars(bars) => file_name(&bars.name),
-            _ => continue,
-        };
-        let page = Document { blocks: vec![block.clone()], ..document.clone() };
-        let path = dir.join(name);
+        let mut block = block.clone();
+        let Some(name) = block.plot_name() else { continue };
+        let path = dir.join(file_name(name));
+        let page = Document { blocks: vec![block], ..document.clone() };
         let drawn = render::svg(&page)?;
         whole_file::write(&path, |out| out.write_all(drawn.as_bytes()))?;
         written.push_str(&format!("{}\n", path.display()));

@@ -81,7 +81,7 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
 }
 
 fn own(people: &People, pid: &Dim, comm: &Dim) -> Value {
-    Value::from(pid.int().and_then(|pid| people.comm(pid)).or(comm.text()))
+    Value::from(people.of_dims(pid, comm))
 }
 
 fn name_fields() -> Vec<Field> {
@@ -156,7 +156,7 @@ fn queries(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
         if row.text(0) == Some("tcp") {
             return;
         }
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let cells = vec![
             row.at().map_or(Value::Null, Value::Time),
             Value::nanos(row.dur()),

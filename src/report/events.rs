@@ -73,7 +73,7 @@ const KEY: [&str; 5] = ["name", "events_function", "events_by", "comm", "pid"];
 
 fn key_cells(dims: &[Dim], people: &People) -> Option<Vec<Value>> {
     let [name, function, by, comm, pid] = dims else { return None };
-    let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+    let own = people.of_dims(pid, comm);
     Some(vec![name.value(), function.value(), by.value(), Value::from(own), pid.value()])
 }
 
@@ -89,6 +89,14 @@ fn count_fields() -> Vec<Field> {
 fn counted(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_COUNT)?;
     let seconds = source.span_ns() as f64 / 1e9;
+    // One that never came is an answer too.
+    let came =
+        |name: &str| tally.groups(metrics::EVENT_COUNT).any(|(dims, _)| dims.first().and_then(Dim::text) == Some(name));
+    for event in source.meta().events.iter().filter(|event| !came(&event.name)) {
+        let nobody = [Value::Null, Value::Null, Value::Null, Value::Null];
+        let cells = std::iter::once(Value::from(event.name.as_str())).chain(nobody);
+        table.row(source, cells.chain([Value::Int(0), Value::of(Unit::Count, Some(0.0))]).collect());
+    }
     for (dims, hits) in tally.groups(metrics::EVENT_COUNT) {
         let Some(mut cells) = key_cells(dims, people) else { continue };
         let hits = count(hits);
@@ -194,7 +202,7 @@ fn rows(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
             .iter()
             .map(|capture| format!("{}={}", capture.name, value(&capture.column).as_deref().unwrap_or("?")))
             .collect();
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let cells = vec![
             row.at().map_or(Value::Null, Value::Time),
             Value::from(row.text(0)),

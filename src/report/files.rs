@@ -77,7 +77,7 @@ fn calls(source: &Source, people: &People, table: &mut Ranking, by_process: bool
         let [op, mount, process @ ..] = dims else { continue };
         let mut cells = Vec::new();
         if let [pid, comm] = process {
-            let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+            let own = people.of_dims(pid, comm);
             cells.extend([Value::from(own), pid.value()]);
         }
         cells.extend([op.value(), mount.value()]);
@@ -109,7 +109,7 @@ fn failures(source: &Source, people: &People, table: &mut Ranking) -> Result<()>
     let mut rows: HashMap<(&Dim, &Dim, Option<&str>), (u64, u64)> = HashMap::new();
     for (dims, failed) in tally.groups(metrics::FAILED_OPENS) {
         let [path, error, pid, comm] = dims else { continue };
-        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let own = people.of_dims(pid, comm);
         let row = rows.entry((path, error, own)).or_default();
         *row = (row.0 + count(failed), row.1 + 1);
     }
@@ -142,7 +142,7 @@ fn short_lived(source: &Source, people: &People, table: &mut Ranking) -> Result<
     let tally = Tally::of(source, &["pid", "comm", "files_mount"], |name| name == metrics::SHORT_LIVED)?;
     for (dims, times) in tally.groups(metrics::SHORT_LIVED) {
         let [pid, comm, mount] = dims else { continue };
-        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let own = people.of_dims(pid, comm);
         let mut cells = vec![Value::from(own), pid.value(), mount.value()];
         cells.extend(times::cells(times));
         table.row(source, cells);
@@ -166,18 +166,9 @@ fn slow_fields() -> Vec<Field> {
 
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("file", &["bytes"], &["op", "files_error", "files_mount", "filename"], |row| {
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::nanos(row.dur()),
-            Value::from(row.text(0)),
-            Value::from(comm),
-            Value::id(row.pid()),
-            row.int(0).map_or(Value::Null, Value::Bytes),
-            Value::from(row.text(1)),
-            Value::from(row.text(2)),
-            Value::from(row.text(3)),
-        ];
+        let mut cells = people.event_cells(row, row.text(0));
+        cells.push(row.int(0).map_or(Value::Null, Value::Bytes));
+        cells.extend([1, 2, 3].map(|column| Value::from(row.text(column))));
         table.row(source, cells);
     })
 }

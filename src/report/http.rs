@@ -97,7 +97,7 @@ const BY: [&str; 6] = ["comm", "pid", SIDE, TLS, "op", STATUS];
 
 fn who(people: &People, dims: &[Dim]) -> Vec<Value> {
     let [comm, pid, rest @ ..] = dims else { return Vec::new() };
-    let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+    let own = people.of_dims(pid, comm);
     [Value::from(own), pid.value()].into_iter().chain(rest.iter().map(Dim::value)).collect()
 }
 
@@ -143,7 +143,7 @@ fn routes_of(source: &Source, people: &People, table: &mut Ranking) -> Result<()
         if *route == Dim::None {
             continue;
         }
-        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let own = people.of_dims(pid, comm);
         let mut cells = vec![route.value(), method.value(), Value::from(own), pid.value(), side.value()];
         cells.extend(times::cells(requests));
         table.row(source, cells);
@@ -166,7 +166,7 @@ fn not_parsed(source: &Source, people: &People, table: &mut Ranking) -> Result<(
     let all = sum(&tally.total(metrics::HTTP_UNPARSED)) as f64;
     for (dims, own) in tally.groups(metrics::HTTP_UNPARSED) {
         let [cause, pid, comm] = dims else { continue };
-        let name = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let name = people.of_dims(pid, comm);
         let (number, share) = (Value::Int(whole(sum(own))), share(sum(own) as f64, all));
         table.row(source, vec![cause.value(), Value::from(name), pid.value(), number, share]);
     }

@@ -76,9 +76,9 @@ fn probes(source: &Source) -> Table {
         Field::new("events", "events"),
         Field::new("lost", "lost"),
         Field::new("cost_ns", "cost").help("Time in its BPF programs, where it was measured."),
-        Field::new("hooks", "hooks"),
+        Field::new("hooks", "hooks").prose(),
         Field::new("settings", "settings"),
-        Field::new("reason", "reason").help("Why it did not run, or not all the time."),
+        Field::new("reason", "reason").help("Why it did not run, or not all the time.").prose(),
     ];
     let mut table = Table::new("probes", "Probes", fields);
     for probe in &source.meta().probes {
@@ -110,7 +110,7 @@ fn kinds(source: &Source) -> Table {
         Field::new("kind", "kind"),
         Field::new("rows", "rows"),
         Field::new("probe", "probe").help("The probe that writes it; empty for ebrec's own."),
-        Field::new("help", "what a row is"),
+        Field::new("help", "what a row is").prose(),
     ];
     let mut table = Table::new("kinds", "Rows", fields);
     for (name, rows) in source.recording().kinds() {
@@ -130,9 +130,9 @@ fn metrics(source: &Source) -> Table {
         Field::new("metric", "metric"),
         Field::new("type", "type"),
         Field::new("unit", "unit"),
-        Field::new("by", "by").help("Columns that break it down."),
+        Field::new("by", "by").help("Columns that break it down.").prose(),
         Field::new("events", "events").help("The kind of rows with its single events."),
-        Field::new("help", "what it means"),
+        Field::new("help", "what it means").prose(),
     ];
     let mut table = Table::new("metrics", "Metrics", fields);
     for metric in &source.meta().metrics {
@@ -149,7 +149,8 @@ fn metrics(source: &Source) -> Table {
 }
 
 fn columns(source: &Source) -> Table {
-    let fields = vec![Field::new("column", "column"), Field::new("unit", "unit"), Field::new("help", "what it holds")];
+    let fields =
+        vec![Field::new("column", "column"), Field::new("unit", "unit"), Field::new("help", "what it holds").prose()];
     let mut table = Table::new("columns", "Columns", fields);
     for column in &source.meta().columns {
         table.rows.push(vec![column.name.as_str().into(), column.unit.clone().into(), some(&column.help)]);

@@ -7,6 +7,7 @@ use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
 use crate::report::paper::Ranking;
+use crate::report::paper::errno;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::People;
@@ -80,7 +81,7 @@ fn waits(source: &Source, people: &People, table: &mut Ranking, metric: &str, by
     let tally = Tally::of(source, &["name", "pid", "comm"], |name| name == metric)?;
     for (dims, times) in tally.groups(metric) {
         let [name, pid, comm] = dims else { continue };
-        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let own = people.of_dims(pid, comm);
         let mut cells = if by_name { vec![name.value()] } else { Vec::new() };
         cells.extend([Value::from(own), pid.value()]);
         cells.extend(times::cells(times));
@@ -103,7 +104,7 @@ fn by_address(source: &Source, people: &People, table: &mut Ranking) -> Result<(
     let tally = Tally::of(source, &["pid", "comm", "locks_address"], |name| name == metrics::FUTEX_ADDRESS)?;
     for (dims, waits) in tally.groups(metrics::FUTEX_ADDRESS) {
         let [pid, comm, address] = dims else { continue };
-        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let own = people.of_dims(pid, comm);
         let (count, sum) = (Value::Int(whole(count(waits))), Value::Nanos(whole(sum(waits))));
         table.row(source, vec![Value::from(own), pid.value(), address.value(), count, sum]);
     }
@@ -120,24 +121,15 @@ fn slow_fields() -> Vec<Field> {
         Field::new("tid", "thread"),
         Field::new("op", "operation").help("What it asked of the futex."),
         Field::new("address", "address").help("Where the futex is in the process's memory."),
-        Field::new("error", "error").help("Error number of a wait that ended without the lock."),
+        Field::new("error", "error").help("Why a wait ended without the lock."),
     ]
 }
 
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("lock", &["tid", "ret"], &["name", "op", "locks_address"], |row| {
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::nanos(row.dur()),
-            Value::from(row.text(0)),
-            Value::from(comm),
-            Value::id(row.pid()),
-            Value::id(row.int(0)),
-            Value::from(row.text(1)),
-            Value::from(row.text(2)),
-            row.int(1).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::Id(ret.saturating_neg())),
-        ];
+        let mut cells = people.event_cells(row, row.text(0));
+        cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::from(row.text(2))]);
+        cells.push(row.int(1).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))));
         table.row(source, cells);
     })
 }

@@ -81,7 +81,7 @@ fn oom(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let ints = [SIZES.as_slice(), &["uid", "memory_oom_score_adj", "memory_asker_pid"]].concat();
     source.rows("oom", &ints, &["memory_asker_comm"], |row| {
         let size = |at: usize| row.int(at).map_or(Value::Null, Value::Bytes);
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let cells = vec![
             row.at().map_or(Value::Null, Value::Time),
             Value::from(comm),
@@ -123,7 +123,7 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
     for (metric, what) in kinds {
         for (dims, times) in tally.groups(metric) {
             let [pid, cause, comm] = dims else { continue };
-            let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+            let own = people.of_dims(pid, comm);
             let what = cause.text().map_or_else(|| what.to_owned(), |cause| format!("{what}, {cause}"));
             let mut cells = vec![Value::from(own), pid.value(), Value::from(what)];
             cells.extend(times::cells(times));
@@ -156,7 +156,7 @@ fn page_faults(source: &Source, people: &People, table: &mut Ranking) -> Result<
         let [pid, state, comm] = dims else { continue };
         let (name, counts) = by.entry(pid.int()).or_default();
         if name.is_none() {
-            *name = pid.int().and_then(|pid| people.comm(pid)).or(comm.text()).map(str::to_owned);
+            *name = people.of_dims(pid, comm).map(str::to_owned);
         }
         // Two places for the two values of a truth value.
         counts[usize::from(state.text() == Some("major"))] += count(faults);
@@ -184,7 +184,7 @@ fn slow_fields() -> Vec<Field> {
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     for kind in ["reclaim", "compaction"] {
         source.rows(kind, &["tid", "bytes"], &["cause"], |row| {
-            let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+            let comm = people.of_row(row);
             let what = row.text(0).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}"));
             let cells = vec![
                 row.at().map_or(Value::Null, Value::Time),

@@ -6,8 +6,11 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::render::Value;
 use crate::report::limit::Limit;
+use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::tally::Dim;
 
 /// A process as far as the recording knows it. Times are nanoseconds since the window's start.
 ///
@@ -132,6 +135,22 @@ impl People {
     /// Its command name.
     pub(super) fn comm(&self, pid: i64) -> Option<&str> {
         self.get(pid)?.comm.as_deref()
+    }
+
+    /// The name of the process of a row, which the row has itself or its process id leads to.
+    pub(super) fn of_row<'a>(&'a self, row: &Row<'a>) -> Option<&'a str> {
+        row.comm().or_else(|| row.pid().and_then(|pid| self.comm(pid)))
+    }
+
+    /// The name of a process that figures are broken down by: its last, or what it was called then.
+    pub(super) fn of_dims<'a>(&'a self, pid: &Dim, comm: &'a Dim) -> Option<&'a str> {
+        pid.int().and_then(|pid| self.comm(pid)).or(comm.text())
+    }
+
+    /// What tables of single events begin with: when it ended, how long it took, what it was, whose it was.
+    pub(super) fn event_cells(&self, row: &Row<'_>, what: Option<&str>) -> Vec<Value> {
+        let (at, comm) = (row.at().map_or(Value::Null, Value::Time), self.of_row(row));
+        vec![at, Value::nanos(row.dur()), Value::from(what), Value::from(comm), Value::id(row.pid())]
     }
 
     /// All of them, by process id.

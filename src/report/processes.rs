@@ -58,6 +58,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     let table =
         if plan.tree { as_tree(table.top(plan.rows_shown(usize::MAX)), depths) } else { ranked(table, &metrics, plan) };
+    let table = if every { table } else { for_people(table) };
     if table.rows.is_empty() && plan.filter.passes_all() {
         document.note("no probe of this recording tells processes apart; 'ebrec record' without -p does");
     }
@@ -96,7 +97,8 @@ fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
         Field::new("lifetime_ns", "lived").help("From its start to its end, where its end was seen."),
         Field::new("status", "status").help("Exit status or signal, where its end was seen."),
     ];
-    let title = |metric: &MetricMeta| metric.name.replace(['.', '_'], " ").replace("cpu", "CPU");
+    let word = |word: &str| if word == "cpu" { "CPU".to_owned() } else { word.to_owned() };
+    let title = |metric: &MetricMeta| metric.name.split(['.', '_']).map(word).collect::<Vec<_>>().join(" ");
     for metric in metrics {
         fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()));
     }
@@ -107,10 +109,12 @@ fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
         }
     }
     if waits {
-        fields.push(Field::new("wait", "waits most in").help("The wait in which most time of its threads went."));
+        fields.push(
+            Field::new("wait", "waits most in").help("The wait in which most time of its threads went.").at_least(20),
+        );
         fields.push(Field::new("wait_ns", "there").help("Time of its threads in that wait."));
     }
-    fields.push(Field::new("argv", "arguments"));
+    fields.push(Field::new("argv", "arguments").at_least(36));
     if every {
         fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
     }
@@ -229,5 +233,24 @@ fn ranked(mut table: Ranking, metrics: &[MetricMeta], plan: &ReportPlan) -> Tabl
 fn as_tree(mut table: Table, mut depths: Vec<u16>) -> Table {
     depths.truncate(table.rows.len());
     table.depths = Some(depths);
+    table
+}
+
+/// People get no column that says nothing of any process, and what tells most of one before the metrics that a narrow
+/// terminal has no room for.
+fn for_people(mut table: Table) -> Table {
+    let first = |name: &str| {
+        let early = ["host", "comm", "pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum"];
+        let early = early.into_iter().chain(["sched.runqueue_latency.sum", "wait", "wait_ns", "argv", "ppid"]);
+        early.into_iter().position(|own| own == name).unwrap_or(usize::MAX)
+    };
+    let says = |at: usize| table.rows.iter().any(|row| row.get(at).is_some_and(|cell| *cell != Value::Null));
+    let is_own = |name: &str| first(name) < usize::MAX;
+    let fields = table.fields.iter().enumerate();
+    let mut kept: Vec<usize> =
+        fields.filter(|(at, field)| is_own(&field.name) || says(*at)).map(|(at, _)| at).collect();
+    kept.sort_by_key(|at| table.fields.get(*at).map(|field| first(&field.name)));
+    table.rows = table.rows.iter().map(|row| kept.iter().filter_map(|at| row.get(*at).cloned()).collect()).collect();
+    table.fields = kept.iter().filter_map(|at| table.fields.get(*at).cloned()).collect();
     table
 }

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::report::source::Source;
 use crate::symbols::offline::DebugDirs;
+use crate::units;
 
 /// Deepest stack that is believed; the kernel's own bound is 127 for each half.
 const MAX_DEPTH: usize = 1024;
@@ -209,7 +210,7 @@ impl Profile {
         if all == 0 {
             return "no stack was recorded".to_owned();
         }
-        let percent = |part: u64| format!("{:.1} %", 100.0 * part as f64 / all as f64);
+        let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
         let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
         reasons.sort_by_key(|(why, count)| (std::cmp::Reverse(*count), *why));
         let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
@@ -301,6 +302,6 @@ mod tests {
     #[test]
     fn frames_without_names_are_counted_by_their_reason() {
         let profile = Profile { stacks: vec![stack(&["a", "lib+0x1"], 1), stack(&["a", "b"], 1)] };
-        assert_eq!(profile.naming(), "75.0 % of the frames have names; of the others: 25.0 % no symbol there");
+        assert_eq!(profile.naming(), "75.0% of the frames have names; of the others: 25.0% no symbol there");
     }
 }

@@ -67,7 +67,7 @@ fn death_fields() -> Vec<Field> {
 
 fn ended(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("signal_death", &["signals_sender_pid"], &["name", "signals_sender", "signals_outcome"], |row| {
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let cells = vec![
             row.at().map_or(Value::Null, Value::Time),
             Value::from(row.text(0)),
@@ -175,7 +175,7 @@ fn by_pair(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
     for (dims, sends) in rows {
         let [sender, sender_pid, name, pid, comm] = dims.as_slice() else { continue };
         let called = |pid: &Dim, comm: &Dim| {
-            let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+            let own = people.of_dims(pid, comm);
             Value::from(own)
         };
         let number = |count: u64| Value::Int(whole(count));
@@ -209,17 +209,8 @@ fn slow_fields() -> Vec<Field> {
 
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("signal_taken", &["tid", "signals_sender_pid"], &["name", "signals_sender"], |row| {
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::nanos(row.dur()),
-            Value::from(row.text(0)),
-            Value::from(comm),
-            Value::id(row.pid()),
-            Value::id(row.int(0)),
-            Value::from(row.text(1)),
-            Value::id(row.int(1)),
-        ];
+        let mut cells = people.event_cells(row, row.text(0));
+        cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::id(row.int(1))]);
         table.row(source, cells);
     })
 }

@@ -136,7 +136,7 @@ fn slow_fields() -> Vec<Field> {
         Field::new("what", "what"),
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
-        Field::new("cause", "cause").help("Why it took so long, as far as the recording tells."),
+        Field::new("cause", "cause").help("Why it took so long, as far as the recording tells.").prose(),
     ]
 }
 

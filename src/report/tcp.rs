@@ -228,7 +228,7 @@ fn by_failure(source: &Source, people: &People, table: &mut Ranking) -> Result<(
     let tally = Tally::totals_of(source, &by, |name| name == metrics::TCP_FAILURES)?;
     for (dims, failures) in tally.groups(metrics::TCP_FAILURES) {
         let [pid, address, port, cause, comm] = dims else { continue };
-        let own = pid.int().and_then(|pid| people.comm(pid)).or(comm.text());
+        let own = people.of_dims(pid, comm);
         let number = Value::Int(whole(count(failures)));
         let cells = vec![Value::from(own), pid.value(), address.value(), port.value(), cause.value(), number];
         table.row(source, cells);
@@ -273,7 +273,7 @@ fn open_fields() -> Vec<Field> {
 fn connections(source: &Source, people: &People, connects: &mut Ranking, open: &mut Ranking) -> Result<()> {
     let ints = ["sport", "dport", "ret", "tcp_segments", "tcp_sent", "tcp_received", "tcp_rtt_ns"];
     source.rows("tcp", &ints, &["op", "tcp_side", "daddr", "state"], |row| {
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let (own, remote) = (Value::id(row.int(0)), Value::id(row.int(1)));
         let bytes = |bytes: Option<i64>| bytes.map_or(Value::Null, Value::Bytes);
         match row.text(0) {

@@ -11,6 +11,8 @@ use crate::render::Value;
 use crate::report::ledger::Account;
 use crate::report::ledger::Ledger;
 use crate::report::ledger::Sort;
+use crate::report::ledger::Spent;
+use crate::report::ledger::State;
 use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::share;
@@ -27,7 +29,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let several = sources.len() > 1;
     let shown = plan.rows_shown(20);
     let mut threads = Ranking::new(sources, "threads", "", thread_fields());
-    let mut states = Ranking::new(sources, "states", "Time by state and cause", state_fields());
+    let everything = plan.format.is_for_programs();
+    let title = if everything { "Time by state and cause" } else { "Time by state and cause, idle by design left out" };
+    let mut states = Ranking::new(sources, "states", title, state_fields());
     let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_fields());
     let mut bars = Vec::new();
     for source in sources {
@@ -37,18 +41,24 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             continue;
         }
         let (of_threads, of_cpus) = ledger.worst_percent();
-        document.note(format!(
-            "{whose}the states of {} threads add up to their lives within {}, those of {} CPUs to the window within {}",
-            units::count(ledger.threads.len() as u64),
-            units::percent(of_threads),
-            ledger.cpus.len(),
-            units::percent(of_cpus),
-        ));
+        let lives = match ledger.threads.len() {
+            1 => "one thread add up to its life".to_owned(),
+            number => format!("{} threads add up to their lives", units::count(number as u64)),
+        };
+        // A filter by process leaves no CPU.
+        let closed = match ledger.cpus.len() {
+            0 => String::new(),
+            1 => format!(", those of the CPU to the window within {}", units::percent(of_cpus)),
+            number => format!(", those of {number} CPUs to the window within {}", units::percent(of_cpus)),
+        };
+        document.note(format!("{whose}the states of {lives} within {}{closed}", units::percent(of_threads)));
         let mut list: Vec<(&(i64, i64), &Account)> = ledger.threads.iter().collect();
         list.sort_by_key(|(_, account)| Reverse(account.lived_ns.saturating_sub(account.of(Sort::Idle))));
         for ((pid, tid), account) in list {
             threads.row(source, thread_cells(*pid, *tid, account));
-            for (state, spent) in &account.spent {
+            // Threads of the kernel that had nothing to do would fill the screen.
+            let wanted = |state: &State, spent: Spent| everything || state.sort(spent) != Sort::Idle;
+            for (state, spent) in account.spent.iter().filter(|(state, spent)| wanted(state, **spent)) {
                 let cause = (!state.cause.is_empty()).then_some(state.cause.as_str());
                 states.row(
                     source,
@@ -77,7 +87,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let parts = Sort::ALL.map(|sort| sort.title().to_owned()).to_vec();
         document.push(threads.top(shown));
         document.push(Bars { name: "threads".into(), title: "Share of each thread's life".into(), parts, rows: bars });
-        if plan.format.is_for_programs() {
+        if everything {
             document.push(states.all());
         } else {
             states.largest_first("ns");

@@ -159,3 +159,14 @@ fn a_slow_event_tells_what_happened_around_it() {
     assert!(text.contains("2.0 requests in flight there"), "{text}");
     assert!(text.contains("sched_prev_pid postgres (200)"), "{text}");
 }
+
+/// The first place in the list of slow events was a temporary file's that was kept for a second.
+#[test]
+fn how_long_a_file_was_there_is_no_slow_event() {
+    let mut made = build("builder");
+    made.slow("block", "file_short_lived", 10 * MS);
+    let life = [("op", "unlink".into()), ("pid", 301.into()), ("dur_ns", (900 * MS).into())];
+    made.row("file_short_lived", 1495 * MS, &life);
+    let document = Case::new("slow", vec![("run.parquet", made)]).json();
+    assert_eq!(cells(&document, "events", &["dur_ns"]), [[json!(30 * MS)], [json!(20 * MS)]]);
+}

@@ -42,6 +42,29 @@ fn processes_stand_under_their_parents() {
     );
 }
 
+/// On a terminal of 120 cells the list of processes showed what started them and twelve metrics, but not what they were.
+#[test]
+fn people_see_arguments_before_the_last_metric_and_no_empty_column() {
+    let text = of_build("processes").with(|plan| plan.width = 120).text();
+    let place = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word} in\n{text}"));
+    assert!(place("arguments") < place("switches"), "{text}");
+    let document = of_build("processes").with(|plan| plan.filter.comms = vec!["cc1".to_owned()]).text();
+    assert!(!document.contains("device time"), "no request was of cc1\n{document}");
+}
+
+#[test]
+fn a_process_that_is_not_there_is_said_to_be_missing() {
+    let nobody = |plan: &mut ReportPlan| plan.filter.pids = vec![4711];
+    let warning = "no process of that number or name is in this recording";
+    for view in ["summary", "processes", "block"] {
+        let text = of_build(view).with(nobody).text();
+        assert!(text.contains(&format!("warning: {warning}")), "{text}");
+    }
+    assert_eq!(of_build("block").with(nobody).json()["warnings"], json!([warning]));
+    let idle = of_build("block").with(|plan| plan.filter.pids = vec![100]).json();
+    assert_eq!(idle["warnings"], json!([]), "make is there, it only read nothing");
+}
+
 #[test]
 fn top_cuts_the_ranking_and_says_how_much_it_cut() {
     let document = of_build("processes").with(|plan| plan.top = Some(2)).json();

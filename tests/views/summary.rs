@@ -43,6 +43,18 @@ fn the_summary_adds_up_what_the_machine_did() {
     assert_eq!(document["facts"]["switches"], "30 voluntary, 9 forced");
 }
 
+/// A thread whose switch from its CPU went unseen has more time than there was: 108.6 % of the machine were «in use».
+#[test]
+fn the_machine_is_no_busier_than_its_cpus() {
+    let document = Case::new("summary", vec![("run.parquet", waiting("builder"))]).json();
+    assert_eq!(document["facts"]["CPU"], "12.5% in use: 1.00 s of 8.00 s");
+    let mut made = waiting("builder");
+    let ghost = [("pid", 1.into()), ("comm", "systemd".into())];
+    made.counter("sched.on_cpu", 4 * SECOND, &ghost, 1, 9 * SECOND.cast_unsigned());
+    let document = Case::new("summary", vec![("run.parquet", made)]).json();
+    assert_eq!(document["facts"]["CPU"], "12.5% in use: 1.00 s of 8.00 s");
+}
+
 #[test]
 fn the_summary_ranks_commands_by_cpu_and_counts_their_starts() {
     let document = of_build("summary").json();
@@ -116,7 +128,7 @@ fn a_recording_whose_writer_was_killed_says_so() {
 fn threads_add_up_to_their_lives_and_the_summary_begins_with_what_was_waited_for() {
     let of = |view: &str| Case::new(view, vec![("run.parquet", waiting("builder"))]).text();
     let threads = of("threads");
-    assert!(threads.contains("the states of 1 threads add up to their lives within 0.0%"), "{threads}");
+    assert!(threads.contains("the states of one thread add up to its life within 0.0%"), "{threads}");
     assert!(threads.contains("blocked in fsync"), "{threads}");
     let summary = of("summary");
     // Of 4 s it polled 1.5; the disk was its own, with 119 of 120 ms of requests and 800 of 840 KiB.

@@ -1,4 +1,5 @@
-//! Tables for a terminal: headings with units, numbers at the right, free text cut to what the width leaves.
+//! Tables for a terminal: headings with units, numbers at the right, free text cut to what the width leaves, sentences
+//! on several lines.
 
 use crate::render::Table;
 use crate::render::cells::Column;
@@ -18,6 +19,9 @@ const GAP: usize = 2;
 
 /// Free text is cut no further than this; then columns are left out.
 const LEAST_TEXT: usize = 14;
+
+/// The same for sentences: lines of two words are no easier to read than none.
+const LEAST_PROSE: usize = 18;
 
 /// Writes a table, its title above and what it leaves out below.
 pub(super) fn table(out: &mut String, style: &TextStyle, table: &Table) {
@@ -72,10 +76,8 @@ fn place(columns: &[Column], width: usize, wrap_headers: bool) -> Option<Vec<Lai
     let natural: Vec<usize> = columns.iter().map(|c| natural(c, wrap_headers)).collect();
     let gaps = GAP * columns.len().saturating_sub(1);
     let room = width.checked_sub(gaps)?;
-    let elastic: Vec<bool> = columns.iter().map(|c| c.elastic).collect();
-    let taken = |cap: usize| -> usize {
-        natural.iter().zip(&elastic).map(|(n, elastic)| if *elastic { (*n).min(cap) } else { *n }).sum()
-    };
+    let cut = |(c, n): (&Column, &usize), cap: usize| if c.elastic { (*n).min(cap.max(least(c, width))) } else { *n };
+    let taken = |cap: usize| -> usize { columns.iter().zip(&natural).map(|column| cut(column, cap)).sum() };
     // Unwrapped headings are worth keeping only while text need not be cut below what they save.
     let least = if wrap_headers { LEAST_TEXT } else { 2 * LEAST_TEXT };
     let widest = natural.iter().copied().max().unwrap_or(0).max(least);
@@ -87,8 +89,14 @@ fn place(columns: &[Column], width: usize, wrap_headers: bool) -> Option<Vec<Lai
         let middle = (low + high).div_ceil(2);
         if taken(middle) <= room { low = middle } else { high = middle - 1 }
     }
-    let place = |(c, n): (&Column, &usize)| laid(c, if c.elastic { (*n).min(low) } else { *n }, wrap_headers);
-    Some(columns.iter().zip(&natural).map(place).collect())
+    Some(columns.iter().zip(&natural).map(|column| laid(column.0, cut(column, low), wrap_headers)).collect())
+}
+
+/// How much of a column's text has to fit before columns after it have a place.
+fn least(column: &Column, width: usize) -> usize {
+    // A tree whose names are cut away says nothing, however many numbers stand beside it.
+    let tree = if column.branches.is_empty() { 0 } else { width / 2 };
+    tree.max(column.least).max(if column.prose { LEAST_PROSE } else { LEAST_TEXT })
 }
 
 fn laid(column: &Column, width: usize, wrap_header: bool) -> Laid {
@@ -117,14 +125,22 @@ fn rows(out: &mut String, style: &TextStyle, columns: &[Column], laid: &[Laid], 
     }
     line(out, &style.dim(&join(laid.iter().map(|l| "─".repeat(l.width)))));
     for row in 0..rows {
-        let cells = columns.iter().zip(laid).map(|(column, laid)| {
-            let cell = column.cells.get(row).map_or("", String::as_str);
-            match column.branches.get(row) {
-                Some(branch) => align(column, laid, &format!("{branch}{cell}")),
-                None => align(column, laid, cell),
-            }
-        });
-        line(out, join(cells).trim_end());
+        let cells: Vec<Vec<String>> = columns.iter().zip(laid).map(|(c, laid)| lines(c, laid, row)).collect();
+        for at in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+            let cells = columns.iter().zip(laid).zip(&cells);
+            let cells = cells.map(|((column, laid), lines)| align(column, laid, lines.get(at).map_or("", |s| s)));
+            line(out, join(cells).trim_end());
+        }
+    }
+}
+
+/// A cell as the lines that it takes: one, unless it is a sentence.
+fn lines(column: &Column, laid: &Laid, row: usize) -> Vec<String> {
+    let cell = column.cells.get(row).map_or("", String::as_str);
+    match column.branches.get(row) {
+        Some(branch) => vec![format!("{branch}{cell}")],
+        None if column.prose => wrap(cell, laid.width),
+        None => vec![cell.to_owned()],
     }
 }
 

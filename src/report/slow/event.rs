@@ -20,6 +20,9 @@ const TELLING: [&str; 11] =
 const INTS: [&str; 4] = ["cpu", "tid", "kstack_id", "ustack_id"];
 const TEXTS: [&str; 3] = ["dev", "state", CLASS];
 
+/// Kinds whose length is how long something was there, which nobody waited for.
+const LIVES: [&str; 1] = ["file_short_lived"];
+
 /// Whether a system call waits by design, where there is such a column.
 const CLASS: &str = "syscall_class";
 
@@ -62,8 +65,9 @@ pub(super) fn kinds(source: &Source) -> Vec<Kind> {
         Some(Kind { name: kind.name.clone(), probe: probe.to_owned(), slow_ns, columns })
     };
     // A kind without rows says nothing, and a recording names the kinds of all probes.
+    let wanted = |name: &str| !LIVES.contains(&name);
     let has_rows = |name: &str| source.recording().kinds().iter().any(|(own, rows)| own == name && *rows > 0);
-    meta.kinds.iter().filter(|kind| has_rows(&kind.name)).filter_map(kind).collect()
+    meta.kinds.iter().filter(|kind| wanted(&kind.name) && has_rows(&kind.name)).filter_map(kind).collect()
 }
 
 /// One event that was slow.
@@ -201,7 +205,11 @@ impl Event {
 
     /// `device vda; bytes 256 KiB; time in queue 15.6 ms`.
     pub(super) fn facts(&self) -> String {
-        let facts = self.facts.iter().filter(|fact| !matches!(fact.column.as_str(), "op" | "name"));
+        // An error has a column of its own in some kinds.
+        let twice = |fact: &Fact| {
+            fact.column == "ret" && self.facts.iter().any(|other| other.column != "ret" && other.text == fact.text)
+        };
+        let facts = self.facts.iter().filter(|fact| !matches!(fact.column.as_str(), "op" | "name") && !twice(fact));
         let mut words: Vec<String> = facts.map(|fact| format!("{} {}", fact.title, fact.text)).collect();
         if let (Some(cpu), true) = (self.cpu, self.dev.is_none()) {
             words.insert(0, format!("CPU {cpu}"));

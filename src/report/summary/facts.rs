@@ -7,6 +7,7 @@ use crate::render::Field;
 use crate::render::Value;
 use crate::report::cost::Cost;
 use crate::report::health::Losses;
+use crate::report::ledger::Ledger;
 use crate::report::metrics;
 use crate::report::paper::share;
 use crate::report::paper::whole;
@@ -61,7 +62,7 @@ impl Facts {
             (op, count(histogram), sum(histogram))
         });
         Ok(Facts {
-            on_cpu_ns: total(metrics::ON_CPU).map(|histogram| sum(&histogram)),
+            on_cpu_ns: busy(source)?.or(total(metrics::ON_CPU).map(|histogram| sum(&histogram))),
             capacity_ns: source.span_ns() as f64 * f64::from(source.meta().host.cpus),
             run_queue: total(metrics::RUN_QUEUE),
             switches: tally.has(metrics::SWITCHES).then_some(switches),
@@ -190,4 +191,14 @@ impl Facts {
             Value::from(meta.host.hostname.as_str()),
         ]
     }
+}
+
+/// Time in which CPUs were busy, where the recording is of all that they did: they know it better than their threads, of
+/// which one may have left unseen. Nothing where only some processes are looked at.
+fn busy(source: &Source) -> Result<Option<u64>> {
+    if window::scope(source).is_some() {
+        return Ok(None);
+    }
+    let cpus = Ledger::of(source)?.cpus;
+    Ok((!cpus.is_empty()).then(|| cpus.values().map(|cpu| cpu.in_state("busy")).sum()))
 }

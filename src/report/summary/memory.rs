@@ -33,7 +33,9 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     let stalls = kinds.iter().filter(|(metric, _)| tally.has(metric)).map(|(metric, what)| {
         let times = tally.total(metric);
         let longest = times.max().map_or_else(String::new, |ns| format!(", longest {}", units::duration(whole(ns))));
-        format!("{} in {} stalls {what}{longest}", units::duration(whole(sum(&times))), units::count(count(&times)))
+        let (time, number) = (units::duration(whole(sum(&times))), count(&times));
+        let stalls = if number == 1 { "stall" } else { "stalls" };
+        format!("{time} in {} {stalls} {what}{longest}", units::count(number))
     });
     let stalls: Vec<String> = stalls.collect();
     if !stalls.is_empty() {

@@ -49,7 +49,7 @@ pub(super) fn rows(source: &Source, people: &People, table: &mut Ranking, most: 
             cut += 1;
             return;
         }
-        let comm = row.comm().or_else(|| row.pid().and_then(|pid| people.comm(pid)));
+        let comm = people.of_row(row);
         let texts = [row.text(0), comm, row.text(1)].map(|text| text.map(str::to_owned));
         slowest.push(Slow { dur, at: row.at(), pid: row.pid(), tid: row.int(0), ret: row.int(1), texts });
         if slowest.len() >= room {
