@@ -112,6 +112,9 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		return;
 	if (!runnable)
 		to = slot_of_sleep(task, left_in, ledger);
+	/* There was no place to note that it came. */
+	if (!ledger->since && here->tid == task->pid && here->since > ledger_start(task))
+		ledger_move(ledger, task, SLOT_UNSEEN, SLOT_ON_CPU, here->since);
 	ledger->waker_pid = 0;
 	ledger->waker_tid = 0;
 	ledger_move(ledger, task, SLOT_ON_CPU, to, now);
@@ -128,11 +131,11 @@ static __always_inline void got_cpu(struct task_struct *task, struct task_struct
 		return;
 	if (ledger->slot == SLOT_ON_CPU)
 		ledger->slot = SLOT_UNSEEN;
-	if (ledger->since && ledger->slot != SLOT_RUNNABLE) {
-		/* Its wake-up was not shown. */
+	if (ledger->slot != SLOT_RUNNABLE) {
+		/* Its wake-up was not shown; without an event before it, the two clocks must not be what makes it so. */
 		waited = queued_for(task);
-		if (waited && waited < now - ledger->since)
-			ledger_move(ledger, task, SLOT_NONE, SLOT_RUNNABLE, now - waited);
+		if (waited && waited + (ledger->since ? 0 : SWITCH_IN_NS) < now - (ledger->since ?: ledger_start(task)))
+			ledger_move(ledger, task, SLOT_UNSEEN, SLOT_RUNNABLE, now - waited);
 	}
 	if (ledger->slot == SLOT_RUNNABLE && ledger->since) {
 		waited = now - ledger->since;
@@ -239,8 +242,10 @@ int sched_threads(struct bpf_iter__task *ctx)
 	if (!task || !task_matches(task))
 		return 0;
 	bits = task_state(task);
-	/* Also makes room here, where memory can be had, and not at a first event under a lock. */
+	/* Also makes room here, where memory can be had, and not at a first event under a lock: all that goes on before the window. */
 	ledger = state_of(task, true);
+	if (!window_start())
+		return 0;
 	if (ledger) {
 		told = ledger;
 		since = ledger->since;
