@@ -27,7 +27,7 @@ enum Cell {
 const TS: &str = "ts";
 
 impl Rows {
-    /// Reads some columns of all rows of a kind; `ts` is in nanoseconds.
+    /// Reads some columns of all rows of a kind, in the order of time; `ts` is in nanoseconds.
     pub fn read(recording: &Recording, kind: &str, columns: &[&str]) -> Rows {
         let mut asked = columns.to_vec();
         asked.extend([TS, "ts_sub_ns"]);
@@ -47,6 +47,8 @@ impl Rows {
                 rows.push(Row { cells });
             }
         }
+        // In the file those of one CPU come together.
+        rows.sort_by_key(|row| row.int(TS));
         Rows { rows }
     }
 

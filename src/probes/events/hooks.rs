@@ -3,7 +3,10 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
+use anyhow::Context as _;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::ensure;
@@ -16,6 +19,10 @@ use libbpf_rs::TracepointOpts;
 use libbpf_rs::UprobeMultiOpts;
 use libbpf_rs::UprobeOpts;
 use libbpf_rs::UsdtOpts;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 
 use crate::bpf::live::Live;
 use crate::probe::event::Event;
@@ -24,6 +31,10 @@ use crate::probe::event::Place;
 
 /// Functions that are attached to one by one, at most: each takes the kernel a millisecond or so, and as long to detach.
 const MAX_ONE_BY_ONE: usize = 1000;
+/// An attachment to one place is a perf event, and since 5.15 a link to it.
+const FILES_EACH: u64 = 2;
+/// Files that everything else has open: programs, maps and rings of all probes.
+const OTHER_FILES: u64 = 512;
 /// What perf_event_open(2) takes for all processes.
 const EVERY_PROCESS: i32 = -1;
 /// Links that are dropped at the same time: the kernel waits in each for all CPUs.
@@ -214,6 +225,7 @@ impl Attacher<'_> {
             count <= MAX_ONE_BY_ONE,
             "{count} functions are more than the {MAX_ONE_BY_ONE} that can be attached to one by one, and this kernel can't attach to all at once"
         );
+        allow_files(count as u64 * FILES_EACH)?;
         let mut last = None;
         let mut refused = Vec::new();
         for (number, place) in places.iter().enumerate() {
@@ -317,6 +329,20 @@ impl Attacher<'_> {
         self.links.hooks.push(format!("usdt/{provider}:{}", first_of(names)));
         Ok(())
     }
+}
+
+/// Lets this process open so many files more than it may have by default, which is 1,024 where nobody asks for more.
+fn allow_files(more: u64) -> Result<()> {
+    static SO_FAR: AtomicU64 = AtomicU64::new(OTHER_FILES);
+    // Events are attached side by side.
+    let wanted = SO_FAR.fetch_add(more, Ordering::Relaxed) + more;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|now| now >= wanted) {
+        return Ok(());
+    }
+    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum.map(|most| most.max(wanted)) };
+    setrlimit(Resource::Nofile, raised)
+        .with_context(|| format!("{wanted} files have to be open at once, and the limit can't be raised to that"))
 }
 
 /// The files that places are in, each once, in their order.
