@@ -22,6 +22,7 @@
 
 const volatile struct syscall_knobs {
 	__u64 waits[SYSCALL_NUMBERS / 64]; /* calls that wait by design, by number */
+	__u64 reads[SYSCALL_NUMBERS / 64]; /* calls that do where they read what others have yet to send */
 	__u32 futex;			   /* its number: only some of its operations wait */
 	__u32 sigreturn;		   /* its number: what it returns is another call's */
 	__u8 errors;			   /* stream calls that fail */
@@ -41,7 +42,7 @@ enum syscall_metric {
 enum call_bits {
 	CALL_NUMBER = 0xffff, /* this very number: none that fits */
 	CALL_COMPAT = 1 << 16,
-	CALL_FUTEX_WAITS = 1 << 17,
+	CALL_WAITS = 1 << 17, /* by design, unlike others of its number */
 	CALL_ERROR_SHIFT = 32,
 };
 
@@ -187,6 +188,19 @@ static __always_inline bool futex_waits(struct pt_regs *regs)
 	return waits >> (syscall_argument_2(regs) & 0xf) & 1;
 }
 
+static __always_inline bool is_in(const volatile __u64 *set, __u64 number)
+{
+	return number < SYSCALL_NUMBERS && set[number / 64] >> number % 64 & 1;
+}
+
+/* From a pipe, a socket, a terminal, an eventfd…: from all but files, directories and disks. */
+static __always_inline bool read_waits(struct task_struct *current, struct pt_regs *regs)
+{
+	__u16 kind = mode_of_fd(current, syscall_argument_1(regs)) & S_IFMT;
+
+	return kind == S_IFIFO || kind == S_IFSOCK || kind == S_IFCHR;
+}
+
 static __always_inline __u32 describe(__u64 number, struct task_struct *current, struct pt_regs *regs)
 {
 	bool compat = task_in_compat_call(current, regs);
@@ -199,18 +213,14 @@ static __always_inline __u32 describe(__u64 number, struct task_struct *current,
 		number = CALL_NUMBER;
 	if (compat)
 		return number | CALL_COMPAT;
-	if (number == knobs.futex && futex_waits(regs))
-		return number | CALL_FUTEX_WAITS;
+	if (number == knobs.futex ? futex_waits(regs) : is_in(knobs.reads, number) && read_waits(current, regs))
+		return number | CALL_WAITS;
 	return number;
 }
 
 static __always_inline bool waits_by_design(__u32 call)
 {
-	__u32 number = call & CALL_NUMBER;
-
-	if (call & CALL_FUTEX_WAITS)
-		return true;
-	return !(call & CALL_COMPAT) && number < SYSCALL_NUMBERS && knobs.waits[number / 64] >> number % 64 & 1;
+	return call & CALL_WAITS || (!(call & CALL_COMPAT) && is_in(knobs.waits, call & CALL_NUMBER));
 }
 
 static __always_inline void stream(__u32 call, __u64 who, __u64 now, __u64 took, long ret)

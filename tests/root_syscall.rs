@@ -224,6 +224,9 @@ fn the_time_in_sleeps_and_reads_is_that_of_syscount_and_of_the_programs_own_cloc
     assert!(slept >= 1, "it slept {} ns by its own clock, by ours: {pids:?}", own[0]);
     let reads = taken.metric("syscall.latency", &["name"]).named("name", "read").sum("sum");
     assert!(reads >= own[1] * 95 / 100, "it read for {} ns by its own clock, {reads} by ours", own[1]);
+    let classes = latency(&taken, &["name", "syscall_class"], "sum");
+    let waited = classes.get(&vec!["read".to_owned(), "wait".to_owned()]).copied().unwrap_or(0);
+    assert!(waited >= own[1] * 95 / 100, "it read from a pipe for {} ns, and that was waiting: {classes:?}", own[1]);
     let Some(theirs) = theirs else {
         skip("the_time_in_sleeps_and_reads_is_that_of_syscount", "no bcc syscount that runs");
         return;

@@ -221,4 +221,28 @@ static __always_inline __u16 mode_of_file(struct file **place, struct inode **in
 	return BPF_CORE_READ(*inode, i_mode);
 }
 
+/* include/uapi/linux/stat.h */
+#define S_IFMT	 0170000
+#define S_IFIFO	 0010000
+#define S_IFCHR	 0020000
+#define S_IFBLK	 0060000
+#define S_IFREG	 0100000
+#define S_IFSOCK 0140000
+
+/* The mode of what is behind a descriptor of the current task, which may be NULL; 0: nothing. */
+static __always_inline __u16 mode_of_fd(struct task_struct *current, __u32 fd)
+{
+	struct task_struct *task;
+	struct fdtable *table;
+	struct inode *inode;
+
+	if (current) {
+		table = current->files->fdt;
+		return fd < table->max_fds ? mode_of_file(table->fd + fd, &inode) : 0;
+	}
+	task = (void *)bpf_get_current_task();
+	table = BPF_CORE_READ(task, files, fdt);
+	return fd < BPF_CORE_READ(table, max_fds) ? mode_of_file(BPF_CORE_READ(table, fd) + fd, &inode) : 0;
+}
+
 #endif

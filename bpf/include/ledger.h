@@ -49,13 +49,6 @@ _Static_assert(SLOTS % 2 == 0, "no holes");
 #define PF_IO_WORKER   0x00000010 /* 5.12 */
 #define PF_USER_WORKER 0x00004000 /* 6.4 */
 
-#define S_IFMT	 0170000
-#define S_IFIFO	 0010000
-#define S_IFCHR	 0020000
-#define S_IFBLK	 0060000
-#define S_IFREG	 0100000
-#define S_IFSOCK 0140000
-
 #define ANON_INODE_FS_MAGIC 0x09041934
 
 /* What reading or writing waits for depends on what is behind the descriptor. */

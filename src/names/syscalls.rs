@@ -41,7 +41,8 @@ impl Arch {
 }
 
 /// Calls whose purpose is to wait until something happens, so that their length says nothing of the work in them. `futex`
-/// is not among them: only some of its operations wait. Neither are reads: how long they wait is what one wants to know.
+/// is not among them: only some of its operations wait. Neither are [`READS`], nor what receives from a network: how long that takes
+/// is what one wants to know.
 pub const WAITS: &[&str] = &[
     "accept",
     "accept4",
@@ -70,6 +71,9 @@ pub const WAITS: &[&str] = &[
     "wait4",
     "waitid",
 ];
+
+/// Calls that wait by design where they read from what others have yet to write: a pipe, a socket, a terminal.
+pub const READS: &[&str] = &["preadv2", "read", "readv"];
 
 /// Source: arch/x86/entry/syscalls/syscall_64.tbl, without the x32 calls, up to Linux 6.19.
 #[rustfmt::skip]

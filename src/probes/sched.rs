@@ -206,6 +206,11 @@ impl Decoder for Sched {
         key
     }
 
+    fn attached(&mut self, live: &mut Live) -> Result<()> {
+        // Makes room for the ledgers of all threads that there are.
+        live.walk("sched_threads").map(drop)
+    }
+
     fn begin(&mut self, live: &Live) -> Result<()> {
         self.ledger.begin(live.start_ns());
         self.cpus.begin(live.start_ns());

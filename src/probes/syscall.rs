@@ -13,6 +13,7 @@ use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::names::errnos;
 use crate::names::syscalls::Arch;
+use crate::names::syscalls::READS;
 use crate::names::syscalls::WAITS;
 use crate::probe::EventKind;
 use crate::probe::Metric;
@@ -128,9 +129,11 @@ fn knobs(arch: Option<Arch>, errors: bool) -> types::syscall_knobs {
         errors: u8::from(errors),
         ..Default::default()
     };
-    for number in WAITS.iter().filter_map(|name| number(name)) {
-        if let Some(set) = knobs.waits.get_mut(number as usize / 64) {
-            *set |= 1 << (number % 64);
+    for (set, names) in [(&mut knobs.waits, WAITS), (&mut knobs.reads, READS)] {
+        for number in names.iter().filter_map(|name| number(name)) {
+            if let Some(word) = set.get_mut(number as usize / 64) {
+                *word |= 1 << (number % 64);
+            }
         }
     }
     knobs
@@ -196,6 +199,7 @@ mod tests {
         let waits = |number: usize| knobs.waits[number / 64] >> (number % 64) & 1 == 1;
         assert!(waits(7) && waits(232) && waits(35) && waits(61), "poll, epoll_wait, nanosleep, wait4");
         assert!(!waits(0) && !waits(1) && !waits(202), "read, write, futex");
+        assert_eq!(knobs.reads[0], 1 | 1 << 19, "read, readv");
         assert_eq!((knobs.futex, knobs.sigreturn, knobs.errors), (202, 15, 1));
     }
 

@@ -61,8 +61,8 @@ impl Calls {
 fn other(known: &[Call], described: u32) -> Call {
     let number = described & types::call_bits::CALL_NUMBER.0;
     let name = |number| known.get(number as usize).map(|call| call.name.clone());
-    if described & types::call_bits::CALL_FUTEX_WAITS.0 != 0 {
-        return Call { name: name(number).unwrap_or(Cow::Borrowed("futex")), waits: true };
+    if described & types::call_bits::CALL_WAITS.0 != 0 {
+        return Call { name: name(number).unwrap_or_else(|| Cow::Owned(format!("syscall_{number}"))), waits: true };
     }
     let name = match described & types::call_bits::CALL_COMPAT.0 != 0 {
         // 32-bit code has numbers of its own.
@@ -79,7 +79,7 @@ mod tests {
     use super::Calls;
 
     const COMPAT: u32 = 1 << 16;
-    const FUTEX_WAITS: u32 = 1 << 17;
+    const WAITS_HERE: u32 = 1 << 17;
 
     #[test]
     fn calls_have_their_architectures_names_and_are_told_apart() {
@@ -91,7 +91,8 @@ mod tests {
         assert_eq!(named(0), ("read".to_owned(), "work"));
         assert_eq!(named(7), ("poll".to_owned(), "wait"));
         assert_eq!(named(202), ("futex".to_owned(), "work"));
-        assert_eq!(named(202 | FUTEX_WAITS), ("futex".to_owned(), "wait"));
+        assert_eq!(named(202 | WAITS_HERE), ("futex".to_owned(), "wait"));
+        assert_eq!(named(WAITS_HERE), ("read".to_owned(), "wait"));
         assert_eq!(named(400), ("syscall_400".to_owned(), "work"));
         assert_eq!(named(9999), ("syscall_9999".to_owned(), "work"));
         assert_eq!(named(0xffff), ("syscall_invalid".to_owned(), "work"));
