@@ -125,7 +125,7 @@ static EXAMPLES: &[(&str, &[Example])] = &[
             example("ebrec probes", "Every probe and whether it can run here"),
             example("ebrec probes block", "What the block probe measures, its columns and settings"),
             example("ebrec probes -e 'kprobe:tcp_*'", "Which functions an event of your own would be put on"),
-            example("ebrec probes -e usdt:libc:libc:setjmp", "How many arguments a static probe has"),
+            example("ebrec probes -e usdt:/usr/bin/python3:python:gc__start", "How many arguments a static probe has"),
         ],
     ),
     ("doctor", &[example("ebrec doctor", "What this machine allows, and the fix for what is missing")]),
