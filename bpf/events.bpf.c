@@ -10,6 +10,7 @@
 /* Functions of processes, and functions of the kernel by their type. */
 #define PREEMPTIBLE_HOOKS
 #include "ebrec.h"
+#include "own_stack.h"
 #include "stack.h"
 
 #if defined(__TARGET_ARCH_x86)
@@ -115,6 +116,7 @@ static __always_inline int measured_returns(struct pt_regs *ctx, bool user)
 	SEC("?" section)                                                                                               \
 	int name(struct pt_regs *ctx)                                                                                  \
 	{                                                                                                              \
+		stay_on_own_stack(ctx);                                                                                \
 		return body;                                                                                           \
 	}
 
@@ -140,6 +142,7 @@ int usdt(struct pt_regs *ctx)
 {
 	struct hit hit = {};
 
+	stay_on_own_stack(ctx);
 	if (!current_in_scope())
 		return 0;
 	hit.place = bpf_usdt_cookie(ctx);

@@ -8,6 +8,7 @@
  * Sockets tell what calls moved since Linux 6.16, and calls do before; between the two ways are tenths of a microsecond.
  */
 #include "ebrec.h"
+#include "own_stack.h"
 
 #include "http_calls.h"
 #include "http_conn.h"
@@ -220,6 +221,7 @@ int ssl_new(struct pt_regs *ctx)
 {
 	__u64 who = bpf_get_current_pid_tgid();
 
+	stay_on_own_stack(ctx);
 	if (current_in_scope_as(who >> 32))
 		tls_user(who);
 	return 0;
@@ -228,24 +230,28 @@ int ssl_new(struct pt_regs *ctx)
 SEC("uprobe/SSL_read")
 int ssl_read(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_enter(ctx, 0, function_argument(ctx, 2), 0);
 }
 
 SEC("uprobe/SSL_read_ex")
 int ssl_read_ex(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_enter(ctx, 0, function_argument(ctx, 2), function_argument(ctx, 4));
 }
 
 SEC("uprobe/SSL_write")
 int ssl_write(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_enter(ctx, 1, function_argument(ctx, 2), 0);
 }
 
 SEC("uprobe/SSL_write_ex")
 int ssl_write_ex(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_enter(ctx, 1, function_argument(ctx, 2), function_argument(ctx, 4));
 }
 
@@ -253,17 +259,20 @@ int ssl_write_ex(struct pt_regs *ctx)
 SEC("uprobe/SSL_sendfile")
 int ssl_sendfile(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_enter(ctx, 1, 0, 0);
 }
 
 SEC("uretprobe/SSL_*")
 int ssl_done(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_leave(ctx);
 }
 
 SEC("uprobe/SSL_free")
 int ssl_free(struct pt_regs *ctx)
 {
+	stay_on_own_stack(ctx);
 	return tls_gone(ctx);
 }

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod cells;
 mod compat;
+pub mod grace;
 mod kernel_types;
 pub mod live;
 pub mod log;

@@ -33,7 +33,7 @@ static __always_inline void count_loss(enum loss_cause cause)
 	__u64 *count = bpf_map_lookup_elem(&losses, &key);
 
 	if (count)
-		(*count)++;
+		__sync_fetch_and_add(count, 1);
 }
 
 /* Updates a map and counts a refusal. */

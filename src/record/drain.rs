@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use anyhow::Result;
 
+use crate::bpf::grace::Grace;
 use crate::bpf::live::Live;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
@@ -33,9 +34,8 @@ use crate::symbols::live::Symbols;
 
 /// Rows of a kind that make a batch.
 const BATCH_ROWS: usize = 16_384;
-/// How long after the end of an interval its maps are read. A program that was running when the sets were swapped has
-/// ended by then; if it has not, its value comes with a later interval and is not lost.
-const GRACE_NS: u64 = 20_000_000;
+/// How often it is asked whether the programs that were running at the end of an interval have ended.
+const GRACE_LOOK_NS: u64 = 10_000_000;
 /// How often the rings are looked at: often while events come, seldom while none do. Past half full the kernel wakes.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -94,6 +94,8 @@ impl Drain {
             interval_ns: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
             interval_start: start_ns,
             swapped: None,
+            grace: Grace::start()?,
+            next_look: u64::MAX,
             next_checkpoint: start_ns + CHECKPOINT_NS,
             state: State::default(),
         };
@@ -116,6 +118,9 @@ struct Round {
     interval_start: u64,
     /// An interval whose maps are not read yet.
     swapped: Option<Interval>,
+    /// Its maps are read when no program writes them any more.
+    grace: Grace,
+    next_look: u64,
     next_checkpoint: u64,
     state: State,
 }
@@ -135,12 +140,16 @@ impl Round {
             }
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
             self.cost.tick(now);
-            if now >= self.interval_start + self.interval_ns {
+            // One that programs still write into is left to end: the next is longer for it.
+            if now >= self.interval_start + self.interval_ns && self.swapped.is_none() {
                 self.end_interval(now)?;
             }
-            if self.swapped.is_some_and(|interval| now >= interval.end_ns + GRACE_NS) {
-                self.snapshot()?;
-                self.write_stacks(now)?;
+            if now >= self.next_look {
+                self.next_look = now + GRACE_LOOK_NS;
+                if self.grace.is_over()? {
+                    self.snapshot()?;
+                    self.write_stacks(now)?;
+                }
             }
             self.publish();
             let due = now >= self.next_checkpoint;
@@ -159,13 +168,16 @@ impl Round {
 
     /// When something other than records has to be seen to.
     fn next_due(&self) -> u64 {
-        let snapshot = self.swapped.map_or(u64::MAX, |interval| interval.end_ns + GRACE_NS);
-        let interval = self.interval_start.saturating_add(self.interval_ns);
-        snapshot.min(interval).min(self.next_checkpoint).min(self.cost.next_due())
+        let interval = match self.swapped {
+            Some(_) => self.next_look,
+            None => self.interval_start.saturating_add(self.interval_ns),
+        };
+        interval.min(self.next_checkpoint).min(self.cost.next_due())
     }
 
     fn finish(mut self, reader: &mut Reader) -> Result<State> {
         // The pending interval first: its set of maps takes new values from the next swap on.
+        self.settle(reader)?;
         self.snapshot()?;
         self.cost.stop(clocks::monotonic_ns());
         let now = clocks::monotonic_ns();
@@ -174,7 +186,8 @@ impl Round {
         }
         self.intake.sources.iter_mut().for_each(|source| source.attached.detach());
         self.scope.detach();
-        reader.drain(&mut |record| self.intake.take(record));
+        self.grace.begin();
+        self.settle(reader)?;
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
         self.snapshot()?;
         self.late_values(now)?;
@@ -187,15 +200,28 @@ impl Round {
         Ok(self.state)
     }
 
+    /// Takes records until the programs that were to end have ended.
+    fn settle(&mut self, reader: &mut Reader) -> Result<()> {
+        loop {
+            let over = self.grace.is_over()?;
+            reader.drain(&mut |record| self.intake.take(record));
+            if over {
+                return Ok(());
+            }
+            reader.wait(SHORTEST_WAIT)?;
+        }
+    }
+
     fn intake_rows(&mut self, write: impl FnOnce(&mut Intake, Option<&Cgroups>)) {
         write(&mut self.intake, self.cgroups.as_ref());
     }
 
     fn end_interval(&mut self, now: u64) -> Result<()> {
-        self.snapshot()?;
         for source in &mut self.intake.sources {
             source.attached.end_interval(now)?;
         }
+        self.grace.begin();
+        self.next_look = now + GRACE_LOOK_NS;
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
         self.interval_start = now;
         Ok(())
@@ -204,6 +230,7 @@ impl Round {
     /// Writes the aggregates, losses and cost of the interval that has ended, if it is not written yet.
     fn snapshot(&mut self) -> Result<()> {
         let Some(interval) = self.swapped.take() else { return Ok(()) };
+        self.next_look = u64::MAX;
         let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
@@ -228,7 +255,7 @@ impl Round {
         Ok(())
     }
 
-    /// Values of programs that were still running when their set of maps was read.
+    /// Values of programs that were still running at the last swap.
     fn late_values(&mut self, now: u64) -> Result<()> {
         let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
