@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What the probe `http` takes from a web server: requests a second of nginx under wrk with the probe, beside those without.
 
-    benches/http.py EBREC [--rounds N] [--seconds S] [--server]
+    benches/http.py EBREC [--rounds N] [--seconds S] [--server] [--files]
 
-As root. nginx has one worker, on the last CPU, which answers from memory; wrk is on the others, on 16 connections that
-stay open. Both are recorded, so each request is seen twice; with --server only nginx, as if the clients were elsewhere. A round runs without and with the probe in turns, and the ratios are
+As root. nginx has one worker, on the last CPU, which answers from memory, or with --files as it comes: with a file, and a line in its
+access log. wrk is on the others, on 16 connections that stay open. Both are recorded, so each request is seen twice; with --server only nginx, as if the clients were elsewhere. A round runs without and with the probe in turns, and the ratios are
 taken within it; the table shows each round and the medians. On a machine that does other things besides, the second ratio is
 the one to go by: CPU time of nginx and wrk for a request, without and with the probe, which is what bounds the throughput.
 """
@@ -22,10 +22,14 @@ import time
 
 CPUS = sorted(os.sched_getaffinity(0))
 CONFIG = """daemon off; master_process off; pid {at}/pid; error_log {at}/error.log; events {{ worker_connections 512; }}
-http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {at}/a; proxy_temp_path {at}/b;
+http {{ {log} keepalive_requests 100000000; client_body_temp_path {at}/a; proxy_temp_path {at}/b;
 fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;
-server {{ listen 127.0.0.1:{port}; location / {{ return 200 "hello, this is a page of some length"; }} }} }}
+server {{ listen 127.0.0.1:{port}; {page} }} }}
 """
+FROM_MEMORY = {"log": "access_log off;", "page": 'location / { return 200 "hello, this is a page of some length"; }'}
+# What nginx has in its own configuration, and the size of its welcome page.
+FROM_FILES = {"log": "access_log {at}/access.log; sendfile on; tcp_nopush on;", "page": "root {at}/pages;"}
+PAGE = b"<p>a page of some length</p>\n" * 21
 
 
 class Load:
@@ -69,13 +73,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--server", action="store_true", help="record nginx only, as if the clients were elsewhere")
+    parser.add_argument("--files", action="store_true", help="nginx sends a file and writes its access log")
     options = parser.parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as at:
         with open(f"{at}/nginx.conf", "w") as file:
-            file.write(CONFIG.format(at=at, port=port))
+            parts = {name: part.replace("{at}", at) for name, part in (FROM_FILES if options.files else FROM_MEMORY).items()}
+            file.write(CONFIG.format(at=at, port=port, **parts))
+        os.mkdir(f"{at}/pages")
+        with open(f"{at}/pages/index.html", "wb") as file:
+            file.write(PAGE)
         server = ["taskset", "-c", str(CPUS[-1]), "nginx", "-p", at, "-c", f"{at}/nginx.conf"]
         nginx = subprocess.Popen(server, stderr=subprocess.DEVNULL)
         try:

@@ -52,10 +52,13 @@ def find(*names):
     return next((name for name in names if shutil.which(name)), names[0])
 
 
-def ebrec(name, probes, *events):
+def ebrec(name, probes=None, *events):
+    """Without probes it has its default set."""
+
     def command(path):
-        chosen = [part for event in events for part in ("-e", event)]
-        return [EBREC, "record", "-p", probes, *chosen, "--system-wide", "--force", "-o", path, "--", MARKER]
+        chosen = ["-p", probes] if probes else []
+        chosen += [part for event in events for part in ("-e", event)]
+        return [EBREC, "record", *chosen, "--system-wide", "--force", "-o", path, "--", MARKER]
 
     return Tool(name, command, needs=EBREC, caught=ebrec_caught, peer=False)
 

@@ -2,7 +2,11 @@
 """What recording costs, ours beside perf, bcc's tools and bpftrace in one run. `make bench` calls it, as root.
 
     benches/whole.py [--rounds N] [--seconds S] [--only WORD]
-    EBREC=target/debug/ebrec tests/vm/run 6.12 --seconds 900 -- benches/whole.py --only 'of the kernel'    # where this one has no kprobes
+
+Where the kernel has no kprobes, in a guest whose clock counts instructions: its nanoseconds are those, whatever the host does.
+
+    EBREC=target/release/ebrec tests/vm/run 6.12 --cpus 1 --qemu '-icount shift=0' --seconds 900 -- \\
+        python3 benches/whole.py --rounds 1 --seconds 0.3 --only 'of the kernel'
 
 The load is pinned to the last CPU and counts its own events. Each round runs it with no tool and at once with the tool, for one
 tool after the other in turns: ratios are taken within such a pair, so that what else the machine does weighs on both, and the
@@ -12,6 +16,7 @@ the same length without the load; its memory is the largest resident set from ex
 """
 
 import argparse
+import json
 import os
 import pty
 import re
@@ -30,6 +35,8 @@ import tools
 from tools import PLACE, Caught
 
 CPU = max(os.sched_getaffinity(0))
+DEFAULT_SET = "ebrec, the default set"
+SPAN = 5  # seconds of a recording of the default set
 LIMIT = 60  # seconds after which a tool that is not live, or does not end, is given up
 
 
@@ -255,6 +262,39 @@ def report_time(directory, rounds):
         print(f"| {size:.2f} MiB | {run.caught.rows or 0:,} | {statistics.median(times):.1f} | {max(times):.1f} |")
 
 
+def default_set(directory):
+    """What the default set takes of a machine that does nothing else, and of one whose CPUs are busy and switch as they can."""
+    ours = tools.ebrec(DEFAULT_SET)
+    cpus = str(os.cpu_count())
+    busy = ["stress-ng", "--quiet", "--cpu", cpus, "--switch", cpus]
+    print(f"\n### the default set\n\n{SPAN} s each, as the recordings say of themselves.\n")
+    print("| machine | BPF programs, of one CPU | ebrec, of one CPU | RSS MiB | file KiB | live after ms | lost |")
+    print("|---|" + "---:|" * 6)
+    for name, command in (("idle", None), (f"`{' '.join(busy)}`", busy)):
+        reason = ours.lacking()
+        if not reason and command and not shutil.which(command[0]):
+            reason = f"'{command[0]}' is not installed"
+        if reason:
+            print(f"skipped: the default set, {name}: {reason}", file=sys.stderr)
+            continue
+        path = os.path.join(directory, "default.parquet")
+        load = command and subprocess.Popen(command)
+        try:
+            with Run(ours, path) as run:
+                time.sleep(SPAN)
+            said = subprocess.run([tools.EBREC, "report", "overhead", path, "--format", "json"], capture_output=True, text=True, check=True)
+        except Failed as error:
+            print(f"skipped: the default set, {name}: {error}", file=sys.stderr)
+            continue
+        finally:
+            if load:
+                load.terminate()
+                load.wait()
+        cost = json.loads(said.stdout)["tables"]["recorder"][0]
+        numbers = f"{cost['bpf_cpu']:.1f} % | {cost['own_cpu']:.1f} % | {cost['rss_bytes'] / (1 << 20):.0f} | {cost['file_bytes'] / 1024:,.0f}"
+        print(f"| {name} | {numbers} | {(run.live - run.started) / 1e6:.0f} | {run.caught.lost or 0:,} |")
+
+
 def build(directory):
     """Compiles the loads; a program that is newer than its source is kept."""
     os.makedirs(directory, exist_ok=True)
@@ -292,6 +332,7 @@ def main():
     switches = [
         tools.ebrec("ebrec sched", "sched"),
         tools.ebrec("ebrec sched:raw", "sched:raw"),
+        tools.ebrec(DEFAULT_SET),
         tools.bcc("bcc runqlat", "runqlat"),
         tools.bcc("bcc runqlat by process", "runqlat", "-P"),
         tools.bpftrace("bpftrace, histogram by thread", tools.RUNQLAT),
@@ -300,7 +341,7 @@ def main():
     ]
     spawns = [
         tools.ebrec("ebrec process", "process"),
-        tools.ebrec("ebrec, default probes", "process,sched,block"),
+        tools.ebrec(DEFAULT_SET),
         tools.bcc("bcc execsnoop", "execsnoop"),
         tools.bpftrace("bpftrace, exec and exit", tools.EXECSNOOP),
         tools.perf("perf record, fork, exec and exit", *(f"sched:sched_process_{what}" for what in ("fork", "exec", "exit"))),
@@ -354,6 +395,8 @@ def main():
             if wanted:
                 command = [os.path.join(PLACE, program), str(CPU), ms]
                 measure(name, what, command, options.seconds, wanted, options.rounds, directory)
+        if options.only in "the default set":
+            default_set(directory)
         if options.only in "report":
             report_time(directory, options.rounds)
 

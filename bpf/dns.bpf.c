@@ -82,14 +82,14 @@ int BPF_PROG(dns_send, struct sk_buff *skb)
 	struct query *query, *before;
 	struct datagram datagram;
 	struct query_key key;
-	__u32 zero = 0, length;
+	__u32 place = SCRATCH_OF_SEND, length;
 
 	/* Without a socket it is on its way through, and was seen where it began. */
 	if (!window_start() || !skb->sk)
 		return 0;
 	if (!read_datagram(&datagram, skb, skb->head + skb->network_header, true) || !current_in_scope_as(id >> 32))
 		return 0;
-	query = bpf_map_lookup_elem(&scratch_query, &zero);
+	query = bpf_map_lookup_elem(&scratch_query, &place);
 	if (!query || !read_key(&key, &datagram, skb, header) || is_answer(header))
 		return 0;
 	__builtin_memset(query, 0, sizeof(*query));
@@ -153,14 +153,14 @@ int BPF_PROG(dns_connect, struct sock *sk, int old, int new)
 	struct query_key key = {};
 	struct query *query;
 	struct flow flow;
-	__u32 zero = 0;
+	__u32 place = SCRATCH_OF_CONNECT;
 
 	if (new != TCP_SYN_SENT || !current_in_scope_as(id >> 32))
 		return 0;
 	if (sk->sk_protocol != IPPROTO_TCP || sk->__sk_common.skc_dport != bpf_htons(DNS_PORT))
 		return 0;
 	counter_add(DNS_BY_TCP, id >> 32, 0, 1);
-	query = bpf_map_lookup_elem(&scratch_query, &zero);
+	query = bpf_map_lookup_elem(&scratch_query, &place);
 	if (config.stream == STREAM_NONE || !query)
 		return 0;
 	read_flow(&flow, &sk->__sk_common);

@@ -7,6 +7,8 @@
  *
  * Sockets tell what calls moved since Linux 6.16, and calls do before; between the two ways are tenths of a microsecond.
  */
+/* Functions of processes; and by 7.3 tracepoints. */
+#define PREEMPTIBLE_HOOKS
 #include "ebrec.h"
 #include "own_stack.h"
 
@@ -112,7 +114,7 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	job->now = bpf_ktime_get_ns();
 	/* A server's answer is over when it ends, whenever it began. */
 	job->start = job->outgoing && conn->role != ROLE_SERVER ? call_began(current, who, job->now) : job->now;
-	follow_call(job, conn, regs, ret > 1);
+	follow_call(job, JOB_OF_CALL, conn, regs, ret > 1);
 	return 0;
 }
 
@@ -149,7 +151,7 @@ int BPF_PROG(http_sent, struct sock___http *sk, int ret)
 		return 0;
 	job->who = who_is(current);
 	job->outgoing = 1;
-	socket_moved(job, current, sk, ret);
+	socket_moved(job, JOB_OF_CALL, current, sk, ret);
 	return 0;
 }
 
@@ -163,13 +165,13 @@ int BPF_PROG(http_received, struct sock___http *sk, int ret, int flags)
 		return 0;
 	if (!current || !current_in_scope_as(current->tgid))
 		return 0;
-	job = job_of(JOB_OF_CALL);
+	job = job_of(JOB_OF_RECEIVED);
 	if (!job)
 		return 0;
 	job->who = who_is(current);
 	job->start = 0;
 	job->outgoing = 0;
-	socket_moved(job, current, sk, ret);
+	socket_moved(job, JOB_OF_RECEIVED, current, sk, ret);
 	return 0;
 }
 

@@ -84,10 +84,16 @@ struct {
 	__type(value, struct dns_name);
 } names SEC(".maps");
 
-/* Too large for the stack. */
+/* Too large for the stack. One for each program: a connect may be interrupted by what is sent. */
+enum scratch_place {
+	SCRATCH_OF_SEND,
+	SCRATCH_OF_CONNECT,
+	SCRATCHES,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SCRATCHES);
 	__type(key, __u32);
 	__type(value, struct query);
 } scratch_query SEC(".maps");

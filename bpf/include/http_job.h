@@ -53,8 +53,10 @@ struct job {
 	__u8 text[HTTP_TEXT + 80]; /* fixed-size reads near the end stay inside */
 };
 
+/* One for each program that may be interrupted by another. */
 enum job_place {
 	JOB_OF_CALL,
+	JOB_OF_RECEIVED,
 	JOB_OF_STATE,
 	JOB_OF_TLS, /* and TLS_DEPTH - 1 more */
 	JOBS = JOB_OF_TLS + 4,

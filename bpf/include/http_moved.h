@@ -67,10 +67,11 @@ static __always_inline __u64 call_began(struct task_struct *current, __u32 tid, 
 }
 
 /* A call of these arguments moved bytes of a connection that is followed; `others`: its first message, and more. */
-static __always_inline void follow_call(struct job *job, struct conn *conn, struct pt_regs *regs, bool others)
+static __always_inline void follow_call(struct job *job, __u32 place, struct conn *conn, struct pt_regs *regs,
+					bool others)
 {
 	if (job->total)
-		follow(job, conn, JOB_OF_CALL);
+		follow(job, conn, place);
 	if (conn->role == ROLE_TLS)
 		tls_begins(conn, job->who);
 	/* The others of many messages are not looked at. */
@@ -78,7 +79,7 @@ static __always_inline void follow_call(struct job *job, struct conn *conn, stru
 		give_up(conn, UNPARSED_MANY_PARTS);
 	if (!job->total && !job->outgoing && conn->role == ROLE_CLIENT && job->kind != CALL_MANY &&
 	    (job->vectors || syscall_argument_3(regs)))
-		http_finish(JOB_OF_CALL);
+		http_finish(place);
 }
 
 /*
@@ -139,8 +140,8 @@ static __always_inline bool read_unseen(struct conn *conn, struct sock___http *s
 	return unseen;
 }
 
-static __always_inline void socket_moved(struct job *job, struct task_struct *current, struct sock___http *sk,
-					 __u32 bytes)
+static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
+					 struct sock___http *sk, __u32 bytes)
 {
 	__u32 protocol = sk->sk_protocol;
 	struct conn *conn = known_conn(&job->key, sk);
@@ -178,7 +179,7 @@ static __always_inline void socket_moved(struct job *job, struct task_struct *cu
 	/* When a client's request is written whole says nothing. */
 	job->now = job->start && conn->role == ROLE_CLIENT ? job->start : bpf_ktime_get_ns();
 	job->start = job->start ?: job->now;
-	follow_call(job, conn, regs, syscall_argument_3(regs) > 1);
+	follow_call(job, place, conn, regs, syscall_argument_3(regs) > 1);
 }
 
 #endif

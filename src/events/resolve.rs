@@ -48,8 +48,6 @@ use crate::probe::event::Hook;
 use crate::probe::event::Place;
 use crate::probe::event::Space;
 
-/// There where the kernel has kprobes.
-const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
 /// Arguments of the entry that a latency event keeps.
 const KEPT_ARGUMENTS: usize = 6;
 
@@ -70,7 +68,7 @@ pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event
     let events: Vec<Event> = offers.map(|offer| offer.event).collect();
     let by_kprobe = |event: &&Event| matches!(event.hook, Hook::Kprobe { .. } | Hook::KernelLatency { .. });
     if let Some(event) = events.iter().find(by_kprobe)
-        && !Path::new(KPROBES).exists()
+        && !host.kernel.kprobes
     {
         let problem = format!("this kernel has no kprobes, which '{}' needs", event.text);
         let hint = "it was built without CONFIG_KPROBE_EVENTS; 'tracepoint:' and 'rawtp:' need none";

@@ -62,7 +62,8 @@ const MAX_OBJECTS: usize = 250;
 const LOADED_AT_ONCE: usize = 8;
 
 /// What fentry and fexit have failed for so far. On aarch64: commit 2aa6ac03516d.
-const NO_TRAMPOLINE: &str = "this kernel gives no BPF trampolines (on aarch64 there are some since 6.4, and locked-down kernels refuse them), but 'kprobe' needs none";
+const NO_TRAMPOLINE: &str =
+    "this kernel gives no BPF trampolines (on aarch64 there are some since 6.4, and locked-down kernels refuse them)";
 
 const FUNCTION: &str = "events_function";
 const BY: &str = "events_by";
@@ -189,7 +190,10 @@ fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Resul
     let refused = refused.unwrap_or_else(|| anyhow!("there is no way to attach it"));
     match &event.hook {
         // Which says why in no way of its own.
-        Hook::Fentry { .. } => Err(refused.context(NO_TRAMPOLINE)),
+        Hook::Fentry { .. } => {
+            let instead = if setup.host.kernel.kprobes { "'kprobe' needs none" } else { "it has no kprobes either" };
+            Err(refused.context(format!("{NO_TRAMPOLINE}; {instead}")))
+        }
         _ => Err(refused),
     }
 }

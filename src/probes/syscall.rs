@@ -90,7 +90,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Utf8,
             title: "Class",
             unit: None,
-            help: "'wait' for a system call whose purpose is to wait, such as poll or nanosleep; 'work' for any other.",
+            help: "'wait' for a system call whose purpose is to wait, such as poll or nanosleep, for a futex that waits, and for reading a pipe, socket or terminal; 'work' for any other.",
         },
     ],
     hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free"],

@@ -99,14 +99,18 @@ impl Series {
         if last.saturating_sub(first) > MOST_EMPTY {
             return;
         }
+        let mut known: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        for (at, interval) in self.0.values().flatten() {
+            let longest = known.entry(*at).or_default();
+            if longest.1 < interval.dur_ns {
+                *longest = (interval.begin_ns, interval.dur_ns);
+            }
+        }
+        let with_span = |at| span(&known, at, step, begin, end).map(|span| (at, span));
+        let spans: Vec<(i64, (i64, i64))> = (first..=last).filter_map(with_span).collect();
         for intervals in self.0.values_mut() {
-            for at in first..=last {
-                let begin_ns = at.saturating_mul(step).max(begin);
-                let dur_ns = at.saturating_add(1).saturating_mul(step).min(end).saturating_sub(begin_ns);
-                // What is left of the window after the last whole interval may be next to nothing.
-                if dur_ns >= step / 2 {
-                    intervals.entry(at).or_insert(Interval { begin_ns, dur_ns, values: Histogram::new() });
-                }
+            for (at, (begin_ns, dur_ns)) in spans.iter().copied() {
+                intervals.entry(at).or_insert(Interval { begin_ns, dur_ns, values: Histogram::new() });
             }
             join_stub(intervals, step);
         }
@@ -121,6 +125,21 @@ impl Series {
     pub(super) fn has(&self, metric: &str) -> bool {
         self.0.contains_key(metric)
     }
+}
+
+/// Where an interval begins and how long it is: as any metric has it, else a step. None where one that was stretched goes over it,
+/// and for what is left of the window after the last whole one, which may be next to nothing.
+fn span(known: &BTreeMap<i64, (i64, i64)>, at: i64, step: i64, begin: i64, end: i64) -> Option<(i64, i64)> {
+    if let Some(span) = known.get(&at) {
+        return Some(*span);
+    }
+    let begin_ns = at.saturating_mul(step).max(begin);
+    let dur_ns = at.saturating_add(1).saturating_mul(step).min(end).saturating_sub(begin_ns);
+    let middle = begin_ns.saturating_add(dur_ns / 2);
+    let stretched = |(begin, dur): &(i64, i64)| (*begin..begin.saturating_add(*dur)).contains(&middle);
+    let near = known.range(..at).next_back().into_iter().chain(known.range(at..).next());
+    let is_covered = near.map(|(_, span)| span).any(stretched);
+    (dur_ns >= step / 2 && !is_covered).then_some((begin_ns, dur_ns))
 }
 
 /// Adds what the window has beyond its last whole interval to that one: rates in a few milliseconds are mostly chance.
@@ -158,4 +177,20 @@ pub(super) fn check(sources: &[Source], words: &[String]) -> Result<(), Failure>
     names.dedup();
     let near = nearest(word, names.iter().copied());
     Err(Failure::usage(format!("no metric '{word}' in the recording")).hint(did_you_mean(&near, &names)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::span;
+
+    #[test]
+    fn nothing_is_said_of_the_time_that_a_stretched_interval_took_from_the_next() {
+        // Intervals of 100: the second was ended late, and nothing happened in the fifth.
+        let known = BTreeMap::from([(0, (0, 100)), (1, (100, 190)), (3, (300, 100))]);
+        let spans: Vec<_> = (0..6).filter_map(|at| span(&known, at, 100, 0, 530)).collect();
+        // The last, of 30, is too short to be one.
+        assert_eq!(spans, [(0, 100), (100, 190), (300, 100), (400, 100)]);
+    }
 }
