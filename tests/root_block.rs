@@ -119,7 +119,9 @@ fn disk_of(dir: &Path) -> Option<String> {
 /// The requests of fio's I/Os: without those of the file system's metadata, and of programs that are read into memory.
 fn requests(taken: &Taken, disk: &Disk, op: &str) -> Rows {
     let rows = taken.rows("block_io", &IO).named("dev", &disk.name).named("op", op).with("bytes", SIZE);
-    rows.named("block_flags", "sync")
+    // Old kernels say so of direct writes only.
+    let flagged = rows.named("block_flags", "sync");
+    if flagged.count() > 0 { flagged } else { rows.keep(|row| row.text("block_flags").is_none()) }
 }
 
 fn percentile(sorted: &[i64], q: f64) -> i64 {

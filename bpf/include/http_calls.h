@@ -72,6 +72,7 @@ struct socket___http {
 };
 struct tcp_sock___http {
 	__u32 copied_seq; /* up to where bytes were read */
+	__u32 write_seq;  /* up to where bytes were written */
 };
 struct inode___http {
 	__u16 i_mode;

@@ -16,6 +16,8 @@
 #define HTTP_CARRY 64
 /* Calls without a message's start after which a connection that was there before the window is no HTTP. */
 #define HTTP_TRIES 4
+/* Times that a connection is begun with anew, without an answer in between, after bytes that were not seen. */
+#define HTTP_RESTARTS 8
 
 enum http_event {
 	HTTP_ANSWERED,
@@ -38,7 +40,7 @@ enum http_reason {
 	UNPARSED_TLS,	      /* a connection with TLS, by a process that does not use libssl */
 	UNPARSED_RING,	      /* a connection that bytes go through by io_uring */
 	UNPARSED_QUIC,	      /* a connection of QUIC, which HTTP/3 goes through */
-	UNPARSED_UNSEEN,      /* a connection of which bytes were moved by no call that is looked at */
+	UNPARSED_UNSEEN,      /* requests under way, or a connection, when bytes moved by no call that was looked at */
 	UNPARSED_REASONS,
 };
 
@@ -147,9 +149,9 @@ struct conn {
 	__u8 tries;
 	__u8 begun; /* a request was seen */
 	__u8 tls;
-	__u8 reads; /* `copied` is known */
-	__u8 pad;
-	__u32 copied; /* the socket's copied_seq after the last call that read from it */
+	__u8 known;    /* 1, 2: what is in `upto` */
+	__u8 restarts; /* since the last answer */
+	__u32 upto[2]; /* the socket's copied_seq and write_seq after the last call that read and wrote */
 	struct request_seen waiting[HTTP_WAITING];
 };
 

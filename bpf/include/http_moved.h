@@ -125,18 +125,23 @@ static __always_inline bool is_about(struct task_struct *current, struct pt_regs
 	return socket && socket->file && (__u64)socket->file == (__u64)file_of(current, fd);
 }
 
-/* Whether bytes were read from the socket, since the last call that is looked at, by none of those. */
-static __always_inline bool read_unseen(struct conn *conn, struct sock___http *sk, __u32 bytes)
+/*
+ * Whether bytes were read from the socket, or written to it, by none of the calls that are looked at since the last one that
+ * was. By 7.3 the kernel leaves out a program that another thread was preempted in.
+ */
+static __always_inline bool moved_unseen(struct conn *conn, struct sock___http *sk, __u32 outgoing, __u32 bytes)
 {
 	struct tcp_sock___http *tcp = (void *)bpf_skc_to_tcp_sock(sk);
+	__u32 upto, *before = &conn->upto[outgoing & 1];
 	bool unseen;
 
 	if (!tcp)
 		return false;
+	upto = outgoing ? tcp->write_seq : tcp->copied_seq;
 	/* The end of the stream counts as one. */
-	unseen = conn->reads && (__s32)(tcp->copied_seq - bytes - conn->copied) > 1;
-	conn->reads = 1;
-	conn->copied = tcp->copied_seq;
+	unseen = conn->known & 1 << (outgoing & 1) && (__s32)(upto - bytes - *before) > 1;
+	conn->known |= 1 << (outgoing & 1);
+	*before = upto;
 	return unseen;
 }
 
@@ -158,8 +163,11 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 		return;
 	}
 	regs = regs_of_call(current, &call);
-	if (conn && !job->outgoing && read_unseen(conn, sk, bytes) && conn->role != ROLE_UNKNOWN)
-		regs = NULL;
+	if (conn && moved_unseen(conn, sk, job->outgoing, bytes) && conn->role != ROLE_UNKNOWN) {
+		start_over(conn);
+		if (conn->role == ROLE_OTHER)
+			return;
+	}
 	if (!regs || (conn && conn->role == ROLE_UNKNOWN && !is_about(current, regs, call, sk))) {
 		if (conn)
 			conn->role == ROLE_UNKNOWN ? (void)(conn->role = ROLE_OTHER) : give_up(conn, UNPARSED_UNSEEN);

@@ -58,6 +58,7 @@ static __always_inline void answered(struct conn *conn, struct direction *way, _
 			stream_request(conn, request, HTTP_ANSWERED, sub, end, way->bytes);
 	}
 	conn->status = 0;
+	conn->restarts = 0;
 	conn->head++;
 }
 
@@ -85,6 +86,29 @@ static __always_inline void give_up(struct conn *conn, enum http_reason reason)
 	conn->head = conn->tail;
 	conn->over = 0;
 	conn->status = 0;
+}
+
+/* Bytes went by unseen: what was under way can't be told, what begins from here on can. */
+static __always_inline void start_over(struct conn *conn)
+{
+	__u32 under_way = conn->tail - conn->head + conn->over;
+
+	if (conn->restarts >= HTTP_RESTARTS) {
+		give_up(conn, UNPARSED_UNSEEN);
+		return;
+	}
+	/* An answer that was ahead of its request was counted when it came. */
+	unparsed(conn, UNPARSED_UNSEEN, under_way || conn->early ? under_way : 1);
+	conn->restarts++;
+	conn->role = ROLE_UNKNOWN;
+	conn->head = conn->tail;
+	conn->over = conn->early = 0;
+	conn->status = 0;
+	conn->tries = conn->begun = 0;
+	for (__u32 i = 0; i < 2; i++) {
+		conn->way[i].part = PART_START;
+		conn->way[i].carried = conn->way[i].in_line = 0;
+	}
 }
 
 /* The first request in the queue got no answer, or not all of it. 0: there was none. */

@@ -250,6 +250,12 @@ impl Taken {
         self.rows("lost", &["name", "count"]).named("name", probe).sum("count")
     }
 
+    /// What the kernel left out since another thread was preempted in the same program, as it is by 7.3.
+    pub fn left_out(&self, probe: &str) -> i64 {
+        let lost = self.rows("lost", &["name", "cause", "count"]).named("name", probe);
+        lost.keep(|row| row.text("cause").is_some_and(|cause| cause.ends_with("interrupted itself"))).sum("count")
+    }
+
     /// The totals of a metric.
     pub fn metric(&self, name: &str, columns: &[&str]) -> Rows {
         let all = [columns, &["metric", "count", "sum"]].concat();

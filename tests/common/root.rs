@@ -26,7 +26,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// The longest that a test waits for a fact on a machine that is busy.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `fact` gives something, looking every few milliseconds.
 ///
