@@ -23,7 +23,7 @@ DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # In the order in which they are loaded, after what they depend on.
 MODULES = """virtio_pci virtio_console virtio_blk 9p 9pnet_virtio virtiofs overlay ext4 crc32c_generic veth dummy tun sch_netem sch_ingress loop
-null_blk ipv6 af_packet""".split()
+null_blk ipv6 af_packet tcp_diag""".split()
 # Lists of packages are asked for anew after a day.
 LISTS_SECONDS = 24 * 3600
 
@@ -42,7 +42,7 @@ class Kernels:
         packages = self.packages(series, arch)
         name = os.path.basename(packages[0]).split("_")[0].removeprefix("linux-image-").removeprefix("linux-binary-")
         ready = os.path.join(self.directory, "kernels", name)
-        if not os.path.exists(os.path.join(ready, "release")):
+        if not is_ready(ready):
             unpack(packages, ready)
         return ready
 
@@ -189,6 +189,15 @@ def image(data):
     return inflate(data)
 
 
+def is_ready(ready):
+    """Whether a kernel was unpacked there, with the modules that are asked for now."""
+    try:
+        with open(f"{ready}/asked") as asked:
+            return asked.read().split() == MODULES
+    except OSError:
+        return False
+
+
 def unpack(packages, ready):
     os.makedirs(os.path.dirname(ready), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(ready)) as out:
@@ -231,6 +240,8 @@ def unpack(packages, ready):
                 archive.file(f"modules/{name}.ko", module)
             archive.file("modules/order", "".join(f"{name}\n" for name in loaded).encode())
             archive.end()
-        # Last: it says that the rest is there.
         with open(f"{ready}/release", "w") as to:
             to.write(release + "\n")
+        # Last: it says that the rest is there, and for which modules.
+        with open(f"{ready}/asked", "w") as to:
+            to.write(" ".join(MODULES) + "\n")
