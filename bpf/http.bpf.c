@@ -219,63 +219,21 @@ int BPF_PROG(http_ring, struct io_kiocb___http *request)
 }
 
 /* User space attaches these, to each libssl that it finds. */
-SEC("uprobe/SSL_new")
-int ssl_new(struct pt_regs *ctx)
-{
-	__u64 who = bpf_get_current_pid_tgid();
+#define TLS_PROGRAM(section, name, body)                                                                               \
+	SEC(section)                                                                                                   \
+	int name(struct pt_regs *ctx)                                                                                  \
+	{                                                                                                              \
+		stay_on_own_stack(ctx);                                                                                \
+		return body;                                                                                           \
+	}
 
-	stay_on_own_stack(ctx);
-	if (current_in_scope_as(who >> 32))
-		tls_user(who);
-	return 0;
-}
-
-SEC("uprobe/SSL_read")
-int ssl_read(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_enter(ctx, 0, function_argument(ctx, 2), 0);
-}
-
-SEC("uprobe/SSL_read_ex")
-int ssl_read_ex(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_enter(ctx, 0, function_argument(ctx, 2), function_argument(ctx, 4));
-}
-
-SEC("uprobe/SSL_write")
-int ssl_write(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_enter(ctx, 1, function_argument(ctx, 2), 0);
-}
-
-SEC("uprobe/SSL_write_ex")
-int ssl_write_ex(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_enter(ctx, 1, function_argument(ctx, 2), function_argument(ctx, 4));
-}
-
+TLS_PROGRAM("uprobe/SSL_new", ssl_new, tls_begun())
+TLS_PROGRAM("uprobe/SSL_read", ssl_read, tls_enter(ctx, 0, function_argument(ctx, 2), 0))
+TLS_PROGRAM("uprobe/SSL_read_ex", ssl_read_ex, tls_enter(ctx, 0, function_argument(ctx, 2), function_argument(ctx, 4)))
+TLS_PROGRAM("uprobe/SSL_write", ssl_write, tls_enter(ctx, 1, function_argument(ctx, 2), 0))
+TLS_PROGRAM("uprobe/SSL_write_ex", ssl_write_ex,
+	    tls_enter(ctx, 1, function_argument(ctx, 2), function_argument(ctx, 4)))
 /* Where the kernel encrypts: the file's bytes are never in the process. */
-SEC("uprobe/SSL_sendfile")
-int ssl_sendfile(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_enter(ctx, 1, 0, 0);
-}
-
-SEC("uretprobe/SSL_*")
-int ssl_done(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_leave(ctx);
-}
-
-SEC("uprobe/SSL_free")
-int ssl_free(struct pt_regs *ctx)
-{
-	stay_on_own_stack(ctx);
-	return tls_gone(ctx);
-}
+TLS_PROGRAM("uprobe/SSL_sendfile", ssl_sendfile, tls_enter(ctx, 1, 0, 0))
+TLS_PROGRAM("uretprobe/SSL_*", ssl_done, tls_leave(ctx))
+TLS_PROGRAM("uprobe/SSL_free", ssl_free, tls_gone(ctx))

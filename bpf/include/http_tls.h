@@ -71,6 +71,15 @@ static __always_inline void tls_user(__u64 who)
 		update_or_count(&tls_users, &tgid, &yes, LOSS_STATE_FULL);
 }
 
+static __always_inline int tls_begun(void)
+{
+	__u64 who = bpf_get_current_pid_tgid();
+
+	if (current_in_scope_as(who >> 32))
+		tls_user(who);
+	return 0;
+}
+
 /* `buffer`: 0 where the bytes never were in the process. `moved_at`: 0 where the function returns their number. */
 static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 buffer, __u64 moved_at)
 {
