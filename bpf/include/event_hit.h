@@ -104,10 +104,16 @@ static __noinline bool aggregate(struct hit *hit)
 	return true;
 }
 
+/* Counting alone needs no clock, which costs as much as a look-up. */
+static __always_inline bool needs_time(void)
+{
+	return knobs.rows || knobs.codes[CODE_FILTER].count || knobs.has_hist || knobs.by;
+}
+
 /* The task in scope, and the window, were looked at before. */
 static __always_inline int on_hit(void *ctx, struct hit *hit)
 {
-	if (!hit->now)
+	if (!hit->now && needs_time())
 		hit->now = bpf_ktime_get_ns();
 	if (aggregate(hit) && knobs.rows)
 		stream(ctx, hit);

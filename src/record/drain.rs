@@ -61,6 +61,8 @@ pub(super) struct Drain {
     pub(super) cgroups: Option<Cgroups>,
     /// Where the window begins.
     pub(super) start_ns: u64,
+    /// Where it will end if nothing ends it before: `u64::MAX` where that is not known.
+    pub(super) end_ns: u64,
     /// How often aggregates are read.
     pub(super) interval: Duration,
     /// Whether functions that the compiler inlined are frames of their own.
@@ -79,7 +81,21 @@ impl Drain {
     /// # Errors
     /// When the kernel refuses to go on; what was handed over until then is in the file.
     pub(super) fn run(self) -> Result<State> {
-        let Drain { scope, maps, sources, rows, table, cgroups, start_ns, interval, inlines, cost, shared, out } = self;
+        let Drain {
+            scope,
+            maps,
+            sources,
+            rows,
+            table,
+            cgroups,
+            start_ns,
+            end_ns,
+            interval,
+            inlines,
+            cost,
+            shared,
+            out,
+        } = self;
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
@@ -93,6 +109,7 @@ impl Drain {
             out,
             interval_ns: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
             interval_start: start_ns,
+            end_ns,
             swapped: None,
             grace: Grace::start()?,
             next_look: u64::MAX,
@@ -116,6 +133,7 @@ struct Round {
     out: SyncSender<Message>,
     interval_ns: u64,
     interval_start: u64,
+    end_ns: u64,
     /// An interval whose maps are not read yet.
     swapped: Option<Interval>,
     /// Its maps are read when no program writes them any more.
@@ -140,8 +158,7 @@ impl Round {
             }
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
             self.cost.tick(now);
-            // One that programs still write into is left to end: the next is longer for it.
-            if now >= self.interval_start + self.interval_ns && self.swapped.is_none() {
+            if now >= self.interval_due() {
                 self.end_interval(now)?;
             }
             if now >= self.next_look {
@@ -168,11 +185,15 @@ impl Round {
 
     /// When something other than records has to be seen to.
     fn next_due(&self) -> u64 {
-        let interval = match self.swapped {
-            Some(_) => self.next_look,
-            None => self.interval_start.saturating_add(self.interval_ns),
-        };
-        interval.min(self.next_checkpoint).min(self.cost.next_due())
+        self.interval_due().min(self.next_look).min(self.next_checkpoint).min(self.cost.next_due())
+    }
+
+    /// When the interval ends. Not while programs write into the one before: it is longer for it. What would be less than half
+    /// of one at the end of the window belongs to the last.
+    fn interval_due(&self) -> u64 {
+        let due = self.interval_start.saturating_add(self.interval_ns);
+        let is_last = due.saturating_add(self.interval_ns / 2) > self.end_ns;
+        if self.swapped.is_some() || is_last { u64::MAX } else { due }
     }
 
     fn finish(mut self, reader: &mut Reader) -> Result<State> {

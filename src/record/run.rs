@@ -124,6 +124,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
     out.send(Message::Checkpoint(state.clone())).context("the writer has stopped")?;
+    let window = plan.window.or(if waiting.is_some() { None } else { Some(DEFAULT_WINDOW) });
     let drain = Drain {
         scope: scope_object,
         maps,
@@ -132,6 +133,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
         table,
         cgroups,
         start_ns: start.mono_ns,
+        end_ns: window.map_or(u64::MAX, |length| start.mono_ns.saturating_add(whole_ns(length))),
         interval: plan.interval,
         inlines: plan.inlines,
         cost: CostMeter::new(start.mono_ns),
@@ -166,7 +168,6 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     if let Some(waiting) = waiting {
         events.watch(waiting.release()?);
     }
-    let window = plan.window.or(if command.is_some() { None } else { Some(DEFAULT_WINDOW) });
     let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet);
     let ended = events.wait(window, command, || progress.draw(&shared));
     progress.finishing();
@@ -202,6 +203,10 @@ struct Ready {
     waiting: Option<Waiting>,
     table: Table,
     rows: Rows,
+}
+
+fn whole_ns(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Attaches the chosen probes, and has the command ready to run.
