@@ -194,7 +194,7 @@ int BPF_PROG(http_state, struct sock___http *sk, int from, int to)
 		return 0;
 	job->now = bpf_ktime_get_ns();
 	if (to != HTTP_STATE_ESTABLISHED && conn->role < ROLE_OTHER && conn->known &&
-	    (moved_unseen(conn, sk, 0, 0) || moved_unseen(conn, sk, 1, 0)))
+	    (is_missing(conn, sk, 0, 0) || is_missing(conn, sk, 1, 0)))
 		give_up(conn, UNPARSED_UNSEEN);
 	if (to != HTTP_STATE_ESTABLISHED)
 		http_finish(JOB_OF_STATE);

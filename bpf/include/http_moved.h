@@ -126,23 +126,45 @@ static __always_inline bool is_about(struct task_struct *current, struct pt_regs
 }
 
 /*
- * Whether bytes were read from the socket, or written to it, by none of the calls that are looked at since the last one that
+ * How many bytes were read from the socket, or written to it, by none of the calls that are looked at since the last one that
  * was. By 7.3 the kernel leaves out a program that another thread was preempted in.
  */
-static __always_inline bool moved_unseen(struct conn *conn, struct sock___http *sk, __u32 outgoing, __u32 bytes)
+static __always_inline __u32 moved_unseen(struct conn *conn, struct sock___http *sk, __u32 outgoing, __u32 bytes)
 {
 	struct tcp_sock___http *tcp = (void *)bpf_skc_to_tcp_sock(sk);
 	__u32 upto, *before = &conn->upto[outgoing & 1];
-	bool unseen;
+	__s32 unseen;
 
 	if (!tcp)
-		return false;
+		return 0;
 	upto = outgoing ? tcp->write_seq : tcp->copied_seq;
-	/* The end of the stream counts as one. */
-	unseen = conn->known & 1 << (outgoing & 1) && (__s32)(upto - bytes - *before) > 1;
+	unseen = conn->known & 1 << (outgoing & 1) ? upto - bytes - *before : 0;
 	conn->known |= 1 << (outgoing & 1);
 	*before = upto;
-	return unseen;
+	/* The end of the stream counts as one. */
+	return unseen > 1 ? unseen : 0;
+}
+
+/* A request's body went by, into a pipe, say: it would not have been looked at. When an answer's ends would not be known. */
+static __always_inline bool was_body(struct conn *conn, __u32 outgoing, __u32 unseen)
+{
+	struct direction *way = &conn->way[outgoing & 1];
+
+	if (is_answer(conn, outgoing) || way->part != PART_BODY || unseen > way->left)
+		return false;
+	way->left -= unseen;
+	way->bytes += unseen;
+	if (!way->left)
+		way->part = way->chunked ? PART_CHUNK : PART_START;
+	return true;
+}
+
+/* Whether something went by that should have been looked at. */
+static __always_inline bool is_missing(struct conn *conn, struct sock___http *sk, __u32 outgoing, __u32 bytes)
+{
+	__u32 unseen = moved_unseen(conn, sk, outgoing, bytes);
+
+	return unseen && !was_body(conn, outgoing, unseen);
 }
 
 static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
@@ -163,7 +185,7 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 		return;
 	}
 	regs = regs_of_call(current, &call);
-	if (conn && moved_unseen(conn, sk, job->outgoing, bytes) && conn->role != ROLE_UNKNOWN) {
+	if (conn && is_missing(conn, sk, job->outgoing, bytes) && conn->role != ROLE_UNKNOWN) {
 		start_over(conn);
 		if (conn->role == ROLE_OTHER)
 			return;
