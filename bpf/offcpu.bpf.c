@@ -8,9 +8,7 @@
 #define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
 #include "seen_stacks.h"
-
-/* Distinct processes, stacks and calls that slept in one interval. */
-#define MAX_TOTALS 16384
+#include "offcpu_records.h"
 
 /*
  * A thread that goes to sleep has its stacks taken: about 1 us, as much as the switch itself. One that has slept
@@ -19,68 +17,12 @@
 #define SHORT_NS  100000
 #define SHORT_RUN 16
 
-enum offcpu_event {
-	OFFCPU_BLOCK,
-};
-
-enum offcpu_metric {
-	OFFCPU_TIME, /* by process and enum sleep */
-};
-
-enum sleep {
-	SLEEP_INTERRUPTIBLE,
-	SLEEP_UNINTERRUPTIBLE,
-	SLEEP_STOPPED, /* or traced */
-	SLEEP_IDLE,    /* a kernel thread without work */
-	SLEEP_OTHER,
-};
-
-struct total_key {
-	__u64 kstack;
-	__u64 ustack;
-	__u32 pid;
-	__s16 syscall; /* -1: in none */
-	__u16 sleep;   /* enum sleep */
-};
-
-struct total {
-	__u64 count;
-	__u64 sum;
-};
-
-struct block_record {
-	struct event_header header; /* ts is when it got a CPU again */
-	__u64 off_ns;
-	__u64 runnable_ns; /* the end of off_ns, after it was woken */
-	__u64 kstack;
-	__u64 ustack;
-	__u64 waker_kstack;
-	__u64 waker_ustack;
-	__u32 waker_pid;
-	__u32 waker_tid;
-	__s32 syscall;
-	__u32 sleep;
-	__u8 comm[TASK_COMM_LEN];
-	__u8 waker_comm[TASK_COMM_LEN];
-};
-_Static_assert(sizeof(struct block_record) == 120, "no holes");
-
 struct total_key *export_total_key;
 struct total *export_total;
 struct block_record *export_block_record;
 enum offcpu_event export_offcpu_event;
 enum offcpu_metric export_offcpu_metric;
 enum sleep export_sleep;
-
-struct totals {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_TOTALS);
-	__type(key, struct total_key);
-	__type(value, struct total);
-};
-
-struct totals totals_even SEC(".maps");
-struct totals totals_odd SEC(".maps");
 
 struct task_state {
 	__u64 since; /* 0: not asleep */
@@ -157,26 +99,6 @@ int BPF_PROG(offcpu_waking, struct task_struct *task)
 	state->waker_kstack = kernel_stack(ctx);
 	state->waker_ustack = seen_user_stack(ctx, now);
 	return 0;
-}
-
-static __always_inline void add_total(void *map, struct total_key *key, __u64 ns)
-{
-	struct total *total = bpf_map_lookup_elem(map, key);
-
-	if (!total) {
-		struct total first = {.count = 1, .sum = ns};
-
-		if (!bpf_map_update_elem(map, key, &first, BPF_NOEXIST))
-			return;
-		/* -EEXIST: another thread of the process was faster. */
-		total = bpf_map_lookup_elem(map, key);
-		if (!total) {
-			count_loss(LOSS_STATE_FULL);
-			return;
-		}
-	}
-	__sync_fetch_and_add(&total->count, 1);
-	__sync_fetch_and_add(&total->sum, ns);
 }
 
 static __always_inline void stream_block(struct task_struct *task, struct task_state *state, __u64 now, __u64 off)

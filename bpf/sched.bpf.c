@@ -20,12 +20,6 @@ enum sched_metric {
 	SCHED_MIGRATIONS,	/* counter by process */
 };
 
-/* As the kernel counts context switches: a thread that is still runnable did not want to go. */
-enum slice_end {
-	SLICE_VOLUNTARY,
-	SLICE_INVOLUNTARY,
-};
-
 /*
  * Before 6.4 the ledgers are in a hash, 1 KiB for each thread, made at the start: a thread beyond these is not in the
  * ledger while it has no place, and each of its events counts as a loss ("state full").
@@ -35,6 +29,7 @@ enum slice_end {
 DEFINE_TASK_STATE_OF(struct ledger, LEDGERS_IN_HASH)
 
 #include "ledger_locks.h"
+#include "slices.h"
 
 struct wakeup_record *export_wakeup_record;
 struct slice_record *export_slice_record;
@@ -88,85 +83,6 @@ int BPF_PROG(sched_wakeup_new, struct task_struct *task)
 	clocks_read(task);
 	became_runnable(task, true);
 	return 0;
-}
-
-/* The thread that leaves the CPU. */
-static __always_inline void left_cpu(struct task_struct *task, struct running *here, __u64 now, bool preempted,
-				     __u32 left_in)
-{
-	bool runnable = preempted || left_in == TASK_RUNNING;
-	enum slice_end end = runnable ? SLICE_INVOLUNTARY : SLICE_VOLUNTARY;
-	struct ledger *ledger = state_of(task, true);
-	__u32 to = SLOT_RUNNABLE;
-
-	if (here->since < window_start()) {
-		counter_add(SCHED_SWITCHES, task->tgid, end, 1);
-	} else if (here->tid != task->pid) {
-		count_loss(LOSS_START_UNSEEN);
-	} else {
-		hist_add(SCHED_SLICE_TIME, task->tgid, end, now - here->since);
-		if (config.stream == STREAM_ALL)
-			stream_slice(task, now, now - here->since, runnable ? TASK_RUNNING : left_in);
-	}
-	if (!ledger)
-		return;
-	if (!runnable)
-		to = slot_of_sleep(task, left_in, ledger);
-	/* There was no place to note that it came. */
-	if (!ledger->since && here->tid == task->pid && here->since > ledger_start(task))
-		ledger_move(ledger, task, SLOT_UNSEEN, SLOT_ON_CPU, here->since);
-	ledger->waker_pid = 0;
-	ledger->waker_tid = 0;
-	ledger_move(ledger, task, SLOT_ON_CPU, to, now);
-	if (to == SLOT_GONE)
-		stream_death(task, ledger, now);
-}
-
-static __always_inline void got_cpu(struct task_struct *task, struct task_struct *prev, __u64 now)
-{
-	struct ledger *ledger = state_of(task, true);
-	__u64 waited;
-
-	if (!ledger)
-		return;
-	if (ledger->slot == SLOT_ON_CPU)
-		ledger->slot = SLOT_UNSEEN;
-	if (ledger->slot != SLOT_RUNNABLE) {
-		/* Its wake-up was not shown; without an event before it, the two clocks must not be what makes it so. */
-		waited = queued_for(task);
-		if (waited && waited + (ledger->since ? 0 : SWITCH_IN_NS) < now - (ledger->since ?: ledger_start(task)))
-			ledger_move(ledger, task, SLOT_UNSEEN, SLOT_RUNNABLE, now - waited);
-	}
-	if (ledger->slot == SLOT_RUNNABLE && ledger->since) {
-		waited = now - ledger->since;
-		hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);
-		if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && waited >= config.slow_ns))
-			stream_wakeup(task, prev, ledger, now, waited);
-	}
-	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, now);
-}
-
-/* Makes up for a switch to `task` that was not shown; what the CPU did before it stays unknown. */
-static __always_inline void make_up(struct running *here, struct task_struct *task, __u64 now)
-{
-	__u64 ran = slice_by_account(task), came = now - ran;
-	struct ledger *ledger;
-
-	clocks_read(task);
-	if (!ran || came <= here->since)
-		return;
-	here->unseen_ns += came - here->since;
-	here->tid = task->pid;
-	here->since = came;
-	if (!in_scope(task))
-		return;
-	ledger = state_of(task, true);
-	if (!ledger || !ledger->since || ledger->slot != SLOT_RUNNABLE || came <= ledger->since)
-		return;
-	hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, came - ledger->since);
-	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && came - ledger->since >= config.slow_ns))
-		stream_wakeup(task, NULL, ledger, came, came - ledger->since);
-	ledger_move(ledger, task, SLOT_RUNNABLE, SLOT_ON_CPU, came);
 }
 
 SEC("tp_btf/sched_switch")

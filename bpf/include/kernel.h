@@ -209,19 +209,6 @@ struct bpf_iter__task {
 	struct task_struct *task; /* NULL: the walk is over */
 };
 
-/* include/linux/sched/signal.h, include/uapi/asm-generic/siginfo.h */
-struct kernel_siginfo {
-	int si_code;
-};
-
-struct sigaction {
-	void *sa_handler;
-};
-
-struct k_sigaction {
-	struct sigaction sa;
-};
-
 struct linux_binprm {
 	const char *filename;
 };

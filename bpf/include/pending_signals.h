@@ -6,6 +6,23 @@
 #ifndef EBREC_PENDING_SIGNALS_H
 #define EBREC_PENDING_SIGNALS_H
 
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* include/linux/sched/signal.h, include/uapi/asm-generic/siginfo.h */
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct sigaction {
+	void *sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+#pragma clang attribute pop
+
 /* Numbers are 1 to 64; a mask makes 64 the place 0, which is free. */
 #define SIGNALS 64
 /* Below it a signal is pending once or not at all; those above queue up, and no start belongs to an end. */

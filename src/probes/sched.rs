@@ -41,7 +41,7 @@ object! {
     name: "sched",
     // Two hundred processes that run within one interval.
     cells: 8192,
-    // SAFETY: integers only, as bpf/sched.bpf.c and bpf/include/ledger.h declare them.
+    // SAFETY: integers only, as bpf/include/{sched_records,ledger,cpu_ledger}.h declare them.
     unsafe plain: wakeup_record, slice_record, migration_record, running, thread_line, ledger, death_record,
 }
 
