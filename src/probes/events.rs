@@ -191,7 +191,11 @@ fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Resul
     match &event.hook {
         // Which says why in no way of its own.
         Hook::Fentry { .. } => {
-            let instead = if setup.host.kernel.kprobes { "'kprobe' needs none" } else { "it has no kprobes either" };
+            let instead = if setup.host.kernel.kprobes {
+                "'kprobe:' needs none"
+            } else {
+                "it has no kprobes either; 'tracepoint:' and 'rawtp:' need neither"
+            };
             Err(refused.context(format!("{NO_TRAMPOLINE}; {instead}")))
         }
         _ => Err(refused),
