@@ -6,6 +6,8 @@ pub mod bpf;
 pub mod cli;
 pub mod events;
 pub mod exit;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod exits;
 pub mod export;
 pub mod failure;
 pub mod hist;

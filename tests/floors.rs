@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("symbols", 3),
     ("events", 3),
     ("render", 3),
+    ("exits", 2),
     ("probe", 2),
     ("bpf", 2),
     ("host", 1),

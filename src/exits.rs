@@ -1,0 +1,77 @@
+//! Where calls of a function begin and end, found by decoding its machine code.
+//!
+//! A return probe overwrites the return address on the stack, which kills programs that unwind or switch stacks. Ordinary probes on
+//! the function's own return instructions change nothing that the program sees. This module finds those instructions in the file,
+//! without privileges and without running anything, or says why it can't be certain of them.
+//!
+//! Everything about the file is untrusted: bytes, instructions, unwind tables and symbols are read up to named bounds.
+
+mod program;
+mod refusal;
+
+pub use program::Program;
+pub use refusal::Refusal;
+pub use refusal::TailCall;
+
+/// Functions whose bodies are read on behalf of one, at most: itself, its split-off parts and the targets of its tail calls.
+pub const MAX_BODIES: usize = 8;
+/// Exits of one function, at most.
+pub const MAX_EXITS: usize = 64;
+/// Bytes of machine code that are decoded for one function, at most.
+pub const MAX_CODE: u64 = 1 << 20;
+
+/// Where to probe for the beginnings and ends of one function's calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boundaries {
+    /// The place that every call passes exactly once, before it changes its arguments.
+    pub entry: Entry,
+    /// The places of which every call that returns passes exactly one, in the order of their offsets. Never empty, never the entry's place.
+    pub exits: Vec<Exit>,
+    /// What tells one call from another.
+    pub pairing: Pairing,
+}
+
+/// Where a call begins: the function's first instruction, or a later one of its first block that is cheaper to probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// The stack pointer at the function's first instruction is the stack pointer here plus this many bytes.
+    pub stack_delta: u32,
+}
+
+/// A return instruction. The stack pointer there is what it was at the function's first instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exit {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// Whether it belongs to another function that this one ends in by a tail call. Other calls of that function return here too, so
+    /// the return address (at the stack pointer on x86_64, in `x30` on aarch64) must be the one that was seen at the entry.
+    pub is_shared: bool,
+}
+
+/// What an exit and its entry have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// The process and the stack pointer.
+    StackPointer,
+    /// A Go function: the process, the goroutine (`r14` on x86_64, `x28` on aarch64) and the distance from the stack's upper end (the
+    /// word at goroutine + 8) to the stack pointer, because goroutines change threads and their stacks move.
+    Goroutine,
+}
+
+/// Where calls of the function at `address` begin and end.
+///
+/// `address` is the file's own numbering, as in its symbol table; `size` is the symbol's, where one is known.
+///
+/// # Errors
+/// The reason why the function's calls can't be told apart with certainty.
+pub fn boundaries(program: &Program<'_>, address: u64, size: Option<u64>) -> Result<Boundaries, Refusal> {
+    let size = size.filter(|size| *size > 0).ok_or(Refusal::UnknownExtent)?;
+    if size > MAX_CODE {
+        return Err(Refusal::TooLarge { size });
+    }
+    program.offset(address).ok_or(Refusal::Unreadable)?;
+    // Without a decoder for the machine nothing is certain.
+    Err(Refusal::UnsupportedMachine)
+}
