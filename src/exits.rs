@@ -6,12 +6,27 @@
 //!
 //! Everything about the file is untrusted: bytes, instructions, unwind tables and symbols are read up to named bounds.
 
+mod aarch64;
+mod body;
+mod entry;
+mod frames;
+mod go;
+mod growth;
+mod instruction;
 mod program;
+mod red_zone;
 mod refusal;
+mod walk;
+mod x86_64;
 
+pub use program::NamedFunction;
 pub use program::Program;
+pub use red_zone::NopSite;
+pub use red_zone::nop_site;
 pub use refusal::Refusal;
 pub use refusal::TailCall;
+
+use walk::Walk;
 
 /// Functions whose bodies are read on behalf of one, at most: itself, its split-off parts and the targets of its tail calls.
 pub const MAX_BODIES: usize = 8;
@@ -67,11 +82,17 @@ pub enum Pairing {
 /// # Errors
 /// The reason why the function's calls can't be told apart with certainty.
 pub fn boundaries(program: &Program<'_>, address: u64, size: Option<u64>) -> Result<Boundaries, Refusal> {
-    let size = size.filter(|size| *size > 0).ok_or(Refusal::UnknownExtent)?;
-    if size > MAX_CODE {
-        return Err(Refusal::TooLarge { size });
+    if program.is_indirect(address) {
+        return Err(Refusal::IndirectFunction);
     }
-    program.offset(address).ok_or(Refusal::Unreadable)?;
-    // Without a decoder for the machine nothing is certain.
-    Err(Refusal::UnsupportedMachine)
+    let stated = size.filter(|size| *size > 0).map(|size| address.checked_add(size).ok_or(Refusal::Unreadable));
+    let end = stated.transpose()?.or_else(|| program.end(address)).ok_or(Refusal::UnknownExtent)?;
+    let pairing = match program.go_function(address) {
+        Some(function) if function.is_assembly || program.is_on_stack(address) => return Err(Refusal::GoStackAbi),
+        Some(_) => Pairing::Goroutine,
+        None => Pairing::StackPointer,
+    };
+    let walk = Walk::run(program, address, end)?;
+    let entry = entry::entry(program, &walk, pairing)?;
+    Ok(Boundaries { entry, exits: walk.exits().iter().copied().collect(), pairing })
 }

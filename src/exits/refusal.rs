@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::instruction::Undecodable;
+
 /// Why the ends of a function's calls are not certain; completes "can't time 'f': …".
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,6 +31,20 @@ pub enum Refusal {
         /// What is contradictory; a clause.
         what: &'static str,
     },
+    /// A jump leaves its code, and there is no unwind table to tell a tail call from a part that was split off.
+    NoUnwindTable {
+        /// Where, in the file's own numbering.
+        address: u64,
+    },
+    /// A tail call to a function of the same file that can't be taken itself.
+    Beyond {
+        /// The function, where its name is known.
+        target: Option<String>,
+        /// What is wrong with it.
+        why: Box<Refusal>,
+    },
+    /// It is split into more parts than are read for one function.
+    TooManyParts,
     /// A tail call whose end can't be seen.
     TailCall {
         /// Which sort.
@@ -60,12 +76,14 @@ pub enum Refusal {
 /// How a tail call leaves the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailCall {
-    /// To another file, through the table of imported functions.
+    /// To a function that the dynamic linker chooses, in this file or another, through the table of imported functions.
     Imported,
     /// Through a pointer.
     Indirect,
     /// Through more functions than are followed.
     TooMany,
+    /// To code of which neither a symbol nor an unwind table is known.
+    Unknown,
 }
 
 impl fmt::Display for Refusal {
@@ -77,11 +95,21 @@ impl fmt::Display for Refusal {
             Refusal::TooLarge { size } => write!(out, "its {size} bytes of code are too many to decode"),
             Refusal::Undecodable { address } => write!(out, "the bytes at {address:#x} are not a known instruction"),
             Refusal::Contradiction { address, what } => write!(out, "at {address:#x} {what}"),
+            Refusal::NoUnwindTable { address } => {
+                write!(out, "it leaves its code at {address:#x}, and no unwind table says what for")
+            }
+            Refusal::Beyond { target, why } => {
+                write!(out, "it ends by a tail call to {}, and there {why}", shown(target))
+            }
+            Refusal::TooManyParts => write!(out, "it is split into more than {} parts", super::MAX_BODIES),
             Refusal::TailCall { how, target } => {
-                let target = target.as_ref().map_or("another function".to_owned(), |name| format!("'{name}'"));
+                let target = shown(target);
                 match how {
-                    TailCall::Imported => write!(out, "it ends by a tail call to {target} of another file"),
+                    TailCall::Imported => {
+                        write!(out, "it ends by a tail call to {target}, which the dynamic linker chooses")
+                    }
                     TailCall::Indirect => write!(out, "it ends by a tail call to {target} through a pointer"),
+                    TailCall::Unknown => write!(out, "it ends by a tail call to code without symbol and unwind table"),
                     TailCall::TooMany => {
                         write!(out, "it ends by tail calls to too many functions, one of them {target}")
                     }
@@ -103,13 +131,25 @@ impl fmt::Display for Refusal {
     }
 }
 
+fn shown(target: &Option<String>) -> String {
+    target.as_ref().map_or("another function".to_owned(), |name| format!("'{name}'"))
+}
+
 impl std::error::Error for Refusal {}
+
+impl From<Undecodable> for Refusal {
+    fn from(Undecodable(address): Undecodable) -> Refusal {
+        Refusal::Undecodable { address }
+    }
+}
 
 impl Refusal {
     /// What to do instead, where there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Refusal::TailCall { target: Some(name), .. } => Some(format!("time '{name}', in which its calls end")),
+            Refusal::TailCall { target: Some(name), .. } | Refusal::Beyond { target: Some(name), .. } => {
+                Some(format!("time '{name}', in which its calls end"))
+            }
             Refusal::IndirectFunction => Some("time one of its variants, which have names of their own".to_owned()),
             Refusal::UnknownExtent => Some("install the file's debug information".to_owned()),
             _ => None,
