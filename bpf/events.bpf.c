@@ -20,18 +20,22 @@
 #else
 #define REGISTER_ARGUMENTS 8
 #define RETURN_POPS	   0
-/* What libbpf's headers call the registers. */
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct user_pt_regs {
-	__u64 pc;
-};
-#pragma clang attribute pop
 #endif
 
-#include <bpf/usdt.bpf.h>
 #include "event_code.h"
 #include "event_hit.h"
 #include "event_calls.h"
+
+static __always_inline __u64 probed_instruction(struct pt_regs *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	return ctx->ip;
+#else
+	return ctx->pc;
+#endif
+}
+
+#include "event_sites.h"
 
 static __always_inline __u32 place_of(void *ctx)
 {
@@ -112,6 +116,22 @@ static __always_inline int measured_returns(struct pt_regs *ctx, bool user)
 	return on_hit(ctx, &hit);
 }
 
+static __always_inline int site_is_hit(struct pt_regs *ctx)
+{
+	struct event_site *site;
+	struct hit hit = {};
+	__u32 number;
+
+	if (!current_in_scope())
+		return 0;
+	number = knobs.cookies ? bpf_get_attach_cookie(ctx) : probed_instruction(ctx) & SITE_PAGE_MASK;
+	site = bpf_map_lookup_elem(&event_sites, &number);
+	if (!site)
+		return 0;
+	read_site(ctx, site, &hit);
+	return on_hit(ctx, &hit);
+}
+
 #define PROGRAM(section, name, body)                                                                                   \
 	SEC("?" section)                                                                                               \
 	int name(struct pt_regs *ctx)                                                                                  \
@@ -128,6 +148,8 @@ PROGRAM("uprobe", user_entry, function_begins(ctx))
 PROGRAM("uretprobe", user_return, function_returns(ctx))
 PROGRAM("uprobe.multi", user_entries, function_begins(ctx))
 PROGRAM("uretprobe.multi", user_returns, function_returns(ctx))
+PROGRAM("uprobe", static_probe, site_is_hit(ctx))
+PROGRAM("uprobe.multi", static_probes, site_is_hit(ctx))
 PROGRAM("kprobe", kernel_call_begins, measured_begins(ctx, false))
 PROGRAM("kretprobe", kernel_call_ends, measured_returns(ctx, false))
 PROGRAM("kprobe.multi", kernel_calls_begin, measured_begins(ctx, false))
@@ -136,28 +158,6 @@ PROGRAM("uprobe", user_call_begins, measured_begins(ctx, true))
 PROGRAM("uretprobe", user_call_ends, measured_returns(ctx, true))
 PROGRAM("uprobe.multi", user_calls_begin, measured_begins(ctx, true))
 PROGRAM("uretprobe.multi", user_calls_end, measured_returns(ctx, true))
-
-SEC("?usdt")
-int usdt(struct pt_regs *ctx)
-{
-	struct hit hit = {};
-
-	stay_on_own_stack(ctx);
-	if (!current_in_scope())
-		return 0;
-	hit.place = bpf_usdt_cookie(ctx);
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < EVENT_ARGUMENTS; i++) {
-		long value;
-
-		if (i >= knobs.argument_count)
-			break;
-		if (bpf_usdt_arg(ctx, i, &value))
-			hit.unread |= 1 << i;
-		hit.args[i] = value;
-	}
-	return on_hit(ctx, &hit);
-}
 
 /* A pointer to the verifier, a number to the event's code. */
 static __always_inline __u64 as_number(void *pointer)

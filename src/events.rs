@@ -1,7 +1,7 @@
 //! Events of the user's own: the language of `-e`, and what its names mean on this machine.
 //!
 //! ```text
-//! spec     = sort ":" target ["(" [item *("," item)] ")"] ["/" expression "/"]
+//! spec     = [name "="] sort ":" target ["(" [item *("," item)] ")"] ["/" expression "/"]
 //! sort     = "kprobe" / "kretprobe" / "fentry" / "fexit" / "tracepoint" / "rawtp" / "uprobe" / "uretprobe" / "usdt" / "latency"
 //! target   = function / category ":" name / file ":" function / file ":" provider ":" name
 //! item     = [name "="] expression / [name "="] ("hist" / "by") "(" expression ")" / "stack" / "ustack" / "raw"
@@ -22,7 +22,15 @@ mod files;
 mod glob;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod nops;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod notes;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod operands;
 mod parse;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod place;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod points;
 #[cfg(all(feature = "record", target_os = "linux"))]

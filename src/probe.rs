@@ -5,6 +5,7 @@ pub mod attached;
 pub mod event;
 mod mode;
 pub mod names;
+pub mod site;
 pub mod stacks;
 
 use std::time::Duration;

@@ -19,6 +19,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use root::Recorder;
+use root::Taken;
 use root::skip;
 use target::Target;
 use target::counts;
@@ -86,6 +87,74 @@ fn a_static_probe_gives_its_arguments() {
         assert_eq!((row.int("arg_0"), row.int("arg_1"), row.int("arg_2")), (number, -number, 77));
         assert_eq!(row.text("str_0"), Some(&*format!("text {number}")));
     }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_static_probe_gives_a_variable_that_its_note_names_and_leaves_the_others_alone() {
+    let target = Target::build();
+    // All probes of the program at once, one of which has an argument that can't be read.
+    let (taken, _) = target.recorded("usdt:FILE:ebrec:*d", "usdt 40");
+    is_whole(&taken);
+    let counts = counts(&taken, "events_function");
+    assert_eq!((counts["fired"], counts["named"]), (40, 40), "{counts:?}");
+    let by_name = cfg!(target_arch = "x86_64");
+    let event = if by_name { "usdt:FILE:ebrec:named(arg1,arg0)" } else { "usdt:FILE:ebrec:named(arg0)" };
+    let (taken, _) = target.recorded(event, "usdt 40");
+    is_whole(&taken);
+    let rows = taken.rows("event", &["arg_0", "arg_1"]);
+    assert_eq!(rows.count(), 40);
+    for (number, row) in (0i64..).zip(rows.iter()) {
+        assert_eq!(row.int("arg_0"), 10 * (number % 4));
+        assert!(!by_name || row.int("arg_1") == -number, "{number}: {row:?}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn probing_a_leaf_function_leaves_its_results_right() {
+    let test = "probing_a_leaf_function_leaves_its_results_right";
+    if !cfg!(target_arch = "x86_64") {
+        return skip(test, "only x86_64 has a red zone");
+    }
+    let target = Target::build();
+    let nop = target.nop_of("leaf");
+    for event in ["usdt:FILE:ebrec:red".to_owned(), format!("uprobe:FILE:leaf+{nop}")] {
+        let event = event.replace("FILE", target.path().to_str().unwrap());
+        let recorder = Recorder::new("-p events -e").word(&event);
+        let words = [target.path().to_str().unwrap().to_owned(), "red".to_owned(), "10000".to_owned()];
+        let file = recorder.file();
+        let (output, dir) = recorder.run(&words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            // Attached, so all hits were seen and the program counted right.
+            assert!(output.stdout.starts_with(b"0\n"), "{output:?}");
+            assert_eq!(total(&Taken::open(&file, dir)), 10_000, "{said}");
+        } else {
+            assert!(said.contains("replaces a probed nop of five bytes by a call"), "{said}");
+            assert!(output.stdout.is_empty(), "refused before the command began: {output:?}");
+        }
+    }
+    // With others that are harmless, it is left out and named.
+    let (taken, printed) = target.recorded("usdt:FILE:ebrec:*", "red 1000");
+    assert_eq!(printed[0], 0);
+    let seen = counts(&taken, "events_function").get("red").copied().unwrap_or(0);
+    assert!(seen == 1000 || taken.stderr.contains("warning: left out red at 0x"), "{seen}: {}", taken.stderr);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_place_is_found_by_its_address_and_by_its_offset_in_a_function() {
+    let target = Target::build();
+    let address = target.address_of("call");
+    let (taken, _) = target.recorded("uprobe:FILE:call+0(arg0)", "threads 1 14");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 14);
+    assert!(taken.rows("event", &["arg_0"]).iter().zip(0..).all(|(row, number)| row.int("arg_0") == number));
+    target.strip();
+    let (taken, _) = target.recorded(&format!("uprobe:FILE:{address:#x}"), "threads 2 7");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 14);
 }
 
 #[test]

@@ -112,7 +112,24 @@ static SECTIONS: &[Section] = &[
                  is what that process has mapped or sees, as in a container. Functions of C++ and Rust are named as in the source, with or without \
                  parameters: shop::price, \"shop::price(int)\". Returns of Go programs are refused, since probes there would crash them.",
             ),
-            ("usdt:FILE:PROVIDER:NAME", "A static probe (USDT)."),
+            (
+                "uprobe:FILE:0xADDRESS, uprobe:FILE:FUNCTION+OFFSET",
+                "Any instruction of a program or library, also of one without symbols. ADDRESS is in the numbering of nm and objdump; OFFSET is in bytes.",
+            ),
+            (
+                "usdt:FILE:PROVIDER:NAME",
+                "A static probe (USDT). Arguments in registers, in memory and in variables that the file's symbols name can be read; floating-point \
+                 numbers and variables of threads can't.",
+            ),
+            (
+                "Nops of five bytes",
+                "Linux 6.17 and newer replace a probed nop of five bytes by a call, which overwrites what a function keeps below its stack pointer. Such \
+                 places are left out with a warning; an event with no other place is refused.",
+            ),
+            (
+                "NAME=EVENT",
+                "Calls the event NAME in rows, metrics and views: reads=tracepoint:syscalls:sys_enter_read. Without a name it is called by its text.",
+            ),
             (
                 "latency:FUNCTION, latency:FILE:FUNCTION",
                 "The time from a function's entry to its return, as a histogram by process. Values and filter are taken at the return: \

@@ -1,6 +1,8 @@
 //! What a program or library has to be put events on: functions and static probes.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
@@ -11,21 +13,33 @@ use object::ObjectSection;
 use object::ObjectSegment;
 use object::ObjectSymbol;
 use object::ReadCache;
+use object::ReadRef;
+use object::SegmentFlags;
 use object::SymbolFlags;
+use object::SymbolKind;
+use object::elf::PF_X;
 use object::elf::STT_FUNC;
 use object::elf::STT_GNU_IFUNC;
 
 use super::glob;
 use super::kernel::Refusal;
+use super::nops;
+use super::notes::notes;
+use super::operands::Machine;
+use super::operands::Symbols;
+use super::operands::arguments;
+use super::place::Place;
+use super::place::place;
 use crate::failure::did_you_mean;
+use crate::probe::site::SiteArgument;
 use crate::text::nearest;
 
 /// Where distributions put separate debug information.
 const DEBUG_DIRECTORY: &str = "usr/lib/debug/.build-id";
-/// The type of a note that describes a static probe.
-const NT_STAPSDT: u32 = 3;
 /// Names that are compared with a mistyped one, at most.
 const MAX_NEAR: usize = 200_000;
+/// Symbols in which the variables of static probes are looked for.
+const MAX_SYMBOLS: usize = 2_000_000;
 
 /// A place that a name means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,17 +48,30 @@ pub(super) struct Found {
     pub(super) function: String,
     /// Bytes from the start of the file.
     pub(super) offset: u64,
+    /// Whether it may be another place than a function's beginning.
+    pub(super) is_inside: bool,
 }
 
 /// A static probe.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StaticProbe {
     /// Who named it.
     pub(super) provider: String,
     /// Its name.
     pub(super) name: String,
-    /// How many arguments it has.
-    pub(super) arguments: u8,
+    /// Its places in the file.
+    pub(super) sites: Vec<StaticSite>,
+}
+
+/// A place of a static probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StaticSite {
+    /// Where its instruction begins, in bytes from the start of the file.
+    pub(super) offset: u64,
+    /// Where the counter is that enables it, likewise; 0: it has none.
+    pub(super) semaphore: u64,
+    /// Where its arguments are.
+    pub(super) arguments: Vec<SiteArgument>,
 }
 
 /// A file of machine code.
@@ -58,6 +85,7 @@ pub(super) struct Binary {
 struct Symbol {
     name: String,
     address: u64,
+    size: u64,
     is_chosen_late: bool,
 }
 
@@ -95,7 +123,6 @@ impl Binary {
     }
 
     fn cache_begins(&self, with: &[u8]) -> bool {
-        use object::ReadRef;
         (&self.cache).read_bytes_at(0, with.len() as u64).is_ok_and(|bytes| bytes == with)
     }
 
@@ -105,11 +132,48 @@ impl Binary {
         self.elf().is_ok_and(|elf| sections.iter().any(|name| elf.section_by_name(name).is_some()))
     }
 
-    /// The functions that a name or pattern means, in the order of their places, each place once.
+    /// The functions that a name or pattern means, in the order of their places, each place once; or the place that an address or
+    /// an offset means.
     ///
     /// # Errors
-    /// There is none, with the nearest names.
-    pub(super) fn functions(&self, pattern: &str) -> Result<Vec<Found>, Refusal> {
+    /// There is none, with the nearest names; or the place is not in the file's code.
+    pub(super) fn functions(&self, name: &str) -> Result<Vec<Found>, Refusal> {
+        match place(name) {
+            Place::Named(pattern) => self.named(pattern),
+            Place::Address(address) => self.at_address(name, address).map(|found| vec![found]),
+            Place::Within(function, within) => self.within(name, function, within).map(|found| vec![found]),
+        }
+    }
+
+    fn at_address(&self, name: &str, address: u64) -> Result<Found, Refusal> {
+        let is_inside = !self.symbols()?.iter().any(|symbol| symbol.address == address);
+        let found = self.code_offset(address).map(|offset| Found { function: name.to_owned(), offset, is_inside });
+        found.ok_or_else(|| {
+            let code = self.code_segments().into_iter();
+            let ranges: Vec<String> = code.map(|(begin, end)| format!("{begin:#x} to {:#x}", end - 1)).collect();
+            let refusal = Refusal::new(format!("{address:#x} is not in the code of '{}'", self.path.display()));
+            refusal.hint(format!("its code is at {}, in the numbering of 'nm' and 'objdump'", ranges.join(" and ")))
+        })
+    }
+
+    fn within(&self, name: &str, function: &str, within: u64) -> Result<Found, Refusal> {
+        let shown = self.path.display();
+        let found = self.named(function)?;
+        let [Found { offset, .. }] = found.as_slice() else {
+            let why = format!("'{function}' means {} functions of '{shown}'", found.len());
+            return Err(Refusal::new(why).hint("an offset belongs to one function"));
+        };
+        let of_function = |symbol: &Symbol| self.offset(symbol.address) == Some(*offset);
+        let size = self.symbols()?.iter().filter(|symbol| of_function(symbol)).map(|symbol| symbol.size).max();
+        match size {
+            Some(size) if size > 0 && within >= size => {
+                Err(Refusal::new(format!("'{function}' of '{shown}' ends before that: it has {size} bytes")))
+            }
+            _ => Ok(Found { function: name.to_owned(), offset: offset.saturating_add(within), is_inside: within > 0 }),
+        }
+    }
+
+    fn named(&self, pattern: &str) -> Result<Vec<Found>, Refusal> {
         let symbols = self.symbols()?;
         let shown = self.path.display();
         let core = glob::core(pattern);
@@ -136,7 +200,10 @@ impl Binary {
             }
         }
         if !found.is_empty() {
-            return Ok(found.into_iter().map(|(offset, function)| Found { function, offset }).collect());
+            return Ok(found
+                .into_iter()
+                .map(|(offset, function)| Found { function, offset, is_inside: false })
+                .collect());
         }
         if let Some(name) = late {
             let why =
@@ -183,15 +250,110 @@ impl Binary {
         })
     }
 
-    /// The static probes, each once.
+    /// The static probes that are wanted, by (provider, name), each with all its places.
     ///
     /// # Errors
     /// The file can't be read.
-    pub(super) fn static_probes(&self) -> Result<Vec<StaticProbe>, Refusal> {
+    pub(super) fn static_probes(&self, wanted: impl Fn(&str, &str) -> bool) -> Result<Vec<StaticProbe>, Refusal> {
         let elf = self.elf()?;
         let section = elf.section_by_name(".note.stapsdt");
-        let notes = section.and_then(|section| section.data().ok()).unwrap_or_default();
-        Ok(static_probes(notes))
+        let content = section.and_then(|section| section.data().ok()).unwrap_or_default();
+        let base = elf.section_by_name(".stapsdt.base").map(|section| section.address());
+        let variables = OnceCell::new();
+        let mut probes: Vec<StaticProbe> = Vec::new();
+        for note in notes(content) {
+            if !wanted(&note.provider, &note.name) {
+                continue;
+            }
+            // What the file was moved by after the note was written.
+            let moved = base.filter(|_| note.base != 0).map_or(0, |base| base.wrapping_sub(note.base));
+            let address = note.address.wrapping_add(moved);
+            // What is not code of the file can't be hit.
+            let Some(offset) = self.code_offset(address) else { continue };
+            let semaphore = match note.semaphore {
+                0 => 0,
+                semaphore => self.offset(semaphore.wrapping_add(moved)).unwrap_or(0),
+            };
+            let near = Near { binary: self, variables: &variables, address };
+            let site = StaticSite { offset, semaphore, arguments: arguments(&note.arguments, Machine::own(), &near) };
+            match probes.last_mut().filter(|last| (&last.provider, &last.name) == (&note.provider, &note.name)) {
+                Some(last) => last.sites.push(site),
+                None => probes.push(StaticProbe { provider: note.provider, name: note.name, sites: vec![site] }),
+            }
+        }
+        Ok(probes)
+    }
+
+    /// Where an address of code is in the file.
+    fn code_offset(&self, address: u64) -> Option<u64> {
+        let is_code = self.code_segments().iter().any(|(begin, end)| (*begin..*end).contains(&address));
+        if is_code { self.offset(address) } else { None }
+    }
+
+    /// First address of code and the one behind the last, of each part of the file that is loaded as such.
+    fn code_segments(&self) -> Vec<(u64, u64)> {
+        let Ok(elf) = self.elf() else { return Vec::new() };
+        let segments = elf
+            .segments()
+            .filter(|segment| matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.contains(PF_X)));
+        let ranges = segments.map(|segment| {
+            let begin = segment.address();
+            (begin, begin.saturating_add(segment.file_range().1))
+        });
+        ranges.filter(|(begin, end)| begin < end).collect()
+    }
+
+    /// Whether the instruction at a place is one that newer kernels replace by a call while it is probed.
+    pub(super) fn is_five_byte_nop(&self, offset: u64) -> bool {
+        (&self.cache).read_bytes_at(offset, 5).is_ok_and(nops::is_five_bytes)
+    }
+}
+
+/// Addresses by name; `None`: several have this name.
+type Variables = HashMap<String, Option<u64>>;
+
+/// Variables as a probe reaches them.
+struct Near<'a> {
+    binary: &'a Binary,
+    /// Read when the first operand names one: few do.
+    variables: &'a OnceCell<Variables>,
+    /// The probe's instruction.
+    address: u64,
+}
+
+impl Near<'_> {
+    fn read(&self) -> Variables {
+        let mut variables = Variables::new();
+        let mut add = |symbol: object::Symbol<'_, '_, &ReadCache<File>>| {
+            // Those of threads have no address but a distance.
+            if symbol.is_undefined() || symbol.address() == 0 || symbol.kind() == SymbolKind::Tls {
+                return;
+            }
+            let Some(name) = symbol.name().ok().filter(|name| !name.is_empty()) else { return };
+            let name = name.split('@').next().unwrap_or(name);
+            let address = Some(symbol.address());
+            let known = variables.entry(name.to_owned()).or_insert(address);
+            *known = known.filter(|known| Some(*known) == address);
+        };
+        if let Ok(elf) = self.binary.elf() {
+            elf.symbols().chain(elf.dynamic_symbols()).take(MAX_SYMBOLS).for_each(&mut add);
+        }
+        if let Some(debug) = self.binary.debug.as_ref().and_then(|debug| object::File::parse(debug).ok()) {
+            debug.symbols().take(MAX_SYMBOLS).for_each(&mut add);
+        }
+        variables
+    }
+}
+
+impl Symbols for Near<'_> {
+    fn distance(&self, name: &str) -> Result<i64, String> {
+        let variables = self.variables.get_or_init(|| self.read());
+        match variables.get(name) {
+            Some(Some(address)) => Ok(address.wrapping_sub(self.address).cast_signed()),
+            Some(None) => Err(format!("several symbols are named '{name}'")),
+            None if variables.is_empty() => Err(format!("the file has no symbols to find '{name}' by")),
+            None => Err(format!("the file has no symbol '{name}'")),
+        }
     }
 }
 
@@ -205,7 +367,7 @@ fn symbol<'a>(symbol: &impl ObjectSymbol<'a>) -> Option<Symbol> {
     let name = symbol.name().ok().filter(|name| !name.is_empty())?;
     // Of a versioned name the name.
     let name = name.split('@').next().unwrap_or(name).to_owned();
-    Some(Symbol { name, address: symbol.address(), is_chosen_late: kind == STT_GNU_IFUNC })
+    Some(Symbol { name, address: symbol.address(), size: symbol.size(), is_chosen_late: kind == STT_GNU_IFUNC })
 }
 
 /// How the source writes a symbol's name, if a pattern means it: by that, by that without its parameters, or as the linker has it.
@@ -249,36 +411,6 @@ fn debug_file(root: &Path, id: &[u8]) -> Option<PathBuf> {
     let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = root.join(DEBUG_DIRECTORY).join(format!("{first:02x}")).join(format!("{rest}.debug"));
     path.exists().then_some(path)
-}
-
-/// Reads notes: three lengths, the owner's name, and a probe's place, three texts behind it.
-fn static_probes(mut notes: &[u8]) -> Vec<StaticProbe> {
-    let mut probes = Vec::new();
-    while let Some((probe, rest)) = note(notes) {
-        probes.extend(probe);
-        notes = rest;
-    }
-    probes.sort();
-    probes.dedup();
-    probes
-}
-
-fn note(notes: &[u8]) -> Option<(Option<StaticProbe>, &[u8])> {
-    let number = |at: usize| Some(u32::from_le_bytes(*notes.get(at..)?.first_chunk()?) as usize);
-    let (owner, content, kind) = (number(0)?, number(4)?, number(8)?);
-    let begin = 12usize.checked_add(owner.checked_next_multiple_of(4)?)?;
-    let end = begin.checked_add(content)?;
-    let rest = notes.get(end.checked_next_multiple_of(4)?..).unwrap_or_default();
-    let content = notes.get(begin..end)?;
-    if kind != NT_STAPSDT as usize || notes.get(12..20) != Some(b"stapsdt\0") {
-        return Some((None, rest));
-    }
-    // Its address, the section's, and the counter's.
-    let mut texts = content.get(24..)?.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let (provider, name, arguments) = (texts.next()?, texts.next()?, texts.next()?);
-    // `-4@%edi 8@[x0, 8]`: only the sign between size and place is in each.
-    let arguments = u8::try_from(arguments.matches('@').count()).unwrap_or(u8::MAX);
-    Some((Some(StaticProbe { provider: provider.into_owned(), name: name.into_owned(), arguments }), rest))
 }
 
 #[cfg(test)]

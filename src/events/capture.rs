@@ -23,7 +23,7 @@ use crate::probe::event::Value;
 pub(super) fn event(text: &str, spec: &Spec, hook: Hook, names: &Names<'_>) -> Result<Event, SpecError> {
     let mut event = Event {
         text: text.to_owned(),
-        label: spec.label(),
+        label: spec.name.clone().unwrap_or_else(|| text.trim().to_owned()),
         hook,
         captures: Vec::new(),
         filter: Vec::new(),
@@ -32,6 +32,7 @@ pub(super) fn event(text: &str, spec: &Spec, hook: Hook, names: &Names<'_>) -> R
         every_hit: false,
         kernel_stack: false,
         user_stack: false,
+        left_out: Vec::new(),
     };
     for item in &spec.items {
         match item {

@@ -42,12 +42,14 @@ pub(super) struct Arguments {
     pub(super) count: u8,
     /// Why there are no more than that.
     pub(super) limit: String,
+    /// Why one that there is can't be read, by place.
+    pub(super) unreadable: Vec<Option<String>>,
 }
 
 impl Arguments {
     /// None, and why.
     pub(super) fn none(why: impl Into<String>) -> Arguments {
-        Arguments { known: Vec::new(), count: 0, limit: why.into() }
+        Arguments { known: Vec::new(), count: 0, limit: why.into(), unreadable: Vec::new() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod target;
 
+use self::target::name;
 use self::target::sort;
 use self::target::target;
 use super::SpecError;
@@ -75,12 +76,13 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
     if text.len() > MAX_BYTES {
         return Err(SpecError::new(0, format!("an event of more than {MAX_BYTES} bytes")));
     }
-    let (sort, at) = sort(text)?;
+    let (name, at) = name(text)?;
+    let (sort, at) = sort(text, at)?;
     let (target, at) = target(sort, text, at)?;
     let rest = text.get(at..).unwrap_or_default();
     let begin = at + (rest.len() - rest.trim_start().len());
     let end = text.trim_end().len();
-    let mut spec = Spec { sort, target, items: Vec::new(), filter: None };
+    let mut spec = Spec { name, sort, target, items: Vec::new(), filter: None };
     let mut at = begin;
     if text.get(at..).is_some_and(|rest| rest.starts_with('(')) {
         let close = closing(text, at).ok_or_else(|| SpecError::new(at, "a parenthesis is not closed"))?;

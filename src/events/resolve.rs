@@ -12,12 +12,14 @@ use self::arguments::argument_values;
 use self::arguments::arguments;
 use self::arguments::common;
 use self::arguments::returned;
+use self::arguments::site_arguments;
 use self::arguments::trampoline;
 use self::refusals::at;
 use self::refusals::few;
 use super::SpecError;
 use super::binary::Binary;
 use super::binary::StaticProbe;
+use super::binary::StaticSite;
 use super::capture;
 use super::code::Arguments;
 use super::code::Field;
@@ -28,6 +30,7 @@ use super::glob;
 use super::kernel::Function;
 use super::kernel::Functions;
 use super::kernel::Refusal;
+use super::nops;
 use super::parse::parse;
 use super::points;
 use super::spec::Name;
@@ -47,6 +50,8 @@ use crate::probe::event::Event;
 use crate::probe::event::Hook;
 use crate::probe::event::Place;
 use crate::probe::event::Space;
+use crate::probe::site::LeftOut;
+use crate::probe::site::Site;
 
 /// Arguments of the entry that a latency event keeps.
 const KEPT_ARGUMENTS: usize = 6;
@@ -86,11 +91,13 @@ pub fn offers(texts: &[String], host: &Host, pids: &[u32]) -> Result<Vec<Offer>,
 }
 
 fn looked_up(texts: &[String], host: &Host, pids: &[u32], with_values: bool) -> Result<Vec<Offer>, Failure> {
+    let version = host.kernel.version;
     let mut machine = Machine {
         tracefs: &host.tracefs,
         registers: if host.arch == "aarch64" { 8 } else { 6 },
         pids,
         with_values,
+        nops_are_replaced: nops::are_replaced(host.arch.as_str(), (version.major, version.minor)),
         functions: None,
         types: HashMap::new(),
     };
@@ -99,7 +106,11 @@ fn looked_up(texts: &[String], host: &Host, pids: &[u32], with_values: bool) -> 
         if offers.iter().any(|earlier| &earlier.event.text == text) {
             return Err(Failure::usage(format!("the event '{text}' is given twice")));
         }
-        offers.push(machine.offer(text).map_err(|error| error.failure(text))?);
+        let offer = machine.offer(text).map_err(|error| error.failure(text))?;
+        if offers.iter().any(|earlier| earlier.event.label == offer.event.label) {
+            return Err(Failure::usage(format!("two events are named '{}'", offer.event.label)));
+        }
+        offers.push(offer);
     }
     Ok(offers)
 }
@@ -112,6 +123,8 @@ struct Machine<'a> {
     pids: &'a [u32],
     /// Whether it matters what an event could capture, and not only what it does.
     with_values: bool,
+    /// Whether the kernel puts a call in place of a probed nop of five bytes.
+    nops_are_replaced: bool,
     functions: Option<Functions>,
     /// The types of the kernel, under `None`, and with those of a module.
     types: HashMap<Option<String>, Option<Rc<Types>>>,
@@ -126,6 +139,7 @@ struct Hooked {
     fields: Vec<Field>,
     returned: Result<Option<Parameter>, String>,
     duration: bool,
+    left_out: Vec<LeftOut>,
 }
 
 impl Machine<'_> {
@@ -158,7 +172,8 @@ impl Machine<'_> {
             returned: hooked.returned.map(|returns| returns.map(|returns| returns.shape)),
             duration: hooked.duration,
         };
-        let event = capture::event(text, &spec, hooked.hook, &names)?;
+        let mut event = capture::event(text, &spec, hooked.hook, &names)?;
+        event.left_out = hooked.left_out;
         Ok(Offer { event, values })
     }
 
@@ -231,7 +246,16 @@ impl Machine<'_> {
             arguments(known, whole, limit, &name.text)
         };
         let duration = sort == Sort::Latency;
-        Ok(Hooked { hook, types, space: Space::ByAddress, arguments, fields: Vec::new(), returned, duration })
+        Ok(Hooked {
+            hook,
+            types,
+            space: Space::ByAddress,
+            arguments,
+            fields: Vec::new(),
+            returned,
+            duration,
+            left_out: Vec::new(),
+        })
     }
 
     fn raw_points(&mut self, name: &Name) -> Result<Hooked, SpecError> {
@@ -255,6 +279,7 @@ impl Machine<'_> {
             fields: Vec::new(),
             returned: Err("a trace point returns nothing".to_owned()),
             duration: false,
+            left_out: Vec::new(),
         })
     }
 
@@ -289,6 +314,7 @@ impl Machine<'_> {
             fields,
             returned: Err("a trace point returns nothing".to_owned()),
             duration: false,
+            left_out: Vec::new(),
         })
     }
 
@@ -312,19 +338,35 @@ impl Machine<'_> {
             return Err(at(file, Refusal::new(why).hint(hint)));
         }
         let mut places = Vec::new();
+        let mut left_out = Vec::new();
         let mut refused = None;
         for (reached, binary) in &binaries {
             match binary.functions(&function.text) {
-                Ok(found) => places.extend(found.into_iter().map(|found| Place {
-                    path: reached.path.clone(),
-                    function: found.function,
-                    offset: found.offset,
-                })),
+                Ok(found) => {
+                    for found in found {
+                        if found.is_inside && sort != Sort::Uprobe {
+                            let why = format!("no function is known to begin at '{}'", found.function);
+                            let hint =
+                                format!("'{}' is for whole functions; 'uprobe' takes any instruction", sort.name());
+                            return Err(at(function, Refusal::new(why).hint(hint)));
+                        }
+                        // At a function's beginning nothing is below the stack pointer yet.
+                        if found.is_inside && self.nops_are_replaced && binary.is_five_byte_nop(found.offset) {
+                            left_out.push(left_out_nop(&found.function, found.offset));
+                            continue;
+                        }
+                        let path = reached.path.clone();
+                        places.push(Place { path, function: found.function, offset: found.offset });
+                    }
+                }
                 Err(refusal) => refused = Some(refusal),
             }
         }
         if let (true, Some(refusal)) = (places.is_empty(), refused) {
             return Err(at(function, refusal));
+        }
+        if places.is_empty() {
+            return Err(at(function, nothing_left(&left_out)));
         }
         few(function, places.len(), "functions")?;
         let limit = if sort == Sort::Latency { KEPT_ARGUMENTS } else { self.registers };
@@ -341,7 +383,7 @@ impl Machine<'_> {
         let hook = if duration { Hook::UserLatency { places } } else { Hook::Uprobe { places, at_return } };
         // Only casts need the kernel's types here.
         let types = if spec.names_values() { self.types(None) } else { None };
-        Ok(Hooked { hook, types, space: Space::User, arguments, fields: Vec::new(), returned, duration })
+        Ok(Hooked { hook, types, space: Space::User, arguments, fields: Vec::new(), returned, duration, left_out })
     }
 
     fn static_probes(&mut self, file: &Name, provider: &Name, name: &Name) -> Result<Hooked, SpecError> {
@@ -350,11 +392,8 @@ impl Machine<'_> {
             let why = format!("'{}' is not the same file to all of these processes", file.text);
             return Err(at(file, Refusal::new(why).hint("name one of them by --pid")));
         };
-        let all = binary.static_probes().map_err(|refusal| at(file, refusal))?;
-        if all.is_empty() {
-            return Err(at(file, Refusal::new(format!("'{}' has no static probes", reached.path.display()))));
-        }
-        let of: Vec<&StaticProbe> = all.iter().filter(|probe| glob::matches(&provider.text, &probe.provider)).collect();
+        let by_provider = |one: &str, _: &str| glob::matches(&provider.text, one);
+        let of = binary.static_probes(by_provider).map_err(|refusal| at(file, refusal))?;
         let unique = |mut names: Vec<String>| {
             names.sort();
             names.dedup();
@@ -362,34 +401,62 @@ impl Machine<'_> {
         };
         let providers = unique(of.iter().map(|probe| probe.provider.clone()).collect());
         let [only] = providers.as_slice() else {
-            let known = unique(all.iter().map(|probe| probe.provider.clone()).collect());
-            let refusal = if providers.is_empty() {
-                points::absent("provider of static probes", &provider.text, &known)
-            } else {
-                Refusal::new(format!("'{}' matches several providers: {}", provider.text, providers.join(", ")))
-            };
-            return Err(at(provider, refusal));
+            if !providers.is_empty() {
+                let why = format!("'{}' matches several providers: {}", provider.text, providers.join(", "));
+                return Err(at(provider, Refusal::new(why)));
+            }
+            let all = binary.static_probes(|_, _| true).map_err(|refusal| at(file, refusal))?;
+            if all.is_empty() {
+                return Err(at(file, Refusal::new(format!("'{}' has no static probes", reached.path.display()))));
+            }
+            let known = unique(all.into_iter().map(|probe| probe.provider).collect());
+            return Err(at(provider, points::absent("provider of static probes", &provider.text, &known)));
         };
-        let is_wanted = |probe: &&&StaticProbe| glob::matches(&name.text, &probe.name);
-        let probes: Vec<&StaticProbe> = of.iter().filter(is_wanted).copied().collect();
-        let names = unique(probes.iter().map(|probe| probe.name.clone()).collect());
+        let is_wanted = |probe: &&StaticProbe| glob::matches(&name.text, &probe.name);
+        let probes: Vec<&StaticProbe> = of.iter().filter(is_wanted).collect();
+        let names: Vec<String> = probes.iter().map(|probe| probe.name.clone()).collect();
         if names.is_empty() {
             let known = unique(of.iter().map(|probe| probe.name.clone()).collect());
             return Err(at(name, points::absent(&format!("static probe of '{only}'"), &name.text, &known)));
         }
-        // Its places may differ in what they pass.
-        let count = probes.iter().map(|probe| probe.arguments).min().unwrap_or(0);
-        let count = count.min(MAX_ARGUMENTS as u8);
-        let limit = format!("'{}' has {count} arguments", name.text);
+        let site = |(probe, site): (usize, &StaticSite)| Site {
+            probe,
+            offset: site.offset,
+            semaphore: site.semaphore,
+            arguments: site.arguments.clone(),
+        };
+        let numbered = probes.iter().enumerate();
+        let all = numbered.flat_map(|(number, probe)| probe.sites.iter().map(move |one| (number, one))).map(site);
+        let (dangerous, sites): (Vec<Site>, Vec<Site>) =
+            all.partition(|site| self.nops_are_replaced && binary.is_five_byte_nop(site.offset));
+        few(name, sites.len(), "places of static probes")?;
+        let named = |site: &Site| names.get(site.probe).map_or("", String::as_str);
+        let left_out: Vec<LeftOut> = dangerous.iter().map(|site| left_out_nop(named(site), site.offset)).collect();
+        if sites.is_empty() {
+            return Err(at(name, nothing_left(&left_out)));
+        }
         Ok(Hooked {
-            hook: Hook::Usdt { path: reached.path.clone(), provider: only.clone(), names },
+            arguments: site_arguments(&sites, &name.text),
+            hook: Hook::Usdt { path: reached.path.clone(), provider: only.clone(), names, sites },
             types: self.types(None),
             space: Space::User,
-            arguments: Arguments { known: Vec::new(), count, limit },
             fields: Vec::new(),
             returned: Err("a static probe returns nothing".to_owned()),
             duration: false,
+            left_out,
         })
+    }
+}
+
+fn left_out_nop(name: &str, offset: u64) -> LeftOut {
+    LeftOut { name: format!("{name} at {offset:#x}"), reason: nops::REASON.to_owned() }
+}
+
+/// When all places have to be left out.
+fn nothing_left(left_out: &[LeftOut]) -> Refusal {
+    match left_out {
+        [] => Refusal::new("nothing matches"),
+        [first, ..] => Refusal::new(format!("can't probe '{}': {}", first.name, first.reason)),
     }
 }
 

@@ -20,6 +20,8 @@ impl Eq for At {}
 /// An event as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
+    /// What the user calls it.
+    pub name: Option<String>,
     /// The sort of hook.
     pub sort: Sort,
     /// What it is put on.

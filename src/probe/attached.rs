@@ -88,6 +88,11 @@ pub trait Attached: Send {
     /// Hooks that the probe does without because this kernel does not have them.
     fn lacking(&self) -> Vec<String>;
 
+    /// Places that it does without since probing them would harm what is observed, each with the reason.
+    fn left_out(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Kernel memory that the maps take, in bytes.
     fn map_bytes(&self) -> u64;
 

@@ -6,6 +6,9 @@
 
 use std::path::PathBuf;
 
+use super::site::LeftOut;
+use super::site::Site;
+
 /// Numbers that an event can capture: the columns `arg_0` to `arg_5`.
 pub const MAX_NUMBERS: usize = 6;
 /// Strings that an event can capture: the columns `str_0` to `str_2`.
@@ -24,7 +27,7 @@ pub const WANTED_BYTES: usize = 32;
 pub struct Event {
     /// As the user wrote it.
     pub text: String,
-    /// What it is called in the recording: the text up to its captures, as `kprobe:tcp_sendmsg`.
+    /// What it is called in the recording: the name that the user gave it, else the text.
     pub label: String,
     /// Where it hooks.
     pub hook: Hook,
@@ -42,6 +45,8 @@ pub struct Event {
     pub kernel_stack: bool,
     /// Rows carry the user's stack.
     pub user_stack: bool,
+    /// Places that match and that it does without, since probing them would change what the program does.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Where an event hooks.
@@ -86,6 +91,8 @@ pub enum Hook {
         provider: String,
         /// Their names.
         names: Vec<String>,
+        /// Where they are in the code: a probe in a function that was inlined has several places.
+        sites: Vec<Site>,
     },
     /// From the entry to the return of kernel functions.
     KernelLatency {

@@ -3,6 +3,7 @@
 mod code;
 mod decoder;
 mod hooks;
+mod sites;
 mod text;
 
 use std::collections::HashMap;
@@ -52,8 +53,8 @@ object! {
     name: "events",
     // Each event has its own number: see `cells`.
     cells: 4096,
-    // SAFETY: integers only, as bpf/include/event_{knobs,rows,hit}.h declare them.
-    unsafe plain: event_record, event_key, event_knobs,
+    // SAFETY: integers only, as bpf/include/event_{knobs,rows,hit,sites}.h declare them.
+    unsafe plain: event_record, event_key, event_knobs, event_site,
 }
 
 /// Objects that the number in a record tells apart.
@@ -225,15 +226,22 @@ fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: 
     let plan = Plan::new(event, way);
     let live = Live::load(Source { cells: cells(event), ..SOURCE }, &settings, |open| {
         choose(open, event, &plan, of_type)?;
+        if let Hook::Usdt { sites, .. } = &event.hook {
+            sites::make_room(open, sites, cookies)?;
+        }
         Ok(Vec::new())
     })?;
+    if let Hook::Usdt { sites, .. } = &event.hook {
+        sites::fill(&live, sites, cookies)?;
+    }
     let mut links = Links::default();
     if event.hook.is_latency() {
         links.keep(live.attach_by("thread_ends", |program| program.attach())?);
     }
     plan.attach(&live, cookies, of_type, &mut links)?;
     let running = Running::new(&INFO, live, Hits::new(event, setup))?;
-    Ok(Object { links, running, label: event.label.clone() })
+    let left_out = event.left_out.iter().map(|place| format!("{}: {}", place.name, place.reason)).collect();
+    Ok(Object { links, running, label: event.label.clone(), left_out })
 }
 
 /// Keys in an interval: processes, by the values or functions that the event is kept by, each with the buckets of what it measures.
@@ -266,7 +274,7 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
         let is_wanted = match &*map.name().to_string_lossy() {
             "calls_of_thread" | "deeper_calls" => latency,
             "event_keys" => event.by.is_some(),
-            "__bpf_usdt_specs" | "__bpf_usdt_ip_to_spec_id" => matches!(event.hook, Hook::Usdt { .. }),
+            "event_sites" => matches!(event.hook, Hook::Usdt { .. }),
             // Not the buffers: older kernels look at global functions though nothing calls them.
             "stack_taken" => stacks,
             _ => true,
@@ -283,6 +291,7 @@ struct Object {
     links: Links,
     running: Running<Hits>,
     label: String,
+    left_out: Vec<String>,
 }
 
 /// All events of a recording.
@@ -367,6 +376,10 @@ impl Attached for Attachment {
 
     fn lacking(&self) -> Vec<String> {
         self.objects.iter().flat_map(|object| object.links.refused.iter().cloned()).collect()
+    }
+
+    fn left_out(&self) -> Vec<String> {
+        self.objects.iter().flat_map(|object| object.left_out.iter().cloned()).collect()
     }
 
     fn map_bytes(&self) -> u64 {

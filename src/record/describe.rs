@@ -72,6 +72,8 @@ pub(super) struct Hooks {
     pub(super) used: Vec<String>,
     /// Those that it does without, because the kernel does not have them.
     pub(super) lacking: Vec<String>,
+    /// Places that it does without, each with the reason.
+    pub(super) left_out: Vec<String>,
 }
 
 /// All that is known when the window begins.
@@ -182,7 +184,7 @@ fn probe_state(fate: &Fate) -> ProbeState {
         settings.insert(switch.name.to_owned(), json!(true));
     }
     let (state, reason, hooks) = match &fate.outcome {
-        Ok(hooks) => (ProbeOutcome::Ran, without(&hooks.lacking), hooks.used.clone()),
+        Ok(hooks) => (ProbeOutcome::Ran, without(hooks), hooks.used.clone()),
         Err(reason) => (ProbeOutcome::Skipped, Some(reason.clone()), Vec::new()),
     };
     let mode = fate.settings.mode.name().to_owned();
@@ -190,8 +192,12 @@ fn probe_state(fate: &Fate) -> ProbeState {
 }
 
 /// What a probe that ran could not see.
-fn without(lacking: &[String]) -> Option<String> {
-    (!lacking.is_empty()).then(|| format!("without {}: this kernel does not have them", lacking.join(", ")))
+fn without(hooks: &Hooks) -> Option<String> {
+    let lacking = (!hooks.lacking.is_empty())
+        .then(|| format!("without {}: this kernel does not have them", hooks.lacking.join(", ")));
+    let left_out = (!hooks.left_out.is_empty()).then(|| format!("left out {}", hooks.left_out.join("; left out ")));
+    let parts: Vec<String> = lacking.into_iter().chain(left_out).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {

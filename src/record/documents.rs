@@ -17,6 +17,7 @@ use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::event::Hook;
 use crate::probe::event::Place;
+use crate::probe::site::Site;
 use crate::probes::REGISTRY;
 use crate::record::Doctor;
 use crate::render::Block;
@@ -77,9 +78,13 @@ fn places(hook: &Hook) -> Vec<(String, String, Value)> {
         }
         Hook::RawTracepoint { points } => points.iter().map(kernel).collect(),
         Hook::Uprobe { places, .. } | Hook::UserLatency { places } => places.iter().map(place).collect(),
-        Hook::Usdt { path, provider, names } => {
+        Hook::Usdt { path, provider, names, sites } => {
             let of = format!("{} ({provider})", path.display());
-            names.iter().map(|name| (name.clone(), of.clone(), Value::Null)).collect()
+            let site = |site: &Site| {
+                let name = names.get(site.probe).cloned().unwrap_or_default();
+                (name, of.clone(), text_value(&format!("{:#x}", site.offset)))
+            };
+            sites.iter().map(site).collect()
         }
     }
 }

@@ -264,10 +264,14 @@ fn attach(
         let Some(info) = REGISTRY.get(*index).map(|probe| probe.info()) else { continue };
         let outcome = match attached {
             Ok(attached) => {
-                let hooks = Hooks { used: attached.hooks(), lacking: attached.lacking() };
+                let hooks =
+                    Hooks { used: attached.hooks(), lacking: attached.lacking(), left_out: attached.left_out() };
                 say(plan, Verbosity::Verbose, || format!("{}: attached to {}", info.name, hooks.used.join(", ")));
                 for hook in &hooks.lacking {
                     say(plan, Verbosity::Verbose, || format!("{}: this kernel has no '{hook}'", info.name));
+                }
+                for place in &hooks.left_out {
+                    say(plan, Verbosity::Normal, || format!("warning: left out {place}"));
                 }
                 for program in attached.costs()? {
                     let verified = program.verified_instructions;

@@ -8,7 +8,10 @@
  *   sleep MS N    slept(MS) N times; prints each call's nanoseconds as it measured them
  *   jump N        left() N times, which longjmp ends, and each time landed() once
  *   tail N        first() N times, which ends by jumping to second()
- *   usdt N        the static probe ebrec:fired with (i, "text i", -i as 16 bits, a constant) N times
+ *   usdt N        the static probe ebrec:fired with (i, "text i", -i as 16 bits, a constant) N times, and while someone
+ *                 listens ebrec:named with (a variable by its name that is -i, an element of an array that is
+ *                 10 * (i % 4), a floating-point number)
+ *   red N         leaf(i, 2 * i), which keeps both below its stack pointer across ebrec:red; prints how many sums were wrong
  *
  * With WAIT set, each begins when a line comes on standard input.
  */
@@ -102,6 +105,35 @@ TRACED int first(int number)
 }
 
 /* A note as <sys/sdt.h> makes it, without asking for that header. */
+#define NOTE(name, semaphore, operands)                                                                                \
+	".pushsection .note.stapsdt,\"\",\"note\"\n"                                                                   \
+	".balign 4\n"                                                                                                  \
+	".4byte 992f-991f, 994f-993f, 3\n"                                                                             \
+	"991: .asciz \"stapsdt\"\n"                                                                                    \
+	"992: .balign 4\n"                                                                                             \
+	"993: .8byte 990b\n"                                                                                           \
+	".8byte _.stapsdt.base\n"                                                                                      \
+	".8byte " semaphore "\n"                                                                                       \
+	".asciz \"ebrec\"\n"                                                                                           \
+	".asciz \"" name "\"\n"                                                                                        \
+	".asciz \"" operands "\"\n"                                                                                    \
+	"994: .balign 4\n"                                                                                             \
+	".popsection\n"                                                                                                \
+	".ifndef _.stapsdt.base\n"                                                                                     \
+	".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"                                        \
+	".weak _.stapsdt.base\n"                                                                                       \
+	".hidden _.stapsdt.base\n"                                                                                     \
+	"_.stapsdt.base: .space 1\n"                                                                                   \
+	".size _.stapsdt.base, 1\n"                                                                                    \
+	".popsection\n"                                                                                                \
+	".endif\n"
+
+/* Not 0 while someone listens. */
+volatile unsigned short named_semaphore __attribute__((section(".probes")));
+
+static volatile int variable;
+static volatile short array[4] = {0, 10, 20, 30};
+
 TRACED void fire(long number, const char *text, short negative)
 {
 #if defined(__x86_64__)
@@ -115,30 +147,48 @@ TRACED void fire(long number, const char *text, short negative)
 	register const char *second asm("x1") = text;
 	register short third asm("x2") = negative;
 #endif
-	asm volatile("990: nop\n"
-		     ".pushsection .note.stapsdt,\"\",\"note\"\n"
-		     ".balign 4\n"
-		     ".4byte 992f-991f, 994f-993f, 3\n"
-		     "991: .asciz \"stapsdt\"\n"
-		     "992: .balign 4\n"
-		     "993: .8byte 990b\n"
-		     ".8byte _.stapsdt.base\n"
-		     ".8byte 0\n"
-		     ".asciz \"ebrec\"\n"
-		     ".asciz \"fired\"\n"
-		     ".asciz \"" OPERANDS "\"\n"
-		     "994: .balign 4\n"
-		     ".popsection\n"
-		     ".ifndef _.stapsdt.base\n"
-		     ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"
-		     ".weak _.stapsdt.base\n"
-		     ".hidden _.stapsdt.base\n"
-		     "_.stapsdt.base: .space 1\n"
-		     ".size _.stapsdt.base, 1\n"
-		     ".popsection\n"
-		     ".endif\n" ::"r"(first),
-		     "r"(second), "r"(third)
+	asm volatile("990: nop\n" NOTE("fired", "0", OPERANDS)::"r"(first), "r"(second), "r"(third) : "memory");
+}
+
+TRACED void name(long index)
+{
+#if defined(__x86_64__)
+	register const volatile short *elements asm("rdx") = array;
+	register long which asm("rcx") = index;
+
+	asm volatile("990: nop\n" NOTE("named", "named_semaphore",
+				       "-4@variable(%%rip) -2@(%%rdx,%%rcx,2) 8f@%%xmm0")::"r"(elements),
+		     "r"(which)
 		     : "memory");
+#else
+	register const volatile short *elements asm("x2") = array;
+	register long which asm("x1") = index;
+
+	/* The assembler of aarch64 writes no names. */
+	asm volatile("990: nop\n" NOTE("named", "named_semaphore", "-2@[x2, x1, lsl 1] 8f@d0")::"r"(elements),
+		     "r"(which)
+		     : "memory");
+#endif
+}
+
+/* A leaf that keeps values below its stack pointer, which x86_64 allows, with a nop of five bytes between. */
+TRACED long leaf(long a, long b)
+{
+#if defined(__x86_64__)
+	long sum;
+
+	asm volatile("mov %1, -8(%%rsp)\n"
+		     "mov %2, -16(%%rsp)\n"
+		     "990: .byte 0x0f, 0x1f, 0x44, 0, 0\n"
+		     "mov -8(%%rsp), %0\n"
+		     "add -16(%%rsp), %0\n" NOTE("red", "0", "8@%%rdi")
+		     : "=&r"(sum)
+		     : "r"(a), "r"(b)
+		     : "memory");
+	return sum;
+#else
+	return a + b;
+#endif
 }
 
 static void *caller(void *number)
@@ -153,7 +203,7 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 	int a = argc > 2 ? atoi(argv[2]) : 0, b = argc > 3 ? atoi(argv[3]) : 0;
 	struct sockaddr_in6 socket = {.sin6_family = AF_INET6};
-	char line[8], name[64];
+	char line[8], text[64];
 
 	if (getenv("WAIT") && !fgets(line, sizeof(line), stdin))
 		return 1;
@@ -168,8 +218,8 @@ int main(int argc, char **argv)
 			socket.sin6_addr.s6_addr[14] = i >> 8;
 			socket.sin6_addr.s6_addr[15] = i;
 			socket.sin6_port = htons(8000 + i);
-			snprintf(name, sizeof(name), "name %d", i);
-			called(i, -i, name, &point, &socket.sin6_addr, (struct sockaddr *)&socket);
+			snprintf(text, sizeof(text), "name %d", i);
+			called(i, -i, text, &point, &socket.sin6_addr, (struct sockaddr *)&socket);
 		}
 	} else if (!strcmp(what, "threads")) {
 		pthread_t threads[64];
@@ -199,9 +249,18 @@ int main(int argc, char **argv)
 			first(i);
 	} else if (!strcmp(what, "usdt")) {
 		for (int i = 0; i < a; i++) {
-			snprintf(name, sizeof(name), "text %d", i);
-			fire(i, name, -i);
+			snprintf(text, sizeof(text), "text %d", i);
+			fire(i, text, -i);
+			variable = -i;
+			if (named_semaphore)
+				name(i % 4);
 		}
+	} else if (!strcmp(what, "red")) {
+		int wrong = 0;
+
+		for (long i = 0; i < a; i++)
+			wrong += leaf(i, 2 * i) != 3 * i;
+		printf("%d\n", wrong);
 	} else {
 		return 2;
 	}

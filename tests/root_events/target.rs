@@ -38,6 +38,34 @@ impl Target {
         self.dir.path().join("target")
     }
 
+    /// What a program of the binutils prints about it.
+    fn told(&self, program: &str, options: &[&str]) -> String {
+        let output =
+            Command::new(program).args(options).arg(self.path()).env_remove("LD_LIBRARY_PATH").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Where a function is, by nm(1).
+    pub fn address_of(&self, function: &str) -> u64 {
+        let text = self.told("nm", &[]);
+        let line = text.lines().find(|line| line.ends_with(&format!(" {function}"))).unwrap();
+        u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap()
+    }
+
+    /// How far into a function its nop of five bytes is, by objdump(1).
+    pub fn nop_of(&self, function: &str) -> u64 {
+        let text = self.told("objdump", &["-d", "--no-show-raw-insn", &format!("--disassemble={function}")]);
+        let line = text.lines().find(|line| line.contains("nopl   0x0(%rax,%rax,1)")).unwrap();
+        let address = u64::from_str_radix(line.split(':').next().unwrap().trim(), 16).unwrap();
+        address - self.address_of(function)
+    }
+
+    /// Takes its symbols away.
+    pub fn strip(&self) {
+        self.told("strip", &["-s"]);
+    }
+
     /// Runs it; the numbers that it prints.
     pub fn run(&self, arguments: &str) -> Vec<i64> {
         let mut command = Command::new(self.path());

@@ -1,10 +1,6 @@
 use super::Binary;
-use super::StaticProbe;
 use super::means;
-use super::static_probes;
 use crate::events::glob;
-use proptest::prelude::any;
-use proptest::proptest;
 use std::path::Path;
 
 #[inline(never)]
@@ -80,30 +76,4 @@ fn names_of_cpp_and_rust_match_with_and_without_parameters() {
     let rust = "_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE";
     assert_eq!(matches("core::fmt::Write::write_fmt", rust).as_deref(), Some("core::fmt::Write::write_fmt"));
     assert_eq!(matches("main", "main").as_deref(), Some("main"));
-}
-
-#[test]
-fn static_probes_are_read_out_of_notes() {
-    let mut notes = Vec::new();
-    let mut add = |name: &str, arguments: &str| {
-        let content = [&[0; 24][..], format!("prov\0{name}\0{arguments}\0").as_bytes()].concat();
-        for number in [8, content.len() as u32, 3] {
-            notes.extend(number.to_le_bytes());
-        }
-        notes.extend(b"stapsdt\0");
-        notes.extend(&content);
-        notes.resize(notes.len().next_multiple_of(4), 0);
-    };
-    add("start", "-4@%edi 8@[x0, 8]");
-    add("start", "-4@%edi 8@[x0, 8]");
-    add("done", "");
-    let probe = |name: &str, arguments| StaticProbe { provider: "prov".to_owned(), name: name.to_owned(), arguments };
-    assert_eq!(static_probes(&notes), [probe("done", 0), probe("start", 2)]);
-}
-
-proptest! {
-    #[test]
-    fn any_notes_are_read(notes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        static_probes(&notes);
-    }
 }

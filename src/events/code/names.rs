@@ -108,6 +108,9 @@ impl Names<'_> {
         if place >= self.arguments.count {
             return Err(SpecError::new(at.0, format!("there is no arg{place} here: {}", self.arguments.limit)));
         }
+        if let Some(Some(why)) = self.arguments.unreadable.get(usize::from(place)) {
+            return Err(SpecError::new(at.0, format!("arg{place} can't be read: {why}")));
+        }
         let shape = self.arguments.known.get(usize::from(place)).map(|known| known.shape.clone());
         if let Some(Shape::Composite(_) | Shape::Array { .. }) = shape {
             return Err(SpecError::new(at.0, format!("arg{place} is a struct that is passed by value")));

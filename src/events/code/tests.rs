@@ -40,6 +40,7 @@ fn names(types: Option<&Types>) -> Names<'_> {
             known: vec![parameter("count", INT), parameter("buf", bytes), parameter("port", port)],
             count: 3,
             limit: "'f' has 3 arguments, arg0 to arg2".to_owned(),
+            unreadable: Vec::new(),
         },
         fields: vec![
             field("sector", 16, Content::Here(Shape::Int { size: 8, signed: false, big_endian: false })),

@@ -11,22 +11,47 @@ use crate::events::token::quoted;
 use crate::failure::did_you_mean;
 use crate::text::nearest;
 
+const NAMED: &str = "a name has letters, digits, '_', '-' and '.', as 'reads=tracepoint:syscalls:sys_enter_read'";
+
+/// The name before an equals sign, if the specification begins with one, and where what follows it begins.
+pub(super) fn name(text: &str) -> Result<(Option<String>, usize), SpecError> {
+    let end = text.find([':', '=', '(', '/', '"']).unwrap_or(text.len());
+    if !text.get(end..).is_some_and(|rest| rest.starts_with('=')) {
+        return Ok((None, 0));
+    }
+    let before = text.get(..end).unwrap_or_default();
+    let name = before.trim();
+    let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.');
+    match name.find(|letter| !is_name(letter)) {
+        _ if name.is_empty() => Err(SpecError::new(0, "the event's name is missing").hint(NAMED)),
+        Some(at) => {
+            Err(SpecError::new(at + before.len() - before.trim_start().len(), format!("'{name}' is not a name"))
+                .hint(NAMED))
+        }
+        None => {
+            let rest = text.get(end + 1..).unwrap_or_default();
+            Ok((Some(name.to_owned()), end + 1 + (rest.len() - rest.trim_start().len())))
+        }
+    }
+}
+
 /// The word before the first colon, and where what follows it begins.
-pub(super) fn sort(text: &str) -> Result<(Sort, usize), SpecError> {
-    let end = text.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(text.len());
-    let word = text.get(..end).unwrap_or_default();
+pub(super) fn sort(text: &str, at: usize) -> Result<(Sort, usize), SpecError> {
+    let rest = text.get(at..).unwrap_or_default();
+    let length = rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    let word = rest.get(..length).unwrap_or_default();
     let names = Sort::ALL.map(Sort::name);
     if word.is_empty() {
-        return Err(SpecError::new(0, "the sort of event is missing").hint(did_you_mean(&[], &names)));
+        return Err(SpecError::new(at, "the sort of event is missing").hint(did_you_mean(&[], &names)));
     }
     let Some(sort) = Sort::ALL.into_iter().find(|sort| sort.name() == word) else {
         let near = nearest(word, names.into_iter());
-        return Err(SpecError::new(0, format!("there is no sort of event '{word}'")).hint(did_you_mean(&near, &names)));
+        return Err(SpecError::new(at, format!("there is no sort of event '{word}'")).hint(did_you_mean(&near, &names)));
     };
-    if !text.get(end..).is_some_and(|rest| rest.starts_with(':')) {
-        return Err(SpecError::new(end, format!("a colon belongs behind '{word}'")).hint(FORM));
+    if !rest.get(length..).is_some_and(|rest| rest.starts_with(':')) {
+        return Err(SpecError::new(at + length, format!("a colon belongs behind '{word}'")).hint(FORM));
     }
-    Ok((sort, end + 1))
+    Ok((sort, at + length + 1))
 }
 
 pub(super) fn target(sort: Sort, text: &str, at: usize) -> Result<(Target, usize), SpecError> {

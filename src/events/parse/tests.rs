@@ -50,9 +50,22 @@ fn every_sort_of_event_is_read() {
         "latency:vfs_read/ duration > 1000000 /",
         "latency:/lib/x86_64-linux-gnu/libc.so.6:getaddrinfo",
         "latency:libc:malloc(hist(arg0))",
+        "slow-reads.2=latency:vfs_read/ duration > 1000000 /",
+        "uprobe:/bin/bash:0x3a40(arg0)",
+        "uprobe:/bin/bash:readline+0x10",
     ] {
         assert_eq!(read(text), text);
     }
+}
+
+#[test]
+fn an_event_can_be_given_a_name() {
+    assert_eq!(parse("a=kprobe:f").unwrap().name.as_deref(), Some("a"));
+    assert_eq!(parse("kprobe:f/ arg0 == 1 /").unwrap().name, None);
+    assert_eq!(parse("kprobe:f(a=arg0)").unwrap().name, None);
+    assert_eq!(wrong("=kprobe:f"), (0, "the event's name is missing".to_owned()));
+    assert_eq!(wrong("a b=kprobe:f"), (1, "'a b' is not a name".to_owned()));
+    assert_eq!(wrong("a=probe:f").0, 2);
 }
 
 #[test]
@@ -60,6 +73,7 @@ fn white_space_units_and_needless_parentheses_are_read() {
     assert_eq!(read("latency:vfs_read / duration>1ms/ "), "latency:vfs_read/ duration > 1000000 /");
     assert_eq!(read("kprobe:f ( x = (arg0) , (((arg1)+1)) )"), "kprobe:f(x=arg0, arg1 + 1)");
     assert_eq!(read("kprobe:f()"), "kprobe:f");
+    assert_eq!(read("calls = kprobe:f"), "calls=kprobe:f");
     assert_eq!(read("kprobe:f/ arg0 / 2 / 3 > 4KiB /"), "kprobe:f/ arg0 / 2 / 3 > 4096 /");
 }
 
@@ -216,11 +230,12 @@ fn item() -> impl Strategy<Value = Item> {
 proptest! {
     #[test]
     fn what_is_shown_reads_as_the_same_tree(
+        name in proptest::option::of("[a-z][a-z0-9_.-]{0,8}"),
         (sort, target) in target(),
         items in proptest::collection::vec(item(), 0..4),
         filter in proptest::option::of(expression()),
     ) {
-        let spec = Spec { sort, target, items, filter };
+        let spec = Spec { name, sort, target, items, filter };
         let text = spec.to_string();
         prop_assert_eq!(parse(&text).map_err(|error| format!("{text}: {error:?}")), Ok(spec));
     }

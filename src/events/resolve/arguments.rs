@@ -9,6 +9,8 @@ use crate::events::types::Parameter;
 use crate::events::types::Shape;
 use crate::events::types::Signature;
 use crate::probe::event::TypedFunction;
+use crate::probe::site::Site;
+use crate::probe::site::SiteArgument;
 
 /// Arguments that BPF trampolines, raw trace points and static probes have at most.
 pub(super) const MAX_ARGUMENTS: usize = 12;
@@ -108,5 +110,24 @@ pub(super) fn arguments(mut known: Vec<Parameter>, whole: bool, limit: usize, na
         format!("only the first {limit} arguments can be had")
     };
     known.truncate(limit);
-    Arguments { known, count: u8::try_from(count).unwrap_or(0), limit: why }
+    Arguments { known, count: u8::try_from(count).unwrap_or(0), limit: why, unreadable: Vec::new() }
+}
+
+/// The arguments of static probes: those that all their places have. What no place tells in a way that can be read, can't be had.
+pub(super) fn site_arguments(sites: &[Site], name: &str) -> Arguments {
+    let count = sites.iter().map(|site| site.arguments.len()).min().unwrap_or(0).min(MAX_ARGUMENTS);
+    let reason = |place: usize| {
+        let mut reasons = sites.iter().map(|site| match site.arguments.get(place) {
+            Some(SiteArgument::Unreadable(why)) => Some(why.clone()),
+            _ => None,
+        });
+        let first = reasons.next()??;
+        reasons.all(|other| other.is_some()).then_some(first)
+    };
+    Arguments {
+        known: Vec::new(),
+        count: u8::try_from(count).unwrap_or(0),
+        limit: format!("'{name}' has {count} arguments"),
+        unreadable: (0..count).map(reason).collect(),
+    }
 }

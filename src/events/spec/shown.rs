@@ -158,16 +158,12 @@ impl Display for Target {
     }
 }
 
-impl Spec {
-    /// The sort and the target, without captures and filter.
-    pub fn label(&self) -> String {
-        format!("{}:{}", self.sort.name(), self.target)
-    }
-}
-
 impl Display for Spec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.label())?;
+        if let Some(name) = &self.name {
+            write!(f, "{name}=")?;
+        }
+        write!(f, "{}:{}", self.sort.name(), self.target)?;
         if !self.items.is_empty() {
             let items: Vec<String> = self.items.iter().map(Item::to_string).collect();
             write!(f, "({})", items.join(", "))?;

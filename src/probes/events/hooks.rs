@@ -18,7 +18,6 @@ use libbpf_rs::TracepointCategory;
 use libbpf_rs::TracepointOpts;
 use libbpf_rs::UprobeMultiOpts;
 use libbpf_rs::UprobeOpts;
-use libbpf_rs::UsdtOpts;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::getrlimit;
@@ -28,6 +27,7 @@ use crate::bpf::live::Live;
 use crate::probe::event::Event;
 use crate::probe::event::Hook;
 use crate::probe::event::Place;
+use crate::probe::site::Site;
 
 /// Functions that are attached to one by one, at most: each takes the kernel a millisecond or so, and as long to detach.
 const MAX_ONE_BY_ONE: usize = 1000;
@@ -115,7 +115,8 @@ pub(super) fn places(hook: &Hook) -> Vec<&str> {
 pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
     let several = hook.places() > 1;
     match hook {
-        Hook::Usdt { .. } | Hook::Fentry { .. } => false,
+        Hook::Fentry { .. } => false,
+        Hook::Usdt { sites, .. } => sites.len() > 1 && kernel >= COOKIES,
         Hook::RawTracepoint { .. } => several && kernel >= RAW_COOKIES,
         _ => several && kernel >= COOKIES,
     }
@@ -125,9 +126,14 @@ pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
 pub(super) fn ways(hook: &Hook) -> &'static [Way] {
     let can_be_at_once = matches!(
         hook,
-        Hook::Kprobe { .. } | Hook::KernelLatency { .. } | Hook::Uprobe { .. } | Hook::UserLatency { .. }
+        Hook::Kprobe { .. }
+            | Hook::KernelLatency { .. }
+            | Hook::Uprobe { .. }
+            | Hook::UserLatency { .. }
+            | Hook::Usdt { .. }
     );
-    if can_be_at_once && hook.places() > 1 { &[Way::AtOnce, Way::OneByOne] } else { &[Way::OneByOne] }
+    let places = if let Hook::Usdt { sites, .. } = hook { sites.len() } else { hook.places() };
+    if can_be_at_once && places > 1 { &[Way::AtOnce, Way::OneByOne] } else { &[Way::OneByOne] }
 }
 
 impl<'a> Plan<'a> {
@@ -151,7 +157,8 @@ impl<'a> Plan<'a> {
             (Hook::Uprobe { at_return: false, .. }, true) => vec!["user_entries"],
             (Hook::Uprobe { at_return: true, .. }, false) => vec!["user_return"],
             (Hook::Uprobe { at_return: true, .. }, true) => vec!["user_returns"],
-            (Hook::Usdt { .. }, _) => vec!["usdt"],
+            (Hook::Usdt { .. }, false) => vec!["static_probe"],
+            (Hook::Usdt { .. }, true) => vec!["static_probes"],
             (Hook::KernelLatency { .. }, false) => vec!["kernel_call_ends", "kernel_call_begins"],
             (Hook::KernelLatency { .. }, true) => vec!["kernel_calls_end", "kernel_calls_begin"],
             (Hook::UserLatency { .. }, false) => vec!["user_call_ends", "user_call_begins"],
@@ -184,7 +191,10 @@ impl<'a> Plan<'a> {
                 Hook::Uprobe { places, .. } | Hook::UserLatency { places } => {
                     attacher.user_functions(places, self.way)?;
                 }
-                Hook::Usdt { path, provider, names } => attacher.static_probes(path, provider, names)?,
+                Hook::Usdt { path, provider, names, sites } => {
+                    attacher.static_probes(path, names, sites, self.way)?;
+                    links.hooks.push(format!("usdt/{provider}:{}", first_of(names)));
+                }
             }
         }
         links.refused.dedup();
@@ -318,16 +328,29 @@ impl Attacher<'_> {
         Ok(())
     }
 
-    fn static_probes(&mut self, path: &Path, provider: &str, names: &[String]) -> Result<()> {
-        ensure!(!names.is_empty(), "nothing matches");
-        for (number, name) in names.iter().enumerate() {
-            let options = UsdtOpts { cookie: number as u64, ..Default::default() };
-            self.one(&format!("{provider}:{name}"), |program| {
-                program.attach_usdt_with_opts(EVERY_PROCESS, path, provider, name, options)
-            })?;
+    fn static_probes(&mut self, path: &Path, names: &[String], sites: &[Site], way: Way) -> Result<()> {
+        if way == Way::AtOnce {
+            let has_semaphore = sites.iter().any(|site| site.semaphore != 0);
+            let options = UprobeMultiOpts {
+                offsets: sites.iter().map(|site| site.offset as usize).collect(),
+                ref_ctr_offsets: sites.iter().filter(|_| has_semaphore).map(|site| site.semaphore as usize).collect(),
+                cookies: self.numbers(sites.len()),
+                ..Default::default()
+            };
+            return self.one(&path.display().to_string(), |program| {
+                program.attach_uprobe_multi_with_opts(EVERY_PROCESS, path, "", options)
+            });
         }
-        self.links.hooks.push(format!("usdt/{provider}:{}", first_of(names)));
-        Ok(())
+        let named: Vec<(&str, &Site)> =
+            sites.iter().map(|site| (names.get(site.probe).map_or("", String::as_str), site)).collect();
+        self.each(
+            &named,
+            |(name, _)| name,
+            |program, (_, site), cookie| {
+                let options = UprobeOpts { cookie, ref_ctr_offset: site.semaphore as usize, ..Default::default() };
+                program.attach_uprobe_with_opts(EVERY_PROCESS, path, site.offset as usize, options)
+            },
+        )
     }
 }
 
