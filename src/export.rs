@@ -11,6 +11,7 @@ mod prometheus;
 mod push;
 mod read;
 mod remote_write;
+mod weights;
 
 use std::path::PathBuf;
 

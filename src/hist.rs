@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 /// Steps per power of two.
 pub const STEPS: u64 = 16;
 
@@ -57,7 +60,7 @@ impl Bucket {
 }
 
 /// Exact totals that were kept beside the buckets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Number of values.
     pub count: u64,
@@ -72,7 +75,7 @@ pub struct Totals {
 /// A distribution: counts of buckets, and the exact totals where they are known.
 ///
 /// Buckets may be of any bounds, since recordings of other tools and later formats are read too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// By (lo, hi), which orders the buckets by value.
     buckets: BTreeMap<(u64, u64), u64>,

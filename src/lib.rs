@@ -22,6 +22,7 @@ pub mod recording;
 pub mod render;
 pub mod report;
 pub mod routes;
+pub mod spill;
 pub mod symbols;
 pub mod text;
 pub mod units;

@@ -53,6 +53,7 @@ pub const FORMAT: u32 = 1;
 
 mod batch;
 mod check;
+mod checksum;
 mod chunk;
 mod encode;
 pub mod error;

@@ -1,9 +1,13 @@
 //! Documents: what a view found, apart from the characters that show it.
 //!
-//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`text()`], [`markdown()`], [`json()`], [`csv()`] and [`svg()`] turn it into
+//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`write_text`], [`write_markdown`], [`write_json`], [`write_csv`] and [`svg()`] turn it into
 //! characters. Strings may come from the kernel or from a stranger's file and are escaped here, for each format in its own way.
 
 use std::borrow::Cow;
+use std::io;
+
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::hist::Histogram;
 use crate::units::Unit;
@@ -15,21 +19,52 @@ mod grid;
 mod heat;
 mod json;
 mod markdown;
+mod rest;
 mod stats;
 mod svg;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub use csv::csv;
-pub use json::json;
-pub use markdown::markdown;
+pub use csv::write_csv;
+pub use json::write_json;
+pub use markdown::write_markdown;
+pub use rest::Rest;
+pub use rest::RowReader;
 pub use svg::svg;
 pub use text::TextStyle;
-pub use text::text;
+pub use text::write_text;
+
+/// A document as [`write_text`] writes it.
+pub fn text(document: &Document, style: &TextStyle) -> String {
+    written(|out| write_text(document, style, out))
+}
+
+/// A document as [`write_markdown`] writes it.
+pub fn markdown(document: &Document) -> String {
+    written(|out| write_markdown(document, out))
+}
+
+/// A document as [`write_json`] writes it.
+pub fn json(document: &Document) -> String {
+    written(|out| write_json(document, out))
+}
+
+/// A table of a document as [`write_csv`] writes it: the named one, or the first; `None` when there is none.
+pub fn csv(document: &Document, table: Option<&str>) -> Option<String> {
+    let table = document.table(table)?;
+    Some(written(|out| write_csv(table, out)))
+}
+
+/// What was written into memory. That does not fail, unless rows can't be read back: then it ends there.
+fn written<T>(write: impl FnOnce(&mut dyn io::Write) -> T) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
 
 /// One cell of a table.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub enum Value {
     /// Not known or not applicable.
     #[default]
@@ -187,6 +222,8 @@ pub struct Table {
     pub fields: Vec<Field>,
     /// Rows; a row that is too short ends in nulls, cells beyond the fields are not shown.
     pub rows: Vec<Vec<Value>>,
+    /// Rows after those, where they are too many for memory.
+    pub rest: Option<Rest>,
     /// Depth of each row in a tree, 0 for roots, when the rows are a tree in depth-first order; the first text column carries the branches.
     pub depths: Option<Vec<u16>>,
     /// Rows that `--top` left out.
@@ -329,6 +366,12 @@ impl Document {
     /// Makes a document without contents.
     pub fn new(name: impl Into<String>, title: impl Into<String>) -> Document {
         Document { name: name.into(), title: title.into(), ..Document::default() }
+    }
+
+    /// The table of a name, or the first; `None` when there is none.
+    pub fn table(&self, name: Option<&str>) -> Option<&Table> {
+        let mut tables = self.blocks.iter().filter_map(|b| if let Block::Table(t) = b { Some(t) } else { None });
+        tables.find(|table| name.is_none_or(|name| name == table.name))
     }
 
     /// Adds a part at the end.

@@ -11,6 +11,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::source::Source;
 use crate::units;
 
+mod aside;
 mod block;
 mod cost;
 mod cpu;
@@ -20,9 +21,11 @@ mod distributions;
 mod dns;
 mod events;
 mod exec;
+mod few;
 mod files;
 mod health;
 mod heatmap;
+mod heaviest;
 mod hist;
 mod http;
 mod info;
@@ -39,6 +42,7 @@ mod people;
 pub mod plan;
 mod processes;
 mod profile;
+mod ranking;
 mod series;
 mod signals;
 mod slow;
@@ -297,7 +301,7 @@ fn check_window(sources: &[Source], plan: &ReportPlan) -> Result<()> {
 }
 
 fn says_nothing(document: &Document) -> bool {
-    document.blocks.iter().all(|block| !matches!(block, Block::Table(table) if !table.rows.is_empty()))
+    document.blocks.iter().all(|block| !matches!(block, Block::Table(table) if !table.is_empty()))
 }
 
 fn knows_any(sources: &[Source], plan: &ReportPlan) -> Result<bool> {

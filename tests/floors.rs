@@ -34,6 +34,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("recording", 1),
     ("text", 0),
     ("whole_file", 0),
+    ("spill", 0),
     ("units", 0),
     ("hist", 0),
     ("failure", 0),

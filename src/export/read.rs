@@ -1,6 +1,5 @@
 //! From a recording's aggregate rows to families of series, with the label sets of each metric bounded.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
@@ -13,16 +12,16 @@ use crate::export::family::Metrics;
 use crate::export::family::Series;
 use crate::export::family::coarse;
 use crate::export::names;
+use crate::export::weights::Heaviest;
+use crate::export::weights::Weights;
 use crate::failure::Failure;
 use crate::recording::Chunk;
 use crate::recording::MetricMeta;
 use crate::recording::Recording;
 use crate::units::Unit;
 
-/// Label sets of all metrics that are weighed against each other: some hundred megabytes.
-const MOST_LABEL_SETS: usize = 1_000_000;
-/// Numbers that are kept by series, time and bucket: likewise.
-const MOST_NUMBERS: usize = 10_000_000;
+/// Numbers that are kept by series, time and bucket: some hundred megabytes.
+const MOST_NUMBERS: usize = 3_000_000;
 /// A day of seconds.
 const MOST_TIMES: usize = 100_000;
 /// What label sets beyond the heaviest are called.
@@ -54,7 +53,9 @@ pub(super) fn metrics(recording: &Recording, plan: &ExportPlan) -> Result<Metric
 }
 
 /// A label set: a value for each dimension, empty where a row has none.
-type Values = Vec<String>;
+pub(super) type Values = Vec<String>;
+
+const SPILLED: &str = "can't put label sets into a temporary file";
 
 /// One metric while it is read.
 struct Reading {
@@ -62,7 +63,6 @@ struct Reading {
     unit: Unit,
     /// The columns that are labels.
     by: Vec<String>,
-    weights: HashMap<Values, u64>,
     /// The heaviest label sets.
     places: HashMap<Values, usize>,
     /// Where the others are added up.
@@ -77,7 +77,6 @@ impl Reading {
             unit: Unit::parse(&metric.unit).unwrap_or(Unit::Count),
             by: metric.by.iter().filter(|column| pids || !is_pid(column)).cloned().collect(),
             metric: metric.clone(),
-            weights: HashMap::new(),
             places: HashMap::new(),
             rest: usize::MAX,
             series: Vec::new(),
@@ -85,12 +84,8 @@ impl Reading {
     }
 
     /// Decides which label sets stay apart.
-    fn rank(&mut self, top: usize) {
-        let mut ranked: Vec<(Values, u64)> = std::mem::take(&mut self.weights).into_iter().collect();
-        ranked.sort_by(|a, b| (Reverse(a.1), &a.0).cmp(&(Reverse(b.1), &b.0)));
-        let more = ranked.len() > top;
-        ranked.truncate(top);
-        for (values, _) in ranked {
+    fn rank(&mut self, Heaviest { sets, more }: Heaviest) {
+        for (_, values) in sets {
             self.places.insert(values.clone(), self.series.len());
             self.series.push((values, Series::default()));
         }
@@ -150,7 +145,7 @@ impl Reader<'_> {
     /// The first pass: which label sets there are, and how much each holds.
     fn weigh(&mut self) -> Result<()> {
         let (columns, by) = self.columns(&["count", "sum"]);
-        let (mut sets, mut values) = (0, Values::new());
+        let (mut weights, mut values) = (Weights::default(), Values::new());
         for chunk in self.recording.scan("metric", &refs(&columns)).with_context(|| self.failed("metric"))? {
             let chunk = chunk.with_context(|| self.failed("metric"))?;
             let own = columns.len() - 2;
@@ -165,20 +160,12 @@ impl Reader<'_> {
                 label_set(&chunk, row, &family.by, &by, &mut values);
                 let part = if family.unit == Unit::Count { own } else { own + 1 };
                 let weight = natural(&chunk, part, row);
-                match family.weights.get_mut(&values) {
-                    Some(known) => *known = known.saturating_add(weight),
-                    None => {
-                        sets += 1;
-                        family.weights.insert(values.clone(), weight);
-                    }
-                }
-                if sets > MOST_LABEL_SETS {
-                    return Err(self.too_much("label sets"));
-                }
+                weights.add(*place, &values, weight).with_context(|| SPILLED)?;
             }
         }
-        for family in &mut self.families {
-            family.rank(self.plan.top);
+        let heaviest = weights.heaviest(self.families.len(), self.plan.top).with_context(|| SPILLED)?;
+        for (family, heaviest) in self.families.iter_mut().zip(heaviest) {
+            family.rank(heaviest);
         }
         Ok(())
     }
@@ -272,6 +259,9 @@ fn label_set(chunk: &Chunk, row: usize, by: &[String], places: &HashMap<String, 
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+
+    use super::Heaviest;
     use super::MetricMeta;
     use super::Reading;
 
@@ -279,10 +269,8 @@ mod tests {
     fn what_is_left_over_joins_what_is_called_so_already() {
         let metric = MetricMeta { by: vec!["name".into(), "pid".into()], ..MetricMeta::default() };
         let mut reading = Reading::of(&metric, false);
-        for (name, weight) in [("a", 5), ("other", 9), ("b", 1), ("c", 1)] {
-            reading.weights.insert(vec![name.to_owned()], weight);
-        }
-        reading.rank(2);
+        let sets = [(9, "other"), (5, "a")].map(|(weight, name)| (Reverse(weight), vec![name.to_owned()]));
+        reading.rank(Heaviest { sets: sets.to_vec(), more: true });
         let sets: Vec<&str> = reading.series.iter().map(|(values, _)| values[0].as_str()).collect();
         assert_eq!((sets, reading.rest), (vec!["other", "a"], 0));
     }

@@ -13,6 +13,7 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use crate::recording::source::Source;
 use crate::recording::thrift::Fault;
+use crate::recording::thrift::RLE;
 use crate::recording::thrift::footer_shape;
 use crate::recording::thrift::page_header;
 
@@ -134,6 +135,9 @@ fn chunk(source: &Source, column: &ColumnChunkMetaData) -> Result<i64, String> {
         if header.values < 0 {
             return Err("a page has no number of values".to_owned());
         }
+        if header.levels != [RLE; 2] {
+            return Err("a page has levels in an encoding that no recording has".to_owned());
+        }
         match header.page_type {
             2 if at == start => {
                 // Every entry takes four bytes at least, in each type that has a dictionary.
@@ -148,6 +152,10 @@ fn chunk(source: &Source, column: &ColumnChunkMetaData) -> Result<i64, String> {
                 largest = largest.max(header.uncompressed);
                 // 2 and 8 are the numbers of the dictionary encodings.
                 let indexed = matches!(header.encoding, 2 | 8);
+                let known = column.page_encoding_stats_mask();
+                if known.is_some_and(|known| !known.encodings().any(|one| one as i64 == header.encoding)) {
+                    return Err("a page has another encoding than its column announces".to_owned());
+                }
                 by_dictionary |= indexed;
                 plain |= !indexed;
                 if indexed && !has_dictionary {

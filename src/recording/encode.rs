@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::io::Sink;
-use std::io::Write;
 use std::io::sink;
 use std::sync::Arc;
 
@@ -21,7 +20,6 @@ use arrow::datatypes::Int64Type;
 use arrow::datatypes::Schema as ArrowSchema;
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::arrow::arrow_writer::ArrowColumnWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::arrow::arrow_writer::compute_leaves;
@@ -33,7 +31,6 @@ use parquet::file::properties::EnabledStatistics;
 use parquet::file::properties::WriterProperties;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
-use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::SchemaDescPtr;
 use parquet::schema::types::SchemaDescriptor;
 
@@ -47,6 +44,8 @@ use crate::recording::encode::texts::TextChunk;
 use crate::recording::escape::escape;
 
 pub(crate) mod bits;
+mod checksums;
+pub(crate) mod header;
 pub(crate) mod ints;
 pub(crate) mod levels;
 pub(crate) mod numbers;
@@ -74,7 +73,16 @@ struct Column {
     differences: bool,
     field: Arc<Field>,
     /// For the types that are left to the parquet crate.
-    factory: Option<ArrowRowGroupWriterFactory>,
+    foreign: Option<Foreign>,
+}
+
+/// What the parquet crate needs for a column that it encodes.
+#[derive(Debug)]
+struct Foreign {
+    factory: ArrowRowGroupWriterFactory,
+    /// The schema of this column alone.
+    descr: SchemaDescPtr,
+    properties: WriterPropertiesPtr,
 }
 
 /// The chunk of one column while rows come in.
@@ -86,13 +94,7 @@ pub(crate) struct ColumnEncoder {
 enum Chunk {
     Int(IntChunk),
     Text(TextChunk),
-    Other(Arc<Field>, Box<ArrowColumnWriter>),
-}
-
-/// A chunk that can be spliced into a row group.
-pub(crate) enum Finished {
-    Ours(pages::Chunk),
-    Theirs(ArrowColumnChunk),
+    Other { field: Arc<Field>, writer: Box<ArrowColumnWriter>, descr: SchemaDescPtr, properties: WriterPropertiesPtr },
 }
 
 impl Encoders {
@@ -108,13 +110,13 @@ impl Encoders {
         let descr: SchemaDescriptor = ArrowSchemaConverter::new().convert(&schema.arrow())?;
         let columns = schema.columns().iter().map(|column| {
             let field = Arc::new(Field::new(column.name, column.ty.in_memory(), true));
-            let factory = match column.ty {
-                ColumnType::Double | ColumnType::Bool | ColumnType::ListInt32 => Some(factory(&field, &properties)?),
+            let foreign = match column.ty {
+                ColumnType::Double | ColumnType::Bool | ColumnType::ListInt32 => Some(foreign(&field, &properties)?),
                 _ => None,
             };
             let differences =
                 matches!(column.ty, ColumnType::Int64 | ColumnType::Timestamp) && DIFFERENCES.contains(&column.name);
-            Ok(Column { ty: column.ty, differences, field, factory })
+            Ok(Column { ty: column.ty, differences, field, foreign })
         });
         let columns = columns.collect::<Result<Vec<_>, ParquetError>>()?;
         Ok(Encoders { descr: Arc::new(descr), properties, arrow_schema: encode_arrow_schema(&schema.arrow()), columns })
@@ -126,11 +128,13 @@ impl Encoders {
         let column = self.columns.get(id.index()).ok_or_else(unknown)?;
         // The schema is flat: fields and leaf columns have the same places.
         let leaf = self.descr.columns().get(id.index()).map(Arc::clone).ok_or_else(unknown)?;
-        let chunk = match (column.ty, &column.factory) {
-            (_, Some(factory)) => {
-                let writer = factory.create_column_writers(0)?.pop().ok_or_else(unknown)?;
-                Chunk::Other(Arc::clone(&column.field), Box::new(writer))
-            }
+        let chunk = match (column.ty, &column.foreign) {
+            (_, Some(Foreign { factory, descr, properties })) => Chunk::Other {
+                field: Arc::clone(&column.field),
+                writer: Box::new(factory.create_column_writers(0)?.pop().ok_or_else(unknown)?),
+                descr: Arc::clone(descr),
+                properties: Arc::clone(properties),
+            },
             (ColumnType::Utf8, None) => Chunk::Text(TextChunk::new(leaf)),
             (ColumnType::Int16, None) => Chunk::Int(IntChunk::new(leaf, 16, false)),
             (ColumnType::Int32, None) => Chunk::Int(IntChunk::new(leaf, 32, false)),
@@ -148,7 +152,7 @@ impl ColumnEncoder {
         match &mut self.chunk {
             Chunk::Int(chunk) => chunk.push_nulls(missing),
             Chunk::Text(chunk) => chunk.push_nulls(missing),
-            Chunk::Other(field, writer) => write(field, writer, &new_null_array(field.data_type(), missing))?,
+            Chunk::Other { field, writer, .. } => write(field, writer, &new_null_array(field.data_type(), missing))?,
         }
         Ok(())
     }
@@ -172,7 +176,9 @@ impl ColumnEncoder {
                 let text = |key: usize| escape(texts.get(key as u32));
                 chunk.push(cells.keys().values(), cells.keys().valid(), texts.len(), text, codec)
             }
-            (Chunk::Other(field, writer), cells) => write(field, writer, &cells.into_array().ok_or_else(mismatch)?),
+            (Chunk::Other { field, writer, .. }, cells) => {
+                write(field, writer, &cells.into_array().ok_or_else(mismatch)?)
+            }
             _ => Err(mismatch()),
         }
     }
@@ -190,7 +196,7 @@ impl ColumnEncoder {
                 let text = |key: usize| Cow::Borrowed(texts.value(key));
                 chunk.push(array.keys().values(), &valid, texts.len(), text, codec)
             }
-            Chunk::Other(field, writer) => write(field, writer, array),
+            Chunk::Other { field, writer, .. } => write(field, writer, array),
         }
     }
 
@@ -200,21 +206,11 @@ impl ColumnEncoder {
     }
 
     /// Ends the chunk.
-    pub(crate) fn finish(self, codec: &mut Codec) -> Result<Finished, ParquetError> {
-        Ok(match self.chunk {
-            Chunk::Int(chunk) => Finished::Ours(chunk.finish(codec)?),
-            Chunk::Text(chunk) => Finished::Ours(chunk.finish(codec)?),
-            Chunk::Other(_, writer) => Finished::Theirs(writer.close()?),
-        })
-    }
-}
-
-impl Finished {
-    /// Appends the chunk as the next column of the row group.
-    pub(crate) fn append<W: Write + Send>(self, to: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
-        match self {
-            Finished::Ours(chunk) => to.append_column(&chunk.bytes, chunk.close),
-            Finished::Theirs(chunk) => chunk.append_to_row_group(to),
+    pub(crate) fn finish(self, codec: &mut Codec) -> Result<pages::Chunk, ParquetError> {
+        match self.chunk {
+            Chunk::Int(chunk) => chunk.finish(codec),
+            Chunk::Text(chunk) => chunk.finish(codec),
+            Chunk::Other { writer, descr, properties, .. } => checksums::add(writer.close()?, &descr, &properties),
         }
     }
 }
@@ -241,13 +237,13 @@ fn widen(array: &ArrayRef) -> Option<Vec<i64>> {
     array.as_primitive_opt::<Int64Type>().map(|array| array.values().to_vec())
 }
 
-fn factory(field: &Arc<Field>, properties: &WriterPropertiesPtr) -> Result<ArrowRowGroupWriterFactory, ParquetError> {
+fn foreign(field: &Arc<Field>, properties: &WriterPropertiesPtr) -> Result<Foreign, ParquetError> {
     let schema = Arc::new(ArrowSchema::new(vec![Arc::clone(field)]));
-    let descr = ArrowSchemaConverter::new().convert(&schema)?;
+    let descr = Arc::new(ArrowSchemaConverter::new().convert(&schema)?);
     // The factory can only be made from a file writer; this one writes four bytes to nowhere.
     let file: SerializedFileWriter<Sink> =
         SerializedFileWriter::new(sink(), descr.root_schema_ptr(), Arc::clone(properties))?;
-    Ok(ArrowRowGroupWriterFactory::new(&file, schema))
+    Ok(Foreign { factory: ArrowRowGroupWriterFactory::new(&file, schema), descr, properties: Arc::clone(properties) })
 }
 
 /// Appends a number as seven bits a byte, the lowest first.

@@ -18,6 +18,7 @@ use parquet::file::metadata::ParquetMetaDataWriter;
 use parquet::file::metadata::RowGroupMetaData;
 
 use crate::recording::Meta;
+use crate::recording::checksum;
 use crate::recording::encode::varint;
 use crate::recording::group::Group;
 use crate::recording::group::Layout;
@@ -46,7 +47,8 @@ impl Template {
     pub(crate) fn new(meta: &Meta, layout: &Layout) -> Result<Template, ParquetError> {
         let pairs = meta.to_pairs().into_iter().map(|(key, value)| KeyValue::new(key, value));
         let schema = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), layout.encoders.arrow_schema.clone());
-        let bytes = encode(layout, Some(pairs.chain([schema]).collect()), Vec::new())?;
+        let checksum = KeyValue::new(checksum::KEY.to_owned(), checksum::NONE.to_owned());
+        let bytes = encode(layout, Some(pairs.chain([schema, checksum]).collect()), Vec::new())?;
         let mut cursor = Cursor::new(&bytes);
         let (mut last, mut rows_at, mut tail_at) = (0, 0, 0);
         while let Some(field) = cursor.field(&mut last).map_err(unexpected)? {
@@ -78,6 +80,7 @@ impl Template {
         }
         groups.for_each(|group| bytes.extend_from_slice(&group.encoded));
         bytes.extend_from_slice(&self.tail);
+        checksum::seal(&mut bytes);
         let len = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         bytes.extend_from_slice(&len.to_le_bytes());
         bytes.extend_from_slice(MAGIC);

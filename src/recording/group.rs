@@ -153,7 +153,8 @@ impl OpenGroup {
                 pages.append(Arc::clone(leaf), &mut to)?;
             } else if let Some(mut encoder) = encoder {
                 encoder.pad(self.encoded_rows)?;
-                encoder.finish(&mut layout.codec)?.append(&mut to)?;
+                let chunk = encoder.finish(&mut layout.codec)?;
+                to.append_column(&chunk.bytes, chunk.close)?;
             } else {
                 let pages = if declared.ty == ColumnType::ListInt32 { &null_lists } else { &nulls };
                 pages.append(Arc::clone(leaf), &mut to)?;

@@ -19,6 +19,7 @@ use crate::recording::Meta;
 use crate::recording::OpenError;
 use crate::recording::Scan;
 use crate::recording::check;
+use crate::recording::checksum;
 use crate::recording::guard::guard;
 use crate::recording::leaves::Leaf;
 use crate::recording::leaves::leaves;
@@ -87,6 +88,7 @@ impl Recording {
         check::footer(&footer.bytes).map_err(corrupt)?;
         let metadata = guard(|| ParquetMetaDataReader::decode_metadata(&footer.bytes)).map_err(corrupt)?;
         let meta = read_meta(path, &metadata)?;
+        checksum::verify(&footer.bytes).map_err(corrupt)?;
         check::metadata(&metadata, footer.rows_end).map_err(corrupt)?;
         let schema = metadata.file_metadata().schema_descr();
         let (leaves, arrow_schema) = leaves(schema).map_err(corrupt)?;
@@ -133,6 +135,17 @@ impl Recording {
     /// Number of rows of a kind.
     pub fn rows(&self, kind: &str) -> u64 {
         self.groups.get(kind).map_or(0, |groups| self.rows_of(groups))
+    }
+
+    /// Whether any row of a kind may have a value in one of these columns, by what the file says of its row groups.
+    pub fn has_values(&self, kind: &str, columns: &[&str]) -> bool {
+        let leaves = || columns.iter().filter_map(|name| self.leaves.get(*name));
+        let groups = self.groups.get(kind).into_iter().flatten();
+        let mut groups = groups.filter_map(|index| self.metadata().row_groups().get(*index));
+        groups.any(|group| {
+            let nulls = |leaf: &Leaf| group.columns().get(leaf.index)?.statistics()?.null_count_opt();
+            leaves().any(|leaf| nulls(leaf) != u64::try_from(group.num_rows()).ok())
+        })
     }
 
     fn rows_of(&self, groups: &[usize]) -> u64 {

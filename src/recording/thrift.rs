@@ -171,6 +171,9 @@ pub(crate) fn footer_shape(bytes: &[u8]) -> Result<FooterShape, Fault> {
     Ok(shape)
 }
 
+/// The number of the encoding of levels: runs and packed groups.
+pub(crate) const RLE: i64 = 3;
+
 /// What a page's header announces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PageHeader {
@@ -180,19 +183,33 @@ pub(crate) struct PageHeader {
     pub(crate) compressed: i64,
     pub(crate) values: i64,
     pub(crate) encoding: i64,
+    /// How the levels of a data page are encoded, where it says so.
+    pub(crate) levels: [i64; 2],
+    /// CRC-32 of the page as it is stored.
+    pub(crate) crc: Option<i64>,
     /// Length of the header itself.
     pub(crate) len: usize,
 }
 
 pub(crate) fn page_header(bytes: &[u8]) -> Result<PageHeader, Fault> {
     let mut cursor = Cursor::new(bytes);
-    let mut header = PageHeader { page_type: -1, uncompressed: -1, compressed: -1, values: -1, encoding: -1, len: 0 };
+    let mut header = PageHeader {
+        page_type: -1,
+        uncompressed: -1,
+        compressed: -1,
+        values: -1,
+        encoding: -1,
+        levels: [RLE; 2],
+        crc: None,
+        len: 0,
+    };
     let mut last = 0;
     while let Some(field) = cursor.field(&mut last)? {
         match (field.id, field.ty) {
             (1, 5) => header.page_type = cursor.int()?,
             (2, 5) => header.uncompressed = cursor.int()?,
             (3, 5) => header.compressed = cursor.int()?,
+            (4, 5) => header.crc = Some(cursor.int()?),
             (5 | 7 | 8, STRUCT) => {
                 // The number of values comes first in all of them; the encoding second, or fourth in version 2.
                 let encoding = if field.id == 8 { 4 } else { 2 };
@@ -201,6 +218,10 @@ pub(crate) fn page_header(bytes: &[u8]) -> Result<PageHeader, Fault> {
                     match (inner.id, inner.ty) {
                         (1, 5) => header.values = cursor.int()?,
                         (id, 5) if id == encoding => header.encoding = cursor.int()?,
+                        (id @ (3 | 4), 5) if field.id == 5 => {
+                            let level = cursor.int()?;
+                            header.levels.get_mut(usize::from(id == 4)).into_iter().for_each(|own| *own = level);
+                        }
                         (_, ty) => cursor.skip(ty)?,
                     }
                 }

@@ -1,42 +1,36 @@
 //! Tables as CSV.
 
 use std::borrow::Cow;
+use std::io;
 
-use crate::render::Block;
-use crate::render::Document;
 use crate::render::Table;
 use crate::render::Value;
 
-/// Writes one table of a document as CSV (RFC 4180): the named one, or the first; `None` when there is none.
+/// Writes a table as CSV (RFC 4180).
 ///
 /// The first record holds the stable field names, and `depth` at the end for a tree. Numbers are raw (nanoseconds, bytes); a missing value is
 /// empty, an empty text is `""`. Text is lossless: nothing is put before `=` or `@`, so a spreadsheet should import such columns as text.
-pub fn csv(document: &Document, table: Option<&str>) -> Option<String> {
-    let mut tables = document.blocks.iter().filter_map(|b| if let Block::Table(t) = b { Some(t) } else { None });
-    let found = tables.find(|t| table.is_none_or(|name| name == t.name))?;
-    Some(write(found))
-}
-
-fn write(table: &Table) -> String {
-    let mut out = String::new();
+///
+/// # Errors
+/// `out` refuses, or rows can't be read back.
+pub fn write_csv(table: &Table, out: &mut dyn io::Write) -> io::Result<()> {
     let depth = table.depths.is_some().then_some("depth");
-    record(&mut out, table.fields.iter().map(|f| f.name.as_ref()).chain(depth).map(quoted));
-    for (at, row) in table.rows.iter().enumerate() {
+    record(out, table.fields.iter().map(|f| f.name.as_ref()).chain(depth).map(quoted))?;
+    table.each(|at, row| {
         let cells = (0..table.fields.len()).map(|i| row.get(i).map_or(Cow::Borrowed(""), cell));
         let depth = table.depths.as_ref().map(|d| Cow::Owned(d.get(at).copied().unwrap_or(0).to_string()));
-        record(&mut out, cells.chain(depth));
-    }
-    out
+        record(out, cells.chain(depth))
+    })
 }
 
-fn record<'a>(out: &mut String, cells: impl Iterator<Item = Cow<'a, str>>) {
+fn record<'a>(out: &mut dyn io::Write, cells: impl Iterator<Item = Cow<'a, str>>) -> io::Result<()> {
     for (i, cell) in cells.enumerate() {
         if i > 0 {
-            out.push(',');
+            out.write_all(b",")?;
         }
-        out.push_str(&cell);
+        out.write_all(cell.as_bytes())?;
     }
-    out.push_str("\r\n");
+    out.write_all(b"\r\n")
 }
 
 fn cell(value: &Value) -> Cow<'_, str> {

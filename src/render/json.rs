@@ -1,8 +1,12 @@
 //! Documents as JSON.
 
+use std::cell::RefCell;
 use std::io;
 
 use serde::Serialize;
+use serde::ser::Error;
+use serde::ser::SerializeMap;
+use serde::ser::SerializeSeq;
 use serde_json::Map;
 use serde_json::Serializer;
 use serde_json::Value as Json;
@@ -46,163 +50,248 @@ use crate::text::is_unsafe;
 ///
 /// `depth` stands in the rows of a tree only, `omitted` counts the rows that `--top` left out, a bucket is `[lo, hi)`, times are seconds since
 /// the window's start, points are (time, value). A second part of the same name gets `-2`. Strings are lossless; what a terminal would act on is written `\u001b`.
-pub fn json(document: &Document) -> String {
-    let mut parts = Parts::default();
-    for block in &document.blocks {
-        parts.add(block);
-    }
-    let root = json!({
-        "view": document.name,
-        "title": document.title,
-        "subtitle": document.subtitle,
-        "warnings": parts.warnings,
-        "notes": parts.notes,
-        "facts": parts.facts,
-        "tables": parts.tables,
-        "omitted": parts.omitted,
-        "histograms": parts.histograms,
-        "timelines": parts.timelines,
-        "heatmaps": parts.heatmaps,
-        "bars": parts.bars,
-    });
-    let mut out = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut out, Safe(PrettyFormatter::new()));
-    // A tree of JSON values written to memory cannot fail; were it to, `null` is still JSON.
-    if root.serialize(&mut serializer).is_err() {
-        return "null\n".to_owned();
-    }
-    out.push(b'\n');
-    String::from_utf8(out).unwrap_or_else(|_| "null\n".to_owned())
+///
+/// The object is written as it is made: of a table that is too long for memory, row by row.
+///
+/// # Errors
+/// `out` refuses, or rows can't be read back.
+pub fn write_json(document: &Document, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut serializer = Serializer::with_formatter(&mut *out, Safe(PrettyFormatter::new()));
+    Root(document).serialize(&mut serializer)?;
+    out.write_all(b"\n")
 }
 
+/// A document as the object that it is.
+struct Root<'a>(&'a Document);
+
+impl Serialize for Root<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Root(document) = self;
+        let parts = Parts::of(document);
+        let mut root = serializer.serialize_map(None)?;
+        root.serialize_entry("view", &document.name)?;
+        root.serialize_entry("title", &document.title)?;
+        root.serialize_entry("subtitle", &document.subtitle)?;
+        root.serialize_entry("warnings", &parts.warnings)?;
+        root.serialize_entry("notes", &parts.notes)?;
+        root.serialize_entry("facts", &Named(&parts.facts))?;
+        root.serialize_entry("tables", &Named(&parts.tables))?;
+        root.serialize_entry("omitted", &Named(&parts.omitted))?;
+        root.serialize_entry("histograms", &Named(&parts.histograms))?;
+        root.serialize_entry("timelines", &Named(&parts.timelines))?;
+        root.serialize_entry("heatmaps", &Named(&parts.heatmaps))?;
+        root.serialize_entry("bars", &Named(&parts.bars))?;
+        root.end()
+    }
+}
+
+/// The parts of a document by what they are, each under a name of its own.
 #[derive(Default)]
-struct Parts {
-    warnings: Vec<Json>,
-    notes: Vec<Json>,
-    facts: Map<String, Json>,
-    tables: Map<String, Json>,
-    omitted: Map<String, Json>,
-    histograms: Map<String, Json>,
-    timelines: Map<String, Json>,
-    heatmaps: Map<String, Json>,
-    bars: Map<String, Json>,
+struct Parts<'a> {
+    warnings: Vec<&'a str>,
+    notes: Vec<&'a str>,
+    facts: Names<&'a str>,
+    tables: Names<Rows<'a>>,
+    omitted: Names<u64>,
+    histograms: Names<HistogramJson<'a>>,
+    timelines: Names<TimelineJson<'a>>,
+    heatmaps: Names<HeatmapJson<'a>>,
+    bars: Names<BarsJson<'a>>,
 }
 
-impl Parts {
-    fn add(&mut self, block: &Block) {
+type Names<T> = Vec<(String, T)>;
+
+/// Parts as an object, in their order.
+struct Named<'a, T>(&'a [(String, T)]);
+
+impl<T: Serialize> Serialize for Named<'_, T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, part)| (name, part)))
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn of(document: &'a Document) -> Parts<'a> {
+        let mut parts = Parts::default();
+        for block in &document.blocks {
+            parts.add(block);
+        }
+        parts
+    }
+
+    fn add(&mut self, block: &'a Block) {
         match block {
             Block::Heading(_) | Block::Flame(_) => {}
-            Block::Note(note) => self.notes.push(note.as_str().into()),
-            Block::Warning(warning) => self.warnings.push(warning.as_str().into()),
-            Block::Pairs(pairs) => {
-                for (name, value) in pairs {
-                    let name = free(&self.facts, name);
-                    self.facts.insert(name, value.as_str().into());
-                }
-            }
+            Block::Note(note) => self.notes.push(note),
+            Block::Warning(warning) => self.warnings.push(warning),
+            Block::Pairs(pairs) => pairs.iter().for_each(|(name, value)| put(&mut self.facts, name, value)),
             Block::Table(table) => {
-                let name = free(&self.tables, &table.name);
-                if table.omitted > 0 {
-                    self.omitted.insert(name.clone(), table.omitted.into());
+                put(&mut self.tables, &table.name, Rows(table));
+                if table.omitted > 0
+                    && let Some((name, _)) = self.tables.last()
+                {
+                    self.omitted.push((name.clone(), table.omitted));
                 }
-                self.tables.insert(name, rows(table));
             }
-            Block::Histogram(plot) => {
-                self.histograms.insert(free(&self.histograms, &plot.name), histogram(plot));
-            }
-            Block::Timeline(plot) => {
-                self.timelines.insert(free(&self.timelines, &plot.name), timeline(plot));
-            }
-            Block::Heatmap(plot) => {
-                self.heatmaps.insert(free(&self.heatmaps, &plot.name), heatmap(plot));
-            }
-            Block::Bars(plot) => {
-                self.bars.insert(free(&self.bars, &plot.name), bars(plot));
-            }
+            Block::Histogram(plot) => put(&mut self.histograms, &plot.name, HistogramJson(plot)),
+            Block::Timeline(plot) => put(&mut self.timelines, &plot.name, TimelineJson(plot)),
+            Block::Heatmap(plot) => put(&mut self.heatmaps, &plot.name, HeatmapJson(plot)),
+            Block::Bars(plot) => put(&mut self.bars, &plot.name, BarsJson(plot)),
         }
     }
 }
 
-/// The name, or with a number after it where it is taken.
-fn free(taken: &Map<String, Json>, name: &str) -> String {
-    if !taken.contains_key(name) {
-        return name.to_owned();
-    }
-    let mut number = 2u64;
-    loop {
-        let numbered = format!("{name}-{number}");
-        if !taken.contains_key(&numbered) {
-            return numbered;
+/// Adds a part under its name, or under one with a number after it where that is taken.
+fn put<T>(parts: &mut Names<T>, name: &str, part: T) {
+    let taken = |name: &str| parts.iter().any(|(own, _)| own == name);
+    let numbered = (2u64..).map(|number| format!("{name}-{number}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name));
+    parts.push((free.unwrap_or_default(), part));
+}
+
+/// The rows of a table.
+struct Rows<'a>(&'a Table);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Rows(table) = self;
+        let mut rows = serializer.serialize_seq(None)?;
+        let mut failed = None;
+        let read = table.each(|at, cells| {
+            let row = Row { table, at, cells };
+            rows.serialize_element(&row).map_err(|error| {
+                let told = io::Error::other(error.to_string());
+                failed = Some(error);
+                told
+            })
+        });
+        match (failed, read) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(S::Error::custom(error)),
+            (None, Ok(())) => rows.end(),
         }
-        number += 1;
     }
 }
 
-fn rows(table: &Table) -> Json {
-    let row = |(at, row): (usize, &Vec<Value>)| {
-        let cells = table.fields.iter().enumerate();
-        let mut object: Map<String, Json> =
-            cells.map(|(i, f)| (f.name.to_string(), row.get(i).map_or(Json::Null, cell))).collect();
-        if let Some(depths) = &table.depths {
-            object.insert("depth".to_owned(), depths.get(at).copied().unwrap_or(0).into());
+struct Row<'a> {
+    table: &'a Table,
+    at: usize,
+    cells: &'a [Value],
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_map(None)?;
+        for (at, field) in self.table.fields.iter().enumerate() {
+            row.serialize_entry(&*field.name, &Cell(self.cells.get(at).unwrap_or(&Value::Null)))?;
         }
-        Json::Object(object)
-    };
-    table.rows.iter().enumerate().map(row).collect()
-}
-
-fn cell(value: &Value) -> Json {
-    match value {
-        Value::Null => Json::Null,
-        Value::Text(text) => text.as_str().into(),
-        Value::Bool(yes) => (*yes).into(),
-        Value::Int(n) | Value::Id(n) | Value::Nanos(n) | Value::Bytes(n) | Value::Time(n) => (*n).into(),
-        // Not a number and infinity become null.
-        Value::Float(n) | Value::Percent(n) | Value::Rate(n) => (*n).into(),
+        if let Some(depths) = &self.table.depths {
+            row.serialize_entry("depth", &depths.get(self.at).copied().unwrap_or(0))?;
+        }
+        row.end()
     }
 }
 
-fn histogram(plot: &HistogramPlot) -> Json {
-    let series = plot.series.iter().map(|(name, histogram)| {
-        let percentiles = PERCENTILES.iter().map(|(q, name)| ((*name).to_owned(), histogram.percentile(*q).into()));
-        json!({
-            "name": name,
-            "count": histogram.count(),
-            "sum": histogram.sum(),
-            "min": histogram.min(),
-            "max": histogram.max(),
-            "mean": histogram.mean(),
-            "percentiles": percentiles.collect::<Map<String, Json>>(),
-            "relative_error": histogram.error(),
-            "buckets": buckets(histogram),
-        })
-    });
-    json!({ "unit": plot.unit.name(), "series": series.collect::<Vec<Json>>() })
+struct Cell<'a>(&'a Value);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Bool(yes) => serializer.serialize_bool(*yes),
+            Value::Int(n) | Value::Id(n) | Value::Nanos(n) | Value::Bytes(n) | Value::Time(n) => {
+                serializer.serialize_i64(*n)
+            }
+            // Not a number and infinity become null.
+            Value::Float(n) | Value::Percent(n) | Value::Rate(n) => serializer.serialize_f64(*n),
+        }
+    }
 }
 
-fn timeline(plot: &Timeline) -> Json {
-    let series = plot.series.iter().map(|(name, points)| {
-        let points: Vec<Json> = points.iter().map(|(time, value)| json!([time, value])).collect();
-        json!({ "name": name, "points": points })
-    });
-    json!({ "unit": plot.unit.name(), "series": series.collect::<Vec<Json>>() })
+/// A plot of distributions, one at a time.
+struct HistogramJson<'a>(&'a HistogramPlot);
+
+impl Serialize for HistogramJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let series = self.0.series.iter().map(|(name, histogram)| distribution(name, histogram));
+        plot(serializer, self.0.unit.name(), "series", series)
+    }
+}
+
+fn distribution(name: &str, histogram: &Histogram) -> Json {
+    let percentiles = PERCENTILES.iter().map(|(q, name)| ((*name).to_owned(), histogram.percentile(*q).into()));
+    json!({
+        "name": name,
+        "count": histogram.count(),
+        "sum": histogram.sum(),
+        "min": histogram.min(),
+        "max": histogram.max(),
+        "mean": histogram.mean(),
+        "percentiles": percentiles.collect::<Map<String, Json>>(),
+        "relative_error": histogram.error(),
+        "buckets": buckets(histogram),
+    })
+}
+
+/// An object with a unit and a list that is written element by element.
+fn plot<S: serde::Serializer, T: Serialize>(
+    serializer: S,
+    unit: &str,
+    name: &str,
+    elements: impl Iterator<Item = T>,
+) -> Result<S::Ok, S::Error> {
+    let mut plot = serializer.serialize_map(None)?;
+    plot.serialize_entry("unit", unit)?;
+    plot.serialize_entry(name, &List(RefCell::new(Some(elements))))?;
+    plot.end()
+}
+
+/// A list out of an iterator, which it can be written from once.
+struct List<I>(RefCell<Option<I>>);
+
+impl<T: Serialize, I: Iterator<Item = T>> Serialize for List<I> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.take().into_iter().flatten())
+    }
+}
+
+struct TimelineJson<'a>(&'a Timeline);
+
+impl Serialize for TimelineJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let series = self.0.series.iter().map(|(name, points)| {
+            let points: Vec<Json> = points.iter().map(|(time, value)| json!([time, value])).collect();
+            json!({ "name": name, "points": points })
+        });
+        plot(serializer, self.0.unit.name(), "series", series)
+    }
 }
 
 fn buckets(histogram: &Histogram) -> Vec<Json> {
     histogram.buckets().map(|b| json!({ "lo": b.lo, "hi": b.hi, "count": b.count })).collect()
 }
 
-fn heatmap(plot: &Heatmap) -> Json {
-    let columns = plot.columns.iter().map(|column| {
-        let (count, buckets) = (column.values.count(), buckets(&column.values));
-        json!({ "begin": column.begin, "end": column.end, "count": count, "buckets": buckets })
-    });
-    json!({ "unit": plot.unit.name(), "columns": columns.collect::<Vec<Json>>() })
+struct HeatmapJson<'a>(&'a Heatmap);
+
+impl Serialize for HeatmapJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let columns = self.0.columns.iter().map(|column| {
+            let (count, buckets) = (column.values.count(), buckets(&column.values));
+            json!({ "begin": column.begin, "end": column.end, "count": count, "buckets": buckets })
+        });
+        plot(serializer, self.0.unit.name(), "columns", columns)
+    }
 }
 
-fn bars(plot: &Bars) -> Json {
-    let rows = plot.rows.iter().map(|(name, values)| json!({ "name": name, "values": values }));
-    json!({ "unit": "percent", "parts": plot.parts, "rows": rows.collect::<Vec<Json>>() })
+struct BarsJson<'a>(&'a Bars);
+
+impl Serialize for BarsJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rows = self.0.rows.iter().map(|(name, values)| json!({ "name": name, "values": values }));
+        let rows = rows.collect::<Vec<Json>>();
+        json!({ "unit": "percent", "parts": self.0.parts, "rows": rows }).serialize(serializer)
+    }
 }
 
 /// Indented JSON, with what [`is_unsafe`] names as `\u` escapes: the same strings to a parser, harmless to a terminal.

@@ -1,6 +1,7 @@
 //! Documents as GitHub-flavoured Markdown.
 
 use std::fmt::Write;
+use std::io;
 
 use crate::render::Block;
 use crate::render::Document;
@@ -18,65 +19,75 @@ const PLOT: TextStyle = TextStyle { width: 90, color: false };
 /// Writes a document as GitHub-flavoured Markdown; plots become code blocks.
 ///
 /// Names out of a recording cannot become markup, links or mentions: free text in tables is code, the rest is escaped.
-pub fn markdown(document: &Document) -> String {
-    let mut out = String::new();
+///
+/// # Errors
+/// `out` refuses, or rows can't be read back.
+pub fn write_markdown(document: &Document, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut out = Parts { out, first: true };
     if !document.title.is_empty() {
-        part(&mut out, &format!("# {}", escape(&document.title)));
+        out.part(&format!("# {}", escape(&document.title)))?;
     }
     if !document.subtitle.is_empty() {
-        part(&mut out, &escape(&document.subtitle));
+        out.part(&escape(&document.subtitle))?;
     }
     for block in &document.blocks {
         match block {
-            Block::Heading(heading) => part(&mut out, &format!("## {}", escape(heading))),
-            Block::Note(note) => part(&mut out, &escape(note)),
-            Block::Warning(warning) => part(&mut out, &format!("> **Warning:** {}", escape(warning))),
+            Block::Heading(heading) => out.part(&format!("## {}", escape(heading)))?,
+            Block::Note(note) => out.part(&escape(note))?,
+            Block::Warning(warning) => out.part(&format!("> **Warning:** {}", escape(warning)))?,
             Block::Pairs(pairs) => {
                 let line = |p: &(String, String)| format!("- **{}:** {}", escape(&p.0), escape(&p.1));
-                part(&mut out, &pairs.iter().map(line).collect::<Vec<_>>().join("\n"));
+                out.part(&pairs.iter().map(line).collect::<Vec<_>>().join("\n"))?;
             }
-            Block::Table(t) => table(&mut out, t),
-            Block::Histogram(plot) => code(&mut out, |drawn| text::histogram(drawn, &PLOT, plot)),
-            Block::Timeline(plot) => code(&mut out, |drawn| text::timeline(drawn, &PLOT, plot)),
-            Block::Heatmap(plot) => code(&mut out, |drawn| text::heatmap(drawn, &PLOT, plot)),
+            Block::Table(t) => t.parts(|part| table(&mut out, part))?,
+            Block::Histogram(plot) => out.code(|drawn| text::histogram(drawn, &PLOT, plot))?,
+            Block::Timeline(plot) => out.code(|drawn| text::timeline(drawn, &PLOT, plot))?,
+            Block::Heatmap(plot) => out.code(|drawn| text::heatmap(drawn, &PLOT, plot))?,
             Block::Flame(_) => {}
-            Block::Bars(bars) => code(&mut out, |drawn| text::bars(drawn, &PLOT, bars)),
+            Block::Bars(bars) => out.code(|drawn| text::bars(drawn, &PLOT, bars))?,
         }
     }
-    out
+    Ok(())
 }
 
-/// Adds a block of its own, a blank line before it.
-fn part(out: &mut String, part: &str) {
-    if !out.is_empty() {
-        out.push('\n');
+/// Blocks with a blank line between them.
+struct Parts<'a> {
+    out: &'a mut dyn io::Write,
+    first: bool,
+}
+
+impl Parts<'_> {
+    /// Adds a block.
+    fn part(&mut self, part: &str) -> io::Result<()> {
+        let before: &[u8] = if self.first { b"" } else { b"\n" };
+        self.first = false;
+        [before, part.as_bytes(), b"\n"].into_iter().try_for_each(|bytes| self.out.write_all(bytes))
     }
-    out.push_str(part);
-    out.push('\n');
+
+    fn code(&mut self, draw: impl Fn(&mut String)) -> io::Result<()> {
+        let mut drawn = String::new();
+        draw(&mut drawn);
+        // A fence longer than any in the content cannot be closed by it.
+        let longest = drawn.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(longest.max(2) + 1);
+        self.part(&format!("{fence}text\n{}\n{fence}", drawn.trim_end()))
+    }
 }
 
-fn code(out: &mut String, draw: impl Fn(&mut String)) {
-    let mut drawn = String::new();
-    draw(&mut drawn);
-    // A fence longer than any in the content cannot be closed by it.
-    let longest = drawn.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    part(out, &format!("{fence}text\n{}\n{fence}", drawn.trim_end()));
-}
-
-fn table(out: &mut String, table: &Table) {
+fn table(out: &mut Parts<'_>, table: &Table) -> io::Result<()> {
     if !table.title.is_empty() {
-        part(out, &format!("**{}**", escape(&table.title)));
+        out.part(&format!("**{}**", escape(&table.title)))?;
     }
     let columns = columns(table);
     if columns.is_empty() || table.rows.is_empty() {
-        part(out, "(none)");
+        out.part("(none)")?;
     } else {
-        part(out, rows(&columns, table.rows.len()).trim_end());
+        out.part(rows(&columns, table.rows.len()).trim_end())?;
     }
     if table.omitted > 0 {
-        part(out, &format!("… and {} more (`--top 0` shows all)", units::count(table.omitted)));
+        out.part(&format!("… and {} more (`--top 0` shows all)", units::count(table.omitted)))?;
     }
+    Ok(())
 }
 
 fn rows(columns: &[Column], rows: usize) -> String {

@@ -5,6 +5,8 @@ mod heatmap;
 mod plot;
 mod table;
 
+use std::io;
+
 use crate::render::Block;
 use crate::render::Document;
 use crate::text::fit;
@@ -50,25 +52,29 @@ impl TextStyle {
 
 /// Writes a document for a terminal; every string is escaped. From 80 cells on no line is wider than the terminal; on narrower ones
 /// tables leave out their last columns.
-pub fn text(document: &Document, style: &TextStyle) -> String {
-    let mut out = String::new();
+///
+/// # Errors
+/// `out` refuses, or rows can't be read back.
+pub fn write_text(document: &Document, style: &TextStyle, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut head = String::new();
     if !document.title.is_empty() {
-        prose(&mut out, style, "", &document.title, |s| style.bold(s));
+        prose(&mut head, style, "", &document.title, |s| style.bold(s));
     }
     if !document.subtitle.is_empty() {
-        prose(&mut out, style, "", &document.subtitle, |s| style.dim(s));
+        prose(&mut head, style, "", &document.subtitle, |s| style.dim(s));
     }
+    out.write_all(head.as_bytes())?;
     let mut previous: Option<&Block> = None;
     // A flame graph is a picture or nothing.
     for block in document.blocks.iter().filter(|block| !matches!(block, Block::Flame(_))) {
-        let first = previous.is_none() && out.is_empty();
+        let first = previous.is_none() && head.is_empty();
         if !first && apart(previous, block) {
-            out.push('\n');
+            out.write_all(b"\n")?;
         }
-        write(&mut out, style, block);
+        write(out, style, block)?;
         previous = Some(block);
     }
-    out
+    Ok(())
 }
 
 /// Whether a blank line stands between two blocks: not between lines of prose, nor below a heading.
@@ -92,19 +98,28 @@ fn apart(previous: Option<&Block>, block: &Block) -> bool {
     }
 }
 
-fn write(out: &mut String, style: &TextStyle, block: &Block) {
+fn write(to: &mut dyn io::Write, style: &TextStyle, block: &Block) -> io::Result<()> {
+    if let Block::Table(table) = block {
+        return table.parts(|part| {
+            let mut drawn = String::new();
+            table::table(&mut drawn, style, part);
+            to.write_all(drawn.as_bytes())
+        });
+    }
+    let mut drawn = String::new();
+    let out = &mut drawn;
     match block {
         Block::Heading(heading) => section(out, style, heading),
         Block::Note(note) => prose(out, style, "", note, |s| style.dim(s)),
         Block::Warning(warning) => prose(out, style, "warning: ", warning, |s| style.yellow(s)),
         Block::Pairs(pairs) => facts(out, style, pairs),
-        Block::Table(table) => table::table(out, style, table),
         Block::Histogram(plot) => histogram(out, style, plot),
         Block::Timeline(plot) => timeline(out, style, plot),
         Block::Heatmap(plot) => heatmap(out, style, plot),
-        Block::Flame(_) => {}
+        Block::Table(_) | Block::Flame(_) => {}
         Block::Bars(plot) => bars(out, style, plot),
     }
+    to.write_all(drawn.as_bytes())
 }
 
 fn line(out: &mut String, s: &str) {

@@ -1,8 +1,6 @@
 //! View `block`: disk I/O by device and operation, by process, and the slowest requests.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use anyhow::Result;
 
@@ -11,9 +9,10 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
+use crate::report::heaviest::Heaviest;
+use crate::report::heaviest::SERIES;
 use crate::report::limit::Limit;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::errno;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
@@ -21,7 +20,9 @@ use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -33,39 +34,37 @@ const METRICS: [&str; 4] = [metrics::BLOCK_QUEUE, metrics::BLOCK_DEVICE, metrics
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("block", "Disk I/O");
     note_absent_probe(&mut document, sources, "block");
-    let mut devices = Ranking::new(sources, "devices", "By device and operation", device_fields());
-    let mut processes = Ranking::new(sources, "processes", "By process", process_fields());
-    let mut requests = Ranking::new(sources, "requests", "Slowest requests", request_fields());
-    let mut plots = [(metrics::BLOCK_DEVICE, "Time in the device"), (metrics::BLOCK_QUEUE, "Time in the queue")].map(
-        |(name, title)| HistogramPlot {
-            name: name.into(),
-            title: title.into(),
-            unit: Unit::Nanoseconds,
-            series: Vec::new(),
-        },
-    );
+    let shown = plan.rows_shown(20);
+    let mut devices =
+        Ranking::new(sources, "devices", "By device and operation", device_fields()).largest_first("count").top(shown);
+    let mut processes =
+        Ranking::new(sources, "processes", "By process", process_fields()).largest_first("device_sum_ns").top(shown);
+    let mut requests = Ranking::new(sources, "requests", "Slowest requests", request_fields())
+        .largest_first("dur_ns")
+        .top(plan.events_shown(20));
+    let mut plots = [(metrics::BLOCK_DEVICE, "Time in the device"), (metrics::BLOCK_QUEUE, "Time in the queue")]
+        .map(|(name, title)| (name, title, Heaviest::new(SERIES)));
     for source in sources {
         let people = People::of(source)?;
         by_device(source, &mut devices)?;
         by_process(source, &people, &mut processes)?;
-        slowest(source, &people, &mut requests, plan.events_shown(20))?;
-        for plot in &mut plots {
+        slowest(source, &people, &mut requests)?;
+        for (metric, _, series) in &mut plots {
             let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
-            let tally = Tally::of(source, &["dev", "op"], |name| name == plot.name)?;
+            let tally = Tally::of(source, &["dev", "op"], |name| name == *metric)?;
             let named = |dims: &[Dim]| format!("{host}{}", dims.iter().map(Dim::word).collect::<Vec<_>>().join(" "));
-            plot.series.extend(tally.groups(&plot.name).map(|(dims, histogram)| (named(dims), histogram.clone())));
+            tally.groups(metric, |dims, histogram| series.add(named(dims), histogram))?;
         }
     }
-    devices.largest_first("count");
-    processes.largest_first("device_sum_ns");
-    requests.largest_first("dur_ns");
-    let shown = plan.rows_shown(20);
-    document.push(devices.top(shown));
-    document.push(processes.top(shown));
-    document.push(requests.top(plan.events_shown(20)));
+    document.push(devices.table()?);
+    document.push(processes.table()?);
+    document.push(requests.table()?);
     if plan.format != crate::report::plan::Format::Text {
-        for plot in plots.into_iter().filter(|plot| !plot.series.is_empty()) {
-            document.push(plot);
+        for (name, title, series) in plots {
+            let (unit, series) = (Unit::Nanoseconds, series.series());
+            if !series.is_empty() {
+                document.push(HistogramPlot { name: name.into(), title: title.into(), unit, series });
+            }
         }
     }
     Ok(document)
@@ -94,56 +93,68 @@ fn device_fields() -> Vec<Field> {
 
 fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &["dev", "op", "state"], |name| METRICS.contains(&name))?;
+    let mut depths: BTreeMap<Dim, Histogram> = BTreeMap::new();
+    let mut limit = Limit::new();
     let depth = Tally::of(source, &["dev"], |name| name == metrics::BLOCK_DEPTH)?;
-    let errors = errors(source)?;
-    let mut by: BTreeMap<[Dim; 2], [Histogram; 3]> = BTreeMap::new();
-    let mut access: BTreeMap<[Dim; 2], [u64; 2]> = BTreeMap::new();
-    for (at, metric) in METRICS.iter().enumerate() {
-        for (dims, histogram) in tally.groups(metric) {
-            let [dev, op, state] = dims else { continue };
-            let key = [dev.clone(), op.clone()];
-            if let Some(slot) = by.entry(key.clone()).or_default().get_mut(at) {
-                slot.merge(histogram);
-            } else {
-                let [sequential, all] = access.entry(key).or_default();
-                *all = all.saturating_add(count(histogram));
-                if state.text() == Some("sequential") {
-                    *sequential = sequential.saturating_add(count(histogram));
-                }
-            }
+    depth.groups(metrics::BLOCK_DEPTH, |dims, histogram| {
+        if let ([dev], true) = (dims, limit.take(4096)) {
+            depths.insert(dev.clone(), histogram.clone());
         }
-    }
-    let keys: BTreeSet<[Dim; 2]> = by.keys().chain(errors.keys()).cloned().collect();
-    for key in keys {
-        let [queue, device, size] = by.remove(&key).unwrap_or_default();
-        let [sequential, all] = access.get(&key).copied().unwrap_or_default();
-        let [dev, op] = &key;
-        let depths = depth.groups(metrics::BLOCK_DEPTH).find(|(dims, _)| dims.first() == Some(dev)).map(|(_, h)| h);
-        let time = |histogram: &Histogram, q: f64| percentile(histogram, Unit::Nanoseconds, q);
-        let max = |histogram: &Histogram| histogram.max().map_or(Value::Null, |max| Value::Nanos(whole(max)));
-        let requests = count(&device).max(count(&size));
-        table.row(
-            source,
-            vec![
-                dev.value(),
-                op.value(),
-                Value::Int(whole(requests)),
-                Value::Bytes(whole(sum(&size))),
-                time(&device, 0.5),
-                time(&device, 0.99),
-                max(&device),
-                time(&queue, 0.5),
-                time(&queue, 0.99),
-                max(&queue),
-                share(sequential as f64, all as f64),
-                Value::Int(whole(errors.get(&key).copied().unwrap_or(0))),
-                Value::Nanos(whole(sum(&device))),
-                Value::of(Unit::Count, depths.and_then(Histogram::mean)),
-                depths.and_then(Histogram::max).map_or(Value::Null, |max| Value::Int(whole(max))),
-            ],
-        );
+    })?;
+    limit.check(source, "devices")?;
+    let mut errors = errors(source)?;
+    let add = |device: &mut Device, rest: &[Dim], by: &ByMetric<'_>| {
+        for (slot, metric) in device.metrics.iter_mut().zip(METRICS) {
+            by.get(metric).into_iter().for_each(|own| slot.merge(own));
+        }
+        let requests = by.get(metrics::BLOCK_ACCESS).map_or(0, count);
+        device.accesses = device.accesses.saturating_add(requests);
+        if rest.first().and_then(Dim::text) == Some("sequential") {
+            device.sequential = device.sequential.saturating_add(requests);
+        }
+    };
+    tally.sums(2, add, |dims, device| {
+        let [dev, op] = dims else { return };
+        let failed = errors.remove(&[dev.clone(), op.clone()]).unwrap_or(0);
+        table.row(source, device.cells(dev, op, failed, depths.get(dev)));
+    })?;
+    for ([dev, op], failed) in errors {
+        table.row(source, Device::default().cells(&dev, &op, failed, depths.get(&dev)));
     }
     Ok(())
+}
+
+/// Requests of one operation to one device: queue time, device time, size; and whether they began where the last ended.
+#[derive(Default)]
+struct Device {
+    metrics: [Histogram; 3],
+    accesses: u64,
+    sequential: u64,
+}
+
+impl Device {
+    fn cells(&self, dev: &Dim, op: &Dim, failed: u64, depths: Option<&Histogram>) -> Vec<Value> {
+        let [queue, device, size] = &self.metrics;
+        let time = |histogram: &Histogram, q: f64| percentile(histogram, Unit::Nanoseconds, q);
+        let max = |histogram: &Histogram| histogram.max().map_or(Value::Null, |max| Value::Nanos(whole(max)));
+        vec![
+            dev.value(),
+            op.value(),
+            Value::Int(whole(count(device).max(count(size)))),
+            Value::Bytes(whole(sum(size))),
+            time(device, 0.5),
+            time(device, 0.99),
+            max(device),
+            time(queue, 0.5),
+            time(queue, 0.99),
+            max(queue),
+            share(self.sequential as f64, self.accesses as f64),
+            Value::Int(whole(failed)),
+            Value::Nanos(whole(sum(device))),
+            Value::of(Unit::Count, depths.and_then(Histogram::mean)),
+            depths.and_then(Histogram::max).map_or(Value::Null, |max| Value::Int(whole(max))),
+        ]
+    }
 }
 
 /// Requests that failed, which are streamed one by one in every mode.
@@ -180,30 +191,34 @@ fn process_fields() -> Vec<Field> {
 struct Requests {
     comm: Option<String>,
     metrics: [Histogram; 3],
+    /// Whether any of those is there.
+    any: bool,
 }
 
 fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &["pid", "op", "comm"], |name| METRICS.contains(&name))?;
-    let mut by: BTreeMap<(Option<i64>, Dim), Requests> = BTreeMap::new();
-    for (at, metric) in METRICS.iter().enumerate().take(3) {
-        for (dims, histogram) in tally.groups(metric) {
-            let [pid, op, comm] = dims else { continue };
-            let requests = by.entry((pid.int(), op.clone())).or_default();
-            if requests.comm.is_none() {
-                requests.comm = comm.text().map(str::to_owned);
-            }
-            if let Some(slot) = requests.metrics.get_mut(at) {
-                slot.merge(histogram);
+    let add = |requests: &mut Requests, rest: &[Dim], by: &ByMetric<'_>| {
+        let name = || rest.first().and_then(Dim::text).map(str::to_owned);
+        requests.comm = requests.comm.take().or_else(name);
+        for (slot, metric) in requests.metrics.iter_mut().zip(METRICS) {
+            if let Some(own) = by.get(metric) {
+                requests.any = true;
+                slot.merge(own);
             }
         }
-    }
-    for ((pid, op), Requests { comm: name, metrics: [queue, device, size] }) in by {
-        let comm = pid.and_then(|pid| people.comm(pid)).map(str::to_owned).or(name);
+    };
+    tally.sums(2, add, |dims, requests| {
+        let [pid, op] = dims else { return };
+        if !requests.any {
+            return;
+        }
+        let [queue, device, size] = requests.metrics;
+        let comm = pid.int().and_then(|pid| people.comm(pid)).or(requests.comm.as_deref());
         table.row(
             source,
             vec![
                 Value::from(comm),
-                Value::id(pid),
+                pid.value(),
                 op.value(),
                 Value::Int(whole(count(&device).max(count(&size)))),
                 Value::Bytes(whole(sum(&size))),
@@ -214,8 +229,7 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
                 Value::Nanos(whole(sum(&queue))),
             ],
         );
-    }
-    Ok(())
+    })
 }
 
 fn request_fields() -> Vec<Field> {
@@ -234,42 +248,22 @@ fn request_fields() -> Vec<Field> {
     ]
 }
 
-fn slowest(source: &Source, people: &People, table: &mut Ranking, most: usize) -> Result<()> {
-    let mut rows: Vec<(i64, Vec<Value>)> = Vec::new();
-    let mut cut = 0;
+fn slowest(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("block_io", &["block_queue_ns", "bytes", "ret", "sector"], &["dev", "op", "block_flags"], |row| {
-        let dur = row.dur().unwrap_or(0);
-        let comm = people.of_row(row);
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::Nanos(dur),
-            Value::nanos(row.int(0)),
-            Value::from(row.text(0)),
-            Value::from(row.text(1)),
-            row.int(1).map_or(Value::Null, Value::Bytes),
-            Value::from(comm),
-            Value::id(row.pid()),
-            row.int(2).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))),
-            Value::from(row.text(2)),
-            Value::id(row.int(3)),
-        ];
-        rows.push((dur, cells));
-        // Cut now and then, so that a recording of millions of requests needs no memory for them.
-        if rows.len() >= most.saturating_mul(2).max(4096) {
-            cut += keep_slowest(&mut rows, most);
-        }
-    })?;
-    table.left_out(cut);
-    for (_, cells) in rows {
-        table.row(source, cells);
-    }
-    Ok(())
-}
-
-/// Returns how many it dropped.
-fn keep_slowest(rows: &mut Vec<(i64, Vec<Value>)>, most: usize) -> u64 {
-    rows.sort_by_key(|(dur, _)| Reverse(*dur));
-    let before = rows.len();
-    rows.truncate(most);
-    (before - rows.len()) as u64
+        table.weighed(source, Some(row.dur().unwrap_or(0)), || {
+            vec![
+                row.at().map_or(Value::Null, Value::Time),
+                Value::Nanos(row.dur().unwrap_or(0)),
+                Value::nanos(row.int(0)),
+                Value::from(row.text(0)),
+                Value::from(row.text(1)),
+                row.int(1).map_or(Value::Null, Value::Bytes),
+                Value::from(people.of_row(row)),
+                Value::id(row.pid()),
+                row.int(2).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))),
+                Value::from(row.text(2)),
+                Value::id(row.int(3)),
+            ]
+        });
+    })
 }

@@ -1,5 +1,6 @@
 //! Views `cpu` and `offcpu`: which functions the CPUs ran, and in which threads waited; as tables, call trees and flame graphs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,23 +13,31 @@ use crate::render::FlamePlot;
 use crate::render::FlameStack;
 use crate::render::Table;
 use crate::render::Value;
-use crate::report::paper::Ranking;
+use crate::report::limit::Limit;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::people::People;
+use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::profile::Frame;
 use crate::report::profile::LEAVING;
 use crate::report::profile::Profile;
+use crate::report::profile::Sample;
 use crate::report::profile::Stacks;
-use crate::report::profile::Weighted;
+use crate::report::ranking::Ranking;
+
 use crate::report::source::Source;
 use crate::units;
 use crate::units::Unit;
 
 /// Branches of the call tree below this part of the whole are left out for people.
 const LEAST_SHARE: u64 = 100;
+
+/// The columns of a sample: its stacks, and what it weighs.
+const NUMBERS: [&str; 4] = ["kstack_id", "ustack_id", "sum", "count"];
+/// About what a cause of sleeps takes in memory.
+const CAUSE_BYTES: usize = 96;
 
 pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("cpu", "What the CPUs ran");
@@ -37,62 +46,63 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     for source in sources {
         let stacks = Stacks::of(source, &plan.debug_dirs)?;
         let people = People::of(source)?;
-        let mut profile = Profile::default();
-        source.rows("cpu_sample", &["kstack_id", "ustack_id", "sum", "count"], &[], |row| {
-            let frames = outermost_first(stacks.frames(row.int(0), row.int(1)).cloned().collect());
-            let process = process(&people, row.pid(), row.comm());
-            profile.stacks.push(Weighted { process, frames, ns: row.natural(2), count: row.natural(3) });
+        let profile = Profile::of(source, ("cpu_sample", &NUMBERS, &[]), &[], |row| {
+            let process = Cow::Owned(process(&people, row.pid(), row.comm()));
+            let (kernel, user) = (row.int(0), row.int(1));
+            Some(Sample { process, kernel, user, ns: row.natural(2), count: row.natural(3) })
         })?;
         let whose = whose(sources, source);
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
-        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming()));
-        profiles.push(profile);
+        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming(&stacks)));
+        profiles.push((profile, stacks));
     }
-    finish(&mut document, sources, &profiles, plan, "CPU time");
+    finish(&mut document, sources, &profiles, plan, "CPU time")?;
     Ok(document)
 }
 
 pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("offcpu", "What threads waited for");
     note_absent_probe(&mut document, sources, "offcpu");
-    let mut causes = Ranking::new(sources, "causes", "By state and system call", cause_fields());
-    let mut blocks = Ranking::new(sources, "blocks", "Longest sleeps", block_fields());
+    let shown = plan.rows_shown(20);
+    let mut causes =
+        Ranking::new(sources, "causes", "By state and system call", cause_fields()).largest_first("sum_ns").top(shown);
+    let mut blocks =
+        Ranking::new(sources, "blocks", "Longest sleeps", block_fields()).largest_first("dur_ns").top(shown);
     let mut profiles = Vec::new();
     for source in sources {
         let stacks = Stacks::of(source, &plan.debug_dirs)?;
         let people = People::of(source)?;
-        let mut profile = Profile::default();
-        let mut by_cause: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
-        let (mut idle, mut bare) = (0, 0);
-        let numbers = ["kstack_id", "ustack_id", "sum", "count"];
-        source.rows("stack_total", &numbers, &["metric", "state", "name"], |row| {
+        let mut by_cause: BTreeMap<(Rc<str>, Rc<str>), (u64, u64)> = BTreeMap::new();
+        let mut limit = Limit::new();
+        let mut bare = 0u64;
+        let columns = ("stack_total", &NUMBERS[..], &["metric", "state", "name"][..]);
+        let profile = Profile::of(source, columns, &LEAVING, |row| {
             let (metric, state) = (row.text(0), row.text(1).unwrap_or_default());
-            if metric != Some("offcpu.time") {
-                return;
+            // A kernel thread without work waits for nothing.
+            if metric != Some("offcpu.time") || state == "idle" {
+                return None;
             }
             let (ns, count) = (row.natural(2), row.natural(3));
-            // A kernel thread without work waits for nothing.
-            if state == "idle" {
-                idle += ns;
-                return;
+            let cause = (limit.name(state), limit.name(row.text(2).unwrap_or_default()));
+            if by_cause.contains_key(&cause) || limit.take(CAUSE_BYTES) {
+                let sum = by_cause.entry(cause).or_default();
+                *sum = (sum.0.saturating_add(count), sum.1.saturating_add(ns));
             }
-            let cause = by_cause.entry((state.to_owned(), row.text(2).unwrap_or_default().to_owned())).or_default();
-            *cause = (cause.0 + count, cause.1 + ns);
             if row.int(0).is_none() {
-                bare += ns;
+                bare = bare.saturating_add(ns);
             }
-            let frames = stacks.frames(row.int(0), row.int(1)).cloned().collect();
-            let frames = outermost_first(without_leaving(frames));
-            profile.stacks.push(Weighted { process: process(&people, row.pid(), row.comm()), frames, ns, count });
+            let process = Cow::Owned(process(&people, row.pid(), row.comm()));
+            Some(Sample { process, kernel: row.int(0), user: row.int(1), ns, count })
         })?;
+        limit.check(source, "causes of sleeps")?;
         for ((state, call), (count, ns)) in by_cause {
-            let call = if call.is_empty() { Value::Null } else { Value::Text(call) };
+            let call = if call.is_empty() { Value::Null } else { Value::from(&*call) };
             let mean = ns.checked_div(count).map_or(Value::Null, |mean| Value::Nanos(whole(mean)));
             causes.row(
                 source,
                 vec![
-                    Value::Text(state),
+                    Value::from(&*state),
                     call,
                     Value::Int(whole(count)),
                     Value::Nanos(whole(ns)),
@@ -101,24 +111,21 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
                 ],
             );
         }
-        longest(source, &people, &stacks, &mut blocks, plan.rows_shown(20))?;
+        longest(source, &people, &stacks, &mut blocks)?;
         let whose = whose(sources, source);
         let sleeps = units::count(profile.count());
-        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming()));
+        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming(&stacks)));
         if bare > 0 {
             let part = units::percent(100.0 * bare as f64 / profile.ns().max(1) as f64);
             document.note(format!(
                 "{whose}{part} of the time has no stack: stacks of threads that sleep shortly all the time are sampled"
             ));
         }
-        profiles.push(profile);
+        profiles.push((profile, stacks));
     }
-    causes.largest_first("sum_ns");
-    blocks.largest_first("dur_ns");
-    let shown = plan.rows_shown(20);
-    document.push(causes.top(shown));
-    finish(&mut document, sources, &profiles, plan, "time asleep");
-    document.push(blocks.top(shown));
+    document.push(causes.table()?);
+    finish(&mut document, sources, &profiles, plan, "time asleep")?;
+    document.push(blocks.table()?);
     Ok(document)
 }
 
@@ -126,16 +133,11 @@ fn whose(sources: &[Source], source: &Source) -> String {
     if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() }
 }
 
-fn process(people: &People, pid: Option<i64>, comm: Option<&str>) -> Rc<str> {
+fn process(people: &People, pid: Option<i64>, comm: Option<&str>) -> String {
     match comm.or_else(|| people.comm(pid?)) {
-        Some(comm) => comm.into(),
-        None => pid.map_or_else(|| "?".into(), |pid| format!("process {pid}").into()),
+        Some(comm) => comm.to_owned(),
+        None => pid.map_or_else(|| "?".to_owned(), |pid| format!("process {pid}")),
     }
-}
-
-fn outermost_first(mut frames: Vec<Frame>) -> Vec<Frame> {
-    frames.reverse();
-    frames
 }
 
 /// Drops the innermost frames that are the scheduler's own.
@@ -148,11 +150,19 @@ fn without_leaving(frames: Vec<Frame>) -> Vec<Frame> {
 }
 
 /// Adds the functions, the call tree and the flame graph.
-fn finish(document: &mut Document, sources: &[Source], profiles: &[Profile], plan: &ReportPlan, what: &str) {
-    let mut functions = Ranking::new(sources, "functions", "Functions", function_fields(what));
-    for (source, profile) in sources.iter().zip(profiles) {
+fn finish(
+    document: &mut Document,
+    sources: &[Source],
+    profiles: &[(Profile, Stacks)],
+    plan: &ReportPlan,
+    what: &str,
+) -> Result<()> {
+    let mut functions = Ranking::new(sources, "functions", "Functions", function_fields(what))
+        .largest_first("self_ns")
+        .top(plan.rows_shown(20));
+    for (source, (profile, stacks)) in sources.iter().zip(profiles) {
         let all = profile.ns() as f64;
-        let mut weights: Vec<_> = profile.functions().into_iter().collect();
+        let mut weights: Vec<_> = profile.functions(stacks).into_iter().collect();
         weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
         for (function, weight) in weights {
             functions.row(
@@ -168,14 +178,17 @@ fn finish(document: &mut Document, sources: &[Source], profiles: &[Profile], pla
             );
         }
     }
-    functions.largest_first("self_ns");
-    document.push(functions.top(plan.rows_shown(20)));
-    for (source, profile) in sources.iter().zip(profiles) {
-        document.push(tree(sources, source, profile, plan));
+    document.push(functions.table()?);
+    for (source, (profile, stacks)) in sources.iter().zip(profiles) {
+        document.push(tree(sources, source, profile, stacks, plan)?);
     }
-    if let Some(plot) = flame(document, profiles) {
+    // Nobody else draws it.
+    if plan.format == Format::Svg
+        && let Some(plot) = flame(document, profiles)
+    {
         document.push(plot);
     }
+    Ok(())
 }
 
 fn function_fields(what: &str) -> Vec<Field> {
@@ -189,43 +202,43 @@ fn function_fields(what: &str) -> Vec<Field> {
     ]
 }
 
-fn tree(sources: &[Source], source: &Source, profile: &Profile, plan: &ReportPlan) -> Table {
+fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks, plan: &ReportPlan) -> Result<Table> {
     let fields = vec![
         Field::new("function", "call tree"),
         Field::new("total_ns", "total"),
         Field::new("total_percent", "total share"),
     ];
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
-    let mut table = Table::new("tree", title, fields);
     let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { profile.ns() / LEAST_SHARE };
-    let rows = profile.tree(least);
+    let rows = profile.tree(stacks, least);
     let shown = plan.rows_shown(40).min(rows.len());
-    table.omitted = (rows.len() - shown) as u64;
-    table.depths = Some(rows.iter().take(shown).map(|row| row.0).collect());
-    table.rows = rows
-        .into_iter()
-        .take(shown)
-        .map(|(_, name, ns)| {
-            vec![Value::Text(name.to_string()), Value::Nanos(whole(ns)), share(ns as f64, profile.ns() as f64)]
-        })
-        .collect();
-    table
+    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, fields).top(shown);
+    let depths = rows.iter().take(shown).map(|row| row.0).collect();
+    for (_, name, ns) in rows {
+        let share = share(ns as f64, profile.ns() as f64);
+        table.weighed(source, Some(0), || vec![Value::Text(name.to_string()), Value::Nanos(whole(ns)), share]);
+    }
+    let mut table = table.table()?;
+    table.depths = Some(depths);
+    Ok(table)
 }
 
 /// One flame graph of one recording, the difference of two, or all together.
-fn flame(document: &Document, profiles: &[Profile]) -> Option<FlamePlot> {
+fn flame(document: &Document, profiles: &[(Profile, Stacks)]) -> Option<FlamePlot> {
     let title = document.title.clone();
     let mut stacks: HashMap<String, (u64, u64)> = HashMap::new();
     if let [before, after] = profiles {
-        for (profile, is_after) in [(before, false), (after, true)] {
-            for (folded, ns) in profile.folded() {
+        for ((profile, own), is_after) in [(before, false), (after, true)] {
+            for (folded, ns) in profile.folded(own) {
                 let weights = stacks.entry(folded).or_default();
-                if is_after { weights.1 += ns } else { weights.0 += ns }
+                let weight = if is_after { &mut weights.1 } else { &mut weights.0 };
+                *weight = weight.saturating_add(ns);
             }
         }
     } else {
-        for (folded, ns) in profiles.iter().flat_map(Profile::folded) {
-            stacks.entry(folded).or_default().1 += ns;
+        for (folded, ns) in profiles.iter().flat_map(|(profile, own)| profile.folded(own)) {
+            let weight = &mut stacks.entry(folded).or_default().1;
+            *weight = weight.saturating_add(ns);
         }
     }
     let differs = profiles.len() == 2;
@@ -263,7 +276,7 @@ fn block_fields() -> Vec<Field> {
     ]
 }
 
-fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Ranking, keep: usize) -> Result<()> {
+fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Ranking) -> Result<()> {
     let numbers = [
         "tid",
         "kstack_id",
@@ -273,47 +286,29 @@ fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Rankin
         "offcpu_waker_kstack_id",
         "offcpu_waker_ustack_id",
     ];
-    let mut rows: Vec<(i64, Vec<Value>)> = Vec::new();
-    let mut all = 0u64;
     source.rows("off_cpu", &numbers, &["state", "name", "offcpu_waker_comm"], |row| {
         let state = row.text(0).unwrap_or_default();
         if state == "idle" {
             return;
         }
-        all += 1;
-        let called =
-            |frame: Option<&Frame>| frame.map_or(Value::Null, |frame| Value::Text(frame.function.text.to_string()));
-        let kernel: Vec<Frame> = stacks.frames(row.int(1), None).cloned().collect();
-        let waker = row.int(4).map(|pid| people.call(pid, row.text(2)));
-        let pid = row.pid().unwrap_or(0);
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::Text(people.call(pid, row.comm())),
-            Value::id(row.int(0)),
-            Value::nanos(row.dur()),
-            Value::nanos(row.int(3)),
-            Value::Text(state.to_owned()),
-            row.text(1).map_or(Value::Null, Value::from),
-            called(without_leaving(kernel).first()),
-            called(stacks.frames(None, row.int(2)).next()),
-            waker.map_or(Value::Null, Value::Text),
-            called(stacks.frames(row.int(5), row.int(6)).next()),
-        ];
-        rows.push((row.dur().unwrap_or(0), cells));
-        // Twice what is kept, so that sorting is rare.
-        if rows.len() >= keep.saturating_mul(2).max(64) {
-            cut(&mut rows, keep);
-        }
-    })?;
-    cut(&mut rows, keep);
-    table.left_out(all.saturating_sub(rows.len() as u64));
-    for (_, cells) in rows {
-        table.row(source, cells);
-    }
-    Ok(())
-}
-
-fn cut(rows: &mut Vec<(i64, Vec<Value>)>, keep: usize) {
-    rows.sort_by_key(|row| std::cmp::Reverse(row.0));
-    rows.truncate(keep);
+        table.weighed(source, Some(row.dur().unwrap_or(0)), || {
+            let called =
+                |frame: Option<&Frame>| frame.map_or(Value::Null, |frame| Value::Text(frame.function.text.to_string()));
+            let kernel: Vec<Frame> = stacks.frames(row.int(1), None).cloned().collect();
+            let waker = row.int(4).map(|pid| people.call(pid, row.text(2)));
+            vec![
+                row.at().map_or(Value::Null, Value::Time),
+                Value::Text(people.call(row.pid().unwrap_or(0), row.comm())),
+                Value::id(row.int(0)),
+                Value::nanos(row.dur()),
+                Value::nanos(row.int(3)),
+                Value::Text(state.to_owned()),
+                row.text(1).map_or(Value::Null, Value::from),
+                called(without_leaving(kernel).first()),
+                called(stacks.frames(None, row.int(2)).next()),
+                waker.map_or(Value::Null, Value::Text),
+                called(stacks.frames(row.int(5), row.int(6)).next()),
+            ]
+        });
+    })
 }

@@ -1,5 +1,7 @@
 //! Documents on their way out: to stdout, into a file, or as pictures into a directory.
 
+use std::io;
+use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
 
@@ -11,6 +13,7 @@ use crate::failure::did_you_mean;
 use crate::render;
 use crate::render::Block;
 use crate::render::Document;
+use crate::render::Table;
 use crate::render::TextStyle;
 use crate::report::plan::Destination;
 use crate::report::plan::Format;
@@ -24,40 +27,56 @@ pub fn deliver(document: &Document, format: Format, style: TextStyle, destinatio
     if let Some(dir) = &destination.svg_dir {
         return pictures(document, dir);
     }
-    let text = match format {
+    let write: WriteTo<'_> = match format {
         // Colours are for the terminal that a file never is.
-        Format::Text if destination.file.is_some() => render::text(document, &TextStyle { color: false, ..style }),
-        Format::Text => render::text(document, &style),
-        Format::Svg => render::svg(document)?,
-        Format::Markdown => render::markdown(document),
-        Format::Json => render::json(document),
-        Format::Csv => csv(document, destination.table.as_deref())?,
+        Format::Text => {
+            let color = style.color && destination.file.is_none();
+            Box::new(move |out| render::write_text(document, &TextStyle { color, ..style }, out))
+        }
+        Format::Svg => {
+            let drawn = render::svg(document)?;
+            Box::new(move |out| out.write_all(drawn.as_bytes()))
+        }
+        Format::Markdown => Box::new(|out| render::write_markdown(document, out)),
+        Format::Json => Box::new(|out| render::write_json(document, out)),
+        Format::Csv => {
+            let table = table(document, destination.table.as_deref())?;
+            Box::new(|out| render::write_csv(table, out))
+        }
     };
     match &destination.file {
-        Some(path) => whole_file::write(path, |out| out.write_all(text.as_bytes())),
-        None => write_stdout(text.as_bytes()),
+        Some(path) => whole_file::write(path, write),
+        None => stdout(write),
     }
 }
 
+/// What writes a document in some format.
+type WriteTo<'d> = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + 'd>;
+
 /// Writes to stdout, which may be a pipe that closes.
 pub fn write_stdout(bytes: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).context("can't write to stdout")
+    stdout(|out| out.write_all(bytes))
 }
 
-fn csv(document: &Document, table: Option<&str>) -> Result<String> {
-    if let Some(csv) = render::csv(document, table) {
-        return Ok(csv);
+fn stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    write(&mut stdout).and_then(|()| stdout.flush()).context("can't write to stdout")
+}
+
+/// The table that is written as CSV.
+fn table<'d>(document: &'d Document, name: Option<&str>) -> Result<&'d Table> {
+    if let Some(table) = document.table(name) {
+        return Ok(table);
     }
     let tables = document.blocks.iter().filter_map(|block| match block {
         Block::Table(table) => Some(table.name.as_str()),
         _ => None,
     });
     let names: Vec<&str> = tables.collect();
-    match table {
-        Some(table) => {
-            let near = nearest(table, names.iter().copied());
-            let unknown = Failure::usage(format!("'{table}' is no table of the view '{}'", document.name));
+    match name {
+        Some(name) => {
+            let near = nearest(name, names.iter().copied());
+            let unknown = Failure::usage(format!("'{name}' is no table of the view '{}'", document.name));
             Err(unknown.hint(did_you_mean(&near, &names)).into())
         }
         None => Err(Failure::run(format!("the view '{}' has no table here", document.name)).into()),

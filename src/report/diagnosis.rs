@@ -169,9 +169,10 @@ impl Command {
     fn causes(&self, sort: Sort) -> Vec<&str> {
         let mut causes: BTreeMap<&str, u64> = BTreeMap::new();
         for ((_, state), spent) in self.spent.iter().filter(|((own, _), _)| *own == sort) {
-            *causes.entry(&state.cause).or_default() += spent.ns;
+            let own = causes.entry(&state.cause).or_default();
+            *own = own.saturating_add(spent.ns);
         }
-        let all: u64 = causes.values().sum();
+        let all = causes.values().fold(0u64, |sum, ns| sum.saturating_add(*ns));
         let mut causes: Vec<(&str, u64)> = causes.into_iter().filter(|(_, ns)| *ns >= all / 5).collect();
         causes.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
         causes.into_iter().map(|(cause, _)| cause).collect()
@@ -313,16 +314,16 @@ fn others<'v>(scene: &Scene<'_>, others: impl Iterator<Item = &'v Victim<'v>>) -
 /// Adds up the threads of one name; each one's waits are of the sort that its own habits make them.
 fn command(threads: &[(i64, &Account)]) -> Command {
     let mut command = Command::default();
-    let worked: u64 = threads.iter().map(|(_, account)| worked(account)).sum();
+    let worked = threads.iter().fold(0u64, |sum, (_, account)| sum.saturating_add(worked(account)));
     for (pid, account) in threads {
         command.pids.insert(*pid);
         command.threads += 1;
         command.lived_ns = command.lived_ns.saturating_add(account.lived_ns);
         let by_others = worked.saturating_sub(self::worked(account));
-        for (state, spent) in &account.spent {
+        for (state, spent) in account.spent.iter() {
             let sort = match state.sort(*spent) {
                 // Whoever holds a lock works meanwhile. Who waits twice as long as all others worked waits for a timer, or for work.
-                Sort::Lock if state.cause == "futex" && spent.ns / 2 > by_others => Sort::Idle,
+                Sort::Lock if &*state.cause == "futex" && spent.ns / 2 > by_others => Sort::Idle,
                 sort => sort,
             };
             let sum = command.spent.entry((sort, state.clone())).or_default();
@@ -337,8 +338,8 @@ fn command(threads: &[(i64, &Account)]) -> Command {
 fn worked(account: &Account) -> u64 {
     let holds = |(state, spent): &(&State, &Spent)| match state.sort(**spent) {
         Sort::Lock => false,
-        Sort::Idle => state.cause == "sleep" && spent.ns / spent.count.max(1) < IDLE_NS,
+        Sort::Idle => &*state.cause == "sleep" && spent.ns / spent.count.max(1) < IDLE_NS,
         _ => true,
     };
-    account.spent.iter().filter(holds).map(|(_, spent)| spent.ns).sum()
+    account.spent.iter().filter(holds).fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
 }

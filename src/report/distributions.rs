@@ -9,11 +9,11 @@ use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Table;
 use crate::render::Value;
-use crate::report::paper::Ranking;
 use crate::report::paper::percentile;
 use crate::report::paper::unit;
 use crate::report::paper::whole;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::tally::Tally;
 use crate::report::tally::is_histogram;
@@ -43,7 +43,7 @@ pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result
             table.row(source, cells);
         }
     }
-    Ok(table.all())
+    table.table()
 }
 
 /// The percentiles that programs or people get.
@@ -95,8 +95,13 @@ fn totals(source: &Source) -> Result<Vec<(&MetricMeta, Histogram)>> {
     let metrics = &source.meta().metrics;
     let histograms = || metrics.iter().filter(|metric| is_histogram(metric));
     let tally = Tally::of(source, &[], |name| histograms().any(|metric| metric.name == name))?;
-    let totals = histograms().map(|metric| (metric, tally.total(&metric.name)));
-    Ok(totals.filter(|(_, histogram)| !histogram.is_empty()).collect())
+    // Without dimensions there is one group.
+    let mut totals = Vec::new();
+    tally.each(|_, by| {
+        let own = histograms().filter_map(|metric| Some((metric, by.get(&metric.name)?.clone())));
+        totals.extend(own.filter(|(_, histogram)| !histogram.is_empty()));
+    })?;
+    Ok(totals)
 }
 
 /// A row of `cells` small bars over the logarithm of the values; the highest bar is the fullest.

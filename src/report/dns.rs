@@ -1,22 +1,21 @@
 //! View `dns`: names by process with latency and failures, the slowest answers, queries without one.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use crate::hist::Histogram;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::few::Few;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -25,28 +24,30 @@ use crate::report::times;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("dns", "DNS");
     note_absent_probe(&mut document, sources, "dns");
-    let mut failures = Ranking::new(sources, "failures", "Names that were not found or not answered", failure_fields());
-    let mut names = Ranking::new(sources, "names", "By process and name", name_fields());
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest and failed queries", query_fields());
-    let mut tcp = Ranking::new(sources, "tcp", "Asked by TCP", tcp_fields());
+    let shown = plan.rows_shown(20);
+    let mut failures = Ranking::new(sources, "failures", "Names that were not found or not answered", failure_fields())
+        .largest_first("count")
+        .top(shown);
+    let mut names =
+        Ranking::new(sources, "names", "By process and name", name_fields()).largest_first("sum_ns").top(shown);
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest and failed queries", query_fields())
+        .largest_first("dur_ns")
+        .top(plan.events_shown(20));
+    let mut tcp = Ranking::new(sources, "tcp", "Asked by TCP", tcp_fields()).top(shown);
     for source in sources {
         let people = People::of(source)?;
         let tally = Tally::of(source, &["pid", "name", "dns_rcode", "comm"], |name| name.starts_with("dns."))?;
-        by_name(source, &people, &tally, &mut names);
-        by_failure(source, &people, &tally, &mut failures);
-        for (dims, connects) in tally.groups(metrics::DNS_BY_TCP) {
-            let [pid, _, _, comm] = dims else { continue };
+        by_name(source, &people, &tally, &mut names)?;
+        by_failure(source, &people, &tally, &mut failures)?;
+        tally.groups(metrics::DNS_BY_TCP, |dims, connects| {
+            let [pid, _, _, comm] = dims else { return };
             tcp.row(source, vec![own(&people, pid, comm), pid.value(), Value::Int(whole(count(connects)))]);
-        }
+        })?;
         queries(source, &people, &mut slowest)?;
     }
-    names.largest_first("sum_ns");
-    failures.largest_first("count");
-    slowest.largest_first("dur_ns");
-    let shown = plan.rows_shown(20);
-    document.push(names.top(shown));
-    for table in [failures.top(shown), slowest.top(plan.events_shown(20)), tcp.top(shown)] {
-        if !table.rows.is_empty() || plan.format.is_for_programs() {
+    document.push(names.table()?);
+    for table in [failures.table()?, slowest.table()?, tcp.table()?] {
+        if !table.is_empty() || plan.format.is_for_programs() {
             document.push(table);
         }
     }
@@ -63,17 +64,15 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     let tally = Tally::totals_of(source, &["name", "dns_rcode"], |name| {
         name == metrics::DNS_FAILURES || name == metrics::DNS_UNANSWERED
     })?;
-    let mut found: Vec<(u64, String)> = Vec::new();
+    let mut found = Few::new(3);
     for metric in [metrics::DNS_FAILURES, metrics::DNS_UNANSWERED] {
-        for (dims, failures) in tally.groups(metric) {
-            let [name, code] = dims else { continue };
+        tally.groups(metric, |dims, failures| {
+            let [name, code] = dims else { return };
             let what = code.text().unwrap_or("without an answer");
-            found.push((count(failures), format!("{} {what} ({})", name.word(), count(failures))));
-        }
+            found.add(count(failures), || format!("{} {what} ({})", name.word(), count(failures)));
+        })?;
     }
-    found.sort_by_key(|(count, _)| Reverse(*count));
-    let told: Vec<&str> = found.iter().take(3).map(|(_, text)| text.as_str()).collect();
-    let more = if found.len() > told.len() { ", …" } else { "" };
+    let (told, more) = found.words();
     Ok((!told.is_empty())
         .then(|| ("failing names".to_owned(), format!("{}{more}", told.join(", "))))
         .into_iter()
@@ -93,27 +92,35 @@ fn name_fields() -> Vec<Field> {
     fields
 }
 
-fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) {
-    let mut by: BTreeMap<[Dim; 2], (Value, Histogram, [u64; 2])> = BTreeMap::new();
-    for (at, metric) in [metrics::DNS_LATENCY, metrics::DNS_FAILURES, metrics::DNS_UNANSWERED].iter().enumerate() {
-        for (dims, values) in tally.groups(metric) {
-            let [pid, name, _, comm] = dims else { continue };
-            let (command, times, counts) = by.entry([pid.clone(), name.clone()]).or_default();
-            if *command == Value::Null {
-                *command = own(people, pid, comm);
-            }
-            match at.checked_sub(1).and_then(|at| counts.get_mut(at)) {
-                Some(sum) => *sum = sum.saturating_add(count(values)),
-                None => times.merge(values),
-            }
+/// What became of the queries of one name by one process.
+#[derive(Default)]
+struct Asked {
+    comm: Option<String>,
+    times: Histogram,
+    failed: u64,
+    unanswered: u64,
+}
+
+fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) -> Result<()> {
+    let add = |asked: &mut Asked, rest: &[Dim], by: &ByMetric<'_>| {
+        let name = || rest.get(1).and_then(Dim::text).map(str::to_owned);
+        asked.comm = asked.comm.take().or_else(name);
+        by.get(metrics::DNS_LATENCY).into_iter().for_each(|own| asked.times.merge(own));
+        let counted = |metric: &str| by.get(metric).map_or(0, count);
+        asked.failed = asked.failed.saturating_add(counted(metrics::DNS_FAILURES));
+        asked.unanswered = asked.unanswered.saturating_add(counted(metrics::DNS_UNANSWERED));
+    };
+    tally.sums(2, add, |dims, asked| {
+        let [pid, name] = dims else { return };
+        if count(&asked.times) == 0 && asked.failed == 0 && asked.unanswered == 0 {
+            return;
         }
-    }
-    for ([pid, name], (command, times, [failed, unanswered])) in by {
-        let mut cells = vec![command, pid.value(), name.value()];
-        cells.extend(times::cells(&times));
-        cells.extend([Value::Int(whole(failed)), Value::Int(whole(unanswered))]);
+        let comm = pid.int().and_then(|pid| people.comm(pid)).or(asked.comm.as_deref());
+        let mut cells = vec![Value::from(comm), pid.value(), name.value()];
+        cells.extend(times::cells(&asked.times));
+        cells.extend([Value::Int(whole(asked.failed)), Value::Int(whole(asked.unanswered))]);
         table.row(source, cells);
-    }
+    })
 }
 
 fn failure_fields() -> Vec<Field> {
@@ -126,15 +133,16 @@ fn failure_fields() -> Vec<Field> {
     ]
 }
 
-fn by_failure(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) {
+fn by_failure(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) -> Result<()> {
     for metric in [metrics::DNS_FAILURES, metrics::DNS_UNANSWERED] {
-        for (dims, failures) in tally.groups(metric) {
-            let [pid, name, code, comm] = dims else { continue };
+        tally.groups(metric, |dims, failures| {
+            let [pid, name, code, comm] = dims else { return };
             let outcome = Value::from(code.text().unwrap_or("no answer"));
             let number = Value::Int(whole(count(failures)));
             table.row(source, vec![name.value(), outcome, number, own(people, pid, comm), pid.value()]);
-        }
+        })?;
     }
+    Ok(())
 }
 
 fn query_fields() -> Vec<Field> {
@@ -156,19 +164,19 @@ fn queries(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
         if row.text(0) == Some("tcp") {
             return;
         }
-        let comm = people.of_row(row);
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::nanos(row.dur()),
-            Value::from(row.text(1)),
-            Value::from(row.text(2)),
-            Value::from(row.text(3).or(row.text(0))),
-            Value::from(comm),
-            Value::id(row.pid()),
-            Value::from(row.text(4)),
-            Value::id(row.int(0)),
-        ];
-        table.row(source, cells);
+        table.weighed(source, row.dur(), || {
+            vec![
+                row.at().map_or(Value::Null, Value::Time),
+                Value::nanos(row.dur()),
+                Value::from(row.text(1)),
+                Value::from(row.text(2)),
+                Value::from(row.text(3).or(row.text(0))),
+                Value::from(people.of_row(row)),
+                Value::id(row.pid()),
+                Value::from(row.text(4)),
+                Value::id(row.int(0)),
+            ]
+        });
     })
 }
 

@@ -1,21 +1,20 @@
 //! View `events`: what was counted and measured of the events of the user's own, and what their hits held.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::hist::Histogram;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
@@ -32,10 +31,12 @@ const BEFORE: [&str; 2] = ["name", "events_function"];
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("events", "Events of your own");
     note_absent_probe(&mut document, sources, "events");
-    let mut counts = Ranking::new(sources, "events", "Events", count_fields());
-    let mut latencies = Ranking::new(sources, "latency", "Latency", latency_fields());
-    let mut values = Ranking::new(sources, "values", "Values", value_fields());
-    let mut hits = Ranking::new(sources, "hits", "Hits", hit_fields());
+    let shown = plan.rows_shown(20);
+    let mut counts = Ranking::new(sources, "events", "Events", count_fields()).largest_first("count").top(shown);
+    let mut latencies =
+        Ranking::new(sources, "latency", "Latency", latency_fields()).largest_first("sum_ns").top(shown);
+    let mut values = Ranking::new(sources, "values", "Values", value_fields()).largest_first("count").top(shown);
+    let mut hits = Ranking::new(sources, "hits", "Hits", hit_fields()).top(shown);
     for source in sources {
         let people = People::of(source)?;
         counted(source, &people, &mut counts)?;
@@ -43,12 +44,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         valued(source, &people, &mut values)?;
         rows(source, &people, &mut hits)?;
     }
-    counts.largest_first("count");
-    latencies.largest_first("sum_ns");
-    values.largest_first("count");
-    let shown = plan.rows_shown(20);
     for table in [counts, latencies, values, hits] {
-        document.push(table.top(shown));
+        document.push(table.table()?);
     }
     if plan.format != Format::Text
         && let Some(plot) = times::plot(sources, metrics::EVENT_LATENCY, "From entry to return", "name")?
@@ -89,20 +86,23 @@ fn count_fields() -> Vec<Field> {
 fn counted(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_COUNT)?;
     let seconds = source.span_ns() as f64 / 1e9;
-    // One that never came is an answer too.
-    let came =
-        |name: &str| tally.groups(metrics::EVENT_COUNT).any(|(dims, _)| dims.first().and_then(Dim::text) == Some(name));
-    for event in source.meta().events.iter().filter(|event| !came(&event.name)) {
-        let nobody = [Value::Null, Value::Null, Value::Null, Value::Null];
-        let cells = std::iter::once(Value::from(event.name.as_str())).chain(nobody);
-        table.row(source, cells.chain([Value::Int(0), Value::of(Unit::Count, Some(0.0))]).collect());
-    }
-    for (dims, hits) in tally.groups(metrics::EVENT_COUNT) {
-        let Some(mut cells) = key_cells(dims, people) else { continue };
+    let mut came: BTreeSet<String> = BTreeSet::new();
+    tally.groups(metrics::EVENT_COUNT, |dims, hits| {
+        let Some(mut cells) = key_cells(dims, people) else { return };
+        let name = dims.first().and_then(Dim::text).unwrap_or_default();
+        if !came.contains(name) && source.meta().events.iter().any(|event| event.name == name) {
+            came.insert(name.to_owned());
+        }
         let hits = count(hits);
         cells.push(Value::Int(whole(hits)));
         cells.push(Value::of(Unit::Count, (seconds > 0.0).then(|| hits as f64 / seconds)));
         table.row(source, cells);
+    })?;
+    // One that never came is an answer too.
+    for event in source.meta().events.iter().filter(|event| !came.contains(&event.name)) {
+        let nobody = [Value::Null, Value::Null, Value::Null, Value::Null];
+        let cells = std::iter::once(Value::from(event.name.as_str())).chain(nobody);
+        table.row(source, cells.chain([Value::Int(0), Value::of(Unit::Count, Some(0.0))]).collect());
     }
     Ok(())
 }
@@ -115,12 +115,11 @@ fn latency_fields() -> Vec<Field> {
 
 fn measured(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &KEY, |name| name == metrics::EVENT_LATENCY)?;
-    for (dims, times) in tally.groups(metrics::EVENT_LATENCY) {
-        let Some(mut cells) = key_cells(dims, people) else { continue };
+    tally.groups(metrics::EVENT_LATENCY, |dims, times| {
+        let Some(mut cells) = key_cells(dims, people) else { return };
         cells.extend(times::cells(times));
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn value_fields() -> Vec<Field> {
@@ -138,21 +137,15 @@ fn value_fields() -> Vec<Field> {
 }
 
 fn valued(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    let values = Tally::of(source, &KEY, |name| name == metrics::EVENT_VALUE)?;
-    let negative = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_NEGATIVE)?;
-    let mut found: BTreeMap<Vec<Dim>, (Histogram, u64)> = BTreeMap::new();
-    for (dims, values) in values.groups(metrics::EVENT_VALUE) {
-        found.entry(dims.to_vec()).or_default().0.merge(values);
-    }
-    for (dims, values) in negative.groups(metrics::EVENT_NEGATIVE) {
-        found.entry(dims.to_vec()).or_default().1 += count(values);
-    }
+    let wanted = |name: &str| name == metrics::EVENT_VALUE || name == metrics::EVENT_NEGATIVE;
+    let tally = Tally::of(source, &KEY, wanted)?;
     let of = |name: Option<&str>| {
         let event = source.meta().events.iter().find(|event| Some(&*event.name) == name);
         Value::from(event.and_then(|event| event.hist.as_deref()))
     };
-    for (dims, (values, negative)) in found {
-        let Some(mut cells) = key_cells(&dims, people) else { continue };
+    tally.each(|dims, by| {
+        let Some(mut cells) = key_cells(dims, people) else { return };
+        let (values, negative) = (by.of(metrics::EVENT_VALUE), by.get(metrics::EVENT_NEGATIVE).map_or(0, count));
         cells.insert(1, of(dims.first().and_then(Dim::text)));
         let limit = |value: Option<u64>| value.map_or(Value::Null, |value| Value::Int(whole(value)));
         cells.extend([
@@ -164,8 +157,7 @@ fn valued(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
             Value::Int(whole(negative)),
         ]);
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn hit_fields() -> Vec<Field> {
@@ -187,32 +179,33 @@ fn rows(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     ints.push("tid");
     let texts: Vec<&str> = BEFORE.iter().chain(&TEXTS).copied().collect();
     source.rows("event", &ints, &texts, |row| {
-        let event = source.meta().events.iter().find(|event| Some(&*event.name) == row.text(0));
-        let captures = event.map_or(&[][..], |event| &event.captures);
-        let value = |column: &str| {
-            let number = NUMBERS.iter().position(|name| *name == column);
-            let text = TEXTS.iter().position(|name| *name == column);
-            match (number, text) {
-                (Some(at), _) => row.int(at).map(|number| number.to_string()),
-                (_, Some(at)) => row.text(BEFORE.len() + at).map(str::to_owned),
-                _ => None,
-            }
-        };
-        let values: Vec<String> = captures
-            .iter()
-            .map(|capture| format!("{}={}", capture.name, value(&capture.column).as_deref().unwrap_or("?")))
-            .collect();
-        let comm = people.of_row(row);
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::from(row.text(0)),
-            Value::from(row.text(1)),
-            Value::nanos(row.dur()),
-            if values.is_empty() { Value::Null } else { Value::from(values.join(" ")) },
-            Value::from(comm),
-            Value::id(row.pid()),
-            Value::id(row.int(NUMBERS.len())),
-        ];
-        table.row(source, cells);
+        table.weighed(source, Some(0), || {
+            let event = source.meta().events.iter().find(|event| Some(&*event.name) == row.text(0));
+            let captures = event.map_or(&[][..], |event| &event.captures);
+            let value = |column: &str| {
+                let number = NUMBERS.iter().position(|name| *name == column);
+                let text = TEXTS.iter().position(|name| *name == column);
+                match (number, text) {
+                    (Some(at), _) => row.int(at).map(|number| number.to_string()),
+                    (_, Some(at)) => row.text(BEFORE.len() + at).map(str::to_owned),
+                    _ => None,
+                }
+            };
+            let values: Vec<String> = captures
+                .iter()
+                .map(|capture| format!("{}={}", capture.name, value(&capture.column).as_deref().unwrap_or("?")))
+                .collect();
+            let comm = people.of_row(row);
+            vec![
+                row.at().map_or(Value::Null, Value::Time),
+                Value::from(row.text(0)),
+                Value::from(row.text(1)),
+                Value::nanos(row.dur()),
+                if values.is_empty() { Value::Null } else { Value::from(values.join(" ")) },
+                Value::from(comm),
+                Value::id(row.pid()),
+                Value::id(row.int(NUMBERS.len())),
+            ]
+        });
     })
 }

@@ -9,12 +9,13 @@ use anyhow::Result;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::aside::Aside;
 use crate::report::limit::Limit;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::End;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Row;
 use crate::report::source::Source;
 
@@ -22,21 +23,27 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("exec", "Process starts and exits");
     note_absent_probe(&mut document, sources, "process");
     let every = plan.format.is_for_programs();
-    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_fields(every));
-    let mut commands = Ranking::new(sources, "commands", "By program", command_fields());
+    let shown = plan.rows_shown(20);
+    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_fields(every)).top(shown);
+    let mut commands =
+        Ranking::new(sources, "commands", "By program", command_fields()).largest_first("starts").top(shown);
     for source in sources {
-        let runs = runs(source)?;
-        for run in &runs {
-            each.row(source, run.cells(every));
+        let (runs, arguments) = runs(source)?;
+        let mut texts = arguments.look_up()?;
+        // By where their arguments are kept; each has its place in the order of their start.
+        let mut places: Vec<usize> = (0..runs.len()).collect();
+        places.sort_by_key(|place| runs.get(*place).map(|run| run.argv));
+        for place in places {
+            let Some(run) = runs.get(place) else { continue };
+            let argv = run.argv.map(|argv| texts.get(argv)).transpose()?.flatten();
+            each.weighed(source, Some(-(place as i64)), || run.cells(argv, every));
         }
         for (program, sum) in by_program(&runs) {
             commands.row(source, sum.cells(program));
         }
     }
-    commands.largest_first("starts");
-    let shown = plan.rows_shown(20);
-    document.push(each.top(shown));
-    document.push(commands.top(shown));
+    document.push(each.table()?);
+    document.push(commands.table()?);
     Ok(document)
 }
 
@@ -48,7 +55,8 @@ struct Run {
     uid: Option<i64>,
     comm: Option<Rc<str>>,
     filename: Option<Rc<str>>,
-    argv: Option<Rc<str>>,
+    /// Where its arguments are kept.
+    argv: Option<i64>,
     /// `None` when it started before the window.
     start: Option<i64>,
     /// `None` when it went on after the window.
@@ -81,7 +89,7 @@ impl Run {
         }
     }
 
-    fn cells(&self, every: bool) -> Vec<Value> {
+    fn cells(&self, argv: Option<String>, every: bool) -> Vec<Value> {
         let mut cells = vec![
             self.start.map_or(Value::Null, Value::Time),
             Value::Id(self.pid),
@@ -91,7 +99,7 @@ impl Run {
             Value::nanos(self.duration()),
             Value::nanos(self.cpu_ns),
             self.max_rss.map_or(Value::Null, Value::Bytes),
-            Value::from(self.argv.as_deref().or(self.filename.as_deref())),
+            Value::from(argv.or_else(|| self.filename.as_deref().map(str::to_owned))),
         ];
         if every {
             let end = self.end.map_or(Value::Null, Value::Time);
@@ -134,7 +142,7 @@ fn more_run_fields() -> Vec<Field> {
 /// What happened to a process, in an order that puts a fork before an exec before an exit of the same moment.
 enum Event {
     Fork,
-    Exec { filename: Option<Rc<str>>, argv: Option<Rc<str>> },
+    Exec { filename: Option<Rc<str>>, argv: Option<i64> },
     Exit { end: Option<End>, lifetime: Option<i64>, cpu_ns: Option<i64>, max_rss: Option<i64> },
 }
 
@@ -148,11 +156,12 @@ struct Happening {
     event: Event,
 }
 
-/// Every run of a recording by its start; those from before the window come first.
-fn runs(source: &Source) -> Result<Vec<Run>> {
+/// Every run of a recording by its start, those from before the window first; and their arguments.
+fn runs(source: &Source) -> Result<(Vec<Run>, Aside)> {
     let mut runs: Vec<Run> = Vec::new();
     let mut current: HashMap<i64, usize> = HashMap::new();
-    for Happening { at, pid, ppid, uid, comm, event, .. } in happenings(source)? {
+    let (happenings, arguments) = happenings(source)?;
+    for Happening { at, pid, ppid, uid, comm, event, .. } in happenings {
         let open = current.get(&pid).copied();
         let started = Run { pid, ppid, uid, comm: comm.clone(), start: Some(at), ..Run::default() };
         match event {
@@ -203,16 +212,21 @@ fn runs(source: &Source) -> Result<Vec<Run>> {
         }
     }
     runs.sort_by_key(|run| run.start.unwrap_or(i64::MIN));
-    Ok(runs)
+    Ok((runs, arguments))
 }
 
-fn happenings(source: &Source) -> Result<Vec<Happening>> {
+fn happenings(source: &Source) -> Result<(Vec<Happening>, Aside)> {
     let mut found = Found { happenings: Vec::new(), limit: Limit::new() };
     source.rows("fork", &WHO, &[], |row| found.add(0, row, |_| Event::Fork))?;
+    let (mut arguments, mut number) = (Aside::default(), 0);
     source.rows("exec", &WHO, &["filename", "argv"], |row| {
-        found.add(1, row, |limit| Event::Exec {
-            filename: row.text(0).map(|text| limit.name(text)),
-            argv: row.text(1).map(|text| limit.name(text)),
+        found.add(1, row, |limit| {
+            let argv = row.text(1).map(|argv| {
+                number += 1;
+                arguments.put(number, argv);
+                number
+            });
+            Event::Exec { filename: row.text(0).map(|text| limit.name(text)), argv }
         });
     })?;
     let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss"];
@@ -226,7 +240,7 @@ fn happenings(source: &Source) -> Result<Vec<Happening>> {
     })?;
     found.limit.check(source, "process starts and exits")?;
     found.happenings.sort_by_key(|happening| (happening.at, happening.order));
-    Ok(found.happenings)
+    Ok((found.happenings, arguments))
 }
 
 /// The columns of numbers that all three kinds begin with.

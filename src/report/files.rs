@@ -1,6 +1,6 @@
 //! View `files`: calls by operation and mount, by process, opens that failed, files that did not last, the slowest calls.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -8,13 +8,14 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -24,11 +25,16 @@ use crate::report::times;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("files", "Files");
     note_absent_probe(&mut document, sources, "files");
-    let mut mounts = Ranking::new(sources, "mounts", "By mount", call_fields(false));
-    let mut processes = Ranking::new(sources, "processes", "By process", call_fields(true));
-    let mut failed = Ranking::new(sources, "failed", "Opens that failed", failed_fields());
-    let mut short = Ranking::new(sources, "short_lived", "Made and removed", short_fields());
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest calls", slow_fields());
+    let shown = plan.rows_shown(20);
+    let mut mounts = Ranking::new(sources, "mounts", "By mount", call_fields(false)).largest_first("sum_ns").top(shown);
+    let mut processes =
+        Ranking::new(sources, "processes", "By process", call_fields(true)).largest_first("sum_ns").top(shown);
+    let mut failed =
+        Ranking::new(sources, "failed", "Opens that failed", failed_fields()).largest_first("count").top(shown);
+    let mut short =
+        Ranking::new(sources, "short_lived", "Made and removed", short_fields()).largest_first("count").top(shown);
+    let mut slowest =
+        Ranking::new(sources, "slowest", "Slowest calls", slow_fields()).largest_first("dur_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
         calls(source, &people, &mut mounts, false)?;
@@ -37,14 +43,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         short_lived(source, &people, &mut short)?;
         slow(source, &people, &mut slowest)?;
     }
-    mounts.largest_first("sum_ns");
-    processes.largest_first("sum_ns");
-    failed.largest_first("count");
-    short.largest_first("count");
-    slowest.largest_first("dur_ns");
-    let shown = plan.rows_shown(20);
     for table in [mounts, processes, failed, short, slowest] {
-        document.push(table.top(shown));
+        document.push(table.table()?);
     }
     if plan.format != Format::Text
         && let Some(plot) = times::plot(sources, metrics::FILES_LATENCY, "Time in calls on files", "op")?
@@ -70,11 +70,9 @@ fn call_fields(by_process: bool) -> Vec<Field> {
 fn calls(source: &Source, people: &People, table: &mut Ranking, by_process: bool) -> Result<()> {
     let by = ["op", "files_mount", "pid", "comm"];
     let by = if by_process { &by[..] } else { &by[..2] };
-    let tally = Tally::of(source, by, |name| name == metrics::FILES_LATENCY)?;
-    let sizes = Tally::totals_of(source, by, |name| name == metrics::FILES_SIZE)?;
-    let sizes: HashMap<&[Dim], u64> = sizes_of(&sizes);
-    for (dims, times) in tally.groups(metrics::FILES_LATENCY) {
-        let [op, mount, process @ ..] = dims else { continue };
+    let tally = Tally::of(source, by, |name| name == metrics::FILES_LATENCY || name == metrics::FILES_SIZE)?;
+    tally.each(|dims, by| {
+        let (Some(times), [op, mount, process @ ..]) = (by.get(metrics::FILES_LATENCY), dims) else { return };
         let mut cells = Vec::new();
         if let [pid, comm] = process {
             let own = people.of_dims(pid, comm);
@@ -82,14 +80,9 @@ fn calls(source: &Source, people: &People, table: &mut Ranking, by_process: bool
         }
         cells.extend([op.value(), mount.value()]);
         cells.extend(times::cells(times));
-        cells.push(sizes.get(dims).map_or(Value::Null, |bytes| Value::Bytes(whole(*bytes))));
+        cells.push(by.get(metrics::FILES_SIZE).map_or(Value::Null, |bytes| Value::Bytes(whole(sum(bytes)))));
         table.row(source, cells);
-    }
-    Ok(())
-}
-
-fn sizes_of(tally: &Tally) -> HashMap<&[Dim], u64> {
-    tally.groups(metrics::FILES_SIZE).map(|(dims, bytes)| (dims, sum(bytes))).collect()
+    })
 }
 
 fn failed_fields() -> Vec<Field> {
@@ -106,26 +99,25 @@ fn failed_fields() -> Vec<Field> {
 fn failures(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let by = ["filename", "files_error", "pid", "comm"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::FAILED_OPENS)?;
-    let mut rows: HashMap<(&Dim, &Dim, Option<&str>), (u64, u64)> = HashMap::new();
-    for (dims, failed) in tally.groups(metrics::FAILED_OPENS) {
-        let [path, error, pid, comm] = dims else { continue };
-        let own = people.of_dims(pid, comm);
-        let row = rows.entry((path, error, own)).or_default();
-        *row = (row.0 + count(failed), row.1 + 1);
-    }
-    let mut rows: Vec<_> = rows.into_iter().collect();
-    rows.sort_unstable();
-    for ((path, error, comm), (times, processes)) in rows {
-        let cells = vec![
-            Value::Int(whole(times)),
-            error.value(),
-            Value::from(comm),
-            Value::Int(whole(processes)),
-            path.value(),
-        ];
-        table.row(source, cells);
-    }
-    Ok(())
+    // Calls and processes by command: few of them look for one path.
+    let add = |by_comm: &mut BTreeMap<Option<String>, (u64, u64)>, rest: &[Dim], by: &ByMetric<'_>| {
+        let ([pid, comm], Some(failed)) = (rest, by.get(metrics::FAILED_OPENS)) else { return };
+        let row = by_comm.entry(people.of_dims(pid, comm).map(str::to_owned)).or_default();
+        *row = (row.0.saturating_add(count(failed)), row.1 + 1);
+    };
+    tally.sums(2, add, |dims, by_comm| {
+        let [path, error] = dims else { return };
+        for (comm, (times, processes)) in by_comm {
+            let cells = vec![
+                Value::Int(whole(times)),
+                error.value(),
+                Value::from(comm),
+                Value::Int(whole(processes)),
+                path.value(),
+            ];
+            table.row(source, cells);
+        }
+    })
 }
 
 fn short_fields() -> Vec<Field> {
@@ -140,14 +132,13 @@ fn short_fields() -> Vec<Field> {
 
 fn short_lived(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &["pid", "comm", "files_mount"], |name| name == metrics::SHORT_LIVED)?;
-    for (dims, times) in tally.groups(metrics::SHORT_LIVED) {
-        let [pid, comm, mount] = dims else { continue };
+    tally.groups(metrics::SHORT_LIVED, |dims, times| {
+        let [pid, comm, mount] = dims else { return };
         let own = people.of_dims(pid, comm);
         let mut cells = vec![Value::from(own), pid.value(), mount.value()];
         cells.extend(times::cells(times));
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn slow_fields() -> Vec<Field> {
@@ -166,9 +157,11 @@ fn slow_fields() -> Vec<Field> {
 
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("file", &["bytes"], &["op", "files_error", "files_mount", "filename"], |row| {
-        let mut cells = people.event_cells(row, row.text(0));
-        cells.push(row.int(0).map_or(Value::Null, Value::Bytes));
-        cells.extend([1, 2, 3].map(|column| Value::from(row.text(column))));
-        table.row(source, cells);
+        table.weighed(source, row.dur(), || {
+            let mut cells = people.event_cells(row, row.text(0));
+            cells.push(row.int(0).map_or(Value::Null, Value::Bytes));
+            cells.extend([1, 2, 3].map(|column| Value::from(row.text(column))));
+            cells
+        });
     })
 }

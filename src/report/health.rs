@@ -101,10 +101,11 @@ fn of_events(source: &Source, losses: &Losses) -> String {
 
 /// Histograms whose buckets and totals disagree, which no interval that was read whole ever shows.
 fn unequal(source: &Source) -> Result<Vec<String>> {
-    let tally = Tally::of(source, &[], |_| true)?;
+    let is_own = |name: &str| source.meta().metrics.iter().any(|metric| metric.name == name && is_histogram(metric));
+    let tally = Tally::of(source, &[], is_own)?;
     let mut sentences = Vec::new();
     for metric in source.meta().metrics.iter().filter(|metric| is_histogram(metric)) {
-        let histogram = tally.total(&metric.name);
+        let histogram = tally.total(&metric.name)?;
         let Some(totals) = histogram.totals() else { continue };
         if totals.count != histogram.count() {
             let (counted, all) = (units::count(histogram.count()), units::count(totals.count));

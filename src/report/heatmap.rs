@@ -8,11 +8,11 @@ use crate::render::Field;
 use crate::render::HeatColumn;
 use crate::render::Heatmap;
 use crate::render::Value;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::unit;
 use crate::report::paper::whole;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::series;
 use crate::report::series::Interval;
 use crate::report::series::Series;
@@ -32,6 +32,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         let histograms: Vec<&MetricMeta> = metrics.into_iter().filter(|metric| is_histogram(metric)).collect();
         let series = Series::of(source, |name| histograms.iter().any(|metric| metric.name == name))?;
+        if series.joined() > 1 {
+            document
+                .note(format!("{host}each interval is {} of the recording's: there are very many", series.joined()));
+        }
         for metric in histograms.into_iter().filter(|metric| series.has(&metric.name)) {
             any = true;
             let column = |interval: &Interval| HeatColumn {
@@ -64,7 +68,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.note("no histogram has values here");
     }
     if plan.format.is_for_programs() {
-        document.push(table.all());
+        document.push(table.table()?);
     }
     Ok(document)
 }

@@ -1,7 +1,6 @@
 //! View `hist`: the distribution of a metric, whole or split by any of its columns; without a metric, all of them side by side.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -14,7 +13,8 @@ use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::distributions;
-use crate::report::paper::Ranking;
+use crate::report::heaviest::Heaviest;
+use crate::report::heaviest::SERIES;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::share;
@@ -23,6 +23,7 @@ use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
@@ -53,28 +54,30 @@ fn all(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-/// One distribution, of one recording and one set of dimensions.
-struct Group<'a> {
-    source: &'a Source,
-    dims: Vec<Dim>,
-    histogram: Histogram,
-    /// Count of all groups of the recording.
-    all: u64,
-}
-
 fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     let metric = sources.iter().find_map(|source| source.meta().metrics.iter().find(|metric| metric.name == name));
     let Some(metric) = metric else {
         return absent(sources, name);
     };
     let by = dimensions(metric, &plan.by)?;
-    let mut found = Vec::new();
+    let is_histogram = is_histogram(metric);
+    let fields = fields(is_histogram, &by);
+    let mut table = Ranking::new(sources, "groups", "", fields).largest_first("count").top(plan.rows_shown(20));
+    let many = if plan.format == Format::Json { SERIES } else { APART };
+    let mut series = Heaviest::new(many.min(plan.rows_shown(many)));
+    let (mut found, mut whole) = (0u64, Histogram::new());
     for source in sources {
-        let groups = groups(source, name, &by)?;
-        let all = groups.values().map(count).fold(0u64, u64::saturating_add);
-        found.extend(groups.into_iter().map(|(dims, histogram)| Group { source, dims, histogram, all }));
+        let host = (sources.len() > 1).then(|| source.label().to_owned());
+        let groups = Groups::of(source, name, &by)?;
+        let all = groups.tally.total(name)?;
+        groups.each(name, &by, |dims, histogram| {
+            found += 1;
+            let words: Vec<String> = host.iter().cloned().chain(dims.iter().map(Dim::word)).collect();
+            series.add(words.join(" "), histogram);
+            table.row(source, cells(metric, dims, histogram, count(&all)));
+        })?;
+        whole.merge(&all);
     }
-    found.sort_by_key(|group| Reverse((count(&group.histogram), sum(&group.histogram))));
     let mut document = Document::new("hist", name);
     if !metric.help.is_empty() {
         document.note(metric.help.as_str());
@@ -82,40 +85,48 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     if plan.filter.by_process() && !metric.by.iter().any(|column| column == "pid" || column == "comm") {
         document.warning(format!("'{name}' does not tell processes apart, so the filter leaves nothing of it"));
     }
-    if found.is_empty() {
+    if found == 0 {
         note_absent_probe(&mut document, sources, &metric.probe);
     }
-    let apart = found.len() <= APART;
-    if is_histogram(metric) && !found.is_empty() {
-        document.push(plot(metric, sources, plan, &found));
+    let apart = found <= APART as u64;
+    if is_histogram && found > 0 {
+        // In text, groups that are too many to be told apart are drawn as one.
+        let one = plan.format == Format::Text && !apart;
+        let mut series = if one { vec![(String::new(), whole)] } else { series.series() };
+        series.sort_by_key(|(_, own)| Reverse((count(own), sum(own))));
+        let unit = unit(&metric.unit);
+        document.push(HistogramPlot { name: metric.name.clone(), title: metric.name.clone(), unit, series });
     }
     // The text of a plot ends with the same numbers.
-    if plan.format != Format::Text || !apart || !is_histogram(metric) || found.is_empty() {
-        let mut table = Ranking::new(sources, "groups", "", fields(is_histogram(metric), &by));
-        for group in &found {
-            table.row(group.source, cells(metric, group));
-        }
-        document.push(table.top(plan.rows_shown(20)));
+    if plan.format != Format::Text || !apart || !is_histogram || found == 0 {
+        document.push(table.table()?);
     }
     Ok(document)
 }
 
-/// The groups that can be told apart; in text, many of them are drawn as one.
-fn plot(metric: &MetricMeta, sources: &[Source], plan: &ReportPlan, found: &[Group<'_>]) -> HistogramPlot {
-    let mut series: Vec<(String, Histogram)> = Vec::new();
-    if plan.format == Format::Text && found.len() > APART {
-        let mut all = Histogram::new();
-        found.iter().for_each(|group| all.merge(&group.histogram));
-        series.push((String::new(), all));
-    } else {
-        let shown = if plan.format == Format::Json { usize::MAX } else { APART };
-        for group in found.iter().take(plan.rows_shown(shown)) {
-            let host = (sources.len() > 1).then(|| group.source.label().to_owned());
-            let words: Vec<String> = host.into_iter().chain(group.dims.iter().map(Dim::word)).collect();
-            series.push((words.join(" "), group.histogram.clone()));
-        }
+/// A metric by the dimensions that were asked for.
+struct Groups {
+    tally: Tally,
+    people: People,
+}
+
+impl Groups {
+    fn of(source: &Source, metric: &str, by: &[String]) -> Result<Groups> {
+        let columns: Vec<&str> = by.iter().map(|name| if name == PROCESS { "pid" } else { name.as_str() }).collect();
+        let people = if by.iter().any(|name| name == PROCESS) { People::of(source)? } else { People::default() };
+        Ok(Groups { tally: Tally::of(source, &columns, |name| name == metric)?, people })
     }
-    HistogramPlot { name: metric.name.clone(), title: metric.name.clone(), unit: unit(&metric.unit), series }
+
+    /// Visits them; a process gets the command that it bears, whatever its threads are called.
+    fn each(&self, metric: &str, by: &[String], mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
+        self.tally.groups(metric, |dims, histogram| {
+            let named = by.iter().zip(dims).map(|(name, dim)| match dim.int() {
+                Some(pid) if name == PROCESS => Dim::Text(self.people.call(pid, None).into()),
+                _ => dim.clone(),
+            });
+            visit(&named.collect::<Vec<Dim>>(), histogram);
+        })
+    }
 }
 
 /// The columns to split by, checked against those that the metric has.
@@ -135,22 +146,6 @@ fn dimensions(metric: &MetricMeta, asked: &[String]) -> Result<Vec<String>, Fail
     Ok(asked.to_vec())
 }
 
-/// The metric by the dimensions; a process gets the command that it bears, whatever its threads are called.
-fn groups(source: &Source, metric: &str, by: &[String]) -> Result<BTreeMap<Vec<Dim>, Histogram>> {
-    let columns: Vec<&str> = by.iter().map(|name| if name == PROCESS { "pid" } else { name.as_str() }).collect();
-    let tally = Tally::of(source, &columns, |name| name == metric)?;
-    let people = if by.iter().any(|name| name == PROCESS) { People::of(source)? } else { People::default() };
-    let mut groups: BTreeMap<Vec<Dim>, Histogram> = BTreeMap::new();
-    for (dims, histogram) in tally.groups(metric) {
-        let named = by.iter().zip(dims).map(|(name, dim)| match dim.int() {
-            Some(pid) if name == PROCESS => Dim::Text(people.call(pid, None).into()),
-            _ => dim.clone(),
-        });
-        groups.entry(named.collect()).or_default().merge(histogram);
-    }
-    Ok(groups)
-}
-
 fn fields(is_histogram: bool, by: &[String]) -> Vec<Field> {
     let mut fields: Vec<Field> = by.iter().map(|name| Field::new(name.clone(), name.clone())).collect();
     fields.push(Field::new("count", "count"));
@@ -163,11 +158,11 @@ fn fields(is_histogram: bool, by: &[String]) -> Vec<Field> {
     fields
 }
 
-fn cells(metric: &MetricMeta, Group { dims, histogram, all, .. }: &Group<'_>) -> Vec<Value> {
+fn cells(metric: &MetricMeta, dims: &[Dim], histogram: &Histogram, all: u64) -> Vec<Value> {
     let unit = unit(&metric.unit);
     let mut cells: Vec<Value> = dims.iter().map(Dim::value).collect();
     cells.push(Value::Int(whole(count(histogram))));
-    cells.push(share(count(histogram) as f64, *all as f64));
+    cells.push(share(count(histogram) as f64, all as f64));
     cells.push(Value::of(unit, histogram.totals().map(|totals| totals.sum as f64)));
     if is_histogram(metric) {
         cells.extend(distributions::PERCENTILES.iter().map(|(q, _)| percentile(histogram, unit, *q)));
@@ -184,7 +179,7 @@ fn absent(sources: &[Source], name: &str) -> Result<Document> {
     if sources.iter().all(|source| asked(source) && !measured(source)) {
         let mut document = Document::new("hist", name);
         note_absent_probe(&mut document, sources, probe);
-        document.push(Ranking::new(sources, "groups", "", vec![Field::new("count", "count")]).all());
+        document.push(Ranking::new(sources, "groups", "", vec![Field::new("count", "count")]).table()?);
         return Ok(document);
     }
     let mut names: Vec<&str> =

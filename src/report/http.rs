@@ -2,18 +2,17 @@
 
 use anyhow::Result;
 
-use crate::hist::Histogram;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
@@ -33,34 +32,36 @@ const ROUTE: &str = "http_route";
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("http", "HTTP");
     note_absent_probe(&mut document, sources, "http");
-    let mut requests = Ranking::new(sources, "requests", "Requests", request_fields());
-    let mut by_route = Ranking::new(sources, "by_route", "All requests by route", by_route_fields());
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest", streamed::slow_fields());
-    let mut routes = Ranking::new(sources, "routes", "Slow and failed by route", streamed::route_fields());
-    let mut failed = Ranking::new(sources, "failures", "Failed", streamed::failure_fields());
-    let mut unparsed = Ranking::new(sources, "unparsed", "Not in these figures", unparsed_fields());
     let shown = plan.rows_shown(20);
+    let mut requests =
+        Ranking::new(sources, "requests", "Requests", request_fields()).largest_first("sum_ns").top(shown);
+    let mut by_route = Ranking::new(sources, "by_route", "All requests by route", by_route_fields())
+        .largest_first("sum_ns")
+        .top(shown);
+    let mut slowest =
+        Ranking::new(sources, "slowest", "Slowest", streamed::slow_fields()).largest_first("dur_ns").top(shown);
+    let mut routes = Ranking::new(sources, "routes", "Slow and failed by route", streamed::route_fields())
+        .largest_first("sum_ns")
+        .top(shown);
+    let mut failed =
+        Ranking::new(sources, "failures", "Failed", streamed::failure_fields()).largest_first("dur_ns").top(shown);
+    let mut unparsed =
+        Ranking::new(sources, "unparsed", "Not in these figures", unparsed_fields()).largest_first("count").top(shown);
     for source in sources {
         let people = People::of(source)?;
         by_process(source, &people, &mut requests)?;
         routes_of(source, &people, &mut by_route)?;
-        streamed::rows(source, &people, [&mut routes, &mut slowest, &mut failed], shown)?;
+        streamed::rows(source, &people, [&mut routes, &mut slowest, &mut failed])?;
         not_parsed(source, &people, &mut unparsed)?;
     }
-    requests.largest_first("sum_ns");
-    by_route.largest_first("sum_ns");
-    slowest.largest_first("dur_ns");
-    failed.largest_first("dur_ns");
-    routes.largest_first("sum_ns");
-    unparsed.largest_first("count");
-    document.push(requests.top(shown));
+    document.push(requests.table()?);
     // Only `http:route=on` records it.
-    let by_route = by_route.top(shown);
-    if !by_route.rows.is_empty() || plan.format.is_for_programs() {
+    let by_route = by_route.table()?;
+    if !by_route.is_empty() || plan.format.is_for_programs() {
         document.push(by_route);
     }
     for table in [routes, slowest, failed, unparsed] {
-        document.push(table.top(shown));
+        document.push(table.table()?);
     }
     if plan.format != Format::Text {
         let plots = [
@@ -104,23 +105,12 @@ fn who(people: &People, dims: &[Dim]) -> Vec<Value> {
 fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let wanted = |name: &str| name == metrics::HTTP_LATENCY || name == metrics::HTTP_UNANSWERED;
     let tally = Tally::of(source, &BY, wanted)?;
-    let none = Histogram::new();
-    let row = |dims: &[Dim], times: &Histogram, unanswered: u64| {
+    tally.each(|dims, by| {
         let mut cells = who(people, dims);
-        cells.extend(times::cells(times));
-        cells.push(Value::Int(whole(unanswered)));
-        cells
-    };
-    for (dims, times) in tally.groups(metrics::HTTP_LATENCY) {
-        let unanswered = tally.groups(metrics::HTTP_UNANSWERED).find(|(own, _)| *own == dims);
-        table.row(source, row(dims, times, unanswered.map_or(0, |(_, all)| count(all))));
-    }
-    for (dims, all) in tally.groups(metrics::HTTP_UNANSWERED) {
-        if !tally.groups(metrics::HTTP_LATENCY).any(|(own, _)| own == dims) {
-            table.row(source, row(dims, &none, count(all)));
-        }
-    }
-    Ok(())
+        cells.extend(times::cells(&by.of(metrics::HTTP_LATENCY)));
+        cells.push(Value::Int(whole(by.get(metrics::HTTP_UNANSWERED).map_or(0, count))));
+        table.row(source, cells);
+    })
 }
 
 fn by_route_fields() -> Vec<Field> {
@@ -138,17 +128,16 @@ fn by_route_fields() -> Vec<Field> {
 
 fn routes_of(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
-    for (dims, requests) in tally.groups(metrics::HTTP_LATENCY) {
-        let [route, method, comm, pid, side] = dims else { continue };
+    tally.groups(metrics::HTTP_LATENCY, |dims, requests| {
+        let [route, method, comm, pid, side] = dims else { return };
         if *route == Dim::None {
-            continue;
+            return;
         }
         let own = people.of_dims(pid, comm);
         let mut cells = vec![route.value(), method.value(), Value::from(own), pid.value(), side.value()];
         cells.extend(times::cells(requests));
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn unparsed_fields() -> Vec<Field> {
@@ -163,12 +152,11 @@ fn unparsed_fields() -> Vec<Field> {
 
 fn not_parsed(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::totals_of(source, &["cause", "pid", "comm"], |name| name == metrics::HTTP_UNPARSED)?;
-    let all = sum(&tally.total(metrics::HTTP_UNPARSED)) as f64;
-    for (dims, own) in tally.groups(metrics::HTTP_UNPARSED) {
-        let [cause, pid, comm] = dims else { continue };
+    let all = sum(&tally.total(metrics::HTTP_UNPARSED)?) as f64;
+    tally.groups(metrics::HTTP_UNPARSED, |dims, own| {
+        let [cause, pid, comm] = dims else { return };
         let name = people.of_dims(pid, comm);
         let (number, share) = (Value::Int(whole(sum(own))), share(sum(own) as f64, all));
         table.row(source, vec![cause.value(), Value::from(name), pid.value(), number, share]);
-    }
-    Ok(())
+    })
 }

@@ -2,18 +2,17 @@
 
 use anyhow::Result;
 
-use crate::hist::Histogram;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::tally::Tally;
 use crate::report::tally::sum;
@@ -23,21 +22,21 @@ use crate::units::Unit;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("irq", "Interrupts");
     note_absent_probe(&mut document, sources, "irq");
-    let mut hard = Ranking::new(sources, "hard", "Hard interrupts by handler", fields("handler", false));
-    let mut soft = Ranking::new(sources, "soft", "Soft interrupts", fields("vector", true));
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_fields());
+    let shown = plan.rows_shown(20);
+    let mut hard = Ranking::new(sources, "hard", "Hard interrupts by handler", fields("handler", false))
+        .largest_first("sum_ns")
+        .top(shown);
+    let mut soft =
+        Ranking::new(sources, "soft", "Soft interrupts", fields("vector", true)).largest_first("sum_ns").top(shown);
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_fields()).largest_first("worst_ns").top(shown);
     for source in sources {
         by_name(source, &mut hard, metrics::HARD_IRQ, None)?;
         by_name(source, &mut soft, metrics::SOFT_IRQ, Some(metrics::SOFT_IRQ_DELAY))?;
         slow(source, &mut slowest)?;
     }
-    hard.largest_first("sum_ns");
-    soft.largest_first("sum_ns");
-    slowest.largest_first("worst_ns");
-    let shown = plan.rows_shown(20);
-    document.push(hard.top(shown));
-    document.push(soft.top(shown));
-    document.push(slowest.top(shown));
+    document.push(hard.table()?);
+    document.push(soft.table()?);
+    document.push(slowest.table()?);
     if plan.format != Format::Text {
         let plots = [
             times::plot(sources, metrics::HARD_IRQ, "Time in hard interrupts", "name")?,
@@ -65,20 +64,19 @@ fn fields(name: &'static str, delayed: bool) -> Vec<Field> {
 
 fn by_name(source: &Source, table: &mut Ranking, metric: &str, delay: Option<&str>) -> Result<()> {
     let tally = Tally::of(source, &["name"], |name| name == metric || Some(name) == delay)?;
-    for (dims, times) in tally.groups(metric) {
+    tally.each(|dims, by| {
+        let Some(times) = by.get(metric) else { return };
         let mut cells = vec![times::named(dims, 0)];
         cells.extend(times::cells(times));
         cells.push(share(sum(times) as f64, source.span_ns() as f64));
         if let Some(delay) = delay {
-            let none = Histogram::new();
-            let late = tally.groups(delay).find(|(own, _)| *own == dims).map_or(&none, |(_, late)| late);
-            cells.push(percentile(late, Unit::Nanoseconds, 0.5));
-            cells.push(percentile(late, Unit::Nanoseconds, 0.99));
+            let late = by.of(delay);
+            cells.push(percentile(&late, Unit::Nanoseconds, 0.5));
+            cells.push(percentile(&late, Unit::Nanoseconds, 0.99));
             cells.push(late.max().map_or(Value::Null, |max| Value::Nanos(whole(max))));
         }
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn slow_fields() -> Vec<Field> {
@@ -97,17 +95,19 @@ fn slow_fields() -> Vec<Field> {
 fn slow(source: &Source, table: &mut Ranking) -> Result<()> {
     for kind in ["irq", "softirq"] {
         source.rows(kind, &["cpu", "irq_delay_ns"], &["name"], |row| {
-            let cells = vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::from(row.text(0)),
-                Value::nanos(row.dur()),
-                Value::nanos(row.int(1)),
-                Value::id(row.int(0)),
-                Value::from(row.comm()),
-                Value::id(row.pid()),
-                Value::nanos(row.dur().max(row.int(1))),
-            ];
-            table.row(source, cells);
+            let worst = row.dur().max(row.int(1));
+            table.weighed(source, worst, || {
+                vec![
+                    row.at().map_or(Value::Null, Value::Time),
+                    Value::from(row.text(0)),
+                    Value::nanos(row.dur()),
+                    Value::nanos(row.int(1)),
+                    Value::id(row.int(0)),
+                    Value::from(row.comm()),
+                    Value::id(row.pid()),
+                    Value::nanos(worst),
+                ]
+            });
         })?;
     }
     Ok(())

@@ -1,10 +1,15 @@
 //! The wall-clock ledger of a recording: for every thread and CPU, how long it was in which state and why.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::report::limit::Limit;
 use crate::report::source::Source;
+
+/// About what a state of a thread takes in memory.
+const STATE_BYTES: usize = 72;
 
 /// Everything that the `ledger` rows say, under the source's filters.
 #[derive(Clone, Debug, Default)]
@@ -19,11 +24,11 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
     /// The thread's name, the last that was seen.
-    pub(super) comm: String,
+    pub(super) comm: Rc<str>,
     /// How much of the window it lived, in nanoseconds.
     pub(super) lived_ns: u64,
     /// Time and number of entries by state.
-    pub(super) spent: BTreeMap<State, Spent>,
+    pub(super) spent: States,
     last_at: Option<i64>,
 }
 
@@ -31,9 +36,38 @@ pub(super) struct Account {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct State {
     /// `on_cpu`, `runnable`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
-    pub(super) state: String,
+    pub(super) state: Rc<str>,
     /// Why it slept.
-    pub(super) cause: String,
+    pub(super) cause: Rc<str>,
+}
+
+/// Time and number of entries of a handful of states, in their order: of 100,000 threads, maps would take ten times the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct States(Vec<(State, Spent)>);
+
+impl States {
+    /// What was spent in a state, which may be added to.
+    pub(super) fn entry(&mut self, state: &State) -> &mut Spent {
+        let at = match self.0.binary_search_by(|(own, _)| own.cmp(state)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.0.insert(at, (state.clone(), Spent::default()));
+                at
+            }
+        };
+        // It was just found or added.
+        &mut self.0[at].1
+    }
+
+    /// Number of states.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Each of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&State, &Spent)> {
+        self.0.iter().map(|(state, spent)| (state, spent))
+    }
 }
 
 /// What was spent in a state.
@@ -93,16 +127,16 @@ pub(super) const IDLE_NS: u64 = 100_000_000;
 impl State {
     /// What sort of state it is, when it lasted `spent` in all.
     pub(super) fn sort(&self, spent: Spent) -> Sort {
-        match self.state.as_str() {
+        match &*self.state {
             "on_cpu" => return Sort::OnCpu,
             "runnable" => return Sort::ForCpu,
             "stopped" => return Sort::Stopped,
             "unknown" => return Sort::Other,
             _ => {}
         }
-        let interruptible = self.state == "interruptible";
+        let interruptible = &*self.state == "interruptible";
         let long = spent.ns / spent.count.max(1) >= IDLE_NS;
-        match self.cause.as_str() {
+        match &*self.cause {
             "poll" | "sleep" | "signal" | "kernel work" | "child" | "event file" if interruptible => Sort::Idle,
             "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O" if interruptible && long => Sort::Idle,
             "futex" | "file lock" | "ipc" | "kernel lock" => Sort::Lock,
@@ -115,7 +149,7 @@ impl State {
 
     /// As the end of a sentence: `blocked in fsync`.
     pub(super) fn words(&self) -> String {
-        match (self.state.as_str(), self.cause.as_str()) {
+        match (&*self.state, &*self.cause) {
             ("on_cpu", _) => "on a CPU".to_owned(),
             ("runnable", _) => "waiting for a CPU".to_owned(),
             ("uninterruptible", cause) => format!("blocked in {cause}"),
@@ -130,7 +164,7 @@ impl State {
 impl Account {
     /// All that is accounted for.
     pub(super) fn total_ns(&self) -> u64 {
-        self.spent.values().fold(0, |sum, spent| sum.saturating_add(spent.ns))
+        self.spent.iter().fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     }
 
     /// By how much the states miss the life, in hundredths of it.
@@ -143,19 +177,21 @@ impl Account {
 
     /// Time in states of one sort.
     pub(super) fn of(&self, sort: Sort) -> u64 {
-        self.spent.iter().filter(|(state, spent)| state.sort(**spent) == sort).map(|(_, spent)| spent.ns).sum()
+        let own = self.spent.iter().filter(|(state, spent)| state.sort(**spent) == sort);
+        own.fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     }
 
     /// Time in one state, whatever the cause.
     pub(super) fn in_state(&self, name: &str) -> u64 {
-        self.spent.iter().filter(|(state, _)| state.state == name).map(|(_, spent)| spent.ns).sum()
+        let own = self.spent.iter().filter(|(state, _)| &*state.state == name);
+        own.fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     }
 
     /// Adds the same of another.
     pub(super) fn merge(&mut self, other: &Account) {
         self.lived_ns = self.lived_ns.saturating_add(other.lived_ns);
-        for (state, spent) in &other.spent {
-            let own = self.spent.entry(state.clone()).or_default();
+        for (state, spent) in other.spent.iter() {
+            let own = self.spent.entry(state);
             *own = Spent { ns: own.ns.saturating_add(spent.ns), count: own.count.saturating_add(spent.count) };
         }
     }
@@ -174,14 +210,23 @@ impl Ledger {
     /// Reads the `ledger` rows.
     pub(super) fn of(source: &Source) -> Result<Ledger> {
         let mut ledger = Ledger::default();
+        let mut limit = Limit::new();
         source.rows("ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+            let known = match (row.pid(), row.int(0), row.int(1)) {
+                (Some(pid), Some(tid), _) => ledger.threads.contains_key(&(pid, tid)),
+                (_, _, Some(cpu)) => ledger.cpus.contains_key(&cpu),
+                _ => return,
+            };
+            if !known && !limit.take(2 * size_of::<Account>()) {
+                return;
+            }
             let account = match (row.pid(), row.int(0), row.int(1)) {
                 (Some(pid), Some(tid), _) => ledger.threads.entry((pid, tid)).or_default(),
                 (_, _, Some(cpu)) => ledger.cpus.entry(cpu).or_default(),
                 _ => return,
             };
-            if let Some(comm) = row.comm().filter(|comm| account.comm != *comm) {
-                account.comm = comm.to_owned();
+            if let Some(comm) = row.comm().filter(|comm| *account.comm != **comm) {
+                account.comm = limit.name(comm);
             }
             // The rows of one interval say the same of the life in it.
             if row.at() != account.last_at {
@@ -190,13 +235,16 @@ impl Ledger {
                     account.lived_ns.saturating_add(row.dur().and_then(|ns| ns.try_into().ok()).unwrap_or(0));
             }
             let state = State {
-                state: row.text(0).unwrap_or("unknown").to_owned(),
-                cause: row.text(1).unwrap_or_default().to_owned(),
+                state: limit.name(row.text(0).unwrap_or("unknown")),
+                cause: limit.name(row.text(1).unwrap_or_default()),
             };
-            let spent = account.spent.entry(state).or_default();
+            let before = account.spent.len();
+            let spent = account.spent.entry(&state);
             spent.ns = spent.ns.saturating_add(row.natural(2));
             spent.count = spent.count.saturating_add(row.natural(3));
+            limit.take((account.spent.len() - before) * STATE_BYTES);
         })?;
+        limit.check(source, "threads")?;
         Ok(ledger)
     }
 
@@ -216,7 +264,7 @@ mod tests {
     use super::State;
 
     fn state(state: &str, cause: &str) -> State {
-        State { state: state.to_owned(), cause: cause.to_owned() }
+        State { state: state.into(), cause: cause.into() }
     }
 
     #[test]
@@ -232,8 +280,8 @@ mod tests {
     #[test]
     fn closure_is_what_the_states_miss_of_the_life() {
         let mut account = Account { lived_ns: 1000, ..Account::default() };
-        account.spent.insert(state("on_cpu", ""), Spent { ns: 400, count: 2 });
-        account.spent.insert(state("uninterruptible", "fsync"), Spent { ns: 590, count: 2 });
+        *account.spent.entry(&state("on_cpu", "")) = Spent { ns: 400, count: 2 };
+        *account.spent.entry(&state("uninterruptible", "fsync")) = Spent { ns: 590, count: 2 };
         assert!((account.error_percent() - 1.0).abs() < 1e-9);
         assert_eq!(account.top_wait().map(|(state, _)| state.words()).as_deref(), Some("blocked in fsync"));
         assert_eq!(Account::default().error_percent(), 0.0);

@@ -8,8 +8,8 @@ use anyhow::Result;
 use crate::failure::Failure;
 use crate::report::source::Source;
 
-/// Bytes that one pass over a recording may keep: some ten million processes or groups of a metric.
-const MOST: usize = 1 << 30;
+/// Bytes that one pass over a recording may keep; several passes have theirs at a time, and all are to be 256 MiB.
+const MOST: usize = 48 << 20;
 
 /// The room that is left, and the names that were kept so far, each once.
 #[derive(Debug)]
@@ -21,7 +21,12 @@ pub(super) struct Limit {
 impl Limit {
     /// Starts with all the room there is.
     pub(super) fn new() -> Limit {
-        Limit { left: Some(MOST), names: HashSet::new() }
+        Limit::of(MOST)
+    }
+
+    /// Starts with room for so many bytes.
+    pub(super) fn of(bytes: usize) -> Limit {
+        Limit { left: Some(bytes), names: HashSet::new() }
     }
 
     /// Takes room for one thing of about `bytes`; once there is too little, there is none for anything.

@@ -6,13 +6,13 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::errno;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -23,10 +23,15 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("locks", "Locks");
     note_absent_probe(&mut document, sources, "locks");
     note_absent_hooks(&mut document, sources);
-    let mut kernel = Ranking::new(sources, "kernel", "The kernel's locks", kernel_fields());
-    let mut futexes = Ranking::new(sources, "futexes", "Futex waits by process", futex_fields());
-    let mut addresses = Ranking::new(sources, "addresses", "Futex waits by address", address_fields());
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_fields());
+    let shown = plan.rows_shown(20);
+    let mut kernel =
+        Ranking::new(sources, "kernel", "The kernel's locks", kernel_fields()).largest_first("sum_ns").top(shown);
+    let mut futexes =
+        Ranking::new(sources, "futexes", "Futex waits by process", futex_fields()).largest_first("sum_ns").top(shown);
+    let mut addresses = Ranking::new(sources, "addresses", "Futex waits by address", address_fields())
+        .largest_first("sum_ns")
+        .top(shown);
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_fields()).largest_first("dur_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
         waits(source, &people, &mut kernel, metrics::CONTENTION, true)?;
@@ -34,13 +39,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         by_address(source, &people, &mut addresses)?;
         slow(source, &people, &mut slowest)?;
     }
-    kernel.largest_first("sum_ns");
-    futexes.largest_first("sum_ns");
-    addresses.largest_first("sum_ns");
-    slowest.largest_first("dur_ns");
-    let shown = plan.rows_shown(20);
     for table in [kernel, futexes, addresses, slowest] {
-        document.push(table.top(shown));
+        document.push(table.table()?);
     }
     if plan.format != Format::Text {
         let plots = [
@@ -79,15 +79,14 @@ fn futex_fields() -> Vec<Field> {
 
 fn waits(source: &Source, people: &People, table: &mut Ranking, metric: &str, by_name: bool) -> Result<()> {
     let tally = Tally::of(source, &["name", "pid", "comm"], |name| name == metric)?;
-    for (dims, times) in tally.groups(metric) {
-        let [name, pid, comm] = dims else { continue };
+    tally.groups(metric, |dims, times| {
+        let [name, pid, comm] = dims else { return };
         let own = people.of_dims(pid, comm);
         let mut cells = if by_name { vec![name.value()] } else { Vec::new() };
         cells.extend([Value::from(own), pid.value()]);
         cells.extend(times::cells(times));
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn address_fields() -> Vec<Field> {
@@ -102,13 +101,12 @@ fn address_fields() -> Vec<Field> {
 
 fn by_address(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &["pid", "comm", "locks_address"], |name| name == metrics::FUTEX_ADDRESS)?;
-    for (dims, waits) in tally.groups(metrics::FUTEX_ADDRESS) {
-        let [pid, comm, address] = dims else { continue };
+    tally.groups(metrics::FUTEX_ADDRESS, |dims, waits| {
+        let [pid, comm, address] = dims else { return };
         let own = people.of_dims(pid, comm);
         let (count, sum) = (Value::Int(whole(count(waits))), Value::Nanos(whole(sum(waits))));
         table.row(source, vec![Value::from(own), pid.value(), address.value(), count, sum]);
-    }
-    Ok(())
+    })
 }
 
 fn slow_fields() -> Vec<Field> {
@@ -127,9 +125,11 @@ fn slow_fields() -> Vec<Field> {
 
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("lock", &["tid", "ret"], &["name", "op", "locks_address"], |row| {
-        let mut cells = people.event_cells(row, row.text(0));
-        cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::from(row.text(2))]);
-        cells.push(row.int(1).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))));
-        table.row(source, cells);
+        table.weighed(source, row.dur(), || {
+            let mut cells = people.event_cells(row, row.text(0));
+            cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::from(row.text(2))]);
+            cells.push(row.int(1).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))));
+            cells
+        });
     })
 }

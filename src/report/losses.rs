@@ -13,17 +13,17 @@ use crate::render::Value;
 use crate::report::health;
 use crate::report::health::Losses;
 use crate::report::limit::Limit;
-use crate::report::paper::Ranking;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::units::Unit;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("losses", "What is missing");
     let mut probes = Ranking::new(sources, "probes", "By probe and cause", probe_fields());
-    let mut moments = Ranking::new(sources, "moments", "When", moment_fields());
+    let mut moments = Ranking::new(sources, "moments", "When", moment_fields()).top(plan.rows_shown(20));
     let mut plot = Timeline { name: "lost".into(), title: "Events lost".into(), unit: Unit::Count, series: Vec::new() };
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
@@ -42,9 +42,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         plot.series.extend(lines(&by_time, &whose));
     }
-    document.push(probes.all());
-    let moments = moments.top(plan.rows_shown(20));
-    if !moments.rows.is_empty() || plan.format.is_for_programs() {
+    document.push(probes.table()?);
+    let moments = moments.table()?;
+    if !moments.is_empty() || plan.format.is_for_programs() {
         document.push(moments);
     }
     if !plot.series.is_empty() {

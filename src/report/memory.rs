@@ -1,20 +1,19 @@
 //! View `memory`: stalls for memory, OOM kills, page faults, by process; the slowest stalls.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -28,10 +27,14 @@ const SIZES: [&str; 6] =
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("memory", "Memory");
     note_absent_probe(&mut document, sources, "memory");
+    let shown = plan.rows_shown(20);
     let mut kills = Ranking::new(sources, "oom", "Killed because memory ran out", kill_fields());
-    let mut stalls = Ranking::new(sources, "stalls", "Stalls by process", stall_fields());
-    let mut faults = Ranking::new(sources, "faults", "Page faults by process", fault_fields());
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest stalls", slow_fields());
+    let mut stalls =
+        Ranking::new(sources, "stalls", "Stalls by process", stall_fields()).largest_first("sum_ns").top(shown);
+    let mut faults =
+        Ranking::new(sources, "faults", "Page faults by process", fault_fields()).largest_first("faults").top(shown);
+    let mut slowest =
+        Ranking::new(sources, "slowest", "Slowest stalls", slow_fields()).largest_first("dur_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
         oom(source, &people, &mut kills)?;
@@ -39,14 +42,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         page_faults(source, &people, &mut faults)?;
         slow(source, &people, &mut slowest)?;
     }
-    stalls.largest_first("sum_ns");
-    faults.largest_first("faults");
-    slowest.largest_first("dur_ns");
-    let shown = plan.rows_shown(20);
-    document.push(kills.all());
-    document.push(stalls.top(shown));
-    document.push(faults.top(shown));
-    document.push(slowest.top(shown));
+    document.push(kills.table()?);
+    document.push(stalls.table()?);
+    document.push(faults.table()?);
+    document.push(slowest.table()?);
     if plan.format != Format::Text {
         let plots = [
             times::plot(sources, metrics::RECLAIM, "Stalls to free memory", "cause")?,
@@ -118,25 +117,19 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
         [(metrics::RECLAIM, "reclaim"), (metrics::COMPACTION, "compaction"), (metrics::KSWAPD, "kswapd at work")];
     let wanted = |name: &str| name == metrics::RECLAIMED || kinds.iter().any(|(metric, _)| *metric == name);
     let tally = Tally::of(source, &["pid", "cause", "comm"], wanted)?;
-    let freed: BTreeMap<&[Dim], u64> =
-        tally.groups(metrics::RECLAIMED).map(|(dims, bytes)| (dims, sum(bytes))).collect();
-    for (metric, what) in kinds {
-        for (dims, times) in tally.groups(metric) {
-            let [pid, cause, comm] = dims else { continue };
+    tally.each(|dims, by| {
+        let [pid, cause, comm] = dims else { return };
+        for (metric, what) in kinds {
+            let Some(times) = by.get(metric) else { continue };
             let own = people.of_dims(pid, comm);
             let what = cause.text().map_or_else(|| what.to_owned(), |cause| format!("{what}, {cause}"));
             let mut cells = vec![Value::from(own), pid.value(), Value::from(what)];
             cells.extend(times::cells(times));
-            cells.push(
-                freed
-                    .get(dims)
-                    .filter(|_| metric == metrics::RECLAIM)
-                    .map_or(Value::Null, |bytes| Value::Bytes(whole(*bytes))),
-            );
+            let freed = by.get(metrics::RECLAIMED).filter(|_| metric == metrics::RECLAIM);
+            cells.push(freed.map_or(Value::Null, |bytes| Value::Bytes(whole(sum(bytes)))));
             table.row(source, cells);
         }
-    }
-    Ok(())
+    })
 }
 
 fn fault_fields() -> Vec<Field> {
@@ -151,22 +144,19 @@ fn fault_fields() -> Vec<Field> {
 
 fn page_faults(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &["pid", "state", "comm"], |name| name == metrics::FAULTS)?;
-    let mut by: BTreeMap<Option<i64>, (Option<String>, [u64; 2])> = BTreeMap::new();
-    for (dims, faults) in tally.groups(metrics::FAULTS) {
-        let [pid, state, comm] = dims else { continue };
-        let (name, counts) = by.entry(pid.int()).or_default();
-        if name.is_none() {
-            *name = people.of_dims(pid, comm).map(str::to_owned);
-        }
-        // Two places for the two values of a truth value.
-        counts[usize::from(state.text() == Some("major"))] += count(faults);
-    }
-    for (pid, (name, [minor, major])) in by {
+    let add = |(name, [minor, major]): &mut (Option<String>, [u64; 2]), rest: &[Dim], by: &ByMetric<'_>| {
+        let ([state, comm], Some(faults)) = (rest, by.get(metrics::FAULTS)) else { return };
+        *name = name.take().or_else(|| comm.text().map(str::to_owned));
+        let sort = if state.text() == Some("major") { major } else { minor };
+        *sort = sort.saturating_add(count(faults));
+    };
+    tally.sums(1, add, |dims, (name, [minor, major])| {
+        let [pid] = dims else { return };
         let number = |count: u64| Value::Int(whole(count));
         let all = minor.saturating_add(major);
-        table.row(source, vec![Value::from(name), Value::id(pid), number(all), number(minor), number(major)]);
-    }
-    Ok(())
+        let comm = pid.int().and_then(|pid| people.comm(pid)).or(name.as_deref());
+        table.row(source, vec![Value::from(comm), pid.value(), number(all), number(minor), number(major)]);
+    })
 }
 
 fn slow_fields() -> Vec<Field> {
@@ -184,18 +174,18 @@ fn slow_fields() -> Vec<Field> {
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     for kind in ["reclaim", "compaction"] {
         source.rows(kind, &["tid", "bytes"], &["cause"], |row| {
-            let comm = people.of_row(row);
-            let what = row.text(0).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}"));
-            let cells = vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::nanos(row.dur()),
-                Value::from(what),
-                Value::from(comm),
-                Value::id(row.pid()),
-                Value::id(row.int(0)),
-                row.int(1).map_or(Value::Null, Value::Bytes),
-            ];
-            table.row(source, cells);
+            table.weighed(source, row.dur(), || {
+                let what = row.text(0).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}"));
+                vec![
+                    row.at().map_or(Value::Null, Value::Time),
+                    Value::nanos(row.dur()),
+                    Value::from(what),
+                    Value::from(people.of_row(row)),
+                    Value::id(row.pid()),
+                    Value::id(row.int(0)),
+                    row.int(1).map_or(Value::Null, Value::Bytes),
+                ]
+            });
         })?;
     }
     Ok(())

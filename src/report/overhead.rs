@@ -7,17 +7,19 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::cost::Cost;
-use crate::report::paper::Ranking;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::units;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("overhead", "What the recording cost");
     let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_fields());
-    let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields());
+    let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields())
+        .largest_first("ns")
+        .top(plan.rows_shown(20));
     for source in sources {
         let cost = Cost::of(source)?;
         recorder.row(source, recorder_row(source, &cost));
@@ -34,9 +36,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         tell(&mut document, source, &cost, sources.len() > 1);
     }
-    programs.largest_first("ns");
-    document.push(recorder.all());
-    document.push(programs.top(plan.rows_shown(20)));
+    document.push(recorder.table()?);
+    document.push(programs.table()?);
     Ok(document)
 }
 

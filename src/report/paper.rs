@@ -1,73 +1,12 @@
-//! What all views do alike: a host column for several recordings, the first rows of a ranking, and a word about absent probes.
-
-use std::cmp::Reverse;
+//! What all views do alike: a word about absent probes, cells for percentiles, shares and errors.
 
 use crate::hist::Histogram;
 use crate::names::errnos;
 use crate::recording::ProbeOutcome;
 use crate::render::Document;
-use crate::render::Field;
-use crate::render::Table;
 use crate::render::Value;
 use crate::report::source::Source;
 use crate::units::Unit;
-
-/// A table that grows by recording, with a host column in front when there are several.
-pub(super) struct Ranking {
-    table: Table,
-    with_host: bool,
-}
-
-impl Ranking {
-    /// Starts a table without rows.
-    pub(super) fn new(sources: &[Source], name: &str, title: &str, fields: Vec<Field>) -> Ranking {
-        let with_host = sources.len() > 1;
-        let host = with_host.then(|| Field::new("host", "host").help("Host of the recording."));
-        Ranking { table: Table::new(name, title, host.into_iter().chain(fields).collect()), with_host }
-    }
-
-    /// Adds a row, without the host.
-    pub(super) fn row(&mut self, source: &Source, cells: Vec<Value>) {
-        let host = self.with_host.then(|| Value::from(source.label()));
-        self.table.rows.push(host.into_iter().chain(cells).collect());
-    }
-
-    /// Orders the rows by a number of theirs, the largest first; equal ones stay as they are.
-    pub(super) fn largest_first(&mut self, field: &str) {
-        if let Some(at) = self.table.fields.iter().position(|own| own.name == field) {
-            self.table.rows.sort_by_key(|row| Reverse(row.get(at).map_or(i64::MIN, magnitude)));
-        }
-    }
-
-    /// Counts rows that exist and were never added.
-    pub(super) fn left_out(&mut self, rows: u64) {
-        self.table.omitted = self.table.omitted.saturating_add(rows);
-    }
-
-    /// The table with no more than its first rows.
-    pub(super) fn top(mut self, shown: usize) -> Table {
-        let shown = shown.min(self.table.rows.len());
-        self.left_out((self.table.rows.len() - shown) as u64);
-        self.table.rows.truncate(shown);
-        self.table
-    }
-
-    /// The table with every row.
-    pub(super) fn all(self) -> Table {
-        self.table
-    }
-}
-
-/// A number to order by; what is not there comes last.
-fn magnitude(value: &Value) -> i64 {
-    match value {
-        Value::Int(n) | Value::Id(n) | Value::Nanos(n) | Value::Bytes(n) | Value::Time(n) => *n,
-        // Hundredths and rates are ordered to a thousandth.
-        Value::Float(x) | Value::Percent(x) | Value::Rate(x) => (x * 1000.0) as i64,
-        Value::Bool(yes) => i64::from(*yes),
-        Value::Null | Value::Text(_) => i64::MIN,
-    }
-}
 
 /// Says of each recording without a probe's rows why it has none, and which option would have recorded them.
 pub(super) fn note_absent_probe(document: &mut Document, sources: &[Source], probe: &str) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::render::Value;
+use crate::report::aside::Aside;
 use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
@@ -23,10 +24,6 @@ pub(super) struct Person {
     pub(super) uid: Option<i64>,
     /// Command name, the last that was seen.
     pub(super) comm: Option<Rc<str>>,
-    /// Arguments, the last that were seen.
-    pub(super) argv: Option<Rc<str>>,
-    /// Program file, the last that was seen.
-    pub(super) filename: Option<Rc<str>>,
     /// Container id.
     pub(super) container: Option<Rc<str>>,
     /// When it was forked; `None` before the window.
@@ -83,15 +80,27 @@ pub(super) struct People(BTreeMap<i64, Person>);
 impl People {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
     pub(super) fn of(source: &Source) -> Result<People> {
+        People::with(source, |_, _| {})
+    }
+
+    /// The same, with their arguments by process id: they are long, and most views can do without them.
+    pub(super) fn with_arguments(source: &Source) -> Result<(People, Aside)> {
+        let mut arguments = Aside::default();
+        let people = People::with(source, |pid, argv| arguments.put(pid, argv))?;
+        Ok((people, arguments))
+    }
+
+    fn with(source: &Source, mut arguments: impl FnMut(i64, &str)) -> Result<People> {
         let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
-        source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "filename", "container"], |row| {
+        source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "container"], |row| {
             let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             set_text(limit, &mut person.comm, row.comm());
-            set_text(limit, &mut person.argv, row.text(0));
-            set_text(limit, &mut person.filename, row.text(1));
-            set_text(limit, &mut person.container, row.text(2));
+            set_text(limit, &mut person.container, row.text(1));
+            if let (Some(pid), Some(argv)) = (row.pid(), row.text(0)) {
+                arguments(pid, argv);
+            }
         })?;
         source.rows_of_all_times("fork", &["ppid", "uid"], &[], |row| {
             let Some((person, limit)) = people.person(row.pid()) else { return };
@@ -103,13 +112,14 @@ impl People {
             }
             set(&mut person.started, row.at());
         })?;
-        source.rows_of_all_times("exec", &["ppid", "uid"], &["argv", "filename"], |row| {
+        source.rows_of_all_times("exec", &["ppid", "uid"], &["argv"], |row| {
             let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             set_text(limit, &mut person.comm, row.comm());
-            set_text(limit, &mut person.argv, row.text(0));
-            set_text(limit, &mut person.filename, row.text(1));
+            if let (Some(pid), Some(argv)) = (row.pid(), row.text(0)) {
+                arguments(pid, argv);
+            }
         })?;
         let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
         source.rows_of_all_times("exit", &figures, &["name"], |row| {

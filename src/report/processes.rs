@@ -13,15 +13,18 @@ use crate::render::Table;
 use crate::render::Value;
 use crate::report::ledger::Account;
 use crate::report::ledger::Ledger;
+use crate::report::limit::Limit;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::percentile;
 use crate::report::paper::unit;
 use crate::report::paper::whole;
 use crate::report::people::End;
 use crate::report::people::People;
+use crate::report::people::Person;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -37,33 +40,40 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let every = plan.format.is_for_programs();
     let waits = sources.iter().any(|source| source.recording().kinds().iter().any(|(kind, _)| kind == "ledger"));
     let fields = fields(&metrics, every, waits);
+    let first = metrics.first().map(main_field).unwrap_or_default();
     let mut table = Ranking::new(sources, "processes", "", fields);
+    // By CPU time, or by the first metric where that was not recorded.
+    table = if plan.tree {
+        table.top(plan.rows_shown(usize::MAX))
+    } else {
+        table.largest_first(&first).top(plan.rows_shown(20))
+    };
     let mut depths = Vec::new();
     for source in sources {
-        let rows = rows(source, &metrics, every, waits)?;
-        if plan.tree {
-            let parents = rows.iter().map(|row| (row.pid, row.ppid)).collect();
-            let mut rows: BTreeMap<i64, Vec<Value>> = rows.into_iter().map(|row| (row.pid, row.cells)).collect();
-            for (pid, depth) in tree::depth_first(&parents) {
-                if let Some(cells) = rows.remove(&pid) {
-                    table.row(source, cells);
-                    depths.push(depth);
-                }
-            }
-        } else {
-            for row in rows {
-                table.row(source, row.cells);
-            }
-        }
+        rows(source, &Shown { metrics: &metrics, every, waits, tree: plan.tree }, &mut table, &mut depths)?;
     }
-    let table =
-        if plan.tree { as_tree(table.top(plan.rows_shown(usize::MAX)), depths) } else { ranked(table, &metrics, plan) };
-    let table = if every { table } else { for_people(table) };
-    if table.rows.is_empty() && plan.filter.passes_all() {
+    let mut table = table.table()?;
+    if plan.tree {
+        depths.truncate(usize::try_from(table.len()).unwrap_or(usize::MAX));
+        table.depths = Some(depths);
+    }
+    let table = if every { table } else { for_people(table)? };
+    if table.is_empty() && plan.filter.passes_all() {
         document.note("no probe of this recording tells processes apart; 'ebrec record' without -p does");
     }
     document.push(table);
     Ok(document)
+}
+
+/// What is shown of processes.
+struct Shown<'a> {
+    metrics: &'a [MetricMeta],
+    /// Every number of each metric.
+    every: bool,
+    /// Where the time of their threads went.
+    waits: bool,
+    /// Each under its parent.
+    tree: bool,
 }
 
 /// Metrics that name a process, each once, in the order of the recordings.
@@ -133,77 +143,132 @@ fn others(metric: &MetricMeta) -> Vec<(&'static str, Option<f64>)> {
     others
 }
 
-struct ProcessRow {
-    pid: i64,
-    ppid: Option<i64>,
-    cells: Vec<Value>,
+/// What the metrics of one process are, and the name that their rows give it.
+#[derive(Default)]
+struct Measured {
+    comm: Option<String>,
+    metrics: BTreeMap<String, Histogram>,
 }
 
-/// A row per process that any row names and the filters let through, by process id.
-fn rows(source: &Source, metrics: &[MetricMeta], every: bool, with_waits: bool) -> Result<Vec<ProcessRow>> {
-    let people = People::of(source)?;
-    let of_process = |name: &str| metrics.iter().any(|metric| metric.name == name);
-    let tally = match every {
+impl Measured {
+    fn add(&mut self, dims: &[Dim], by: &ByMetric<'_>) {
+        self.comm = self.comm.take().or_else(|| dims.first().and_then(Dim::text).map(str::to_owned));
+        for (metric, histogram) in by.iter() {
+            match self.metrics.get_mut(metric) {
+                Some(own) => own.merge(histogram),
+                None => drop(self.metrics.insert(metric.to_owned(), histogram.clone())),
+            }
+        }
+    }
+}
+
+/// Adds a row per process that any row names and the filters let through, by process id or in the order of the tree.
+fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Vec<u16>) -> Result<()> {
+    let (people, arguments) = People::with_arguments(source)?;
+    let of_process = |name: &str| shown.metrics.iter().any(|metric| metric.name == name);
+    let tally = match shown.every {
         true => Tally::of(source, &["pid", "comm"], of_process)?,
         false => Tally::totals_of(source, &["pid", "comm"], of_process)?,
     };
-    let mut by_metric: Vec<BTreeMap<i64, Histogram>> = Vec::new();
-    let mut names: BTreeMap<i64, String> = BTreeMap::new();
-    let mut pids = BTreeSet::new();
     let mut waits: BTreeMap<i64, Account> = BTreeMap::new();
-    for ((pid, _), account) in &Ledger::of(source)?.threads {
-        waits.entry(*pid).or_default().merge(account);
+    for ((pid, _), account) in Ledger::of(source)?.threads {
+        waits.entry(pid).or_default().merge(&account);
     }
-    for metric in metrics {
-        let mut groups: BTreeMap<i64, Histogram> = BTreeMap::new();
-        for (dims, histogram) in tally.groups(&metric.name) {
-            let Some(pid) = dims.first().and_then(Dim::int) else { continue };
-            groups.entry(pid).or_default().merge(histogram);
+    let of_people =
+        people.iter().filter(|(pid, person)| source.shows(*pid, person.comm.as_deref(), person.started, person.ended));
+    let mut pids: BTreeSet<i64> = of_people.map(|(pid, _)| pid).collect();
+    let mut limit = Limit::new();
+    tally.each(|dims, _| {
+        if let Some(pid) = dims.first().and_then(Dim::int)
+            && !pids.contains(&pid)
+            && limit.take(PID_BYTES)
+        {
             pids.insert(pid);
-            if let Some(comm) = dims.get(1).and_then(Dim::text) {
-                names.entry(pid).or_insert_with(|| comm.to_owned());
-            }
         }
-        by_metric.push(groups);
-    }
-    pids.extend(
-        people
-            .iter()
-            .filter(|(pid, person)| source.shows(*pid, person.comm.as_deref(), person.started, person.ended))
-            .map(|(pid, _)| pid),
-    );
-    let row = |pid: i64| {
-        let person = people.get(pid).cloned().unwrap_or_default();
-        let comm = person.comm.as_deref().or_else(|| names.get(&pid).map(String::as_str));
+    })?;
+    limit.check(source, "processes")?;
+    let places = shown.tree.then(|| {
+        let before = depths.len() as i64;
+        let parents = pids.iter().map(|pid| (*pid, people.get(*pid).and_then(|person| person.ppid))).collect();
+        let mut places = BTreeMap::new();
+        for (place, (pid, depth)) in tree::depth_first(&parents).into_iter().enumerate() {
+            places.insert(pid, before + place as i64);
+            depths.push(depth);
+        }
+        places
+    });
+    let (mut arguments, mut failed) = (arguments.look_up()?, None);
+    let mut row = |pid: i64, measured: &Measured| {
+        let argv = arguments.get(pid).unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            None
+        });
+        let process = Process { pid, person: people.get(pid), measured, wait: waits.get(&pid), argv };
+        let cells = process.cells(shown);
+        match &places {
+            // The first place comes first.
+            Some(places) => table.weighed(source, places.get(&pid).map(|place| -place), || cells),
+            None => table.row(source, cells),
+        }
+    };
+    let (none, mut rest) = (Measured::default(), pids.iter().copied().peekable());
+    tally.sums(1, Measured::add, |dims, measured| {
+        let Some(pid) = dims.first().and_then(Dim::int) else { return };
+        // Both are in the order of process ids.
+        while let Some(before) = rest.next_if(|other| *other < pid) {
+            row(before, &none);
+        }
+        rest.next_if_eq(&pid);
+        row(pid, &measured);
+    })?;
+    rest.for_each(|pid| row(pid, &none));
+    failed.map_or(Ok(()), Err)
+}
+
+/// About what a process id takes in a set.
+const PID_BYTES: usize = 16;
+
+/// All that is known of one process.
+struct Process<'a> {
+    pid: i64,
+    person: Option<&'a Person>,
+    measured: &'a Measured,
+    wait: Option<&'a Account>,
+    argv: Option<String>,
+}
+
+impl Process<'_> {
+    fn cells(self, shown: &Shown<'_>) -> Vec<Value> {
+        let person = self.person;
+        let comm = person.and_then(|person| person.comm.as_deref()).or(self.measured.comm.as_deref());
         let mut cells = vec![
             Value::from(comm),
-            Value::Id(pid),
-            Value::id(person.ppid),
-            person.started.map_or(Value::Null, Value::Time),
-            Value::nanos(person.lifetime_ns),
-            Value::from(person.end.as_ref().map(End::text)),
+            Value::Id(self.pid),
+            Value::id(person.and_then(|person| person.ppid)),
+            person.and_then(|person| person.started).map_or(Value::Null, Value::Time),
+            Value::nanos(person.and_then(|person| person.lifetime_ns)),
+            Value::from(person.and_then(|person| person.end.as_ref()).map(End::text)),
         ];
-        let of = |at: usize| by_metric.get(at).and_then(|groups| groups.get(&pid));
-        for (at, metric) in metrics.iter().enumerate() {
-            cells.push(of(at).map_or(Value::Null, |histogram| main_value(metric, histogram)));
+        let of = |metric: &MetricMeta| self.measured.metrics.get(&metric.name);
+        for metric in shown.metrics {
+            cells.push(of(metric).map_or(Value::Null, |histogram| main_value(metric, histogram)));
         }
-        for (at, metric) in metrics.iter().enumerate().filter(|_| every) {
-            cells.extend(
-                others(metric).into_iter().map(|other| of(at).map_or(Value::Null, |h| other_value(metric, h, other))),
-            );
+        for metric in shown.metrics.iter().filter(|_| shown.every) {
+            let value = |other| of(metric).map_or(Value::Null, |histogram| other_value(metric, histogram, other));
+            cells.extend(others(metric).into_iter().map(value));
         }
-        let top = waits.get(&pid).and_then(Account::top_wait);
-        if with_waits {
+        let top = self.wait.and_then(Account::top_wait);
+        if shown.waits {
             cells.push(Value::from(top.map(|(state, _)| state.words())));
             cells.push(Value::nanos(top.map(|(_, spent)| whole(spent.ns))));
         }
-        cells.push(Value::from(person.argv.as_deref()));
-        if every {
-            cells.extend([Value::id(person.uid), Value::from(person.container.as_deref())]);
+        cells.push(Value::from(self.argv));
+        if shown.every {
+            cells.push(Value::id(person.and_then(|person| person.uid)));
+            cells.push(Value::from(person.and_then(|person| person.container.as_deref())));
         }
-        ProcessRow { pid, ppid: person.ppid, cells }
-    };
-    Ok(pids.into_iter().map(row).collect())
+        cells
+    }
 }
 
 fn main_value(metric: &MetricMeta, histogram: &Histogram) -> Value {
@@ -222,35 +287,26 @@ fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Opt
     }
 }
 
-/// By CPU time, or by the first metric where that was not recorded.
-fn ranked(mut table: Ranking, metrics: &[MetricMeta], plan: &ReportPlan) -> Table {
-    if let Some(first) = metrics.first() {
-        table.largest_first(&main_field(first));
-    }
-    table.top(plan.rows_shown(20))
-}
-
-fn as_tree(mut table: Table, mut depths: Vec<u16>) -> Table {
-    depths.truncate(table.rows.len());
-    table.depths = Some(depths);
-    table
-}
-
 /// People get no column that says nothing of any process, and what tells most of one before the metrics that a narrow
 /// terminal has no room for.
-fn for_people(mut table: Table) -> Table {
+fn for_people(mut table: Table) -> Result<Table> {
     let first = |name: &str| {
         let early = ["host", "comm", "pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum"];
         let early = early.into_iter().chain(["sched.runqueue_latency.sum", "wait", "wait_ns", "argv", "ppid"]);
         early.into_iter().position(|own| own == name).unwrap_or(usize::MAX)
     };
-    let says = |at: usize| table.rows.iter().any(|row| row.get(at).is_some_and(|cell| *cell != Value::Null));
-    let is_own = |name: &str| first(name) < usize::MAX;
-    let fields = table.fields.iter().enumerate();
-    let mut kept: Vec<usize> =
-        fields.filter(|(at, field)| is_own(&field.name) || says(*at)).map(|(at, _)| at).collect();
+    let mut says = vec![false; table.fields.len()];
+    table.each(|_, row| {
+        says.iter_mut().zip(row).for_each(|(says, cell)| *says |= *cell != Value::Null);
+        Ok(())
+    })?;
+    let fields = table.fields.iter().zip(says).enumerate();
+    let wanted = |field: &Field, says: bool| says || first(&field.name) < usize::MAX;
+    let mut kept: Vec<usize> = fields.filter(|(_, (field, says))| wanted(field, *says)).map(|(at, _)| at).collect();
     kept.sort_by_key(|at| table.fields.get(*at).map(|field| first(&field.name)));
-    table.rows = table.rows.iter().map(|row| kept.iter().filter_map(|at| row.get(*at).cloned()).collect()).collect();
     table.fields = kept.iter().filter_map(|at| table.fields.get(*at).cloned()).collect();
-    table
+    let keep = move |row: Vec<Value>| kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
+    table.rows = table.rows.into_iter().map(&keep).collect();
+    table.rest = table.rest.map(|rest| rest.map(keep));
+    Ok(table)
 }

@@ -1,12 +1,18 @@
 //! Stacks by weight: what the views `cpu` and `offcpu` have in common.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::report::limit::Limit;
+use crate::report::source::Row;
 use crate::report::source::Source;
 use crate::symbols::offline::DebugDirs;
 use crate::units;
@@ -46,50 +52,73 @@ pub(super) struct Frame {
 }
 
 /// The stacks of a recording by number.
+///
+/// Stacks of one program mostly begin alike, so they are kept as paths in a forest, each from its innermost frame out.
 pub(super) struct Stacks {
-    symbols: HashMap<i64, Frame>,
-    stacks: HashMap<i64, Vec<i32>>,
+    symbols: HashMap<i32, Frame>,
+    /// Where each stack's innermost frame is among the nodes.
+    leaves: HashMap<i64, u32>,
+    /// A frame and where its caller is, or [`ROOT`].
+    nodes: Vec<(i32, u32)>,
 }
+
+/// What has no caller.
+const ROOT: u32 = u32::MAX;
+/// About what a symbol, a stack and a frame of one take in memory.
+const SYMBOL_BYTES: usize = 160;
+const STACK_BYTES: usize = 24;
+const NODE_BYTES: usize = 28;
 
 impl Stacks {
     /// Reads them; frames without a name are looked for in the directories.
     pub(super) fn of(source: &Source, debug_dirs: &[PathBuf]) -> Result<Stacks> {
-        let mut dirs = DebugDirs::new(debug_dirs);
-        let mut functions: HashMap<Function, Rc<Function>> = HashMap::new();
-        let mut symbols = HashMap::new();
-        source.rows_of_all_times(
-            "symbol",
-            &["id", "file_offset", "module_addr"],
-            &["name", "module", "build_id", "cause"],
-            |row| {
-                let Some(id) = row.int(0) else { return };
-                let offset = row.int(1).and_then(|offset| u64::try_from(offset).ok());
-                let address = row.int(2).and_then(|address| u64::try_from(address).ok());
-                let module = row.text(1).unwrap_or_default();
-                let found = match (row.text(0), row.text(2), offset) {
-                    (Some(name), ..) => Some(name.to_owned()),
-                    (None, Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
-                        dirs.function(build_id, address, offset)
-                    }
-                    _ => None,
-                };
-                let unnamed = match &found {
-                    Some(_) => None,
-                    None => Some(Rc::from(row.text(3).unwrap_or("unknown"))),
-                };
-                let text = found.unwrap_or_else(|| place(module, row.text(2), offset));
-                let function = Function { text: text.into(), module: module.into() };
-                let function = Rc::clone(functions.entry(function.clone()).or_insert_with(|| Rc::new(function)));
-                symbols.insert(id, Frame { function, unnamed });
-            },
-        )?;
-        Ok(Stacks { symbols, stacks: stacks(source)? })
+        let mut limit = Limit::of(MOST_BYTES);
+        let symbols = symbols(source, debug_dirs, &mut limit)?;
+        let mut stacks = Stacks { symbols, leaves: HashMap::new(), nodes: Vec::new() };
+        stacks.read(source, &mut limit)?;
+        limit.check(source, "stacks and functions")?;
+        Ok(stacks)
+    }
+
+    fn read(&mut self, source: &Source, limit: &mut Limit) -> Result<()> {
+        let failed = || format!("can't read the stacks in '{}'", source.recording().path().display());
+        let mut known: HashMap<(i32, u32), u32> = HashMap::new();
+        for chunk in source.recording().scan("stack", &["id", "frames"]).with_context(failed)? {
+            let chunk = chunk.with_context(failed)?;
+            let (ids, frames) = (chunk.int(0), chunk.list(1));
+            for row in 0..chunk.len() {
+                let (Some(id), Some(frames)) = (ids.get(row), frames.get(row)) else { continue };
+                let mut at = ROOT;
+                // The innermost frames matter most where a stack is deeper than is believed.
+                for frame in frames.iter().take(MAX_DEPTH).rev() {
+                    at = match known.entry((*frame, at)) {
+                        Entry::Occupied(node) => *node.get(),
+                        Entry::Vacant(_) if !limit.take(NODE_BYTES) => break,
+                        Entry::Vacant(new) => {
+                            let node = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
+                            self.nodes.push(*new.key());
+                            *new.insert(node)
+                        }
+                    };
+                }
+                if limit.take(STACK_BYTES) {
+                    self.leaves.insert(id, at);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The frames of a pair of stacks from the innermost out, the kernel's first.
     pub(super) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
-        let ids = [kernel, user].into_iter().flatten().filter_map(|id| self.stacks.get(&id));
-        ids.flatten().filter_map(|id| self.symbols.get(&i64::from(*id)))
+        let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaves.get(&id).copied());
+        leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| self.symbols.get(&id))
+    }
+
+    /// The symbols from a node out.
+    fn path(&self, leaf: u32) -> impl Iterator<Item = i32> {
+        let node = |at: u32| self.nodes.get(usize::try_from(at).ok()?).copied();
+        std::iter::successors(node(leaf), move |(_, caller)| node(*caller)).map(|(symbol, _)| symbol)
     }
 
     /// The names of a pair of stacks' frames from the innermost out, without those that only say that the thread left the CPU.
@@ -99,20 +128,47 @@ impl Stacks {
     }
 }
 
-fn stacks(source: &Source) -> Result<HashMap<i64, Vec<i32>>> {
-    let failed = || format!("can't read the stacks in '{}'", source.recording().path().display());
-    let mut stacks = HashMap::new();
-    for chunk in source.recording().scan("stack", &["id", "frames"]).with_context(failed)? {
-        let chunk = chunk.with_context(failed)?;
-        let (ids, frames) = (chunk.int(0), chunk.list(1));
-        for row in 0..chunk.len() {
-            if let (Some(id), Some(mut frames)) = (ids.get(row), frames.get(row)) {
-                frames.truncate(MAX_DEPTH);
-                stacks.insert(id, frames);
+fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result<HashMap<i32, Frame>> {
+    let mut dirs = DebugDirs::new(debug_dirs);
+    let mut functions: HashSet<Rc<Function>> = HashSet::new();
+    let mut symbols = HashMap::new();
+    source.rows_of_all_times(
+        "symbol",
+        &["id", "file_offset", "module_addr"],
+        &["name", "module", "build_id", "cause"],
+        |row| {
+            let Some(id) = row.int(0).and_then(|id| i32::try_from(id).ok()) else { return };
+            if !limit.take(SYMBOL_BYTES + row.text(0).map_or(0, str::len)) {
+                return;
             }
-        }
-    }
-    Ok(stacks)
+            let offset = row.int(1).and_then(|offset| u64::try_from(offset).ok());
+            let address = row.int(2).and_then(|address| u64::try_from(address).ok());
+            let module = row.text(1).unwrap_or_default();
+            let found = match (row.text(0), row.text(2), offset) {
+                (Some(name), ..) => Some(name.to_owned()),
+                (None, Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
+                    dirs.function(build_id, address, offset)
+                }
+                _ => None,
+            };
+            let unnamed = match &found {
+                Some(_) => None,
+                None => Some(limit.name(row.text(3).unwrap_or("unknown"))),
+            };
+            let text = found.unwrap_or_else(|| place(module, row.text(2), offset));
+            let function = Function { text: text.into(), module: limit.name(module) };
+            let function = match functions.get(&function) {
+                Some(known) => Rc::clone(known),
+                None => {
+                    let new = Rc::new(function);
+                    functions.insert(Rc::clone(&new));
+                    new
+                }
+            };
+            symbols.insert(id, Frame { function, unnamed });
+        },
+    )?;
+    Ok(symbols)
 }
 
 /// What a frame without a name is called, as in the column `folded`.
@@ -126,25 +182,38 @@ fn place(module: &str, build_id: Option<&str>, offset: Option<u64>) -> String {
     }
 }
 
-/// One pair of stacks of one process, and what it weighs.
-#[derive(Clone, Debug)]
-pub(super) struct Weighted {
-    /// The process's name.
-    pub(super) process: Rc<str>,
-    /// The frames from the outermost in.
-    pub(super) frames: Vec<Frame>,
-    /// Nanoseconds.
-    pub(super) ns: u64,
-    /// Samples or sleeps.
-    pub(super) count: u64,
+/// One pair of stacks of one process: a name, by its number among those of the profile, and the stacks' numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Pair {
+    process: u32,
+    kernel: Option<i32>,
+    user: Option<i32>,
 }
 
 /// All stacks of a recording that the filters let through.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Profile {
-    /// The stacks.
-    pub(super) stacks: Vec<Weighted>,
+    processes: Vec<Rc<str>>,
+    places: HashMap<Rc<str>, u32>,
+    /// Nanoseconds, and samples or sleeps.
+    held: HashMap<Pair, (u64, u64)>,
+    /// The same, the heaviest first, once all are there.
+    pairs: Vec<(Pair, u64, u64)>,
+    /// Innermost frames that say nothing.
+    without: &'static [&'static str],
 }
+
+/// About what a pair of stacks takes in memory, and a process's name.
+const PAIR_BYTES: usize = 80;
+const NAME_BYTES: usize = 96;
+/// What all of a profile's stacks may take, and all frames and functions: each less than half of what a view may.
+const MOST_BYTES: usize = 100 << 20;
+/// Stacks of a picture: thinner ones are narrower than a pixel. The rest of a process is one.
+const DRAWN: usize = 10_000;
+/// Calls of the tree; below it, what more there is counts for the caller only.
+const NODES: usize = 200_000;
+/// What the rest is called.
+const REST: &str = "[other stacks]";
 
 /// What a function weighs: as the innermost one, and anywhere in a stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,63 +225,131 @@ pub(super) struct Weight {
 }
 
 impl Profile {
+    /// Adds up the rows of a kind by process and stacks; `pick` says whose a row is, and what it weighs.
+    pub(super) fn of<'p>(
+        source: &Source,
+        (kind, ints, texts): (&str, &[&str], &[&str]),
+        without: &'static [&'static str],
+        mut pick: impl FnMut(&Row<'_>) -> Option<Sample<'p>>,
+    ) -> Result<Profile> {
+        let mut profile = Profile { without, ..Profile::default() };
+        let mut limit = Limit::of(MOST_BYTES);
+        source.rows(kind, ints, texts, |row| {
+            let Some(sample) = pick(row) else { return };
+            let process = match profile.places.get(&*sample.process) {
+                Some(process) => *process,
+                None if !limit.take(NAME_BYTES + sample.process.len()) => return,
+                None => {
+                    let name: Rc<str> = sample.process.into();
+                    let process = u32::try_from(profile.processes.len()).unwrap_or(u32::MAX);
+                    profile.processes.push(Rc::clone(&name));
+                    profile.places.insert(name, process);
+                    process
+                }
+            };
+            // Stacks are numbered in 32 bits.
+            let number = |id: Option<i64>| id.and_then(|id| i32::try_from(id).ok());
+            let pair = Pair { process, kernel: number(sample.kernel), user: number(sample.user) };
+            let sum = match profile.held.entry(pair) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(_) if !limit.take(PAIR_BYTES) => return,
+                Entry::Vacant(new) => new.insert((0, 0)),
+            };
+            *sum = (sum.0.saturating_add(sample.ns), sum.1.saturating_add(sample.count));
+        })?;
+        limit.check(source, "different stacks")?;
+        profile.rank();
+        Ok(profile)
+    }
+
+    fn rank(&mut self) {
+        self.pairs = std::mem::take(&mut self.held).into_iter().map(|(pair, (ns, count))| (pair, ns, count)).collect();
+        self.pairs.sort_unstable_by_key(|(pair, ns, _)| (Reverse(*ns), *pair));
+    }
+
     /// Nanoseconds in all.
     pub(super) fn ns(&self) -> u64 {
-        self.stacks.iter().map(|stack| stack.ns).sum()
+        self.pairs.iter().fold(0, |sum, (_, ns, _)| sum.saturating_add(*ns))
     }
 
     /// Samples or sleeps in all.
     pub(super) fn count(&self) -> u64 {
-        self.stacks.iter().map(|stack| stack.count).sum()
+        self.pairs.iter().fold(0, |sum, (.., count)| sum.saturating_add(*count))
+    }
+
+    /// The frames of a pair of stacks from the outermost in, without those that say nothing.
+    fn frames<'s>(&self, stacks: &'s Stacks, pair: &Pair) -> Vec<&'s Frame> {
+        let number = |id: Option<i32>| id.map(i64::from);
+        let all: Vec<&Frame> = stacks.frames(number(pair.kernel), number(pair.user)).collect();
+        let own = all.iter().take_while(|frame| self.without.contains(&&*frame.function.text)).count();
+        // A thread that only gave up its CPU has nothing else.
+        let own = if own == all.len() { 0 } else { own };
+        all.into_iter().skip(own).rev().collect()
+    }
+
+    fn process(&self, pair: &Pair) -> &Rc<str> {
+        // Every pair's process was numbered when it was added.
+        &self.processes[pair.process as usize]
     }
 
     /// Every function's weight.
-    pub(super) fn functions(&self) -> HashMap<Rc<Function>, Weight> {
+    pub(super) fn functions(&self, stacks: &Stacks) -> HashMap<Rc<Function>, Weight> {
         let mut weights: HashMap<Rc<Function>, Weight> = HashMap::new();
-        for stack in &self.stacks {
-            let mut seen: Vec<&Rc<Function>> = Vec::new();
-            for frame in &stack.frames {
-                if !seen.contains(&&frame.function) {
-                    seen.push(&frame.function);
-                    weights.entry(Rc::clone(&frame.function)).or_default().total += stack.ns;
+        let mut seen: HashSet<&Rc<Function>> = HashSet::new();
+        for (pair, ns, _) in &self.pairs {
+            let frames = self.frames(stacks, pair);
+            seen.clear();
+            for frame in &frames {
+                if seen.insert(&frame.function) {
+                    let weight = weights.entry(Rc::clone(&frame.function)).or_default();
+                    weight.total = weight.total.saturating_add(*ns);
                 }
             }
-            if let Some(innermost) = stack.frames.last() {
-                weights.entry(Rc::clone(&innermost.function)).or_default().own += stack.ns;
+            if let Some(innermost) = frames.last() {
+                let weight = weights.entry(Rc::clone(&innermost.function)).or_default();
+                weight.own = weight.own.saturating_add(*ns);
             }
         }
         weights
     }
 
-    /// The stacks as text, the process outermost, each once with its nanoseconds.
-    pub(super) fn folded(&self) -> HashMap<String, u64> {
+    /// The stacks as text, the process outermost, each once with its nanoseconds; beyond the heaviest, one for each process.
+    pub(super) fn folded(&self, stacks: &Stacks) -> HashMap<String, u64> {
         let mut folded: HashMap<String, u64> = HashMap::new();
-        for stack in &self.stacks {
-            let names = stack.frames.iter().map(|frame| frame.function.text.replace(';', ":"));
-            let line: Vec<String> = std::iter::once(stack.process.replace(';', ":")).chain(names).collect();
-            *folded.entry(line.join(";")).or_default() += stack.ns;
+        for (at, (pair, ns, _)) in self.pairs.iter().enumerate() {
+            let process = self.process(pair).replace(';', ":");
+            let line = if at < DRAWN {
+                let frames = self.frames(stacks, pair);
+                let names = frames.iter().map(|frame| frame.function.text.replace(';', ":"));
+                std::iter::once(process).chain(names).collect::<Vec<String>>().join(";")
+            } else {
+                format!("{process};{REST}")
+            };
+            let sum = folded.entry(line).or_default();
+            *sum = sum.saturating_add(*ns);
         }
         folded
     }
 
     /// How many of the frames have names, and what keeps the others from having one; stacks weigh by their count.
-    pub(super) fn naming(&self) -> String {
+    pub(super) fn naming(&self, stacks: &Stacks) -> String {
         let (mut named, mut reasons) = (0u64, HashMap::<&str, u64>::new());
-        for stack in &self.stacks {
-            for frame in &stack.frames {
-                match &frame.unnamed {
-                    None => named += stack.count,
-                    Some(why) => *reasons.entry(why).or_default() += stack.count,
-                }
+        for (pair, _, count) in &self.pairs {
+            for frame in self.frames(stacks, pair) {
+                let sum = match &frame.unnamed {
+                    None => &mut named,
+                    Some(why) => reasons.entry(why).or_default(),
+                };
+                *sum = sum.saturating_add(*count);
             }
         }
-        let all = named + reasons.values().sum::<u64>();
+        let all = reasons.values().fold(named, |sum, count| sum.saturating_add(*count));
         if all == 0 {
             return "no stack was recorded".to_owned();
         }
         let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
         let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
-        reasons.sort_by_key(|(why, count)| (std::cmp::Reverse(*count), *why));
+        reasons.sort_by_key(|(why, count)| (Reverse(*count), *why));
         let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
         match reasons.is_empty() {
             true => "all frames have names".to_owned(),
@@ -221,47 +358,88 @@ impl Profile {
     }
 
     /// The calls from the outermost in, heaviest first, without branches below `least` nanoseconds: (depth, name, ns).
-    pub(super) fn tree(&self, least: u64) -> Vec<(u16, Rc<str>, u64)> {
-        let mut root = Node::default();
-        for stack in &self.stacks {
-            let mut node = root.child(&stack.process, stack.ns);
-            for frame in &stack.frames {
-                node = node.child(&frame.function.text, stack.ns);
+    ///
+    /// The heaviest stacks come first, and once there are very many calls the others only add to those that are there,
+    /// so that every call has all of its time.
+    pub(super) fn tree(&self, stacks: &Stacks, least: u64) -> Vec<(u16, Rc<str>, u64)> {
+        let mut tree = Tree { nodes: vec![Node::default()], names: HashMap::new() };
+        for (pair, ns, _) in &self.pairs {
+            let frames = self.frames(stacks, pair);
+            let names = std::iter::once(self.process(pair)).chain(frames.iter().map(|frame| &frame.function.text));
+            let mut at = 0;
+            for name in names {
+                let Some(child) = tree.child(at, name, *ns) else { break };
+                at = child;
             }
         }
-        let mut rows = Vec::new();
-        root.list(least.max(1), &mut rows);
-        rows
+        tree.list(least.max(1))
     }
+}
+
+/// A row as a sample of a profile.
+pub(super) struct Sample<'p> {
+    /// The process's name.
+    pub(super) process: Cow<'p, str>,
+    /// The kernel's stack.
+    pub(super) kernel: Option<i64>,
+    /// The program's.
+    pub(super) user: Option<i64>,
+    /// Nanoseconds.
+    pub(super) ns: u64,
+    /// Samples or sleeps.
+    pub(super) count: u64,
+}
+
+/// Calls by their callers.
+struct Tree {
+    /// The root first.
+    nodes: Vec<Node>,
+    /// Where the calls of a name by a caller are.
+    names: HashMap<(u32, Rc<str>), u32>,
 }
 
 #[derive(Default)]
 struct Node {
+    name: Rc<str>,
     ns: u64,
-    children: HashMap<Rc<str>, Node>,
+    children: Vec<u32>,
 }
 
-impl Node {
-    fn child(&mut self, name: &Rc<str>, ns: u64) -> &mut Node {
-        let child = self.children.entry(Rc::clone(name)).or_default();
-        child.ns += ns;
-        child
+impl Tree {
+    /// Adds to the calls of a name by a caller; nothing where there is no room for them.
+    fn child(&mut self, caller: u32, name: &Rc<str>, ns: u64) -> Option<u32> {
+        let next = u32::try_from(self.nodes.len()).ok()?;
+        let at = match self.names.entry((caller, Rc::clone(name))) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(_) if self.nodes.len() >= NODES => return None,
+            Entry::Vacant(new) => {
+                self.nodes.push(Node { name: Rc::clone(name), ..Node::default() });
+                self.nodes.get_mut(caller as usize)?.children.push(next);
+                *new.insert(next)
+            }
+        };
+        let node = self.nodes.get_mut(at as usize)?;
+        node.ns = node.ns.saturating_add(ns);
+        Some(at)
     }
 
-    /// Lists the branches below this node, without recursion: a stranger's stack may be deep.
-    fn list(&self, least: u64, rows: &mut Vec<(u16, Rc<str>, u64)>) {
-        let mut rest = self.heaviest_last(0, least);
-        while let Some((depth, name, node)) = rest.pop() {
-            rows.push((depth, Rc::clone(name), node.ns));
-            rest.extend(node.heaviest_last(depth.saturating_add(1), least));
+    /// Lists the branches, without recursion: a stranger's stack may be deep.
+    fn list(&self, least: u64) -> Vec<(u16, Rc<str>, u64)> {
+        let mut rows = Vec::new();
+        let mut rest = self.heaviest_last(0, 0, least);
+        while let Some((depth, at, node)) = rest.pop() {
+            rows.push((depth, Rc::clone(&node.name), node.ns));
+            rest.extend(self.heaviest_last(at, depth.saturating_add(1), least));
         }
+        rows
     }
 
-    fn heaviest_last(&self, depth: u16, least: u64) -> Vec<(u16, &Rc<str>, &Node)> {
-        let heavy = self.children.iter().filter(|(_, child)| child.ns >= least);
-        let mut children: Vec<_> = heavy.map(|(name, child)| (depth, name, child)).collect();
-        children.sort_by(|a, b| a.2.ns.cmp(&b.2.ns).then_with(|| b.1.cmp(a.1)));
-        children
+    fn heaviest_last(&self, at: u32, depth: u16, least: u64) -> Vec<(u16, u32, &Node)> {
+        let children = self.nodes.get(at as usize).map(|node| node.children.as_slice()).unwrap_or_default();
+        let nodes = children.iter().filter_map(|child| Some((depth, *child, self.nodes.get(*child as usize)?)));
+        let mut heavy: Vec<_> = nodes.filter(|(.., node)| node.ns >= least).collect();
+        heavy.sort_by(|a, b| a.2.ns.cmp(&b.2.ns).then_with(|| b.2.name.cmp(&a.2.name)));
+        heavy
     }
 }
 
@@ -269,23 +447,41 @@ impl Node {
 mod tests {
     use super::Frame;
     use super::Function;
+    use super::Pair;
     use super::Profile;
+    use super::ROOT;
+    use super::Stacks;
     use super::Weight;
-    use super::Weighted;
+    use std::collections::HashMap;
     use std::rc::Rc;
 
-    fn stack(names: &[&str], ns: u64) -> Weighted {
-        let frame = |name: &&str| Frame {
-            function: Rc::new(Function { text: (*name).into(), module: "m".into() }),
-            unnamed: name.contains('+').then(|| "no symbol there".into()),
-        };
-        Weighted { process: "p".into(), frames: names.iter().map(frame).collect(), ns, count: 1 }
+    /// A profile of one process, and its stacks from the outermost in.
+    fn profile(of: &[(&[&str], u64)]) -> (Profile, Stacks) {
+        let mut stacks = Stacks { symbols: HashMap::new(), leaves: HashMap::new(), nodes: Vec::new() };
+        let mut profile = Profile { processes: vec!["p".into()], ..Profile::default() };
+        let mut ids: HashMap<String, i32> = HashMap::new();
+        for (at, (names, ns)) in of.iter().enumerate() {
+            let mut caller = ROOT;
+            for name in *names {
+                let next = ids.len() as i32;
+                let id = *ids.entry((*name).to_owned()).or_insert(next);
+                let unnamed = name.contains('+').then(|| "no symbol there".into());
+                let function = Function { text: (*name).into(), module: "m".into() };
+                stacks.symbols.entry(id).or_insert_with(|| Frame { function: Rc::new(function), unnamed });
+                stacks.nodes.push((id, caller));
+                caller = stacks.nodes.len() as u32 - 1;
+            }
+            stacks.leaves.insert(at as i64, caller);
+            profile.held.insert(Pair { process: 0, kernel: None, user: Some(at as i32) }, (*ns, 1));
+        }
+        profile.rank();
+        (profile, stacks)
     }
 
     #[test]
     fn a_recursive_function_weighs_once() {
-        let profile = Profile { stacks: vec![stack(&["main", "f", "f"], 7), stack(&["main"], 3)] };
-        let weights = profile.functions();
+        let (profile, stacks) = profile(&[(&["main", "f", "f"], 7), (&["main"], 3)]);
+        let weights = profile.functions(&stacks);
         let of = |name: &str| weights.iter().find(|(function, _)| &*function.text == name).map(|(_, weight)| *weight);
         assert_eq!(of("f"), Some(Weight { own: 7, total: 7 }));
         assert_eq!(of("main"), Some(Weight { own: 3, total: 10 }));
@@ -293,15 +489,15 @@ mod tests {
 
     #[test]
     fn the_tree_has_the_heaviest_branch_first_and_leaves_out_small_ones() {
-        let profile = Profile { stacks: vec![stack(&["a", "x"], 1), stack(&["a", "y"], 9), stack(&["b"], 20)] };
-        let rows: Vec<(u16, String)> = profile.tree(2).iter().map(|row| (row.0, row.1.to_string())).collect();
+        let (profile, stacks) = profile(&[(&["a", "x"], 1), (&["a", "y"], 9), (&["b"], 20)]);
+        let rows: Vec<(u16, String)> = profile.tree(&stacks, 2).iter().map(|row| (row.0, row.1.to_string())).collect();
         let expected = [(0, "p"), (1, "b"), (1, "a"), (2, "y")].map(|(depth, name)| (depth, name.to_owned()));
         assert_eq!(rows, expected);
     }
 
     #[test]
     fn frames_without_names_are_counted_by_their_reason() {
-        let profile = Profile { stacks: vec![stack(&["a", "lib+0x1"], 1), stack(&["a", "b"], 1)] };
-        assert_eq!(profile.naming(), "75.0% of the frames have names; of the others: 25.0% no symbol there");
+        let (profile, stacks) = profile(&[(&["a", "lib+0x1"], 1), (&["a", "b"], 1)]);
+        assert_eq!(profile.naming(&stacks), "75.0% of the frames have names; of the others: 25.0% no symbol there");
     }
 }

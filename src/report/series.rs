@@ -19,8 +19,8 @@ use crate::text::nearest;
 const INTERVAL_BYTES: usize = 256;
 /// About what a bucket takes.
 const BUCKET_BYTES: usize = 64;
-/// Most intervals in which nothing happened that are made up between those in which something did.
-const MOST_EMPTY: i64 = 100_000;
+/// What the intervals of all metrics may take in memory.
+const MOST_BYTES: usize = 24 << 20;
 
 /// What a metric was in one interval.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,12 @@ impl Interval {
         (self.begin_ns as f64 + self.dur_ns as f64 / 2.0) / 1e9
     }
 
+    /// Adds the one after it.
+    fn append(&mut self, next: &Interval) {
+        self.dur_ns = next.begin_ns.saturating_add(next.dur_ns).saturating_sub(self.begin_ns).max(self.dur_ns);
+        self.values.merge(&next.values);
+    }
+
     /// Its length in seconds, never zero.
     pub(super) fn seconds(&self) -> f64 {
         (self.dur_ns as f64).max(1.0) / 1e9
@@ -46,14 +52,22 @@ impl Interval {
 }
 
 /// The intervals of each metric, by rising time, without gaps.
+///
+/// Where they are more than fit into memory, neighbours are joined, twice as many each time.
 #[derive(Debug, Default)]
-pub(super) struct Series(BTreeMap<Rc<str>, BTreeMap<i64, Interval>>);
+pub(super) struct Series {
+    metrics: BTreeMap<Rc<str>, BTreeMap<i64, Interval>>,
+    /// Length of an interval as recorded, and of one here.
+    recorded: i64,
+    step: i64,
+    bytes: usize,
+}
 
 impl Series {
     /// Reads the rows that pass the filters, for the metrics that `wanted` names.
     pub(super) fn of(source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Series> {
-        let step = source.meta().window.interval_ns.max(1);
-        let mut series = Series::default();
+        let recorded = source.meta().window.interval_ns.max(1);
+        let mut series = Series { recorded, step: recorded, ..Series::default() };
         let mut limit = Limit::new();
         for (kind, numbers) in
             [("hist", ["bucket_lo", "bucket_hi", "count", ""].as_slice()), ("metric", &["count", "sum", "min", "max"])]
@@ -61,46 +75,94 @@ impl Series {
             let is_bucket = kind == "hist";
             source.rows(kind, if is_bucket { numbers.split_at(3).0 } else { numbers }, &["metric"], |row| {
                 let Some(metric) = row.text(0).filter(|metric| wanted(metric)) else { return };
-                let Some(interval) = series.interval(metric, row, step, &mut limit) else { return };
+                series.make_room(&mut limit);
+                let Some(interval) = series.interval(metric, row, &mut limit) else { return };
                 let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(at));
+                let before = interval.values.filled();
                 if is_bucket {
-                    let before = interval.values.filled();
                     interval.values.add_bucket(a, b, c);
-                    limit.take(BUCKET_BYTES * (interval.values.filled() - before));
                 } else {
                     interval.values.add_totals(a, b, c, d);
                 }
+                let more = interval.values.filled() - before;
+                series.bytes += more * BUCKET_BYTES;
             })?;
         }
         limit.check(source, "intervals of metrics")?;
-        series.fill(source, step);
+        series.fill(source);
         Ok(series)
     }
 
+    /// Joins neighbours where there are too many intervals.
+    fn make_room(&mut self, limit: &mut Limit) {
+        while self.bytes > MOST_BYTES {
+            if self.metrics.values().all(|intervals| intervals.len() <= 1) {
+                // The values of one interval alone are too many: only a made-up file has such buckets.
+                limit.take(usize::MAX);
+                return;
+            }
+            self.join();
+        }
+    }
+
+    /// Joins each interval with its neighbour.
+    fn join(&mut self) {
+        self.step = self.step.saturating_mul(2);
+        self.bytes = 0;
+        for intervals in self.metrics.values_mut() {
+            let mut joined: BTreeMap<i64, Interval> = BTreeMap::new();
+            for (at, interval) in std::mem::take(intervals) {
+                match joined.entry(at.div_euclid(2)) {
+                    Entry::Vacant(new) => drop(new.insert(interval)),
+                    Entry::Occupied(mut first) => first.get_mut().append(&interval),
+                }
+            }
+            let bytes = |interval: &Interval| INTERVAL_BYTES + BUCKET_BYTES * interval.values.filled();
+            self.bytes += joined.values().map(bytes).sum::<usize>();
+            *intervals = joined;
+        }
+    }
+
+    /// How many intervals of the recording are one here.
+    pub(super) fn joined(&self) -> i64 {
+        self.step / self.recorded.max(1)
+    }
+
     /// The interval of a row, told by its middle: probes do not end their intervals at the same nanosecond.
-    fn interval(&mut self, metric: &str, row: &Row<'_>, step: i64, limit: &mut Limit) -> Option<&mut Interval> {
-        let (end, dur) = (row.at()?, row.dur().unwrap_or(step).max(0));
-        let at = end.saturating_sub(dur / 2).div_euclid(step);
-        // Without room for more, what is there is not all, and the check at the end says so.
-        let interval = match self.0.entry(limit.name(metric)).or_default().entry(at) {
+    fn interval(&mut self, metric: &str, row: &Row<'_>, limit: &mut Limit) -> Option<&mut Interval> {
+        let (end, dur) = (row.at()?, row.dur().unwrap_or(self.recorded).max(0));
+        let at = end.saturating_sub(dur / 2).div_euclid(self.step);
+        let joined = self.joined() > 1;
+        let interval = match self.metrics.entry(limit.name(metric)).or_default().entry(at) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => limit.take(INTERVAL_BYTES).then(|| new.insert(Interval::default()))?,
+            Entry::Vacant(new) => {
+                self.bytes += INTERVAL_BYTES;
+                new.insert(Interval::default())
+            }
         };
-        if interval.dur_ns < dur {
-            (interval.begin_ns, interval.dur_ns) = (end.saturating_sub(dur), dur);
+        let begin = end.saturating_sub(dur);
+        if joined && interval.dur_ns > 0 {
+            let last = end.max(interval.begin_ns.saturating_add(interval.dur_ns));
+            interval.begin_ns = interval.begin_ns.min(begin);
+            interval.dur_ns = last.saturating_sub(interval.begin_ns);
+        } else if interval.dur_ns < dur {
+            (interval.begin_ns, interval.dur_ns) = (begin, dur);
         }
         Some(interval)
     }
 
     /// Adds the intervals in which nothing happened.
-    fn fill(&mut self, source: &Source, step: i64) {
+    fn fill(&mut self, source: &Source) {
         let (begin, end) = (source.begin_ns(), source.end_ns());
-        let (first, last) = (begin.div_euclid(step), end.saturating_sub(1).div_euclid(step));
-        if last.saturating_sub(first) > MOST_EMPTY {
-            return;
+        let count = |step: i64| end.saturating_sub(1).div_euclid(step).saturating_sub(begin.div_euclid(step));
+        let most = (MOST_BYTES / INTERVAL_BYTES / self.metrics.len().max(1)) as i64;
+        while count(self.step) > most {
+            self.join();
         }
+        let step = self.step;
+        let (first, last) = (begin.div_euclid(step), end.saturating_sub(1).div_euclid(step));
         let mut known: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
-        for (at, interval) in self.0.values().flatten() {
+        for (at, interval) in self.metrics.values().flatten() {
             let longest = known.entry(*at).or_default();
             if longest.1 < interval.dur_ns {
                 *longest = (interval.begin_ns, interval.dur_ns);
@@ -108,7 +170,7 @@ impl Series {
         }
         let with_span = |at| span(&known, at, step, begin, end).map(|span| (at, span));
         let spans: Vec<(i64, (i64, i64))> = (first..=last).filter_map(with_span).collect();
-        for intervals in self.0.values_mut() {
+        for intervals in self.metrics.values_mut() {
             for (at, (begin_ns, dur_ns)) in spans.iter().copied() {
                 intervals.entry(at).or_insert(Interval { begin_ns, dur_ns, values: Histogram::new() });
             }
@@ -118,12 +180,12 @@ impl Series {
 
     /// The intervals of a metric; none where it has no rows.
     pub(super) fn intervals(&self, metric: &str) -> impl Iterator<Item = &Interval> {
-        self.0.get(metric).into_iter().flat_map(|intervals| intervals.values())
+        self.metrics.get(metric).into_iter().flat_map(|intervals| intervals.values())
     }
 
     /// Whether any row has the metric.
     pub(super) fn has(&self, metric: &str) -> bool {
-        self.0.contains_key(metric)
+        self.metrics.contains_key(metric)
     }
 }
 

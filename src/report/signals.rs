@@ -1,7 +1,5 @@
 //! View `signals`: who sent which to whom, how late they were taken, the processes that they ended.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use crate::hist::Histogram;
@@ -9,14 +7,15 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -26,10 +25,13 @@ use crate::units::Unit;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("signals", "Signals");
     note_absent_probe(&mut document, sources, "signals");
-    let mut deaths = Ranking::new(sources, "deaths", "Processes that a signal ended", death_fields());
-    let mut signals = Ranking::new(sources, "signals", "Signals", signal_fields());
-    let mut pairs = Ranking::new(sources, "pairs", "Senders and targets", pair_fields());
-    let mut slowest = Ranking::new(sources, "slowest", "Latest taken", slow_fields());
+    let shown = plan.rows_shown(20);
+    let mut deaths = Ranking::new(sources, "deaths", "Processes that a signal ended", death_fields()).top(shown);
+    let mut signals = Ranking::new(sources, "signals", "Signals", signal_fields()).largest_first("sent").top(shown);
+    let mut pairs =
+        Ranking::new(sources, "pairs", "Senders and targets", pair_fields()).largest_first("sent").top(shown);
+    let mut slowest =
+        Ranking::new(sources, "slowest", "Latest taken", slow_fields()).largest_first("delay_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
         ended(source, &people, &mut deaths)?;
@@ -37,12 +39,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         by_pair(source, &people, &mut pairs)?;
         slow(source, &people, &mut slowest)?;
     }
-    signals.largest_first("sent");
-    pairs.largest_first("sent");
-    slowest.largest_first("delay_ns");
-    let shown = plan.rows_shown(20);
     for table in [deaths, signals, pairs, slowest] {
-        document.push(table.top(shown));
+        document.push(table.table()?);
     }
     if plan.format != Format::Text
         && let Some(plot) =
@@ -106,37 +104,31 @@ struct Sends {
 
 impl Sends {
     fn add(&mut self, outcome: &Dim, count: u64) {
-        self.sent += count;
-        match outcome.text() {
-            Some("ignored") => self.ignored += count,
-            Some("pending") => self.merged += count,
-            Some("overflow") => self.lost += count,
-            _ => {}
-        }
+        self.sent = self.sent.saturating_add(count);
+        let sort = match outcome.text() {
+            Some("ignored") => &mut self.ignored,
+            Some("pending") => &mut self.merged,
+            Some("overflow") => &mut self.lost,
+            _ => return,
+        };
+        *sort = sort.saturating_add(count);
     }
 }
 
 fn by_signal(source: &Source, table: &mut Ranking) -> Result<()> {
-    let sent = Tally::totals_of(source, &["name", "signals_outcome"], |name| name == metrics::SIGNALS_SENT)?;
-    let wanted = |name: &str| name == metrics::SIGNALS_DELIVERED || name == metrics::SIGNAL_DELAY;
-    let taken = Tally::of(source, &["name"], wanted)?;
-    let mut rows: BTreeMap<String, (Sends, u64, Histogram)> = BTreeMap::new();
-    for (dims, sends) in sent.groups(metrics::SIGNALS_SENT) {
-        let [name, outcome] = dims else { continue };
-        rows.entry(name.word()).or_default().0.add(outcome, count(sends));
-    }
-    for (dims, delivered) in taken.groups(metrics::SIGNALS_DELIVERED) {
-        let [name] = dims else { continue };
-        rows.entry(name.word()).or_default().1 += count(delivered);
-    }
-    for (dims, delay) in taken.groups(metrics::SIGNAL_DELAY) {
-        let [name] = dims else { continue };
-        rows.entry(name.word()).or_default().2.merge(delay);
-    }
-    for (name, (sends, delivered, delay)) in rows {
+    let wanted = [metrics::SIGNALS_SENT, metrics::SIGNALS_DELIVERED, metrics::SIGNAL_DELAY];
+    let tally = Tally::of(source, &["name", "signals_outcome"], |name| wanted.contains(&name))?;
+    let add = |(sends, delivered, delay): &mut (Sends, u64, Histogram), rest: &[Dim], by: &ByMetric<'_>| {
+        if let (Some(sent), Some(outcome)) = (by.get(metrics::SIGNALS_SENT), rest.first()) {
+            sends.add(outcome, count(sent));
+        }
+        *delivered = delivered.saturating_add(by.get(metrics::SIGNALS_DELIVERED).map_or(0, count));
+        by.get(metrics::SIGNAL_DELAY).into_iter().for_each(|own| delay.merge(own));
+    };
+    tally.sums(1, add, |dims, (sends, delivered, delay)| {
         let number = |count: u64| Value::Int(whole(count));
         let cells = vec![
-            Value::from(name),
+            dims.first().map_or(Value::Null, |name| Value::from(name.word())),
             number(sends.sent),
             number(sends.ignored),
             number(sends.merged),
@@ -147,8 +139,7 @@ fn by_signal(source: &Source, table: &mut Ranking) -> Result<()> {
             delay.max().map_or(Value::Null, |max| Value::Nanos(whole(max))),
         ];
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn pair_fields() -> Vec<Field> {
@@ -167,17 +158,14 @@ fn pair_fields() -> Vec<Field> {
 fn by_pair(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let by = ["signals_sender", "signals_sender_pid", "name", "pid", "comm", "signals_outcome"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::SIGNALS_SENT)?;
-    let mut rows: BTreeMap<Vec<Dim>, Sends> = BTreeMap::new();
-    for (dims, sends) in tally.groups(metrics::SIGNALS_SENT) {
-        let Some((outcome, pair)) = dims.split_last() else { continue };
-        rows.entry(pair.to_vec()).or_default().add(outcome, count(sends));
-    }
-    for (dims, sends) in rows {
-        let [sender, sender_pid, name, pid, comm] = dims.as_slice() else { continue };
-        let called = |pid: &Dim, comm: &Dim| {
-            let own = people.of_dims(pid, comm);
-            Value::from(own)
-        };
+    let add = |sends: &mut Sends, rest: &[Dim], by: &ByMetric<'_>| {
+        if let (Some(sent), Some(outcome)) = (by.get(metrics::SIGNALS_SENT), rest.first()) {
+            sends.add(outcome, count(sent));
+        }
+    };
+    tally.sums(5, add, |dims, sends| {
+        let [sender, sender_pid, name, pid, comm] = dims else { return };
+        let called = |pid: &Dim, comm: &Dim| Value::from(people.of_dims(pid, comm));
         let number = |count: u64| Value::Int(whole(count));
         let cells = vec![
             called(sender_pid, sender),
@@ -190,8 +178,7 @@ fn by_pair(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
             number(sends.merged),
         ];
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn slow_fields() -> Vec<Field> {
@@ -209,8 +196,10 @@ fn slow_fields() -> Vec<Field> {
 
 fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     source.rows("signal_taken", &["tid", "signals_sender_pid"], &["name", "signals_sender"], |row| {
-        let mut cells = people.event_cells(row, row.text(0));
-        cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::id(row.int(1))]);
-        table.row(source, cells);
+        table.weighed(source, row.dur(), || {
+            let mut cells = people.event_cells(row, row.text(0));
+            cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::id(row.int(1))]);
+            cells
+        });
     })
 }

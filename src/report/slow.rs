@@ -14,11 +14,11 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
-use crate::report::paper::Ranking;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::profile::Stacks;
+use crate::report::ranking::Ranking;
 use crate::report::slow::around::Around;
 use crate::report::slow::event::Event;
 use crate::report::slow::event::Kind;
@@ -27,6 +27,9 @@ use crate::units;
 
 /// Events that are shown without a request, each with several lines.
 const SHOWN: usize = 10;
+
+/// Events of which is told what else happened around them; the rest, which only --top 0 shows, are a table.
+const TOLD: usize = 1000;
 
 /// Frames of a stack that people see.
 const FRAMES: usize = 6;
@@ -44,7 +47,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("slow", "The slowest events, and what else happened around them");
     let most = plan.events_shown(SHOWN);
     let mut told = Vec::new();
-    let mut more = 0;
+    let mut table = Ranking::new(sources, "events", "", fields()).largest_first("dur_ns").top(most);
+    let mut all = 0u64;
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
         let kinds = event::kinds(source);
@@ -52,7 +56,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             document.note(format!("{whose}no probe of this recording streamed slow events"));
             continue;
         }
-        let found = slowest(source, &kinds, most)?;
+        let found = slowest(source, &kinds, most.min(TOLD))?;
         let thresholds: Vec<String> = kinds.iter().map(Kind::threshold).collect();
         document.note(format!(
             "{whose}{} events at or over their probes' thresholds: {}",
@@ -65,28 +69,56 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
                 "{whose}{count} more were asleep by design, or until others had something to say: not here"
             ));
         }
-        more += found.all.saturating_sub(found.events.len() as u64);
-        told.extend(tell(source, plan, &kinds, found.events)?);
+        all = all.saturating_add(found.all);
+        let names = Names::of(source, plan, &kinds, found.all > 0)?;
+        let least = found.events.last().cloned();
+        let of_source = tell(source, &names, &kinds, found.events)?;
+        if plan.format != Format::Text {
+            for one in &of_source {
+                table.weighed(source, Some(one.event.dur_ns), || one.cells());
+            }
+        }
+        told.extend(of_source);
+        if most > TOLD
+            && let Some(least) = least
+        {
+            rest(source, &names, &kinds, &least, &mut table)?;
+        }
     }
-    told.sort_by_key(|told| Reverse(told.event.dur_ns));
-    more += told.len().saturating_sub(most) as u64;
-    told.truncate(most);
-    if plan.format == Format::Text {
-        for told in &told {
-            document.push(Block::Pairs(told.lines(sources.len() > 1)));
-        }
-        if more > 0 {
-            document.note(format!("… and {} more (--top 0 shows all)", units::count(more)));
-        }
+    if plan.format != Format::Text {
+        document.push(table.table()?);
         return Ok(document);
     }
-    let mut table = Ranking::new(sources, "events", "", fields());
+    told.sort_by_key(|told| Reverse(told.event.dur_ns));
+    told.truncate(most);
     for told in &told {
-        table.row(told.source, told.cells());
+        document.push(Block::Pairs(told.lines(sources.len() > 1)));
     }
-    table.left_out(more);
-    document.push(table.all());
+    let rest = table.table()?;
+    let more = all.saturating_sub(told.len() as u64).saturating_sub(rest.len());
+    if !rest.is_empty() {
+        document.push(rest);
+    }
+    if more > 0 {
+        document.note(format!("… and {} more (--top 0 shows all)", units::count(more)));
+    }
     Ok(document)
+}
+
+/// Adds the events that are less slow than those that are told of.
+fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &mut Ranking) -> Result<()> {
+    for (place, kind) in kinds.iter().enumerate() {
+        kind.each(source, true, |row| {
+            let slow = row.dur().is_some_and(|dur| dur >= kind.slow_ns && dur <= least.dur_ns);
+            if !slow || kind.is_by_design(row) {
+                return;
+            }
+            if let Some(event) = kind.event(place, row).filter(|event| event < least) {
+                table.weighed(source, Some(event.dur_ns), || names.told(source, event, Around::default()).cells());
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// The slowest events of one recording.
@@ -121,17 +153,23 @@ fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
     Ok(Found { events, all, by_design })
 }
 
-fn tell<'a>(source: &'a Source, plan: &ReportPlan, kinds: &[Kind], events: Vec<Event>) -> Result<Vec<Told<'a>>> {
-    let people = People::of(source)?;
-    let stacks = if events.iter().any(|event| event.stacks != [None; 2]) {
-        Some(Stacks::of(source, &plan.debug_dirs)?)
-    } else {
-        None
-    };
-    let around = around::of(source, &people, kinds, &events)?;
-    let told = events.into_iter().zip(around).map(|(mut event, around)| {
+/// What gives the numbers of an event names.
+struct Names {
+    people: People,
+    stacks: Option<Stacks>,
+}
+
+impl Names {
+    fn of(source: &Source, plan: &ReportPlan, kinds: &[Kind], any: bool) -> Result<Names> {
+        let has_stacks = any && kinds.iter().any(|kind| kind.has_stacks(source));
+        let stacks = has_stacks.then(|| Stacks::of(source, &plan.debug_dirs)).transpose()?;
+        Ok(Names { people: People::of(source)?, stacks })
+    }
+
+    fn told<'a>(&self, source: &'a Source, mut event: Event, around: Around) -> Told<'a> {
         let [kernel, user] = event.stacks;
-        let frames = stacks.as_ref().map(|stacks| stacks.innermost_first(kernel, user)).unwrap_or_default();
+        let stack = self.stacks.as_ref().map(|stacks| stacks.innermost_first(kernel, user)).unwrap_or_default();
+        let people = &self.people;
         let who = match (event.pid, event.tid) {
             (Some(pid), Some(tid)) if tid != pid => {
                 format!("{}, thread {tid}", people.call(pid, event.comm.as_deref()))
@@ -139,10 +177,14 @@ fn tell<'a>(source: &'a Source, plan: &ReportPlan, kinds: &[Kind], events: Vec<E
             (Some(pid), _) => people.call(pid, event.comm.as_deref()),
             (None, _) => event.comm.clone().unwrap_or_else(|| "no process".to_owned()),
         };
-        event.name_processes(&people);
-        Told { source, event, who, stack: frames, around }
-    });
-    Ok(told.collect())
+        event.name_processes(people);
+        Told { source, event, who, stack, around }
+    }
+}
+
+fn tell<'a>(source: &'a Source, names: &Names, kinds: &[Kind], events: Vec<Event>) -> Result<Vec<Told<'a>>> {
+    let around = around::of(source, &names.people, kinds, &events)?;
+    Ok(events.into_iter().zip(around).map(|(event, around)| names.told(source, event, around)).collect())
 }
 
 impl Told<'_> {
@@ -182,7 +224,7 @@ impl Told<'_> {
             Value::from(event.dev.clone()),
             Value::from(event.facts()),
             Value::from((!self.stack.is_empty()).then(|| self.stack.join(";"))),
-            Value::Int(i64::try_from(self.around.overlapping()).unwrap_or(i64::MAX)),
+            Value::from(self.around.overlapping()),
             Value::from(self.around.busiest().map(str::to_owned)),
             self.around.busiest_percent().map_or(Value::Null, Value::Percent),
             Value::from(self.around.words()),

@@ -8,10 +8,10 @@ use crate::render::Field;
 use crate::render::Value;
 use crate::report::distributions;
 use crate::report::health;
-use crate::report::paper::Ranking;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::report::summary::facts::Facts;
 use crate::report::window;
@@ -54,11 +54,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         for (source, facts) in sources.iter().zip(&facts) {
             hosts.row(source, facts.cells(source));
         }
-        document.push(hosts.all());
+        document.push(hosts.table()?);
     }
     rankings(&mut document, sources, plan)?;
     let latencies = distributions::table(sources, "distributions", plan)?;
-    if !latencies.rows.is_empty() || plan.format.is_for_programs() {
+    if !latencies.is_empty() || plan.format.is_for_programs() {
         document.heading("Distributions");
         document.push(latencies);
     }
@@ -102,7 +102,7 @@ fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> R
     let most = plan.events_shown(ROWS);
     let always = plan.format.is_for_programs();
     let mut commands = Ranking::new(sources, "commands", "", commands::fields());
-    let mut slow = Ranking::new(sources, "slowest", "", slow_fields());
+    let mut slow = Ranking::new(sources, "slowest", "", slow_fields()).largest_first("dur_ns").top(most);
     let mut any = [false, false];
     for source in sources {
         let people = People::of(source)?;
@@ -119,12 +119,11 @@ fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> R
     }
     if any[0] || always {
         document.heading("Processes that matter");
-        document.push(commands.all());
+        document.push(commands.table()?);
     }
     if any[1] || always {
         document.heading("Slowest");
-        slow.largest_first("dur_ns");
-        document.push(slow.top(most));
+        document.push(slow.table()?);
     }
     Ok(())
 }

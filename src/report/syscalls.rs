@@ -10,8 +10,8 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
+use crate::report::limit::Limit;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::share;
@@ -19,7 +19,9 @@ use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -35,36 +37,30 @@ const CLASS: &str = "syscall_class";
 const WAIT: &str = "wait";
 /// Distributions that one picture can hold apart.
 const APART: usize = 6;
+/// About what a call takes in memory with its distribution.
+const CALL_BYTES: usize = 8 << 10;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("syscalls", "System calls");
     note_absent_probe(&mut document, sources, "syscall");
     let shown = plan.rows_shown(20);
-    let mut calls = Ranking::new(sources, "calls", "By call", call_fields());
-    let mut processes = Ranking::new(sources, "processes", "By process", process_fields());
-    let mut errors = Ranking::new(sources, "errors", "Errors", error_fields());
-    let mut slow = Ranking::new(sources, "slowest", "Slowest calls", slowest::fields());
-    let mut rows = Vec::new();
-    let mut series = Vec::new();
+    let mut calls = Ranking::new(sources, "calls", "By call", call_fields()).top(shown);
+    let mut processes =
+        Ranking::new(sources, "processes", "By process", process_fields()).largest_first("work_ns").top(shown);
+    let mut errors = Ranking::new(sources, "errors", "Errors", error_fields()).largest_first("count").top(shown);
+    let mut slow =
+        Ranking::new(sources, "slowest", "Slowest calls", slowest::fields()).largest_first("dur_ns").top(shown);
+    let mut rows: Vec<(&Source, Call)> = Vec::new();
     for source in sources {
         let people = People::of(source)?;
         let counted = Counted::of(source)?;
-        rows.extend(counted.calls().into_iter().map(|call| (source, call)));
-        for (pid, process) in counted.processes() {
-            let name = people.comm(pid).map(str::to_owned).or(process.comm.clone());
-            processes.row(source, process.cells(name, pid, counted.work_ns));
-        }
-        for ((pid, call, errno), error) in &counted.errors {
-            let comm = pid.and_then(|pid| people.comm(pid)).map(str::to_owned).or(error.comm.clone());
-            let (all, count) = (counted.count_of(*pid, call), Value::Int(whole(error.count)));
-            let share = share(error.count as f64, all as f64);
-            let cells = vec![call.value(), errno.value(), Value::from(comm), Value::id(*pid), count, share];
-            errors.row(source, cells);
-        }
-        slowest::rows(source, &people, &mut slow, shown)?;
+        rows.extend(counted.calls(source)?.into_iter().map(|call| (source, call)));
+        counted.by_process(source, &people, &mut processes, &mut errors)?;
+        slowest::rows(source, &people, &mut slow)?;
     }
     // Work first, each by the time that it took in all.
     rows.sort_by_key(|(_, call)| (call.waits, Reverse(sum(&call.latency)), Reverse(count(&call.latency))));
+    let mut series = Vec::new();
     for (source, call) in rows {
         if !call.waits && series.len() < APART {
             let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
@@ -72,11 +68,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         calls.row(source, call.cells());
     }
-    processes.largest_first("work_ns");
-    errors.largest_first("count");
-    slow.largest_first("dur_ns");
     for table in [calls, processes, errors, slow] {
-        document.push(table.top(shown));
+        document.push(table.table()?);
     }
     if plan.format != Format::Text && !series.is_empty() {
         let (name, title) = (metrics::SYSCALL_LATENCY.into(), "Time in system calls that are no waits".into());
@@ -87,54 +80,51 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 
 /// All that the aggregates of one recording say.
 struct Counted {
-    latency: Tally,
-    errors: BTreeMap<(Option<i64>, Dim, Dim), Failures>,
+    tally: Tally,
     /// Time in calls that are no waits.
     work_ns: u64,
     wait_ns: u64,
 }
 
-#[derive(Default)]
-struct Failures {
-    comm: Option<String>,
-    count: u64,
-}
+/// The dimensions of calls, of which errors have the third and fourth otherwise.
+const BY: [&str; 5] = ["pid", "name", CLASS, ERRNO, "comm"];
 
 impl Counted {
     fn of(source: &Source) -> Result<Counted> {
-        let latency = Tally::of(source, &["pid", "name", CLASS, "comm"], |name| name == metrics::SYSCALL_LATENCY)?;
-        let failed = Tally::of(source, &["pid", "name", ERRNO, "comm"], |name| name == metrics::SYSCALL_ERRORS)?;
-        let mut errors: BTreeMap<_, Failures> = BTreeMap::new();
-        for (dims, histogram) in failed.groups(metrics::SYSCALL_ERRORS) {
-            let [pid, name, errno, comm] = dims else { continue };
-            let failures = errors.entry((pid.int(), name.clone(), errno.clone())).or_default();
-            failures.count += count(histogram);
-            failures.comm = failures.comm.take().or_else(|| comm.text().map(str::to_owned));
-        }
-        let mut counted = Counted { latency, errors, work_ns: 0, wait_ns: 0 };
-        for (dims, histogram) in counted.latency.groups(metrics::SYSCALL_LATENCY) {
-            let total = if waits(dims) { &mut counted.wait_ns } else { &mut counted.work_ns };
+        let wanted = |name: &str| name == metrics::SYSCALL_LATENCY || name == metrics::SYSCALL_ERRORS;
+        let mut counted = Counted { tally: Tally::of(source, &BY, wanted)?, work_ns: 0, wait_ns: 0 };
+        let (mut work, mut wait) = (0u64, 0u64);
+        counted.tally.groups(metrics::SYSCALL_LATENCY, |dims, histogram| {
+            let total = if waits(dims) { &mut wait } else { &mut work };
             *total = total.saturating_add(sum(histogram));
-        }
+        })?;
+        (counted.work_ns, counted.wait_ns) = (work, wait);
         Ok(counted)
     }
 
-    /// Calls of one name by one process, however they ended and whether they waited.
-    fn count_of(&self, process: Option<i64>, call: &Dim) -> u64 {
-        let own = |dims: &[Dim]| dims.first().and_then(Dim::int) == process && dims.get(1) == Some(call);
-        self.latency.groups(metrics::SYSCALL_LATENCY).filter(|(dims, _)| own(dims)).map(|(_, all)| count(all)).sum()
-    }
-
-    fn calls(&self) -> Vec<Call> {
+    /// By call, of all processes: there are some hundreds of calls.
+    fn calls(&self, source: &Source) -> Result<Vec<Call>> {
         let mut latency: BTreeMap<(Dim, bool), Histogram> = BTreeMap::new();
-        for (dims, histogram) in self.latency.groups(metrics::SYSCALL_LATENCY) {
-            let [_, name, ..] = dims else { continue };
-            latency.entry((name.clone(), waits(dims))).or_default().merge(histogram);
-        }
-        let mut errors: BTreeMap<&Dim, BTreeMap<String, u64>> = BTreeMap::new();
-        for ((_, name, errno), failures) in &self.errors {
-            *errors.entry(name).or_default().entry(errno.word()).or_default() += failures.count;
-        }
+        let mut errors: BTreeMap<Dim, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut limit = Limit::new();
+        self.tally.each(|dims, by| {
+            let [_, name, _, errno, _] = dims else { return };
+            if let Some(histogram) = by.get(metrics::SYSCALL_LATENCY) {
+                let key = (name.clone(), waits(dims));
+                if latency.contains_key(&key) || limit.take(CALL_BYTES) {
+                    latency.entry(key).or_default().merge(histogram);
+                }
+            }
+            if let Some(failed) = by.get(metrics::SYSCALL_ERRORS) {
+                let of_call = errors.entry(name.clone()).or_default();
+                let errno = errno.word();
+                if of_call.contains_key(&errno) || limit.take(CALL_BYTES) {
+                    let own = of_call.entry(errno).or_default();
+                    *own = own.saturating_add(count(failed));
+                }
+            }
+        })?;
+        limit.check(source, "system calls")?;
         let several =
             |name: &Dim| latency.contains_key(&(name.clone(), true)) && latency.contains_key(&(name.clone(), false));
         let call = |((name, waits), histogram): (&(Dim, bool), &Histogram)| Call {
@@ -145,30 +135,31 @@ impl Counted {
             latency: histogram.clone(),
             of_class_ns: if *waits { self.wait_ns } else { self.work_ns },
         };
-        latency.iter().map(call).collect()
+        Ok(latency.iter().map(call).collect())
     }
 
-    fn processes(&self) -> BTreeMap<i64, Process> {
-        let mut processes: BTreeMap<i64, Process> = BTreeMap::new();
-        for (dims, histogram) in self.latency.groups(metrics::SYSCALL_LATENCY) {
-            let [Dim::Int(pid), name, _, comm] = dims else { continue };
-            let process = processes.entry(*pid).or_default();
-            process.comm = process.comm.take().or_else(|| comm.text().map(str::to_owned));
-            process.count += count(histogram);
-            let ns = sum(histogram);
-            if waits(dims) {
-                process.wait_ns = process.wait_ns.saturating_add(ns);
-            } else {
-                process.work.merge(histogram);
-                *process.by_call.entry(name.word()).or_default() += ns;
+    /// By process, and its errors by call.
+    fn by_process(
+        &self,
+        source: &Source,
+        people: &People,
+        processes: &mut Ranking,
+        errors: &mut Ranking,
+    ) -> Result<()> {
+        let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| process.add(rest, by);
+        self.tally.sums(1, add, |dims, process| {
+            let [pid] = dims else { return };
+            let comm = pid.int().and_then(|pid| people.comm(pid)).or(process.comm.as_deref());
+            for ((call, errno), failed) in &process.failed {
+                let all = process.by_call.get(call).map_or(0, |call| call.count);
+                let share = share(*failed as f64, all as f64);
+                let count = Value::Int(whole(*failed));
+                errors.row(source, vec![call.value(), errno.value(), Value::from(comm), pid.value(), count, share]);
             }
-        }
-        for ((pid, ..), failures) in &self.errors {
-            if let Some(process) = pid.and_then(|pid| processes.get_mut(&pid)) {
-                process.errors += failures.count;
+            if let Some(pid) = pid.int().filter(|_| process.any) {
+                processes.row(source, process.cells(comm, pid, self.work_ns));
             }
-        }
-        processes
+        })
     }
 }
 
@@ -210,7 +201,7 @@ fn call_fields() -> Vec<Field> {
 impl Call {
     fn cells(&self) -> Vec<Value> {
         let each: Vec<String> = self.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        let failed = self.errors.iter().map(|(_, count)| count).sum();
+        let failed = self.errors.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
         vec![
             self.name.value(),
             Value::from(if self.waits { WAIT } else { "work" }),
@@ -234,12 +225,45 @@ fn longest(histogram: &Histogram) -> Value {
 #[derive(Default)]
 struct Process {
     comm: Option<String>,
+    /// Whether any call of it was measured.
+    any: bool,
     count: u64,
-    errors: u64,
     wait_ns: u64,
     work: Histogram,
-    /// Time in calls that are no waits.
-    by_call: BTreeMap<String, u64>,
+    by_call: BTreeMap<Dim, OfCall>,
+    failed: BTreeMap<(Dim, Dim), u64>,
+}
+
+/// What one call of a process comes to, however it ended and whether it waited.
+#[derive(Default)]
+struct OfCall {
+    count: u64,
+    /// Time in it, when it is no wait.
+    work_ns: u64,
+}
+
+impl Process {
+    /// Adds what one group holds; its dimensions are those behind the process.
+    fn add(&mut self, dims: &[Dim], by: &ByMetric<'_>) {
+        let [name, class, errno, comm] = dims else { return };
+        self.comm = self.comm.take().or_else(|| comm.text().map(str::to_owned));
+        if let Some(failed) = by.get(metrics::SYSCALL_ERRORS) {
+            let own = self.failed.entry((name.clone(), errno.clone())).or_default();
+            *own = own.saturating_add(count(failed));
+        }
+        let Some(latency) = by.get(metrics::SYSCALL_LATENCY) else { return };
+        let (calls, ns) = (count(latency), sum(latency));
+        self.any = true;
+        self.count = self.count.saturating_add(calls);
+        let call = self.by_call.entry(name.clone()).or_default();
+        call.count = call.count.saturating_add(calls);
+        if class.text() == Some(WAIT) {
+            self.wait_ns = self.wait_ns.saturating_add(ns);
+        } else {
+            call.work_ns = call.work_ns.saturating_add(ns);
+            self.work.merge(latency);
+        }
+    }
 }
 
 fn process_fields() -> Vec<Field> {
@@ -259,13 +283,15 @@ fn process_fields() -> Vec<Field> {
 }
 
 impl Process {
-    fn cells(&self, comm: Option<String>, pid: i64, work_ns: u64) -> Vec<Value> {
-        let most = self.by_call.iter().max_by_key(|(_, ns)| **ns).map(|(name, _)| name.as_str());
+    fn cells(&self, comm: Option<&str>, pid: i64, work_ns: u64) -> Vec<Value> {
+        let worked = self.by_call.iter().filter(|(_, call)| call.work_ns > 0);
+        let most = worked.max_by_key(|(_, call)| call.work_ns).map(|(name, _)| name.word());
+        let errors = self.failed.values().fold(0u64, |sum, count| sum.saturating_add(*count));
         vec![
             Value::from(comm),
             Value::Id(pid),
             Value::Int(whole(self.count)),
-            Value::Int(whole(self.errors)),
+            Value::Int(whole(errors)),
             Value::Nanos(whole(sum(&self.work))),
             share(sum(&self.work) as f64, work_ns as f64),
             Value::Nanos(whole(self.wait_ns)),

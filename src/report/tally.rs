@@ -1,25 +1,28 @@
 //! What the aggregate rows add up to, for any metric by any of its columns.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::HashSet;
+use std::io;
 use std::rc::Rc;
 
+use anyhow::Context;
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::hist::Histogram;
-use crate::hist::bounds;
-use crate::hist::bucket;
 use crate::recording::CORE;
 use crate::recording::ColumnType;
 use crate::recording::MetricMeta;
 use crate::render::Value;
-use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::spill::Runs;
 
 /// The value of one dimension.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Dim {
     /// The rows do not say.
     None,
@@ -65,9 +68,6 @@ impl Dim {
     }
 }
 
-/// Distributions and totals of one metric, by the dimensions asked for, in the order of the dimensions' values.
-pub(super) type Groups = BTreeMap<Vec<Dim>, Histogram>;
-
 /// A kind of aggregate rows, and its columns of numbers.
 type Numbers = (&'static str, &'static [&'static str]);
 
@@ -75,9 +75,68 @@ const BUCKETS: Numbers = ("hist", &["bucket_lo", "bucket_hi", "count"]);
 const TOTALS: Numbers = ("metric", &["count", "sum", "min", "max"]);
 
 /// All metrics of a recording, each by the same dimensions.
+///
+/// What does not fit into memory is in temporary files, in the order of the dimensions, so that the groups are visited
+/// in that order and never looked up.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    metrics: HashMap<Rc<str>, Groups>,
+    groups: Vec<Group>,
+    runs: Runs<Group>,
+    metrics: BTreeSet<Rc<str>>,
+}
+
+/// What one metric is for one value of each dimension.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Group {
+    dims: Vec<Dim>,
+    metric: Rc<str>,
+    histogram: Histogram,
+}
+
+impl Group {
+    fn key(&self) -> (&[Dim], &str) {
+        (&self.dims, &self.metric)
+    }
+}
+
+impl Ord for Group {
+    fn cmp(&self, other: &Group) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Group {
+    fn partial_cmp(&self, other: &Group) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Group {
+    fn eq(&self, other: &Group) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Group {}
+
+/// The metrics that have one value of each dimension.
+pub(super) struct ByMetric<'a>(&'a [Group]);
+
+impl ByMetric<'_> {
+    /// What one of them is.
+    pub(super) fn get(&self, metric: &str) -> Option<&Histogram> {
+        self.0.iter().find(|group| *group.metric == *metric).map(|group| &group.histogram)
+    }
+
+    /// The same, empty where there is none.
+    pub(super) fn of(&self, metric: &str) -> Histogram {
+        self.get(metric).cloned().unwrap_or_default()
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Histogram)> {
+        self.0.iter().map(|group| (&*group.metric, &group.histogram))
+    }
 }
 
 impl Tally {
@@ -117,7 +176,7 @@ impl Tally {
             ints.extend((number != Some(false)).then_some(*column));
             texts.extend((number != Some(true)).then_some(*column));
         }
-        let mut adder = Adder { places, metrics: HashMap::new(), limit: Limit::new() };
+        let mut adder = Adder { places, ..Adder::default() };
         for (kind, own) in kinds {
             let numbers = [ints.as_slice(), own].concat();
             let names = [texts.as_slice(), &["metric"]].concat();
@@ -125,14 +184,15 @@ impl Tally {
                 let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
                 let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
                 let is_bucket = *kind == BUCKETS.0;
-                if is_bucket && !is_own(a, b) && !adder.limit.take(BUCKET_BYTES) {
-                    return;
+                let histogram = adder.group(metric, row);
+                let before = histogram.filled();
+                if is_bucket {
+                    histogram.add_bucket(a, b, c)
+                } else {
+                    histogram.add_totals(a, b, c, d)
                 }
-                match adder.group(metric, row) {
-                    Some(histogram) if is_bucket => histogram.add_bucket(a, b, c),
-                    Some(histogram) => histogram.add_totals(a, b, c, d),
-                    None => {}
-                }
+                let more = histogram.filled() - before;
+                adder.take(more * BUCKET_BYTES);
             };
             if filtered {
                 source.rows(kind, &numbers, &names, add)?;
@@ -140,30 +200,91 @@ impl Tally {
                 source.rows_of_all_processes(kind, &numbers, &names, add)?;
             }
         }
-        adder.limit.check(source, "groups of metrics")?;
-        let metrics = adder.metrics.into_iter().map(|(name, groups)| (name, groups.into_iter().collect())).collect();
-        Ok(Tally { metrics })
+        adder.finish()
     }
 
-    /// The groups of one metric; none when no row has it.
-    pub(super) fn groups(&self, metric: &str) -> impl Iterator<Item = (&[Dim], &Histogram)> {
-        self.metrics.get(metric).into_iter().flatten().map(|(dims, histogram)| (dims.as_slice(), histogram))
+    /// Visits the groups in the order of their dimensions.
+    ///
+    /// # Errors
+    /// A temporary file can't be read.
+    pub(super) fn each(&self, mut visit: impl FnMut(&[Dim], &ByMetric<'_>)) -> Result<()> {
+        let mut visit = |groups: &[Group]| {
+            if let Some(first) = groups.first() {
+                visit(&first.dims, &ByMetric(groups));
+            }
+        };
+        self.groups.chunk_by(|a, b| a.dims == b.dims).for_each(&mut visit);
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        let mut same: Vec<Group> = Vec::new();
+        for group in self.runs.merged(Vec::new()).context(UNREADABLE)? {
+            let group = group.context(UNREADABLE)?;
+            match same.last_mut() {
+                Some(last) if *last == group => last.histogram.merge(&group.histogram),
+                Some(last) if last.dims == group.dims => same.push(group),
+                _ => {
+                    visit(&same);
+                    same.clear();
+                    same.push(group);
+                }
+            }
+        }
+        visit(&same);
+        Ok(())
+    }
+
+    /// Visits the groups of one metric; none when no row has it.
+    pub(super) fn groups(&self, metric: &str, mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
+        self.each(|dims, by| {
+            if let Some(histogram) = by.get(metric) {
+                visit(dims, histogram);
+            }
+        })
+    }
+
+    /// Adds up the groups that agree in their first dimensions, as many as `prefix` says, and hands over each sum.
+    pub(super) fn sums<T: Default>(
+        &self,
+        prefix: usize,
+        mut add: impl FnMut(&mut T, &[Dim], &ByMetric<'_>),
+        mut done: impl FnMut(&[Dim], T),
+    ) -> Result<()> {
+        let mut current: Option<(Vec<Dim>, T)> = None;
+        self.each(|dims, by| {
+            let (own, rest) = dims.split_at_checked(prefix).unwrap_or((dims, &[]));
+            match &mut current {
+                Some((key, sum)) if key == own => add(sum, rest, by),
+                _ => {
+                    if let Some((key, sum)) = current.take() {
+                        done(&key, sum);
+                    }
+                    let mut sum = T::default();
+                    add(&mut sum, rest, by);
+                    current = Some((own.to_vec(), sum));
+                }
+            }
+        })?;
+        if let Some((key, sum)) = current {
+            done(&key, sum);
+        }
+        Ok(())
     }
 
     /// One metric with all its groups together.
-    pub(super) fn total(&self, metric: &str) -> Histogram {
+    pub(super) fn total(&self, metric: &str) -> Result<Histogram> {
         let mut total = Histogram::new();
-        for (_, histogram) in self.groups(metric) {
-            total.merge(histogram);
-        }
-        total
+        self.groups(metric, |_, histogram| total.merge(histogram))?;
+        Ok(total)
     }
 
     /// Whether any row has the metric.
     pub(super) fn has(&self, metric: &str) -> bool {
-        self.metrics.contains_key(metric)
+        self.metrics.contains(metric)
     }
 }
+
+const UNREADABLE: &str = "can't read groups of metrics back from a temporary file";
 
 /// The number of occurrences, whether the metric is a counter or a histogram.
 pub(super) fn count(histogram: &Histogram) -> u64 {
@@ -194,39 +315,99 @@ enum Place {
     Either(usize, usize),
 }
 
+/// Groups while rows are added to them.
+#[derive(Default)]
 struct Adder {
     places: Vec<Place>,
-    metrics: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
-    limit: Limit,
+    held: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
+    held_bytes: usize,
+    names: HashSet<Rc<str>>,
+    tally: Tally,
+    failed: Option<io::Error>,
 }
 
 impl Adder {
-    /// The group of a row; `None` without room for another.
-    fn group(&mut self, metric: &str, row: &Row<'_>) -> Option<&mut Histogram> {
-        let limit = &mut self.limit;
+    /// The group of a row.
+    fn group(&mut self, metric: &str, row: &Row<'_>) -> &mut Histogram {
+        if self.held_bytes > MOST_BYTES {
+            self.spill();
+        }
+        let Adder { places, held, held_bytes, names, .. } = self;
         let mut dim = |place: &Place| match *place {
             Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
-            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))),
+            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
             Place::Either(int, text) => match row.int(int) {
                 Some(number) => Dim::Int(number),
-                None => row.text(text).map_or(Dim::None, |text| Dim::Text(limit.name(text))),
+                None => row.text(text).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
             },
         };
-        let key: Vec<Dim> = self.places.iter().map(&mut dim).collect();
+        let key: Vec<Dim> = places.iter().map(&mut dim).collect();
+        if !held.contains_key(metric) {
+            held.insert(name(names, held_bytes, metric), HashMap::new());
+        }
+        let groups = held.entry(name(names, held_bytes, metric)).or_default();
         let size = GROUP_BYTES + key.len() * size_of::<Dim>();
-        match self.metrics.entry(self.limit.name(metric)).or_default().entry(key) {
-            Entry::Occupied(known) => Some(known.into_mut()),
-            Entry::Vacant(new) => self.limit.take(size).then(|| new.insert(Histogram::new())),
+        groups.entry(key).or_insert_with(|| {
+            *held_bytes += size;
+            Histogram::new()
+        })
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.held_bytes += bytes;
+    }
+
+    /// The groups so far, in order.
+    fn sorted(&mut self) -> Vec<Group> {
+        let mut sorted = Vec::new();
+        for (metric, groups) in self.held.drain() {
+            self.tally.metrics.insert(Rc::clone(&metric));
+            let group = |(dims, histogram)| Group { dims, metric: Rc::clone(&metric), histogram };
+            sorted.extend(groups.into_iter().map(group));
+        }
+        sorted.sort_unstable();
+        self.names.clear();
+        self.held_bytes = 0;
+        sorted
+    }
+
+    fn spill(&mut self) {
+        let sorted = self.sorted();
+        if self.failed.is_none()
+            && let Err(error) = self.tally.runs.add(sorted.into_iter())
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn finish(mut self) -> Result<Tally> {
+        if self.tally.runs.is_empty() && self.failed.is_none() {
+            self.tally.groups = self.sorted();
+        } else {
+            self.spill();
+        }
+        match self.failed {
+            Some(error) => Err(error).context("can't put groups of metrics into a temporary file"),
+            None => Ok(self.tally),
         }
     }
 }
 
-/// About what a group of a metric takes in memory with a handful of buckets.
-const GROUP_BYTES: usize = 512;
-/// About what a bucket takes beyond those.
-const BUCKET_BYTES: usize = 64;
-
-/// Whether a bucket is one of ebrec's own, of which a histogram can only have so many.
-fn is_own(lo: u64, hi: u64) -> bool {
-    bounds(bucket(lo)) == (lo, hi)
+/// A name that is kept once.
+fn name(names: &mut HashSet<Rc<str>>, bytes: &mut usize, text: &str) -> Rc<str> {
+    if let Some(known) = names.get(text) {
+        return Rc::clone(known);
+    }
+    let kept: Rc<str> = Rc::from(text);
+    // The text, its two counters, and its place in the set.
+    *bytes += text.len() + 48;
+    names.insert(Rc::clone(&kept));
+    kept
 }
+
+/// About what the groups may take in memory before they go to a temporary file.
+const MOST_BYTES: usize = 24 << 20;
+/// About what a group of a metric takes in memory without its buckets.
+const GROUP_BYTES: usize = 160;
+/// About what a bucket takes.
+const BUCKET_BYTES: usize = 56;

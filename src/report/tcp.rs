@@ -10,9 +10,9 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Timeline;
 use crate::render::Value;
+use crate::report::few::Few;
 use crate::report::limit::Limit;
 use crate::report::metrics;
-use crate::report::paper::Ranking;
 use crate::report::paper::errno;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
@@ -20,7 +20,9 @@ use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -48,10 +50,17 @@ const LINES: usize = 8;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("tcp", "TCP");
     note_absent_probe(&mut document, sources, "tcp");
-    let mut peers = Ranking::new(sources, "peers", "By process and peer", peer_fields());
-    let mut failures = Ranking::new(sources, "failures", "Connects that failed", failure_fields());
-    let mut connects = Ranking::new(sources, "connects", "Slowest connects", connect_fields());
-    let mut open = Ranking::new(sources, "open", "Still open at the end", open_fields());
+    let shown = plan.rows_shown(20);
+    let mut peers =
+        Ranking::new(sources, "peers", "By process and peer", peer_fields()).largest_first("bytes").top(shown);
+    let mut failures =
+        Ranking::new(sources, "failures", "Connects that failed", failure_fields()).largest_first("count").top(shown);
+    let mut connects = Ranking::new(sources, "connects", "Slowest connects", connect_fields())
+        .largest_first("dur_ns")
+        .top(plan.events_shown(10));
+    let mut open = Ranking::new(sources, "open", "Still open at the end", open_fields())
+        .largest_first("bytes")
+        .top(plan.events_shown(10));
     let mut plot = Timeline {
         name: "retransmits".into(),
         title: "Segments sent again, by peer".into(),
@@ -66,14 +75,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
         plot.series.extend(retransmits(source, &host)?);
     }
-    peers.largest_first("bytes");
-    failures.largest_first("count");
-    connects.largest_first("dur_ns");
-    open.largest_first("bytes");
-    let shown = plan.rows_shown(20);
-    document.push(peers.top(shown));
-    for table in [failures.top(shown), connects.top(plan.events_shown(10)), open.top(plan.events_shown(10))] {
-        if !table.rows.is_empty() || plan.format.is_for_programs() {
+    document.push(peers.table()?);
+    for table in [failures.table()?, connects.table()?, open.table()?] {
+        if !table.is_empty() || plan.format.is_for_programs() {
             document.push(table);
         }
     }
@@ -97,23 +101,18 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     let tally = Tally::totals_of(source, &["daddr", "dport", "sport", "cause"], |name| {
         name == metrics::TCP_RETRANSMITS || name == metrics::TCP_FAILURES
     })?;
-    let mut worst: Vec<(u64, String)> = tally
-        .groups(metrics::TCP_RETRANSMITS)
-        .map(|(dims, segments)| (sum(segments), format!("{} segments to {}", sum(segments), peer(dims))))
-        .collect();
-    let mut failed: Vec<(u64, String)> = tally
-        .groups(metrics::TCP_FAILURES)
-        .map(|(dims, failures)| {
-            let cause = dims.get(3).map_or_else(|| "failed".to_owned(), Dim::word);
-            (count(failures), format!("{} to {} {cause}", count(failures), peer(dims)))
-        })
-        .collect();
+    let (mut worst, mut failed) = (Few::new(3), Few::new(3));
+    tally.groups(metrics::TCP_RETRANSMITS, |dims, segments| {
+        worst.add(sum(segments), || format!("{} segments to {}", sum(segments), peer(dims)));
+    })?;
+    tally.groups(metrics::TCP_FAILURES, |dims, failures| {
+        let cause = dims.get(3).map_or_else(|| "failed".to_owned(), Dim::word);
+        failed.add(count(failures), || format!("{} to {} {cause}", count(failures), peer(dims)));
+    })?;
     let mut lines = Vec::new();
-    for (title, found) in [("sent again", &mut worst), ("failed connects", &mut failed)] {
-        found.sort_by_key(|(count, _)| Reverse(*count));
-        let told: Vec<&str> = found.iter().take(3).map(|(_, text)| text.as_str()).collect();
+    for (title, found) in [("sent again", worst), ("failed connects", failed)] {
+        let (told, more) = found.words();
         if !told.is_empty() {
-            let more = if found.len() > told.len() { ", …" } else { "" };
             lines.push((title.to_owned(), format!("{}{more}", told.join(", "))));
         }
     }
@@ -156,29 +155,28 @@ fn peer_fields() -> Vec<Field> {
     ]
 }
 
-/// Process, side, address, remote port, own port.
-type Key = [Dim; 5];
+/// What the connections between a process and a peer come to: by metric, and the name that rows give the process.
+#[derive(Default)]
+struct Peer {
+    comm: Option<String>,
+    found: [Histogram; 10],
+}
 
 fn by_peer(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let by = ["pid", "tcp_side", "daddr", "dport", "sport", "comm"];
     let tally = Tally::of(source, &by, |name| METRICS.contains(&name))?;
-    let mut all: BTreeMap<Key, (Option<String>, [Histogram; 10])> = BTreeMap::new();
-    for (at, metric) in METRICS.iter().enumerate() {
-        for (dims, values) in tally.groups(metric) {
-            let [pid, side, address, remote, own, comm] = dims else { continue };
-            let key = [pid, side, address, remote, own].map(Dim::clone);
-            let (name, found) = all.entry(key).or_default();
-            if name.is_none() {
-                *name = comm.text().map(str::to_owned);
-            }
-            if let Some(slot) = found.get_mut(at) {
-                slot.merge(values);
-            }
+    let add = |peer: &mut Peer, rest: &[Dim], by: &ByMetric<'_>| {
+        let name = || rest.first().and_then(Dim::text).map(str::to_owned);
+        peer.comm = peer.comm.take().or_else(name);
+        for (slot, metric) in peer.found.iter_mut().zip(METRICS) {
+            by.get(metric).into_iter().for_each(|values| slot.merge(values));
         }
-    }
-    for ([pid, side, address, remote, own], (name, found)) in all {
-        let [connect, accepted, lifetime, rtt, sent, received, resent, reset_out, reset_in, failed] = found;
-        let comm = pid.int().and_then(|pid| people.comm(pid)).map(str::to_owned).or(name);
+    };
+    // Process, side, address, remote port, own port.
+    tally.sums(5, add, |dims, peer| {
+        let [pid, side, address, remote, own] = dims else { return };
+        let [connect, accepted, lifetime, rtt, sent, received, resent, reset_out, reset_in, failed] = peer.found;
+        let comm = pid.int().and_then(|pid| people.comm(pid)).or(peer.comm.as_deref());
         let time = |times: &Histogram, q: f64| percentile(times, Unit::Nanoseconds, q);
         let most = |times: &Histogram| times.max().map_or(Value::Null, |max| Value::Nanos(whole(max)));
         let number = |count: u64| Value::Int(whole(count));
@@ -190,7 +188,7 @@ fn by_peer(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
                 pid.value(),
                 side.value(),
                 address.value(),
-                if remote == Dim::None { own.value() } else { remote.value() },
+                if *remote == Dim::None { own.value() } else { remote.value() },
                 number(count(&connect).saturating_add(count(&accepted))),
                 number(count(&failed)),
                 Value::Bytes(whole(out.saturating_add(into))),
@@ -207,8 +205,7 @@ fn by_peer(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
                 number(count(&reset_in)),
             ],
         );
-    }
-    Ok(())
+    })
 }
 
 fn failure_fields() -> Vec<Field> {
@@ -226,14 +223,13 @@ fn failure_fields() -> Vec<Field> {
 fn by_failure(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let by = ["pid", "daddr", "dport", "cause", "comm"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::TCP_FAILURES)?;
-    for (dims, failures) in tally.groups(metrics::TCP_FAILURES) {
-        let [pid, address, port, cause, comm] = dims else { continue };
+    tally.groups(metrics::TCP_FAILURES, |dims, failures| {
+        let [pid, address, port, cause, comm] = dims else { return };
         let own = people.of_dims(pid, comm);
         let number = Value::Int(whole(count(failures)));
         let cells = vec![Value::from(own), pid.value(), address.value(), port.value(), cause.value(), number];
         table.row(source, cells);
-    }
-    Ok(())
+    })
 }
 
 fn connect_fields() -> Vec<Field> {
@@ -279,39 +275,41 @@ fn connections(source: &Source, people: &People, connects: &mut Ranking, open: &
         match row.text(0) {
             Some("still open") => {
                 let moved = row.natural(4).saturating_add(row.natural(5));
-                let cells = vec![
-                    Value::from(comm),
-                    Value::id(row.pid()),
-                    Value::from(row.text(1)),
-                    Value::from(row.text(2)),
-                    remote,
-                    own,
-                    Value::from(row.text(3)),
-                    Value::nanos(row.dur()),
-                    Value::Bytes(whole(moved)),
-                    bytes(row.int(4)),
-                    bytes(row.int(5)),
-                    Value::nanos(row.int(6)),
-                    Value::from(row.int(3)),
-                ];
-                open.row(source, cells);
+                open.weighed(source, Some(whole(moved)), || {
+                    vec![
+                        Value::from(comm),
+                        Value::id(row.pid()),
+                        Value::from(row.text(1)),
+                        Value::from(row.text(2)),
+                        remote,
+                        own,
+                        Value::from(row.text(3)),
+                        Value::nanos(row.dur()),
+                        Value::Bytes(whole(moved)),
+                        bytes(row.int(4)),
+                        bytes(row.int(5)),
+                        Value::nanos(row.int(6)),
+                        Value::from(row.int(3)),
+                    ]
+                });
             }
             Some("close" | "retransmit" | "reset sent" | "reset received") | None => {}
             Some(_) if row.text(1) == Some("accept") => {}
             Some(outcome) => {
-                let cells = vec![
-                    row.at().map_or(Value::Null, Value::Time),
-                    Value::nanos(row.dur()),
-                    Value::from(comm),
-                    Value::id(row.pid()),
-                    Value::from(row.text(2)),
-                    remote,
-                    Value::from(outcome),
-                    row.int(2).map_or(Value::Null, |ret| Value::from(errno(ret))),
-                    Value::from(row.int(3)),
-                    own,
-                ];
-                connects.row(source, cells);
+                connects.weighed(source, row.dur(), || {
+                    vec![
+                        row.at().map_or(Value::Null, Value::Time),
+                        Value::nanos(row.dur()),
+                        Value::from(comm),
+                        Value::id(row.pid()),
+                        Value::from(row.text(2)),
+                        remote,
+                        Value::from(outcome),
+                        row.int(2).map_or(Value::Null, |ret| Value::from(errno(ret))),
+                        Value::from(row.int(3)),
+                        own,
+                    ]
+                });
             }
         }
     })

@@ -13,11 +13,11 @@ use crate::report::ledger::Ledger;
 use crate::report::ledger::Sort;
 use crate::report::ledger::Spent;
 use crate::report::ledger::State;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::units;
 
@@ -28,10 +28,13 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("threads", "Where each thread's time went");
     let several = sources.len() > 1;
     let shown = plan.rows_shown(20);
-    let mut threads = Ranking::new(sources, "threads", "", thread_fields());
+    let mut threads = Ranking::new(sources, "threads", "", thread_fields()).top(shown);
     let everything = plan.format.is_for_programs();
     let title = if everything { "Time by state and cause" } else { "Time by state and cause, idle by design left out" };
     let mut states = Ranking::new(sources, "states", title, state_fields());
+    if !everything {
+        states = states.largest_first("ns").top(shown);
+    }
     let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_fields());
     let mut bars = Vec::new();
     for source in sources {
@@ -59,14 +62,14 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             // Threads of the kernel that had nothing to do would fill the screen.
             let wanted = |state: &State, spent: Spent| everything || state.sort(spent) != Sort::Idle;
             for (state, spent) in account.spent.iter().filter(|(state, spent)| wanted(state, **spent)) {
-                let cause = (!state.cause.is_empty()).then_some(state.cause.as_str());
+                let cause = (!state.cause.is_empty()).then_some(&*state.cause);
                 states.row(
                     source,
                     vec![
-                        Value::from(account.comm.as_str()),
+                        Value::from(&*account.comm),
                         Value::Id(*tid),
                         Value::Id(*pid),
-                        Value::from(state.state.as_str()),
+                        Value::from(&*state.state),
                         Value::from(cause),
                         Value::Nanos(whole(spent.ns)),
                         share(spent.ns as f64, account.lived_ns as f64),
@@ -85,16 +88,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     if !bars.is_empty() {
         let parts = Sort::ALL.map(|sort| sort.title().to_owned()).to_vec();
-        document.push(threads.top(shown));
+        document.push(threads.table()?);
         document.push(Bars { name: "threads".into(), title: "Share of each thread's life".into(), parts, rows: bars });
-        if everything {
-            document.push(states.all());
-        } else {
-            states.largest_first("ns");
-            document.push(states.top(shown));
-        }
+        document.push(states.table()?);
     }
-    document.push(cpus.all());
+    document.push(cpus.table()?);
     note_absent_probe(&mut document, sources, "sched");
     Ok(document)
 }
@@ -126,7 +124,7 @@ fn thread_cells(pid: i64, tid: i64, account: &Account) -> Vec<Value> {
     };
     let top = account.top_wait();
     vec![
-        Value::from(account.comm.as_str()),
+        Value::from(&*account.comm),
         Value::Id(tid),
         Value::Id(pid),
         Value::Nanos(whole(account.lived_ns)),

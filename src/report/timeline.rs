@@ -9,13 +9,13 @@ use crate::render::Document;
 use crate::render::Field;
 use crate::render::Timeline;
 use crate::render::Value;
-use crate::report::paper::Ranking;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::percentile;
 use crate::report::paper::unit;
 use crate::report::paper::whole;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::series;
 use crate::report::series::Interval;
 use crate::report::series::Series;
@@ -32,12 +32,20 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     series::check(sources, &plan.metrics)?;
     let mut document = Document::new("timeline", "Over time");
     let mut plots = Plots::default();
-    let mut table = Ranking::new(sources, "intervals", "", fields());
+    let mut table = Ranking::new(sources, "intervals", "", fields()).top(if plan.format.is_for_programs() {
+        usize::MAX
+    } else {
+        plan.rows_shown(40)
+    });
     let mut blind: Vec<&str> = Vec::new();
     for source in sources {
         let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
         let metrics = series::chosen(source, &plan.metrics);
         let series = Series::of(source, |name| metrics.iter().any(|metric| metric.name == name))?;
+        if series.joined() > 1 {
+            document
+                .note(format!("{host}each interval is {} of the recording's: there are very many", series.joined()));
+        }
         for metric in metrics {
             let tells = metric.by.iter().any(|column| column == "pid" || column == "comm");
             if plan.filter.by_process() && !tells && !blind.contains(&metric.name.as_str()) {
@@ -66,10 +74,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(plot);
     }
     // Everybody sees the numbers of a metric that was asked for; otherwise they are too many.
-    if plan.format.is_for_programs() {
-        document.push(table.all());
-    } else if !plan.metrics.is_empty() && plan.format != Format::Svg {
-        document.push(table.top(plan.rows_shown(40)));
+    if plan.format.is_for_programs() || !plan.metrics.is_empty() && plan.format != Format::Svg {
+        document.push(table.table()?);
     }
     Ok(document)
 }

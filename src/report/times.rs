@@ -6,6 +6,8 @@ use crate::hist::Histogram;
 use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
+use crate::report::heaviest::Heaviest;
+use crate::report::heaviest::SERIES;
 use crate::report::paper::percentile;
 use crate::report::paper::whole;
 use crate::report::source::Source;
@@ -39,13 +41,14 @@ pub(super) fn cells(times: &Histogram) -> Vec<Value> {
 
 /// The picture of a metric in nanoseconds, a series for each value of `by`; nothing where there are no values.
 pub(super) fn plot(sources: &[Source], metric: &str, title: &str, by: &str) -> Result<Option<HistogramPlot>> {
-    let mut series = Vec::new();
+    let mut series = Heaviest::new(SERIES);
     for source in sources {
         let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
         let tally = Tally::of(source, &[by], |name| name == metric)?;
         let named = |dims: &[Dim]| format!("{host}{}", dims.iter().map(Dim::word).collect::<Vec<_>>().join(" "));
-        series.extend(tally.groups(metric).map(|(dims, times)| (named(dims), times.clone())));
+        tally.groups(metric, |dims, times| series.add(named(dims), times))?;
     }
+    let series = series.series();
     let plot = HistogramPlot { name: metric.into(), title: title.into(), unit: Unit::Nanoseconds, series };
     Ok((!plot.series.is_empty()).then_some(plot))
 }

@@ -7,18 +7,18 @@ use parquet::basic::Compression;
 use parquet::basic::Encoding;
 use parquet::basic::PageType;
 use parquet::basic::ZstdLevel;
-use parquet::column::page::CompressedPage;
 use parquet::column::page::Page;
-use parquet::column::page::PageWriter;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::metadata::PageEncodingStats;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::SerializedPageWriter;
 use parquet::file::writer::TrackedWrite;
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
+
+use crate::recording::encode::header;
+use crate::recording::thrift::PageHeader;
 
 /// ZSTD at its fastest: higher levels were measured to buy nothing on what the encodings leave.
 const LEVEL: i32 = 1;
@@ -160,5 +160,18 @@ pub(crate) fn append<W: Write + Send>(
     size: usize,
     to: &mut TrackedWrite<W>,
 ) -> Result<usize, ParquetError> {
-    Ok(SerializedPageWriter::new(to).write_page(CompressedPage::new(page, size))?.uncompressed_size)
+    let page_type = if matches!(page, Page::DictionaryPage { .. }) { header::DICTIONARY } else { header::DATA };
+    let announced = PageHeader {
+        page_type,
+        uncompressed: size as i64,
+        values: i64::from(page.num_values()),
+        encoding: page.encoding() as i64,
+        ..PageHeader::default()
+    };
+    let body = page.buffer();
+    let mut head = Vec::with_capacity(48);
+    header::append(announced, body, &mut head);
+    to.write_all(&head)?;
+    to.write_all(body)?;
+    Ok(head.len() + size)
 }

@@ -31,11 +31,11 @@ fn use_of_cpus(scene: &Scene<'_>) -> Result<Option<Used>> {
         return Ok(None);
     }
     let mut by: BTreeMap<String, u64> = BTreeMap::new();
-    for (dims, time) in tally.groups(metrics::ON_CPU) {
+    tally.groups(metrics::ON_CPU, |dims, time| {
         let name = scene.name(dims.first().and_then(Dim::int), dims.get(1).and_then(Dim::text));
         let own = by.entry(name).or_default();
         *own = own.saturating_add(sum(time));
-    }
+    })?;
     let all = by.values().fold(0u64, |all, ns| all.saturating_add(*ns));
     let mut by: Vec<(String, u64)> = by.into_iter().collect();
     by.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
@@ -45,9 +45,9 @@ fn use_of_cpus(scene: &Scene<'_>) -> Result<Option<Used>> {
 
 /// How busy the CPUs were, in hundredths: by their own ledger where there is one, which closes; else by the processes' time.
 pub(super) fn used(scene: &Scene<'_>) -> Result<Option<f64>> {
-    let lived: u64 = scene.cpus.iter().map(|cpu| cpu.lived_ns).sum();
+    let lived = scene.cpus.iter().fold(0u64, |sum, cpu| sum.saturating_add(cpu.lived_ns));
     if lived > 0 {
-        let busy: u64 = scene.cpus.iter().map(|cpu| cpu.in_state("busy")).sum();
+        let busy = scene.cpus.iter().fold(0u64, |sum, cpu| sum.saturating_add(cpu.in_state("busy")));
         return Ok(Some(100.0 * busy as f64 / lived as f64));
     }
     Ok(use_of_cpus(scene)?.map(|used| 100.0 * used.all as f64 / used.capacity))
@@ -113,10 +113,10 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
 fn run_queue(scene: &Scene<'_>, name: &str) -> Result<Histogram> {
     let tally = Tally::of(scene.source, &["pid", "comm"], |metric| metric == metrics::RUN_QUEUE)?;
     let mut waits = Histogram::new();
-    for (dims, own) in tally.groups(metrics::RUN_QUEUE) {
+    tally.groups(metrics::RUN_QUEUE, |dims, own| {
         if scene.name(dims.first().and_then(Dim::int), dims.get(1).and_then(Dim::text)) == name {
             waits.merge(own);
         }
-    }
+    })?;
     Ok(waits)
 }

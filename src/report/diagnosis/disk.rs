@@ -158,9 +158,8 @@ fn writer(scene: &Scene<'_>) -> Option<String> {
         let command = scene.commands.get(name);
         let spent = command.map(|command| &command.spent).into_iter().flatten();
         spent
-            .filter(|((_, state), _)| matches!(state.cause.as_str(), "file write" | "file copy"))
-            .map(|(_, s)| s.ns)
-            .sum()
+            .filter(|((_, state), _)| matches!(&*state.cause, "file write" | "file copy"))
+            .fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     };
     let most = scene.commands.keys().max_by_key(|name| writes(name))?;
     (writes(most) > 0).then(|| scene.call(most))
@@ -183,17 +182,15 @@ fn most(by: &ByCommand) -> Option<(&str, &Requests)> {
 fn requests(scene: &Scene<'_>) -> Result<BTreeMap<String, ByCommand>> {
     let tally = Tally::of_all_processes(scene.source, &["dev", "pid", "comm"], |name| METRICS.contains(&name))?;
     let mut devices: BTreeMap<String, ByCommand> = BTreeMap::new();
-    for (at, metric) in METRICS.iter().enumerate() {
-        for (dims, values) in tally.groups(metric) {
-            let [dev, pid, comm] = dims else { continue };
-            let by = devices.entry(dev.word()).or_default();
-            let own = by.entry(scene.name(pid.int(), comm.text())).or_default();
-            own.by_kernel |= pid.int().is_some_and(|pid| scene.is_kernel(pid));
-            if let Some(slot) = own.metrics.get_mut(at) {
-                slot.merge(values);
-            }
+    tally.each(|dims, metrics| {
+        let [dev, pid, comm] = dims else { return };
+        let by = devices.entry(dev.word()).or_default();
+        let own = by.entry(scene.name(pid.int(), comm.text())).or_default();
+        own.by_kernel |= pid.int().is_some_and(|pid| scene.is_kernel(pid));
+        for (slot, metric) in own.metrics.iter_mut().zip(METRICS) {
+            metrics.get(metric).into_iter().for_each(|values| slot.merge(values));
         }
-    }
+    })?;
     devices.retain(|_, by| by.values().any(|requests| count(&requests.metrics[0]) > 0));
     Ok(devices)
 }

@@ -39,11 +39,11 @@ pub(super) fn stalls(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let tally = Tally::of(scene.source, &["pid", "comm"], |name| kinds.contains(&name))?;
     let mut by: BTreeMap<String, Spent> = BTreeMap::new();
     for metric in kinds {
-        for (dims, stalls) in tally.groups(metric) {
+        tally.groups(metric, |dims, stalls| {
             let name = scene.name(dims.first().and_then(Dim::int), dims.get(1).and_then(Dim::text));
             let own = by.entry(name).or_default();
             *own = Spent { ns: own.ns.saturating_add(sum(stalls)), count: own.count.saturating_add(count(stalls)) };
-        }
+        })?;
     }
     let mut found: Option<Finding> = None;
     for (name, spent) in by {

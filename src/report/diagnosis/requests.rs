@@ -126,11 +126,11 @@ fn key(row: &Row<'_>, limit: &mut Limit) -> Key {
 fn all(source: &Source) -> Result<BTreeMap<(Option<i64>, String), All>> {
     let tally = Tally::totals_of(source, &["pid", "http_side"], |name| name == metrics::HTTP_LATENCY)?;
     let mut by = BTreeMap::new();
-    for (dims, requests) in tally.groups(metrics::HTTP_LATENCY) {
-        let [pid, side] = dims else { continue };
+    tally.groups(metrics::HTTP_LATENCY, |dims, requests| {
+        let [pid, side] = dims else { return };
         let own = All { count: count(requests), ns: sum(requests) };
         by.insert((pid.int(), side.text().unwrap_or("").to_owned()), own);
-    }
+    })?;
     Ok(by)
 }
 

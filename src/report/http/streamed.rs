@@ -1,6 +1,5 @@
 //! The requests that were streamed one by one: by route, the slowest, and the failed.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -10,9 +9,9 @@ use crate::hist::Histogram;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::limit::Limit;
-use crate::report::paper::Ranking;
 use crate::report::paper::whole;
 use crate::report::people::People;
+use crate::report::ranking::Ranking;
 use crate::report::source::Row;
 use crate::report::source::Source;
 use crate::report::times;
@@ -60,47 +59,6 @@ pub(super) fn route_fields() -> Vec<Field> {
     fields.extend(times::fields());
     fields.push(Field::new("failed", "failed").help("Those of status 500 and more, or without a whole answer."));
     fields
-}
-
-/// A number of rows: those with the largest of their times.
-struct Longest {
-    rows: Vec<(i64, Vec<Value>)>,
-    most: usize,
-    least: i64,
-    cut: u64,
-}
-
-impl Longest {
-    fn new(most: usize) -> Longest {
-        Longest { rows: Vec::new(), most, least: i64::MIN, cut: 0 }
-    }
-
-    fn add(&mut self, time: i64, cells: impl FnOnce() -> Vec<Value>) {
-        if time < self.least {
-            self.cut += 1;
-            return;
-        }
-        self.rows.push((time, cells()));
-        // Cut now and then, so that a recording of millions of requests needs no memory for them.
-        if self.rows.len() >= self.most.saturating_mul(2).max(1024) {
-            self.trim();
-            self.least = self.rows.last().map_or(i64::MIN, |(least, _)| *least);
-        }
-    }
-
-    fn trim(&mut self) {
-        self.rows.sort_by_key(|(time, _)| Reverse(*time));
-        self.cut += self.rows.len().saturating_sub(self.most) as u64;
-        self.rows.truncate(self.most);
-    }
-
-    fn put(mut self, source: &Source, table: &mut Ranking) {
-        self.trim();
-        table.left_out(self.cut);
-        for (_, cells) in self.rows {
-            table.row(source, cells);
-        }
-    }
 }
 
 /// Path, method, process and side.
@@ -164,9 +122,8 @@ fn cells(row: &Row<'_>, comm: Option<&str>, failure: Option<&str>) -> Vec<Value>
 }
 
 /// Adds what was streamed to the tables of routes, of the slowest and of the failed.
-pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3], most: usize) -> Result<()> {
+pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3]) -> Result<()> {
     let [routes_table, slowest_table, failed_table] = tables;
-    let (mut slowest, mut failed) = (Longest::new(most), Longest::new(most));
     let mut routes = Routes { all: BTreeMap::new(), limit: Limit::new() };
     for kind in ["http", "http_unanswered"] {
         source.rows(kind, &NUMBERS, &TEXTS, |row| {
@@ -180,15 +137,12 @@ pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3], 
             let dur = row.dur().unwrap_or(0);
             routes.add(row, comm, failure.is_some());
             if kind == "http" {
-                slowest.add(dur, || cells(row, comm, None));
+                slowest_table.weighed(source, Some(dur), || cells(row, comm, None));
             }
             if failure.is_some() {
-                failed.add(dur, || cells(row, comm, failure));
+                failed_table.weighed(source, Some(dur), || cells(row, comm, failure));
             }
         })?;
     }
-    routes.put(source, routes_table)?;
-    slowest.put(source, slowest_table);
-    failed.put(source, failed_table);
-    Ok(())
+    routes.put(source, routes_table)
 }

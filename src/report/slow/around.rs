@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::btree_map::Entry;
+use std::rc::Rc;
 
 use anyhow::Result;
 
@@ -17,6 +17,8 @@ use crate::units;
 
 /// Events for which the others are looked through; of the rest, which only --top shows, the lines end earlier.
 const LOOKED_AT: usize = 100;
+/// Commands that are counted apart for each relation; two are named.
+const COMMANDS: usize = 1000;
 /// Processes that are named for each relation, and as busiest.
 const NAMED: usize = 2;
 
@@ -32,6 +34,8 @@ enum Relation {
 /// What happened around one event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Around {
+    /// Whether others were looked for.
+    looked_at: bool,
     /// Other slow events, by relation and command.
     others: BTreeMap<Relation, BTreeMap<String, u64>>,
     /// The event's own device and CPU, for the words.
@@ -45,8 +49,13 @@ pub(super) struct Around {
 
 /// Looks at what happened around each of the events.
 pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Event]) -> Result<Vec<Around>> {
-    let mut around: Vec<Around> =
-        events.iter().map(|event| Around { dev: event.dev.clone(), cpu: event.cpu, ..Around::default() }).collect();
+    let around_of = |(at, event): (usize, &Event)| Around {
+        looked_at: at < LOOKED_AT,
+        dev: event.dev.clone(),
+        cpu: event.cpu,
+        ..Around::default()
+    };
+    let mut around: Vec<Around> = events.iter().enumerate().map(around_of).collect();
     for (place, kind) in kinds.iter().enumerate() {
         kind.each(source, false, |row| {
             if kind.is_by_design(row) {
@@ -56,6 +65,7 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
                 if let Some(relation) = relation(event, place, row) {
                     let comm = row.pid().and_then(|pid| people.comm(pid)).or_else(|| row.comm()).unwrap_or("?");
                     let by = around.others.entry(relation).or_default();
+                    let comm = if by.len() < COMMANDS || by.contains_key(comm) { comm } else { "others" };
                     match by.get_mut(comm) {
                         Some(count) => *count += 1,
                         None => drop(by.insert(comm.to_owned(), 1)),
@@ -122,9 +132,9 @@ impl Around {
         words.join("; ")
     }
 
-    /// Other slow events of its device, thread, CPU or process.
-    pub(super) fn overlapping(&self) -> u64 {
-        self.others.values().flat_map(BTreeMap::values).sum()
+    /// Other slow events of its device, thread, CPU or process; nothing where none were looked for.
+    pub(super) fn overlapping(&self) -> Option<u64> {
+        self.looked_at.then(|| self.others.values().flat_map(BTreeMap::values).sum())
     }
 
     /// The command that had most CPU time.
@@ -138,53 +148,82 @@ impl Around {
     }
 }
 
-/// By name, then by an interval's end: its begin, and the counts and sums in it.
-type Sums<K> = HashMap<K, BTreeMap<i64, (i64, u64, u64)>>;
+/// An interval by its end: its begin, and something in it.
+type Intervals<T> = BTreeMap<i64, (i64, T)>;
 
 /// CPU time by command, and queue depth by device, over time.
 struct Loads {
-    cpu: Sums<String>,
-    depth: Sums<String>,
+    cpu: Intervals<HashMap<Rc<str>, u64>>,
+    /// Counts and sums.
+    depth: HashMap<Rc<str>, Intervals<(u64, u64)>>,
 }
+
+/// Commands of an interval that are kept once it is over: two are named.
+const BUSY: usize = 64;
 
 impl Loads {
     fn of(source: &Source, people: &People) -> Result<Loads> {
-        let mut loads = Loads { cpu: HashMap::new(), depth: HashMap::new() };
+        let mut loads = Loads { cpu: BTreeMap::new(), depth: HashMap::new() };
         let mut limit = Limit::new();
+        let mut last = None;
         source.rows_of_all_processes("metric", &["count", "sum"], &["metric", "dev"], |row| {
             let (Some(end), Some(dur)) = (row.at(), row.dur()) else { return };
-            let (sums, name) = match row.text(0) {
-                Some(metrics::ON_CPU) => {
-                    let name = row.pid().and_then(|pid| people.comm(pid)).or_else(|| row.comm());
-                    (&mut loads.cpu, name)
-                }
-                Some(metrics::BLOCK_DEPTH) => (&mut loads.depth, row.text(1)),
-                _ => return,
-            };
             let begin = end.saturating_sub(dur);
-            let sum = match sums.entry(name.unwrap_or("?").to_owned()).or_default().entry(end) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) if limit.take(128) => new.insert((begin, 0, 0)),
-                Entry::Vacant(_) => return,
-            };
-            *sum = (sum.0.min(begin), sum.1.saturating_add(row.natural(0)), sum.2.saturating_add(row.natural(1)));
+            match row.text(0) {
+                Some(metrics::ON_CPU) => {
+                    // The rows of an interval follow each other.
+                    if let Some(before) = last.replace(end).filter(|before| *before != end) {
+                        loads.keep_busiest(before);
+                    }
+                    if !loads.cpu.contains_key(&end) && !limit.take(BUSY * 64) {
+                        return;
+                    }
+                    let name = row.pid().and_then(|pid| people.comm(pid)).or_else(|| row.comm()).unwrap_or("?");
+                    let interval = loads.cpu.entry(end).or_insert_with(|| (begin, HashMap::new()));
+                    interval.0 = interval.0.min(begin);
+                    let sum = interval.1.entry(limit.name(name)).or_default();
+                    *sum = sum.saturating_add(row.natural(1));
+                }
+                Some(metrics::BLOCK_DEPTH) => {
+                    let intervals = loads.depth.entry(limit.name(row.text(1).unwrap_or("?"))).or_default();
+                    if !intervals.contains_key(&end) && !limit.take(64) {
+                        return;
+                    }
+                    let interval = intervals.entry(end).or_insert((begin, (0, 0)));
+                    interval.0 = interval.0.min(begin);
+                    let (count, sum) = &mut interval.1;
+                    *count = count.saturating_add(row.natural(0));
+                    *sum = sum.saturating_add(row.natural(1));
+                }
+                _ => {}
+            }
         })?;
         limit.check(source, "intervals")?;
         Ok(loads)
     }
 
+    fn keep_busiest(&mut self, end: i64) {
+        let Some((_, by)) = self.cpu.get_mut(&end).filter(|(_, by)| by.len() > BUSY) else { return };
+        let mut sums: Vec<u64> = by.values().copied().collect();
+        sums.sort_unstable_by_key(|sum| std::cmp::Reverse(*sum));
+        let least = sums.get(BUSY).copied().unwrap_or(0);
+        by.retain(|_, sum| *sum > least);
+        by.shrink_to_fit();
+    }
+
     /// The commands that had most CPU time in the intervals that an event touches.
     fn busiest(&self, event: &Event) -> Vec<(String, f64)> {
-        let share = |intervals: &BTreeMap<i64, (i64, u64, u64)>| {
-            let (mut ns, mut dur) = (0u64, 0i64);
-            for (end, (begin, _, sum)) in touched(intervals, event) {
-                ns = ns.saturating_add(*sum);
-                dur = dur.saturating_add(end - begin);
+        let (mut by, mut dur): (HashMap<&str, u64>, i64) = (HashMap::new(), 0);
+        for (end, (begin, sums)) in touched(&self.cpu, event) {
+            dur = dur.saturating_add(end.saturating_sub(*begin));
+            for (name, sum) in sums {
+                let own = by.entry(name).or_default();
+                *own = own.saturating_add(*sum);
             }
-            (dur > 0).then(|| 100.0 * ns as f64 / dur as f64)
-        };
-        let shares = self.cpu.iter().filter_map(|(name, intervals)| Some((name.clone(), share(intervals)?)));
-        let mut shares: Vec<(String, f64)> = shares.filter(|(_, percent)| *percent > 0.0).collect();
+        }
+        let share = |ns: u64| 100.0 * ns as f64 / dur as f64;
+        let shares = by.into_iter().filter(|(_, ns)| *ns > 0 && dur > 0);
+        let mut shares: Vec<(String, f64)> = shares.map(|(name, ns)| (name.to_owned(), share(ns))).collect();
         shares.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         shares.truncate(NAMED);
         shares
@@ -192,17 +231,17 @@ impl Loads {
 
     /// The mean queue depth in the intervals that an event touches.
     fn depth(&self, event: &Event, dev: &str) -> Option<f64> {
-        let sums = touched(self.depth.get(dev)?, event).map(|(_, (_, count, sum))| (*count, *sum));
+        let sums = touched(self.depth.get(dev)?, event).map(|(_, (_, sums))| *sums);
         let (count, sum) = sums.fold((0u64, 0u64), |a, b| (a.0.saturating_add(b.0), a.1.saturating_add(b.1)));
         (count > 0).then(|| sum as f64 / count as f64)
     }
 }
 
 /// The intervals that an event touches.
-fn touched<'i>(
-    intervals: &'i BTreeMap<i64, (i64, u64, u64)>,
+fn touched<'i, T>(
+    intervals: &'i Intervals<T>,
     event: &Event,
-) -> impl Iterator<Item = (&'i i64, &'i (i64, u64, u64))> {
+) -> impl Iterator<Item = (&'i i64, &'i (i64, T))> + use<'i, T> {
     let end = event.at;
-    intervals.range(event.begin().saturating_add(1)..).take_while(move |(_, (begin, ..))| *begin < end)
+    intervals.range(event.begin().saturating_add(1)..).take_while(move |(_, (begin, _))| *begin < end)
 }

@@ -140,6 +140,11 @@ impl Kind {
         }
     }
 
+    /// Whether any row of the kind has a stack.
+    pub(super) fn has_stacks(&self, source: &Source) -> bool {
+        source.recording().has_values(&self.name, &["kstack_id", "ustack_id"])
+    }
+
     /// Whether a row is a sleep that its thread chose, or that lasts until others have something to say: no row of those is slow.
     pub(super) fn is_by_design(&self, row: &Row<'_>) -> bool {
         matches!(row.text(1), Some("idle" | "sleeping")) || row.text(2) == Some("wait")

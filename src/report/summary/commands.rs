@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::limit::Limit;
 use crate::report::metrics;
 use crate::report::paper::share;
 use crate::report::paper::whole;
@@ -16,6 +17,10 @@ use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
 use crate::report::tally::sum;
+
+/// About what a command takes in memory, and each process of it.
+const COMMAND_BYTES: usize = 160;
+const PID_BYTES: usize = 24;
 
 /// All processes of one command.
 #[derive(Default)]
@@ -82,13 +87,19 @@ type Measured = [bool; 4];
 fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Command>, Measured)> {
     let tally = Tally::totals_of(source, &["pid", "comm"], |name| METRICS.contains(&name))?;
     let mut commands: BTreeMap<String, Command> = BTreeMap::new();
-    for metric in METRICS {
-        for (dims, histogram) in tally.groups(metric) {
-            let pid = dims.first().and_then(Dim::int);
-            // The process's own name, so that its threads' names do not scatter it.
-            let own = pid.and_then(|pid| people.comm(pid)).or_else(|| dims.get(1).and_then(Dim::text));
-            let command = commands.entry(own.unwrap_or("?").to_owned()).or_default();
-            command.pids.extend(pid);
+    let mut limit = Limit::new();
+    tally.each(|dims, by| {
+        let pid = dims.first().and_then(Dim::int);
+        // The process's own name, so that its threads' names do not scatter it.
+        let own = pid.and_then(|pid| people.comm(pid)).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?");
+        if !commands.contains_key(own) && !limit.take(COMMAND_BYTES + own.len()) {
+            return;
+        }
+        let command = commands.entry(own.to_owned()).or_default();
+        if pid.is_some_and(|pid| command.pids.insert(pid)) {
+            limit.take(PID_BYTES);
+        }
+        for (metric, histogram) in by.iter() {
             match metric {
                 metrics::ON_CPU => command.cpu_ns = command.cpu_ns.saturating_add(sum(histogram)),
                 metrics::RUN_QUEUE => command.wait_ns = command.wait_ns.saturating_add(sum(histogram)),
@@ -99,7 +110,8 @@ fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Comman
                 }
             }
         }
-    }
+    })?;
+    limit.check(source, "commands")?;
     for (pid, person) in people.iter() {
         let in_time = person.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
         let Some(comm) = person.comm.as_deref().filter(|comm| in_time && source.shows(pid, Some(comm), None, None))

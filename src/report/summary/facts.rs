@@ -29,6 +29,9 @@ const METRICS: [&str; 7] = [
     metrics::BLOCK_SIZE,
 ];
 
+/// Kinds of disk operations that are named; there are a handful.
+const OPERATIONS: usize = 32;
+
 /// The figures.
 pub(super) struct Facts {
     on_cpu_ns: Option<u64>,
@@ -48,28 +51,31 @@ impl Facts {
     /// Adds up one recording.
     pub(super) fn of(source: &Source) -> Result<Facts> {
         let tally = Tally::of(source, &["op", "state"], |name| METRICS.contains(&name))?;
-        let total = |metric: &str| tally.has(metric).then(|| tally.total(metric));
-        let counted = |metric: &str| total(metric).map(|histogram| count(&histogram));
+        let total = |metric: &str| tally.has(metric).then(|| tally.total(metric)).transpose();
+        let counted = |metric: &str| anyhow::Ok(total(metric)?.map(|histogram| count(&histogram)));
         let mut switches = [0u64; 2];
-        for (dims, histogram) in tally.groups(metrics::SWITCHES) {
+        tally.groups(metrics::SWITCHES, |dims, histogram| {
             let forced = dims.get(1).and_then(Dim::text) == Some("involuntary");
             // Two places for the two values of a truth value.
             let sum = &mut switches[usize::from(forced)];
             *sum = sum.saturating_add(count(histogram));
-        }
-        let io = tally.groups(metrics::BLOCK_SIZE).map(|(dims, histogram)| {
+        })?;
+        let mut io: Vec<(String, u64, u64)> = Vec::new();
+        tally.groups(metrics::BLOCK_SIZE, |dims, histogram| {
             let op = dims.first().map_or_else(String::new, Dim::word);
-            (op, count(histogram), sum(histogram))
-        });
+            if io.len() < OPERATIONS {
+                io.push((op, count(histogram), sum(histogram)));
+            }
+        })?;
         Ok(Facts {
-            on_cpu_ns: busy(source)?.or(total(metrics::ON_CPU).map(|histogram| sum(&histogram))),
+            on_cpu_ns: busy(source)?.or(total(metrics::ON_CPU)?.map(|histogram| sum(&histogram))),
             capacity_ns: source.span_ns() as f64 * f64::from(source.meta().host.cpus),
-            run_queue: total(metrics::RUN_QUEUE),
+            run_queue: total(metrics::RUN_QUEUE)?,
             switches: tally.has(metrics::SWITCHES).then_some(switches),
-            migrations: counted(metrics::MIGRATIONS),
-            starts: counted(metrics::STARTS),
-            exits: counted(metrics::EXITS),
-            io: io.collect(),
+            migrations: counted(metrics::MIGRATIONS)?,
+            starts: counted(metrics::STARTS)?,
+            exits: counted(metrics::EXITS)?,
+            io,
             events: source.meta().probes.iter().fold(0, |sum, probe| sum.saturating_add(probe.events)),
             lost: Losses::of(source)?.total(),
             cost: Cost::of(source)?,

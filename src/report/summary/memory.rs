@@ -30,14 +30,14 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     }
     let kinds = [(metrics::RECLAIM, "to free memory"), (metrics::COMPACTION, "to move memory together")];
     let tally = Tally::of(source, &[], |name| kinds.iter().any(|(metric, _)| *metric == name))?;
-    let stalls = kinds.iter().filter(|(metric, _)| tally.has(metric)).map(|(metric, what)| {
-        let times = tally.total(metric);
+    let mut stalls: Vec<String> = Vec::new();
+    for (metric, what) in kinds.iter().filter(|(metric, _)| tally.has(metric)) {
+        let times = tally.total(metric)?;
         let longest = times.max().map_or_else(String::new, |ns| format!(", longest {}", units::duration(whole(ns))));
         let (time, number) = (units::duration(whole(sum(&times))), count(&times));
-        let stalls = if number == 1 { "stall" } else { "stalls" };
-        format!("{time} in {} {stalls} {what}{longest}", units::count(number))
-    });
-    let stalls: Vec<String> = stalls.collect();
+        let noun = if number == 1 { "stall" } else { "stalls" };
+        stalls.push(format!("{time} in {} {noun} {what}{longest}", units::count(number)));
+    }
     if !stalls.is_empty() {
         lines.push(("memory".to_owned(), stalls.join("; ")));
     }

@@ -14,11 +14,11 @@ use crate::report::diagnosis::Scene;
 use crate::report::ledger::Sort;
 use crate::report::ledger::Spent;
 use crate::report::ledger::State;
-use crate::report::paper::Ranking;
 use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::plan::ReportPlan;
+use crate::report::ranking::Ranking;
 use crate::report::source::Source;
 use crate::units;
 
@@ -32,7 +32,7 @@ const IDLERS: usize = 3;
 /// Tells what was waited for: findings as sentences, a table of where all time went, and who idled.
 pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
     let mut findings = Ranking::new(sources, "findings", "", diagnosis::fields());
-    let mut table = Ranking::new(sources, "waits", "", fields());
+    let mut table = Ranking::new(sources, "waits", "", fields()).top(plan.rows_shown(ROWS));
     let mut sentences = Vec::new();
     let mut idle = Vec::new();
     for source in sources {
@@ -73,7 +73,7 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
         }
     }
     if plan.format.is_for_programs() {
-        document.push(findings.all());
+        document.push(findings.table()?);
     }
     if sentences.is_empty() {
         return Ok(());
@@ -82,8 +82,8 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
     if !plan.format.is_for_programs() {
         document.push(Block::Pairs(sentences));
     }
-    let table = table.top(plan.rows_shown(ROWS));
-    if !table.rows.is_empty() || plan.format.is_for_programs() {
+    let table = table.table()?;
+    if !table.is_empty() || plan.format.is_for_programs() {
         document.push(table);
     }
     for line in idle {
@@ -109,7 +109,7 @@ impl Entry<'_> {
 
     fn cells(&self) -> Vec<Value> {
         let (spent, state) = (self.spent, self.state);
-        let cause = (!state.cause.is_empty()).then_some(state.cause.as_str());
+        let cause = (!state.cause.is_empty()).then_some(&*state.cause);
         vec![
             Value::from(self.name),
             Value::id(self.command.only()),
@@ -119,7 +119,7 @@ impl Entry<'_> {
             share(spent.ns as f64, self.command.lived_ns as f64),
             Value::Int(whole(spent.count)),
             Value::nanos((spent.count > 0).then(|| whole(spent.ns / spent.count))),
-            Value::from(state.state.as_str()),
+            Value::from(&*state.state),
             Value::from(cause),
         ]
     }
