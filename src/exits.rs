@@ -28,8 +28,10 @@ pub use refusal::TailCall;
 
 use walk::Walk;
 
-/// Functions whose bodies are read on behalf of one, at most: itself, its split-off parts and the targets of its tail calls.
-pub const MAX_BODIES: usize = 8;
+/// Functions that are read on behalf of one, at most: itself and those that its tail calls lead to.
+pub const MAX_FUNCTIONS: usize = 8;
+/// Stretches of code that these are split into, at most.
+pub const MAX_PARTS: usize = 32;
 /// Exits of one function, at most.
 pub const MAX_EXITS: usize = 64;
 /// Bytes of machine code that are decoded for one function, at most.

@@ -9,13 +9,18 @@ use object::ObjectSegment;
 use object::ObjectSymbol;
 use object::ObjectSymbolTable;
 use object::ReadRef;
+use object::RelocationFlags;
 use object::RelocationTarget;
 use object::SectionKind;
 use object::SegmentFlags;
 use object::SymbolFlags;
 use object::elf::PF_X;
+use object::elf::PT_GNU_RELRO;
+use object::elf::R_AARCH64_RELATIVE;
+use object::elf::R_X86_64_RELATIVE;
 use object::elf::STT_FUNC;
 use object::elf::STT_GNU_IFUNC;
+use object::read::elf::ProgramHeader;
 
 use super::frames;
 use super::frames::Frames;
@@ -28,7 +33,7 @@ use super::refusal::Refusal;
 
 /// Segments and sections of one file, at most; files have some dozens.
 const MAX_PARTS: usize = 1024;
-/// Functions of a file's symbol tables, at most.
+/// Symbols of one table, at most.
 const MAX_SYMBOLS: usize = 4 << 20;
 /// Relocations of one file, at most.
 const MAX_RELOCATIONS: usize = 4 << 20;
@@ -44,6 +49,8 @@ pub struct Program<'data> {
     read: Box<dyn Fn(u64, u64) -> Option<&'data [u8]> + 'data>,
     /// In the order of their addresses.
     symbols: Vec<Symbol<'data>>,
+    /// Where the file's image does not change any more once the dynamic linker is done.
+    constants: Vec<(u64, u64)>,
     frames: Option<Frames<'data>>,
     go: Option<GoTable<'data>>,
     find_relocations: Box<dyn Fn() -> Relocations + 'data>,
@@ -71,7 +78,8 @@ struct Symbol<'data> {
 /// What the dynamic linker writes into the file's image.
 #[derive(Debug, Default)]
 struct Relocations {
-    /// The imported functions, by the addresses of their pointers.
+    /// What is known only while a program runs: the names of imported functions, by the addresses of their pointers; empty for the
+    /// address that a resolver chooses.
     imports: HashMap<u64, String>,
     /// Addresses within the file, by where they are written.
     pointers: HashMap<u64, u64>,
@@ -117,6 +125,7 @@ impl<'data> Program<'data> {
             segments,
             read: Box::new(move |offset, size| file.read_bytes_at(offset, size).ok()),
             symbols: symbols(&elf),
+            constants: constants(&elf),
             frames: None,
             go: None,
             find_relocations: Box::new(move || relocations(file)),
@@ -183,7 +192,14 @@ impl<'data> Program<'data> {
 
     /// The imported function to which the pointer at an address leads.
     pub(super) fn import(&self, pointer: u64) -> Option<&str> {
-        self.relocations().imports.get(&pointer).map(String::as_str)
+        self.relocations().imports.get(&pointer).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// The address that a pointer of the file holds in every process, for as long as it runs.
+    pub(super) fn constant(&self, pointer: u64) -> Option<u64> {
+        let is_constant = self.constants.iter().any(|(start, end)| (*start..*end).contains(&pointer));
+        let is_known = is_constant && !self.relocations().imports.contains_key(&pointer);
+        if is_known { self.pointer(pointer).filter(|target| *target != 0) } else { None }
     }
 
     /// The pointer through which the import stub at an address jumps.
@@ -282,11 +298,10 @@ fn section<'data, R: ReadRef<'data>>(
 
 fn symbols<'data, R: ReadRef<'data>>(elf: &object::File<'data, R>) -> Vec<Symbol<'data>> {
     let tables = [elf.symbol_table(), elf.dynamic_symbol_table()];
-    let all = tables
-        .into_iter()
-        .flatten()
-        .flat_map(|table| table.symbols().filter_map(|one| symbol(&one)).collect::<Vec<_>>());
-    let mut symbols: Vec<_> = all.take(MAX_SYMBOLS).collect();
+    let mut symbols = Vec::new();
+    for table in tables.iter().flatten() {
+        symbols.extend(table.symbols().take(MAX_SYMBOLS).filter_map(|one| symbol(&one)));
+    }
     symbols.sort();
     symbols.dedup();
     symbols
@@ -311,16 +326,39 @@ fn relocations<'data, R: ReadRef<'data>>(file: R) -> Relocations {
         match relocation.target() {
             RelocationTarget::Symbol(index) => {
                 let symbol = symbols.as_ref().and_then(|table| table.symbol_by_index(index).ok());
-                if let Some(name) = symbol.as_ref().and_then(|symbol| symbol.name().ok()) {
-                    found.imports.insert(address, name.chars().take(MAX_NAME).collect());
-                }
+                let name = symbol.as_ref().and_then(|symbol| symbol.name().ok()).unwrap_or_default();
+                found.imports.insert(address, name.chars().take(MAX_NAME).collect());
+            }
+            _ if is_relative(elf.architecture(), relocation.flags()) => {
+                found.pointers.insert(address, relocation.addend().cast_unsigned());
             }
             _ => {
-                if let Ok(pointer) = u64::try_from(relocation.addend()) {
-                    found.pointers.insert(address, pointer);
-                }
+                found.imports.insert(address, String::new());
             }
         }
     }
     found
+}
+
+/// Whether a relocation writes an address of the file itself.
+fn is_relative(machine: object::Architecture, flags: RelocationFlags) -> bool {
+    let relative = match machine {
+        object::Architecture::Aarch64 => R_AARCH64_RELATIVE,
+        _ => R_X86_64_RELATIVE,
+    };
+    matches!(flags, RelocationFlags::Elf { r_type, .. } if r_type == relative)
+}
+
+/// What the dynamic linker makes read-only when it is done (`PT_GNU_RELRO`).
+fn constants<'data, R: ReadRef<'data>>(elf: &object::File<'data, R>) -> Vec<(u64, u64)> {
+    let object::File::Elf64(elf) = elf else { return Vec::new() };
+    let endian = elf.endian();
+    let headers = elf.elf_program_headers().iter().take(MAX_PARTS);
+    let constant = headers.filter(|header| header.p_type(endian) == PT_GNU_RELRO);
+    constant
+        .filter_map(|header| {
+            let start = header.p_vaddr(endian);
+            Some((start, start.checked_add(header.p_memsz(endian))?))
+        })
+        .collect()
 }

@@ -60,7 +60,7 @@ pub enum Refusal {
     IndirectFunction,
     /// Its first instruction is its return.
     EntryIsExit,
-    /// It jumps back to its first instruction, which looks like another call.
+    /// It, or a function that it ends in, jumps back to its first instruction, which looks like another call.
     JumpsToEntry,
     /// It returns by an instruction that authenticates the return address (`retaa`, `retab`), which the kernel can't probe.
     AuthenticatedReturn,
@@ -101,7 +101,9 @@ impl fmt::Display for Refusal {
             Refusal::Beyond { target, why } => {
                 write!(out, "it ends by a tail call to {}, and there {why}", shown(target))
             }
-            Refusal::TooManyParts => write!(out, "it is split into more than {} parts", super::MAX_BODIES),
+            Refusal::TooManyParts => {
+                write!(out, "it and the functions that it ends in are split into more than {} parts", super::MAX_PARTS)
+            }
             Refusal::TailCall { how, target } => {
                 let target = shown(target);
                 match how {
@@ -121,7 +123,9 @@ impl fmt::Display for Refusal {
                 out.write_str("it is an indirect function, whose code is chosen when a program starts")
             }
             Refusal::EntryIsExit => out.write_str("its first instruction is its return"),
-            Refusal::JumpsToEntry => out.write_str("it jumps back to its first instruction"),
+            Refusal::JumpsToEntry => {
+                out.write_str("it jumps back to its first instruction, or ends in a function that does")
+            }
             Refusal::AuthenticatedReturn => {
                 out.write_str("it returns by an authenticating instruction, which the kernel can't probe")
             }

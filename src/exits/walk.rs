@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::Exit;
-use super::MAX_BODIES;
+
 use super::MAX_CODE;
 use super::MAX_EXITS;
+use super::MAX_FUNCTIONS;
+use super::MAX_PARTS;
 use super::body::Body;
 use super::frames::Frame;
 use super::growth;
@@ -33,8 +35,8 @@ pub(super) struct Walk<'program, 'data> {
     /// The jumps back to the entry after a goroutine's stack has grown.
     growths: Vec<u64>,
     code: u64,
-    /// A function that was followed by a tail call.
-    followed: Option<u64>,
+    /// The functions that were followed by tail calls.
+    followed: Vec<u64>,
 }
 
 impl<'program, 'data> Walk<'program, 'data> {
@@ -48,7 +50,7 @@ impl<'program, 'data> Walk<'program, 'data> {
             knows_targets: true,
             growths: Vec::new(),
             code: 0,
-            followed: None,
+            followed: Vec::new(),
         };
         walk.add(start, end)?;
         if program.go_function(start).is_some()
@@ -93,6 +95,9 @@ impl<'program, 'data> Walk<'program, 'data> {
     }
 
     fn add(&mut self, start: u64, end: u64) -> Result<(), Refusal> {
+        if self.bodies.len() >= MAX_PARTS {
+            return Err(Refusal::TooManyParts);
+        }
         self.code = self.code.saturating_add(end.saturating_sub(start));
         if self.code > MAX_CODE {
             return Err(Refusal::TooLarge { size: self.code });
@@ -116,7 +121,7 @@ impl<'program, 'data> Walk<'program, 'data> {
             }),
             Flow::Branch(target) | Flow::Jump(target) => self.jump(address, frame, target),
             Flow::Switch { table, is_certain } => self.switch(index, frame, table, is_certain),
-            Flow::Pointer(pointer) => self.through_pointer(frame, pointer),
+            Flow::Pointer(pointer) => self.through_pointer(address, frame, pointer),
         }
     }
 
@@ -143,8 +148,8 @@ impl<'program, 'data> Walk<'program, 'data> {
         if self.exits.len() <= MAX_EXITS {
             return Ok(());
         }
-        Err(match self.followed {
-            Some(target) => self.tail_call(TailCall::TooMany, target),
+        Err(match self.followed.first() {
+            Some(target) => self.tail_call(TailCall::TooMany, *target),
             None => Refusal::TooManyExits,
         })
     }
@@ -178,29 +183,33 @@ impl<'program, 'data> Walk<'program, 'data> {
         if frame.is_none() {
             return Err(Refusal::NoUnwindTable { address });
         }
-        if self.is_gone(frame) { self.follow(address, target) } else { self.part(address, frame, target) }
+        if self.is_gone(frame) { self.follow(address, frame, target) } else { self.part(address, frame, target) }
     }
 
-    /// A tail call: the function that begins at the target returns in this one's stead.
-    fn follow(&mut self, address: u64, target: u64) -> Result<(), Refusal> {
+    /// A jump without a frame: code there returns in this function's stead. Mostly it is a tail call of another function; it may be a part
+    /// of this one that needs no frame, which makes no difference.
+    fn follow(&mut self, address: u64, frame: Option<Frame>, target: u64) -> Result<(), Refusal> {
         if let Some(pointer) = self.program.stub(target) {
-            return Err(self.imported(Some(pointer)));
+            return match self.program.constant(pointer) {
+                // Stubs that lead to stubs could go on for ever.
+                Some(constant) if self.program.stub(constant).is_none() => self.jump(address, frame, constant),
+                _ => Err(self.imported(Some(pointer))),
+            };
         }
         let Some(end) = self.program.end(target) else {
-            let what = "it jumps into another function without a frame";
-            return Err(match self.program.described(target) {
-                Some(_) => Refusal::Contradiction { address, what },
-                None => self.tail_call(TailCall::Unknown, target),
-            });
+            return match self.program.described(target) {
+                Some(_) => self.part(address, frame, target),
+                None => Err(self.tail_call(TailCall::Unknown, target)),
+            };
         };
-        if self.bodies.len() >= MAX_BODIES {
+        self.followed.push(target);
+        if self.followed.len() >= MAX_FUNCTIONS {
             return Err(self.tail_call(TailCall::TooMany, target));
         }
-        self.followed = Some(target);
         self.add(target, end).map_err(|why| Refusal::Beyond { target: self.program.name(target), why: Box::new(why) })
     }
 
-    /// A jump to a part of the function that was split off: its frame is the same there.
+    /// A jump into code that begins before its target: the frame is the same there.
     fn part(&mut self, address: u64, frame: Option<Frame>, target: u64) -> Result<(), Refusal> {
         let what = "it leaves its code while its unwind table says that its frame is there";
         let contradiction = Refusal::Contradiction { address, what };
@@ -208,9 +217,6 @@ impl<'program, 'data> Walk<'program, 'data> {
         let rows = self.program.rows(start, end);
         if rows.and_then(|rows| rows.at(target)) != frame || frame == Some(Frame::Expression) {
             return Err(contradiction);
-        }
-        if self.bodies.len() >= MAX_BODIES {
-            return Err(Refusal::TooManyParts);
         }
         self.add(start, end)?;
         self.jump(address, frame, target)
@@ -223,9 +229,12 @@ impl<'program, 'data> Walk<'program, 'data> {
     }
 
     /// A jump through a pointer: with the frame still there it can only stay in the function.
-    fn through_pointer(&mut self, frame: Option<Frame>, pointer: Option<u64>) -> Result<(), Refusal> {
+    fn through_pointer(&mut self, address: u64, frame: Option<Frame>, pointer: Option<u64>) -> Result<(), Refusal> {
         if frame.is_none() || self.is_gone(frame) {
-            return Err(self.imported(pointer));
+            return match pointer.and_then(|pointer| self.program.constant(pointer)) {
+                Some(target) if frame.is_some() => self.jump(address, frame, target),
+                _ => Err(self.imported(pointer)),
+            };
         }
         self.knows_targets = false;
         Ok(())

@@ -19,8 +19,6 @@ use super::instruction::Operand;
 use super::instruction::Table;
 use super::instruction::Undecodable;
 
-/// The bytes of the nop of five bytes that compilers, linkers and static probes use.
-const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 /// The stack pointer and the frame pointer, as numbers of general registers.
 pub(super) const STACK_POINTER: u8 = 4;
 pub(super) const FRAME_POINTER: u8 = 5;
@@ -50,11 +48,27 @@ pub(super) fn decode<E: From<Undecodable>>(
             flow,
             is_probeable: is_probeable(bytes),
             is_emulated: is_emulated(bytes),
-            is_nop5: bytes == NOP5,
+            is_nop5: bytes.len() == 5 && does_nothing(&decoded),
             is_nop,
         })?;
     }
     Ok(())
+}
+
+/// Whether the kernel takes an instruction for a nop (`insn_is_nop` in `arch/x86/kernel/alternative.c`): `nop` of any form, `lea 0(%reg),
+/// %reg`, and jumps to what follows them.
+fn does_nothing(decoded: &Decoded) -> bool {
+    match decoded.mnemonic() {
+        Mnemonic::Nop => true,
+        Mnemonic::Lea => {
+            let is_same = decoded.op0_register() == decoded.memory_base() && decoded.op0_register().is_gpr64();
+            is_same && decoded.memory_index() == Register::None && decoded.memory_displacement64() == 0
+        }
+        Mnemonic::Jmp => {
+            decoded.op0_kind() == OpKind::NearBranch64 && decoded.near_branch_target() == decoded.next_ip()
+        }
+        _ => false,
+    }
 }
 
 /// What the first instruction of `code` does to registers and memory.
@@ -270,7 +284,7 @@ fn is_probeable(bytes: &[u8]) -> bool {
     match rest {
         [0x0f, second, ..] => !matches!(
             second,
-            0x00 | 0x01 | 0x04 | 0x06..=0x0a | 0x0c | 0x20..=0x27 | 0x30 | 0x32..=0x37
+            0x00 | 0x04 | 0x06..=0x0a | 0x0c | 0x20..=0x27 | 0x30 | 0x32 | 0x34..=0x37
         ),
         [first, ..] => !matches!(
             first,

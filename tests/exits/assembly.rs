@@ -181,3 +181,13 @@ fn without_an_unwind_table_code_that_jumps_out_is_refused() {
     assert_eq!(built.exits("g"), own(&["g+1"]));
     assert!(matches!(built.boundaries("f"), Err(Refusal::NoUnwindTable { .. })));
 }
+
+#[test]
+fn a_jump_into_the_middle_of_a_part_without_a_frame_is_followed() {
+    // As compilers make it where two jumps of a function without a frame lead into its split-off part.
+    let part = ".cfi_startproc\n .Lpart: inc %eax\n .Lmiddle: inc %eax\n end: ret\n .cfi_endproc\n";
+    let source = function("f", "test %edi, %edi\n jne .Lmiddle\n own: ret") + part;
+    assert_eq!(Built::assembly(&source).exits("f"), [("own".to_owned(), false), ("end".to_owned(), true)]);
+    let inside = source.replace("jne .Lmiddle", "jne .Lmiddle + 1");
+    assert!(matches!(Built::assembly(&inside).boundaries("f"), Err(Refusal::Contradiction { .. })));
+}

@@ -197,3 +197,37 @@ fn c_plus_plus_with_exceptions_is_read() {
         assert_eq!(built.boundaries("work"), built.stripped().boundaries_without_size("work"));
     }
 }
+
+#[test]
+fn a_tail_call_through_a_constant_pointer_of_the_file_is_followed() {
+    let source = r#"
+        .text
+        .globl f, g, h
+        .type f, @function
+        .type g, @function
+        .type h, @function
+        f: .cfi_startproc
+        nop
+        jmp *pointer(%rip)
+        .cfi_endproc
+        .size f, . - f
+        g: .cfi_startproc
+        nop
+        end: ret
+        .cfi_endproc
+        .size g, . - g
+        h: .cfi_startproc
+        nop
+        jmp *changing(%rip)
+        .cfi_endproc
+        .size h, . - h
+        .section .data.rel.ro, "aw"
+        pointer: .quad .Lg
+        .data
+        changing: .quad .Lg
+    "#;
+    let source = source.replace("g: .cfi", "g: .Lg: .cfi");
+    let built = Built::new(&["cc", "-shared", "-nostdlib", "-Wl,-z,relro,-z,now"], "s", &source);
+    assert_eq!(built.exits("f"), [("end".to_owned(), true)]);
+    assert_eq!(built.boundaries("h"), Err(Refusal::TailCall { how: TailCall::Indirect, target: None }));
+}

@@ -84,6 +84,10 @@ fn the_next_instruction_is_not_taken_if_jumps_lead_there() {
         NopSite::Harmful { instead: None },
         "another nop of five bytes"
     );
+    for other in ["0x66, 0x0f, 0x1f, 0x40, 0", "0x48, 0x8d, 0x64, 0x24, 0", "0xe9, 0, 0, 0, 0"] {
+        let other = source.replace("0x0f, 0x1f, 0x44, 0, 0", other);
+        assert_eq!(Built::assembly(&other).nop_site("nop"), NopSite::Harmful { instead: None }, "{other}");
+    }
     let switch = source.replace("je 1f", "jmp *%rax");
     assert_eq!(
         Built::assembly(&switch).nop_site("nop"),
