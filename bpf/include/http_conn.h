@@ -6,14 +6,14 @@
 #ifndef EBREC_HTTP_CONN_H
 #define EBREC_HTTP_CONN_H
 
-/* More than a busy proxy has open; an entry takes 2 KiB while its connection lives. */
+/* More than a busy proxy has open; an entry takes 2.2 KiB while its connection lives. */
 #define HTTP_CONNECTIONS 16384
 /* Requests of one connection that wait for their answers: browsers that pipelined sent six. */
 #define HTTP_WAITING 16
 /* Bytes of a target that are kept. */
 #define HTTP_PATH 80
-/* A line's first bytes, kept until its rest comes: all that is looked at in a header, and a target worth showing. */
-#define HTTP_CARRY 64
+/* The first bytes of a line, kept until the rest arrives: what is read of a header, and a request line up to HTTP_PATH bytes of target. */
+#define HTTP_CARRY 128
 /* Calls without a message's start after which a connection that was there before the window is no HTTP. */
 #define HTTP_TRIES 4
 /* Times that a connection is begun with anew, without an answer in between, after bytes that were not seen. */

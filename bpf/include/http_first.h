@@ -21,7 +21,16 @@ static __always_inline __u32 if_target(__u8 byte, __u32 method)
 	return follows ? method : FIRST_OTHER;
 }
 
-/* `text` ends with bytes that are not digits. */
+/* Three digits, in the lowest bytes of a word; FIRST_OTHER: they are none, or no status. */
+static __always_inline __u32 status_of(__u64 word)
+{
+	__u8 hundreds = word - '0', tens = (word >> 8) - '0', ones = (word >> 16) - '0';
+
+	if (hundreds < 1 || hundreds > 9 || tens > 9 || ones > 9)
+		return FIRST_OTHER;
+	return hundreds * 100 + tens * 10 + ones;
+}
+
 static __always_inline __u32 first_of(struct job *job)
 {
 	__u64 word = word_at(job, 0), status;
@@ -34,9 +43,7 @@ static __always_inline __u32 first_of(struct job *job)
 		status = word_at(job, 8);
 		if ((status & 0xff) != ' ')
 			return FIRST_OTHER;
-		status = ((status >> 8 & 0xff) - '0') * 100 + ((status >> 16 & 0xff) - '0') * 10 +
-			 (status >> 24 & 0xff) - '0';
-		return status >= 100 && status <= 999 ? status : FIRST_OTHER;
+		return status_of(status >> 8);
 	}
 	if ((word & LOWEST(5)) == WORD('P', 'O', 'S', 'T', ' ', 0, 0, 0))
 		return if_target(job->text[5], METHOD_POST);

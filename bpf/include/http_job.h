@@ -50,7 +50,7 @@ struct job {
 	volatile __u8 pad;
 	volatile __u32 gave_up; /* 1 + enum http_reason */
 	__u32 pad_end;
-	__u8 text[HTTP_TEXT + 80]; /* fixed-size reads near the end stay inside */
+	__u8 text[HTTP_TEXT + HTTP_CARRY]; /* fixed-size reads near the end stay inside */
 };
 
 /* One for each program that may be interrupted by another. */

@@ -39,6 +39,22 @@ static __always_inline void hexadecimal(struct job *job)
 	}
 }
 
+/* Where a message ends, as far as one line of its header says. */
+static __always_inline void look_at_line(struct job *job, __u32 line)
+{
+	__u64 word = word_at(job, line) | EVERY_BYTE * 0x20;
+
+	if (word == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
+		word = word_at(job, line + 8) | EVERY_BYTE * 0x20;
+		if ((word & LOWEST(7)) == WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0))
+			job->length_at = line + 15;
+	} else if (word == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
+		word = word_at(job, line + 8) | EVERY_BYTE * 0x20;
+		if (word == WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n'))
+			job->chunked = 1;
+	}
+}
+
 /* Goes through lines of a header, a chunk's size, or a trailer, from `at` on, to where it stops: at the end or before. */
 __noinline int http_lines(__u32 place)
 {
@@ -68,19 +84,16 @@ __noinline int http_lines(__u32 place)
 			   job->part == PART_CHUNK) {
 			job->ended = 1;
 			break;
-		} else if ((word | EVERY_BYTE * 0x20) == WORD('c', 'o', 'n', 't', 'e', 'n', 't', '-')) {
-			word = word_at(job, line + 8) | EVERY_BYTE * 0x20;
-			if ((word & LOWEST(7)) == WORD('l', 'e', 'n', 'g', 't', 'h', ':', 0))
-				job->length_at = line + 15;
-		} else if ((word | EVERY_BYTE * 0x20) == WORD('t', 'r', 'a', 'n', 's', 'f', 'e', 'r')) {
-			word = word_at(job, line + 8) | EVERY_BYTE * 0x20;
-			if (word == WORD('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n'))
-				job->chunked = 1;
+		} else {
+			look_at_line(job, line);
 		}
 		job->line = job->at;
 	}
 	if (job->at > job->have)
 		job->at = job->have;
+	/* The rest of a long line is skipped: what it says stands at its beginning. */
+	if (!job->ended && !job->in_line && job->at - job->line >= HTTP_CARRY)
+		look_at_line(job, job->line);
 	if (job->part == PART_CHUNK)
 		hexadecimal(job);
 	else if (job->length_at)

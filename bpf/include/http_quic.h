@@ -27,7 +27,7 @@ struct {
 /* RFC 9000, RFC 9369, and the drafts that browsers spoke before. */
 static __always_inline bool is_quic(const __u8 *bytes)
 {
-	__u32 version = bytes[1] << 24 | bytes[2] << 16 | bytes[3] << 8 | bytes[4];
+	__u32 version = (__u32)bytes[1] << 24 | bytes[2] << 16 | bytes[3] << 8 | bytes[4];
 
 	return (bytes[0] & QUIC_LONG) == QUIC_LONG &&
 	       (version == 1 || version == 0x6b3343cf || version >> 8 == 0xff0000);

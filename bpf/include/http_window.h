@@ -39,9 +39,12 @@ static __always_inline void take_lines(struct job *job, struct conn *conn, struc
 			way->has_length = 1;
 		}
 	}
+	/* As long as what can be carried, whether it is cut or not. */
+	if (job->part == PART_CHUNK && job->at - job->line + !job->ended > HTTP_CARRY) {
+		job->gave_up = 1 + UNPARSED_OUT_OF_STEP;
+		return;
+	}
 	if (!job->ended) {
-		if (job->part == PART_CHUNK && job->at - job->line >= HTTP_CARRY)
-			job->gave_up = 1 + UNPARSED_OUT_OF_STEP;
 		carry_over(job, way);
 		return;
 	}
