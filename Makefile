@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test vm bench man clean
+.PHONY: help build demo test vm bench fuzz man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--round
 	@tools/install-deps build test bench
 	$(CARGO) build --release
 	@if [ "$$(id -u)" -eq 0 ]; then python3 benches/whole.py $(BENCH); else sudo python3 benches/whole.py $(BENCH); fi
+
+fuzz: ## fuzz every parser for a minute each (needs cargo-fuzz); FUZZ="-s 3600 rows"
+	@fuzz/run $(FUZZ)
 
 man: ## write man/ anew from the command line's definition
 	$(CARGO) run --quiet -- man man

@@ -18,6 +18,8 @@ mod capture;
 mod code;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod files;
+#[cfg(all(any(test, fuzzing), feature = "record", target_os = "linux"))]
+pub(crate) mod fuzzing;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod glob;
 #[cfg(all(feature = "record", target_os = "linux"))]

@@ -10,6 +10,9 @@ pub mod exit;
 pub mod exits;
 pub mod export;
 pub mod failure;
+#[cfg(all(any(test, fuzzing), feature = "record", target_os = "linux"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hist;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod host;

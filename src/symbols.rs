@@ -9,6 +9,8 @@ pub mod elf;
 mod files;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod functions;
+#[cfg(all(any(test, fuzzing), feature = "record", target_os = "linux"))]
+pub(crate) mod fuzzing;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod jit;
 #[cfg(all(feature = "record", target_os = "linux"))]

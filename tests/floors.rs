@@ -15,6 +15,7 @@ mod source;
 
 /// Each module of the crate's root and its floor.
 const FLOORS: &[(&str, u8)] = &[
+    ("fuzzing", 6),
     ("main", 5),
     ("cli", 5),
     ("exit", 5),

@@ -142,7 +142,7 @@ impl Asked {
 }
 
 /// What the compiler made of a name, undone.
-fn demangled(name: &str) -> String {
+pub(super) fn demangled(name: &str) -> String {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}");
     }

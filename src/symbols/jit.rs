@@ -23,7 +23,7 @@ impl JitMap {
         Some(JitMap::parse(&text))
     }
 
-    fn parse(text: &[u8]) -> JitMap {
+    pub(super) fn parse(text: &[u8]) -> JitMap {
         let mut functions: Vec<(u64, u64, Box<str>)> = String::from_utf8_lossy(text)
             .lines()
             .filter_map(|line| {

@@ -45,7 +45,7 @@ impl Kernel {
 
 /// Where the functions are and what they are called.
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     /// (address, where its line begins in `lines`), by rising address; of several names the one that the kernel lists
     /// first, which has the fewest underscores, comes first.
     starts: Vec<(u64, u32)>,
@@ -55,7 +55,7 @@ struct Table {
 
 impl Table {
     /// `ffffffff81000000 T _stext` a line, and a tab and the module behind it where there is one.
-    fn read(mut kallsyms: impl BufRead) -> Table {
+    pub(super) fn read(mut kallsyms: impl BufRead) -> Table {
         let mut table = Table::default();
         let mut line = String::new();
         while kallsyms.read_line(&mut line).is_ok_and(|length| length > 0) {
@@ -77,7 +77,7 @@ impl Table {
         table
     }
 
-    fn function(&self, address: u64) -> Function {
+    pub(super) fn function(&self, address: u64) -> Function {
         self.line(address).map_or(Function { name: None, module: None }, |line| {
             let (name, module) = line.split_once('\t').unwrap_or((line, ""));
             let module = module.trim_matches(['[', ']']);

@@ -43,7 +43,7 @@ pub(super) fn at(mappings: &[Mapping], address: u64) -> Option<&Mapping> {
     mappings.get(behind.checked_sub(1)?).filter(|mapping| address < mapping.end)
 }
 
-fn parse(text: &str) -> Vec<Mapping> {
+pub(super) fn parse(text: &str) -> Vec<Mapping> {
     text.lines().filter_map(line).collect()
 }
 

@@ -1,0 +1,48 @@
+//! What the fuzz target of symbols calls.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::elf::Elf;
+use super::functions;
+use super::jit::JitMap;
+use super::kernel;
+use super::maps;
+
+/// Reads a content as one of the things that names of functions come from; `file` writes it into a file.
+pub(crate) fn check(which: u8, content: &[u8], file: &dyn Fn() -> PathBuf) {
+    let text = String::from_utf8_lossy(content);
+    match which {
+        b'e' => elf(&file()),
+        b'j' => {
+            let map = JitMap::parse(content);
+            for address in [0, 0x10, 0x1000, u64::MAX] {
+                _ = map.name(address);
+            }
+        }
+        b'k' => {
+            let table = kernel::Table::read(content);
+            for address in [0, 0x10, 0xffff_ffff_8100_0000, u64::MAX] {
+                _ = table.function(address);
+            }
+        }
+        b'm' => {
+            let mappings = maps::parse(&text);
+            _ = mappings.iter().map(|mapping| (mapping.is_file(), mapping.file())).collect::<Vec<_>>();
+            _ = maps::at(&mappings, 0x1000);
+        }
+        _ => {
+            let name = functions::demangled(&text);
+            assert!(name.len() <= 64 << 10, "a name of {} bytes out of one of {}", name.len(), content.len());
+        }
+    }
+}
+
+fn elf(path: &std::path::Path) {
+    let Some(elf) = Elf::read(path) else { return };
+    let mut addresses: BTreeSet<u64> = (0..16).map(|step| 0x1000 + step * 0x40).collect();
+    addresses.extend([0, u64::MAX].into_iter().chain((0..0x2000).step_by(0x200).filter_map(|at| elf.address(at))));
+    for (address, name) in functions::names(path, &addresses) {
+        assert!(addresses.contains(&address) && name.len() <= 64 << 10);
+    }
+}
