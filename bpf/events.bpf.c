@@ -140,6 +140,15 @@ static __always_inline int site_is_hit(struct pt_regs *ctx)
 		return body;                                                                                           \
 	}
 
+/* The same for programs that may sleep. */
+#define SLEEPABLE_PROGRAM(section, name, body)                                                                         \
+	SEC("?" section)                                                                                               \
+	int name(struct pt_regs *ctx)                                                                                  \
+	{                                                                                                              \
+		sleep_on_own_stack(ctx);                                                                               \
+		return body;                                                                                           \
+	}
+
 PROGRAM("kprobe", kernel_entry, function_begins(ctx))
 PROGRAM("kretprobe", kernel_return, function_returns(ctx))
 PROGRAM("kprobe.multi", kernel_entries, function_begins(ctx))
@@ -148,6 +157,10 @@ PROGRAM("uprobe", user_entry, function_begins(ctx))
 PROGRAM("uretprobe", user_return, function_returns(ctx))
 PROGRAM("uprobe.multi", user_entries, function_begins(ctx))
 PROGRAM("uretprobe.multi", user_returns, function_returns(ctx))
+SLEEPABLE_PROGRAM("uprobe.s", user_entry_sleepable, function_begins(ctx))
+SLEEPABLE_PROGRAM("uprobe.multi.s", user_entries_sleepable, function_begins(ctx))
+SLEEPABLE_PROGRAM("uprobe.s", static_probe_sleepable, site_is_hit(ctx))
+SLEEPABLE_PROGRAM("uprobe.multi.s", static_probes_sleepable, site_is_hit(ctx))
 PROGRAM("uprobe", static_probe, site_is_hit(ctx))
 PROGRAM("uprobe.multi", static_probes, site_is_hit(ctx))
 PROGRAM("kprobe", kernel_call_begins, measured_begins(ctx, false))

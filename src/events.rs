@@ -73,6 +73,12 @@ impl SpecError {
         self
     }
 
+    /// With a hint if it has none yet.
+    fn or_hint(mut self, hint: impl FnOnce() -> Option<String>) -> SpecError {
+        self.hint = self.hint.or_else(hint);
+        self
+    }
+
     /// As the command line says it; people count characters, and from 1.
     pub fn failure(&self, text: &str) -> Failure {
         let position = text.char_indices().take_while(|&(index, _)| index < self.at).count() + 1;

@@ -13,12 +13,14 @@ mod frames;
 mod go;
 mod growth;
 mod instruction;
+mod instruction_at;
 mod program;
 mod red_zone;
 mod refusal;
 mod walk;
 mod x86_64;
 
+pub use instruction_at::is_instruction;
 pub use program::NamedFunction;
 pub use program::Program;
 pub use red_zone::NopSite;

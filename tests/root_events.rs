@@ -52,7 +52,7 @@ fn arguments_of_a_function_are_what_it_was_called_with() {
 #[ignore = "root: attaches probes"]
 fn a_filter_counts_what_passes_it() {
     let target = Target::build();
-    let (taken, _) = target.recorded("uprobe:FILE:called/arg0>=150&&arg1!=-160/", "calls 200");
+    let (taken, _) = target.recorded("uprobe:FILE:called/arg0>=150&&(long)arg1!=-160/", "calls 200");
     is_whole(&taken);
     assert_eq!((total(&taken), taken.recording.rows("event")), (49, 0), "counted, and no rows");
 }
@@ -140,6 +140,94 @@ fn probing_a_leaf_function_leaves_its_results_right() {
     assert_eq!(printed[0], 0);
     let seen = counts(&taken, "events_function").get("red").copied().unwrap_or(0);
     assert!(seen == 1000 || taken.stderr.contains("warning: left out red at 0x"), "{seen}: {}", taken.stderr);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn long_texts_are_kept_counted_apart_and_marked_where_they_are_cut() {
+    let target = Target::build();
+    let length = 1500;
+    let arguments = format!("texts 30 {length}");
+    // The program's texts differ in their last character alone, of which there are three.
+    let whole = |last: i64| format!("{}{}", "x".repeat(length - 1), (b'a' + last as u8) as char);
+    let (taken, _) = target.recorded("uprobe:FILE:told(str(arg0, 2000),str(arg0),str(arg0, 8))", &arguments);
+    is_whole(&taken);
+    let rows = taken.rows("event", &["str_0", "str_1", "str_2"]);
+    assert_eq!(rows.count(), 30);
+    for (number, row) in (0i64..).zip(rows.iter()) {
+        assert_eq!(row.text("str_0"), Some(&*whole(number % 3)));
+        assert_eq!(row.text("str_1"), Some(&*format!("{}…", "x".repeat(1024))), "the length that is kept unasked");
+        assert_eq!(row.text("str_2"), Some("xxxxxxxx…"));
+    }
+    let (taken, _) = target.recorded("uprobe:FILE:told(by(str(arg0, 2000)))", &arguments);
+    is_whole(&taken);
+    let counts = counts(&taken, "events_by");
+    assert_eq!(counts.values().copied().collect::<Vec<_>>(), [10, 10, 10], "{counts:?}");
+    assert!(counts.keys().all(|key| key.contains("x…#")), "{counts:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn bytes_are_kept_as_they_are() {
+    let target = Target::build();
+    let (taken, _) = target.recorded("uprobe:FILE:told(bytes(arg0, 4),by(bytes(arg0, 3)))", "texts 6 3");
+    is_whole(&taken);
+    let texts: Vec<String> =
+        taken.rows("event", &["str_0"]).iter().map(|row| row.text("str_0").unwrap().to_owned()).collect();
+    assert_eq!(texts, ["78786100", "78786200", "78786300", "78786100", "78786200", "78786300"]);
+    let expected = [("787861", 2), ("787862", 2), ("787863", 2)].map(|(key, count)| (key.to_owned(), count));
+    assert_eq!(counts(&taken, "events_by"), BTreeMap::from(expected));
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_filter_compares_with_a_text_of_any_length() {
+    let target = Target::build();
+    for length in [5, 31, 32, 33, 64, 100, 500] {
+        let text = format!("{}b", "x".repeat(length - 1));
+        let (taken, _) =
+            target.recorded(&format!("uprobe:FILE:told/str(arg0) == \"{text}\"/"), &format!("texts 30 {length}"));
+        is_whole(&taken);
+        assert_eq!(total(&taken), 10, "{length}");
+        // The beginning of it is another text, and so is what begins with it.
+        let (taken, _) =
+            target.recorded(&format!("uprobe:FILE:told/str(arg0) == \"{text}\"/"), &format!("texts 30 {}", length + 1));
+        assert_eq!((total(&taken), taken.lost()), (0, BTreeMap::new()), "{length}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_text_whose_page_is_not_in_memory_is_fetched() {
+    let test = "a_text_whose_page_is_not_in_memory_is_fetched";
+    if !since((6, 2)) {
+        return skip(test, "before Linux 6.2 programs of uprobes can't fetch memory and say where they don't");
+    }
+    let target = Target::build();
+    let (taken, _) = target.recorded("uprobe:FILE:told(str(arg0),by(str(arg0)))/str(arg0) != \"x\"/", "absent 40");
+    is_whole(&taken);
+    let rows = taken.rows("event", &["str_0"]);
+    assert_eq!((rows.count(), total(&taken)), (40, 40));
+    assert!(rows.iter().all(|row| row.text("str_0") == Some("across two pages")), "{rows:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn several_events_at_one_place_are_told_apart() {
+    let target = Target::build();
+    let file = target.path();
+    let event = |text: &str| text.replace("FILE", file.to_str().unwrap());
+    let (first, second) = (event("uprobe:FILE:call/arg0 < 3/"), event("uprobe:FILE:call/arg0 >= 6/"));
+    let all = event("all=uprobe:FILE:call(arg0)");
+    let running = Recorder::new("-p events -e").word(&first).word("-e").word(&second).word("-e").word(&all).start();
+    target.run("threads 1 10");
+    let taken = running.finish();
+    is_whole(&taken);
+    let expected = [("all".to_owned(), 10), (first, 3), (second, 4)];
+    assert_eq!(counts(&taken, "name"), BTreeMap::from(expected));
+    assert_eq!(taken.rows("event", &["name"]).named("name", "all").count(), 10);
+    let names: Vec<_> = taken.recording.meta().events.iter().map(|event| event.name.clone()).collect();
+    assert_eq!(names[2], "all");
 }
 
 #[test]
@@ -255,9 +343,14 @@ fn a_raw_trace_point_is_counted_by_what_it_is_kept_by() {
 
 /// Whether the kernel says of a hit which attachment it is of: since 5.15.
 fn tells_places() -> bool {
+    since((5, 15))
+}
+
+/// Whether the kernel is of this version or newer.
+fn since(version: (u32, u32)) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.trim().parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(5), Some(15))
+    (numbers.next(), numbers.next()) >= (Some(version.0), Some(version.1))
 }
 
 #[test]

@@ -65,19 +65,42 @@ static __always_inline __u64 remainder(__u64 left, __u64 right)
 	return (left - quotient(left, right) * right) & -is_set(right);
 }
 
+/* Pages that a string can be in, and the end of the smallest. */
+#define STRING_PAGES 3
+#define PAGE_END     0xfff
+
 static __always_inline long read_memory(void *to, __u32 size, __u64 address, __u8 space)
 {
-	if (space == SPACE_USER || (space == SPACE_BY_ADDRESS && (__s64)address >= 0))
-		return bpf_probe_read_user(to, size, (void *)address);
-	return bpf_probe_read_kernel(to, size, (void *)address);
+	long result;
+
+	if (space != SPACE_USER && (space != SPACE_BY_ADDRESS || (__s64)address < 0))
+		return bpf_probe_read_kernel(to, size, (void *)address);
+	result = bpf_probe_read_user(to, size, (void *)address);
+	if (result && knobs.may_sleep)
+		result = bpf_copy_from_user(to, size, (void *)address);
+	return result;
 }
 
 /* Up to and with a zero. */
 static __always_inline long read_string(void *to, __u32 size, __u64 address, __u8 space)
 {
-	if (space == SPACE_USER || (space == SPACE_BY_ADDRESS && (__s64)address >= 0))
-		return bpf_probe_read_user_str(to, size, (void *)address);
-	return bpf_probe_read_kernel_str(to, size, (void *)address);
+	long result;
+	__u8 byte;
+
+	if (space != SPACE_USER && (space != SPACE_BY_ADDRESS || (__s64)address < 0))
+		return bpf_probe_read_kernel_str(to, size, (void *)address);
+	result = bpf_probe_read_user_str(to, size, (void *)address);
+	if (!knobs.may_sleep)
+		return result;
+	/* Which page is missing is not said: one after the other. */
+	for (__u64 page = 0; page < STRING_PAGES && result < 0; page++) {
+		if (bpf_copy_from_user(&byte, sizeof(byte),
+				       page ? (void *)((address | PAGE_END) + 1 + (page - 1) * (PAGE_END + 1)) :
+					      (void *)address))
+			break;
+		result = bpf_probe_read_user_str(to, size, (void *)address);
+	}
+	return result;
 }
 
 static __always_inline __u64 failure(long result, __u64 address)
@@ -99,13 +122,36 @@ static __always_inline __u64 bits(__u64 value, __u32 width, bool is_signed)
 	return is_signed ? (__u64)((__s64)value >> (64 - width)) : value >> (64 - width);
 }
 
+/*
+ * Whether the string at an address is the wanted one, in chunks: the last one has its zero. Not further than the first difference,
+ * for behind the end of a shorter string there may be nothing to read.
+ */
+static __noinline __u64 text_is(struct hit *hit, __u64 address, __u32 which, __u32 chunks, __u8 space)
+{
+	__u64 buffer[WANTED_WORDS + 1], differs = 0;
+
+#pragma clang loop unroll(disable)
+	for (__u32 chunk = 0; chunk < EVENT_WANTED / WANTED_WORDS; chunk++) {
+		if (chunk >= chunks || differs)
+			break;
+		__builtin_memset(buffer, 0, sizeof(buffer));
+		/* One more than the chunk, for the zero that the kernel ends it with. */
+		hit->failed |= failure(read_string(buffer, WANTED_WORDS * 8 + 1, address, space), address);
+		for (int word = 0; word < WANTED_WORDS; word++)
+			differs |=
+				buffer[word] ^ knobs.wanted[(which + chunk * WANTED_WORDS + word) & (EVENT_WANTED - 1)];
+		address += WANTED_WORDS * 8;
+	}
+	return is_set(differs) ^ 1;
+}
+
 #define IS_EQUAL(a, b) (is_set((a) ^ (b)) ^ 1)
 
 /* Runs one of the event's codes. A function of its own, which the verifier follows with the constants of each call. */
 static __noinline __u64 compute(struct hit *hit, __u32 which)
 {
 	const volatile struct event_code *code = &knobs.codes[which];
-	__u64 stack[EVENT_DEPTH + 1] = {}, buffer[WANTED_WORDS];
+	__u64 stack[EVENT_DEPTH + 1] = {}, buffer[2];
 
 	hit->failed = 0;
 #pragma clang loop unroll(disable)
@@ -159,19 +205,14 @@ static __noinline __u64 compute(struct hit *hit, __u32 which)
 			a = bits(a >> step->shift, step->size, step->is_signed);
 			break;
 		case OP_TEXT_IS:
-			__builtin_memset(buffer, 0, sizeof(buffer));
-			hit->failed |= failure(read_string(buffer, sizeof(buffer), a, step->space), a);
-			a = 0;
-			for (int word = 0; word < WANTED_WORDS; word++)
-				a |= buffer[word] ^ knobs.wanted[step->which][word];
-			a = is_set(a) ^ 1;
+			a = text_is(hit, a, step->which, step->size, step->space);
 			break;
 		case OP_COMM_IS:
 			/* Before Linux 6.2 what is behind the name's end stays as it was. */
 			buffer[0] = buffer[1] = 0;
 			bpf_get_current_comm(buffer, TASK_COMM_LEN);
-			a = buffer[0] ^ knobs.wanted[step->which][0];
-			a |= buffer[1] ^ knobs.wanted[step->which][1];
+			a = buffer[0] ^ knobs.wanted[step->which & (EVENT_WANTED - 1)];
+			a |= buffer[1] ^ knobs.wanted[(step->which + 1) & (EVENT_WANTED - 1)];
 			a = is_set(a) ^ 1;
 			break;
 		case OP_NOT:

@@ -10,8 +10,13 @@
 #define EVENT_NUMBERS	6
 #define EVENT_TEXTS	3
 #define EVENT_ARGUMENTS 12
-#define EVENT_WANTED	8
-#define WANTED_WORDS	4
+/* Texts that are compared with, in chunks one after the other. */
+#define WANTED_WORDS 4
+#define EVENT_WANTED 128
+/* Bytes of a text that are kept of a hit, at most. */
+#define EVENT_TEXT_LIMIT 4096
+/* Most texts are shorter than this: a record of a longer one takes the room that it needs. */
+#define EVENT_SHORT_TEXT 128
 
 enum event_op {
 	OP_NUMBER,
@@ -76,7 +81,7 @@ struct event_step {
 	__u8 big_endian;
 	__u8 size;    /* bytes to load or swap, bits of a bit field */
 	__u8 shift;   /* of a bit field */
-	__u8 which;   /* the argument, or the wanted string */
+	__u8 which;   /* the argument, or the first word of the wanted string; of that, `size` is how many chunks */
 	__u64 number; /* the constant, or the offset from the address */
 };
 
@@ -92,11 +97,13 @@ enum event_text_kind {
 	TEXT_SOCKET_ADDRESS,
 	TEXT_IPV4,
 	TEXT_IPV6,
+	TEXT_BYTES,
 };
 
 struct event_text {
 	__u8 kind;
 	__u8 space;
+	__u16 limit; /* bytes that are kept of a string, and that bytes are */
 };
 
 enum event_by {
@@ -118,11 +125,15 @@ struct event_knobs {
 	__u8 has_hist;
 	__u8 parameters;     /* of the function, where it is attached to by its type */
 	__u8 argument_count; /* those up to the last one that is used */
+	__u8 may_sleep;	     /* memory that is not there can be fetched */
+	__u8 pad[3];
 	__u32 place;
+	__u16 text_bytes;  /* room for each text of a record at first */
+	__u16 text_longer; /* the room that the longest takes */
 	struct event_text text[EVENT_TEXTS];
 	struct event_text by_text;
 	struct event_code codes[CODES];
-	__u64 wanted[EVENT_WANTED][WANTED_WORDS];
+	__u64 wanted[EVENT_WANTED];
 };
 
 const volatile struct event_knobs knobs SEC(".rodata.knobs") = {};

@@ -5,8 +5,8 @@
 #ifndef EBREC_EVENT_ROWS_H
 #define EBREC_EVENT_ROWS_H
 
-/* Bytes of a captured text: what is longer is cut. */
-#define EVENT_TEXT_BYTES 128
+/* Of a text: there is more of it than there was room for. No failure. */
+#define TEXT_CUT 4
 
 /* include/linux/socket.h */
 #define EVENT_AF_UNIX  1
@@ -22,9 +22,9 @@ struct event_record {
 	__u32 place;
 	__u8 no_number; /* a bit for each that could not be read */
 	__u8 no_text;
-	__u8 pad[2];
+	__u16 text_bytes; /* room for each text */
 	__u8 comm[TASK_COMM_LEN];
-	/* The texts follow, EVENT_TEXT_BYTES each. */
+	/* The texts follow. */
 };
 _Static_assert(sizeof(struct event_record) == 120, "no holes");
 
@@ -47,15 +47,27 @@ static __always_inline void count_failure(__u64 failed)
 		count_loss(LOSS_MEMORY_UNREADABLE);
 }
 
-/* What is there of a text, as it is: user space makes it readable. `size` is at least that of a struct sockaddr_in6. */
-static __noinline __u64 read_text(void *to, __u32 size, __u64 address, __u32 kind, __u32 space)
+/* A string, of which a byte more than the limit is read: that tells whether it goes on. */
+static __always_inline __u32 room_for(const volatile struct event_text *text, __u32 room)
 {
+	return text->limit + 2U < room ? text->limit + 2U : room;
+}
+
+/* What is there of a text, as it is: user space makes it readable. `room` is at least that of a struct sockaddr_un. */
+static __noinline __u64 read_text(void *to, __u32 room, __u64 address, const volatile struct event_text *text)
+{
+	__u32 space = text->space, size;
 	__u16 *family = to;
 	long result;
 
-	switch (kind) {
+	switch (text->kind) {
 	case TEXT_STRING:
-		return failure(read_string(to, size, address, space), address);
+		size = room_for(text, room);
+		result = read_string(to, size, address, space);
+		return failure(result, address) | (result == size && size == room ? TEXT_CUT : 0);
+	case TEXT_BYTES:
+		size = text->limit < room ? text->limit : room;
+		return failure(read_memory(to, size, address, space), address) | (size < text->limit ? TEXT_CUT : 0);
 	case TEXT_IPV4:
 		return failure(read_memory(to, 4, address, space), address);
 	case TEXT_IPV6:
@@ -69,7 +81,7 @@ static __noinline __u64 read_text(void *to, __u32 size, __u64 address, __u32 kin
 	else if (*family == EVENT_AF_INET6)
 		result = read_memory(to, 28, address, space);
 	else if (*family == EVENT_AF_UNIX)
-		result = read_string(to + 2, size - 2, address + 2, space);
+		result = read_string(to + 2, EVENT_SHORT_TEXT - 2, address + 2, space);
 	return failure(result, address);
 }
 
@@ -100,8 +112,6 @@ static __noinline void fill_record(struct hit *hit, struct event_record *record)
 	record->dur_ns = hit->duration;
 	record->place = hit->place;
 	record->no_number = 0;
-	record->no_text = 0;
-	record->pad[0] = record->pad[1] = 0;
 	bpf_get_current_comm(record->comm, sizeof(record->comm));
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < EVENT_NUMBERS; i++) {
@@ -115,17 +125,36 @@ static __noinline void fill_record(struct hit *hit, struct event_record *record)
 	}
 }
 
-static __always_inline void fill_text(struct hit *hit, struct event_record *record, __u32 i)
+/* Whether the text is longer than its room. */
+static __always_inline bool fill_text(struct hit *hit, struct event_record *record, __u32 i, __u32 room)
 {
-	__u64 address = compute(hit, CODE_TEXT + i);
+	__u64 address = compute(hit, CODE_TEXT + i), cut = 0;
 
-	if (!hit->failed)
-		hit->failed = read_text((void *)(record + 1) + i * EVENT_TEXT_BYTES, EVENT_TEXT_BYTES, address,
-					knobs.text[i].kind, knobs.text[i].space);
+	if (!hit->failed) {
+		hit->failed = read_text((void *)(record + 1) + i * room, room, address, &knobs.text[i]);
+		cut = hit->failed & TEXT_CUT;
+		hit->failed &= ~TEXT_CUT;
+	}
 	if (hit->failed & FAILED_UNREADABLE)
 		count_loss(LOSS_UNREADABLE);
 	if (hit->failed)
 		record->no_text |= 1 << i;
+	return cut;
+}
+
+static __always_inline bool fill_texts(struct hit *hit, struct event_record *record, __u32 room)
+{
+	bool cut = false;
+
+	record->text_bytes = room;
+	record->no_text = 0;
+	if (knobs.texts > 0)
+		cut |= fill_text(hit, record, 0, room);
+	if (knobs.texts > 1)
+		cut |= fill_text(hit, record, 1, room);
+	if (knobs.texts > 2)
+		cut |= fill_text(hit, record, 2, room);
+	return cut;
 }
 
 static __always_inline void stream(void *ctx, struct hit *hit)
@@ -140,18 +169,20 @@ static __always_inline void stream(void *ctx, struct hit *hit)
 	ring = ring_of_this_cpu();
 	if (!ring)
 		return;
-	record = ring_reserve(ring, sizeof(*record) + (__u64)knobs.texts * EVENT_TEXT_BYTES);
+	record = ring_reserve(ring, sizeof(*record) + (__u64)knobs.texts * knobs.text_bytes);
 	if (!record)
 		return;
+	if (fill_texts(hit, record, knobs.text_bytes) && knobs.text_longer > knobs.text_bytes) {
+		/* Few are so long: they are read once more, with the room that they need. */
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		record = ring_reserve(ring, sizeof(*record) + (__u64)knobs.texts * knobs.text_longer);
+		if (!record)
+			return;
+		fill_texts(hit, record, knobs.text_longer);
+	}
 	record->kstack = kstack;
 	record->ustack = ustack;
 	fill_record(hit, record);
-	if (knobs.texts > 0)
-		fill_text(hit, record, 0);
-	if (knobs.texts > 1)
-		fill_text(hit, record, 1);
-	if (knobs.texts > 2)
-		fill_text(hit, record, 2);
 	ring_submit(ring, record);
 }
 

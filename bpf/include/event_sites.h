@@ -65,7 +65,7 @@ static __noinline bool read_site_argument(struct pt_regs *regs, struct site_argu
 	if (at->from_probe)
 		sum += probed_instruction(regs);
 	if (at->in_memory) {
-		if (at->size > sizeof(there) || bpf_probe_read_user(&there, at->size, (void *)sum))
+		if (at->size > sizeof(there) || read_memory(&there, at->size, sum, SPACE_USER))
 			return false;
 		sum = there;
 	}

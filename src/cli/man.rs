@@ -123,8 +123,9 @@ static SECTIONS: &[Section] = &[
             ),
             (
                 "Nops of five bytes",
-                "Linux 6.17 and newer replace a probed nop of five bytes by a call, which overwrites what a function keeps below its stack pointer. Such \
-                 places are left out with a warning; an event with no other place is refused.",
+                "Linux 6.17 and newer replace a probed nop of five bytes by a call, which overwrites what a function keeps below its stack pointer. Where \
+                 it keeps something there, ebrec probes the next instruction if every hit of the nop comes to it, and otherwise leaves the place out with \
+                 a warning; an event with no other place is refused.",
             ),
             (
                 "NAME=EVENT",
@@ -156,14 +157,30 @@ static SECTIONS: &[Section] = &[
                  Numbers in network byte order are turned where their type says so. Constants of the kernel's enumerations have their names: TCP_LISTEN.",
             ),
             (
-                "str(P), sockaddr(P), ip(X), ipv4(P), ipv6(P)",
-                "Text at an address, a socket address, an address of IPv4 or IPv6. Arrays of characters and struct in6_addr are text by themselves.",
+                "str(P), str(P, N)",
+                "Text at an address, up to N bytes (1 to 4096, 1024 without N). A longer one ends in '…'. by(str(P)) tells texts apart by all of those \
+                 bytes; a key of more than 1024 bytes is shown by its beginning and a hash. Arrays of characters are text by themselves.",
+            ),
+            ("bytes(P, N)", "N bytes (1 to 4096) at an address, in hexadecimal. Without N, all of an array or struct."),
+            (
+                "sockaddr(P), ip(X), ipv4(P), ipv6(P)",
+                "A socket address, an address of IPv4 or IPv6. struct in6_addr is one by itself.",
+            ),
+            (
+                "Memory that is not resident",
+                "uprobe and usdt events fetch it from disk on Linux 6.2 and newer, which takes the program the time that it would have taken anyway. \
+                 Elsewhere the value is missing and counted as a loss.",
+            ),
+            (
+                "(int)arg0",
+                "A cast. Arguments of programs have no types here: arg0 is a register of 64 bits, in which a negative int is a large positive \
+                 number. Comparing one with a negative number asks for a cast, to int or long.",
             ),
             ("ntohs(X), ntohl(X), ntohll(X)", "A number out of network byte order."),
             (
                 "/FILTER/",
                 "C's operators over signed 64-bit numbers, with durations and sizes: /duration > 1ms && size >= 4KiB/. Texts compare by == and != with \
-                 one in double quotes: /comm == \"nginx\"/, /str(arg1) == \"/etc/passwd\"/. A value that can't be read matches nothing.",
+                 one of up to 991 bytes in double quotes: /comm == \"nginx\"/, /str(arg1) == \"/etc/passwd\"/. A value that can't be read matches nothing.",
             ),
         ],
     ),

@@ -30,7 +30,10 @@ use super::operands::Symbols;
 use super::operands::arguments;
 use super::place::Place;
 use super::place::place;
+use crate::exits;
+use crate::exits::Program;
 use crate::failure::did_you_mean;
+use crate::probe::site::Site;
 use crate::probe::site::SiteArgument;
 use crate::text::nearest;
 
@@ -48,6 +51,8 @@ pub(super) struct Found {
     pub(super) function: String,
     /// Bytes from the start of the file.
     pub(super) offset: u64,
+    /// In the file's own numbering.
+    pub(super) address: u64,
     /// Whether it may be another place than a function's beginning.
     pub(super) is_inside: bool,
 }
@@ -68,10 +73,27 @@ pub(super) struct StaticProbe {
 pub(super) struct StaticSite {
     /// Where its instruction begins, in bytes from the start of the file.
     pub(super) offset: u64,
+    /// The same in the file's own numbering.
+    pub(super) address: u64,
     /// Where the counter is that enables it, likewise; 0: it has none.
     pub(super) semaphore: u64,
     /// Where its arguments are.
     pub(super) arguments: Vec<SiteArgument>,
+}
+
+impl StaticSite {
+    /// As an event's place, probed so many bytes behind its instruction.
+    pub(super) fn site(&self, probe: usize, behind: u64) -> Site {
+        let mut arguments = self.arguments.clone();
+        for argument in &mut arguments {
+            if let SiteArgument::Located(located) = argument
+                && located.from_probe
+            {
+                located.number = located.number.wrapping_sub_unsigned(behind);
+            }
+        }
+        Site { probe, offset: self.offset.saturating_add(behind), semaphore: self.semaphore, arguments }
+    }
 }
 
 /// A file of machine code.
@@ -147,7 +169,8 @@ impl Binary {
 
     fn at_address(&self, name: &str, address: u64) -> Result<Found, Refusal> {
         let is_inside = !self.symbols()?.iter().any(|symbol| symbol.address == address);
-        let found = self.code_offset(address).map(|offset| Found { function: name.to_owned(), offset, is_inside });
+        let found =
+            self.code_offset(address).map(|offset| Found { function: name.to_owned(), offset, address, is_inside });
         found.ok_or_else(|| {
             let code = self.code_segments().into_iter();
             let ranges: Vec<String> = code.map(|(begin, end)| format!("{begin:#x} to {:#x}", end - 1)).collect();
@@ -159,17 +182,22 @@ impl Binary {
     fn within(&self, name: &str, function: &str, within: u64) -> Result<Found, Refusal> {
         let shown = self.path.display();
         let found = self.named(function)?;
-        let [Found { offset, .. }] = found.as_slice() else {
+        let [Found { offset, address, .. }] = found.as_slice() else {
             let why = format!("'{function}' means {} functions of '{shown}'", found.len());
             return Err(Refusal::new(why).hint("an offset belongs to one function"));
         };
-        let of_function = |symbol: &Symbol| self.offset(symbol.address) == Some(*offset);
+        let of_function = |symbol: &Symbol| symbol.address == *address;
         let size = self.symbols()?.iter().filter(|symbol| of_function(symbol)).map(|symbol| symbol.size).max();
         match size {
             Some(size) if size > 0 && within >= size => {
                 Err(Refusal::new(format!("'{function}' of '{shown}' ends before that: it has {size} bytes")))
             }
-            _ => Ok(Found { function: name.to_owned(), offset: offset.saturating_add(within), is_inside: within > 0 }),
+            _ => Ok(Found {
+                function: name.to_owned(),
+                offset: offset.saturating_add(within),
+                address: address.saturating_add(within),
+                is_inside: within > 0,
+            }),
         }
     }
 
@@ -177,7 +205,7 @@ impl Binary {
         let symbols = self.symbols()?;
         let shown = self.path.display();
         let core = glob::core(pattern);
-        let mut found: BTreeMap<u64, String> = BTreeMap::new();
+        let mut found: BTreeMap<u64, (u64, String)> = BTreeMap::new();
         let indirect: HashSet<&str> =
             symbols.iter().filter(|symbol| symbol.is_chosen_late).map(|symbol| symbol.name.as_str()).collect();
         let mut late = None;
@@ -194,7 +222,7 @@ impl Binary {
             }
             let Some(offset) = self.offset(symbol.address) else { continue };
             // Of several names of one place the shortest.
-            let known = found.entry(offset).or_insert_with(|| written.clone());
+            let (_, known) = found.entry(offset).or_insert_with(|| (symbol.address, written.clone()));
             if (written.len(), &written) < (known.len(), known) {
                 *known = written;
             }
@@ -202,7 +230,7 @@ impl Binary {
         if !found.is_empty() {
             return Ok(found
                 .into_iter()
-                .map(|(offset, function)| Found { function, offset, is_inside: false })
+                .map(|(offset, (address, function))| Found { function, offset, address, is_inside: false })
                 .collect());
         }
         if let Some(name) = late {
@@ -275,7 +303,8 @@ impl Binary {
                 semaphore => self.offset(semaphore.wrapping_add(moved)).unwrap_or(0),
             };
             let near = Near { binary: self, variables: &variables, address };
-            let site = StaticSite { offset, semaphore, arguments: arguments(&note.arguments, Machine::own(), &near) };
+            let site =
+                StaticSite { offset, address, semaphore, arguments: arguments(&note.arguments, Machine::own(), &near) };
             match probes.last_mut().filter(|last| (&last.provider, &last.name) == (&note.provider, &note.name)) {
                 Some(last) => last.sites.push(site),
                 None => probes.push(StaticProbe { provider: note.provider, name: note.name, sites: vec![site] }),
@@ -303,9 +332,18 @@ impl Binary {
         ranges.filter(|(begin, end)| begin < end).collect()
     }
 
-    /// Whether the instruction at a place is one that newer kernels replace by a call while it is probed.
-    pub(super) fn is_five_byte_nop(&self, offset: u64) -> bool {
-        (&self.cache).read_bytes_at(offset, 5).is_ok_and(nops::is_five_bytes)
+    /// Whether the instruction at an address may be one that newer kernels replace by a call while it is probed.
+    pub(super) fn could_be_nop(&self, address: u64) -> bool {
+        let code = self.offset(address).and_then(|offset| (&self.cache).read_bytes_at(offset, 5).ok());
+        code.is_some_and(nops::could_be)
+    }
+
+    /// Its machine code.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(super) fn program(&self) -> Result<Program<'_>, exits::Refusal> {
+        Program::read(&self.cache)
     }
 }
 

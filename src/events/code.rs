@@ -15,6 +15,7 @@ use crate::probe::event::MAX_DEPTH;
 use crate::probe::event::MAX_STEPS;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
+use crate::probe::event::TEXT_LIMIT;
 use crate::probe::event::TextKind;
 use crate::probe::event::Value;
 
@@ -44,12 +45,14 @@ pub(super) struct Arguments {
     pub(super) limit: String,
     /// Why one that there is can't be read, by place.
     pub(super) unreadable: Vec<Option<String>>,
+    /// Whether what is read of one is as wide as the argument itself, and not a whole register.
+    pub(super) are_sized: bool,
 }
 
 impl Arguments {
     /// None, and why.
     pub(super) fn none(why: impl Into<String>) -> Arguments {
-        Arguments { known: Vec::new(), count: 0, limit: why.into(), unreadable: Vec::new() }
+        Arguments { known: Vec::new(), count: 0, limit: why.into(), unreadable: Vec::new(), are_sized: false }
     }
 }
 
@@ -144,7 +147,9 @@ impl Names<'_> {
         let space = Space::Kernel;
         let seen = self.types.map_or_else(|| shape.clone(), |types| types.seen(shape));
         match seen {
-            Shape::Array { of, .. } if self.is_char(&of) => Some(TextKind::String(space)),
+            Shape::Array { of, count } if self.is_char(&of) => {
+                Some(TextKind::String { space, limit: limit_of_array(count) })
+            }
             Shape::Composite(id) => match self.types?.name_of(id).as_str() {
                 "struct in6_addr" => Some(TextKind::Ipv6(space)),
                 "struct in_addr" => Some(TextKind::Ipv4(space)),
@@ -176,7 +181,7 @@ impl Names<'_> {
             Node::Name(name) => self.name(name, expression.at),
             Node::Member { of, name, arrow } => self.member(of, name, *arrow, expression.at),
             Node::Index { of, index } => self.index(of, index, expression.at),
-            Node::Call { name, of } => self.call(name, of),
+            Node::Call { name, of, length } => self.call(name, of, *length),
             Node::Cast { to, of } => self.cast(to, of, expression.at),
             Node::Deref(of) => {
                 let operand = self.operand(of)?;
@@ -256,9 +261,16 @@ fn plus(mut address: Vec<Step>, offset: i64) -> Vec<Step> {
     address
 }
 
+/// Bytes that are kept of an array of characters, which has a zero at the end of its text; 0: its size is not known.
+fn limit_of_array(count: usize) -> u16 {
+    let size = u16::try_from(count).unwrap_or(u16::MAX);
+    if size == 0 { TEXT_LIMIT } else { TEXT_LIMIT.min(size - 1).max(1) }
+}
+
 fn in_space(kind: TextKind, space: Space) -> TextKind {
     match kind {
-        TextKind::String(_) => TextKind::String(space),
+        TextKind::String { limit, .. } => TextKind::String { space, limit },
+        TextKind::Bytes { limit, .. } => TextKind::Bytes { space, limit },
         TextKind::SocketAddress(_) => TextKind::SocketAddress(space),
         TextKind::Ipv4(_) => TextKind::Ipv4(space),
         TextKind::Ipv6(_) => TextKind::Ipv6(space),

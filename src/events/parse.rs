@@ -14,11 +14,13 @@ use super::spec::Labelled;
 use super::spec::Node;
 use super::spec::OPERATORS;
 use super::spec::Spec;
+use super::spec::Target;
 use super::token::Token;
 use super::token::Word;
 use super::token::quoted;
 use super::token::tokens;
 use crate::failure::did_you_mean;
+use crate::probe::event::MAX_TEXT_LIMIT;
 use crate::probe::event::Unary;
 use crate::text::nearest;
 
@@ -27,7 +29,7 @@ const MAX_BYTES: usize = 4096;
 /// How deep parentheses and operators may nest.
 const MAX_NESTING: usize = 32;
 /// What can be called in an expression, with what it gives.
-pub(super) const CALLS: [&str; 8] = ["str", "ip", "ipv4", "ipv6", "sockaddr", "ntohs", "ntohl", "ntohll"];
+pub(super) const CALLS: [&str; 9] = ["str", "bytes", "ip", "ipv4", "ipv6", "sockaddr", "ntohs", "ntohl", "ntohll"];
 /// Integers that a cast can name: name, bytes, signed.
 pub(super) const INTEGERS: [(&str, u8, bool); 34] = [
     ("char", 1, true),
@@ -86,7 +88,8 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
     let mut at = begin;
     if text.get(at..).is_some_and(|rest| rest.starts_with('(')) {
         let close = closing(text, at).ok_or_else(|| SpecError::new(at, "a parenthesis is not closed"))?;
-        spec.items = Parser::new(tokens(text, at + 1, close)?, close).items()?;
+        let items = tokens(text, at + 1, close).and_then(|tokens| Parser::new(tokens, close).items());
+        spec.items = items.map_err(|error| error.or_hint(|| quotes(text, &spec.target)))?;
         let rest = text.get(close + 1..).unwrap_or_default();
         at = close + 1 + (rest.len() - rest.trim_start().len());
     }
@@ -94,7 +97,8 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
         return Ok(spec);
     }
     if !text.get(at..).is_some_and(|rest| rest.starts_with('/')) {
-        return Err(SpecError::new(at, "here a filter between slashes or nothing may follow").hint(FORM));
+        let error = SpecError::new(at, "here a filter between slashes or nothing may follow");
+        return Err(error.or_hint(|| quotes(text, &spec.target)).or_hint(|| Some(FORM.to_owned())));
     }
     // The last slash closes the filter, so that those before it divide.
     if end - 1 <= at || !text.get(..end).is_some_and(|text| text.ends_with('/')) {
@@ -109,6 +113,16 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
     parser.finished("the filter")?;
     spec.filter = Some(filter);
     Ok(spec)
+}
+
+/// What to type if what follows a function's name is part of it, as the parameters of a function of C++ and blanks are.
+pub(super) fn quotes(text: &str, target: &Target) -> Option<String> {
+    let Target::File { function, .. } = target else { return None };
+    let written = text.get(function.at.0..).filter(|written| !written.starts_with('"'))?;
+    let mut end = function.text.len();
+    // Up to the last parenthesis, or all of it.
+    end += written.get(end..)?.rfind(')').map_or(written.len() - end, |close| close + 1);
+    Some(format!("a name with blanks or parentheses stands in double quotes: \"{}\"", written.get(..end)?.trim()))
 }
 
 /// Where the parenthesis at `open` is closed; those in quotes don't count.
@@ -346,6 +360,18 @@ impl Parser {
         }
     }
 
+    /// How many bytes a text is to have.
+    fn length(&mut self, of: &str) -> Result<u16, SpecError> {
+        let at = self.at();
+        if !matches!(of, "str" | "bytes") {
+            return Err(SpecError::new(at, format!("'{of}' takes one value")));
+        }
+        let Some(Word::Number(number)) = self.word() else { return Err(self.unexpected("a number of bytes")) };
+        let length = u16::try_from(*number).ok().filter(|length| (1..=MAX_TEXT_LIMIT).contains(length));
+        self.next += 1;
+        length.ok_or_else(|| SpecError::new(at, format!("a text has 1 to {MAX_TEXT_LIMIT} bytes")))
+    }
+
     fn primary(&mut self) -> Result<Expr, SpecError> {
         let at = At(self.at());
         let node = match self.word() {
@@ -374,8 +400,9 @@ impl Parser {
                 }
                 self.next += 1;
                 let of = self.expression()?;
+                let length = if self.take(",") { Some(self.length(&name)?) } else { None };
                 self.expect(")")?;
-                Ok(Expr { at, node: Node::Call { name, of: Box::new(of) } })
+                Ok(Expr { at, node: Node::Call { name, of: Box::new(of), length } })
             }
             node => Ok(Expr { at, node }),
         }

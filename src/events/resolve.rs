@@ -1,6 +1,7 @@
 //! From what `-e` says to what is attached: every name looked up on this machine.
 
 mod arguments;
+mod instructions;
 mod refusals;
 
 use std::collections::HashMap;
@@ -14,12 +15,13 @@ use self::arguments::common;
 use self::arguments::returned;
 use self::arguments::site_arguments;
 use self::arguments::trampoline;
+use self::instructions::Instructions;
+use self::instructions::Spot;
 use self::refusals::at;
 use self::refusals::few;
 use super::SpecError;
 use super::binary::Binary;
 use super::binary::StaticProbe;
-use super::binary::StaticSite;
 use super::capture;
 use super::code::Arguments;
 use super::code::Field;
@@ -32,6 +34,7 @@ use super::kernel::Functions;
 use super::kernel::Refusal;
 use super::nops;
 use super::parse::parse;
+use super::parse::quotes;
 use super::points;
 use super::spec::Name;
 use super::spec::Sort;
@@ -51,7 +54,6 @@ use crate::probe::event::Hook;
 use crate::probe::event::Place;
 use crate::probe::event::Space;
 use crate::probe::site::LeftOut;
-use crate::probe::site::Site;
 
 /// Arguments of the entry that a latency event keeps.
 const KEPT_ARGUMENTS: usize = 6;
@@ -172,7 +174,14 @@ impl Machine<'_> {
             returned: hooked.returned.map(|returns| returns.map(|returns| returns.shape)),
             duration: hooked.duration,
         };
-        let mut event = capture::event(text, &spec, hooked.hook, &names)?;
+        let mut event = capture::event(text, &spec, hooked.hook, &names).map_err(|error| {
+            // Parameters of a function of C++ read as values.
+            let is_scoped = matches!(&spec.target, Target::File { function, .. } if function.text.contains("::"));
+            match quotes(text, &spec.target).filter(|_| is_scoped) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
         event.left_out = hooked.left_out;
         Ok(Offer { event, values })
     }
@@ -341,6 +350,7 @@ impl Machine<'_> {
         let mut left_out = Vec::new();
         let mut refused = None;
         for (reached, binary) in &binaries {
+            let instructions = Instructions::new(binary, self.nops_are_replaced);
             match binary.functions(&function.text) {
                 Ok(found) => {
                     for found in found {
@@ -350,13 +360,21 @@ impl Machine<'_> {
                                 format!("'{}' is for whole functions; 'uprobe' takes any instruction", sort.name());
                             return Err(at(function, Refusal::new(why).hint(hint)));
                         }
-                        // At a function's beginning nothing is below the stack pointer yet.
-                        if found.is_inside && self.nops_are_replaced && binary.is_five_byte_nop(found.offset) {
-                            left_out.push(left_out_nop(&found.function, found.offset));
-                            continue;
+                        if found.is_inside && instructions.is_within_one(found.address) {
+                            let why = format!("no instruction begins at '{}'", found.function);
+                            let hint = format!("'objdump -d {}' shows where they do", reached.path.display());
+                            return Err(at(function, Refusal::new(why).hint(hint)));
                         }
+                        let offset = match instructions.spot(found.address) {
+                            Spot::Here => found.offset,
+                            Spot::Behind(bytes) => found.offset.saturating_add(bytes),
+                            Spot::Nowhere => {
+                                left_out.push(instructions::left_out(&found.function, found.address));
+                                continue;
+                            }
+                        };
                         let path = reached.path.clone();
-                        places.push(Place { path, function: found.function, offset: found.offset });
+                        places.push(Place { path, function: found.function, offset });
                     }
                 }
                 Err(refusal) => refused = Some(refusal),
@@ -419,19 +437,18 @@ impl Machine<'_> {
             let known = unique(of.iter().map(|probe| probe.name.clone()).collect());
             return Err(at(name, points::absent(&format!("static probe of '{only}'"), &name.text, &known)));
         }
-        let site = |(probe, site): (usize, &StaticSite)| Site {
-            probe,
-            offset: site.offset,
-            semaphore: site.semaphore,
-            arguments: site.arguments.clone(),
-        };
-        let numbered = probes.iter().enumerate();
-        let all = numbered.flat_map(|(number, probe)| probe.sites.iter().map(move |one| (number, one))).map(site);
-        let (dangerous, sites): (Vec<Site>, Vec<Site>) =
-            all.partition(|site| self.nops_are_replaced && binary.is_five_byte_nop(site.offset));
+        let instructions = Instructions::new(binary, self.nops_are_replaced);
+        let (mut sites, mut left_out) = (Vec::new(), Vec::new());
+        for (number, probe) in probes.iter().enumerate() {
+            for site in &probe.sites {
+                match instructions.spot(site.address) {
+                    Spot::Here => sites.push(site.site(number, 0)),
+                    Spot::Behind(bytes) => sites.push(site.site(number, bytes)),
+                    Spot::Nowhere => left_out.push(instructions::left_out(&probe.name, site.address)),
+                }
+            }
+        }
         few(name, sites.len(), "places of static probes")?;
-        let named = |site: &Site| names.get(site.probe).map_or("", String::as_str);
-        let left_out: Vec<LeftOut> = dangerous.iter().map(|site| left_out_nop(named(site), site.offset)).collect();
         if sites.is_empty() {
             return Err(at(name, nothing_left(&left_out)));
         }
@@ -446,10 +463,6 @@ impl Machine<'_> {
             left_out,
         })
     }
-}
-
-fn left_out_nop(name: &str, offset: u64) -> LeftOut {
-    LeftOut { name: format!("{name} at {offset:#x}"), reason: nops::REASON.to_owned() }
 }
 
 /// When all places have to be left out.

@@ -194,6 +194,8 @@ pub enum Node {
         name: String,
         /// What it is called with.
         of: Box<Expr>,
+        /// Bytes that are kept, where that is said.
+        length: Option<u16>,
     },
     /// `(u32)of`, `(struct sock *)of`.
     Cast {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::site::LeftOut;
 use super::site::Site;
+use super::site::SiteArgument;
 
 /// Numbers that an event can capture: the columns `arg_0` to `arg_5`.
 pub const MAX_NUMBERS: usize = 6;
@@ -17,10 +18,14 @@ pub const MAX_TEXTS: usize = 3;
 pub const MAX_STEPS: usize = 16;
 /// Values that an expression can hold at once.
 pub const MAX_DEPTH: usize = 6;
-/// Bytes of a captured string, its end included.
-pub const TEXT_BYTES: usize = 128;
-/// Bytes of a string that a filter compares with.
-pub const WANTED_BYTES: usize = 32;
+/// Bytes that are kept of a string, where the event does not say how many.
+pub const TEXT_LIMIT: u16 = 1024;
+/// Bytes that an event can ask to keep of a string or of memory.
+pub const MAX_TEXT_LIMIT: u16 = 4096;
+/// Bytes of the texts that one event compares with, together, each filled up to the next multiple of `WANTED_CHUNK`.
+pub const WANTED_BYTES: usize = 1024;
+/// Bytes that the kernel's side compares at once.
+pub const WANTED_CHUNK: usize = 32;
 
 /// One event to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +52,32 @@ pub struct Event {
     pub user_stack: bool,
     /// Places that match and that it does without, since probing them would change what the program does.
     pub left_out: Vec<LeftOut>,
+}
+
+impl Event {
+    /// Whether it reads memory of the process that it is hit in.
+    pub fn reads_process_memory(&self) -> bool {
+        let by = self.by.iter().map(|by| &by.value);
+        let values = self.captures.iter().map(|capture| &capture.value).chain(by);
+        let steps = |steps: &[Step]| {
+            steps.iter().any(|step| match step {
+                Step::Load { space, .. } | Step::TextIs { space, .. } => *space != Space::Kernel,
+                _ => false,
+            })
+        };
+        let by_values = values.into_iter().any(|value| match value {
+            Value::Number(number) => steps(number),
+            Value::Text { address, kind } => steps(address) || kind.space() != Space::Kernel,
+        });
+        let arguments_in_memory = match &self.hook {
+            Hook::Usdt { sites, .. } => sites.iter().flat_map(|site| &site.arguments).any(SiteArgument::is_in_memory),
+            _ => false,
+        };
+        by_values
+            || steps(&self.filter)
+            || self.hist.as_ref().is_some_and(|hist| steps(&hist.steps))
+            || arguments_in_memory
+    }
 }
 
 /// Where an event hooks.
@@ -182,14 +213,36 @@ pub enum Value {
 /// What is at the address of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextKind {
-    /// Bytes up to a zero.
-    String(Space),
+    /// Bytes up to a zero, not more than the limit.
+    String {
+        /// Where they are.
+        space: Space,
+        /// How many are kept.
+        limit: u16,
+    },
+    /// A number of bytes, whatever they are.
+    Bytes {
+        /// Where they are.
+        space: Space,
+        /// How many.
+        limit: u16,
+    },
     /// A `struct sockaddr` of IPv4, IPv6 or a Unix socket.
     SocketAddress(Space),
     /// Four bytes of an IPv4 address.
     Ipv4(Space),
     /// Sixteen bytes of an IPv6 address.
     Ipv6(Space),
+}
+
+impl TextKind {
+    /// Where it is.
+    pub fn space(&self) -> Space {
+        match self {
+            TextKind::String { space, .. } | TextKind::Bytes { space, .. } => *space,
+            TextKind::SocketAddress(space) | TextKind::Ipv4(space) | TextKind::Ipv6(space) => *space,
+        }
+    }
 }
 
 /// Whose memory an address is in.
@@ -204,7 +257,7 @@ pub enum Space {
 }
 
 /// One step of postfix code: it takes values off the stack and puts one back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Puts a constant.
     Number(i64),
@@ -240,12 +293,12 @@ pub enum Step {
         /// The highest of them is a sign.
         signed: bool,
     },
-    /// Takes an address, puts 1 if the string there is the given one, padded with zeroes, else 0.
+    /// Takes an address, puts 1 if the string there is the given one, else 0.
     TextIs {
         /// Where the address points.
         space: Space,
-        /// The wanted string.
-        wanted: [u8; WANTED_BYTES],
+        /// The wanted string, without a zero.
+        wanted: Vec<u8>,
     },
     /// Puts 1 if the thread's name is the given one, padded with zeroes, else 0.
     CommIs([u8; 16]),

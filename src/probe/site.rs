@@ -22,6 +22,13 @@ pub enum SiteArgument {
     Unreadable(String),
 }
 
+impl SiteArgument {
+    /// Whether it has to be read out of the process's memory.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self, SiteArgument::Located(located) if located.in_memory)
+    }
+}
+
 /// Where an argument is: the sum of its parts is its value, or the address of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Located {

@@ -45,6 +45,7 @@ use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::event::Event;
 use crate::probe::event::Hook;
+use crate::probe::event::Value;
 use crate::recording::Column;
 use crate::recording::ColumnType;
 use crate::units::Unit;
@@ -54,7 +55,7 @@ object! {
     // Each event has its own number: see `cells`.
     cells: 4096,
     // SAFETY: integers only, as bpf/include/event_{knobs,rows,hit,sites}.h declare them.
-    unsafe plain: event_record, event_key, event_knobs, event_site,
+    unsafe plain: event_record, event_key, event_key_text, event_knobs, event_site,
 }
 
 /// Objects that the number in a record tells apart.
@@ -181,8 +182,9 @@ fn objects(event: &Event) -> Vec<(&Event, usize)> {
 /// Loads and attaches an event, in the best way that the kernel has.
 fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Result<Object> {
     let mut refused = None;
-    for way in hooks::ways(&event.hook) {
-        match object_in(event, of_type, number, setup, *way) {
+    let version = setup.host.kernel.version;
+    for way in hooks::ways(event, (version.major, version.minor)) {
+        match object_in(event, of_type, number, setup, way) {
             Ok(object) => return Ok(object),
             // What the last way says counts: it is what every kernel has.
             Err(error) => refused = Some(error),
@@ -203,7 +205,13 @@ fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Resul
     }
 }
 
-fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: Way) -> Result<Object> {
+fn object_in(
+    event: &Event,
+    of_type: usize,
+    number: u8,
+    setup: &Setup<'_>,
+    (way, may_sleep): (Way, bool),
+) -> Result<Object> {
     let version = setup.host.kernel.version;
     let cookies = hooks::cookies(&event.hook, (version.major, version.minor));
     let several = event.hook.places() > 1;
@@ -220,10 +228,11 @@ fn object_in(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>, way: 
     } else {
         0
     };
-    let knobs = code::knobs(event, setup.settings.mode, Place { event: number, place, parameters, cookies })?;
+    let knobs =
+        code::knobs(event, setup.settings.mode, Place { event: number, place, parameters, cookies, may_sleep })?;
     let cgroups = cgroup_numbers(setup.scope);
     let settings = Settings { knobs: Some(bytes_of(&knobs)), ..object_settings(setup, &cgroups) };
-    let plan = Plan::new(event, way);
+    let plan = Plan::new(event, way, may_sleep);
     let live = Live::load(Source { cells: cells(event), ..SOURCE }, &settings, |open| {
         choose(open, event, &plan, of_type)?;
         if let Hook::Usdt { sites, .. } = &event.hook {
@@ -274,6 +283,7 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
         let is_wanted = match &*map.name().to_string_lossy() {
             "calls_of_thread" | "deeper_calls" => latency,
             "event_keys" => event.by.is_some(),
+            "event_key_texts" => event.by.as_ref().is_some_and(|by| matches!(by.value, Value::Text { .. })),
             "event_sites" => matches!(event.hook, Hook::Usdt { .. }),
             // Not the buffers: older kernels look at global functions though nothing calls them.
             "stack_taken" => stacks,

@@ -11,6 +11,8 @@
  *   usdt N        the static probe ebrec:fired with (i, "text i", -i as 16 bits, a constant) N times, and while someone
  *                 listens ebrec:named with (a variable by its name that is -i, an element of an array that is
  *                 10 * (i % 4), a floating-point number)
+ *   texts N LEN   told() with a text of LEN characters, all 'x' but the last one: 'a', 'b', 'c' in turn
+ *   absent N      told() with a text across two pages that are in the program's file but not in its memory
  *   red N         leaf(i, 2 * i), which keeps both below its stack pointer across ebrec:red; prints how many sums were wrong
  *
  * With WAIT set, each begins when a line comes on standard input.
@@ -23,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,6 +194,34 @@ TRACED long leaf(long a, long b)
 #endif
 }
 
+TRACED int told(const char *text)
+{
+	sink += (long)text;
+	return 0;
+}
+
+/* Two pages in a file's second and third, which the process has mapped anew and not touched. */
+static void absent(int times)
+{
+	static const char text[] = "across two pages";
+	long page = sysconf(_SC_PAGESIZE);
+	FILE *file = tmpfile();
+
+	if (!file || ftruncate(fileno(file), 3 * page) ||
+	    pwrite(fileno(file), text, sizeof(text), 2 * page - 6) != sizeof(text))
+		exit(3);
+	for (int i = 0; i < times; i++) {
+		char *mapped = mmap(NULL, 3 * page, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+
+		/* Nothing is mapped around what is touched. */
+		if (mapped == MAP_FAILED || madvise(mapped, 3 * page, MADV_RANDOM))
+			exit(4);
+		told(mapped + 2 * page - 6);
+		munmap(mapped, 3 * page);
+	}
+	fclose(file);
+}
+
 static void *caller(void *number)
 {
 	for (long i = 0; i < (long)number; i++)
@@ -255,6 +286,17 @@ int main(int argc, char **argv)
 			if (named_semaphore)
 				name(i % 4);
 		}
+	} else if (!strcmp(what, "texts")) {
+		char *long_text = malloc(b + 1);
+
+		memset(long_text, 'x', b);
+		long_text[b] = 0;
+		for (int i = 0; i < a; i++) {
+			long_text[b - 1] = 'a' + i % 3;
+			told(long_text);
+		}
+	} else if (!strcmp(what, "absent")) {
+		absent(a);
 	} else if (!strcmp(what, "red")) {
 		int wrong = 0;
 

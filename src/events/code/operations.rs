@@ -2,6 +2,7 @@
 
 use super::Names;
 use super::Operand;
+use super::limit_of_array;
 use super::plus;
 use super::start;
 use crate::events::SpecError;
@@ -9,17 +10,20 @@ use crate::events::spec::At;
 use crate::events::spec::Expr;
 use crate::events::types::Shape;
 use crate::probe::event::Binary;
+use crate::probe::event::MAX_TEXT_LIMIT;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
+use crate::probe::event::TEXT_LIMIT;
 use crate::probe::event::TextKind;
 use crate::probe::event::Unary;
 use crate::probe::event::WANTED_BYTES;
+use crate::probe::event::WANTED_CHUNK;
 
 /// What the kernel keeps of a thread's name, its end included.
 const COMM_BYTES: usize = 16;
 
 impl Names<'_> {
-    pub(super) fn call(&self, name: &str, of: &Expr) -> Result<Operand, SpecError> {
+    pub(super) fn call(&self, name: &str, of: &Expr, length: Option<u16>) -> Result<Operand, SpecError> {
         let operand = self.operand(of)?;
         match name {
             "ntohs" | "ntohl" | "ntohll" => {
@@ -32,20 +36,38 @@ impl Names<'_> {
                 steps.push(Step::Unary(swap));
                 Ok(Operand::Number { steps, shape: None })
             }
-            "str" => {
-                let (address, space) = match operand {
+            "str" | "bytes" => {
+                let is_bytes = name == "bytes";
+                let (address, space, size) = match operand {
+                    Operand::Memory { address, offset, space, shape, bits: None }
+                        if is_bytes && !matches!(self.seen(&shape), Shape::Pointer(_)) =>
+                    {
+                        (plus(address, offset), space, self.size(&shape))
+                    }
                     Operand::Memory { address, offset, space, shape, bits: None }
                         if matches!(self.seen(&shape), Shape::Array { .. }) =>
                     {
-                        (plus(address, offset), space)
+                        (plus(address, offset), space, self.size(&shape))
                     }
-                    Operand::Comm => return Ok(Operand::Comm),
-                    Operand::Constant(_) | Operand::Quoted(_) => {
+                    Operand::Comm if !is_bytes => return Ok(Operand::Comm),
+                    Operand::Constant(_) | Operand::Quoted(_) | Operand::Comm => {
                         return Err(SpecError::new(start(of), format!("'{of}' is the address of no text")));
                     }
-                    operand => (self.loaded(operand, of)?, self.space),
+                    operand => (self.loaded(operand, of)?, self.space, None),
                 };
-                Ok(Operand::Text { address, kind: TextKind::String(space) })
+                let own = size.filter(|size| *size > 0).and_then(|size| u16::try_from(size).ok());
+                let kind = if is_bytes {
+                    let limit = length.or(own.filter(|size| *size <= MAX_TEXT_LIMIT));
+                    let Some(limit) = limit else {
+                        return Err(SpecError::new(start(of), format!("how many bytes are at '{of}' is not known"))
+                            .hint(format!("bytes({of}, 16) keeps 16")));
+                    };
+                    TextKind::Bytes { space, limit }
+                } else {
+                    let of_array = size.map_or(TEXT_LIMIT, limit_of_array);
+                    TextKind::String { space, limit: length.unwrap_or(of_array) }
+                };
+                Ok(Operand::Text { address, kind })
             }
             "sockaddr" => {
                 let (address, space) = self.address_of(operand, of, |seen| matches!(seen, Shape::Composite(_)))?;
@@ -135,12 +157,54 @@ impl Names<'_> {
             (other, Operand::Quoted(wanted)) => self.text_is(operator, other, left, &wanted, right, at),
             (Operand::Constant(a), Operand::Constant(b)) => Ok(Operand::Constant(folded(operator, a, b))),
             (a, b) => {
+                self.has_known_width(operator, (&a, left), (&b, right))?;
                 let mut steps = self.loaded(a, left)?;
                 steps.extend(self.loaded(b, right)?);
                 steps.push(Step::Binary(operator));
                 Ok(Operand::Number { steps, shape: None })
             }
         }
+    }
+
+    /// Refuses to look for negative numbers in a register of which no type is known: an int leaves its upper half zero.
+    fn has_known_width(
+        &self,
+        operator: Binary,
+        (a, left): (&Operand, &Expr),
+        (b, right): (&Operand, &Expr),
+    ) -> Result<(), SpecError> {
+        let is_register = |operand: &Operand| match operand {
+            Operand::Number { steps, shape: None } => match steps.as_slice() {
+                [Step::Argument(_)] => !self.arguments.are_sized,
+                [Step::Returned] => true,
+                _ => false,
+            },
+            _ => false,
+        };
+        let (register, constant) = match (a, b) {
+            (register, Operand::Constant(constant)) if is_register(register) => (left, *constant),
+            (Operand::Constant(constant), register) if is_register(register) => (right, *constant),
+            _ => return Ok(()),
+        };
+        use Binary::Equal;
+        use Binary::Greater;
+        use Binary::GreaterOrEqual;
+        use Binary::Less;
+        use Binary::LessOrEqual;
+        use Binary::NotEqual;
+        let compares = matches!(operator, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual);
+        let asks_for_sign = constant < 0 || (constant == 0 && !matches!(operator, Equal | NotEqual));
+        let is_positive = constant == 0
+            && match a {
+                Operand::Constant(_) => operator == Less,
+                _ => operator == Greater,
+            };
+        if !compares || !asks_for_sign || is_positive {
+            return Ok(());
+        }
+        let problem = format!("'{register}' is a register of 64 bits here, of which a negative int fills only half");
+        let hint = format!("write '(int){register}', or '(long){register}' if it has 64 bits");
+        Err(SpecError::new(start(register), problem).hint(hint))
     }
 
     /// `text == "wanted"`.
@@ -161,14 +225,14 @@ impl Names<'_> {
             let problem = format!("a text of more than {} bytes is compared with nothing", limit - 1);
             if fits { Ok(wanted.as_bytes()) } else { Err(SpecError::new(quoted.at.0, problem)) }
         };
-        let is_chars = |shape: &Shape| matches!(self.text_kind(shape), Some(TextKind::String(_)));
+        let is_chars = |shape: &Shape| matches!(self.text_kind(shape), Some(TextKind::String { .. }));
         let (mut steps, space) = match text {
             Operand::Comm => {
                 let mut comm = [0; COMM_BYTES];
                 comm.iter_mut().zip(bytes(COMM_BYTES)?).for_each(|(to, from)| *to = *from);
                 (vec![Step::CommIs(comm)], None)
             }
-            Operand::Text { address, kind: TextKind::String(space) } => (address, Some(space)),
+            Operand::Text { address, kind: TextKind::String { space, .. } } => (address, Some(space)),
             Operand::Memory { address, offset, space, shape, .. } if is_chars(&shape) => {
                 (plus(address, offset), Some(space))
             }
@@ -181,9 +245,7 @@ impl Names<'_> {
             }
         };
         if let Some(space) = space {
-            let mut padded = [0; WANTED_BYTES];
-            padded.iter_mut().zip(bytes(WANTED_BYTES)?).for_each(|(to, from)| *to = *from);
-            steps.push(Step::TextIs { space, wanted: padded });
+            steps.push(Step::TextIs { space, wanted: bytes(WANTED_BYTES - WANTED_CHUNK)?.to_vec() });
         }
         if operator == Binary::NotEqual {
             steps.push(Step::Unary(Unary::Not));

@@ -11,6 +11,7 @@ use crate::events::types::Types;
 use crate::probe::event::Binary;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
+use crate::probe::event::TEXT_LIMIT;
 use crate::probe::event::TextKind;
 use crate::probe::event::Unary;
 use crate::probe::event::Value;
@@ -41,6 +42,7 @@ fn names(types: Option<&Types>) -> Names<'_> {
             count: 3,
             limit: "'f' has 3 arguments, arg0 to arg2".to_owned(),
             unreadable: Vec::new(),
+            are_sized: false,
         },
         fields: vec![
             field("sector", 16, Content::Here(Shape::Int { size: 8, signed: false, big_endian: false })),
@@ -50,6 +52,14 @@ fn names(types: Option<&Types>) -> Names<'_> {
         returned: Ok(Some(INT)),
         duration: true,
     }
+}
+
+/// Of a program, whose types nobody tells.
+fn names_without_types() -> Names<'static> {
+    let mut names = names(None);
+    names.arguments.known.clear();
+    names.returned = Ok(None);
+    names
 }
 
 fn expression(text: &str) -> Expr {
@@ -104,7 +114,7 @@ fn fields_lie_in_the_record() {
         [Step::Record, load(offset, 4, false, Space::Kernel), Step::Bits { shift: 0, width: 16, signed: false }]
     };
     let add = |steps: &[Step]| [steps, &[Step::Record, Step::Binary(Binary::Add)]].concat();
-    let kind = TextKind::String(Space::Kernel);
+    let kind = TextKind::String { space: Space::Kernel, limit: TEXT_LIMIT };
     assert_eq!(value("cmd"), Value::Text { address: add(&word(60)), kind });
     assert_eq!(value("str(cmd)"), value("cmd"));
     let behind = [&add(&word(64))[..], &[Step::Number(68), Step::Binary(Binary::Add)]].concat();
@@ -114,13 +124,28 @@ fn fields_lie_in_the_record() {
 #[test]
 fn texts_are_at_addresses_and_can_be_compared() {
     let address = vec![Step::Argument(1)];
-    assert_eq!(value("str(buf)"), Value::Text { address, kind: TextKind::String(Space::ByAddress) });
+    assert_eq!(
+        value("str(buf)"),
+        Value::Text { address, kind: TextKind::String { space: Space::ByAddress, limit: TEXT_LIMIT } }
+    );
     let steps = number("str(buf) != \"/etc\"").unwrap();
     let Some(Step::TextIs { space: Space::ByAddress, wanted }) = steps.get(1) else { panic!("{steps:?}") };
-    assert!(wanted.starts_with(b"/etc\0\0") && steps.last() == Some(&Step::Unary(Unary::Not)));
+    assert!(wanted == b"/etc" && steps.last() == Some(&Step::Unary(Unary::Not)));
     let mut comm = [0; 16];
     comm[..5].copy_from_slice(b"nginx");
     assert_eq!(number("\"nginx\" == comm").unwrap(), [Step::CommIs(comm)]);
+}
+
+#[test]
+fn a_negative_number_in_a_register_of_no_known_type_needs_one() {
+    for text in ["arg1 < 0", "arg1 == -5", "-5 != arg1", "0 > arg1", "retval >= 0"] {
+        let Err(error) = names_without_types().filter(&expression(text)) else { panic!("{text}") };
+        assert!(error.message.ends_with("a negative int fills only half"), "{text}: {error:?}");
+        assert!(error.hint.unwrap().starts_with("write '(int)"), "{text}");
+    }
+    for text in ["(int)arg1 < 0", "(long)arg1 == -5", "arg1 > 0", "0 < arg1", "arg1 == 0", "arg1 + 1 < 0"] {
+        assert!(names_without_types().filter(&expression(text)).is_ok(), "{text}");
+    }
 }
 
 #[test]
@@ -167,7 +192,7 @@ fn structs_are_walked_by_the_types_of_the_kernel() {
     names.arguments.known = types.function("tcp_connect").unwrap().parameters;
     let steps = |text: &str| names.number(&expression(text));
     let port = Step::Load { offset: 12, size: 2, signed: false, big_endian: true, space: Space::ByAddress };
-    assert_eq!(steps("sk->__sk_common.skc_dport").unwrap(), [Step::Argument(0), port]);
+    assert_eq!(steps("sk->__sk_common.skc_dport").unwrap(), [Step::Argument(0), port.clone()]);
     assert_eq!(steps("((struct sock *)arg1)->__sk_common.skc_dport").unwrap(), [Step::Argument(1), port]);
     // Through a pointer in a struct.
     let through = steps("sk->__sk_common.skc_net.net->ifindex").unwrap();
@@ -178,7 +203,7 @@ fn structs_are_walked_by_the_types_of_the_kernel() {
     let text = |text: &str| names.value(&expression(text)).unwrap();
     assert!(matches!(text("sk->__sk_common.skc_v6_daddr"), Value::Text { kind: TextKind::Ipv6(_), .. }));
     assert!(matches!(text("ip(sk->__sk_common.skc_daddr)"), Value::Text { kind: TextKind::Ipv4(_), .. }));
-    assert!(matches!(text("((struct task_struct *)arg0)->comm"), Value::Text { kind: TextKind::String(_), .. }));
+    assert!(matches!(text("((struct task_struct *)arg0)->comm"), Value::Text { kind: TextKind::String { .. }, .. }));
     let wrong = |text: &str| steps(text).unwrap_err();
     assert_eq!(wrong("sk->__sk_common.skc_dpor").message, "struct sock_common has no member 'skc_dpor'");
     assert!(wrong("sk->__sk_common.skc_dpor").hint.unwrap().contains("'skc_dport'"));

@@ -53,6 +53,7 @@ fn every_sort_of_event_is_read() {
         "slow-reads.2=latency:vfs_read/ duration > 1000000 /",
         "uprobe:/bin/bash:0x3a40(arg0)",
         "uprobe:/bin/bash:readline+0x10",
+        "uprobe:libc:puts(str(arg0, 4096), bytes(arg0, 16), by(str(arg0)))",
     ] {
         assert_eq!(read(text), text);
     }
@@ -66,6 +67,31 @@ fn an_event_can_be_given_a_name() {
     assert_eq!(wrong("=kprobe:f"), (0, "the event's name is missing".to_owned()));
     assert_eq!(wrong("a b=kprobe:f"), (1, "'a b' is not a name".to_owned()));
     assert_eq!(wrong("a=probe:f").0, 2);
+}
+
+#[test]
+fn parameters_and_blanks_in_a_name_are_said_to_belong_in_quotes() {
+    for (text, name) in [
+        ("uprobe:./shop:shop::price(char const*)", "shop::price(char const*)"),
+        ("uprobe:./shop:shop::price(std::string)", "shop::price(std::string)"),
+        ("uprobe:./shop:operator new(unsigned long)", "operator new(unsigned long)"),
+    ] {
+        let hint = parse(text).unwrap_err().hint.unwrap();
+        assert_eq!(hint, format!("a name with blanks or parentheses stands in double quotes: \"{name}\""), "{text}");
+    }
+    assert!(parse("kprobe:f(arg0").unwrap_err().hint.is_none());
+}
+
+#[test]
+fn a_text_can_be_given_a_length() {
+    for (text, message) in [
+        ("uprobe:libc:puts(str(arg0, 4097))", "a text has 1 to 4096 bytes"),
+        ("uprobe:libc:puts(bytes(arg0, 0))", "a text has 1 to 4096 bytes"),
+        ("uprobe:libc:puts(ip(arg0, 4))", "'ip' takes one value"),
+        ("uprobe:libc:puts(str(arg0, arg1))", "a number of bytes belongs here, not 'arg1'"),
+    ] {
+        assert_eq!(wrong(text), (text.find(", ").unwrap() + 2, message.to_owned()));
+    }
 }
 
 #[test]
@@ -199,7 +225,11 @@ fn expression() -> impl Strategy<Value = Expr> {
         prop_oneof![
             (boxed.clone(), word(), any::<bool>()).prop_map(|(of, name, arrow)| Node::Member { of, name, arrow }),
             (boxed.clone(), boxed.clone()).prop_map(|(of, index)| Node::Index { of, index }),
-            boxed.clone().prop_map(|of| Node::Call { name: "str".to_owned(), of }),
+            (boxed.clone(), proptest::option::of(1u16..4097)).prop_map(|(of, length)| Node::Call {
+                name: "str".to_owned(),
+                of,
+                length
+            }),
             (types.clone(), 0..3u8, boxed.clone())
                 .prop_map(|(base, stars, of)| Node::Cast { to: CType { base, stars }, of }),
             boxed.clone().prop_map(Node::Deref),

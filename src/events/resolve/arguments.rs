@@ -110,7 +110,7 @@ pub(super) fn arguments(mut known: Vec<Parameter>, whole: bool, limit: usize, na
         format!("only the first {limit} arguments can be had")
     };
     known.truncate(limit);
-    Arguments { known, count: u8::try_from(count).unwrap_or(0), limit: why, unreadable: Vec::new() }
+    Arguments { known, count: u8::try_from(count).unwrap_or(0), limit: why, unreadable: Vec::new(), are_sized: false }
 }
 
 /// The arguments of static probes: those that all their places have. What no place tells in a way that can be read, can't be had.
@@ -129,5 +129,6 @@ pub(super) fn site_arguments(sites: &[Site], name: &str) -> Arguments {
         count: u8::try_from(count).unwrap_or(0),
         limit: format!("'{name}' has {count} arguments"),
         unreadable: (0..count).map(reason).collect(),
+        are_sized: true,
     }
 }

@@ -6,6 +6,7 @@ use crate::probe::event::Event;
 use crate::probe::event::Hook;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
+use crate::probe::event::TEXT_LIMIT;
 use crate::probe::event::TextKind;
 use crate::probe::event::Value;
 use std::collections::HashMap;
@@ -68,7 +69,7 @@ fn kernel_functions_have_their_parameters_by_name() {
 fn a_path_in_any_memory_is_kept_as_text() {
     let Some(found) = event("kprobe:do_sys_openat2(path=str(arg1))") else { return };
     let address = vec![Step::Argument(1)];
-    let value = Value::Text { address, kind: TextKind::String(Space::ByAddress) };
+    let value = Value::Text { address, kind: TextKind::String { space: Space::ByAddress, limit: TEXT_LIMIT } };
     assert_eq!(
         found.captures.iter().map(|capture| (capture.name.as_str(), &capture.value)).collect::<Vec<_>>(),
         [("path", &value)]
@@ -152,7 +153,10 @@ fn trace_points_have_fields_and_those_of_system_calls_are_of_the_caller() {
     );
     let found = offered("tracepoint:syscalls:sys_enter_openat(str(filename), dfd)", &tracefs).unwrap();
     let load = |offset, size, signed| Step::Load { offset, size, signed, big_endian: false, space: Space::Kernel };
-    let path = Value::Text { address: vec![Step::Record, load(24, 8, false)], kind: TextKind::String(Space::User) };
+    let path = Value::Text {
+        address: vec![Step::Record, load(24, 8, false)],
+        kind: TextKind::String { space: Space::User, limit: TEXT_LIMIT },
+    };
     assert_eq!(found.event.captures[0].value, path);
     assert_eq!(found.event.captures[1].value, Value::Number(vec![Step::Record, load(16, 4, true)]));
     let said = offered("tracepoint:block:block_rq_issue(arg0)", &tracefs).err().unwrap();

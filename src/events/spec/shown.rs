@@ -57,7 +57,8 @@ impl Display for Expr {
                 write!(f, "{}{}{name}", Bound(of, POSTFIX), if *arrow { "->" } else { "." })
             }
             Node::Index { of, index } => write!(f, "{}[{index}]", Bound(of, POSTFIX)),
-            Node::Call { name, of } => write!(f, "{name}({of})"),
+            Node::Call { name, of, length: None } => write!(f, "{name}({of})"),
+            Node::Call { name, of, length: Some(length) } => write!(f, "{name}({of}, {length})"),
             Node::Cast { to, of } => write!(f, "({to}){}", Bound(of, UNARY)),
             Node::Deref(of) => write!(f, "*{}", Bound(of, UNARY)),
             Node::Unary(operator, of) => {

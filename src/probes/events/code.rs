@@ -15,6 +15,8 @@ use crate::probe::event::Step;
 use crate::probe::event::TextKind;
 use crate::probe::event::Unary;
 use crate::probe::event::Value;
+use crate::probe::event::WANTED_BYTES;
+use crate::probe::event::WANTED_CHUNK;
 use crate::probe::event::Who;
 
 /// Arguments that the kernel's side has room for, as bpf/include/event_knobs.h says.
@@ -23,6 +25,9 @@ const ARGUMENTS: u8 = 12;
 const KEPT_ARGUMENTS: u8 = 6;
 /// Arguments in registers of a call: x86_64 has the fewest.
 const REGISTER_ARGUMENTS: u8 = if cfg!(target_arch = "x86_64") { 6 } else { 8 };
+
+/// Room that is enough for most texts, and for every address, as bpf/include/event_knobs.h says.
+const SHORT_TEXT: u16 = 128;
 
 /// What an event's object has to be told beside its code.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +40,8 @@ pub(super) struct Place {
     pub(super) parameters: u8,
     /// The attachment tells which of the places a hit is at.
     pub(super) cookies: bool,
+    /// The programs may sleep.
+    pub(super) may_sleep: bool,
 }
 
 /// Whether hits are rows.
@@ -76,6 +83,7 @@ pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::ev
         user_stack: u8::from(event.user_stack),
         is_latency: u8::from(event.hook.is_latency()),
         cookies: u8::from(place.cookies),
+        may_sleep: u8::from(place.may_sleep),
         parameters: place.parameters,
         place: place.place,
         ..types::event_knobs::default()
@@ -107,11 +115,10 @@ pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::ev
         *slot = text(kind);
         made.code(&mut knobs, types::event_code_use::CODE_TEXT, index, steps)?;
     }
-    ensure!(made.wanted.len() <= knobs.wanted.len(), "it compares with more than {} texts", knobs.wanted.len());
-    for (to, from) in knobs.wanted.iter_mut().zip(&made.wanted) {
-        for (word, bytes) in to.iter_mut().zip(from.chunks_exact(8)) {
-            *word = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-        }
+    (knobs.text_bytes, knobs.text_longer) = room(event);
+    ensure!(made.wanted.len() <= WANTED_BYTES, "the texts that it compares with have more than {WANTED_BYTES} bytes");
+    for (word, bytes) in knobs.wanted.iter_mut().zip(made.wanted.chunks_exact(8)) {
+        *word = bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     }
     let most = match event.hook {
         Hook::KernelLatency { .. } | Hook::UserLatency { .. } => KEPT_ARGUMENTS,
@@ -128,13 +135,28 @@ pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::ev
 }
 
 fn text(kind: TextKind) -> types::event_text {
-    let (kind, of) = match kind {
-        TextKind::String(of) => (types::event_text_kind::TEXT_STRING, of),
-        TextKind::SocketAddress(of) => (types::event_text_kind::TEXT_SOCKET_ADDRESS, of),
-        TextKind::Ipv4(of) => (types::event_text_kind::TEXT_IPV4, of),
-        TextKind::Ipv6(of) => (types::event_text_kind::TEXT_IPV6, of),
+    let (kind, of, limit) = match kind {
+        TextKind::String { space, limit } => (types::event_text_kind::TEXT_STRING, space, limit),
+        TextKind::Bytes { space, limit } => (types::event_text_kind::TEXT_BYTES, space, limit),
+        TextKind::SocketAddress(of) => (types::event_text_kind::TEXT_SOCKET_ADDRESS, of, 0),
+        TextKind::Ipv4(of) => (types::event_text_kind::TEXT_IPV4, of, 0),
+        TextKind::Ipv6(of) => (types::event_text_kind::TEXT_IPV6, of, 0),
     };
-    types::event_text { kind: kind.0 as u8, space: space(of) }
+    types::event_text { kind: kind.0 as u8, space: space(of), limit }
+}
+
+/// The room for each text in a record: what most need, and what the longest needs.
+fn room(event: &Event) -> (u16, u16) {
+    // Of a string a byte beyond the limit is read, which tells whether it goes on, and its zero.
+    let needs = texts(event).map(|(_, _, kind)| match kind {
+        TextKind::String { limit, .. } => (SHORT_TEXT, limit.saturating_add(2)),
+        TextKind::Bytes { limit, .. } => (limit, limit),
+        _ => (SHORT_TEXT, SHORT_TEXT),
+    });
+    let words = |bytes: u16| bytes.max(SHORT_TEXT).checked_next_multiple_of(8).unwrap_or(SHORT_TEXT);
+    needs.fold((SHORT_TEXT, SHORT_TEXT), |(first, longest), (often, most)| {
+        (first.max(words(often)), longest.max(words(most)))
+    })
 }
 
 fn space(space: Space) -> u8 {
@@ -149,7 +171,8 @@ fn space(space: Space) -> u8 {
 /// Makes postfix code into steps that know where their operands are.
 #[derive(Default)]
 struct Assembler {
-    wanted: Vec<[u8; 32]>,
+    /// The texts that are compared with, in chunks.
+    wanted: Vec<u8>,
     /// The highest argument that is used, and one.
     arguments: u8,
 }
@@ -218,14 +241,14 @@ impl Assembler {
             Step::Bits { shift, width, signed } => {
                 (1, types::event_step { shift, size: width, is_signed: u8::from(signed), ..plain(Op::OP_BITS) })
             }
-            Step::TextIs { space: of, wanted } => {
-                let which = self.want(wanted);
-                (1, types::event_step { which, space: space(of), ..plain(Op::OP_TEXT_IS) })
+            Step::TextIs { space: of, ref wanted } => {
+                let (which, size) = self.want(wanted);
+                (1, types::event_step { which, size, space: space(of), ..plain(Op::OP_TEXT_IS) })
             }
-            Step::CommIs(comm) => {
-                let mut wanted = [0; 32];
-                wanted[..comm.len()].copy_from_slice(&comm);
-                (0, types::event_step { which: self.want(wanted), ..plain(Op::OP_COMM_IS) })
+            Step::CommIs(ref comm) => {
+                let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+                let (which, size) = self.want(comm.get(..end).unwrap_or_default());
+                (0, types::event_step { which, size, ..plain(Op::OP_COMM_IS) })
             }
             Step::Unary(unary) => {
                 let (op, size) = match unary {
@@ -242,13 +265,17 @@ impl Assembler {
         }
     }
 
-    fn want(&mut self, wanted: [u8; 32]) -> u8 {
-        let known = self.wanted.iter().position(|one| *one == wanted);
-        let which = known.unwrap_or_else(|| {
-            self.wanted.push(wanted);
-            self.wanted.len() - 1
-        });
-        u8::try_from(which).unwrap_or(u8::MAX)
+    /// Where a text is among those that are compared with, in words, and how many chunks it has: the last one has a zero.
+    fn want(&mut self, text: &[u8]) -> (u8, u8) {
+        let mut chunks = text.to_vec();
+        chunks.resize((text.len() / WANTED_CHUNK + 1) * WANTED_CHUNK, 0);
+        let count = chunks.len() / WANTED_CHUNK;
+        let known = self.wanted.windows(chunks.len()).step_by(WANTED_CHUNK).position(|known| known == chunks);
+        let at = known.map_or(self.wanted.len(), |chunk| chunk * WANTED_CHUNK);
+        if known.is_none() {
+            self.wanted.extend(chunks);
+        }
+        (u8::try_from(at / 8).unwrap_or(u8::MAX), u8::try_from(count).unwrap_or(u8::MAX))
     }
 }
 

@@ -18,7 +18,6 @@ use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::event::Event;
-use crate::probe::event::TEXT_BYTES;
 use crate::probe::event::TextKind;
 use crate::probe::event::Value;
 use crate::probe::names::Names;
@@ -83,7 +82,8 @@ impl Decoder for Hits {
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let record: types::event_record = read(bytes)?;
         let kept = bytes.get(size_of::<types::event_record>()..).unwrap_or_default();
-        if kept.len() < self.texts.len() * TEXT_BYTES {
+        let room = usize::from(record.text_bytes).max(1);
+        if kept.len() < self.texts.len() * room {
             return Err(Undecodable { length: bytes.len() });
         }
         let header = &record.header;
@@ -103,11 +103,11 @@ impl Decoder for Hits {
                 row.int(*column, value);
             }
         }
-        for (index, (kind, bytes)) in self.texts.iter().zip(kept.chunks_exact(TEXT_BYTES)).enumerate() {
+        for (index, (kind, bytes)) in self.texts.iter().zip(kept.chunks_exact(room)).enumerate() {
             let Some(column) = TEXTS.get(index).filter(|_| record.no_text >> index & 1 == 0) else { continue };
             match kind {
                 // As it is, whatever its encoding.
-                TextKind::String(_) => row.bytes(*column, bytes),
+                TextKind::String { limit, .. } => row.bytes(*column, &text::whole(bytes, *limit)),
                 kind => row.text(*column, &text::readable(*kind, bytes)),
             };
         }
@@ -143,19 +143,21 @@ impl Decoder for Hits {
             }
             let found =
                 map.lookup(&bytes, MapFlags::ANY)?.and_then(|value| crate::bpf::read::<types::event_key>(&value));
-            if let Some(key) = found {
-                self.keys.insert(hash, (key.place, value_of(kind, &key)));
-            }
+            let Some(key) = found else { continue };
+            let value = match kind {
+                _ if key.missing != 0 => UNREADABLE.to_owned(),
+                None => key.number.cast_signed().to_string(),
+                Some(kind) => {
+                    let kept = live.map("event_key_texts")?.lookup(&bytes, MapFlags::ANY)?;
+                    let kept = kept.and_then(|value| crate::bpf::read::<types::event_key_text>(&value));
+                    match kept.filter(|kept| kept.is_read != 0) {
+                        Some(kept) if kept.failed == 0 => text::key(kind, &kept.text, key.number),
+                        _ => UNREADABLE.to_owned(),
+                    }
+                }
+            };
+            self.keys.insert(hash, (key.place, value));
         }
         Ok(())
-    }
-}
-
-/// The value of by(…).
-fn value_of(kind: Option<TextKind>, key: &types::event_key) -> String {
-    match kind {
-        _ if key.missing != 0 => UNREADABLE.to_owned(),
-        None => key.number.cast_signed().to_string(),
-        Some(kind) => text::readable(kind, &key.text),
     }
 }

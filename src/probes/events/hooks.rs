@@ -44,6 +44,13 @@ const COOKIES: (u32, u32) = (5, 15);
 /// Of raw trace points: commit 68ca5d4eebb8.
 const RAW_COOKIES: (u32, u32) = (6, 10);
 
+/// Programs of uprobes that may sleep (6.0), and that say where they don't (commit 9bb00b2895cb).
+const SLEEPABLE: (u32, u32) = (6, 2);
+/// The same at many places at once: since there are such.
+const SLEEPABLE_AT_ONCE: (u32, u32) = (6, 6);
+/// Many places of programs at once: commit 89ae89f53d20.
+const USER_AT_ONCE: (u32, u32) = (6, 6);
+
 /// How an event is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -88,11 +95,23 @@ impl Drop for Links {
     }
 }
 
+/// Whether the event's programs are those that may sleep, and so fetch memory that is not there: for functions of programs alone.
+fn may_sleep(event: &Event, way: Way, kernel: (u32, u32)) -> bool {
+    let can = match (&event.hook, way) {
+        (Hook::Uprobe { at_return: false, .. } | Hook::Usdt { .. }, Way::AtOnce) => kernel >= SLEEPABLE_AT_ONCE,
+        (Hook::Uprobe { at_return: false, .. } | Hook::Usdt { .. }, Way::OneByOne) => kernel >= SLEEPABLE,
+        _ => false,
+    };
+    can && event.reads_process_memory()
+}
+
 /// What a hook is called, the places of an event, and the programs for each.
 pub(super) struct Plan<'a> {
     event: &'a Event,
     /// At one place, attaching at once is no different.
     pub(super) way: Way,
+    /// The programs are those that may sleep.
+    pub(super) may_sleep: bool,
 }
 
 /// The functions, trace points or probes that an event is at, in the order of their numbers.
@@ -122,29 +141,38 @@ pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
     }
 }
 
-/// The ways to try, the best one first.
-pub(super) fn ways(hook: &Hook) -> &'static [Way] {
-    let can_be_at_once = matches!(
-        hook,
-        Hook::Kprobe { .. }
-            | Hook::KernelLatency { .. }
-            | Hook::Uprobe { .. }
-            | Hook::UserLatency { .. }
-            | Hook::Usdt { .. }
-    );
-    let places = if let Hook::Usdt { sites, .. } = hook { sites.len() } else { hook.places() };
-    if can_be_at_once && places > 1 { &[Way::AtOnce, Way::OneByOne] } else { &[Way::OneByOne] }
+/// The ways to try, the best one first, and whether with programs that may sleep.
+pub(super) fn ways(event: &Event, kernel: (u32, u32)) -> Vec<(Way, bool)> {
+    let hook = &event.hook;
+    let at_once = match hook {
+        Hook::Kprobe { .. } | Hook::KernelLatency { .. } => hook.places() > 1,
+        // Even one: its link is given up at once, a perf event after a tenth of a second.
+        Hook::Uprobe { .. } | Hook::UserLatency { .. } | Hook::Usdt { .. } => kernel >= USER_AT_ONCE,
+        _ => false,
+    };
+    let mut ways = Vec::new();
+    for way in if at_once { &[Way::AtOnce, Way::OneByOne][..] } else { &[Way::OneByOne] } {
+        if may_sleep(event, *way, kernel) {
+            ways.push((*way, true));
+        }
+        ways.push((*way, false));
+    }
+    ways
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(event: &'a Event, way: Way) -> Plan<'a> {
-        Plan { event, way }
+    pub(super) fn new(event: &'a Event, way: Way, may_sleep: bool) -> Plan<'a> {
+        Plan { event, way, may_sleep }
     }
 
     /// The programs that are attached: for a latency the one at the return first, so that no entry is without one.
     pub(super) fn programs(&self) -> Vec<&'static str> {
         let at_once = self.way == Way::AtOnce;
         match (&self.event.hook, at_once) {
+            (Hook::Uprobe { at_return: false, .. }, false) if self.may_sleep => vec!["user_entry_sleepable"],
+            (Hook::Uprobe { at_return: false, .. }, true) if self.may_sleep => vec!["user_entries_sleepable"],
+            (Hook::Usdt { .. }, false) if self.may_sleep => vec!["static_probe_sleepable"],
+            (Hook::Usdt { .. }, true) if self.may_sleep => vec!["static_probes_sleepable"],
             (Hook::Kprobe { at_return: false, .. }, false) => vec!["kernel_entry"],
             (Hook::Kprobe { at_return: false, .. }, true) => vec!["kernel_entries"],
             (Hook::Kprobe { at_return: true, .. }, false) => vec!["kernel_return"],
