@@ -106,7 +106,9 @@ static __always_inline __u64 look_at_text(struct job *job, struct conn *conn, st
 			carry_over(job, way);
 			return job->at - carried;
 		}
-		if (!first || (job->whole && first <= METHOD_PATCH && !ends_with_version(job, job->at)))
+		/* Of a longer line the end may not be here. */
+		if (!first ||
+		    (job->whole && job->at <= HTTP_CARRY && first <= METHOD_PATCH && !ends_with_version(job, job->at)))
 			return not_http(job, conn, way);
 		if (!begin_message(job, conn, way, first))
 			return 0;

@@ -61,7 +61,7 @@ fn names(types: Option<&Types>) -> Names<'_> {
                 parameter("port", int(2, true)),
             ],
             count: 3,
-            limit: "'f' has 3 arguments".to_owned(),
+            ..Arguments::none("'f' has 3 arguments")
         },
         fields: vec![
             field("sector", 16, Content::Here(int(8, false))),
