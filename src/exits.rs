@@ -94,6 +94,7 @@ pub fn boundaries(program: &Program<'_>, address: u64, size: Option<u64>) -> Res
     let pairing = match program.go_function(address) {
         Some(function) if function.is_assembly || program.is_on_stack(address) => return Err(Refusal::GoStackAbi),
         Some(_) => Pairing::Goroutine,
+        None if program.is_unknown_to_go(address) => return Err(Refusal::UnknownToGo),
         None => Pairing::StackPointer,
     };
     let walk = Walk::run(program, address, end)?;

@@ -15,6 +15,9 @@ const MAX_ROWS: usize = 1 << 16;
 /// A function written in assembly, from Go 1.19 on.
 const FLAG_ASSEMBLY: u8 = 4;
 
+/// The smallest distance between a table's beginning and its neighbours'.
+const ALIGNMENT: usize = 8;
+
 /// The layout of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
@@ -50,8 +53,14 @@ pub(super) struct GoFunction<'data> {
 }
 
 impl<'data> GoTable<'data> {
-    /// Reads the table's head. `text` is where the program's code begins, if the table does not say so itself.
-    pub(super) fn read(bytes: &'data [u8], text: impl Fn(u64) -> Option<u64>, machine: Machine) -> Option<Self> {
+    /// Where in a section a table begins: linkers merge it with other data.
+    pub(super) fn find(bytes: &[u8]) -> Option<usize> {
+        let is_head = |head: &[u8]| matches!(head, [0xfa | 0xf0 | 0xf1, 0xff, 0xff, 0xff, 0, 0, 1 | 2 | 4, 8]);
+        bytes.chunks_exact(ALIGNMENT).position(is_head).map(|index| index * ALIGNMENT)
+    }
+
+    /// Reads the table's head. Its functions are not where they are said to be before [`GoTable::begin`].
+    pub(super) fn read(bytes: &'data [u8], machine: Machine) -> Option<Self> {
         let layout = match u32_at(bytes, 0)? {
             0xffff_fffa => Layout::Addresses,
             0xffff_fff0 | 0xffff_fff1 => Layout::Distances,
@@ -65,9 +74,25 @@ impl<'data> GoTable<'data> {
         let count = word(0)?.min(MAX_FUNCTIONS);
         let (text, names, depths, functions) = match layout {
             Layout::Addresses => (0, word(2)?, word(5)?, word(6)?),
-            Layout::Distances => (text(u64_at(bytes, 24)?)?, word(3)?, word(6)?, word(7)?),
+            Layout::Distances => (u64_at(bytes, 24)?, word(3)?, word(6)?, word(7)?),
         };
         Some(GoTable { bytes, layout, machine, quantum, text, names, depths, functions, count })
+    }
+
+    /// Where the program's code begins, if the table says so. Position-independent programs learn it from the dynamic linker, and from Go
+    /// 1.26 on it is not in the table at all.
+    pub(super) fn text(&self) -> Option<u64> {
+        (self.text != 0 || self.layout == Layout::Addresses).then_some(self.text)
+    }
+
+    /// The same table of a program whose code begins at `text`.
+    pub(super) fn begin(self, text: u64) -> Self {
+        GoTable { text, ..self }
+    }
+
+    /// How far behind the beginning of the code the first function is.
+    pub(super) fn first(&self) -> Option<u64> {
+        u32_at(self.bytes, self.functions).map(u64::from)
     }
 
     /// Bytes of an entry's address in the index.

@@ -37,6 +37,8 @@ const MAX_PARTS: usize = 1024;
 const MAX_SYMBOLS: usize = 4 << 20;
 /// Relocations of one file, at most.
 const MAX_RELOCATIONS: usize = 4 << 20;
+/// What every Go program has one of.
+const GO_SECTIONS: [&str; 4] = [".go.buildinfo", ".note.go.buildid", ".gopclntab", ".data.rel.ro.gopclntab"];
 /// Bytes of an import stub that are read.
 const STUB: u64 = 20;
 /// Bytes of a name that a refusal keeps.
@@ -53,6 +55,7 @@ pub struct Program<'data> {
     constants: Vec<(u64, u64)>,
     frames: Option<Frames<'data>>,
     go: Option<GoTable<'data>>,
+    is_go: bool,
     find_relocations: Box<dyn Fn() -> Relocations + 'data>,
     relocations: OnceCell<Relocations>,
 }
@@ -128,18 +131,15 @@ impl<'data> Program<'data> {
             constants: constants(&elf),
             frames: None,
             go: None,
+            is_go: false,
             find_relocations: Box::new(move || relocations(file)),
             relocations: OnceCell::new(),
         };
         let text = elf.section_by_name(".text").map(|section| section.address());
         program.frames = section(&elf, &[".eh_frame"], frames::MAX_TABLE)
             .map(|(address, bytes)| Frames::read(bytes, address, text, machine));
-        program.go =
-            section(&elf, &[".gopclntab", ".data.rel.ro.gopclntab"], go::MAX_TABLE).and_then(|(address, bytes)| {
-                // The beginning of the code, where it is not in the file but written by the dynamic linker.
-                let written = || program.pointer(address.checked_add(24)?).filter(|at| *at != 0).or(text);
-                GoTable::read(bytes, |stated| if stated == 0 { written() } else { Some(stated) }, machine)
-            });
+        program.is_go = GO_SECTIONS.iter().any(|name| elf.section_by_name(name).is_some());
+        program.go = program.go_table(&elf);
         Ok(program)
     }
 
@@ -154,6 +154,44 @@ impl<'data> Program<'data> {
             name: function.name,
             address: function.start,
             size: function.end.saturating_sub(function.start),
+        })
+    }
+
+    /// The table of a Go program's functions.
+    fn go_table<R: ReadRef<'data>>(&self, elf: &object::File<'data, R>) -> Option<GoTable<'data>> {
+        let own = section(elf, &[".gopclntab", ".data.rel.ro.gopclntab"], go::MAX_TABLE);
+        // The linkers of C merge it with other data.
+        let merged = || {
+            let (address, bytes) = section(elf, &[".data.rel.ro"], go::MAX_TABLE).filter(|_| self.is_go)?;
+            let at = GoTable::find(bytes)?;
+            Some((address.checked_add(at as u64)?, bytes.get(at..)?))
+        };
+        let (address, bytes) = own.or_else(merged)?;
+        let table = GoTable::read(bytes, self.machine)?;
+        if table.text().is_some() {
+            return Some(table);
+        }
+        let written = self.pointer(address.checked_add(24)?).filter(|text| *text != 0);
+        let text = written.or_else(|| self.go_text(elf, address, table.first()?))?;
+        Some(table.begin(text))
+    }
+
+    /// Where a Go program's code begins, as its runtime knows it (`moduledata` in `runtime/symtab.go`): a structure that begins with the
+    /// address of the function table, and has the addresses of the first function and of all code behind the tables' six slices.
+    fn go_text<R: ReadRef<'data>>(&self, elf: &object::File<'data, R>, table: u64, first: u64) -> Option<u64> {
+        let text = |module: u64| {
+            let word = |index: u64| self.pointer(module.checked_add(index * 8)?);
+            let (lowest, text) = (word(20)?, word(22)?);
+            (word(0)? == table && text != 0 && text.checked_add(first)? == lowest).then_some(text)
+        };
+        let relocated = self.relocations().pointers.iter().filter(|(_, target)| **target == table).map(|(at, _)| *at);
+        if let Some(text) = relocated.filter_map(text).min() {
+            return Some(text);
+        }
+        let sections = [".go.module", ".noptrdata", ".data", ".data.rel.ro"];
+        sections.iter().filter_map(|name| section(elf, &[name], go::MAX_TABLE)).find_map(|(address, bytes)| {
+            let words = (address..).step_by(8).zip(bytes.chunks_exact(8));
+            words.filter(|(_, word)| **word == table.to_le_bytes()).find_map(|(module, _)| text(module))
         })
     }
 
@@ -238,6 +276,11 @@ impl<'data> Program<'data> {
     /// Whether a Go function takes its arguments on the stack, by its symbol.
     pub(super) fn is_on_stack(&self, address: u64) -> bool {
         self.symbols_at(address).iter().any(|symbol| symbol.name.ends_with(".abi0"))
+    }
+
+    /// Whether Go's compiler made a function that Go's table does not have: C functions of the same program have unwind information.
+    pub(super) fn is_unknown_to_go(&self, address: u64) -> bool {
+        self.is_go && self.go_function(address).is_none() && self.described(address).is_none()
     }
 
     /// Whether the program is of a Go that may have kept its goroutine and arguments on the stack.

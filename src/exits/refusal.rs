@@ -71,6 +71,8 @@ pub enum Refusal {
     },
     /// A Go function that does not keep its goroutine in a register: assembly, or compiled by Go before 1.17.
     GoStackAbi,
+    /// It is not in the table of a Go program's functions, or that table can't be read.
+    UnknownToGo,
 }
 
 /// How a tail call leaves the function.
@@ -130,6 +132,7 @@ impl fmt::Display for Refusal {
                 out.write_str("it returns by an authenticating instruction, which the kernel can't probe")
             }
             Refusal::Unprobeable { address } => write!(out, "the kernel can't probe its instruction at {address:#x}"),
+            Refusal::UnknownToGo => out.write_str("it is not in its Go program's table of functions"),
             Refusal::GoStackAbi => out.write_str("it is a Go function that does not keep its goroutine in a register"),
         }
     }

@@ -7,6 +7,8 @@ use std::process::Command;
 use ebrec::exits::Pairing;
 use ebrec::exits::Program;
 use ebrec::exits::Refusal;
+use object::Object;
+use object::ObjectSection;
 
 use super::built::Built;
 use super::built::run;
@@ -81,18 +83,32 @@ func main() {
 }
 "#;
 
-fn program(directory: &Path, mode: &str) -> Built {
+/// Who links a program: Go itself, or the C compiler, as where it has C code, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Linker {
+    Go,
+    C,
+}
+
+fn program(directory: &Path, mode: &str, linker: Linker) -> Built {
     let source = directory.join("main.go");
-    fs::write(&source, SOURCE).unwrap();
-    let path = directory.join(mode);
-    run(Command::new("go")
-        .args(["build", &format!("-buildmode={mode}"), "-o"])
-        .arg(&path)
-        .arg(&source)
-        .env("GOCACHE", directory.join("cache"))
-        .env("GOFLAGS", "")
-        .env("GO111MODULE", "off")
-        .env("CGO_ENABLED", "0"));
+    let path = directory.join(format!("{mode}-{linker:?}"));
+    let mut command = Command::new("go");
+    command.args(["build", &format!("-buildmode={mode}")]);
+    match linker {
+        Linker::Go => {
+            fs::write(&source, SOURCE).unwrap();
+            command.env("CGO_ENABLED", "0");
+        }
+        Linker::C => {
+            let c = "// static int none(void) { return 0; }\nimport \"C\"\nimport \"os\"";
+            let text = SOURCE.replace("import \"os\"", c);
+            fs::write(&source, text.replace("n := len(os.Args)\n", "n := len(os.Args) + int(C.none())\n")).unwrap();
+            command.arg("-ldflags=-linkmode=external").env("CGO_ENABLED", "1");
+        }
+    }
+    command.arg("-o").arg(&path).arg(&source);
+    run(command.env("GOCACHE", directory.join("cache")).env("GOFLAGS", "").env("GO111MODULE", "off"));
     Built::open(&path)
 }
 
@@ -107,8 +123,9 @@ fn go_functions_are_found_behind_their_stack_checks_stripped_or_not() {
         return skip("go_functions_are_found_behind_their_stack_checks_stripped_or_not", "no Go compiler");
     }
     let directory = tempfile::tempdir().unwrap();
-    for mode in ["exe", "pie"] {
-        let built = program(directory.path(), mode);
+    for (mode, linker) in [("exe", Linker::Go), ("pie", Linker::Go), ("exe", Linker::C), ("pie", Linker::C)] {
+        println!("{mode} {linker:?}");
+        let built = program(directory.path(), mode, linker);
         let mnemonics = objdump::mnemonics(&built.path);
         for name in ["main.leaf", "main.grow", "main.big", "main.choose", "main.recovering", "main.main"] {
             let boundaries = built.boundaries(name).unwrap_or_else(|why| panic!("{mode} {name}: {why}"));
@@ -160,8 +177,38 @@ fn assembly_without_a_goroutine_in_its_register_is_refused() {
         return skip("assembly_without_a_goroutine_in_its_register_is_refused", "no Go compiler");
     }
     let directory = tempfile::tempdir().unwrap();
-    let built = program(directory.path(), "exe");
+    let built = program(directory.path(), "exe", Linker::Go);
     assert_eq!(built.boundaries("runtime.systemstack.abi0"), Err(Refusal::GoStackAbi));
     let stripped = built.stripped();
     assert_eq!(stripped.boundaries_without_size("runtime.systemstack.abi0"), Err(Refusal::GoStackAbi));
+}
+
+#[test]
+fn a_table_that_does_not_say_where_the_code_begins_is_read_like_others() {
+    if Command::new("go").arg("version").output().is_err() {
+        return skip("a_table_that_does_not_say_where_the_code_begins_is_read_like_others", "no Go compiler");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    // Linked by C's linker, the section begins with code that isn't Go's.
+    let built = program(directory.path(), "exe", Linker::C);
+    let elf = object::File::parse(&*built.bytes).unwrap();
+    let (table, _) = elf.section_by_name(".gopclntab").unwrap().file_range().unwrap();
+    let at = usize::try_from(table).unwrap() + 24;
+    // As Go 1.26 and later leave it.
+    let mut bytes = built.bytes.clone();
+    assert_ne!(bytes[at..at + 8], [0; 8]);
+    bytes[at..at + 8].fill(0);
+    let functions = |bytes: &[u8]| {
+        let program = Program::read(bytes).unwrap();
+        program.go_functions().map(|function| (function.name.to_owned(), function.address)).collect::<Vec<_>>()
+    };
+    let expected = functions(&built.bytes);
+    assert!(expected.len() > 1000);
+    assert_eq!(functions(&bytes), expected);
+    // Without any hint nothing of Go's is taken, since its functions look like C's.
+    let magic = at - 24;
+    bytes[magic..magic + 4].fill(0);
+    let (address, size) = built.symbol("main.leaf");
+    let program = Program::read(&*bytes).unwrap();
+    assert_eq!(ebrec::exits::boundaries(&program, address, Some(size)), Err(Refusal::UnknownToGo));
 }
