@@ -24,6 +24,7 @@ pub mod devices;
 pub mod doctor;
 #[cfg(test)]
 mod fixture;
+pub mod foreign;
 pub mod invoker;
 pub mod kernel;
 pub mod mounts;

@@ -4,6 +4,7 @@
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod bpf;
 pub mod cli;
+pub mod demangle;
 pub mod events;
 pub mod exit;
 #[cfg(all(feature = "record", target_os = "linux"))]

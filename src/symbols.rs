@@ -1,6 +1,6 @@
 //! From addresses to functions: what the frames of stacks are called.
 //!
-//! While recording, `live` gives every frame a `symbol` row at the next checkpoint after it was seen. Names come from symbol
+//! While recording, [`resolver`] gives every frame a `symbol` row soon after it was seen, on a thread of its own. Names come from symbol
 //! tables, which are small; a frame of a file without any keeps the file's build id and its place in it, from which
 //! [`offline`] finds a name later, on any machine that has the file or its debug information.
 
@@ -16,8 +16,16 @@ mod jit;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;
 #[cfg(all(feature = "record", target_os = "linux"))]
-pub mod live;
+mod live;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod maps;
 pub mod offline;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod place;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod pool;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod resolver;
 mod table;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod watch;

@@ -34,6 +34,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("host", 1),
     ("recording", 1),
     ("text", 0),
+    ("demangle", 0),
     ("whole_file", 0),
     ("spill", 0),
     ("units", 0),
@@ -49,6 +50,23 @@ const MAY_BE_UNSAFE: &[&str] = &["bpf", "probes"];
 const MAY_USE_CLAP: &[&str] = &["cli", "main"];
 /// The modules that talk to the terminal and end the process.
 const MAY_PRINT: &[&str] = &["main", "exit", "cli"];
+
+/// The rooms that meet files which strangers made, and what opens a file without asking what it is.
+const MEET_STRANGERS: &[&str] = &["host", "symbols", "events", "probes", "record"];
+const RAW_OPENS: &[&str] = &["File::open", "fs::read", "fs::read_to_string", "OpenOptions", "rustix::fs::open"];
+/// The files of those rooms that open what nobody else can influence, besides the one place that asks: the kernel's tracefs and
+/// type information, /etc/passwd, and what ebrec made itself or the user named on a machine that only reads.
+const OPEN_THEIR_OWN: &[&str] = &[
+    "host/foreign.rs",
+    "host/tracefs.rs",
+    "host/processes.rs",
+    "events/kernel.rs",
+    "events/points.rs",
+    "events/types.rs",
+    "record/child.rs",
+    "record/scope.rs",
+    "symbols/offline.rs",
+];
 
 /// Lines of one file beyond which it probably holds two ideas.
 const SOFT_LIMIT: usize = 400;
@@ -173,6 +191,19 @@ fn only_the_top_prints_and_ends_the_process() {
     let words = ["println!", "print!", "eprintln!", "eprint!", "process::exit", "process::abort", "dbg!"];
     let findings = forbidden(&sources(), MAY_PRINT, &words);
     assert_none(&findings, "only main, exit and cli print or end the process");
+}
+
+#[test]
+fn what_strangers_can_influence_is_opened_in_one_place() {
+    let mut sources = sources();
+    sources.retain(|source| {
+        let is_test = source.path().ends_with("tests.rs") || source.path().ends_with("fixture.rs");
+        let meets_strangers = source.module().is_some_and(|module| MEET_STRANGERS.contains(&module));
+        meets_strangers && !is_test && !OPEN_THEIR_OWN.contains(&source.path())
+    });
+    assert!(sources.len() > 50, "only {} files", sources.len());
+    let findings = forbidden(&sources, &[], RAW_OPENS);
+    assert_none(&findings, "programs, /proc and all else that others can influence is opened by host::foreign");
 }
 
 #[test]

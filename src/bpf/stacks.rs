@@ -52,6 +52,16 @@ pub enum RawStack {
     User(Vec<UserFrame>),
 }
 
+impl RawStack {
+    /// How many frames it has.
+    pub fn depth(&self) -> usize {
+        match self {
+            RawStack::Kernel(frames) => frames.len(),
+            RawStack::User(frames) => frames.len(),
+        }
+    }
+}
+
 /// The two maps.
 #[derive(Debug)]
 pub struct StackMaps {

@@ -30,15 +30,20 @@ use super::operands::Symbols;
 use super::operands::arguments;
 use super::place::Place;
 use super::place::place;
+use crate::demangle::demangled;
+use crate::demangle::without_parameters;
 use crate::exits;
 use crate::exits::Program;
 use crate::failure::did_you_mean;
+use crate::host::foreign;
 use crate::probe::site::Site;
 use crate::probe::site::SiteArgument;
 use crate::text::nearest;
 
 /// Where distributions put separate debug information.
 const DEBUG_DIRECTORY: &str = "usr/lib/debug/.build-id";
+/// Symbols of a file in which functions are looked for. The largest browsers have five million.
+const MAX_FUNCTIONS: usize = 8_000_000;
 /// Names that are compared with a mistyped one, at most.
 const MAX_NEAR: usize = 200_000;
 /// Symbols in which the variables of static probes are looked for.
@@ -118,10 +123,7 @@ impl Binary {
     /// It can't be read, or is not for this machine.
     pub(super) fn open(path: &Path, root: &Path) -> Result<Binary, Refusal> {
         let shown = path.display();
-        let file = File::open(path).map_err(|error| Refusal::new(format!("can't open '{shown}': {error}")))?;
-        if !file.metadata().is_ok_and(|facts| facts.is_file()) {
-            return Err(Refusal::new(format!("'{shown}' is no file")));
-        }
+        let file = foreign::open(path).map_err(|error| Refusal::new(format!("can't open '{shown}': {error}")))?;
         let mut binary = Binary { path: path.to_owned(), cache: ReadCache::new(file), debug: None };
         let elf = binary.elf()?;
         if !elf.is_64() || !elf.is_little_endian() || elf.architecture() != this_machine() {
@@ -131,7 +133,7 @@ impl Binary {
             && let Some(id) = elf.build_id().ok().flatten().map(|id| id.to_owned())
             && let Some(path) = debug_file(root, &id)
         {
-            binary.debug = File::open(path).ok().map(ReadCache::new);
+            binary.debug = foreign::open(&path).ok().map(ReadCache::new);
         }
         Ok(binary)
     }
@@ -247,7 +249,8 @@ impl Binary {
         if glob::is_glob(pattern) {
             return Err(Refusal::new(format!("no function of '{shown}' matches '{pattern}'")));
         }
-        let mut names: Vec<String> = symbols.iter().take(MAX_NEAR).map(|symbol| short(&symbol.name)).collect();
+        let mut names: Vec<String> =
+            symbols.iter().take(MAX_NEAR).map(|symbol| without_parameters(&symbol.name)).collect();
         names.sort();
         names.dedup();
         let near = nearest(pattern, names.iter().map(String::as_str));
@@ -260,9 +263,9 @@ impl Binary {
     fn symbols(&self) -> Result<Vec<Symbol>, Refusal> {
         let elf = self.elf()?;
         let mut symbols: Vec<Symbol> =
-            elf.symbols().chain(elf.dynamic_symbols()).filter_map(|one| symbol(&one)).collect();
+            elf.symbols().chain(elf.dynamic_symbols()).take(MAX_FUNCTIONS).filter_map(|one| symbol(&one)).collect();
         if let Some(debug) = self.debug.as_ref().and_then(|debug| object::File::parse(debug).ok()) {
-            symbols.extend(debug.symbols().filter_map(|one| symbol(&one)));
+            symbols.extend(debug.symbols().take(MAX_FUNCTIONS).filter_map(|one| symbol(&one)));
         }
         Ok(symbols)
     }
@@ -411,29 +414,8 @@ fn symbol<'a>(symbol: &impl ObjectSymbol<'a>) -> Option<Symbol> {
 /// How the source writes a symbol's name, if a pattern means it: by that, by that without its parameters, or as the linker has it.
 fn means(pattern: &str, symbol: &str) -> Option<String> {
     let matches = |name: &str| glob::matches(pattern, name);
-    if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
-        let written = format!("{rust:#}");
-        return (matches(&written) || matches(symbol)).then_some(written);
-    }
-    if symbol.starts_with("_Z")
-        && let Ok(parsed) = cpp_demangle::Symbol::new(symbol)
-        && let Ok(written) = parsed.demangle()
-    {
-        let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
-        let bare = || parsed.demangle_with_options(&options).is_ok_and(|bare| matches(&bare));
-        return (matches(&written) || bare() || matches(symbol)).then_some(written);
-    }
-    matches(symbol).then(|| symbol.to_owned())
-}
-
-/// A name as one would type it.
-fn short(symbol: &str) -> String {
-    if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
-        return format!("{rust:#}");
-    }
-    let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
-    let cpp = || cpp_demangle::Symbol::new(symbol).ok()?.demangle_with_options(&options).ok();
-    if symbol.starts_with("_Z") { cpp().unwrap_or_else(|| symbol.to_owned()) } else { symbol.to_owned() }
+    let written = demangled(symbol);
+    (matches(&written) || matches(&without_parameters(symbol)) || matches(symbol)).then_some(written)
 }
 
 fn this_machine() -> object::Architecture {

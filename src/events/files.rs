@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use super::kernel::Refusal;
 use super::points::absent;
+use crate::host::foreign;
 
+/// Bytes of what is read of a process and of the dynamic linker's cache.
+const MAX_BYTES: usize = 16 << 20;
 /// Where libraries are besides those that the dynamic linker's cache names.
 const LIBRARIES: [&str; 7] = [
     "/usr/local/lib",
@@ -128,7 +131,7 @@ fn short(path: &Path) -> Option<String> {
 
 /// The executable files that a process has mapped.
 fn mappings(pid: u32) -> Option<Vec<PathBuf>> {
-    let maps = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    let maps = foreign::read(Path::new(&format!("/proc/{pid}/maps")), MAX_BYTES).ok()?;
     Some(mapped(&String::from_utf8_lossy(&maps)))
 }
 
@@ -140,7 +143,7 @@ fn mapped(maps: &str) -> Vec<PathBuf> {
 
 /// The libraries in the dynamic linker's cache: its texts that are paths.
 fn libraries(root: &Path) -> Vec<PathBuf> {
-    let cache = std::fs::read(below(root, Path::new("/etc/ld.so.cache"))).unwrap_or_default();
+    let cache = foreign::read(&below(root, Path::new("/etc/ld.so.cache")), MAX_BYTES).unwrap_or_default();
     let paths = cache.split(|byte| *byte == 0).filter(|text| text.starts_with(b"/") && text.len() < 4096);
     paths.filter_map(|path| Some(PathBuf::from(std::str::from_utf8(path).ok()?))).collect()
 }

@@ -14,6 +14,9 @@ use crate::host::mounts::Mount;
 use crate::host::root::Root;
 use crate::text::nearest;
 
+/// Control groups that are looked at. Users may have made some of them: the kernel has no bound by default.
+const MAX_CGROUPS: usize = 64 << 10;
+
 /// Where the cgroup v2 hierarchy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupMount {
@@ -121,7 +124,7 @@ impl Cgroups {
     pub fn refresh(&mut self) {
         self.by_path.clear();
         let mut open = vec![(self.mount.directory.clone(), self.mount.top.clone())];
-        while let Some((directory, path)) = open.pop() {
+        while let Some((directory, path)) = open.pop().filter(|_| self.by_path.len() < MAX_CGROUPS) {
             let Ok(metadata) = fs::metadata(&directory) else { continue };
             for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -10,12 +10,16 @@ use crate::host::cgroups::Cgroups;
 use crate::host::cgroups::Subtree;
 use crate::host::containers::Container;
 use crate::host::containers::Runtime;
+use crate::host::foreign;
 use crate::host::root::Root;
 use crate::text::nearest;
 
 /// Where containerd keeps each container's specification, below which come a namespace and the id.
 const CONTAINERD: [&str; 2] =
     ["/run/containerd/io.containerd.runtime.v2.task", "/run/k3s/containerd/io.containerd.runtime.v2.task"];
+
+/// Bytes of a file about containers: podman's table takes one or two thousand for each. In memory it may take 32 times as much.
+const MAX_JSON: usize = 2 << 20;
 
 /// Names of containers in a specification's annotations, after the pod's name where there is one.
 const ANNOTATIONS: [(Option<&str>, &str); 3] = [
@@ -103,7 +107,7 @@ fn shown(container: &Container, names: &[String]) -> String {
 }
 
 fn json(root: &Root, path: &str) -> Option<Value> {
-    serde_json::from_slice(&root.bytes(path)?).ok()
+    serde_json::from_slice(&foreign::read(&root.path(path), MAX_JSON).ok()?).ok()
 }
 
 fn docker(root: &Root, id: &str) -> Vec<String> {

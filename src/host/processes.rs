@@ -2,20 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::open;
-use rustix::fs::openat;
 use rustix::fs::readlinkat;
 
 use crate::host::auxv::Auxv;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks::ClockReading;
 use crate::host::containers::Container;
+use crate::host::foreign;
 use crate::host::process_stat::ProcessStat;
 use crate::host::root::Root;
 
@@ -132,10 +130,7 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
 }
 
 fn read(directory: &OwnedFd, name: &str, most: usize) -> Option<Vec<u8>> {
-    let file = openat(directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut bytes = Vec::new();
-    File::from(file).take(most as u64).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    foreign::read_up_to(foreign::open_at(directory, name).ok()?, most).ok()
 }
 
 fn ticks_to_ns(ticks: u64, per_second: u64) -> u64 {

@@ -4,6 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::host::foreign;
+
+/// Bytes of a file: /proc/cpuinfo of a thousand CPUs takes two million.
+const MAX_BYTES: usize = 16 << 20;
+
 /// The directory below which `/proc`, `/sys`, `/etc` and `/run` are looked for.
 ///
 /// Every reader of facts takes one, so that its rules can be tried on the files of any machine without root.
@@ -36,9 +41,9 @@ impl Root {
         self.bytes(path).map(|bytes| String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 
-    /// Returns the bytes of a file, or `None` when it can't be read.
+    /// Returns the bytes of a regular file, or `None` when it can't be read or holds more than 16 MiB.
     pub fn bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
-        fs::read(self.path(path)).ok()
+        foreign::read(&self.path(path), MAX_BYTES).ok()
     }
 
     /// Returns the number that is the whole of a file, as sysctls are, or `None` when it can't be read.

@@ -137,6 +137,7 @@ impl Description {
         meta.window.actual_ns = now.saturating_sub(meta.window.start_mono_ns);
         meta.window.ended = ended.to_owned();
         meta.clock.extend(state.clocks.last());
+        meta.unnamed_stacks = state.unnamed_stacks;
         let ran = meta.probes.iter_mut().filter(|probe| probe.state == ProbeOutcome::Ran);
         for (probe, figures) in ran.zip(&state.probes) {
             let Figures { events, lost, cost_ns } = *figures;

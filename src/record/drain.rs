@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -27,10 +28,12 @@ use crate::record::state::Message;
 use crate::record::state::Shared;
 use crate::record::state::State;
 use crate::record::table::Table;
+use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 use crate::recording::Rows;
 use crate::recording::column;
-use crate::symbols::live::Symbols;
+use crate::symbols::resolver::LAST_LOOK;
+use crate::symbols::resolver::Resolver;
 
 /// Rows of a kind that make a batch.
 const BATCH_ROWS: usize = 16_384;
@@ -96,12 +99,13 @@ impl Drain {
             shared,
             out,
         } = self;
+        let symbols = Resolver::start(inlines, rows.empty())?;
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
             maps,
-            symbols: Symbols::new(inlines),
+            symbols,
             scope,
             cgroups,
             cost,
@@ -125,7 +129,7 @@ impl Drain {
 struct Round {
     intake: Intake,
     maps: SharedMaps,
-    symbols: Symbols,
+    symbols: Resolver,
     scope: Live,
     cgroups: Option<Cgroups>,
     cost: CostMeter,
@@ -214,6 +218,9 @@ impl Round {
         self.late_values(now)?;
         self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
         self.write_stacks(now)?;
+        let named = self.symbols.finish(Instant::now() + LAST_LOOK, now, &mut self.intake.rows);
+        self.send_batches(named)?;
+        self.state.unnamed_stacks = self.symbols.given_up();
         self.anchor_clocks();
         self.publish();
         self.send(true)?;
@@ -288,11 +295,11 @@ impl Round {
         Ok(())
     }
 
-    /// Gives the stacks that rows refer to their own rows, while the processes that had them may still be there.
+    /// Has the stacks that rows refer to named, while the processes that had them may still be there.
     fn write_stacks(&mut self, now: u64) -> Result<()> {
         let taken = self.maps.stacks().take()?;
         let Intake { rows, stacks, .. } = &mut self.intake;
-        self.symbols.write(taken, stacks, now, rows);
+        self.symbols.ask(taken, stacks, now, rows);
         Ok(())
     }
 
@@ -328,10 +335,17 @@ impl Round {
     }
 
     fn send(&mut self, everything: bool) -> Result<()> {
+        let named = self.symbols.answers(clocks::monotonic_ns());
+        self.send_batches(named)?;
         if !everything && !self.intake.rows.is_due(BATCH_ROWS) {
             return Ok(());
         }
-        for batch in self.intake.rows.take(BATCH_ROWS, everything) {
+        let batches = self.intake.rows.take(BATCH_ROWS, everything);
+        self.send_batches(batches)
+    }
+
+    fn send_batches(&self, batches: Vec<Batch>) -> Result<()> {
+        for batch in batches {
             self.out.send(Message::Batch(batch)).ok().context("the writer has stopped")?;
         }
         Ok(())

@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) probes: Vec<Figures>,
     /// Lost by what all probes share.
     pub(super) shared_lost: u64,
+    /// Stacks that have no names for want of time.
+    pub(super) unnamed_stacks: u64,
     /// Estimated nanoseconds in programs that all probes share.
     pub(super) shared_cost_ns: u64,
 }

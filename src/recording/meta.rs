@@ -38,6 +38,8 @@ pub struct Meta {
     pub kinds: Vec<KindMeta>,
     /// The events of the user's own.
     pub events: Vec<EventMeta>,
+    /// Stacks whose functions have no names since no time was left to look them up.
+    pub unnamed_stacks: u64,
     /// The columns; filled in from the schema when the file is written.
     pub columns: Vec<ColumnMeta>,
     /// What was removed or masked, one line each; empty for a recording as it was made.
@@ -251,6 +253,7 @@ impl Meta {
             ("ebrec.metrics", json(&self.metrics)),
             ("ebrec.kinds", json(&self.kinds)),
             ("ebrec.events", json(&self.events)),
+            ("ebrec.unnamed_stacks", self.unnamed_stacks.to_string()),
             ("ebrec.columns", json(&self.columns)),
             ("ebrec.redaction", json(&self.redaction)),
         ];
@@ -277,6 +280,7 @@ impl Meta {
                 "ebrec.metrics" => meta.metrics = parse("ebrec.metrics", value)?,
                 "ebrec.kinds" => meta.kinds = parse("ebrec.kinds", value)?,
                 "ebrec.events" => meta.events = parse("ebrec.events", value)?,
+                "ebrec.unnamed_stacks" => meta.unnamed_stacks = parse("ebrec.unnamed_stacks", value)?,
                 "ebrec.columns" => meta.columns = parse("ebrec.columns", value)?,
                 "ebrec.redaction" => meta.redaction = parse("ebrec.redaction", value)?,
                 _ => {}

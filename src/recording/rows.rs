@@ -39,6 +39,17 @@ impl Rows {
         Rows { schema, clock_offset_ns, seed: random_seed(), kinds: Vec::new(), current: 0 }
     }
 
+    /// Returns an empty set of builders for the same recording: for another thread.
+    pub fn empty(&self) -> Rows {
+        Rows {
+            schema: Arc::clone(&self.schema),
+            clock_offset_ns: self.clock_offset_ns,
+            seed: self.seed,
+            kinds: Vec::new(),
+            current: 0,
+        }
+    }
+
     /// Begins a row of this kind; columns that are not set stay null.
     #[inline]
     pub fn row(&mut self, kind: &'static str) -> Row<'_> {

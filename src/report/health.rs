@@ -81,6 +81,11 @@ fn problems(source: &Source) -> Result<Vec<String>> {
         }
     }
     problems.extend(unequal(source)?);
+    let unnamed = source.meta().unnamed_stacks;
+    if unnamed > 0 {
+        let stacks = if unnamed == 1 { "stack has" } else { "stacks have" };
+        problems.push(format!("{} {stacks} no names: no time was left to look them up", units::count(unnamed)));
+    }
     Ok(problems)
 }
 

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
-use std::path::Path;
 
 /// Program headers and bytes of notes that are looked at; files have a dozen and some hundred.
 const MAX_HEADERS: usize = 128;
@@ -12,6 +11,7 @@ const MAX_NOTES: u64 = 64 << 10;
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
+const PF_X: u32 = 1;
 const NT_GNU_BUILD_ID: u32 = 3;
 
 /// What is known of an ELF file.
@@ -24,6 +24,7 @@ pub struct Elf {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Load {
+    is_code: bool,
     offset: u64,
     address: u64,
     size: u64,
@@ -31,8 +32,7 @@ struct Load {
 
 impl Elf {
     /// Reads a 64-bit little-endian file; `None` for anything else, and for one that contradicts itself.
-    pub fn read(path: &Path) -> Option<Elf> {
-        let mut file = File::open(path).ok()?;
+    pub fn read(mut file: &File) -> Option<Elf> {
         let head: [u8; 64] = bytes(&mut file, 0, 64)?.try_into().ok()?;
         if !head.starts_with(b"\x7fELF\x02\x01") {
             return None;
@@ -46,7 +46,10 @@ impl Elf {
         for header in table.chunks_exact(56) {
             let (offset, address, size) = (u64_at(header, 8)?, u64_at(header, 16)?, u64_at(header, 32)?);
             match u32_at(header, 0)? {
-                PT_LOAD => elf.loads.push(Load { offset, address, size }),
+                PT_LOAD => {
+                    let is_code = u32_at(header, 4)? & PF_X != 0;
+                    elf.loads.push(Load { is_code, offset, address, size });
+                }
                 PT_NOTE if elf.build_id.is_none() && size <= MAX_NOTES => {
                     elf.build_id = bytes(&mut file, offset, size).and_then(|notes| build_id(&notes));
                 }
@@ -56,11 +59,21 @@ impl Elf {
         Some(elf)
     }
 
+    /// Whether a place in the file is in a part that is mapped executable.
+    pub fn is_code(&self, offset: u64) -> bool {
+        self.loads.iter().any(|load| load.is_code && load.has(offset))
+    }
+
     /// The address that the file's own symbol table has for a place in it.
     pub fn address(&self, offset: u64) -> Option<u64> {
-        let load =
-            self.loads.iter().find(|load| (load.offset..load.offset.saturating_add(load.size)).contains(&offset))?;
+        let load = self.loads.iter().find(|load| load.has(offset))?;
         load.address.checked_add(offset - load.offset)
+    }
+}
+
+impl Load {
+    fn has(&self, offset: u64) -> bool {
+        (self.offset..self.offset.saturating_add(self.size)).contains(&offset)
     }
 }
 
@@ -69,7 +82,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn bytes(file: &mut File, at: u64, size: u64) -> Option<Vec<u8>> {
+fn bytes(file: &mut &File, at: u64, size: u64) -> Option<Vec<u8>> {
     file.seek(SeekFrom::Start(at)).ok()?;
     let mut bytes = Vec::new();
     file.take(size).read_to_end(&mut bytes).ok()?;
@@ -105,7 +118,7 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 mod tests {
     use super::Elf;
     use super::build_id;
-    use std::path::Path;
+    use std::fs::File;
 
     #[test]
     fn the_build_id_is_found_behind_other_notes() {
@@ -120,14 +133,16 @@ mod tests {
 
     #[test]
     fn what_is_no_elf_file_is_not_read() {
-        assert_eq!(Elf::read(Path::new("/dev/null")), None);
-        assert_eq!(Elf::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path()), None);
+        let Ok(file) = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")) else {
+            panic!("it is not there")
+        };
+        assert_eq!(Elf::read(&file), None);
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn a_place_in_our_own_file_has_an_address() {
-        let Some(elf) = std::env::current_exe().ok().and_then(|path| Elf::read(&path)) else {
+        let Some(elf) = std::env::current_exe().and_then(File::open).ok().and_then(|file| Elf::read(&file)) else {
             panic!("the test's own file is not read");
         };
         assert!(elf.address(64).is_some());

@@ -3,22 +3,35 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::os::fd::AsRawFd;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use super::elf::Elf;
 use super::functions;
 use super::maps;
 use super::maps::Mapping;
+use super::table::Tables;
+use super::watch::Suspect;
+use super::watch::Watch;
+use crate::host::foreign;
+use crate::host::foreign::Identity;
 use crate::probe::stacks::Program;
 
 /// A build id as the kernel gives it: shorter ones end in zeroes.
 pub(super) type BuildId = [u8; 20];
 
-/// Files of other file systems, or deleted ones, that are held open for their symbols.
+/// Files that are known at once, and those among them of other file systems, or deleted ones, that are held open.
+const MAX_FILES: usize = 16 << 10;
 const MAX_HELD: usize = 128;
+/// Bytes of the dynamic linker's cache.
+const MAX_CACHE: usize = 16 << 20;
+/// Time for looking at what all processes run, at most once in a look.
+const LOOK_AROUND: Duration = Duration::from_millis(200);
 /// Files looked at, at most, on behalf of one miss in the system's libraries.
 const MAX_LIBRARIES: usize = 20_000;
 
@@ -28,26 +41,63 @@ pub(super) struct CodeFile {
     pub(super) name: String,
     /// Its facts.
     pub(super) elf: Elf,
-    /// Where it can be read.
-    pub(super) readable: PathBuf,
-    /// Keeps `readable` valid when that is a descriptor's.
-    _held: Option<std::fs::File>,
+    place: Place,
+    identity: Identity,
+}
+
+/// Where a file can be read.
+enum Place {
+    Path(PathBuf),
+    /// It has no path here.
+    Held(File),
+}
+
+impl CodeFile {
+    /// Opens it; `None` when another file has taken its place.
+    pub(super) fn open(&self) -> Option<File> {
+        let file = match &self.place {
+            Place::Path(path) => foreign::open(path).ok()?,
+            Place::Held(file) => file.try_clone().ok()?,
+        };
+        (Identity::of(&file) == Some(self.identity)).then_some(file)
+    }
+}
+
+/// What is looked at once in a look.
+#[derive(Default)]
+pub(super) struct Look {
+    processes: HashSet<u32>,
+    around: bool,
 }
 
 /// All files seen so far.
-#[derive(Default)]
 pub(super) struct Files {
+    watch: Arc<Watch>,
     files: Vec<CodeFile>,
     by_build_id: HashMap<BuildId, usize>,
+    /// Of mappings, by inode and path.
     by_inode: HashMap<(u64, String), Option<usize>>,
     programs: Vec<Program>,
     seen: HashSet<PathBuf>,
     held: usize,
     libraries_read: bool,
-    missing: HashSet<BuildId>,
 }
 
 impl Files {
+    /// Starts with none.
+    pub(super) fn new(watch: Arc<Watch>) -> Files {
+        Files {
+            watch,
+            files: Vec::new(),
+            by_build_id: HashMap::new(),
+            by_inode: HashMap::new(),
+            programs: Vec::new(),
+            seen: HashSet::new(),
+            held: 0,
+            libraries_read: false,
+        }
+    }
+
     /// One file.
     pub(super) fn get(&self, file: usize) -> Option<&CodeFile> {
         self.files.get(file)
@@ -67,66 +117,65 @@ impl Files {
         if let Some(known) = self.by_inode.get(&key) {
             return *known;
         }
-        let found = self.open_mapping(pid, mapping);
-        self.by_inode.insert(key, found);
+        let watch = Arc::clone(&self.watch);
+        let found = watch.look(Suspect::Process(pid), || self.open_mapping(pid, mapping));
+        if self.by_inode.len() < MAX_FILES {
+            self.by_inode.insert(key, found);
+        }
         found
     }
 
     fn open_mapping(&mut self, pid: u32, mapping: &Mapping) -> Option<usize> {
         let path = mapping.file();
-        if std::fs::metadata(&path).is_ok_and(|facts| facts.ino() == mapping.inode) {
-            return self.add(&path, path.display().to_string(), None);
+        let is_mapped = |file: &File| file.metadata().is_ok_and(|facts| facts.ino() == mapping.inode);
+        let name = path.display().to_string();
+        if let Some(file) = foreign::open(&path).ok().filter(is_mapped) {
+            return self.add(&file, name, Place::Path(path));
         }
         // Of another mount namespace, or deleted: the kernel still has it for as long as we hold it open.
-        let inside = format!("/proc/{pid}/root{}", path.display());
+        let inside = || foreign::open_in_root_of(pid, &path).ok().filter(is_mapped);
         let deleted = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-        for candidate in [inside, deleted] {
-            let Ok(file) = std::fs::File::open(&candidate) else { continue };
-            if file.metadata().is_ok_and(|facts| facts.ino() == mapping.inode) && self.held < MAX_HELD {
-                self.held += 1;
-                let readable = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-                return self.add(&readable, path.display().to_string(), Some(file));
-            }
-        }
-        None
+        let deleted = || foreign::open(Path::new(&deleted)).ok().filter(is_mapped);
+        let file = inside().or_else(deleted).filter(|_| self.held < MAX_HELD)?;
+        self.held += 1;
+        let held = file.try_clone().ok()?;
+        self.add(&file, name, Place::Held(held))
     }
 
-    fn add(&mut self, readable: &Path, name: String, held: Option<std::fs::File>) -> Option<usize> {
-        let elf = Elf::read(readable)?;
-        let file = self.files.len();
+    fn add(&mut self, file: &File, name: String, place: Place) -> Option<usize> {
+        let (elf, identity) = (Elf::read(file)?, Identity::of(file)?);
+        let number = self.files.len();
+        if number >= MAX_FILES {
+            return None;
+        }
         if let Some(id) = elf.build_id.as_deref().and_then(padded) {
             if let Some(known) = self.by_build_id.get(&id) {
                 return Some(*known);
             }
-            self.by_build_id.insert(id, file);
+            self.by_build_id.insert(id, number);
         }
-        self.files.push(CodeFile { name, elf, readable: readable.to_owned(), _held: held });
-        Some(file)
+        self.files.push(CodeFile { name, elf, place, identity });
+        Some(number)
     }
 
     /// The file of a build id that a stack of the process `pid` has.
-    pub(super) fn of_build_id(&mut self, id: &BuildId, pid: u32) -> Option<usize> {
-        if let Some(known) = self.by_build_id.get(id) {
-            return Some(*known);
-        }
-        for mapping in maps::of_process(pid).iter().flatten().filter(|mapping| mapping.is_file()) {
-            self.of_mapping(pid, mapping);
-        }
-        if let Some(known) = self.by_build_id.get(id) {
-            return Some(*known);
+    pub(super) fn of_build_id(&mut self, id: &BuildId, pid: u32, look: &mut Look) -> Option<usize> {
+        if !self.by_build_id.contains_key(id) {
+            self.look_at_process(pid, look);
         }
         // The process is gone. What was started meanwhile, what the dynamic linker knows, what others run.
-        for program in std::mem::take(&mut self.programs) {
-            self.try_program(&program);
+        if !self.by_build_id.contains_key(id) {
+            for program in std::mem::take(&mut self.programs) {
+                self.try_program(&program);
+            }
         }
-        if !self.by_build_id.contains_key(id) && !self.libraries_read {
-            self.libraries_read = true;
+        if !self.by_build_id.contains_key(id) && !std::mem::replace(&mut self.libraries_read, true) {
             for library in libraries() {
                 self.try_path(&library);
             }
         }
-        if !self.by_build_id.contains_key(id) && self.missing.insert(*id) {
-            self.look_at_all_processes();
+        if !self.by_build_id.contains_key(id) && !std::mem::replace(&mut look.around, true) {
+            self.look_at_all_processes(look);
         }
         self.by_build_id.get(id).copied()
     }
@@ -143,43 +192,91 @@ impl Files {
     }
 
     fn try_path(&mut self, path: &Path) {
-        if self.seen.insert(path.to_owned()) {
-            self.add(path, path.display().to_string(), None);
+        if self.seen.len() < MAX_LIBRARIES && self.seen.insert(path.to_owned()) {
+            let watch = Arc::clone(&self.watch);
+            watch.look(Suspect::Path(path.to_owned()), || {
+                let file = foreign::open(path).ok()?;
+                self.add(&file, path.display().to_string(), Place::Path(path.to_owned()))
+            });
         }
     }
 
-    fn look_at_all_processes(&mut self) {
-        let Ok(processes) = std::fs::read_dir("/proc") else { return };
-        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        for pid in pids {
-            for mapping in maps::of_process(pid).iter().flatten().filter(|mapping| mapping.is_file()) {
+    fn look_at_process(&mut self, pid: u32, look: &mut Look) {
+        if look.processes.insert(pid) {
+            let mappings = self.watch.look(Suspect::Process(pid), || maps::of_process(pid));
+            for mapping in mappings.iter().flatten().filter(|mapping| mapping.is_file()) {
                 self.of_mapping(pid, mapping);
             }
         }
     }
 
+    fn look_at_all_processes(&mut self, look: &mut Look) {
+        let end = Instant::now() + LOOK_AROUND;
+        let Ok(processes) = std::fs::read_dir("/proc") else { return };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        for pid in pids.take_while(|_| Instant::now() < end) {
+            self.look_at_process(pid, look);
+        }
+    }
+
+    /// Whether a place in a file can hold code.
+    pub(super) fn is_code(&self, file: usize, offset: u64) -> bool {
+        self.files.get(file).is_some_and(|file| file.elf.is_code(offset))
+    }
+
+    /// How many symbols a file has.
+    pub(super) fn symbols(&self, file: usize) -> u64 {
+        let count = |file: &CodeFile| {
+            self.watch.look(Suspect::File(file.identity), || file.open().map(|file| functions::count(&file)))
+        };
+        self.files.get(file).and_then(count).unwrap_or(0)
+    }
+
     /// The functions at places in a file: from its own symbols, else from its debug information on this machine.
     pub(super) fn functions(&self, file: usize, offsets: &BTreeSet<u64>) -> HashMap<u64, String> {
         let Some(file) = self.files.get(file) else { return HashMap::new() };
-        let places: Vec<(u64, u64)> =
-            offsets.iter().filter_map(|offset| Some((*offset, file.elf.address(*offset)?))).collect();
-        let mut names = functions::names(&file.readable, &places.iter().map(|place| place.1).collect());
-        let missing: BTreeSet<u64> =
-            places.iter().map(|place| place.1).filter(|address| !names.contains_key(address)).collect();
-        if !missing.is_empty()
-            && let Some(debug) = file.elf.build_id.as_deref().and_then(debug_file)
-        {
-            names.extend(functions::names(&debug, &missing));
-        }
-        places.iter().filter_map(|(offset, address)| Some((*offset, names.get(address)?.clone()))).collect()
+        let names = self.watch.look(Suspect::File(file.identity), || functions_of(file, offsets));
+        names.unwrap_or_default()
+    }
+
+    /// The functions that the compiler put into others at a place in a file, the innermost first.
+    pub(super) fn inlined(&self, file: usize, offset: u64, tables: &mut Tables) -> Vec<String> {
+        let Some(file) = self.files.get(file) else { return Vec::new() };
+        let look = || file.open().map(|file| tables.inlined(&file, offset));
+        self.watch.look(Suspect::File(file.identity), look).unwrap_or_default()
     }
 }
 
+fn functions_of(file: &CodeFile, offsets: &BTreeSet<u64>) -> Option<HashMap<u64, String>> {
+    let places: Vec<(u64, u64)> =
+        offsets.iter().filter_map(|offset| Some((*offset, file.elf.address(*offset)?))).collect();
+    let opened = file.open()?;
+    let mut names = functions::names(&opened, &places.iter().map(|place| place.1).collect());
+    let missing: BTreeSet<u64> =
+        places.iter().map(|place| place.1).filter(|address| !names.contains_key(address)).collect();
+    if !missing.is_empty()
+        && let Some(debug) = debug_file(&file.elf).or_else(|| beside(file, &opened))
+    {
+        names.extend(functions::names(&debug, &missing));
+    }
+    Some(places.iter().filter_map(|(offset, address)| Some((*offset, names.get(address)?.clone()))).collect())
+}
+
 /// The separate debug information of a build id, if this machine has it.
-fn debug_file(build_id: &str) -> Option<PathBuf> {
+fn debug_file(elf: &Elf) -> Option<File> {
+    let build_id = elf.build_id.as_deref()?;
     let (directory, rest) = (build_id.get(..2)?, build_id.get(2..)?);
-    let path = PathBuf::from(format!("/usr/lib/debug/.build-id/{directory}/{rest}.debug"));
-    path.exists().then_some(path)
+    foreign::open(Path::new(&format!("/usr/lib/debug/.build-id/{directory}/{rest}.debug"))).ok()
+}
+
+/// The separate debug information that a file names (`.gnu_debuglink`), where gdb looks for it: it has the same build id.
+fn beside(file: &CodeFile, opened: &File) -> Option<File> {
+    let Place::Path(path) = &file.place else { return None };
+    let (name, directory) = (functions::debug_link(opened)?, path.parent()?);
+    let everywhere = Path::new("/usr/lib/debug").join(directory.strip_prefix("/").ok()?);
+    let places = [directory.join(&name), directory.join(".debug").join(&name), everywhere.join(&name)];
+    let fits = |debug: &File| Elf::read(debug).is_some_and(|elf| elf.build_id == file.elf.build_id);
+    places.iter().find_map(|place| foreign::open(place).ok().filter(fits))
 }
 
 /// A build id out of a file, as the kernel would give it.
@@ -194,7 +291,7 @@ fn padded(hex: &str) -> Option<BuildId> {
 /// The libraries that the dynamic linker's cache names. Its format is a table of offsets and the texts behind it; only the
 /// texts that are paths are wanted.
 fn libraries() -> Vec<PathBuf> {
-    let cache = std::fs::read("/etc/ld.so.cache").unwrap_or_default();
+    let cache = foreign::read(Path::new("/etc/ld.so.cache"), MAX_CACHE).unwrap_or_default();
     let mut paths: Vec<PathBuf> = cache
         .split(|byte| *byte == 0)
         .filter(|text| text.starts_with(b"/") && text.len() < 4096)

@@ -7,20 +7,34 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
 
 use super::elf::u16_at;
 use super::elf::u32_at;
 use super::elf::u64_at;
+use crate::demangle::MAX_NAME;
+use crate::demangle::bounded;
+use crate::demangle::demangled;
 
 /// Symbols that are read at once: 64 KiB.
 const PIECE: u64 = 2730;
 /// `Elf64_Sym` and `Elf64_Shdr`.
 const SYMBOL: usize = 24;
 const SECTION: usize = 64;
-/// Symbols of a table that are looked at, and bytes of a name. The largest browsers have five million symbols.
-const MAX_SYMBOLS: u64 = 20_000_000;
-const MAX_NAME: usize = 16 << 10;
+/// Symbol tables of a file that are looked at; it may have one of each sort.
+const MAX_TABLES: usize = 4;
+/// The section that names the file with the debug information, and how many are looked at for it.
+const DEBUG_LINK: &[u8] = b".gnu_debuglink\0";
+const MAX_SECTIONS: usize = 512;
+/// Symbols of all tables that are looked at. The largest browsers have five million.
+const MAX_SYMBOLS: u64 = 8_000_000;
+/// Times that a symbol may cover an address that is asked for; in ordinary files each is covered once or twice.
+const MAX_OFFERS: u32 = 1 << 22;
+/// Bytes of a name that are read. Names of templates may take some thousand.
+const MAX_MANGLED: usize = 8 << 10;
+/// Time for undoing what compilers make of names; later ones stay as they are.
+const DEMANGLING: Duration = Duration::from_millis(300);
 /// Names of one place that are compared; the C library has up to eight for one function.
 const MAX_ALIASES: usize = 16;
 
@@ -30,13 +44,24 @@ const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
 /// The functions that have these addresses, which are of the file's own numbering; those without a symbol are left out.
-pub(super) fn names(path: &Path, addresses: &BTreeSet<u64>) -> HashMap<u64, String> {
+///
+/// A file in which too much overlaps names none.
+pub(super) fn names(file: &File, addresses: &BTreeSet<u64>) -> HashMap<u64, String> {
     let mut asked: Vec<Asked> = addresses.iter().map(|address| Asked::new(*address)).collect();
-    let Ok(file) = File::open(path) else { return HashMap::new() };
-    for table in tables(&file).unwrap_or_default() {
-        table.look_up(&file, &mut asked);
+    let mut left = MAX_OFFERS;
+    for table in tables(file).unwrap_or_default() {
+        if table.look_up(file, &mut asked, &mut left).is_none() {
+            return HashMap::new();
+        }
     }
-    asked.into_iter().filter_map(|asked| Some((asked.address, asked.name(&file)?))).collect()
+    let end = Instant::now() + DEMANGLING;
+    let written = |name: String| if Instant::now() < end { demangled(&name) } else { bounded(&name) };
+    asked.into_iter().filter_map(|asked| Some((asked.address, written(asked.name(file)?)))).collect()
+}
+
+/// How many symbols the tables of a file have: what a look into it costs.
+pub(super) fn count(file: &File) -> u64 {
+    tables(file).unwrap_or_default().iter().map(|table| table.symbols).sum()
 }
 
 /// A symbol table and the texts of its names.
@@ -57,32 +82,56 @@ fn tables(file: &File) -> Option<Vec<Table>> {
     let section = |index: usize| sections.get(SECTION * index..)?.get(..SECTION);
     let place = |section: &[u8]| Some((u64_at(section, 24)?, u64_at(section, 32)?));
     let mut tables = Vec::new();
+    let mut left = MAX_SYMBOLS;
     for one in sections.chunks_exact(SECTION) {
         if matches!(u32_at(one, 4)?, SHT_SYMTAB | SHT_DYNSYM) {
             let (offset, size) = place(one)?;
             let texts = place(section(u32_at(one, 40)? as usize)?)?;
-            tables.push(Table { offset, symbols: (size / SYMBOL as u64).min(MAX_SYMBOLS), texts });
+            let symbols = (size / SYMBOL as u64).min(left);
+            left -= symbols;
+            tables.push(Table { offset, symbols, texts });
+        }
+        if tables.len() == MAX_TABLES {
+            break;
         }
     }
     Some(tables)
 }
 
+/// The name of the file with separate debug information that a file says it has (`.gnu_debuglink`): no path.
+pub(super) fn debug_link(file: &File) -> Option<String> {
+    let head = read(file, 0, 64)?;
+    let sections = read(file, u64_at(&head, 40)?, SECTION * usize::from(u16_at(&head, 60)?))?;
+    let names = sections.get(SECTION * usize::from(u16_at(&head, 62)?)..)?.get(..SECTION)?;
+    let names = u64_at(names, 24)?;
+    let is_link = |section: &&[u8]| {
+        let place = u32_at(section, 0).and_then(|name| names.checked_add(name.into()));
+        place.and_then(|place| read(file, place, DEBUG_LINK.len())).is_some_and(|name| name == DEBUG_LINK)
+    };
+    let link = sections.chunks_exact(SECTION).take(MAX_SECTIONS).find(is_link)?;
+    let name = text(file, u64_at(link, 24)?)?;
+    (!name.contains('/') && name != "..").then_some(name)
+}
+
 impl Table {
-    /// Goes through the symbols and notes those that have an address that is asked for.
-    fn look_up(&self, file: &File, asked: &mut [Asked]) {
+    /// Goes through the symbols and notes those that have an address that is asked for; `None`: they are too many.
+    fn look_up(&self, file: &File, asked: &mut [Asked], left: &mut u32) -> Option<()> {
         let mut at = 0;
         while at < self.symbols {
             let count = PIECE.min(self.symbols - at);
-            let Some(place) = self.offset.checked_add(at * SYMBOL as u64) else { return };
-            let Some(piece) = read(file, place, SYMBOL * count as usize) else { return };
+            let Some(place) = self.offset.checked_add(at * SYMBOL as u64) else { break };
+            let Some(piece) = read(file, place, SYMBOL * count as usize) else { break };
             for symbol in piece.chunks_exact(SYMBOL) {
-                self.note(symbol, asked);
+                let offers = self.note(symbol, asked).unwrap_or(0);
+                *left = left.checked_sub(offers)?;
             }
             at += count;
         }
+        Some(())
     }
 
-    fn note(&self, symbol: &[u8], asked: &mut [Asked]) -> Option<()> {
+    /// Offers a symbol to the addresses that it covers; gives their number.
+    fn note(&self, symbol: &[u8], asked: &mut [Asked]) -> Option<u32> {
         let (text, section) = (u64::from(u32_at(symbol, 0)?), u16_at(symbol, 6)?);
         let (kind, binding) = symbol.get(4).map(|info| (info & 15, info >> 4))?;
         let (start, size) = (u64_at(symbol, 8)?, u64_at(symbol, 16)?);
@@ -92,10 +141,12 @@ impl Table {
         }
         let name = Name { place: self.texts.0.checked_add(text)?, is_local: binding == 0 };
         let first = asked.partition_point(|asked| asked.address < start);
+        let mut offers = 0;
         for asked in asked.get_mut(first..)?.iter_mut().take_while(|asked| asked.address - start < size) {
             asked.offer(start, name);
+            offers += 1;
         }
-        Some(())
+        Some(offers)
     }
 }
 
@@ -137,30 +188,21 @@ impl Asked {
             let underscores = name.len() - name.trim_start_matches('_').len();
             (underscores, *is_local, name.len(), name.clone())
         };
-        names.min_by_key(rank).map(|(name, _)| demangled(&name))
+        names.min_by_key(rank).map(|(name, _)| name)
     }
 }
 
-/// What the compiler made of a name, undone.
-pub(super) fn demangled(name: &str) -> String {
-    if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return format!("{rust:#}");
-    }
-    let cpp = || cpp_demangle::Symbol::new(name).ok()?.demangle().ok();
-    if name.starts_with("_Z") { cpp().unwrap_or_else(|| name.to_owned()) } else { name.to_owned() }
-}
-
-/// A text that ends with a zero.
+/// A text that ends with a zero; of one that is too long a part, which [`bounded`] marks as cut.
 fn text(file: &File, place: u64) -> Option<String> {
-    let mut size = 128;
-    while size <= MAX_NAME {
+    for size in [128, MAX_NAME, MAX_MANGLED] {
         let mut bytes = vec![0; size];
         let length = file.read_at(&mut bytes, place).ok()?;
-        if let Some(end) = bytes.get(..length)?.iter().position(|byte| *byte == 0) {
-            bytes.truncate(end);
+        bytes.truncate(length);
+        let end = bytes.iter().position(|byte| *byte == 0);
+        if end.is_some() || size == MAX_MANGLED {
+            bytes.truncate(end.unwrap_or(length));
             return String::from_utf8(bytes).ok().filter(|name| !name.is_empty());
         }
-        size *= 4;
     }
     None
 }
@@ -173,11 +215,10 @@ fn read(file: &File, place: u64, size: usize) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::demangled;
     use super::names;
     use crate::symbols::table::Tables;
     use std::collections::BTreeSet;
-    use std::path::Path;
+    use std::fs::File;
 
     #[test]
     fn our_own_functions_have_the_names_that_a_symbolizer_gives_them() {
@@ -189,7 +230,8 @@ mod tests {
             panic!("the test's own file is not mapped: {maps}")
         };
         let wanted: BTreeSet<u64> = [here - base, here - base + 1, 1].into();
-        let found = names(&path, &wanted);
+        let Ok(file) = File::open(&path) else { panic!("the test's own file is not there") };
+        let found = names(&file, &wanted);
         let expected = Tables::new().at_address(&path, here - base);
         assert!(expected.as_deref().is_some_and(|name| name.contains("our_own_functions")), "{expected:?}");
         assert_eq!((found.get(&(here - base)), found.get(&1)), (expected.as_ref(), None));
@@ -199,14 +241,40 @@ mod tests {
     #[test]
     fn what_is_no_elf_file_names_nothing() {
         let wanted: BTreeSet<u64> = [0].into();
-        assert!(names(Path::new("/dev/null"), &wanted).is_empty());
-        assert!(names(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path(), &wanted).is_empty());
+        let Ok(file) = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")) else {
+            panic!("it is not there")
+        };
+        assert!(names(&file, &wanted).is_empty());
+    }
+
+    /// An ELF file of `sections` symbol tables, all of them the same `symbols` symbols, each of which covers everything.
+    fn hostile(sections: u16, symbols: u64) -> File {
+        let mut bytes = vec![0; 64 + 64 * usize::from(sections)];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[40..48].copy_from_slice(&64u64.to_le_bytes());
+        bytes[58..60].copy_from_slice(&64u16.to_le_bytes());
+        bytes[60..62].copy_from_slice(&sections.to_le_bytes());
+        let place = bytes.len() as u64;
+        for section in bytes[64..].chunks_exact_mut(64) {
+            section[4..8].copy_from_slice(&2u32.to_le_bytes());
+            section[24..32].copy_from_slice(&place.to_le_bytes());
+            section[32..40].copy_from_slice(&(24 * symbols).to_le_bytes());
+        }
+        let mut symbol = [0; 24];
+        symbol[..8].copy_from_slice(&[1, 0, 0, 0, 2, 0, 1, 0]);
+        symbol[16..].fill(0xff);
+        bytes.extend(symbol.repeat(usize::try_from(symbols).unwrap()));
+        let file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+        file
     }
 
     #[test]
-    fn names_are_demangled_by_the_language_that_they_come_from() {
-        assert_eq!(demangled("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE"), "core::fmt::Write::write_fmt");
-        assert_eq!(demangled("_ZN3foo3barEi"), "foo::bar(int)");
-        assert_eq!((demangled("write"), demangled("_Zwhat")), ("write".to_owned(), "_Zwhat".to_owned()));
+    fn a_file_of_65_000_symbol_tables_or_of_symbols_that_cover_everything_takes_no_time() {
+        let start = std::time::Instant::now();
+        let wanted: BTreeSet<u64> = (1..100_000).collect();
+        assert!(names(&hostile(65_000, 10_000), &[5].into()).len() <= 1);
+        assert!(names(&hostile(1, 100_000), &wanted).is_empty());
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
     }
 }

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use super::elf::Elf;
 use super::functions;
-use super::jit::JitMap;
+use super::jit;
 use super::kernel;
 use super::maps;
+use crate::demangle::MAX_NAME;
+use crate::demangle::demangled;
+use crate::host::foreign;
 
 /// Reads a content as one of the things that names of functions come from; `file` writes it into a file.
 pub(crate) fn check(which: u8, content: &[u8], file: &dyn Fn() -> PathBuf) {
@@ -15,10 +18,9 @@ pub(crate) fn check(which: u8, content: &[u8], file: &dyn Fn() -> PathBuf) {
     match which {
         b'e' => elf(&file()),
         b'j' => {
-            let map = JitMap::parse(content);
-            for address in [0, 0x10, 0x1000, u64::MAX] {
-                _ = map.name(address);
-            }
+            let asked = [0, 0x10, 0x1000, u64::MAX].map(|address| (address, 1));
+            let names = jit::look_up(content, &asked);
+            assert!(names.len() == asked.len() && names.iter().flatten().all(|name| is_bounded(name)));
         }
         b'k' => {
             let table = kernel::Table::read(content);
@@ -27,22 +29,27 @@ pub(crate) fn check(which: u8, content: &[u8], file: &dyn Fn() -> PathBuf) {
             }
         }
         b'm' => {
-            let mappings = maps::parse(&text);
+            let mappings = maps::parse(content);
             _ = mappings.iter().map(|mapping| (mapping.is_file(), mapping.file())).collect::<Vec<_>>();
             _ = maps::at(&mappings, 0x1000);
         }
         _ => {
-            let name = functions::demangled(&text);
-            assert!(name.len() <= 64 << 10, "a name of {} bytes out of one of {}", name.len(), content.len());
+            let name = demangled(&text);
+            assert!(is_bounded(&name), "a name of {} bytes out of one of {}", name.len(), content.len());
         }
     }
 }
 
 fn elf(path: &std::path::Path) {
-    let Some(elf) = Elf::read(path) else { return };
+    let Ok(file) = foreign::open(path) else { return };
+    let Some(elf) = Elf::read(&file) else { return };
     let mut addresses: BTreeSet<u64> = (0..16).map(|step| 0x1000 + step * 0x40).collect();
     addresses.extend([0, u64::MAX].into_iter().chain((0..0x2000).step_by(0x200).filter_map(|at| elf.address(at))));
-    for (address, name) in functions::names(path, &addresses) {
-        assert!(addresses.contains(&address) && name.len() <= 64 << 10);
+    for (address, name) in functions::names(&file, &addresses) {
+        assert!(addresses.contains(&address) && is_bounded(&name));
     }
+}
+
+fn is_bounded(name: &str) -> bool {
+    name.len() <= MAX_NAME + '…'.len_utf8()
 }

@@ -1,60 +1,145 @@
 //! Names that run-time compilers leave in /tmp/perf-PID.map: `start size name` a line, in hexadecimal.
+//!
+//! A map is read through for the addresses that are asked for, and nothing of it is kept: a large server's has ten megabytes.
 
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-/// Bytes of a map that are read; a large server's has some ten.
+use super::watch::Suspect;
+use super::watch::Watch;
+use crate::demangle::bounded;
+use crate::host::foreign;
+use crate::host::foreign::Identity;
+
+/// Bytes of a map that are read; a large server's has some ten million.
 const MAX_BYTES: u64 = 64 << 20;
+/// Bytes of all maps that are read in one look.
+const MAX_TOTAL: u64 = 128 << 20;
+/// Bytes of a line that are kept; longer ones have a name of which that much is shown.
+const MAX_LINE: u64 = 4096;
+/// Times that an address may be named again in one map: bounds the work on lines that all cover everything.
+const MAX_NAMINGS: u32 = 1 << 20;
+/// Bytes of /proc/PID/status.
+const MAX_STATUS: usize = 64 << 10;
 
-/// The compiled functions of a process.
-#[derive(Debug, Default)]
-pub(super) struct JitMap {
-    /// (start, end, name) by rising start; where two overlap, the later line is the newer.
-    functions: Vec<(u64, u64, Box<str>)>,
+/// The names of generated code by process and address; those without one are left out.
+pub(super) type Names = HashMap<(u32, u64), String>;
+
+/// A map, and the addresses and processes that are looked for in it.
+struct Map {
+    file: File,
+    size: u64,
+    asked: Vec<(u64, u32)>,
 }
 
-impl JitMap {
-    /// Reads the map of a process, in its own file system and by the process id that it has there; `None`: it has none.
-    pub(super) fn of_process(pid: u32) -> Option<JitMap> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().next_back())?;
-        let file = std::fs::File::open(format!("/proc/{pid}/root/tmp/perf-{inner}.map")).ok()?;
-        let mut text = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut text).ok()?;
-        Some(JitMap::parse(&text))
+/// Looks up addresses of generated code in the maps of their processes. Maps that several processes share are read once, the
+/// small ones first.
+pub(super) fn names(asked: &BTreeMap<u32, Vec<u64>>, watch: &Watch) -> Names {
+    let mut maps: HashMap<Identity, Map> = HashMap::new();
+    for (pid, addresses) in asked {
+        let Some((file, size, identity)) = watch.look(Suspect::Process(*pid), || open(*pid)) else { continue };
+        let map = maps.entry(identity).or_insert_with(|| Map { file, size, asked: Vec::new() });
+        map.asked.extend(addresses.iter().map(|address| (*address, *pid)));
     }
+    let mut maps: Vec<_> = maps.into_iter().collect();
+    maps.sort_by_key(|(_, map)| map.size);
+    let (mut found, mut left) = (Names::new(), MAX_TOTAL);
+    for (identity, Map { file, size, mut asked }) in maps {
+        let part = size.min(MAX_BYTES);
+        let Some(rest) = left.checked_sub(part) else { break };
+        left = rest;
+        asked.sort_unstable();
+        let names = watch.look(Suspect::File(identity), || Some(look_up(BufReader::new(file.take(part)), &asked)));
+        let Some(names) = names else { continue };
+        let named = asked.iter().zip(names).filter_map(|((address, pid), name)| Some(((*pid, *address), name?)));
+        found.extend(named);
+    }
+    found
+}
 
-    pub(super) fn parse(text: &[u8]) -> JitMap {
-        let mut functions: Vec<(u64, u64, Box<str>)> = String::from_utf8_lossy(text)
-            .lines()
-            .filter_map(|line| {
-                let mut words = line.splitn(3, ' ');
-                let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
-                let (start, size) = (number(words.next()?)?, number(words.next()?)?);
-                Some((start, start.checked_add(size)?, words.next()?.into()))
-            })
-            .collect();
-        functions.sort_by_key(|function| function.0);
-        JitMap { functions }
-    }
+/// The map of a process, in its own file system and by the process id that it has there. Its owner, or root, must have made
+/// it: everyone may write to /tmp.
+fn open(pid: u32) -> Option<(File, u64, Identity)> {
+    let status = foreign::read(Path::new(&format!("/proc/{pid}/status")), MAX_STATUS).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let words = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::split_whitespace);
+    let inner: u32 = words("NSpid:")?.next_back()?.parse().ok()?;
+    let owner: u32 = words("Uid:")?.nth(1)?.parse().ok()?;
+    let file = foreign::open_in_root_of(pid, Path::new(&format!("/tmp/perf-{inner}.map"))).ok()?;
+    let facts = file.metadata().ok()?;
+    let is_theirs = facts.uid() == owner || facts.uid() == 0;
+    is_theirs.then_some(())?;
+    let identity = Identity::of(&file)?;
+    Some((file, facts.len(), identity))
+}
 
-    /// The function that has an address.
-    pub(super) fn name(&self, address: u64) -> Option<&str> {
-        let behind = self.functions.partition_point(|function| function.0 <= address);
-        let (_, end, name) = self.functions.get(behind.checked_sub(1)?)?;
-        (address < *end).then_some(name)
+/// The names of ascending addresses. Of several lines for an address the last counts: a compiler appends, and reuses memory.
+pub(super) fn look_up(mut map: impl BufRead, asked: &[(u64, u32)]) -> Vec<Option<String>> {
+    let mut names: Vec<Option<String>> = vec![None; asked.len()];
+    let mut line = Vec::new();
+    let mut left = MAX_NAMINGS;
+    while map.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        let is_whole = line.last() == Some(&b'\n');
+        if let Some((start, end, name)) = function(line.trim_ascii_end()) {
+            let first = asked.partition_point(|(address, _)| *address < start);
+            let inside = asked.iter().zip(&mut names).skip(first).take_while(|((address, _), _)| *address < end);
+            for (_, slot) in inside {
+                let Some(rest) = left.checked_sub(1) else { return vec![None; asked.len()] };
+                left = rest;
+                *slot = Some(bounded(&String::from_utf8_lossy(name)));
+            }
+        }
+        line.clear();
+        // The rest of a line that is too long is no line of its own.
+        if !is_whole && map.skip_until(b'\n').is_err() {
+            break;
+        }
     }
+    names
+}
+
+fn function(line: &[u8]) -> Option<(u64, u64, &[u8])> {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let mut number = || {
+        let word = str::from_utf8(words.next()?).ok()?;
+        u64::from_str_radix(word.trim_start_matches("0x"), 16).ok()
+    };
+    let (start, size) = (number()?, number()?);
+    Some((start, start.checked_add(size)?, words.next()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::JitMap;
+    use super::look_up;
+
+    fn named(map: &[u8], addresses: &[u64]) -> Vec<Option<String>> {
+        look_up(map, &addresses.iter().map(|address| (*address, 1)).collect::<Vec<_>>())
+    }
 
     #[test]
     fn a_compiled_function_is_found_by_any_address_in_it() {
-        let map = JitMap::parse(b"7f10 20 LazyCompile:~f a.js:1\nrubbish\n7f00 8 g\n7f10 20 newer");
-        assert_eq!(map.name(0x7f2f), Some("newer"));
-        assert_eq!(map.name(0x7f30), None);
-        assert_eq!(map.name(0x7f07), Some("g"));
-        assert_eq!(map.name(0x7f08), None);
+        let map = b"7f10 20 LazyCompile:~f a.js:1\nrubbish\n0x7f00 8 g\n7f10 20 newer";
+        let names = named(map, &[0x7f07, 0x7f08, 0x7f2f, 0x7f30]);
+        assert_eq!(names, [Some("g".to_owned()), None, Some("newer".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_later_line_covers_an_earlier_one_that_begins_behind_it() {
+        assert_eq!(named(b"400 40 old_small\n3c0 200 new_large\n", &[0x410]), [Some("new_large".to_owned())]);
+        assert_eq!(named(b"3c0 200 old_large\n400 40 new_small\n", &[0x410]), [Some("new_small".to_owned())]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_one_function_with_a_cut_name() {
+        let map = [b"10 10 ".to_vec(), vec![b'x'; 100_000], b" 20 10 y\n30 10 z\n".to_vec()].concat();
+        let names = named(&map, &[0x10, 0x20, 0x30]);
+        assert!(names[0].as_deref().is_some_and(|name| name.ends_with('…') && name.len() < 1100), "{names:?}");
+        assert_eq!((names[1].as_deref(), names[2].as_deref()), (None, Some("z")));
     }
 }

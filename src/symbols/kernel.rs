@@ -1,8 +1,10 @@
 //! Names of functions in the kernel.
 
-use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::path::Path;
+
+use crate::host::foreign;
 
 /// Frames above which nothing is ours: the programs that take stacks, and what calls them.
 const OWN: [&str; 6] =
@@ -29,7 +31,7 @@ pub(super) struct Kernel {
 impl Kernel {
     /// The functions of a stack from the innermost out, without those of the programs that took it.
     pub(super) fn functions(&mut self, stack: &[u64]) -> Vec<Function> {
-        let table = self.table.get_or_insert_with(|| match File::open("/proc/kallsyms") {
+        let table = self.table.get_or_insert_with(|| match foreign::open(Path::new("/proc/kallsyms")) {
             Ok(file) => Table::read(BufReader::new(file)),
             Err(_) => Table::default(),
         });

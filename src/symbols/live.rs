@@ -1,65 +1,71 @@
-//! Gives the stacks of a recording their rows, once a second, while the processes that had them are still near.
+//! Names the frames of stacks, once a second, while the processes that had them are still near.
+//!
+//! All of it happens on a thread of its own ([`super::resolver`]): it reads files that anyone may have made.
 //!
 //! A row is never written again, so a frame gets its name when it first appears or not at all; what is missing then is said in
 //! the row's `cause`, and its build id and place in the file let `report --debug-dir` find it later.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
 
-use super::elf;
-use super::files::BuildId;
 use super::files::Files;
-use super::jit::JitMap;
-use super::kernel::Function;
+use super::files::Look;
+use super::jit;
 use super::kernel::Kernel;
 use super::maps;
+use super::maps::MAX_MAPPINGS;
 use super::maps::Mapping;
+use super::place::GONE;
+use super::place::InFile;
+use super::place::NO_CODE;
+use super::place::NO_FILE;
+use super::place::Numbered;
+use super::place::Place;
+use super::place::StackRows;
+use super::place::SymbolRows;
 use super::table::Tables;
+use super::watch::Suspect;
+use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
 use crate::bpf::stacks::UserFrame;
-use crate::probe::stacks::Stacks;
-use crate::probe::stacks::Wanted;
+use crate::probe::stacks::Program;
 use crate::recording::Rows;
-use crate::recording::column;
 
-/// Processes whose mappings are remembered beyond their end.
-const MAX_PROCESSES: usize = 4096;
-/// Stacks that are held back until something asks for them; beyond, they are given up.
-const MAX_POOL: usize = 65_536;
+/// Mappings that are remembered beyond the end of their processes.
+const MAX_REMEMBERED: usize = 4 * MAX_MAPPINGS;
+/// Places in files whose inlined functions are remembered.
+const MAX_INLINED: usize = 100_000;
 
+/// Frames that the kernel takes, at most (kernel.perf_event_max_stack, unless someone raised it): deeper stacks lack their
+/// outermost frames.
+const DEEPEST: usize = 127;
+
+/// A mapping that the kernel made, as `[vdso]`: it has no file, and no name of its functions is known.
+const OF_THE_KERNEL: &str = "[v";
 const NO_SYMBOL: &str = "no symbol there";
-const NO_FILE: &str = "file not found";
-const GONE: &str = "process ended";
-const NO_CODE: &str = "no code there";
-const GENERATED: &str = "generated code";
-const NO_KERNEL_SYMBOL: &str = "no kernel symbol";
 
-/// What a frame is: frames that are the same share a row.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Place {
-    Kernel(Function),
-    File(usize, u64),
-    /// A function that the compiler put into another one of a file.
-    Inlined(usize, String),
-    /// In a file that was not found.
-    Lost(BuildId, u64),
-    /// Memory of one process, by the name of its function or of the mapping.
-    Process(u32, String, &'static str),
-    Generated(u32, String),
-    Nowhere(&'static str),
+/// A stack that needs a row.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// Its number.
+    pub(super) id: i32,
+    /// The process that has it; `None` for a kernel stack.
+    pub(super) pid: Option<u32>,
+    /// Its frames; `None`: the kernel's maps did not have it.
+    pub(super) stack: Option<Arc<RawStack>>,
 }
 
 /// The symbols of a recording.
-pub struct Symbols {
+pub(super) struct Symbols {
+    watch: Arc<Watch>,
     kernel: Kernel,
     files: Files,
     inlined: Option<Inlined>,
-    /// Stacks out of the kernel's maps, by whether they are user stacks and their hash.
-    pool: HashMap<(bool, u64), RawStack>,
     maps: HashMap<u32, Vec<Mapping>>,
-    symbols: HashMap<Place, i32>,
-    /// What each symbol is called in a folded stack; its number is its place, from 1.
-    texts: Vec<Box<str>>,
+    symbols: SymbolRows,
 }
 
 /// The functions that were inlined at places in files, the innermost first.
@@ -71,61 +77,54 @@ struct Inlined {
 /// The functions at places in files.
 type Names = HashMap<(usize, u64), String>;
 
-/// What is looked at once in a round.
+/// What is looked at once.
 #[derive(Default)]
 struct Round {
     fresh_maps: HashMap<u32, bool>,
-    jit: HashMap<u32, Option<JitMap>>,
+    look: Look,
 }
 
 impl Symbols {
-    /// Starts with none; `inlines`: debug information is read for what the compiler inlined.
-    pub fn new(inlines: bool) -> Symbols {
+    /// Starts with none; `inlines`: debug information is read for what the compiler inlined; `last` numbers the symbols.
+    pub(super) fn new(inlines: bool, last: Arc<AtomicI32>, watch: Arc<Watch>) -> Symbols {
         let inlined = || Inlined { tables: Tables::with_inlined(), known: HashMap::new() };
         Symbols {
             kernel: Kernel::default(),
-            files: Files::default(),
+            files: Files::new(Arc::clone(&watch)),
+            watch,
             inlined: inlines.then(inlined),
-            pool: HashMap::new(),
             maps: HashMap::new(),
-            symbols: HashMap::new(),
-            texts: Vec::new(),
+            symbols: SymbolRows::new(last),
         }
     }
 
-    /// Writes a `stack` row for every stack that was asked for since the call before, and the `symbol` rows that those
-    /// need; `taken` is what the kernel's maps held.
-    pub fn write(&mut self, taken: Vec<(u64, RawStack)>, stacks: &mut Stacks, now_ns: u64, rows: &mut Rows) {
-        self.files.heard(stacks.take_programs());
-        let wanted = stacks.take_wanted();
-        for (hash, stack) in taken {
-            self.pool.insert((matches!(stack, RawStack::User(_)), hash), stack);
-        }
+    /// Notes programs that processes began to run.
+    pub(super) fn heard(&mut self, programs: Vec<Program>) {
+        self.files.heard(programs);
+    }
+
+    /// Writes a `stack` row for every stack, and the `symbol` rows that those need.
+    pub(super) fn write(&mut self, asked: &[Asked], now_ns: u64, rows: &mut Rows) {
         let mut round = Round::default();
-        let placed: Vec<(i32, Vec<Place>)> = wanted.iter().map(|one| (one.id, self.places(one, &mut round))).collect();
+        let mut placed: Vec<(i32, Vec<Place>)> =
+            asked.iter().map(|one| (one.id, self.places(one, &mut round))).collect();
+        name_generated(&mut placed, &self.watch);
         let names = self.names(placed.iter().flat_map(|(_, places)| places));
+        let mut stacks = StackRows::new();
         for (id, places) in placed {
-            let frames: Vec<i32> = places.into_iter().map(|place| self.symbol(place, &names, now_ns, rows)).collect();
-            self.write_stack(id, &frames, now_ns, rows);
-        }
-        // What has a number is not asked for again, unless it means something else in another process.
-        let written = |is_user: bool, hash: u64| stacks.knows(hash, is_user);
-        self.pool.retain(|(is_user, hash), _| !written(*is_user, *hash));
-        if self.pool.len() > MAX_POOL {
-            self.pool.clear();
+            let frames: Vec<Numbered> =
+                places.into_iter().map(|place| self.symbol(place, &names, now_ns, rows)).collect();
+            stacks.write(id, &frames, now_ns, rows);
         }
     }
 
     /// The frames of a stack from the innermost out; none if the kernel's map did not have it.
-    fn places(&mut self, wanted: &Wanted, round: &mut Round) -> Vec<Place> {
-        let key = (wanted.pid.is_some(), wanted.hash);
-        let stack = if wanted.is_private() { self.pool.get(&key).cloned() } else { self.pool.remove(&key) };
-        match (stack, wanted.pid) {
-            (Some(RawStack::Kernel(stack)), _) => {
-                self.kernel.functions(&stack).into_iter().map(Place::Kernel).collect()
-            }
+    fn places(&mut self, asked: &Asked, round: &mut Round) -> Vec<Place> {
+        match (asked.stack.as_deref(), asked.pid) {
+            (Some(RawStack::Kernel(stack)), _) => self.kernel.functions(stack).into_iter().map(Place::Kernel).collect(),
             (Some(RawStack::User(stack)), Some(pid)) => {
                 let mut places = Vec::new();
+                let end = (stack.len() >= DEEPEST).then_some(Place::Truncated);
                 for (depth, frame) in stack.iter().enumerate() {
                     let place = self.place(pid, depth, *frame, round);
                     places.extend(self.inlined(&place));
@@ -133,9 +132,10 @@ impl Symbols {
                     let is_lost = place == Place::Nowhere(NO_CODE);
                     places.push(place);
                     if is_lost {
-                        break;
+                        return places;
                     }
                 }
+                places.extend(end);
                 places
             }
             _ => Vec::new(),
@@ -147,21 +147,25 @@ impl Symbols {
         let (Some(Inlined { tables, known }), Place::File(file, offset)) = (&mut self.inlined, place) else {
             return Vec::new();
         };
-        let Some(path) = self.files.get(*file).map(|file| &*file.readable) else { return Vec::new() };
-        let names = known.entry((*file, *offset)).or_insert_with(|| tables.inlined(path, *offset));
+        if known.len() >= MAX_INLINED {
+            known.clear();
+        }
+        let names = known.entry((*file, *offset)).or_insert_with(|| self.files.inlined(*file, *offset, tables));
         names.iter().map(|name| Place::Inlined(*file, name.clone())).collect()
     }
 
-    /// The names of the functions that have no row yet, file by file.
+    /// The names of the functions that have no row yet, file by file: those that are read soon first.
     fn names<'a>(&self, places: impl Iterator<Item = &'a Place>) -> Names {
         let mut asked: HashMap<usize, BTreeSet<u64>> = HashMap::new();
         for place in places {
             if let Place::File(file, offset) = place
-                && !self.symbols.contains_key(place)
+                && !self.symbols.knows(place)
             {
                 asked.entry(*file).or_default().insert(*offset);
             }
         }
+        let mut asked: Vec<_> = asked.into_iter().collect();
+        asked.sort_by_cached_key(|(file, _)| self.files.symbols(*file));
         let of_file = |(file, offsets): (usize, BTreeSet<u64>)| {
             let names = self.files.functions(file, &offsets);
             names.into_iter().map(move |(offset, name)| ((file, offset), name))
@@ -170,173 +174,94 @@ impl Symbols {
     }
 
     fn place(&mut self, pid: u32, depth: usize, frame: UserFrame, round: &mut Round) -> Place {
-        // What a frame calls is before the address that it returns to.
-        let back = u64::from(depth > 0);
-        match frame {
-            UserFrame::InFile { build_id, offset } => {
-                let offset = offset.saturating_sub(back);
-                match self.files.of_build_id(&build_id, pid) {
-                    Some(file) => Place::File(file, offset),
-                    None => Place::Lost(build_id, offset),
-                }
-            }
-            UserFrame::At(address) => self.place_in_memory(pid, address.saturating_sub(back), round),
+        match before_return(depth, frame) {
+            UserFrame::InFile { build_id, offset } => match self.files.of_build_id(&build_id, pid, &mut round.look) {
+                Some(file) if !self.files.is_code(file, offset) => Place::Nowhere(NO_CODE),
+                Some(file) => Place::File(file, offset),
+                None => Place::Unknown(build_id, offset, NO_FILE),
+            },
+            UserFrame::At(address) => self.place_in_memory(pid, address, round),
         }
     }
 
     fn place_in_memory(&mut self, pid: u32, address: u64, round: &mut Round) -> Place {
-        let alive = *round.fresh_maps.entry(pid).or_insert_with(|| match maps::of_process(pid) {
-            Some(fresh) => {
-                if self.maps.len() >= MAX_PROCESSES {
-                    self.maps.clear();
+        let alive = *round.fresh_maps.entry(pid).or_insert_with(|| {
+            match self.watch.look(Suspect::Process(pid), || maps::of_process(pid)) {
+                Some(fresh) => {
+                    let remembered: usize = self.maps.values().map(Vec::len).sum();
+                    if remembered + fresh.len() > MAX_REMEMBERED {
+                        self.maps.clear();
+                    }
+                    self.maps.insert(pid, fresh);
+                    true
                 }
-                self.maps.insert(pid, fresh);
-                true
+                None => false,
             }
-            None => false,
         });
         let Some(mappings) = self.maps.get(&pid) else { return Place::Nowhere(GONE) };
         let Some(mapping) = maps::at(mappings, address) else {
             return Place::Nowhere(if alive { NO_CODE } else { GONE });
         };
-        let mapping = mapping.clone();
         if mapping.is_file() {
-            return match self.files.of_mapping(pid, &mapping) {
+            return match self.files.of_mapping(pid, mapping) {
                 Some(file) => Place::File(file, address - mapping.start + mapping.offset),
-                None => Place::Process(pid, mapping.path, NO_FILE),
+                None => Place::Mapping(pid, mapping.path.clone(), NO_FILE),
             };
         }
-        let jit = round.jit.entry(pid).or_insert_with(|| JitMap::of_process(pid));
-        if let Some(name) = jit.as_ref().and_then(|map| map.name(address)) {
-            return Place::Generated(pid, name.to_owned());
-        }
-        if mapping.path.starts_with("[v") {
-            return Place::Process(pid, mapping.path, NO_SYMBOL);
-        }
-        Place::Nowhere(GENERATED)
-    }
-
-    /// The number of a symbol; its row is written when it is new.
-    fn symbol(&mut self, place: Place, names: &Names, now_ns: u64, rows: &mut Rows) -> i32 {
-        if let Some(known) = self.symbols.get(&place) {
-            return *known;
-        }
-        // Two thousand million symbols are more than memory holds.
-        let id = i32::try_from(self.texts.len() + 1).unwrap_or(i32::MAX);
-        let symbol = self.describe(&place, names);
-        self.texts.push(symbol.text().replace(';', ":").into());
-        let mut row = rows.row("symbol");
-        row.at(now_ns).int(column::ID, id.into());
-        row.maybe_int(column::FILE_OFFSET, symbol.offset.and_then(|offset| i64::try_from(offset).ok()));
-        row.maybe_int(column::MODULE_ADDR, symbol.address.and_then(|address| i64::try_from(address).ok()));
-        for (column, text) in [
-            (column::NAME, symbol.name.as_deref()),
-            (column::MODULE, symbol.module.as_deref()),
-            (column::BUILD_ID, symbol.build_id.as_deref()),
-            (column::CAUSE, symbol.unnamed),
-        ] {
-            if let Some(text) = text {
-                row.text(column, text);
-            }
-        }
-        self.symbols.insert(place, id);
-        id
-    }
-
-    fn describe(&self, place: &Place, names: &Names) -> Symbol {
-        let missing = |name: &Option<String>, why| if name.is_none() { Some(why) } else { None };
-        match place {
-            Place::Kernel(function) => {
-                let unnamed = missing(&function.name, NO_KERNEL_SYMBOL);
-                let module = function.module.clone().unwrap_or_else(|| "[kernel]".to_owned());
-                Symbol { name: function.name.clone(), module: Some(module), unnamed, ..Symbol::default() }
-            }
-            Place::File(file, offset) => {
-                let name = names.get(&(*file, *offset)).cloned();
-                let unnamed = missing(&name, NO_SYMBOL);
-                let file = self.files.get(*file);
-                Symbol {
-                    name,
-                    module: file.map(|file| file.name.clone()),
-                    build_id: file.and_then(|file| file.elf.build_id.clone()),
-                    offset: Some(*offset),
-                    address: file.and_then(|file| file.elf.address(*offset)),
-                    unnamed,
-                }
-            }
-            Place::Inlined(file, name) => {
-                let file = self.files.get(*file);
-                Symbol {
-                    name: Some(format!("{name} (inlined)")),
-                    module: file.map(|file| file.name.clone()),
-                    build_id: file.and_then(|file| file.elf.build_id.clone()),
-                    ..Symbol::default()
-                }
-            }
-            Place::Lost(id, offset) => Symbol {
-                build_id: Some(elf::hex(id.strip_suffix(&[0; 4]).unwrap_or(id))),
-                offset: Some(*offset),
-                unnamed: Some(NO_FILE),
-                ..Symbol::default()
-            },
-            Place::Process(_, module, why) => {
-                Symbol { module: Some(module.clone()), unnamed: Some(why), ..Symbol::default() }
-            }
-            Place::Generated(_, name) => {
-                Symbol { name: Some(name.clone()), module: Some("[generated]".to_owned()), ..Symbol::default() }
-            }
-            Place::Nowhere(why) => Symbol { unnamed: Some(why), ..Symbol::default() },
+        match mapping.path.starts_with(OF_THE_KERNEL) {
+            true => Place::Mapping(pid, mapping.path.clone(), NO_SYMBOL),
+            false => Place::Memory(pid, address),
         }
     }
 
-    fn write_stack(&self, id: i32, frames: &[i32], now_ns: u64, rows: &mut Rows) {
-        let text = |frame: &i32| {
-            let at = usize::try_from(*frame).ok().and_then(|id| id.checked_sub(1));
-            at.and_then(|at| self.texts.get(at)).map_or("", |text| &**text)
+    fn symbol(&mut self, place: Place, names: &Names, now_ns: u64, rows: &mut Rows) -> Numbered {
+        let file = match &place {
+            Place::File(file, _) | Place::Inlined(file, _) => self.files.get(*file),
+            _ => None,
         };
-        let folded: Vec<&str> = frames.iter().rev().map(text).collect();
-        let mut row = rows.row("stack");
-        row.at(now_ns).int(column::ID, id.into()).list(column::FRAMES, frames);
-        row.text(column::FOLDED, &folded.join(";")).int(column::DEPTH, i64::try_from(frames.len()).unwrap_or(i64::MAX));
+        let (function, address) = match &place {
+            Place::File(number, offset) => {
+                (names.get(&(*number, *offset)).map(String::as_str), file.and_then(|file| file.elf.address(*offset)))
+            }
+            _ => (None, None),
+        };
+        let file = InFile {
+            function,
+            module: file.map(|file| &*file.name),
+            build_id: file.and_then(|file| file.elf.build_id.as_deref()),
+            address,
+        };
+        self.symbols.symbol(place, &file, now_ns, rows)
     }
 }
 
-/// The columns of a `symbol` row.
-#[derive(Debug, Default)]
-struct Symbol {
-    name: Option<String>,
-    module: Option<String>,
-    build_id: Option<String>,
-    offset: Option<u64>,
-    address: Option<u64>,
-    unnamed: Option<&'static str>,
+/// A frame by what it calls, which is before the address that it returns to; the innermost returns nowhere.
+pub(super) fn before_return(depth: usize, frame: UserFrame) -> UserFrame {
+    let back = u64::from(depth > 0);
+    match frame {
+        UserFrame::InFile { build_id, offset } => UserFrame::InFile { build_id, offset: offset.saturating_sub(back) },
+        UserFrame::At(address) => UserFrame::At(address.saturating_sub(back)),
+    }
 }
 
-impl Symbol {
-    /// What stands in a folded stack.
-    fn text(&self) -> String {
-        let file = self.module.as_deref().map(|module| module.rsplit('/').next().unwrap_or(module));
-        match (&self.name, file, &self.build_id, self.offset) {
-            (Some(name), ..) => name.clone(),
-            (None, Some(file), _, Some(offset)) => format!("{file}+{offset:#x}"),
-            (None, None, Some(id), Some(offset)) => format!("{}+{offset:#x}", id.get(..8).unwrap_or(id)),
-            (None, Some(file), ..) => file.to_owned(),
-            _ => "[unknown]".to_owned(),
+/// Gives generated code the names that its compilers left.
+fn name_generated(placed: &mut [(i32, Vec<Place>)], watch: &Watch) {
+    let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    for place in placed.iter().flat_map(|(_, places)| places) {
+        if let Place::Memory(pid, address) = place {
+            asked.entry(*pid).or_default().push(*address);
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Symbol;
-
-    #[test]
-    fn a_frame_without_a_name_is_called_by_its_place() {
-        let mut symbol =
-            Symbol { module: Some("/usr/lib/libc.so.6".into()), offset: Some(0x1234), ..Symbol::default() };
-        assert_eq!(symbol.text(), "libc.so.6+0x1234");
-        symbol = Symbol { build_id: Some("0123456789ab".into()), offset: Some(16), ..Symbol::default() };
-        assert_eq!(symbol.text(), "01234567+0x10");
-        assert_eq!(Symbol::default().text(), "[unknown]");
+    if asked.is_empty() {
+        return;
+    }
+    let names = jit::names(&asked, watch);
+    for place in placed.iter_mut().flat_map(|(_, places)| places) {
+        if let Place::Memory(pid, address) = place {
+            *place = match names.get(&(*pid, *address)) {
+                Some(name) => Place::Generated(*pid, name.clone()),
+                None => Place::Nowhere(super::place::GENERATED),
+            };
+        }
     }
 }

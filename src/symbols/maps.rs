@@ -1,6 +1,17 @@
 //! What a process has where in its memory: /proc/PID/maps.
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::path::Path;
 use std::path::PathBuf;
+
+use crate::host::foreign;
+
+/// Bytes of the text that are read: as much as 65,530 mappings, the most that a process has by default, take with long paths.
+const MAX_BYTES: u64 = 16 << 20;
+/// Executable mappings of a process that are kept. Large browsers have some thousand.
+pub(super) const MAX_MAPPINGS: usize = 16 << 10;
 
 /// An executable mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +42,9 @@ impl Mapping {
 
 /// Reads the executable mappings of a process, by rising address; `None` when it has gone.
 pub(super) fn of_process(pid: u32) -> Option<Vec<Mapping>> {
-    let text = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    let text = foreign::open(Path::new(&format!("/proc/{pid}/maps"))).ok()?;
     // A kernel thread has none, and neither has a process that has just ended.
-    let mappings = parse(&String::from_utf8_lossy(&text));
+    let mappings = parse(BufReader::new(text.take(MAX_BYTES)));
     (!mappings.is_empty()).then_some(mappings)
 }
 
@@ -43,8 +54,9 @@ pub(super) fn at(mappings: &[Mapping], address: u64) -> Option<&Mapping> {
     mappings.get(behind.checked_sub(1)?).filter(|mapping| address < mapping.end)
 }
 
-pub(super) fn parse(text: &str) -> Vec<Mapping> {
-    text.lines().filter_map(line).collect()
+pub(super) fn parse(text: impl BufRead) -> Vec<Mapping> {
+    let lines = text.split(b'\n').map_while(Result::ok);
+    lines.filter_map(|bytes| line(&String::from_utf8_lossy(&bytes))).take(MAX_MAPPINGS).collect()
 }
 
 /// `7f…-7f… r-xp 00001000 fe:00 1234    /usr/lib/x.so`
@@ -79,7 +91,7 @@ mod tests {
 
     #[test]
     fn executable_mappings_are_found_by_address() {
-        let maps = parse(MAPS);
+        let maps = parse(MAPS.as_bytes());
         assert_eq!(maps.len(), 3);
         let found =
             at(&maps, 0x55d0_c000_1234).map(|mapping| (mapping.offset, mapping.path.as_str(), mapping.is_file()));

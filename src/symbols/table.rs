@@ -7,6 +7,8 @@ use blazesym::symbolize::Symbolizer;
 use blazesym::symbolize::source::Elf;
 use blazesym::symbolize::source::Source;
 
+use crate::demangle::demangled;
+
 /// Files whose tables are kept. A large one has some ten megabytes, a usual one some hundred kilobytes.
 const MAX_FILES: usize = 64;
 
@@ -31,11 +33,12 @@ impl Tables {
 
     /// The functions that the compiler put into others at a place in a file, the innermost first.
     #[cfg(all(feature = "record", target_os = "linux"))]
-    pub(super) fn inlined(&mut self, path: &Path, offset: u64) -> Vec<String> {
-        let source = self.source(path);
+    pub(super) fn inlined(&mut self, file: &std::fs::File, offset: u64) -> Vec<String> {
+        use std::os::fd::AsRawFd;
+        let source = self.source(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
         let found = self.symbolizer.symbolize_single(&source, Input::FileOffset(offset)).ok();
         let inlined = found.as_ref().and_then(|found| found.as_sym()).map(|symbol| &symbol.inlined);
-        inlined.into_iter().flatten().rev().map(|function| function.name.clone().into_owned()).collect()
+        inlined.into_iter().flatten().rev().map(|function| demangled(&function.name)).collect()
     }
 
     /// The name of the function at a place in a file.
@@ -51,7 +54,7 @@ impl Tables {
     fn name(&mut self, path: &Path, input: Input<u64>) -> Option<String> {
         let source = self.source(path);
         let found = self.symbolizer.symbolize_single(&source, input).ok()?;
-        found.as_sym().map(|symbol| symbol.name.clone().into_owned())
+        found.as_sym().map(|symbol| demangled(&symbol.name))
     }
 
     fn source(&mut self, path: &Path) -> Source<'static> {
@@ -70,6 +73,6 @@ impl Tables {
 
 fn symbolizer(with_inlined: bool) -> Symbolizer {
     // Where the code stands in the source is not wanted, but comes with what was inlined.
-    let builder = Symbolizer::builder().enable_demangling(true);
+    let builder = Symbolizer::builder();
     builder.enable_code_info(with_inlined).enable_inlined_fns(with_inlined).build()
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use libbpf_rs::Link;
 
 use crate::bpf::live::Live;
+use crate::host::foreign;
+use crate::host::foreign::Identity;
 
 /// Where distributions and those who build for themselves put libraries.
 const DIRECTORIES: [&str; 8] = [
@@ -41,6 +42,8 @@ const FUNCTIONS: [(&str, &str, bool); 12] = [
     ("ssl_sendfile", "SSL_sendfile", false),
     ("ssl_done", "SSL_sendfile", true),
 ];
+/// Bytes of the list of a process's mappings: with more of them it does without.
+const MAX_MAPS: usize = 16 << 20;
 /// A process maps its libraries soon after it starts; at the ends of that many intervals it is looked at.
 const LOOKS: u8 = 3;
 
@@ -48,7 +51,7 @@ const LOOKS: u8 = 3;
 #[derive(Default)]
 pub(super) struct Libraries {
     links: Vec<Link>,
-    seen: HashSet<(u64, u64)>,
+    seen: HashSet<Identity>,
     looks: HashMap<u32, u8>,
 }
 
@@ -59,8 +62,8 @@ impl Libraries {
         let first = self.seen.is_empty() && self.looks.is_empty();
         let lying = if first { lying_about() } else { Vec::new() };
         for path in lying.into_iter().chain(self.newly_mapped()) {
-            let Ok(file) = fs::metadata(&path) else { continue };
-            if self.seen.insert((file.dev(), file.ino())) {
+            let Ok(file) = foreign::open(&path) else { continue };
+            if Identity::of(&file).is_some_and(|file| self.seen.insert(file)) {
                 self.attach(live, &path, &mut refused);
             }
         }
@@ -94,7 +97,7 @@ impl Libraries {
                 continue;
             }
             *looks += 1;
-            let Ok(maps) = fs::read(format!("/proc/{pid}/maps")) else { continue };
+            let Ok(maps) = foreign::read(Path::new(&format!("/proc/{pid}/maps")), MAX_MAPS) else { continue };
             let maps = String::from_utf8_lossy(&maps);
             // As the process sees them: it may live in a file system of its own.
             found.extend(mapped(&maps).into_iter().map(|path| PathBuf::from(format!("/proc/{pid}/root{path}"))));

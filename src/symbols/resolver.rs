@@ -1,0 +1,243 @@
+//! The thread that names the frames of stacks, and whoever asks it: the drain, which never waits for it.
+//!
+//! Naming reads programs, libraries and what processes say of themselves. All of that has bounds, but no bound holds for a file
+//! system that does not answer. So the answers come when they come; what has not come shortly after the end of the window is
+//! written by place alone; and a thread that gets stuck is left behind for another one, which avoids what the first is stuck in.
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::Sender;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::live::Asked;
+use super::live::Symbols;
+use super::live::before_return;
+use super::place::InFile;
+use super::place::NO_TIME;
+use super::place::Place;
+use super::place::StackRows;
+use super::place::SymbolRows;
+use super::pool::Pool;
+use super::watch::Suspect;
+use super::watch::Watch;
+use crate::bpf::stacks::RawStack;
+use crate::bpf::stacks::UserFrame;
+use crate::probe::stacks::Program;
+use crate::probe::stacks::Stacks;
+use crate::recording::Batch;
+use crate::recording::Rows;
+
+/// Time for what is left at the end of the window.
+pub const LAST_LOOK: Duration = Duration::from_secs(3);
+/// How long a look at one thing may take while recording, and at the end of the window; and how many threads may get stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE_AT_THE_END: Duration = Duration::from_millis(500);
+const MAX_STUCK: usize = 8;
+/// How often that is looked at while waiting for the last answers.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Frames that may wait for an answer: 8 MiB. A stack beyond is written by place alone.
+const MAX_WAITING: usize = 256 << 10;
+
+/// What the thread is asked.
+struct Request {
+    asked: Vec<Asked>,
+    programs: Vec<Program>,
+    now_ns: u64,
+}
+
+/// What it answers.
+struct Answer {
+    /// The stacks that have their rows in the batches.
+    ids: Vec<i32>,
+    batches: Vec<Batch>,
+}
+
+/// A thread, which ends when nobody asks any more.
+struct Worker {
+    requests: Sender<Request>,
+    answers: Receiver<Answer>,
+    watch: Arc<Watch>,
+}
+
+impl Worker {
+    fn start(
+        inlines: bool,
+        mut rows: Rows,
+        last: Arc<AtomicI32>,
+        avoided: HashSet<Suspect>,
+    ) -> std::io::Result<Worker> {
+        let (requests, asked) = channel::<Request>();
+        let (answer, answers) = channel();
+        let watch = Arc::new(Watch::avoiding(avoided));
+        let watched = Arc::clone(&watch);
+        thread::Builder::new().name("ebrec-symbols".to_owned()).spawn(move || {
+            watched.begin();
+            let mut symbols = Symbols::new(inlines, last, watched);
+            for Request { asked, programs, now_ns } in asked {
+                symbols.heard(programs);
+                // The kernel's first: they need no stranger's file.
+                let (user, kernel): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|asked| asked.pid.is_some());
+                for asked in [kernel, user] {
+                    symbols.write(&asked, now_ns, &mut rows);
+                    let ids = asked.iter().map(|asked| asked.id).collect();
+                    // Nobody listens any more: the recording is over, or another thread does the work.
+                    if answer.send(Answer { ids, batches: rows.take(1, true) }).is_err() {
+                        return;
+                    }
+                }
+            }
+        })?;
+        Ok(Worker { requests, answers, watch })
+    }
+}
+
+/// The drain's side.
+pub struct Resolver {
+    inlines: bool,
+    /// What each thread's rows begin as.
+    empty: Rows,
+    last: Arc<AtomicI32>,
+    worker: Worker,
+    avoided: HashSet<Suspect>,
+    pool: Pool,
+    /// Stacks without an answer, by number.
+    waiting: BTreeMap<i32, Asked>,
+    frames_waiting: usize,
+    /// Those that are written by place alone.
+    by_place: SymbolRows,
+    given_up: u64,
+}
+
+impl Resolver {
+    /// Starts the thread; `rows` are of the recording's schema and clock. `inlines`: functions that the compiler put into others
+    /// are frames of their own.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn start(inlines: bool, rows: Rows) -> std::io::Result<Resolver> {
+        let last = Arc::new(AtomicI32::new(0));
+        let worker = Worker::start(inlines, rows.empty(), Arc::clone(&last), HashSet::new())?;
+        Ok(Resolver {
+            inlines,
+            empty: rows,
+            by_place: SymbolRows::new(Arc::clone(&last)),
+            last,
+            worker,
+            avoided: HashSet::new(),
+            pool: Pool::default(),
+            waiting: BTreeMap::new(),
+            frames_waiting: 0,
+            given_up: 0,
+        })
+    }
+
+    /// Asks for the rows of every stack that was asked for since the call before; `taken` is what the kernel's maps held.
+    /// Stacks that would wait too long get theirs here.
+    pub fn ask(&mut self, taken: Vec<(u64, RawStack)>, stacks: &mut Stacks, now_ns: u64, rows: &mut Rows) {
+        let (asked, too_many): (Vec<Asked>, Vec<Asked>) =
+            self.pool.take(taken, stacks).into_iter().partition(|asked| {
+                let fits = self.frames_waiting + asked.depth() <= MAX_WAITING;
+                if fits {
+                    self.frames_waiting += asked.depth();
+                    self.waiting.insert(asked.id, asked.clone());
+                }
+                fits
+            });
+        self.give_up(&too_many, now_ns, rows);
+        let request = Request { asked, programs: stacks.take_programs(), now_ns };
+        if !request.asked.is_empty() || !request.programs.is_empty() {
+            // A thread that has ended answers nothing: its stacks are written at the end.
+            let _ = self.worker.requests.send(request);
+        }
+    }
+
+    /// The rows that have come since the call before.
+    pub fn answers(&mut self, now_ns: u64) -> Vec<Batch> {
+        let answers: Vec<Answer> = self.worker.answers.try_iter().collect();
+        self.leave_stuck(PATIENCE, now_ns);
+        answers.into_iter().flat_map(|answer| self.heard(answer)).collect()
+    }
+
+    /// The rows that come by the deadline; all others are written by place alone.
+    pub fn finish(&mut self, deadline: Instant, now_ns: u64, rows: &mut Rows) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        while !self.waiting.is_empty() && Instant::now() < deadline {
+            let glance = GLANCE.min(deadline.saturating_duration_since(Instant::now()));
+            match self.worker.answers.recv_timeout(glance) {
+                Ok(answer) => batches.extend(self.heard(answer)),
+                Err(RecvTimeoutError::Timeout) => self.leave_stuck(PATIENCE_AT_THE_END, now_ns),
+                // It panicked over something that no bound foresees.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let rest: Vec<Asked> = std::mem::take(&mut self.waiting).into_values().collect();
+        self.give_up(&rest, now_ns, rows);
+        batches
+    }
+
+    /// How many stacks were given up so far: they have no names, for want of time.
+    pub fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// Leaves a thread behind that is stuck, and asks another one.
+    fn leave_stuck(&mut self, patience: Duration, now_ns: u64) {
+        if self.avoided.len() >= MAX_STUCK {
+            return;
+        }
+        let Some(suspect) = self.worker.watch.stuck_in(patience) else { return };
+        self.avoided.insert(suspect);
+        let (last, avoided) = (Arc::clone(&self.last), self.avoided.clone());
+        // Without room for another thread this one stays, stuck or not.
+        if let Ok(worker) = Worker::start(self.inlines, self.empty.empty(), last, avoided) {
+            self.worker = worker;
+            let asked = self.waiting.values().cloned().collect();
+            let _ = self.worker.requests.send(Request { asked, programs: Vec::new(), now_ns });
+        }
+    }
+
+    fn heard(&mut self, answer: Answer) -> Vec<Batch> {
+        for asked in answer.ids.iter().filter_map(|id| self.waiting.remove(id)) {
+            self.frames_waiting = self.frames_waiting.saturating_sub(asked.depth());
+        }
+        answer.batches
+    }
+
+    /// Writes stacks by what the kernel said of them.
+    fn give_up(&mut self, asked: &[Asked], now_ns: u64, rows: &mut Rows) {
+        let mut stacks = StackRows::new();
+        for Asked { id, stack, .. } in asked {
+            let places: Vec<Place> = match stack.as_deref() {
+                Some(RawStack::User(frames)) => {
+                    frames.iter().enumerate().map(|(depth, frame)| by_place(before_return(depth, *frame))).collect()
+                }
+                Some(RawStack::Kernel(frames)) => frames.iter().map(|_| Place::Nowhere(NO_TIME)).collect(),
+                None => Vec::new(),
+            };
+            let frames: Vec<_> =
+                places.into_iter().map(|place| self.by_place.symbol(place, &InFile::default(), now_ns, rows)).collect();
+            stacks.write(*id, &frames, now_ns, rows);
+        }
+        self.given_up += asked.len() as u64;
+    }
+}
+
+fn by_place(frame: UserFrame) -> Place {
+    match frame {
+        UserFrame::InFile { build_id, offset } => Place::Unknown(build_id, offset, NO_TIME),
+        UserFrame::At(_) => Place::Nowhere(NO_TIME),
+    }
+}
+
+impl Asked {
+    fn depth(&self) -> usize {
+        self.stack.as_ref().map_or(0, |stack| stack.depth())
+    }
+}

@@ -1,0 +1,103 @@
+//! What the thread that names frames is looking at, so that it can be told what it is stuck in.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::thread::Pid;
+use rustix::thread::gettid;
+
+use crate::host::foreign;
+use crate::host::foreign::Identity;
+use crate::host::process_stat::ProcessStat;
+
+/// A thread that works, or would if it had a CPU, is not stuck until so many times the patience have passed.
+const MORE_PATIENCE: u32 = 4;
+
+/// Bytes of the file that says what a thread does.
+const MAX_STAT: usize = 4096;
+
+/// Something that may never answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Suspect {
+    /// What a process says of itself, and the files that it has mapped.
+    Process(u32),
+    /// What is in a file.
+    File(Identity),
+    /// What a path leads to.
+    Path(PathBuf),
+}
+
+/// The watch over one thread.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    avoided: HashSet<Suspect>,
+    thread: OnceLock<Pid>,
+    now: Mutex<Option<(Suspect, Instant)>>,
+}
+
+impl Watch {
+    /// A watch over a thread that does not look at these.
+    pub(super) fn avoiding(avoided: HashSet<Suspect>) -> Watch {
+        Watch { avoided, ..Watch::default() }
+    }
+
+    /// The calling thread is the one that is watched.
+    pub(super) fn begin(&self) {
+        self.thread.get_or_init(gettid);
+    }
+
+    /// Looks at something; `None` where that is to be avoided.
+    pub(super) fn look<T>(&self, at: Suspect, look: impl FnOnce() -> Option<T>) -> Option<T> {
+        if self.avoided.contains(&at) {
+            return None;
+        }
+        let before = self.now().replace((at, Instant::now()));
+        let seen = look();
+        *self.now() = before;
+        seen
+    }
+
+    /// What the thread has been looking at for longer than this, unless it works.
+    pub(super) fn stuck_in(&self, patience: Duration) -> Option<Suspect> {
+        let (suspect, since) = self.now().clone()?;
+        let took = since.elapsed();
+        (took > patience && (!self.works() || took > MORE_PATIENCE * patience)).then_some(suspect)
+    }
+
+    /// Whether the thread has a CPU or waits for one.
+    fn works(&self) -> bool {
+        let Some(thread) = self.thread.get() else { return false };
+        let stat = foreign::read(Path::new(&format!("/proc/self/task/{thread}/stat")), MAX_STAT).ok();
+        stat.and_then(|stat| ProcessStat::parse(&stat)).is_some_and(|stat| stat.state == 'R')
+    }
+
+    fn now(&self) -> MutexGuard<'_, Option<(Suspect, Instant)>> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Suspect;
+    use super::Watch;
+
+    #[test]
+    fn what_is_looked_at_is_seen_from_outside_and_what_is_avoided_is_not_looked_at() {
+        let watch = Watch::default();
+        let seen =
+            watch.look(Suspect::Process(7), || watch.look(Suspect::Process(8), || watch.stuck_in(Duration::ZERO)));
+        assert_eq!(seen, Some(Suspect::Process(8)));
+        assert_eq!(watch.stuck_in(Duration::ZERO), None);
+        let watch = Watch::avoiding([Suspect::Process(7)].into());
+        assert_eq!(watch.look(Suspect::Process(7), || Some(1)), None);
+    }
+}
