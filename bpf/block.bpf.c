@@ -122,8 +122,9 @@ static __always_inline void issued(struct request *rq)
 	} else if (!pending->issued) { /* a requeued request is issued again */
 		/* Not fetched by the same instruction: that came with 5.12. */
 		__sync_fetch_and_add(&disk->in_flight, 1);
-		hist_add(BLOCK_DEPTH, 0, dev, disk->in_flight);
-		if (bytes) {
+		if (window_start())
+			hist_add(BLOCK_DEPTH, 0, dev, disk->in_flight);
+		if (window_start() && bytes) {
 			counter_add(BLOCK_ACCESS, 0, (__u64)dev << 16 | op << 8 | (sector == disk->next_sector), bytes);
 			disk->next_sector = sector + (bytes >> 9);
 		}
@@ -214,6 +215,10 @@ int BPF_PROG(block_complete, struct request *rq, int error, unsigned int nr_byte
 	disk = bpf_map_lookup_elem(&disks, &dev);
 	if (disk)
 		__sync_fetch_and_add(&disk->in_flight, -1);
+	if (!window_start()) {
+		bpf_map_delete_elem(&requests, &key);
+		return 0;
+	}
 	queue = pending->inserted ? pending->issued - pending->inserted : 0;
 	device = now - pending->issued;
 	sub = (__u64)dev << 8 | (pending->flags & REQ_OP_MASK);

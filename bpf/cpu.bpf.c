@@ -105,7 +105,7 @@ int cpu_sample(void *ctx)
 	key.ustack = user_stack(ctx);
 	if (config.stream == STREAM_ALL)
 		stream_sample(&key);
-	else if (*(volatile __u32 *)&epoch.parity)
+	else if (is_odd())
 		count_sample(&samples_odd, &key);
 	else
 		count_sample(&samples_even, &key);

@@ -159,6 +159,8 @@ int BPF_PROG(irq_exit, int irq, struct irqaction *action, int ret)
 	now = bpf_ktime_get_ns();
 	dur = now - cpu->hard_since;
 	cpu->hard_since = 0;
+	if (!window_start())
+		return 0;
 	handler = handler_of(irq, action);
 	hist_add(IRQ_HARD_TIME, 0, (__u64)action, dur);
 	if (!is_streamed(dur))
@@ -233,6 +235,8 @@ int BPF_PROG(softirq_exit, unsigned int vector)
 	now = bpf_ktime_get_ns();
 	dur = now - soft->since;
 	soft->since = 0;
+	if (!window_start())
+		return 0;
 	hist_add(IRQ_SOFT_TIME, 0, vector, dur);
 	if (!is_streamed(dur > soft->delay ? dur : soft->delay))
 		return 0;

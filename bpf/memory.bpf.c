@@ -36,7 +36,7 @@ int faults_walk(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 	struct fault_reading reading = {};
 
-	if (!task || task->exit_state || !in_scope(task))
+	if (!task || task->exit_state || !in_totals(task))
 		return 0;
 	reading.start_time = task->start_time;
 	reading.minor = task->min_flt;
@@ -54,10 +54,10 @@ int BPF_PROG(memory_exit, struct task_struct *task)
 {
 	__u64 sub;
 
-	if (!(task->min_flt | task->maj_flt) || !in_scope(task))
+	if (!(task->min_flt | task->maj_flt) || !in_totals(task))
 		return 0;
 	sub = (__u64)task->pid << FAULT_BITS;
-	if (task->start_time < window_start())
+	if (task->start_time < totals_start())
 		sub |= FAULT_OLD;
 	if (task->min_flt)
 		counter_add(MEMORY_FAULTS, task->tgid, sub, task->min_flt);

@@ -147,7 +147,7 @@ static __always_inline void awoke(struct task_struct *task, __u64 now)
 	key.pid = task->tgid;
 	key.syscall = state->syscall;
 	key.sleep = state->sleep;
-	if (*(volatile __u32 *)&epoch.parity)
+	if (is_odd())
 		add_total(&totals_odd, &key, off);
 	else
 		add_total(&totals_even, &key, off);

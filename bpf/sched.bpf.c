@@ -51,12 +51,12 @@ static __always_inline void became_runnable(struct task_struct *task, bool born)
 	__u32 was;
 
 	/* Woken before it had left its CPU: it does not wait for one. */
-	if (task->on_cpu || !in_scope(task))
+	if (task->on_cpu || !in_totals(task))
 		return;
 	ledger = state_of(task, true);
 	if (!ledger || ledger->slot == SLOT_RUNNABLE)
 		return;
-	now = bpf_ktime_get_ns();
+	now = within_window(bpf_ktime_get_ns());
 	if (ledger->slot == SLOT_ON_CPU)
 		ledger->slot = SLOT_UNSEEN;
 	/* Only a thread without events needs to be asked what it did; its registers are those of its wait. */
@@ -92,17 +92,17 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	struct running *here = bpf_map_lookup_elem(&running, &zero);
 	__u64 now;
 
-	if (!here || !window_start())
+	if (!here || !totals_start())
 		return 0;
-	now = bpf_ktime_get_ns();
-	if (prev->pid && here->tid != prev->pid && here->since >= window_start())
+	now = within_window(bpf_ktime_get_ns());
+	if (prev->pid && here->tid != prev->pid && here->since >= totals_start())
 		make_up(here, prev, now);
 	close_cpu(here, prev->pid, now);
-	if (prev->pid && in_scope(prev))
+	if (prev->pid && in_totals(prev))
 		left_cpu(prev, here, now, preempt, compat.sched_switch_has_state ? ctx[3] : task_state(prev));
 	here->tid = next->pid;
 	here->since = now;
-	if (next->pid && in_scope(next))
+	if (next->pid && in_totals(next))
 		got_cpu(next, prev, now);
 	return 0;
 }
@@ -160,7 +160,7 @@ int sched_threads(struct bpf_iter__task *ctx)
 	bits = task_state(task);
 	/* Also makes room here, where memory can be had, and not at a first event under a lock: all that goes on before the window. */
 	ledger = state_of(task, true);
-	if (!window_start())
+	if (!totals_start())
 		return 0;
 	if (ledger) {
 		told = ledger;

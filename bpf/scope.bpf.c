@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Keeps the scope of the recording and the names in it: which processes descend from a filtered one, and what every
- * process in scope is called. Always loaded; it hooks only what happens once in a process's life.
+ * process in scope is called. Always loaded; it hooks only what happens once in a process's life, and it closes the
+ * window when its time has come.
  */
 #include "ebrec.h"
 
@@ -50,6 +51,12 @@ static __always_inline void announce(struct task_struct *task, enum scope_event 
 	ring_submit(ring, record);
 }
 
+/* From the moment that the object is attached, so that no process is missed, until the window ends. */
+static __always_inline bool is_announced(struct task_struct *task)
+{
+	return !*(volatile __u64 *)&epoch.end_ns && task_matches(task);
+}
+
 static __always_inline bool comm_matches(const char *comm)
 {
 	char name[TASK_COMM_LEN] = {};
@@ -91,7 +98,7 @@ int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
 		matched |= SCOPE_COMM;
 	if (matched)
 		update_or_count(&scope_tasks, &pid, &matched, LOSS_STATE_FULL);
-	if (in_scope(child))
+	if (is_announced(child))
 		announce(child, SCOPE_BORN, child->comm);
 	return 0;
 }
@@ -115,7 +122,7 @@ int BPF_PROG(scope_rename, struct task_struct *task, const char *comm)
 		if (now != (matched ? *matched : 0))
 			update_or_count(&scope_tasks, &pid, &now, LOSS_STATE_FULL);
 	}
-	if (in_scope(task))
+	if (is_announced(task))
 		announce(task, SCOPE_NAMED, comm);
 	return 0;
 }
@@ -128,5 +135,22 @@ int BPF_PROG(scope_free, struct task_struct *task)
 
 	if (task->pid == task->tgid && config.task_filters)
 		bpf_map_delete_elem(&scope_tasks, &pid);
+	return 0;
+}
+
+/*
+ * Closes the window for all programs. A timer of the kernel's own is not late where every CPU has more to do than it can,
+ * as any thread would be.
+ */
+SEC("perf_event")
+int close_window(void *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	/* A CPU that was first has closed it; a timer that was set early comes again. */
+	if (!window_start() || now < *(volatile __u64 *)&epoch.due_ns)
+		return 0;
+	*(volatile __u64 *)&epoch.end_ns = now;
+	*(volatile __u64 *)&epoch.open_ns = 0;
 	return 0;
 }

@@ -129,7 +129,7 @@ int BPF_PROG(tcp_receive_reset, struct sock *sk)
 	return 0;
 }
 
-/* A connection among a process's files. Within the window: what it moved. After it: that it is open still. */
+/* A connection among a process's files. Until all totals are read: what it moved. After that: that it is open still. */
 static __always_inline void visit(struct bpf_iter_meta *meta, struct task_struct *task, struct sock *sk, __u8 state)
 {
 	struct connection *conn = connection_of(sk), fresh = {};
@@ -153,7 +153,7 @@ static __always_inline void visit(struct bpf_iter_meta *meta, struct task_struct
 	}
 	if (conn->flags & CONN_OLD)
 		conn->side = listener_of(&sk->__sk_common, &flow) ? SIDE_ACCEPT : SIDE_CONNECT;
-	if (window_start()) {
+	if (totals_start()) {
 		if (settle(sk, conn, &flow, state == TCP_FIN_WAIT2))
 			add_rtt(sk, conn, &flow);
 		return;
@@ -162,7 +162,7 @@ static __always_inline void visit(struct bpf_iter_meta *meta, struct task_struct
 		return;
 	conn->flags |= CONN_TOLD;
 	whose(&who, conn);
-	fill_header(&record.header, TCP_STILL_OPEN, bpf_ktime_get_ns(), who.pid, 0);
+	fill_header(&record.header, TCP_STILL_OPEN, within_window(bpf_ktime_get_ns()), who.pid, 0);
 	record.flow = flow;
 	record.side = who.side;
 	tell_of(&record, sk, conn, state);

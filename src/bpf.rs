@@ -6,11 +6,13 @@
 pub mod batch;
 pub mod cells;
 mod compat;
+pub mod epoch;
 pub mod grace;
 mod kernel_types;
 pub mod live;
 pub mod log;
 pub mod losses;
+mod mapping;
 pub mod optional;
 pub mod perf;
 mod ring;

@@ -133,8 +133,13 @@ trait Decoder: Send {
         Ok(())
     }
 
-    /// The last interval has ended; the programs are attached still.
-    fn ending(&mut self, _live: &mut Live) -> Result<()> {
+    /// The last interval has ended, and all totals are read; the programs are attached still.
+    fn ended(&mut self, _live: &mut Live) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes what the probe itself keeps in the interval's maps, which no program writes any more.
+    fn collect(&mut self, _live: &Live) -> Result<()> {
         Ok(())
     }
 

@@ -8,6 +8,8 @@ use crate::render::Document;
 pub mod plan;
 
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod backlog;
+#[cfg(all(feature = "record", target_os = "linux"))]
 pub mod child;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod cost;

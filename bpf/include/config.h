@@ -39,7 +39,8 @@ struct config {
 	__u8 uid_count;
 	__u8 cgroup_count;
 	__u8 comm_count;
-	__u32 never; /* 0: what only the verifier is to see */
+	__u32 never;	/* 0: what only the verifier is to see */
+	__u32 hot_cells; /* of one set, of all CPUs */
 	__u32 uids[MAX_SCOPE_UIDS];
 	struct scope_cgroup cgroups[MAX_SCOPE_CGROUPS];
 };
@@ -47,20 +48,47 @@ struct config {
 const volatile struct config config SEC(".rodata.config") = {};
 
 /*
- * Written by user space while programs run. Nothing is recorded before the window begins or after it ends; and one of
- * two sets of histogram maps takes new values, swapped once per interval, so that reading one never races writing it.
+ * The window, and which of two sets of histogram maps takes new values: swapped once per interval, so that reading one
+ * never races writing it. One map for all objects, written by user space while programs run; the end is written by
+ * scope.bpf.c, when its time has come, or by user space, whichever is first.
  */
 struct epoch {
-	__u64 start_ns; /* when the window began; 0: outside of it */
-	__u32 parity;
-	__u32 hot_cells; /* where the set's places begin among the hot cells */
+	__u64 open_ns;	/* when the window began, while it is open; else 0 */
+	__u64 start_ns; /* likewise, and after its end until all totals are read */
+	__u64 due_ns;	/* when it is to end; ~0: not known */
+	__u64 end_ns;	/* when it was closed; 0 before */
+	__u64 parity;
 };
 
 struct epoch epoch SEC(".data.epoch") = {};
 
+/* Which of the two sets takes new values. */
+static __always_inline bool is_odd(void)
+{
+	return *(volatile __u64 *)&epoch.parity;
+}
+
+/* 0 outside of the window, when nothing is recorded. */
 static __always_inline __u64 window_start(void)
 {
+	return *(volatile __u64 *)&epoch.open_ns;
+}
+
+/*
+ * As window_start(), and after the end still the start until user space has read the totals that are kept by thread or
+ * socket: those of what ends in between would be lost otherwise.
+ */
+static __always_inline __u64 totals_start(void)
+{
 	return *(volatile __u64 *)&epoch.start_ns;
+}
+
+/* A time for totals: none is after the window's end. */
+static __always_inline __u64 within_window(__u64 now)
+{
+	__u64 end = *(volatile __u64 *)&epoch.end_ns;
+
+	return end && now > end ? end : now;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

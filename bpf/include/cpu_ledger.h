@@ -25,7 +25,7 @@ struct {
 /* Adds up how the CPU spent the time until now. */
 static __always_inline void close_cpu(struct running *here, __u32 prev_tid, __u64 now)
 {
-	__u64 start = window_start(), since = here->since;
+	__u64 start = totals_start(), since = here->since;
 
 	if (since < start)
 		since = start;

@@ -35,7 +35,7 @@ static __always_inline struct path_key *key_of(const void *user, __u32 pid, __s3
 
 static __always_inline void count_failed(__u32 pid, __s32 error, const void *path)
 {
-	void *map = *(volatile __u32 *)&epoch.parity ? (void *)&failed_odd : (void *)&failed_even;
+	void *map = is_odd() ? (void *)&failed_odd : (void *)&failed_even;
 	__u64 one = 1, *count;
 	struct path_key *key;
 	__u32 zero = 0;

@@ -71,6 +71,12 @@ static __always_inline bool in_scope(struct task_struct *task)
 	return window_start() && task_matches(task);
 }
 
+/* Any task whose totals are kept, as totals_start() has it. */
+static __always_inline bool in_totals(struct task_struct *task)
+{
+	return totals_start() && task_matches(task);
+}
+
 /* The current task, by a caller that has its process at hand, whatever the time. */
 static __always_inline bool current_matches_as(__u32 tgid)
 {
@@ -100,9 +106,15 @@ static __always_inline bool nobody_matches(void)
 	return !config.task_filters && !config.uid_count && !config.cgroup_count;
 }
 
+/* The current task, whatever the time. */
+static __always_inline bool current_matches(void)
+{
+	return current_matches_as(bpf_get_current_pid_tgid() >> 32);
+}
+
 static __always_inline bool current_in_scope(void)
 {
-	return current_in_scope_as(bpf_get_current_pid_tgid() >> 32);
+	return window_start() && current_matches();
 }
 
 #endif

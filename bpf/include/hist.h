@@ -137,7 +137,7 @@ static __always_inline bool hot_cell_add(__u64 head, __u64 sub, __u64 value)
 {
 	/* Fibonacci hashing, of both halves: Knuth, The Art of Computer Programming, volume 3, 6.4. */
 	__u64 mixed = (head ^ sub * 0xc2b2ae3d27d4eb4f) * 0x9e3779b97f4a7c15;
-	__u32 place = *(volatile __u32 *)&epoch.hot_cells + ((head & HEAD_CPU) << HOT_CELLS_BITS) +
+	__u32 place = (is_odd() ? config.hot_cells : 0) + ((head & HEAD_CPU) << HOT_CELLS_BITS) +
 		      (mixed >> (64 - HOT_CELLS_BITS));
 	struct hot_cell *hot = bpf_map_lookup_elem(&hot_cells, &place);
 
@@ -173,7 +173,7 @@ static __always_inline void cells_add(__u16 metric, __u16 bucket, __u32 pid, __u
 	if (hot_cell_add(key.head, key.sub, value))
 		return;
 #endif
-	if (*(volatile __u32 *)&epoch.parity)
+	if (is_odd())
 		cell_add(&cells_odd, &key, value);
 	else
 		cell_add(&cells_even, &key, value);

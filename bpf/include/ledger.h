@@ -118,7 +118,7 @@ static __always_inline __u32 slot_of_sleep(struct task_struct *task, __u32 bits,
 /* Where the ledger of a thread begins: at its birth or with the window. */
 static __always_inline __u64 ledger_start(struct task_struct *task)
 {
-	__u64 born = task->start_time, start = window_start();
+	__u64 born = task->start_time, start = totals_start();
 
 	return born > start ? born : start;
 }
@@ -138,7 +138,7 @@ static __always_inline void ledger_move(struct ledger *ledger, struct task_struc
 		ledger->ns[from] += now - since;
 	ledger->slot = to;
 	ledger->since = now;
-	if (to < SLOTS)
+	if (to < SLOTS && window_start())
 		ledger->count[to]++;
 }
 

@@ -17,7 +17,7 @@ int BPF_PROG(sched_contends, void *lock, unsigned int flags)
 {
 	struct ledger *ledger;
 
-	if (flags & LCB_F_SPIN || !current_in_scope())
+	if (flags & LCB_F_SPIN || !totals_start() || !current_matches())
 		return 0;
 	ledger = state_of(current_task(), true);
 	if (ledger)
@@ -30,7 +30,7 @@ int BPF_PROG(sched_contended, void *lock)
 {
 	struct ledger *ledger;
 
-	if (!window_start())
+	if (!totals_start())
 		return 0;
 	ledger = state_of(current_task(), false);
 	if (ledger && ledger->contends == lock_told(lock))

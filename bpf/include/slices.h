@@ -21,7 +21,9 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 	struct ledger *ledger = state_of(task, true);
 	__u32 to = SLOT_RUNNABLE;
 
-	if (here->since < window_start()) {
+	if (!window_start()) {
+		/* Only the ledger goes on. */
+	} else if (here->since < totals_start()) {
 		counter_add(SCHED_SWITCHES, task->tgid, end, 1);
 	} else if (here->tid != task->pid) {
 		count_loss(LOSS_START_UNSEEN);
@@ -50,6 +52,8 @@ static __always_inline void waited_for_cpu(struct task_struct *task, struct task
 {
 	__u64 waited = now - ledger->since;
 
+	if (!window_start())
+		return;
 	hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);
 	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && waited >= config.slow_ns))
 		stream_wakeup(task, prev, ledger, now, waited);
@@ -87,7 +91,7 @@ static __always_inline void make_up(struct running *here, struct task_struct *ta
 	here->unseen_ns += came - here->since;
 	here->tid = task->pid;
 	here->since = came;
-	if (!in_scope(task))
+	if (!in_totals(task))
 		return;
 	ledger = state_of(task, true);
 	if (!ledger || !ledger->since || ledger->slot != SLOT_RUNNABLE || came <= ledger->since)

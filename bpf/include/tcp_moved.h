@@ -38,11 +38,11 @@ static __noinline int settle(struct sock *sk, struct connection *conn, struct fl
 		return 0;
 	sent = payload_sent(sk, conn->side, fin_acked);
 	received = payload_received(sk);
-	if (!window_start())
+	if (!totals_start())
 		return 0;
 	if (!(conn->flags & CONN_COUNTED)) {
 		conn->flags |= CONN_COUNTED;
-		if (!conn->established || conn->established < window_start()) {
+		if (!conn->established || conn->established < totals_start()) {
 			conn->out = conn->out_before = sent;
 			conn->in = conn->in_before = received;
 			return 0;
@@ -67,7 +67,7 @@ static __always_inline void add_rtt(struct sock *sk, struct connection *conn, st
 {
 	__u64 rtt = BPF_CORE_READ((struct tcp_sock *)sk, srtt_us) >> 3;
 
-	if (rtt && window_start() && conn->flags & CONN_SCOPED)
+	if (rtt && totals_start() && conn->flags & CONN_SCOPED)
 		hist_add(TCP_RTT, conn->pid, peer_of(flow, conn->side), rtt * 1000);
 }
 

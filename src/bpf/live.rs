@@ -15,7 +15,6 @@ use libbpf_rs::Iter;
 use libbpf_rs::Link;
 use libbpf_rs::Map;
 use libbpf_rs::MapCore;
-use libbpf_rs::MapFlags;
 use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
 use libbpf_rs::OpenObject;
@@ -27,9 +26,9 @@ use libbpf_rs::UprobeOpts;
 
 use super::Plain;
 use super::batch::take_all;
-use super::bytes_of;
 use super::cells;
 use super::cells::Gathered;
+use super::epoch::Epoch;
 use super::kernel_types;
 use super::log;
 use super::losses;
@@ -37,7 +36,6 @@ use super::losses::Losses;
 use super::losses::Lost;
 use super::optional;
 use super::read;
-use super::scope::types;
 use super::settings::Settings;
 use super::source::Source;
 use super::stats;
@@ -55,8 +53,7 @@ pub struct Live {
     object: Object,
     name: &'static str,
     lacking: Vec<String>,
-    start_ns: u64,
-    parity: u32,
+    epoch: Epoch,
     losses: Losses,
     /// The hooks of programs for which the section says too little.
     sampled: Option<String>,
@@ -115,8 +112,7 @@ impl Live {
             object,
             name: source.name,
             lacking,
-            start_ns: 0,
-            parity: 0,
+            epoch: Epoch::view(settings.epoch)?,
             losses: Losses::default(),
             sampled: None,
         })
@@ -191,18 +187,9 @@ impl Live {
             .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
     }
 
-    /// Where the window begins, in nanoseconds of CLOCK_MONOTONIC; 0 outside of it.
+    /// When the window began, in nanoseconds of CLOCK_MONOTONIC; 0 before it, and once all totals are read.
     pub fn start_ns(&self) -> u64 {
-        self.start_ns
-    }
-
-    /// The window is over: the programs record nothing more.
-    ///
-    /// # Errors
-    /// When the kernel refuses to write the end.
-    pub fn stop(&mut self) -> Result<()> {
-        self.start_ns = 0;
-        self.write_epoch()
+        self.epoch.start_ns()
     }
 
     /// Runs an iterator program over all that it goes through, and gives what it wrote; nothing once it is detached.
@@ -218,42 +205,16 @@ impl Live {
         Ok(written)
     }
 
-    /// The window begins: from here on the programs record.
-    ///
-    /// # Errors
-    /// When the kernel refuses to write the start.
-    pub fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.start_ns = start_ns;
-        self.write_epoch()
-    }
-
-    /// From here on new values go to the other set of cells.
-    ///
-    /// # Errors
-    /// When the kernel refuses to write the switch.
-    pub fn swap(&mut self) -> Result<()> {
-        self.parity ^= 1;
-        self.write_epoch()
-    }
-
-    fn write_epoch(&self) -> Result<()> {
-        let hot_cells = self.hot_cells().map_or(0, |(_, half)| self.parity * half);
-        let epoch = types::epoch { start_ns: self.start_ns, parity: self.parity, hot_cells };
-        self.map(".data.epoch")?
-            .update(&0u32.to_ne_bytes(), bytes_of(&epoch), MapFlags::ANY)
-            .with_context(|| format!("can't steer the programs of '{}'", self.name))
-    }
-
     /// Takes what the set that is not being written has gathered.
     ///
     /// # Errors
     /// When the kernel refuses to read it.
     pub fn gathered(&self) -> Result<Vec<Gathered>> {
-        let idle = if self.parity == 0 { "cells_odd" } else { "cells_even" };
+        let idle = if self.epoch.is_odd() { "cells_even" } else { "cells_odd" };
         let Some(map) = self.object.maps().find(|map| map.name() == idle) else { return Ok(Vec::new()) };
         let hot = self.hot_cells();
         let hot = hot.as_ref().map(|(map, half)| {
-            let idle = (self.parity ^ 1) * half;
+            let idle = if self.epoch.is_odd() { 0 } else { *half };
             (map.as_fd(), idle..idle + half)
         });
         cells::drain(map.as_fd(), hot)
@@ -271,7 +232,7 @@ impl Live {
     /// # Errors
     /// When the object has no such map, or the kernel refuses to read it.
     pub fn take_idle<K: Plain, V: Plain>(&self, even: &str, odd: &str, mut each: impl FnMut(K, V)) -> Result<()> {
-        let map = self.map(if self.parity == 0 { odd } else { even })?;
+        let map = self.map(if self.epoch.is_odd() { even } else { odd })?;
         take_all(map.as_fd(), (size_of::<K>(), size_of::<V>()), IDLE_BATCH, |key, value| {
             if let (Some(key), Some(value)) = (read(key), read(value)) {
                 each(key, value);
@@ -320,7 +281,7 @@ impl Live {
 
     /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.
     pub fn map_bytes(&self) -> u64 {
-        let shared = ["rings", "scope_tasks", "user_stacks", "kernel_stacks"];
+        let shared = [".data.epoch", "rings", "scope_tasks", "user_stacks", "kernel_stacks"];
         let own = |map: &Map<'_>| !shared.iter().any(|name| map.name() == *name);
         self.object.maps().filter(own).filter_map(|map| map.query_fdinfo().ok()).filter_map(|info| info.memlock).sum()
     }

@@ -49,15 +49,36 @@ pub fn open_on_each(cpus: &[u32], hertz: u64) -> Result<(Clock, Vec<OwnedFd>)> {
     }
 }
 
+/// Opens a timer on each of the CPUs, which fires once `after` nanoseconds have passed, in the kernel and on time, and as
+/// often as they pass again.
+///
+/// # Errors
+/// When the kernel gives none: no privilege, or no such CPU.
+pub fn timers(cpus: &[u32], after: u64) -> Result<Vec<OwnedFd>> {
+    let timer = |cpu: &u32| {
+        let mut attributes = attributes(Clock::Timer);
+        attributes.__bindgen_anon_1.sample_period = after;
+        open_event(&attributes, Clock::Timer, *cpu)
+    };
+    cpus.iter().map(timer).collect()
+}
+
 fn open(clock: Clock, cpu: u32, hertz: u64) -> Result<OwnedFd> {
-    let (kind, config) = clock.numbers();
-    let mut attributes =
-        perf_event_attr { size: size_of::<perf_event_attr>() as u32, type_: kind, config, ..Default::default() };
+    let mut attributes = attributes(clock);
     attributes.__bindgen_anon_1.sample_freq = hertz;
     attributes.set_freq(1);
+    open_event(&attributes, clock, cpu)
+}
+
+fn attributes(clock: Clock) -> perf_event_attr {
+    let (kind, config) = clock.numbers();
+    perf_event_attr { size: size_of::<perf_event_attr>() as u32, type_: kind, config, ..Default::default() }
+}
+
+fn open_event(attributes: &perf_event_attr, clock: Clock, cpu: u32) -> Result<OwnedFd> {
     let cpu = i32::try_from(cpu)?;
     // SAFETY: the attributes are as long as they say and live through the call; the other arguments are numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attributes, -1, cpu, -1, FLAG_FD_CLOEXEC) };
+    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), -1, cpu, -1, FLAG_FD_CLOEXEC) };
     if fd < 0 {
         let error = std::io::Error::last_os_error();
         return Err(anyhow!("the kernel refused a '{}' event on CPU {cpu}: {error}", clock.name()));

@@ -5,17 +5,14 @@
 //! in a scratch buffer. The layout is that of kernel/bpf/ringbuf.c, which is ABI.
 
 use std::os::fd::BorrowedFd;
-use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-use anyhow::Context;
 use anyhow::Result;
-use rustix::mm::MapFlags;
 use rustix::mm::ProtFlags;
-use rustix::mm::mmap;
-use rustix::mm::munmap;
+
+use super::mapping::Mapping;
 
 /// Of a record's header word: it is reserved and not yet submitted.
 const BUSY: u32 = 1 << 31;
@@ -32,34 +29,6 @@ pub(super) struct Ring {
     page: usize,
     size: usize,
     wrapped: Vec<u8>,
-}
-
-// SAFETY: the mappings belong to this value alone and stay valid on any thread.
-unsafe impl Send for Ring {}
-
-#[derive(Debug)]
-struct Mapping {
-    start: NonNull<u8>,
-    length: usize,
-}
-
-impl Mapping {
-    fn new(fd: BorrowedFd<'_>, offset: usize, length: usize, protection: ProtFlags) -> Result<Mapping> {
-        // SAFETY: the kernel chooses an address that nothing else uses.
-        let start = unsafe {
-            mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, fd, offset as u64)
-                .context("can't map a ring")?
-        };
-        let start = NonNull::new(start.cast()).context("can't map a ring")?;
-        Ok(Mapping { start, length })
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length, and nothing refers to it after its owner is dropped.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
-    }
 }
 
 impl Ring {
@@ -110,24 +79,24 @@ impl Ring {
 
     fn consumer_position(&self) -> &AtomicUsize {
         // SAFETY: the consumer page begins with this word, aligned to the page; the kernel reads it atomically.
-        unsafe { self.consumer.start.cast().as_ref() }
+        unsafe { self.consumer.start().cast().as_ref() }
     }
 
     fn producer_position(&self) -> &AtomicUsize {
         // SAFETY: the producer page begins with this word, aligned to the page; the kernel writes it atomically.
-        unsafe { self.producer.start.cast().as_ref() }
+        unsafe { self.producer.start().cast().as_ref() }
     }
 
     /// The first word of the header at a place in the data; headers are aligned to eight bytes, so they never wrap.
     fn word(&self, at: usize) -> &AtomicU32 {
         let at = (at & (self.size - 1)) & !(HEADER - 1);
         // SAFETY: inside the mapped data, aligned to eight bytes; the kernel writes it atomically.
-        unsafe { self.producer.start.add(self.page + at).cast().as_ref() }
+        unsafe { self.producer.start().add(self.page + at).cast().as_ref() }
     }
 
     fn bytes(&self, at: usize, length: usize) -> &[u8] {
         debug_assert!(at + length <= self.size);
         // SAFETY: inside the mapped data; the kernel writes none of it until the consumer position has passed it.
-        unsafe { std::slice::from_raw_parts(self.producer.start.add(self.page + at).as_ptr(), length) }
+        unsafe { std::slice::from_raw_parts(self.producer.start().add(self.page + at).as_ptr(), length) }
     }
 }

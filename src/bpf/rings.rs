@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use rustix::time::Timespec;
 
 use super::compat::elements_may_be_made_late;
+use super::epoch;
 use super::ring::Ring;
 use super::stacks::StackMaps;
 
@@ -31,6 +32,7 @@ const MAX_SCOPE_TASKS: u32 = 65_536;
 /// The maps that all objects share.
 #[derive(Debug)]
 pub struct SharedMaps {
+    epoch: MapHandle,
     rings: Vec<MapHandle>,
     by_cpu: MapHandle,
     scope_tasks: MapHandle,
@@ -65,7 +67,12 @@ impl SharedMaps {
         }
         let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
         let stacks = StackMaps::create(u32::try_from(online.len())?)?;
-        Ok(SharedMaps { rings, by_cpu, scope_tasks, stacks, ring_bytes, page })
+        Ok(SharedMaps { epoch: epoch::create()?, rings, by_cpu, scope_tasks, stacks, ring_bytes, page })
+    }
+
+    /// The page of the window.
+    pub fn epoch(&self) -> BorrowedFd<'_> {
+        self.epoch.as_fd()
     }
 
     /// The array of rings by CPU.

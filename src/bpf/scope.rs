@@ -8,9 +8,11 @@ use anyhow::bail;
 use super::EventHeader;
 use super::bytes_of;
 use super::live::Live;
+use super::perf;
 use super::read;
 use super::settings::Settings;
 use super::source::object;
+use crate::host::clocks;
 
 object! {
     name: "scope",
@@ -61,6 +63,30 @@ pub fn attach(comms: &[String], settings: &Settings<'_>) -> Result<Live> {
     }
     let settings = Settings { knobs: Some(bytes_of(&names)), ..settings.clone() };
     Live::attach(SOURCE, &settings).context("can't follow processes")
+}
+
+/// CPUs of which any may close the window: one may be taken away meanwhile, from the machine or by its host.
+const CLOSERS: usize = 2;
+/// The window is as long as asked for to within this, and so many attempts are made.
+const LATE_NS: u64 = 100_000;
+const ATTEMPTS: usize = 10;
+
+/// Sets a timer of the kernel's that closes the window at `due_ns`.
+///
+/// # Errors
+/// When the kernel gives none; then the window has to be closed from here.
+pub fn close_at(live: &mut Live, due_ns: u64, online: &[u32]) -> Result<()> {
+    let cpus = online.get(..CLOSERS).unwrap_or(online);
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let before = clocks::monotonic_ns();
+        let timers = perf::timers(cpus, due_ns.saturating_sub(before).max(1))?;
+        // The timer runs from some moment between the two: it is late by no more than is between them.
+        if clocks::monotonic_ns() - before <= LATE_NS || attempt == ATTEMPTS {
+            return live.sample(timers, "the window's end".to_owned());
+        }
+    }
 }
 
 /// Reads one record of the object.

@@ -26,6 +26,8 @@ pub struct Settings<'a> {
     pub kernel: (u32, u32),
     /// CPUs that could exist.
     pub possible_cpus: u32,
+    /// The shared page of the window.
+    pub epoch: BorrowedFd<'a>,
     /// The shared array of rings.
     pub rings: BorrowedFd<'a>,
     /// One ring's bytes.
@@ -46,11 +48,15 @@ impl Settings<'_> {
     /// # Errors
     /// When a constant of the object is not as large as here, or libbpf refuses a map.
     pub(super) fn put_into(&self, open: &mut OpenObject, cells: u32) -> Result<()> {
-        let (config, compat) = (self.config(), compat::shape(self.kernel));
+        let hot_cells = open.maps_mut().find(|map| map.name() == "hot_cells");
+        let hot_cells = hot_cells.map_or(0, |map| map.max_entries() / 2 * self.possible_cpus);
+        let config = types::config { hot_cells, ..self.config() };
+        let compat = compat::shape(self.kernel);
         compat::make_elements_early(open, self.kernel)?;
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
             match name.as_str() {
+                ".data.epoch" => map.reuse_fd(self.epoch).context("can't share the window")?,
                 "rings" => map.reuse_fd(self.rings).context("can't share the rings")?,
                 "scope_tasks" => map.reuse_fd(self.scope_tasks).context("can't share the scope")?,
                 "user_stacks" => map.reuse_fd(self.user_stacks).context("can't share the user stacks")?,

@@ -36,11 +36,11 @@ pub trait Probe: Sync {
 
 /// A probe at work. Dropping it detaches its programs and frees its maps.
 pub trait Attached: Send {
-    /// The window begins: nothing is recorded before.
+    /// The window has just begun: nothing was recorded before.
     ///
     /// # Errors
-    /// When the kernel refuses to write the start.
-    fn begin(&mut self, start_ns: u64) -> Result<()>;
+    /// When the kernel refuses a first look at what there is.
+    fn begin(&mut self) -> Result<()>;
 
     /// Turns one record out of the rings into rows.
     ///
@@ -48,10 +48,16 @@ pub trait Attached: Send {
     /// `Undecodable` when the record is not one of this probe's; nothing is added then.
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable>;
 
-    /// Ends the interval in the kernel: new values go to the other set of maps from here on.
+    /// The interval is about to end: what is counted now still belongs to it.
     ///
     /// # Errors
-    /// When the kernel refuses to swap the sets.
+    /// When the kernel refuses a look at what there is.
+    fn ending_interval(&mut self) -> Result<()>;
+
+    /// The interval has ended: new values go to the other set of maps from here on.
+    ///
+    /// # Errors
+    /// When the kernel refuses a look at what there is.
     fn end_interval(&mut self, end_ns: u64) -> Result<()>;
 
     /// Drains the maps of the interval that ended last, as `hist` and `metric` rows.
@@ -60,12 +66,11 @@ pub trait Attached: Send {
     /// When the kernel refuses to read them.
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()>;
 
-    /// Ends the last interval: nothing is recorded from here on. Every probe has ended before the first one is detached,
-    /// which takes the kernel some ten milliseconds each.
+    /// The last interval of all probes has ended, and all totals are read; the programs are attached still.
     ///
     /// # Errors
-    /// When the kernel refuses to write the end.
-    fn end(&mut self, end_ns: u64) -> Result<()>;
+    /// When the kernel refuses a last look at what there is.
+    fn ended(&mut self) -> Result<()>;
 
     /// Detaches every program; what was gathered stays readable.
     fn detach(&mut self);
@@ -170,6 +175,8 @@ pub struct Setup<'a> {
     pub host: &'a Host,
     /// The recording's columns.
     pub schema: &'a Schema,
+    /// The page of the window: an array of one element.
+    pub epoch: BorrowedFd<'a>,
     /// The per-CPU rings: an array of maps.
     pub rings: BorrowedFd<'a>,
     /// One ring's size in bytes.

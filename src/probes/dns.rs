@@ -213,7 +213,7 @@ impl Decoder for Dns {
         Ok(())
     }
 
-    fn ending(&mut self, live: &mut Live) -> Result<()> {
+    fn ended(&mut self, live: &mut Live) -> Result<()> {
         self.pending = waiting(live)?;
         Ok(())
     }

@@ -317,14 +317,18 @@ impl Attachment {
 }
 
 impl Attached for Attachment {
-    fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.each(|event| event.begin(start_ns))
+    fn begin(&mut self) -> Result<()> {
+        self.each(Running::begin)
     }
 
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(record)?;
         let object = self.objects.get_mut(usize::from(header.event));
         object.ok_or(Undecodable { length: record.len() })?.running.decode(record, context)
+    }
+
+    fn ending_interval(&mut self) -> Result<()> {
+        self.each(Running::ending_interval)
     }
 
     fn end_interval(&mut self, end_ns: u64) -> Result<()> {
@@ -340,8 +344,8 @@ impl Attached for Attachment {
         Ok(())
     }
 
-    fn end(&mut self, end_ns: u64) -> Result<()> {
-        self.each(|event| event.end(end_ns))
+    fn ended(&mut self) -> Result<()> {
+        self.each(Running::ended)
     }
 
     fn detach(&mut self) {

@@ -188,11 +188,13 @@ impl Decoder for Files {
         key
     }
 
-    fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
+    fn end_interval(&mut self, _: &Live, _: u64) -> Result<()> {
         self.mounts.look_again();
-        if self.failed.is_empty() {
-            self.paths = Paths::default();
-        }
+        Ok(())
+    }
+
+    fn collect(&mut self, live: &Live) -> Result<()> {
+        self.paths = Paths::default();
         let (failed, paths) = (&mut self.failed, &mut self.paths);
         live.take_idle("failed_even", "failed_odd", |key: types::path_key, count: u64| {
             let sub = u64::from(paths.number(&key.path)) | u64::from(key.extra.unsigned_abs()) << 32;

@@ -43,8 +43,7 @@ impl<D: Decoder> Running<D> {
 }
 
 impl<D: Decoder> Attached for Running<D> {
-    fn begin(&mut self, start_ns: u64) -> Result<()> {
-        self.live.begin(start_ns)?;
+    fn begin(&mut self) -> Result<()> {
         self.decoder.begin(&self.live)
     }
 
@@ -52,14 +51,17 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.decode(record, context)
     }
 
+    fn ending_interval(&mut self) -> Result<()> {
+        self.decoder.ending_interval(&self.live)
+    }
+
     fn end_interval(&mut self, end_ns: u64) -> Result<()> {
-        self.decoder.ending_interval(&self.live)?;
-        self.live.swap()?;
         self.decoder.end_interval(&self.live, end_ns)
     }
 
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
         self.decoder.write(interval, context);
+        self.decoder.collect(&self.live)?;
         let gathered = self.live.gathered()?;
         for one in self.decoder.derive(gathered) {
             if let Some(kind) = stands_for(self.info, one.metric) {
@@ -70,11 +72,8 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.snapshot(&self.live, interval, context)
     }
 
-    fn end(&mut self, end_ns: u64) -> Result<()> {
-        self.end_interval(end_ns)?;
-        self.decoder.ending(&mut self.live)?;
-        // Both sets of cells can be taken now, one after the other.
-        self.live.stop()
+    fn ended(&mut self) -> Result<()> {
+        self.decoder.ended(&mut self.live)
     }
 
     fn detach(&mut self) {

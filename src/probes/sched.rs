@@ -40,7 +40,7 @@ mod ledger;
 object! {
     name: "sched",
     // Two hundred processes that run within one interval.
-    cells: 8192,
+    cells: 16_384,
     // SAFETY: integers only, as bpf/include/{sched_records,ledger,cpu_ledger}.h declare them.
     unsafe plain: wakeup_record, slice_record, migration_record, running, thread_line, ledger, death_record,
 }

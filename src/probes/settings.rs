@@ -53,6 +53,7 @@ pub(super) fn object_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) 
         slow_ns: setup.settings.slow_ns,
         kernel: (version.major, version.minor),
         possible_cpus: setup.host.cpus.slots() as u32,
+        epoch: setup.epoch,
         rings: setup.rings,
         ring_bytes: setup.ring_bytes,
         scope_tasks: setup.scope_tasks,

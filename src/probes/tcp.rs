@@ -240,9 +240,8 @@ impl Decoder for Tcp {
         Ok(())
     }
 
-    fn ending(&mut self, live: &mut Live) -> Result<()> {
-        // Outside of the window the walk tells what is open.
-        live.stop()?;
+    fn ended(&mut self, live: &mut Live) -> Result<()> {
+        // Once all totals are read the walk tells what is open.
         let bytes = live.walk("tcp_walk")?;
         self.open = bytes.chunks_exact(size_of::<types::tcp_record>()).filter_map(crate::bpf::read).collect();
         Ok(())

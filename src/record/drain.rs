@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::Result;
+use rustix::process::setpriority_process;
 
+use crate::bpf::epoch::Epoch;
 use crate::bpf::grace::Grace;
 use crate::bpf::live::Live;
 use crate::bpf::rings::Reader;
@@ -20,6 +21,8 @@ use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
 use crate::probe::stacks::Stacks;
+use crate::record::backlog::Backlog;
+use crate::record::backlog::Weight;
 use crate::record::cost::CostMeter;
 use crate::record::intake::Intake;
 use crate::record::intake::Source;
@@ -45,6 +48,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Records in one look that call for looking more often, and few enough to look less often.
 const MANY: usize = 4096;
 const FEW: usize = 256;
+/// The priority of the drain among ordinary threads: the highest.
+const FIRST: i32 = -20;
 /// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
 const CHECKPOINT_NS: u64 = 800_000_000;
 
@@ -54,6 +59,10 @@ pub(super) struct Drain {
     pub(super) scope: Live,
     /// The maps that all objects share.
     pub(super) maps: SharedMaps,
+    /// The window as the programs see it.
+    pub(super) epoch: Arc<Epoch>,
+    /// The CPUs to visit where the kernel is slow to say that all programs have ended.
+    pub(super) visited: Option<Vec<u32>>,
     /// The probes; the number 0 in a record is the scope's.
     pub(super) sources: Vec<Source>,
     /// The column builders.
@@ -75,7 +84,7 @@ pub(super) struct Drain {
     /// What other threads see.
     pub(super) shared: Arc<Shared>,
     /// To the writer.
-    pub(super) out: SyncSender<Message>,
+    pub(super) out: Backlog,
 }
 
 impl Drain {
@@ -87,6 +96,8 @@ impl Drain {
         let Drain {
             scope,
             maps,
+            epoch,
+            visited,
             sources,
             rows,
             table,
@@ -100,11 +111,15 @@ impl Drain {
             out,
         } = self;
         let symbols = Resolver::start(inlines, rows.empty())?;
-        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, undecodable: 0 };
+        // Where every CPU has more to do than it can, rings and maps are full before a thread like any other is back. It may be
+        // refused, and then the recording is made without.
+        let _ = setpriority_process(None, FIRST);
+        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, latest_ns: 0, undecodable: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
             maps,
+            epoch,
             symbols,
             scope,
             cgroups,
@@ -115,7 +130,7 @@ impl Drain {
             interval_start: start_ns,
             end_ns,
             swapped: None,
-            grace: Grace::start()?,
+            grace: Grace::start(visited)?,
             next_look: u64::MAX,
             next_checkpoint: start_ns + CHECKPOINT_NS,
             state: State::default(),
@@ -129,12 +144,13 @@ impl Drain {
 struct Round {
     intake: Intake,
     maps: SharedMaps,
+    epoch: Arc<Epoch>,
     symbols: Resolver,
     scope: Live,
     cgroups: Option<Cgroups>,
     cost: CostMeter,
     shared: Arc<Shared>,
-    out: SyncSender<Message>,
+    out: Backlog,
     interval_ns: u64,
     interval_start: u64,
     end_ns: u64,
@@ -150,7 +166,7 @@ struct Round {
 impl Round {
     fn follow(&mut self, reader: &mut Reader) -> Result<()> {
         let mut patience = SHORTEST_WAIT;
-        while !self.shared.stop.load(Ordering::Relaxed) {
+        while self.epoch.is_open() && !self.shared.stop.load(Ordering::Relaxed) {
             let until_due = self.next_due().saturating_sub(clocks::monotonic_ns());
             reader.wait(patience.min(Duration::from_nanos(until_due)))?;
             let records = reader.drain(&mut |record| self.intake.take(record));
@@ -161,13 +177,17 @@ impl Round {
                 _ => patience,
             }
             .clamp(SHORTEST_WAIT, LONGEST_WAIT);
+            if now >= self.end_ns {
+                self.epoch.close(now);
+                break;
+            }
             self.cost.tick(now);
             if now >= self.interval_due() {
                 self.end_interval(now)?;
             }
             if now >= self.next_look {
                 self.next_look = now + GRACE_LOOK_NS;
-                if self.grace.is_over()? {
+                if self.grace.is_over(now)? {
                     self.snapshot()?;
                     self.write_stacks(now)?;
                 }
@@ -181,7 +201,7 @@ impl Round {
             }
             self.send(due)?;
             if due {
-                self.checkpoint(now)?;
+                self.checkpoint(now);
             }
         }
         Ok(())
@@ -189,7 +209,8 @@ impl Round {
 
     /// When something other than records has to be seen to.
     fn next_due(&self) -> u64 {
-        self.interval_due().min(self.next_look).min(self.next_checkpoint).min(self.cost.next_due())
+        let next = self.interval_due().min(self.next_look).min(self.next_checkpoint).min(self.cost.next_due());
+        next.min(self.end_ns)
     }
 
     /// When the interval ends. Not while programs write into the one before: it is longer for it. What would be less than half
@@ -201,18 +222,23 @@ impl Round {
     }
 
     fn finish(mut self, reader: &mut Reader) -> Result<State> {
+        let now = self.epoch.close(clocks::monotonic_ns());
+        self.cost.stop(now);
         // The pending interval first: its set of maps takes new values from the next swap on.
         self.settle(reader)?;
         self.snapshot()?;
-        self.cost.stop(clocks::monotonic_ns());
-        let now = clocks::monotonic_ns();
+        self.swap(now)?;
+        self.epoch.end_totals();
         for source in &mut self.intake.sources {
-            source.attached.end(now)?;
+            source.attached.ended()?;
         }
         self.intake.sources.iter_mut().for_each(|source| source.attached.detach());
         self.scope.detach();
-        self.grace.begin();
+        self.grace.begin(clocks::monotonic_ns());
         self.settle(reader)?;
+        // What was dropped is known from here on: nothing more is.
+        self.send(true)?;
+        self.out.wait_from_here()?;
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
         self.snapshot()?;
         self.late_values(now)?;
@@ -224,14 +250,14 @@ impl Round {
         self.anchor_clocks();
         self.publish();
         self.send(true)?;
-        self.state.now_ns = now;
+        self.state.now_ns = now.max(self.intake.latest_ns);
         Ok(self.state)
     }
 
     /// Takes records until the programs that were to end have ended.
     fn settle(&mut self, reader: &mut Reader) -> Result<()> {
         loop {
-            let over = self.grace.is_over()?;
+            let over = self.grace.is_over(clocks::monotonic_ns())?;
             reader.drain(&mut |record| self.intake.take(record));
             if over {
                 return Ok(());
@@ -244,11 +270,17 @@ impl Round {
         write(&mut self.intake, self.cgroups.as_ref());
     }
 
+    /// From here on new values go to the other set of maps.
+    fn swap(&mut self, now: u64) -> Result<()> {
+        let sources = &mut self.intake.sources;
+        sources.iter_mut().try_for_each(|source| source.attached.ending_interval())?;
+        self.epoch.swap();
+        sources.iter_mut().try_for_each(|source| source.attached.end_interval(now))
+    }
+
     fn end_interval(&mut self, now: u64) -> Result<()> {
-        for source in &mut self.intake.sources {
-            source.attached.end_interval(now)?;
-        }
-        self.grace.begin();
+        self.swap(now)?;
+        self.grace.begin(now);
         self.next_look = now + GRACE_LOOK_NS;
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
         self.interval_start = now;
@@ -259,12 +291,14 @@ impl Round {
     fn snapshot(&mut self) -> Result<()> {
         let Some(interval) = self.swapped.take() else { return Ok(()) };
         self.next_look = u64::MAX;
+        let mut dropped = self.out.take_dropped();
         let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
             let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
             source.attached.snapshot(interval, &mut context)?;
-            let losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
+            let mut losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
+            losses.extend(too_slow(source.kinds.iter().filter_map(|kind| dropped.remove(kind)).sum()));
             figures.lost += write_losses(source.name, &losses, interval, rows);
         }
         let shared = self.scope.losses()?.into_iter().map(|(cause, cpu, count)| Loss { cause, cpu, count });
@@ -273,6 +307,7 @@ impl Round {
         if count > 0 {
             shared.push(Loss { cause: "record not understood".to_owned(), cpu: None, count });
         }
+        shared.extend(too_slow(dropped.into_values().sum()));
         self.state.shared_lost += write_losses("scope", &shared, interval, rows);
         let attached = sources.iter().map(|source| &source.attached);
         let spent = self.cost.write(interval, &self.scope, attached, rows)?;
@@ -285,10 +320,10 @@ impl Round {
 
     /// Values of programs that were still running at the last swap.
     fn late_values(&mut self, now: u64) -> Result<()> {
+        self.swap(now)?;
         let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
         for source in sources {
-            source.attached.end_interval(now)?;
             let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
             source.attached.snapshot(interval, &mut context)?;
         }
@@ -334,27 +369,32 @@ impl Round {
         self.shared.lost.store(lost, Ordering::Relaxed);
     }
 
+    /// Hands over what makes a batch, or everything, as far as the writer takes it now.
     fn send(&mut self, everything: bool) -> Result<()> {
         let named = self.symbols.answers(clocks::monotonic_ns());
         self.send_batches(named)?;
-        if !everything && !self.intake.rows.is_due(BATCH_ROWS) {
-            return Ok(());
+        if everything || self.intake.rows.is_due(BATCH_ROWS) {
+            let batches = self.intake.rows.take(BATCH_ROWS, everything);
+            self.send_batches(batches)?;
         }
-        let batches = self.intake.rows.take(BATCH_ROWS, everything);
-        self.send_batches(batches)
+        self.out.hand_over()
     }
 
-    fn send_batches(&self, batches: Vec<Batch>) -> Result<()> {
+    fn send_batches(&mut self, batches: Vec<Batch>) -> Result<()> {
         for batch in batches {
-            self.out.send(Message::Batch(batch)).ok().context("the writer has stopped")?;
+            let is_event = self.intake.sources.iter().any(|source| source.kinds.contains(&batch.kind()));
+            self.out.take(batch, if is_event { Weight::Event } else { Weight::Frame })?;
         }
         Ok(())
     }
 
-    fn checkpoint(&mut self, now: u64) -> Result<()> {
+    /// Asks for a checkpoint, unless the disk is still busy with the one before.
+    fn checkpoint(&mut self, now: u64) {
         self.state.now_ns = now;
         self.next_checkpoint = now + CHECKPOINT_NS;
-        self.out.send(Message::Checkpoint(self.state.clone())).ok().context("the writer has stopped")
+        if !self.shared.checkpointing.swap(true, Ordering::Relaxed) {
+            self.out.checkpoint(Message::Checkpoint(self.state.clone()));
+        }
     }
 }
 
@@ -363,6 +403,11 @@ pub(super) fn write_clock(anchor: &ClockAnchor, rows: &mut Rows) {
     let mut row = rows.row("clock");
     row.at(u64::try_from(anchor.mono_ns).unwrap_or(0));
     row.int(column::MONO_NS, anchor.mono_ns).int(column::BOOT_NS, anchor.boot_ns).int(column::REAL_NS, anchor.real_ns);
+}
+
+/// Rows that found no room before the writer.
+fn too_slow(count: u64) -> Option<Loss> {
+    (count > 0).then(|| Loss { cause: "writer too slow".to_owned(), cpu: None, count })
 }
 
 fn write_losses(probe: &str, losses: &[Loss], interval: Interval, rows: &mut Rows) -> u64 {

@@ -33,6 +33,8 @@ pub(super) struct Intake {
     pub(super) stacks: Stacks,
     /// Where the window begins; records from before are left out.
     pub(super) start_ns: u64,
+    /// The latest time in a record: a program that was under way when the window closed may have read the clock after that.
+    pub(super) latest_ns: u64,
     /// Records that were not understood since the last interval ended.
     pub(super) undecodable: u64,
 }
@@ -54,6 +56,7 @@ impl Intake {
         if header.ts < self.start_ns {
             return;
         }
+        self.latest_ns = self.latest_ns.max(header.ts);
         let Some(source) = self.sources.iter_mut().find(|source| source.number == header.probe) else {
             self.undecodable += 1;
             return;

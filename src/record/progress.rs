@@ -70,7 +70,7 @@ impl Progress {
 
     /// Says what is being done now that the window is over.
     pub(super) fn finishing(&self) {
-        self.bar.set_message("writing the file (Ctrl-C leaves it to 'ebrec recover')");
+        self.bar.set_message("finishing: detaching probes, writing the file (Ctrl-C leaves it to 'ebrec recover')");
     }
 
     /// Takes the line away.

@@ -15,8 +15,11 @@ use rustix::thread::CpuSet;
 use rustix::thread::sched_getaffinity;
 use rustix::thread::sched_setaffinity;
 
+use crate::bpf::epoch::Epoch;
+use crate::bpf::grace;
 use crate::bpf::log;
 use crate::bpf::rings::SharedMaps;
+use crate::bpf::scope::close_at;
 use crate::events;
 use crate::failure::Failure;
 use crate::host::Host;
@@ -35,6 +38,7 @@ use crate::probe::event::Event as OwnEvent;
 use crate::probes::REGISTRY;
 use crate::probes::settings;
 use crate::record::Outcome;
+use crate::record::backlog::Backlog;
 use crate::record::child::Waiting;
 use crate::record::cost::CostMeter;
 use crate::record::describe::Description;
@@ -68,8 +72,8 @@ use crate::recording::column;
 
 /// The window without `-d` and without a command.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
-/// Batches on their way to the writer. When it falls behind, the drain waits, the rings fill, and losses are counted.
-const BATCHES_IN_FLIGHT: usize = 8;
+/// Batches on their way to the writer; more wait in the drain's backlog.
+const BATCHES_IN_FLIGHT: usize = 2;
 /// Time for merging small row groups at the end.
 const MERGE_BUDGET: Duration = Duration::from_secs(20);
 
@@ -110,12 +114,19 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
             return Err(error);
         }
     };
-    let Ready { maps, scope_object, mut sources, fates, waiting, table, mut rows } = attached;
+    let Ready { maps, mut scope_object, mut sources, fates, waiting, table, mut rows } = attached;
 
+    let window = plan.window.or(if waiting.is_some() { None } else { Some(DEFAULT_WINDOW) });
+    let epoch = Arc::new(Epoch::view(maps.epoch())?);
     let start = clocks::read();
+    let due_ns = window.map(|length| start.mono_ns.saturating_add(whole_ns(length)));
     // Here and not in the drain's thread, which may get a CPU only after the command, or who watches us, has begun.
+    epoch.open(start.mono_ns, due_ns);
+    if let Some(Err(error)) = due_ns.map(|due_ns| close_at(&mut scope_object, due_ns, &host.cpus.online)) {
+        say(plan, Verbosity::Verbose, || format!("the window is closed by a thread, which may be late: {error:#}"));
+    }
     for source in &mut sources {
-        source.attached.begin(start.mono_ns)?;
+        source.attached.begin()?;
     }
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
@@ -124,21 +135,24 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
     out.send(Message::Checkpoint(state.clone())).context("the writer has stopped")?;
-    let window = plan.window.or(if waiting.is_some() { None } else { Some(DEFAULT_WINDOW) });
+    let version = (host.kernel.version.major, host.kernel.version.minor);
+    let hooks: Vec<String> = sources.iter().flat_map(|source| source.attached.hooks()).collect();
     let drain = Drain {
+        visited: grace::visited(&host.cpus.online, version, hooks.iter().map(String::as_str)),
         scope: scope_object,
         maps,
+        epoch: Arc::clone(&epoch),
         sources,
         rows,
         table,
         cgroups,
         start_ns: start.mono_ns,
-        end_ns: window.map_or(u64::MAX, |length| start.mono_ns.saturating_add(whole_ns(length))),
+        end_ns: due_ns.unwrap_or(u64::MAX),
         interval: plan.interval,
         inlines: plan.inlines,
         cost: CostMeter::new(start.mono_ns),
         shared: Arc::clone(&shared),
-        out,
+        out: Backlog::new(out),
     };
 
     let failed = events.sender();
@@ -169,7 +183,9 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
         events.watch(waiting.release()?);
     }
     let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet);
-    let ended = events.wait(window, command, || progress.draw(&shared));
+    let left = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(clocks::monotonic_ns())));
+    let ended = events.wait(left, command, || progress.draw(&shared));
+    epoch.close(clocks::monotonic_ns());
     progress.finishing();
     shared.stop.store(true, Ordering::Relaxed);
 
@@ -233,6 +249,7 @@ fn attach(
         scope,
         host,
         schema,
+        epoch: maps.epoch(),
         rings: maps.rings(),
         ring_bytes: maps.ring_bytes(),
         scope_tasks: maps.scope_tasks(),
@@ -240,8 +257,7 @@ fn attach(
         kernel_stacks: maps.stacks().kernel(),
         events,
     };
-    let mut scope_object = settings::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
-    scope_object.begin(clocks::monotonic_ns())?;
+    let scope_object = settings::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
     let mut table = Table::default();
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());

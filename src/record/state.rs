@@ -7,6 +7,7 @@ use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 
 /// What the drain tells the writer.
+#[derive(Debug)]
 pub(super) enum Message {
     /// Rows.
     Batch(Batch),
@@ -53,4 +54,6 @@ pub(super) struct Shared {
     pub(super) lost: AtomicU64,
     /// Bytes in the file so far.
     pub(super) bytes: AtomicU64,
+    /// A checkpoint is on its way, or the disk is slow in taking it.
+    pub(super) checkpointing: AtomicBool,
 }

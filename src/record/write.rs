@@ -26,6 +26,7 @@ pub(super) fn run(
             Message::Checkpoint(state) => {
                 writer.set_meta(&description.meta(&state, ""));
                 writer.checkpoint()?;
+                shared.checkpointing.store(false, Ordering::Relaxed);
             }
         }
         shared.bytes.store(writer.bytes_written(), Ordering::Relaxed);

@@ -38,6 +38,11 @@ impl Batch {
         self.rows
     }
 
+    /// About how much memory its values take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(|(_, cells)| cells.bytes()).sum()
+    }
+
     /// The columns that some row has set; times are in nanoseconds, under the id of `ts`.
     pub(crate) fn into_columns(self) -> Vec<(ColumnId, Cells)> {
         self.columns
@@ -67,6 +72,16 @@ impl Cells {
             Cells::Bool(cells) => cells.values.len(),
             Cells::Text(cells) => cells.keys.values.len(),
             Cells::List(cells) => cells.ends.values.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Cells::Int(cells) => cells.bytes(),
+            Cells::Double(cells) => cells.bytes(),
+            Cells::Bool(cells) => cells.bytes(),
+            Cells::Text(cells) => cells.keys.bytes() + cells.strings.bytes(),
+            Cells::List(cells) => cells.ends.bytes() + size_of_val(&cells.values[..]),
         }
     }
 
@@ -162,6 +177,10 @@ impl<T: Copy + Default> Plain<T> {
 
     pub(crate) fn values(&self) -> &[T] {
         &self.values
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.values[..]) + self.valid.len()
     }
 
     /// One flag per value; empty when none is missing.

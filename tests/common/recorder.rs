@@ -49,6 +49,11 @@ impl Recorder {
         Recorder::new_in(tempfile::tempdir_in("/dev/shm").unwrap(), options)
     }
 
+    /// Likewise, but the file is in a directory of the test's choice.
+    pub fn in_directory(directory: &Path, options: &str) -> Recorder {
+        Recorder::new_in(tempfile::tempdir_in(directory).unwrap(), options)
+    }
+
     fn new_in(dir: TempDir, options: &str) -> Recorder {
         let mut command = Command::new(EBREC);
         command.args(["record", "-v", "-o"]).arg(dir.path().join("run.parquet"));
@@ -67,6 +72,17 @@ impl Recorder {
     /// Also sets a variable of the environment.
     pub fn env(mut self, name: &str, value: &str) -> Recorder {
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs with a lower priority than others.
+    pub fn nice(mut self, by: i32) -> Recorder {
+        let program = self.command.get_program().to_owned();
+        let arguments: Vec<_> = self.command.get_args().map(OsStr::to_owned).collect();
+        let mut command = Command::new("nice");
+        command.arg(format!("-n{by}")).arg(program).args(arguments);
+        command.env_remove("SUDO_UID").env_remove("SUDO_GID").env_remove("SUDO_USER");
+        self.command = command;
         self
     }
 
