@@ -5,9 +5,13 @@
  * window when its time has come.
  */
 #include "ebrec.h"
+#include "pid_namespace.h"
 
 const volatile struct scope_names {
 	__u8 comms[MAX_SCOPE_COMMS][TASK_COMM_LEN];
+	/* The recorder's PID namespace. */
+	__u32 pid_ns_inum;
+	__u32 pid_ns_level; /* 0: the machine's own */
 } names SEC(".rodata.knobs") = {};
 
 enum scope_event {
@@ -20,9 +24,11 @@ struct scope_record {
 	__u64 cgroup_id;
 	__u32 ppid;
 	__u32 uid;
+	__u32 ns_pid;	/* in the process's own PID namespace */
+	__u32 here_pid; /* in the recorder's; 0: it is not in it */
 	__u8 comm[TASK_COMM_LEN];
 };
-_Static_assert(sizeof(struct scope_record) == 56, "no holes");
+_Static_assert(sizeof(struct scope_record) == 64, "no holes");
 
 struct scope_record *export_scope_record;
 enum scope_event export_scope_event;
@@ -46,6 +52,9 @@ static __always_inline void announce(struct task_struct *task, enum scope_event 
 	record->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	record->uid = BPF_CORE_READ(task, cred, uid.val);
+	record->ns_pid = pid_in_own_namespace(task);
+	record->here_pid =
+		names.pid_ns_level ? pid_in_namespace(task, names.pid_ns_inum, names.pid_ns_level) : task->tgid;
 	__builtin_memset(record->comm, 0, sizeof(record->comm));
 	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), comm);
 	ring_submit(ring, record);

@@ -15,6 +15,7 @@ pub mod losses;
 mod mapping;
 pub mod optional;
 pub mod perf;
+pub mod pids;
 mod ring;
 pub mod rings;
 pub mod scope;

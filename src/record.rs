@@ -20,6 +20,8 @@ mod documents;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod drain;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod identity;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod intake;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod output;

@@ -39,7 +39,7 @@ struct config {
 	__u8 uid_count;
 	__u8 cgroup_count;
 	__u8 comm_count;
-	__u32 never;	/* 0: what only the verifier is to see */
+	__u32 never;	 /* 0: what only the verifier is to see */
 	__u32 hot_cells; /* of one set, of all CPUs */
 	__u32 uids[MAX_SCOPE_UIDS];
 	struct scope_cgroup cgroups[MAX_SCOPE_CGROUPS];

@@ -171,6 +171,25 @@ struct sched_info {
 	unsigned long long last_queued; /* ns of rq.clock: since when it waits for a CPU; 0: it does not */
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+/* Its size and the places in it are those of every kernel. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[0];
+};
+
 struct task_struct {
 	unsigned int flags;
 	unsigned in_iowait : 1;
@@ -189,6 +208,7 @@ struct task_struct {
 	__u64 self_exec_id; /* execs of the thread and those that it comes from; 64 bits since 5.7 */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	const struct cred *cred;

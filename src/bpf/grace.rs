@@ -15,17 +15,15 @@ use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
-use rustix::process::setpriority_process;
 use rustix::thread::CpuSet;
 use rustix::thread::sched_setaffinity;
 
 use super::rings::create_map;
 use super::rings::options;
+use crate::host::priority;
 
 /// How long the kernel's own wait may take before every CPU is visited instead.
 const PATIENCE_NS: u64 = 100_000_000;
-/// The highest priority among ordinary threads.
-const FIRST: i32 = -20;
 
 /// Hooks that run their programs with preemption off, and the first kernel that may do so with preemption on.
 const NOT_PREEMPTIBLE: [&str; 3] = ["tp_btf/", "iter/", "perf_event/"];
@@ -118,8 +116,7 @@ impl Helper {
         let (ask, asked) = channel();
         let (answer, done) = channel();
         let works = move || {
-            // It may be refused; then it waits as others do.
-            let _ = setpriority_process(None, FIRST);
+            priority::first();
             for () in asked {
                 if answer.send(work()).is_err() {
                     break;

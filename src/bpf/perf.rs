@@ -78,7 +78,9 @@ fn attributes(clock: Clock) -> perf_event_attr {
 fn open_event(attributes: &perf_event_attr, clock: Clock, cpu: u32) -> Result<OwnedFd> {
     let cpu = i32::try_from(cpu)?;
     // SAFETY: the attributes are as long as they say and live through the call; the other arguments are numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), -1, cpu, -1, FLAG_FD_CLOEXEC) };
+    let fd = unsafe {
+        libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), -1, cpu, -1, FLAG_FD_CLOEXEC)
+    };
     if fd < 0 {
         let error = std::io::Error::last_os_error();
         return Err(anyhow!("the kernel refused a '{}' event on CPU {cpu}: {error}", clock.name()));

@@ -44,16 +44,20 @@ pub struct Heard {
     pub cgroup_id: u64,
     /// Its name, NUL-terminated.
     pub comm: [u8; 16],
+    /// Its id in its own PID namespace.
+    pub ns_pid: u32,
+    /// Its id in the recorder's; 0: it is not in it.
+    pub here_pid: u32,
     /// It was just forked; otherwise it got another name.
     pub born: bool,
 }
 
-/// Loads and attaches the object.
+/// Loads and attaches the object; the recorder's PID namespace is given by its number and level.
 ///
 /// # Errors
 /// When a name is too long for a process name, or the kernel refuses the object.
-pub fn attach(comms: &[String], settings: &Settings<'_>) -> Result<Live> {
-    let mut names = types::scope_names::default();
+pub fn attach(comms: &[String], (inum, level): (u32, u32), settings: &Settings<'_>) -> Result<Live> {
+    let mut names = types::scope_names { pid_ns_inum: inum, pid_ns_level: level, ..Default::default() };
     for (to, from) in names.comms.iter_mut().zip(comms) {
         // The kernel keeps 15 bytes of a name and a NUL.
         let Some(room) = to.get_mut(..from.len()).filter(|_| from.len() < 16) else {
@@ -100,6 +104,8 @@ pub fn decode(record: &[u8]) -> Option<Heard> {
         uid: record.uid,
         cgroup_id: record.cgroup_id,
         comm: record.comm,
+        ns_pid: record.ns_pid,
+        here_pid: record.here_pid,
         born: u32::from(event) == types::scope_event::SCOPE_BORN.0,
     })
 }

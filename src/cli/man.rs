@@ -186,6 +186,38 @@ static SECTIONS: &[Section] = &[
     ),
     (
         "record",
+        "WINDOW",
+        &[
+            (
+                "",
+                "The kernel itself closes the window, so that it is as long as asked for on a machine that is overloaded, too. Reading what was \
+                 gathered, detaching and writing come after it, and take longer on such a machine.",
+            ),
+            (
+                "",
+                "While the disk is slow, up to 32 MiB of rows wait in memory, 64 MiB with totals, processes and stacks. Events beyond that are lost, \
+                 and counted by probe as 'writer too slow'; histograms and counters still count them.",
+            ),
+        ],
+    ),
+    (
+        "record",
+        "CONTAINERS",
+        &[
+            (
+                "",
+                "Recordings have the machine's process ids. In a privileged container with a PID namespace of its own, --pid and COMMAND take the ids \
+                 that are seen there; /proc has to be of that namespace. Rows of kind process have both ids where they differ: pid and ns_pid.",
+            ),
+            (
+                "",
+                "From there the ledger of threads, page faults and open connections cover processes of that namespace only, and symbols of other \
+                 processes are found by build id only. The namespace of users must be the machine's own: BPF asks for its capabilities there.",
+            ),
+        ],
+    ),
+    (
+        "record",
         "FILES",
         &[
             ("FILE", "The recording, a Parquet file of mode 0600 that belongs to the user who called sudo."),

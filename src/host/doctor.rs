@@ -143,8 +143,8 @@ fn process_ids(host: &Host) -> Check {
     if host.privilege.namespaces.pid_is_initial == Some(false) {
         return warn(
             "process ids",
-            "this is a PID namespace of its own, while the kernel reports the machine's process ids: names and arguments of running processes will be missing",
-            "run it outside the container, or start the container with --pid=host",
+            "this is a PID namespace of its own: recordings have the machine's process ids, and no ledger, page faults or open connections of processes outside of it",
+            "to see all of them, run it outside the container, or start the container with --pid=host",
         );
     }
     ok("process ids", "process ids here are the machine's own")

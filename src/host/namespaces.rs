@@ -13,8 +13,12 @@ const FIRST: [(&str, u64); 5] =
 pub struct Namespaces {
     /// Whether capabilities count: those of another user namespace are worth nothing to BPF.
     pub user_is_initial: Option<bool>,
-    /// Whether process ids are the machine's own: BPF sees no others.
+    /// Whether process ids are the machine's own: those that BPF sees.
     pub pid_is_initial: Option<bool>,
+    /// Whether paths of control groups begin at the machine's root.
+    pub cgroup_is_initial: Option<bool>,
+    /// The number of this process's PID namespace.
+    pub pid_number: Option<u64>,
     /// Whether any namespace that is known by number is not the machine's own.
     pub any_other: Option<bool>,
 }
@@ -28,6 +32,8 @@ impl Namespaces {
         Namespaces {
             user_is_initial: initial("user").or_else(|| maps_everyone(&root.text("/proc/self/uid_map")?)),
             pid_is_initial: initial("pid"),
+            cgroup_is_initial: initial("cgroup"),
+            pid_number: inode(root, "pid"),
             any_other: (!known.is_empty()).then(|| known.iter().any(|(_, initial)| !initial)),
         }
     }

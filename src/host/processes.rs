@@ -30,6 +30,8 @@ pub struct Process {
     pub pid: i32,
     /// Its parent's id; 0 for the first processes.
     pub ppid: i32,
+    /// Its id in its own PID namespace, which is another where a container is seen from outside.
+    pub ns_pid: i32,
     /// The name of its first thread, as programs in the kernel see it.
     pub comm: String,
     /// The real user id.
@@ -108,7 +110,8 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = open(root.path(format!("/proc/{pid}")), flags, Mode::empty()).ok()?;
     let stat = ProcessStat::parse(&read(&directory, "stat", FILE_BYTES)?)?;
-    let uid = parse_uid(&read(&directory, "status", FILE_BYTES)?)?;
+    let status = read(&directory, "status", FILE_BYTES)?;
+    let uid = parse_uid(&status)?;
     let cgroup = read(&directory, "cgroup", FILE_BYTES).and_then(|text| parse_cgroup(&text));
     let mut cmdline = read(&directory, "cmdline", ARGV_BYTES + 1).unwrap_or_default();
     let argv_cut = cmdline.len() > ARGV_BYTES;
@@ -116,6 +119,7 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
     Some(Process {
         pid: stat.pid,
         ppid: stat.ppid,
+        ns_pid: parse_ns_pid(&status).unwrap_or(stat.pid),
         comm: lossless(stat.task_comm()),
         uid,
         cgroup_id: cgroup.as_deref().and_then(|path| cgroups?.id(path)),
@@ -141,6 +145,12 @@ fn ticks_to_ns(ticks: u64, per_second: u64) -> u64 {
 fn parse_uid(status: &[u8]) -> Option<u32> {
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
     str::from_utf8(line).ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Returns the id in the innermost PID namespace, the last of them (Linux 4.1).
+fn parse_ns_pid(status: &[u8]) -> Option<i32> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    str::from_utf8(line).ok()?.split_whitespace().next_back()?.parse().ok()
 }
 
 /// Returns the path of the cgroup of version 2: the line of hierarchy 0.

@@ -167,6 +167,8 @@ pub struct ProgramCost {
 pub struct Setup<'a> {
     /// The number that the probe's records carry.
     pub index: u8,
+    /// The machine's id of the recorder, which is left out.
+    pub own_pid: u32,
     /// The probe's own settings.
     pub settings: Settings,
     /// Which tasks to record.

@@ -11,13 +11,13 @@ use crate::probe::Mode;
 use crate::probe::Scope;
 use crate::probe::attached::Setup;
 
-/// Attaches the object that keeps the scope and the names of processes.
+/// Attaches the object that keeps the scope and the names of processes; `pid_namespace` is the number and level of the recorder's.
 ///
 /// # Errors
 /// When the kernel refuses it: then nothing can be recorded.
-pub fn attach_scope(setup: &Setup<'_>) -> Result<Live> {
+pub fn attach_scope(setup: &Setup<'_>, pid_namespace: (u32, u32)) -> Result<Live> {
     let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, &object_settings(setup, &cgroups))
+    scope::attach(&setup.scope.comms, pid_namespace, &object_settings(setup, &cgroups))
 }
 
 /// The control groups in scope: number and depth.
@@ -37,7 +37,7 @@ pub(super) fn object_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) 
     let version = setup.host.kernel.version;
     Settings {
         scope: ScopeSettings {
-            own_pid: std::process::id(),
+            own_pid: setup.own_pid,
             task_filters: task_filters(setup.scope),
             follow: setup.scope.follow,
             comms: setup.scope.comms.len() as u8,

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::Result;
-use rustix::process::setpriority_process;
 
 use crate::bpf::epoch::Epoch;
 use crate::bpf::grace::Grace;
@@ -17,6 +16,8 @@ use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks;
+use crate::host::priority;
+use crate::host::process_ids::ProcessIds;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
@@ -48,8 +49,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Records in one look that call for looking more often, and few enough to look less often.
 const MANY: usize = 4096;
 const FEW: usize = 256;
-/// The priority of the drain among ordinary threads: the highest.
-const FIRST: i32 = -20;
 /// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
 const CHECKPOINT_NS: u64 = 800_000_000;
 
@@ -79,6 +78,8 @@ pub(super) struct Drain {
     pub(super) interval: Duration,
     /// Whether functions that the compiler inlined are frames of their own.
     pub(super) inlines: bool,
+    /// What processes are called here, for reading their files.
+    pub(super) ids: Arc<ProcessIds>,
     /// Measures what recording costs.
     pub(super) cost: CostMeter,
     /// What other threads see.
@@ -106,14 +107,14 @@ impl Drain {
             end_ns,
             interval,
             inlines,
+            ids,
             cost,
             shared,
             out,
         } = self;
-        let symbols = Resolver::start(inlines, rows.empty())?;
-        // Where every CPU has more to do than it can, rings and maps are full before a thread like any other is back. It may be
-        // refused, and then the recording is made without.
-        let _ = setpriority_process(None, FIRST);
+        let symbols = Resolver::start(inlines, ids, rows.empty())?;
+        // Where every CPU has more to do than it can, rings and maps are full before a thread like any other is back.
+        priority::first();
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, latest_ns: 0, undecodable: 0 };
         let mut reader = maps.reader()?;
         let mut round = Round {

@@ -26,6 +26,7 @@ use crate::host::Host;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks;
 use crate::host::clocks::ClockReading;
+use crate::host::priority;
 use crate::host::processes;
 use crate::host::root::Root;
 use crate::probe::Mode;
@@ -46,6 +47,7 @@ use crate::record::describe::Fate;
 use crate::record::describe::Hooks;
 use crate::record::drain::Drain;
 use crate::record::drain::write_clock;
+use crate::record::identity::Identity;
 use crate::record::intake::Source;
 use crate::record::output;
 use crate::record::plan::RecordPlan;
@@ -97,6 +99,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     if let Some(problem) = host.privilege.missing_for_record(&own_path()) {
         return Err(Failure::from_error(&problem).into());
     }
+    let identity = Identity::find(&host)?;
     let own_events = events::resolve(&plan.events, &host, &scope)?;
     let schema = Arc::new(Schema::new(registry.iter().flat_map(|info| info.columns)));
     let start_clock = clocks::read();
@@ -104,7 +107,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     let partial = writer.partial_path().to_owned();
 
     let events = Events::listen()?;
-    let attached = attach(plan, &host, &chosen, &own_events, &mut scope, &schema, cgroups.as_ref());
+    let attached = attach(plan, &host, &identity, &chosen, &own_events, &mut scope, &schema, cgroups.as_ref());
     let attached = match attached {
         Ok(attached) => attached,
         Err(error) => {
@@ -150,6 +153,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
         end_ns: due_ns.unwrap_or(u64::MAX),
         interval: plan.interval,
         inlines: plan.inlines,
+        ids: Arc::clone(&identity.ids),
         cost: CostMeter::new(start.mono_ns),
         shared: Arc::clone(&shared),
         out: Backlog::new(out),
@@ -186,6 +190,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     let left = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(clocks::monotonic_ns())));
     let ended = events.wait(left, command, || progress.draw(&shared));
     epoch.close(clocks::monotonic_ns());
+    priority::sooner();
     progress.finishing();
     shared.stop.store(true, Ordering::Relaxed);
 
@@ -229,6 +234,7 @@ fn whole_ns(length: Duration) -> u64 {
 fn attach(
     plan: &RecordPlan,
     host: &Host,
+    identity: &Identity,
     chosen: &[Chosen],
     events: &[OwnEvent],
     scope: &mut Scope,
@@ -242,9 +248,16 @@ fn attach(
     if let (Some(waiting), false) = (&waiting, plan.system_wide) {
         scope.pids.push(waiting.pid());
     }
+    identity.look_again()?;
+    // Names of files in processes are looked up by now: from here on only the machine's ids are asked for.
+    scope.pids = scope.pids.iter().map(|pid| identity.machine(*pid)).collect::<Result<_>>()?;
+    for cgroup in &mut scope.cgroups {
+        cgroup.level += identity.cgroups_above;
+    }
     let scope = &*scope;
     let setup = |index: u8, settings: Settings| Setup {
         index,
+        own_pid: identity.own_pid,
         settings,
         scope,
         host,
@@ -257,16 +270,20 @@ fn attach(
         kernel_stacks: maps.stacks().kernel(),
         events,
     };
-    let scope_object = settings::attach_scope(&setup(0, Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 }))?;
-    let mut table = Table::default();
+    let shared = Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 };
+    let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace)?;
+    let mut table = Table::new(Arc::clone(&identity.ids));
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
-    let here = || processes::snapshot(&Root::system(), host.auxv, cgroups);
+    let here = || {
+        let processes = processes::snapshot(&Root::system(), host.auxv, cgroups);
+        identity.look_again().map(|()| identity.as_the_machine_has(processes))
+    };
     // Twice where it matters: a child of a process that was not in scope yet may have been born during the first look.
     if settings::task_filters(scope) != 0 {
-        scope::seed(scope, &here(), &maps)?;
+        scope::seed(scope, &here()?, &maps)?;
     }
-    let snapshot = here();
+    let snapshot = here()?;
     scope::seed(scope, &snapshot, &maps)?;
     let in_scope = scope::contains(scope, &snapshot, cgroups);
     table.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -10,6 +12,7 @@ use crate::bpf::scope::MATCHED_COMM;
 use crate::bpf::scope::MATCHED_PID;
 use crate::bpf::scope::MAX_FILTERS;
 use crate::failure::Failure;
+use crate::host::cgroups::CgroupError;
 use crate::host::cgroups::Cgroups;
 use crate::host::container_names;
 use crate::host::processes::Process;
@@ -35,6 +38,11 @@ pub(super) fn resolve(filters: &Filters, cgroups: Option<&Cgroups>) -> Result<Sc
         if !fs::exists(format!("/proc/{pid}")).unwrap_or(true) {
             return Err(Failure::run(format!("there is no process {pid}")).into());
         }
+        // /proc has directories of threads too, which it doesn't list.
+        if let Some(process) = process_of_thread(*pid).filter(|process| process != pid) {
+            let problem = format!("{pid} is a thread of process {process}");
+            return Err(Failure::run(problem).hint(format!("try --pid {process}")).into());
+        }
     }
     let scope = Scope {
         pids: filters.pids.clone(),
@@ -52,6 +60,12 @@ pub(super) fn resolve(filters: &Filters, cgroups: Option<&Cgroups>) -> Result<Sc
         }
     }
     Ok(scope)
+}
+
+/// The process of a thread; `None` where that can't be read.
+fn process_of_thread(tid: u32) -> Option<u32> {
+    let status = Root::system().text(format!("/proc/{tid}/status"))?;
+    status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
 }
 
 /// The first 15 bytes, as the kernel would keep them.
@@ -84,19 +98,46 @@ fn control_groups(filters: &Filters, cgroups: Option<&Cgroups>) -> Result<Vec<Cg
     let root = Root::system();
     let mut found = Vec::new();
     for name in &filters.cgroups {
-        let subtree = cgroups.resolve(name).map_err(|error| Failure::from_error(&error))?;
+        let subtree =
+            cgroups.resolve(name).map_err(|error| of_version_1(name).unwrap_or(Failure::from_error(&error)))?;
         found.push(CgroupScope { id: subtree.top.id, level: depth(&subtree.top.path) });
     }
     for name in &filters.containers {
         let (_, subtree) =
-            container_names::resolve(&root, cgroups, name).map_err(|error| Failure::from_error(&error))?;
+            container_names::resolve(&root, cgroups, name).map_err(|error| unknown_container(name, &error))?;
         found.push(CgroupScope { id: subtree.top.id, level: depth(&subtree.top.path) });
     }
     Ok(found)
 }
 
+/// Where control groups of both versions are.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// What to do about a control group of version 1, by its path or what follows its controller's: only those have a file `tasks`.
+fn of_version_1(name: &str) -> Option<Failure> {
+    let relative = name.trim_start_matches('/');
+    let controllers = Root::system().names(CGROUPS).into_iter().map(|controller| format!("{CGROUPS}/{controller}"));
+    let places = [PathBuf::from(name), Path::new(CGROUPS).join(relative)];
+    let path = places.into_iter().chain(controllers.map(|top| Path::new(&top).join(relative)));
+    let path = path.filter(|path| path.is_absolute()).find(|path| path.join("tasks").exists())?;
+    let problem = format!("'{}' is a cgroup of version 1, which the kernel's programs can't tell", path.display());
+    Some(Failure::run(problem).hint(format!("try --pid \"$(paste -sd, '{}/cgroup.procs')\"", path.display())))
+}
+
+/// What to do about a name that no runtime's files have.
+fn unknown_container(name: &str, error: &CgroupError) -> Failure {
+    let failure = Failure::from_error(error);
+    match error {
+        CgroupError::NotFound { near, .. } if near.is_empty() => {
+            let pid = format!("$(docker inspect -f '{{{{.State.Pid}}}}' '{name}')");
+            failure.hint(format!("give its id, or try --pid \"{pid}\" (podman likewise)"))
+        }
+        _ => failure,
+    }
+}
+
 /// The root's depth is 0.
-fn depth(path: &str) -> u32 {
+pub(super) fn depth(path: &str) -> u32 {
     path.split('/').filter(|part| !part.is_empty()).count() as u32
 }
 
@@ -180,6 +221,7 @@ mod tests {
         Process {
             pid,
             ppid,
+            ns_pid: pid,
             comm: comm.to_owned(),
             uid: 0,
             cgroup_id: None,

@@ -1,10 +1,12 @@
 //! The processes of a recording: those that live at its start, and those that appear.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::bpf::scope::Heard;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks::ClockReading;
+use crate::host::process_ids::ProcessIds;
 use crate::host::processes::Process;
 use crate::probe::names::Names;
 use crate::recording::Rows;
@@ -17,9 +19,16 @@ pub(super) struct Table {
     /// When each process was last heard of.
     heard_at: HashMap<u32, u64>,
     fresh: HashMap<u32, Heard>,
+    /// What each process is called here.
+    ids: Arc<ProcessIds>,
 }
 
 impl Table {
+    /// Empty; what is heard of ids is told to others by `ids`.
+    pub(super) fn new(ids: Arc<ProcessIds>) -> Table {
+        Table { ids, ..Table::default() }
+    }
+
     /// Names by process id.
     pub(super) fn names(&self) -> &Names {
         &self.names
@@ -28,6 +37,9 @@ impl Table {
     /// Takes what the kernel said of a process. Records of different CPUs come out of order: an older one does not
     /// undo a name that was heard since.
     pub(super) fn hear(&mut self, heard: Heard) {
+        if heard.here_pid != 0 {
+            self.ids.learn(heard.pid, heard.here_pid);
+        }
         let newest = self.heard_at.entry(heard.pid).or_default();
         let is_newest = heard.ts >= *newest;
         *newest = heard.ts.max(*newest);
@@ -69,6 +81,9 @@ impl Table {
             let mut row = rows.row("process");
             row.at(u64::try_from(process.start_mono_ns(clocks)).unwrap_or(0));
             row.int(column::PID, pid.into()).int(column::PPID, ppid.into()).int(column::UID, process.uid.into());
+            if process.ns_pid != process.pid {
+                row.int(column::NS_PID, process.ns_pid.into());
+            }
             row.text(column::COMM, &process.comm);
             if let Some(id) = process.cgroup_id.and_then(|id| i64::try_from(id).ok()) {
                 row.int(column::CGROUP_ID, id);
@@ -93,6 +108,9 @@ impl Table {
             let mut row = rows.row("process");
             row.at(heard.ts).int(column::PID, heard.pid.into()).int(column::PPID, heard.ppid.into());
             row.int(column::UID, heard.uid.into()).bytes(column::COMM, &heard.comm);
+            if heard.ns_pid != heard.pid && heard.ns_pid != 0 {
+                row.int(column::NS_PID, heard.ns_pid.into());
+            }
             if let Ok(id) = i64::try_from(heard.cgroup_id) {
                 row.int(column::CGROUP_ID, id);
             }
@@ -117,7 +135,7 @@ mod tests {
     fn heard(pid: u32, comm: &str, born: bool) -> Heard {
         let mut bytes = [0; 16];
         bytes[..comm.len()].copy_from_slice(comm.as_bytes());
-        Heard { ts: u64::from(pid), pid, ppid: 1, uid: 0, cgroup_id: 1, comm: bytes, born }
+        Heard { ts: u64::from(pid), pid, ppid: 1, uid: 0, cgroup_id: 1, comm: bytes, ns_pid: pid, here_pid: pid, born }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
+use crate::host::priority;
 use crate::record::describe::Description;
 use crate::record::state::Message;
 use crate::record::state::Shared;
@@ -20,7 +21,13 @@ pub(super) fn run(
     description: &Description,
     shared: &Arc<Shared>,
 ) -> Result<Writer, WriteError> {
+    let mut in_window = true;
     for message in messages {
+        // From here on the machine waits for us, and not we for it.
+        if in_window && shared.stop.load(Ordering::Relaxed) {
+            in_window = false;
+            priority::sooner();
+        }
         match message {
             Message::Batch(batch) => writer.write(batch)?,
             Message::Checkpoint(state) => {

@@ -18,6 +18,8 @@ use crate::report::tally::Dim;
 /// A process id that the kernel used twice in one window is one entry, with the later process's facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Person {
+    /// Its id in its own PID namespace, where that is another.
+    pub(super) ns_pid: Option<i64>,
     /// Parent.
     pub(super) ppid: Option<i64>,
     /// User.
@@ -92,10 +94,11 @@ impl People {
 
     fn with(source: &Source, mut arguments: impl FnMut(i64, &str)) -> Result<People> {
         let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
-        source.rows_of_all_times("process", &["ppid", "uid"], &["argv", "container"], |row| {
+        source.rows_of_all_times("process", &["ppid", "uid", "ns_pid"], &["argv", "container"], |row| {
             let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
+            set(&mut person.ns_pid, row.int(2));
             set_text(limit, &mut person.comm, row.comm());
             set_text(limit, &mut person.container, row.text(1));
             if let (Some(pid), Some(argv)) = (row.pid(), row.text(0)) {

@@ -128,6 +128,7 @@ fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
     if every {
         fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
     }
+    fields.push(Field::new("ns_pid", "own pid").help("Id in the process's own PID namespace, where that is another."));
     fields
 }
 
@@ -267,6 +268,7 @@ impl Process<'_> {
             cells.push(Value::id(person.and_then(|person| person.uid)));
             cells.push(Value::from(person.and_then(|person| person.container.as_deref())));
         }
+        cells.push(Value::id(person.and_then(|person| person.ns_pid)));
         cells
     }
 }
@@ -291,7 +293,7 @@ fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Opt
 /// terminal has no room for.
 fn for_people(mut table: Table) -> Result<Table> {
     let first = |name: &str| {
-        let early = ["host", "comm", "pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum"];
+        let early = ["host", "comm", "pid", "ns_pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum"];
         let early = early.into_iter().chain(["sched.runqueue_latency.sum", "wait", "wait_ns", "argv", "ppid"]);
         early.into_iter().position(|own| own == name).unwrap_or(usize::MAX)
     };
@@ -301,7 +303,7 @@ fn for_people(mut table: Table) -> Result<Table> {
         Ok(())
     })?;
     let fields = table.fields.iter().zip(says).enumerate();
-    let wanted = |field: &Field, says: bool| says || first(&field.name) < usize::MAX;
+    let wanted = |field: &Field, says: bool| says || (first(&field.name) < usize::MAX && field.name != "ns_pid");
     let mut kept: Vec<usize> = fields.filter(|(_, (field, says))| wanted(field, *says)).map(|(at, _)| at).collect();
     kept.sort_by_key(|at| table.fields.get(*at).map(|field| first(&field.name)));
     table.fields = kept.iter().filter_map(|at| table.fields.get(*at).cloned()).collect();

@@ -31,6 +31,7 @@ use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
 use crate::bpf::stacks::UserFrame;
+use crate::host::process_ids::ProcessIds;
 use crate::probe::stacks::Program;
 use crate::recording::Rows;
 
@@ -60,6 +61,7 @@ pub(super) struct Asked {
 
 /// The symbols of a recording.
 pub(super) struct Symbols {
+    ids: Arc<ProcessIds>,
     watch: Arc<Watch>,
     kernel: Kernel,
     files: Files,
@@ -85,10 +87,12 @@ struct Round {
 }
 
 impl Symbols {
-    /// Starts with none; `inlines`: debug information is read for what the compiler inlined; `last` numbers the symbols.
-    pub(super) fn new(inlines: bool, last: Arc<AtomicI32>, watch: Arc<Watch>) -> Symbols {
+    /// Starts with none; `inlines`: debug information is read for what the compiler inlined; `ids`: what `/proc` calls processes;
+    /// `last` numbers the symbols.
+    pub(super) fn new(inlines: bool, ids: Arc<ProcessIds>, last: Arc<AtomicI32>, watch: Arc<Watch>) -> Symbols {
         let inlined = || Inlined { tables: Tables::with_inlined(), known: HashMap::new() };
         Symbols {
+            ids,
             kernel: Kernel::default(),
             files: Files::new(Arc::clone(&watch)),
             watch,
@@ -99,7 +103,10 @@ impl Symbols {
     }
 
     /// Notes programs that processes began to run.
-    pub(super) fn heard(&mut self, programs: Vec<Program>) {
+    pub(super) fn heard(&mut self, mut programs: Vec<Program>) {
+        for program in &mut programs {
+            program.ppid = self.ids.here(program.ppid).unwrap_or(0);
+        }
         self.files.heard(programs);
     }
 
@@ -123,6 +130,8 @@ impl Symbols {
         match (asked.stack.as_deref(), asked.pid) {
             (Some(RawStack::Kernel(stack)), _) => self.kernel.functions(stack).into_iter().map(Place::Kernel).collect(),
             (Some(RawStack::User(stack)), Some(pid)) => {
+                // 0 is no process: of one outside of this PID namespace there are no files to read.
+                let pid = self.ids.here(pid).unwrap_or(0);
                 let mut places = Vec::new();
                 let end = (stack.len() >= DEEPEST).then_some(Place::Truncated);
                 for (depth, frame) in stack.iter().enumerate() {

@@ -29,6 +29,7 @@ use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
 use crate::bpf::stacks::UserFrame;
+use crate::host::process_ids::ProcessIds;
 use crate::probe::stacks::Program;
 use crate::probe::stacks::Stacks;
 use crate::recording::Batch;
@@ -69,6 +70,7 @@ struct Worker {
 impl Worker {
     fn start(
         inlines: bool,
+        ids: Arc<ProcessIds>,
         mut rows: Rows,
         last: Arc<AtomicI32>,
         avoided: HashSet<Suspect>,
@@ -79,7 +81,7 @@ impl Worker {
         let watched = Arc::clone(&watch);
         thread::Builder::new().name("ebrec-symbols".to_owned()).spawn(move || {
             watched.begin();
-            let mut symbols = Symbols::new(inlines, last, watched);
+            let mut symbols = Symbols::new(inlines, ids, last, watched);
             for Request { asked, programs, now_ns } in asked {
                 symbols.heard(programs);
                 // The kernel's first: they need no stranger's file.
@@ -101,6 +103,7 @@ impl Worker {
 /// The drain's side.
 pub struct Resolver {
     inlines: bool,
+    ids: Arc<ProcessIds>,
     /// What each thread's rows begin as.
     empty: Rows,
     last: Arc<AtomicI32>,
@@ -117,15 +120,16 @@ pub struct Resolver {
 
 impl Resolver {
     /// Starts the thread; `rows` are of the recording's schema and clock. `inlines`: functions that the compiler put into others
-    /// are frames of their own.
+    /// are frames of their own. `ids`: what `/proc` calls processes.
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn start(inlines: bool, rows: Rows) -> std::io::Result<Resolver> {
+    pub fn start(inlines: bool, ids: Arc<ProcessIds>, rows: Rows) -> std::io::Result<Resolver> {
         let last = Arc::new(AtomicI32::new(0));
-        let worker = Worker::start(inlines, rows.empty(), Arc::clone(&last), HashSet::new())?;
+        let worker = Worker::start(inlines, Arc::clone(&ids), rows.empty(), Arc::clone(&last), HashSet::new())?;
         Ok(Resolver {
             inlines,
+            ids,
             empty: rows,
             by_place: SymbolRows::new(Arc::clone(&last)),
             last,
@@ -194,9 +198,9 @@ impl Resolver {
         }
         let Some(suspect) = self.worker.watch.stuck_in(patience) else { return };
         self.avoided.insert(suspect);
-        let (last, avoided) = (Arc::clone(&self.last), self.avoided.clone());
+        let (ids, last, avoided) = (Arc::clone(&self.ids), Arc::clone(&self.last), self.avoided.clone());
         // Without room for another thread this one stays, stuck or not.
-        if let Ok(worker) = Worker::start(self.inlines, self.empty.empty(), last, avoided) {
+        if let Ok(worker) = Worker::start(self.inlines, ids, self.empty.empty(), last, avoided) {
             self.worker = worker;
             let asked = self.waiting.values().cloned().collect();
             let _ = self.worker.requests.send(Request { asked, programs: Vec::new(), now_ns });

@@ -75,6 +75,7 @@ pub static CORE: &[Column] = &[
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
     Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
+    Column { name: "ns_pid", ty: ColumnType::Int32, title: "Process in its namespace", unit: None, help: "Id of the process in its own PID namespace, as a container sees it; null where that is the host's." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -219,6 +220,8 @@ pub mod column {
     pub const REAL_NS: ColumnId = ColumnId(67);
     /// Column `module_addr`.
     pub const MODULE_ADDR: ColumnId = ColumnId(68);
+    /// Column `ns_pid`.
+    pub const NS_PID: ColumnId = ColumnId(69);
 }
 
 #[cfg(test)]
@@ -298,6 +301,7 @@ mod tests {
             ("boot_ns", column::BOOT_NS),
             ("real_ns", column::REAL_NS),
             ("module_addr", column::MODULE_ADDR),
+            ("ns_pid", column::NS_PID),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {

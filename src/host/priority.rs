@@ -1,0 +1,18 @@
+//! How soon a thread gets a CPU where there are not enough of them.
+
+use rustix::process::setpriority_process;
+
+/// The highest among ordinary threads: for what has little to do, and loses what it comes too late for.
+const FIRST: i32 = -20;
+/// Three times the share of an ordinary thread: for work that others wait for.
+const SOONER: i32 = -5;
+
+/// Puts the calling thread before all other ordinary ones. It may be refused; then the thread waits as others do.
+pub fn first() {
+    let _ = setpriority_process(None, FIRST);
+}
+
+/// Gives the calling thread more than an ordinary thread's share, whatever it had before. It may be refused.
+pub fn sooner() {
+    let _ = setpriority_process(None, SOONER);
+}
