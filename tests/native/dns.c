@@ -107,7 +107,7 @@ static void play(const __u8 *input, size_t size)
 	native_reset(maps);
 	native_record = take_record;
 	native_thread.who = 10ULL << 32 | 11;
-	epoch.start_ns = 1;
+	epoch.open_ns = epoch.start_ns = 1;
 	config.stream = STREAM_ALL;
 	answered_count = 0;
 	memset(metrics, 0, sizeof(metrics));

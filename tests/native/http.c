@@ -187,7 +187,7 @@ static void begin(void)
 	datagram_sk.__sk_common.skc_num = QUIC_PORT;
 	stream_sk.sk_protocol = HTTP_TCP;
 	datagram_sk.sk_protocol = HTTP_UDP;
-	epoch.start_ns = 1;
+	epoch.open_ns = epoch.start_ns = 1;
 	config.stream = STREAM_ALL;
 	config.task_storage = 1;
 	knobs.routes = 1;
