@@ -362,6 +362,7 @@ def main():
         tools.ebrec("ebrec -e uprobe, hist of an argument", "events", f"uprobe:{tools.EMPTY}(hist(arg0))"),
         tools.bpftrace("bpftrace uprobe, hist of an argument by process", tools.CALL_VALUES),
         tools.ebrec("ebrec -e latency", "events", f"latency:{tools.EMPTY}"),
+        tools.ebrec("ebrec -e latency by trampoline", "events", f"latency:{tools.EMPTY}(trampoline)"),
         tools.bpftrace("bpftrace uprobe and uretprobe, hist by process", tools.CALL_TIMES),
     ]
     points = [

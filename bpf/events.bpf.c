@@ -25,6 +25,7 @@
 #include "event_code.h"
 #include "event_hit.h"
 #include "event_calls.h"
+#include "event_frames.h"
 
 static __always_inline __u64 probed_instruction(struct pt_regs *ctx)
 {
@@ -37,7 +38,7 @@ static __always_inline __u64 probed_instruction(struct pt_regs *ctx)
 
 #include "event_sites.h"
 
-static __always_inline __u32 place_of(void *ctx)
+static __always_inline __u64 place_of(void *ctx)
 {
 	return knobs.cookies ? bpf_get_attach_cookie(ctx) : knobs.place;
 }
@@ -132,6 +133,28 @@ static __always_inline int site_is_hit(struct pt_regs *ctx)
 	return on_hit(ctx, &hit);
 }
 
+/* By breakpoints alone: at the entry, and at each of the function's exits. */
+static __always_inline int frame_enters(struct pt_regs *ctx)
+{
+	struct hit hit = {};
+
+	if (!current_in_scope())
+		return 0;
+	read_registers(ctx, &hit);
+	return call_frame_begins(&hit, ctx, place_of(ctx));
+}
+
+static __always_inline int frame_exits(struct pt_regs *ctx)
+{
+	__u64 place = knobs.cookies ? bpf_get_attach_cookie(ctx) : knobs.exit_place;
+	struct hit hit = {.place = place, .returned = returned(ctx)};
+
+	/* As for measured_returns(). */
+	if (knobs.paired ? !call_frame_ends(&hit, ctx, place) || !window_start() : !current_in_scope())
+		return 0;
+	return on_hit(ctx, &hit);
+}
+
 #define PROGRAM(section, name, body)                                                                                   \
 	SEC("?" section)                                                                                               \
 	int name(struct pt_regs *ctx)                                                                                  \
@@ -167,6 +190,10 @@ PROGRAM("kprobe", kernel_call_begins, measured_begins(ctx, false))
 PROGRAM("kretprobe", kernel_call_ends, measured_returns(ctx, false))
 PROGRAM("kprobe.multi", kernel_calls_begin, measured_begins(ctx, false))
 PROGRAM("kretprobe.multi", kernel_calls_end, measured_returns(ctx, false))
+PROGRAM("uprobe", user_frame_enters, frame_enters(ctx))
+PROGRAM("uprobe", user_frame_exits, frame_exits(ctx))
+PROGRAM("uprobe.multi", user_frames_enter, frame_enters(ctx))
+PROGRAM("uprobe.multi", user_frames_exit, frame_exits(ctx))
 PROGRAM("uprobe", user_call_begins, measured_begins(ctx, true))
 PROGRAM("uretprobe", user_call_ends, measured_returns(ctx, true))
 PROGRAM("uprobe.multi", user_calls_begin, measured_begins(ctx, true))
@@ -248,5 +275,20 @@ SEC("?tp_btf/sched_process_exit")
 int thread_ends(void *ctx)
 {
 	forget_calls();
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(frames_process_ends, struct task_struct *task)
+{
+	if (ends_process(task))
+		frame_owner_goes(task->tgid);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(frames_process_execs, struct task_struct *task)
+{
+	frame_owner_goes(task->tgid);
 	return 0;
 }

@@ -5,6 +5,7 @@
  * window when its time has come.
  */
 #include "ebrec.h"
+#include "frame_types.h"
 #include "pid_namespace.h"
 
 const volatile struct scope_names {
@@ -37,6 +38,9 @@ struct cell_key *export_cell_key;
 struct cell *export_cell;
 struct hot_cell *export_hot_cell;
 enum stream_mode export_stream_mode;
+enum frame_place export_frame_place;
+struct frame_key *export_frame_key;
+struct frame *export_frame;
 
 static __always_inline void announce(struct task_struct *task, enum scope_event what, const char *comm)
 {

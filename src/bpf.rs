@@ -7,6 +7,7 @@ pub mod batch;
 pub mod cells;
 mod compat;
 pub mod epoch;
+pub mod frames;
 pub mod grace;
 mod kernel_types;
 pub mod live;

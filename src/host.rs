@@ -17,6 +17,7 @@ pub mod auxv;
 pub mod capabilities;
 pub mod cgroups;
 pub mod clocks;
+pub mod code_file;
 pub mod container_names;
 pub mod containers;
 pub mod cpus;

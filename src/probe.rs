@@ -3,6 +3,8 @@
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod attached;
 pub mod event;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod hook;
 mod mode;
 pub mod names;
 pub mod site;

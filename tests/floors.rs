@@ -28,7 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("symbols", 3),
     ("events", 3),
     ("render", 3),
-    ("exits", 2),
+    ("exits", 1),
     ("probe", 2),
     ("bpf", 2),
     ("host", 1),

@@ -7,6 +7,10 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+#[path = "root_events/frames.rs"]
+mod frames;
+#[path = "root_events/go.rs"]
+mod go;
 #[path = "root_events/peers.rs"]
 mod peers;
 #[path = "common/root.rs"]
@@ -288,7 +292,7 @@ fn a_call_takes_what_its_program_measured() {
 
 #[test]
 #[ignore = "root: attaches probes"]
-fn recursion_is_a_call_each_and_what_the_kernel_gives_up_is_lost() {
+fn recursion_is_a_call_each_however_deep() {
     let target = Target::build();
     let (taken, _) = target.recorded("latency:FILE:recursed(depth=arg0,retval)", "recurse 20 10");
     is_whole(&taken);
@@ -300,8 +304,11 @@ fn recursion_is_a_call_each_and_what_the_kernel_gives_up_is_lost() {
     for one in calls.chunks(21) {
         assert!(one.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0 && pair[0].1 < pair[1].1), "{one:?}");
     }
-    // The kernel follows 64 returns of a thread at most.
     let (taken, _) = target.recorded("latency:FILE:recursed", "recurse 99 10");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 1000);
+    // By its trampoline the kernel follows 64 returns of a thread at most.
+    let (taken, _) = target.recorded("latency:FILE:recursed(trampoline)", "recurse 99 10");
     assert_eq!((total(&taken), taken.lost_by("events")), (640, 360), "{:?}", taken.lost());
 }
 
@@ -313,6 +320,9 @@ fn calls_that_a_longjmp_ends_are_lost_and_disturb_no_other() {
     is_whole(&taken);
     assert_eq!(total(&taken), 50);
     let (taken, _) = target.recorded("latency:FILE:l*", "jump 50");
+    is_whole(&taken);
+    assert_eq!(total(&taken), 50, "left() never returns, which its code tells, and is left out");
+    let (taken, _) = target.recorded("latency:FILE:l*(trampoline)", "jump 50");
     assert_eq!(total(&taken), 50, "only landed() returns");
     // Three of left() each time. The outermost of the last one is where landed() is, as if it had jumped there, unless all are taken for one.
     let lost = if tells_places() { 149 } else { 150 };

@@ -126,8 +126,11 @@ struct event_knobs {
 	__u8 parameters;     /* of the function, where it is attached to by its type */
 	__u8 argument_count; /* those up to the last one that is used */
 	__u8 may_sleep;	     /* memory that is not there can be fetched */
-	__u8 pad[3];
-	__u32 place;
+	__u8 paired;	     /* exits count where they end a frame: see frames.h */
+	__u8 pad[2];
+	/* Where the attachment does not say it: of the entries, and of the exits. */
+	__u64 place;
+	__u64 exit_place;
 	__u16 text_bytes;  /* room for each text of a record at first */
 	__u16 text_longer; /* the room that the longest takes */
 	struct event_text text[EVENT_TEXTS];

@@ -17,8 +17,8 @@ use crate::host::clocks;
 object! {
     name: "scope",
     cells: 1,
-    // SAFETY: integers only, as bpf/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring}.h declare them.
-    unsafe plain: scope_names, scope_record, config, epoch, compat, cell_key, cell, hot_cell, event_header,
+    // SAFETY: integers only, as bpf/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring,frame_types}.h declare them.
+    unsafe plain: scope_names, scope_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
 }
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.

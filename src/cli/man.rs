@@ -110,7 +110,7 @@ static SECTIONS: &[Section] = &[
                 "uprobe:FILE:FUNCTION, uretprobe:FILE:FUNCTION",
                 "A function of a program or library, at its entry or return. FILE is a path, or the name of a library or program: libc, bash. With --pid it \
                  is what that process has mapped or sees, as in a container. Functions of C++ and Rust are named as in the source, with or without \
-                 parameters: shop::price, \"shop::price(int)\". Returns of Go programs are refused, since probes there would crash them.",
+                 parameters: shop::price, \"shop::price(int)\". RETURNS says how returns are seen.",
             ),
             (
                 "uprobe:FILE:0xADDRESS, uprobe:FILE:FUNCTION+OFFSET",
@@ -149,6 +149,7 @@ static SECTIONS: &[Section] = &[
             ("by(VALUE)", "Counts and histograms are kept by this number or text, beside the process."),
             ("stack, ustack", "Keeps the kernel's stack, or the user's."),
             ("raw", "A row for each hit, though nothing is kept."),
+            ("trampoline", "For uretprobe and latency of programs: see RETURNS."),
             (
                 "Values",
                 "arg0, arg1, and so on; retval; duration in nanoseconds; the arguments' names where the kernel's type information has them; a trace point's fields \
@@ -213,6 +214,49 @@ static SECTIONS: &[Section] = &[
                 "",
                 "From there the ledger of threads, page faults and open connections cover processes of that namespace only, and symbols of other \
                  processes are found by build id only. The namespace of users must be the machine's own: BPF asks for its capabilities there.",
+            ),
+        ],
+    ),
+    (
+        "record",
+        "RETURNS",
+        &[
+            (
+                "",
+                "ebrec sees a program's function return by breakpoints on the function's own return instructions, which it finds by decoding the \
+                 machine code. The program's stack stays as it is, so exceptions, panics, longjmp and coroutines work as they do without ebrec. \
+                 ebrec probes -e EVENT shows the exits of each function.",
+            ),
+            (
+                "What is counted",
+                "A latency runs from the entry of a call to its return instruction, whichever thread executes it. A call that an exception, longjmp or \
+                 the end of its thread takes away has no latency. It is counted as the loss \"end not seen\" when the next call takes its place on \
+                 the stack. Copies of a function that the compiler inlined are not seen.",
+            ),
+            (
+                "Go",
+                "Calls of Go functions are paired by goroutine, and stripped programs work too. The arguments and results of Go functions can't be \
+                 captured by name; retval is the first result where that is an integer or a pointer.",
+            ),
+            (
+                "What is refused",
+                "ebrec refuses a function whose exits are not certain and names the reason: its code can't be decoded or contradicts its unwind table, \
+                 it ends by a tail call into another file or through a pointer, it never returns, its first instruction is its return, it has \
+                 more than 64 exits, or it is an indirect function. A glob leaves such functions out, and ebrec names the first of them.",
+            ),
+            (
+                "trampoline",
+                "Takes the returns by the kernel's return probe instead: uretprobe:FILE:FUNCTION(trampoline), latency:FILE:FUNCTION(trampoline). \
+                 It takes functions whose exits are not certain. It can kill the program: the kernel overwrites the return address on the \
+                 program's stack, and a C++ exception or a Rust panic that passes the function, or a coroutine that is switched away within \
+                 it, aborts the process or makes it jump to a wrong address. The kernel also follows no more than 64 nested calls of a thread. \
+                 Go programs are always refused.",
+            ),
+            (
+                "Cost",
+                "Each exit is one breakpoint more. Where a breakpoint that the kernel has to step over is expensive, as in virtual machines, it adds up to \
+                 9 microseconds to a call on x86_64. ebrec wins that back where it can move the entry's breakpoint to an instruction that the \
+                 kernel emulates. Use trampoline where the cost matters more than the risk.",
             ),
         ],
     ),

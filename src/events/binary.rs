@@ -35,6 +35,7 @@ use crate::demangle::without_parameters;
 use crate::exits;
 use crate::exits::Program;
 use crate::failure::did_you_mean;
+use crate::host::code_file::FileIdentity;
 use crate::host::foreign;
 use crate::probe::site::Site;
 use crate::probe::site::SiteArgument;
@@ -58,6 +59,8 @@ pub(super) struct Found {
     pub(super) offset: u64,
     /// In the file's own numbering.
     pub(super) address: u64,
+    /// Bytes of its code, where a symbol says it.
+    pub(super) size: Option<u64>,
     /// Whether it may be another place than a function's beginning.
     pub(super) is_inside: bool,
 }
@@ -104,6 +107,7 @@ impl StaticSite {
 /// A file of machine code.
 pub(super) struct Binary {
     path: PathBuf,
+    identity: FileIdentity,
     cache: ReadCache<File>,
     debug: Option<ReadCache<File>>,
 }
@@ -123,8 +127,10 @@ impl Binary {
     /// It can't be read, or is not for this machine.
     pub(super) fn open(path: &Path, root: &Path) -> Result<Binary, Refusal> {
         let shown = path.display();
-        let file = foreign::open(path).map_err(|error| Refusal::new(format!("can't open '{shown}': {error}")))?;
-        let mut binary = Binary { path: path.to_owned(), cache: ReadCache::new(file), debug: None };
+        let unreadable = |error| Refusal::new(format!("can't open '{shown}': {error}"));
+        let file = foreign::open(path).map_err(unreadable)?;
+        let identity = FileIdentity::of(&file.metadata().map_err(unreadable)?);
+        let mut binary = Binary { path: path.to_owned(), identity, cache: ReadCache::new(file), debug: None };
         let elf = binary.elf()?;
         if !elf.is_64() || !elf.is_little_endian() || elf.architecture() != this_machine() {
             return Err(Refusal::new(format!("'{shown}' is not for this machine's {}", std::env::consts::ARCH)));
@@ -150,6 +156,16 @@ impl Binary {
         (&self.cache).read_bytes_at(0, with.len() as u64).is_ok_and(|bytes| bytes == with)
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What tells it from another file at its path.
+    pub(super) fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
     /// Whether the Go compiler made it.
     pub(super) fn is_go(&self) -> bool {
         let sections = [".go.buildinfo", ".gopclntab", ".data.rel.ro.gopclntab", ".note.go.buildid"];
@@ -170,9 +186,12 @@ impl Binary {
     }
 
     fn at_address(&self, name: &str, address: u64) -> Result<Found, Refusal> {
-        let is_inside = !self.symbols()?.iter().any(|symbol| symbol.address == address);
-        let found =
-            self.code_offset(address).map(|offset| Found { function: name.to_owned(), offset, address, is_inside });
+        let symbols = self.symbols()?;
+        let here = symbols.iter().filter(|symbol| symbol.address == address);
+        let size = here.map(|symbol| symbol.size).max();
+        let function = name.to_owned();
+        let is_inside = size.is_none();
+        let found = self.code_offset(address).map(|offset| Found { function, offset, address, size, is_inside });
         found.ok_or_else(|| {
             let code = self.code_segments().into_iter();
             let ranges: Vec<String> = code.map(|(begin, end)| format!("{begin:#x} to {:#x}", end - 1)).collect();
@@ -198,6 +217,7 @@ impl Binary {
                 function: name.to_owned(),
                 offset: offset.saturating_add(within),
                 address: address.saturating_add(within),
+                size: size.filter(|_| within == 0),
                 is_inside: within > 0,
             }),
         }
@@ -207,7 +227,7 @@ impl Binary {
         let symbols = self.symbols()?;
         let shown = self.path.display();
         let core = glob::core(pattern);
-        let mut found: BTreeMap<u64, (u64, String)> = BTreeMap::new();
+        let mut found: BTreeMap<u64, Found> = BTreeMap::new();
         let indirect: HashSet<&str> =
             symbols.iter().filter(|symbol| symbol.is_chosen_late).map(|symbol| symbol.name.as_str()).collect();
         let mut late = None;
@@ -223,17 +243,22 @@ impl Binary {
                 continue;
             }
             let Some(offset) = self.offset(symbol.address) else { continue };
+            let address = symbol.address;
+            let known = found.entry(offset).or_insert_with(|| Found {
+                function: written.clone(),
+                offset,
+                address,
+                size: None,
+                is_inside: false,
+            });
+            known.size = known.size.max(Some(symbol.size).filter(|size| *size > 0));
             // Of several names of one place the shortest.
-            let (_, known) = found.entry(offset).or_insert_with(|| (symbol.address, written.clone()));
-            if (written.len(), &written) < (known.len(), known) {
-                *known = written;
+            if (written.len(), &written) < (known.function.len(), &known.function) {
+                known.function = written;
             }
         }
         if !found.is_empty() {
-            return Ok(found
-                .into_iter()
-                .map(|(offset, (address, function))| Found { function, offset, address, is_inside: false })
-                .collect());
+            return Ok(found.into_values().collect());
         }
         if let Some(name) = late {
             let why =
@@ -259,6 +284,14 @@ impl Binary {
         Err(if near.is_empty() { refusal.hint(search) } else { refusal.hint(did_you_mean(&near, &[])) })
     }
 
+    /// Its machine code, to look for the exits of its functions.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(super) fn program(&self) -> Result<Program<'_>, exits::Refusal> {
+        Program::read(&self.cache)
+    }
+
     /// All functions in the file's tables and in its separate debug information.
     fn symbols(&self) -> Result<Vec<Symbol>, Refusal> {
         let elf = self.elf()?;
@@ -266,6 +299,18 @@ impl Binary {
             elf.symbols().chain(elf.dynamic_symbols()).take(MAX_FUNCTIONS).filter_map(|one| symbol(&one)).collect();
         if let Some(debug) = self.debug.as_ref().and_then(|debug| object::File::parse(debug).ok()) {
             symbols.extend(debug.symbols().take(MAX_FUNCTIONS).filter_map(|one| symbol(&one)));
+        }
+        // A program of Go keeps its functions' names though it is stripped.
+        if elf.symbol_table().is_none()
+            && self.is_go()
+            && let Ok(program) = self.program()
+        {
+            symbols.extend(program.go_functions().map(|function| Symbol {
+                name: function.name.to_owned(),
+                address: function.address,
+                size: function.size,
+                is_chosen_late: false,
+            }));
         }
         Ok(symbols)
     }

@@ -10,11 +10,11 @@ use super::spec::Node;
 use super::spec::Spec;
 use crate::probe::event::Capture;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
 use crate::probe::event::MAX_NUMBERS;
 use crate::probe::event::MAX_TEXTS;
 use crate::probe::event::Named;
 use crate::probe::event::Value;
+use crate::probe::hook::Hook;
 
 /// Makes the event of a hook.
 ///
@@ -53,6 +53,8 @@ pub(super) fn event(text: &str, spec: &Spec, hook: Hook, names: &Names<'_>) -> R
             Item::KernelStack => event.kernel_stack = true,
             Item::UserStack => event.user_stack = true,
             Item::Raw => event.every_hit = true,
+            // What the hook is made of.
+            Item::Trampoline(_) => {}
         }
     }
     if let Some(filter) = &spec.filter {

@@ -93,6 +93,10 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
         let rest = text.get(close + 1..).unwrap_or_default();
         at = close + 1 + (rest.len() - rest.trim_start().len());
     }
+    if let Some(At(word)) = spec.trampoline().filter(|_| !spec.is_return_of_a_program()) {
+        let error = SpecError::new(word, "'trampoline' says how functions of programs are seen to return");
+        return Err(error.hint("it is for 'uretprobe:FILE:FUNCTION' and 'latency:FILE:FUNCTION'"));
+    }
     if at >= end {
         return Ok(spec);
     }
@@ -223,6 +227,7 @@ impl Parser {
                 "stack" => Some(Item::KernelStack),
                 "ustack" => Some(Item::UserStack),
                 "raw" => Some(Item::Raw),
+                "trampoline" => Some(Item::Trampoline(at)),
                 _ => None,
             },
             _ => None,

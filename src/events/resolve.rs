@@ -3,6 +3,7 @@
 mod arguments;
 mod instructions;
 mod refusals;
+mod returns;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -36,6 +37,7 @@ use super::nops;
 use super::parse::parse;
 use super::parse::quotes;
 use super::points;
+use super::spec::At;
 use super::spec::Name;
 use super::spec::Sort;
 use super::spec::Spec;
@@ -50,9 +52,8 @@ use crate::host::root::Root;
 use crate::host::tracefs::Tracefs;
 use crate::probe::Scope;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
-use crate::probe::event::Place;
 use crate::probe::event::Space;
+use crate::probe::hook::Hook;
 use crate::probe::site::LeftOut;
 
 /// Arguments of the entry that a latency event keeps.
@@ -338,55 +339,38 @@ impl Machine<'_> {
 
     fn file(&mut self, sort: Sort, file: &Name, function: &Name, spec: &Spec) -> Result<Hooked, SpecError> {
         let binaries = self.reached(file)?;
-        let at_return = sort == Sort::Uretprobe;
         let is_go = binaries.iter().any(|(_, binary)| binary.is_go());
-        if is_go && sort != Sort::Uprobe {
+        if let (true, Some(At(word))) = (is_go, spec.trampoline()) {
             let why =
-                format!("'{}' is a Go program: Go moves its stacks, and a return probe would crash it", file.text);
-            let hint = format!("'uprobe:{}:{}' counts its calls", file.text, function.text);
-            return Err(at(file, Refusal::new(why).hint(hint)));
+                format!("'{}' is a Go program, and a return trampoline would crash it: Go moves its stacks", file.text);
+            return Err(
+                SpecError::new(word, why).hint("without 'trampoline' its functions are taken at their own exits")
+            );
         }
-        let mut places = Vec::new();
+        let mut found = Vec::new();
         let mut left_out = Vec::new();
         let mut refused = None;
         for (reached, binary) in &binaries {
             let instructions = Instructions::new(binary, self.nops_are_replaced);
             match binary.functions(&function.text) {
-                Ok(found) => {
-                    for found in found {
-                        if found.is_inside && sort != Sort::Uprobe {
-                            let why = format!("no function is known to begin at '{}'", found.function);
-                            let hint =
-                                format!("'{}' is for whole functions; 'uprobe' takes any instruction", sort.name());
-                            return Err(at(function, Refusal::new(why).hint(hint)));
-                        }
-                        if found.is_inside && instructions.is_within_one(found.address) {
-                            let why = format!("no instruction begins at '{}'", found.function);
-                            let hint = format!("'objdump -d {}' shows where they do", reached.path.display());
-                            return Err(at(function, Refusal::new(why).hint(hint)));
-                        }
-                        let offset = match instructions.spot(found.address) {
-                            Spot::Here => found.offset,
-                            Spot::Behind(bytes) => found.offset.saturating_add(bytes),
-                            Spot::Nowhere => {
-                                left_out.push(instructions::left_out(&found.function, found.address));
-                                continue;
-                            }
-                        };
-                        let path = reached.path.clone();
-                        places.push(Place { path, function: found.function, offset });
+                Ok(mut functions) => {
+                    if sort == Sort::Uprobe {
+                        functions =
+                            instructions.probed(functions, &mut left_out).map_err(|refusal| at(function, refusal))?;
                     }
+                    found.push((reached, binary, functions));
                 }
                 Err(refusal) => refused = Some(refusal),
             }
         }
-        if let (true, Some(refusal)) = (places.is_empty(), refused) {
+        if let (true, Some(refusal)) = (found.is_empty(), refused) {
             return Err(at(function, refusal));
         }
-        if places.is_empty() {
+        let count = found.iter().map(|(_, _, functions)| functions.len()).sum();
+        if count == 0 {
             return Err(at(function, nothing_left(&left_out)));
         }
-        few(function, places.len(), "functions")?;
+        few(function, count, "functions")?;
         let limit = if sort == Sort::Latency { KEPT_ARGUMENTS } else { self.registers };
         let arguments = match sort {
             Sort::Uretprobe => Arguments::none("they are gone when a function returns; 'latency' keeps them"),
@@ -398,7 +382,15 @@ impl Machine<'_> {
             _ => Ok(None),
         };
         let duration = sort == Sort::Latency;
-        let hook = if duration { Hook::UserLatency { places } } else { Hook::Uprobe { places, at_return } };
+        let mut returns = || match spec.trampoline() {
+            Some(_) => returns::by_trampoline(function, &found),
+            None => returns::at_exits(function, &found, &mut left_out),
+        };
+        let hook = match sort {
+            Sort::Uretprobe => Hook::Uretprobe { returns: returns()? },
+            Sort::Latency => Hook::UserLatency { returns: returns()? },
+            _ => Hook::Uprobe { places: returns::places(&found) },
+        };
         // Only casts need the kernel's types here.
         let types = if spec.names_values() { self.types(None) } else { None };
         Ok(Hooked { hook, types, space: Space::User, arguments, fields: Vec::new(), returned, duration, left_out })

@@ -35,7 +35,20 @@ pub struct Spec {
 impl Spec {
     /// Whether it asks for anything of a hit but to count it.
     pub fn names_values(&self) -> bool {
-        !self.items.is_empty() || self.filter.is_some()
+        self.items.iter().any(|item| !matches!(item, Item::Trampoline(_))) || self.filter.is_some()
+    }
+
+    /// Whether it is about functions of a program that return.
+    pub fn is_return_of_a_program(&self) -> bool {
+        matches!((self.sort, &self.target), (Sort::Uretprobe | Sort::Latency, Target::File { .. }))
+    }
+
+    /// Where it asks for the kernel's return trampoline, if it does.
+    pub fn trampoline(&self) -> Option<At> {
+        self.items.iter().find_map(|item| match item {
+            Item::Trampoline(at) => Some(*at),
+            _ => None,
+        })
     }
 }
 
@@ -141,6 +154,8 @@ pub enum Item {
     UserStack,
     /// `raw`: a row for each hit.
     Raw,
+    /// `trampoline`: returns by the kernel's return trampoline.
+    Trampoline(At),
 }
 
 /// A value with the name that the user gave it.

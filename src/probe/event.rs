@@ -4,10 +4,11 @@
 //! What is computed at a hit is postfix code over 64-bit integers. The kernel's program is one text for all events: it
 //! has the code as constants, so the verifier walks only the steps of this event.
 
-use std::path::PathBuf;
-
+#[cfg(all(feature = "record", target_os = "linux"))]
+use super::hook::Hook;
+#[cfg(all(feature = "record", target_os = "linux"))]
 use super::site::LeftOut;
-use super::site::Site;
+#[cfg(all(feature = "record", target_os = "linux"))]
 use super::site::SiteArgument;
 
 /// Numbers that an event can capture: the columns `arg_0` to `arg_5`.
@@ -28,6 +29,7 @@ pub const WANTED_BYTES: usize = 1024;
 pub const WANTED_CHUNK: usize = 32;
 
 /// One event to attach.
+#[cfg(all(feature = "record", target_os = "linux"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// As the user wrote it.
@@ -50,10 +52,11 @@ pub struct Event {
     pub kernel_stack: bool,
     /// Rows carry the user's stack.
     pub user_stack: bool,
-    /// Places that match and that it does without, since probing them would change what the program does.
+    /// Places and functions that match and that it does without, with the reason.
     pub left_out: Vec<LeftOut>,
 }
 
+#[cfg(all(feature = "record", target_os = "linux"))]
 impl Event {
     /// Whether it reads memory of the process that it is hit in.
     pub fn reads_process_memory(&self) -> bool {
@@ -78,104 +81,6 @@ impl Event {
             || self.hist.as_ref().is_some_and(|hist| steps(&hist.steps))
             || arguments_in_memory
     }
-}
-
-/// Where an event hooks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hook {
-    /// The entry or the return of kernel functions, by kprobes.
-    Kprobe {
-        /// Their names, of a glob all that matched.
-        functions: Vec<String>,
-        /// At the return.
-        at_return: bool,
-    },
-    /// The entry or the exit of kernel functions, by BPF trampolines.
-    Fentry {
-        /// What to attach to.
-        functions: Vec<TypedFunction>,
-        /// At the exit.
-        at_return: bool,
-    },
-    /// Static trace points with their format as /sys/kernel/tracing/events describes it.
-    Tracepoint {
-        /// (category, name) of each.
-        points: Vec<(String, String)>,
-    },
-    /// Static trace points with the arguments as the kernel passes them.
-    RawTracepoint {
-        /// The name of each.
-        points: Vec<String>,
-    },
-    /// The entry or the return of functions of a file.
-    Uprobe {
-        /// Their places.
-        places: Vec<Place>,
-        /// At the return.
-        at_return: bool,
-    },
-    /// Static probes of a program or library.
-    Usdt {
-        /// The file.
-        path: PathBuf,
-        /// Who named them.
-        provider: String,
-        /// Their names.
-        names: Vec<String>,
-        /// Where they are in the code: a probe in a function that was inlined has several places.
-        sites: Vec<Site>,
-    },
-    /// From the entry to the return of kernel functions.
-    KernelLatency {
-        /// Their names.
-        functions: Vec<String>,
-    },
-    /// From the entry to the return of functions of a file.
-    UserLatency {
-        /// Their places.
-        places: Vec<Place>,
-    },
-}
-
-impl Hook {
-    /// How many functions or points it is at.
-    pub fn places(&self) -> usize {
-        match self {
-            Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => functions.len(),
-            Hook::Fentry { functions, .. } => functions.len(),
-            Hook::Tracepoint { points } => points.len(),
-            Hook::RawTracepoint { points } => points.len(),
-            Hook::Uprobe { places, .. } | Hook::UserLatency { places } => places.len(),
-            Hook::Usdt { names, .. } => names.len(),
-        }
-    }
-
-    /// Whether it is the time from entry to return of a function.
-    pub fn is_latency(&self) -> bool {
-        matches!(self, Hook::KernelLatency { .. } | Hook::UserLatency { .. })
-    }
-}
-
-/// A kernel function with what its BTF tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypedFunction {
-    /// Its name.
-    pub name: String,
-    /// The module that it is in; `None`: the kernel itself.
-    pub module: Option<String>,
-    /// How many parameters it has.
-    pub parameters: u8,
-}
-
-/// A function of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file, as this process reaches it.
-    pub path: PathBuf,
-    /// The function's name, as it is written in the source where that is known.
-    pub function: String,
-    /// Where its code begins in the file, in bytes.
-    pub offset: u64,
 }
 
 /// Something with a name that is kept of a hit.

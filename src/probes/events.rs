@@ -4,6 +4,7 @@ mod code;
 mod decoder;
 mod hooks;
 mod sites;
+mod spots;
 mod text;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use self::decoder::Hits;
 use self::hooks::Links;
 use self::hooks::Plan;
 use self::hooks::Way;
+use self::spots::Ends;
 use super::read;
 use super::running::Running;
 use super::settings::cgroup_numbers;
@@ -44,8 +46,8 @@ use crate::probe::attached::ProgramCost;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
 use crate::probe::event::Value;
+use crate::probe::hook::Hook;
 use crate::recording::Column;
 use crate::recording::ColumnType;
 use crate::units::Unit;
@@ -62,6 +64,9 @@ object! {
 const MAX_OBJECTS: usize = 250;
 /// Objects that are loaded at the same time: more only wait for the CPUs.
 const LOADED_AT_ONCE: usize = 8;
+
+/// Places that are named of those that an event leaves out.
+const LEFT_OUT_NAMED: usize = 3;
 
 /// What fentry and fexit have failed for so far. On aarch64: commit 2aa6ac03516d.
 const NO_TRAMPOLINE: &str =
@@ -221,15 +226,20 @@ fn object_in(
     };
     // By its type, the object is for one place. Of several that the kernel does not tell apart it is none.
     let typed = matches!(event.hook, Hook::Fentry { .. });
-    let place = if typed {
-        of_type as u32
+    let number_alone = if typed {
+        of_type as u64
     } else if several {
-        u32::MAX
+        u32::MAX.into()
     } else {
         0
     };
-    let knobs =
-        code::knobs(event, setup.settings.mode, Place { event: number, place, parameters, cookies, may_sleep })?;
+    let ends = event.hook.at_exits().map(|functions| spots::of_functions(functions, cookies).0);
+    let (place, exit_place) = match ends.as_deref() {
+        Some([Ends { entry, exits }, ..]) => (entry.cookie, exits.first().map_or(0, |exit| exit.cookie)),
+        _ => (number_alone, number_alone),
+    };
+    let place = Place { event: number, place, exit_place, parameters, cookies, may_sleep };
+    let knobs = code::knobs(event, setup.settings.mode, place)?;
     let cgroups = cgroup_numbers(setup.scope);
     let settings = Settings { knobs: Some(bytes_of(&knobs)), ..object_settings(setup, &cgroups) };
     let plan = Plan::new(event, way, may_sleep);
@@ -244,13 +254,22 @@ fn object_in(
         sites::fill(&live, sites, cookies)?;
     }
     let mut links = Links::default();
-    if event.hook.is_latency() {
-        links.keep(live.attach_by("thread_ends", |program| program.attach())?);
+    for program in plan.watchers() {
+        links.keep(live.attach_by(program, |program| program.attach())?);
     }
     plan.attach(&live, cookies, of_type, &mut links)?;
     let running = Running::new(&INFO, live, Hits::new(event, setup))?;
-    let left_out = event.left_out.iter().map(|place| format!("{}: {}", place.name, place.reason)).collect();
-    Ok(Object { links, running, label: event.label.clone(), left_out })
+    Ok(Object { links, running, label: event.label.clone(), left_out: left_out(event) })
+}
+
+/// What an event does without, and why: the first few.
+fn left_out(event: &Event) -> Vec<String> {
+    let (named, more) = event.left_out.split_at(LEFT_OUT_NAMED.min(event.left_out.len()));
+    let mut texts: Vec<String> = named.iter().map(|place| format!("{}: {}", place.name, place.reason)).collect();
+    if !more.is_empty() {
+        texts.push(format!("{} more of '{}': 'ebrec probes -e' lists them", more.len(), event.label));
+    }
+    texts
 }
 
 /// Keys in an interval: processes, by the values or functions that the event is kept by, each with the buckets of what it measures.
@@ -268,10 +287,10 @@ fn cells(event: &Event) -> u32 {
 /// Takes in the programs and maps that the event needs.
 fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize) -> Result<()> {
     let programs = plan.programs();
-    let latency = event.hook.is_latency();
+    let by_thread = event.hook.is_latency() && event.hook.at_exits().is_none();
     for mut program in open.progs_mut() {
         let name = program.name().to_string_lossy().into_owned();
-        let is_wanted = programs.contains(&name.as_str()) || (latency && name == "thread_ends");
+        let is_wanted = programs.contains(&name.as_str()) || plan.watchers().contains(&name.as_str());
         program.set_autoload(is_wanted);
         if let (true, Hook::Fentry { functions, .. }) = (is_wanted, &event.hook) {
             let function = functions.get(of_type).context("an event without a function")?;
@@ -281,7 +300,8 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
     let stacks = event.kernel_stack || event.user_stack;
     for mut map in open.maps_mut() {
         let is_wanted = match &*map.name().to_string_lossy() {
-            "calls_of_thread" | "deeper_calls" => latency,
+            "calls_of_thread" | "deeper_calls" => by_thread,
+            "frames" | "frame_owners" | "frame_owners_gone" | "told" => event.hook.pairs_exits(),
             "event_keys" => event.by.is_some(),
             "event_key_texts" => event.by.as_ref().is_some_and(|by| matches!(by.value, Value::Text { .. })),
             "event_sites" => matches!(event.hook, Hook::Usdt { .. }),

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::events;
+use crate::exits::Pairing;
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
 use crate::host::Host;
@@ -15,8 +16,10 @@ use crate::host::doctor::worst;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
-use crate::probe::event::Hook;
-use crate::probe::event::Place;
+use crate::probe::hook::Function;
+use crate::probe::hook::Hook;
+use crate::probe::hook::Place;
+use crate::probe::hook::Returns;
 use crate::probe::site::Site;
 use crate::probes::REGISTRY;
 use crate::record::Doctor;
@@ -47,11 +50,20 @@ pub(super) fn events(texts: &[String], pids: &[u32]) -> Result<Document> {
     let mut document = Document::new("events", "Events");
     let hooks = offers.iter().flat_map(|offer| {
         let label = text_value(&offer.event.label);
-        places(&offer.event.hook)
-            .into_iter()
-            .map(move |(name, of, offset)| vec![label.clone(), text_value(&name), text_value(&of), offset])
+        places(&offer.event.hook).into_iter().map(move |(name, of, offset, returns)| {
+            let returns = returns.map_or(Value::Null, |returns| text_value(&returns));
+            vec![label.clone(), text_value(&name), text_value(&of), offset, returns]
+        })
     });
-    document.push(table("hooks", "Where they are put", &["event", "name", "in", "offset"], hooks.collect()));
+    let left_out = offers.iter().flat_map(|offer| {
+        let label = text_value(&offer.event.label);
+        offer.event.left_out.iter().map(move |one| {
+            let reason = text_value(&format!("left out: {}", one.reason));
+            vec![label.clone(), text_value(&one.name), Value::Null, Value::Null, reason]
+        })
+    });
+    let columns = ["event", "name", "in", "offset", "returns"];
+    document.push(table("hooks", "Where they are put", &columns, hooks.chain(left_out).collect()));
     let values = offers.iter().flat_map(|offer| {
         let label = text_value(&offer.event.label);
         offer.values.iter().map(move |(name, kind)| vec![label.clone(), text_value(name), text_value(kind)])
@@ -61,32 +73,60 @@ pub(super) fn events(texts: &[String], pids: &[u32]) -> Result<Document> {
     Ok(document)
 }
 
-/// (name, what it is in, where in that) of everything that an event is put on.
-fn places(hook: &Hook) -> Vec<(String, String, Value)> {
-    let kernel = |name: &String| (name.clone(), "the kernel".to_owned(), Value::Null);
-    let place = |place: &Place| {
-        (place.function.clone(), place.path.display().to_string(), text_value(&format!("{:#x}", place.offset)))
+/// (name, what it is in, where in that, how its returns are seen) of everything that an event is put on or leaves out.
+fn places(hook: &Hook) -> Vec<(String, String, Value, Option<String>)> {
+    let kernel = |name: &String| (name.clone(), "the kernel".to_owned(), Value::Null, None);
+    let placed = |place: &Place, returns: Option<String>| {
+        let offset = text_value(&format!("{:#x}", place.offset));
+        (place.function.clone(), place.path.display().to_string(), offset, returns)
     };
     match hook {
         Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => functions.iter().map(kernel).collect(),
         Hook::Fentry { functions, .. } => {
             let module = |module: &Option<String>| module.clone().unwrap_or_else(|| "the kernel".to_owned());
-            functions.iter().map(|one| (one.name.clone(), module(&one.module), Value::Null)).collect()
+            functions.iter().map(|one| (one.name.clone(), module(&one.module), Value::Null, None)).collect()
         }
         Hook::Tracepoint { points } => {
-            points.iter().map(|(category, name)| (name.clone(), category.clone(), Value::Null)).collect()
+            points.iter().map(|(category, name)| (name.clone(), category.clone(), Value::Null, None)).collect()
         }
         Hook::RawTracepoint { points } => points.iter().map(kernel).collect(),
-        Hook::Uprobe { places, .. } | Hook::UserLatency { places } => places.iter().map(place).collect(),
+        Hook::Uprobe { places } => places.iter().map(|place| placed(place, None)).collect(),
+        Hook::Uretprobe { returns: Returns::ByTrampoline { places } }
+        | Hook::UserLatency { returns: Returns::ByTrampoline { places } } => {
+            places.iter().map(|place| placed(place, Some("by the return trampoline".to_owned()))).collect()
+        }
+        Hook::Uretprobe { returns: Returns::AtExits { functions } }
+        | Hook::UserLatency { returns: Returns::AtExits { functions } } => {
+            functions.iter().map(|function| placed(&function.place, Some(at_exits(function)))).collect()
+        }
         Hook::Usdt { path, provider, names, sites } => {
             let of = format!("{} ({provider})", path.display());
             let site = |site: &Site| {
                 let name = names.get(site.probe).cloned().unwrap_or_default();
-                (name, of.clone(), text_value(&format!("{:#x}", site.offset)))
+                (name, of.clone(), text_value(&format!("{:#x}", site.offset)), None)
             };
             sites.iter().map(site).collect()
         }
     }
+}
+
+/// Where a function's returns are seen, as `at 2 exits, entered at 0x1156`.
+fn at_exits(function: &Function) -> String {
+    let boundaries = &function.boundaries;
+    let shared = boundaries.exits.iter().filter(|exit| exit.is_shared).count();
+    let exits = |count| format!("{count} {}", if count == 1 { "exit" } else { "exits" });
+    let mut text = match (boundaries.exits.len() - shared, shared) {
+        (own, 0) => format!("at {}", exits(own)),
+        (0, shared) => format!("at {} of its tail calls", exits(shared)),
+        (own, shared) => format!("at {}, and {} of its tail calls", exits(own), exits(shared)),
+    };
+    if boundaries.entry.offset != function.place.offset {
+        text += &format!("; entry at {:#x}", boundaries.entry.offset);
+    }
+    if boundaries.pairing == Pairing::Goroutine {
+        text += "; by goroutine";
+    }
+    text
 }
 
 fn list(infos: &[&ProbeInfo], host: &Host) -> Document {
@@ -177,7 +217,7 @@ fn columns(info: &ProbeInfo) -> Table {
 fn table(name: &str, title: &str, fields: &[&'static str], rows: Vec<Vec<Value>>) -> Table {
     let field = |field: &&'static str| {
         let made = Field::new(*field, *field);
-        if ["by", "found", "help", "remedy"].contains(field) { made.prose() } else { made }
+        if ["by", "found", "help", "remedy", "returns"].contains(field) { made.prose() } else { made }
     };
     let fields = fields.iter().map(field).collect();
     Table { rows, ..Table::new(name, title, fields) }

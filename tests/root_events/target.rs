@@ -12,19 +12,24 @@ use super::root::Recorder;
 use super::root::Taken;
 use super::root::skip;
 
-/// `target.c`, compiled.
+/// A program of this directory, compiled.
 pub struct Target {
     dir: TempDir,
 }
 
 impl Target {
-    /// Compiles it.
+    /// Compiles `target.c`.
     pub fn build() -> Target {
+        Target::compiled("cc", "target.c")
+    }
+
+    /// Compiles a source of this directory.
+    pub fn compiled(compiler: &str, source: &str) -> Target {
         let target = Target { dir: tempfile::tempdir().unwrap() };
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_events/target.c");
+        let source = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_events")).join(source);
         let options = ["-O1", "-pthread", "-foptimize-sibling-calls", "-fcf-protection=none", "-o"];
-        let status = Command::new("cc").args(options).arg(target.path()).arg(source).status().unwrap();
-        assert!(status.success(), "cc could not compile {source}");
+        let status = Command::new(compiler).args(options).arg(target.path()).arg(&source).status().unwrap();
+        assert!(status.success(), "{compiler} could not compile {}", source.display());
         target
     }
 

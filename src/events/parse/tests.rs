@@ -54,6 +54,8 @@ fn every_sort_of_event_is_read() {
         "uprobe:/bin/bash:0x3a40(arg0)",
         "uprobe:/bin/bash:readline+0x10",
         "uprobe:libc:puts(str(arg0, 4096), bytes(arg0, 16), by(str(arg0)))",
+        "latency:libc:malloc(trampoline, hist(arg0))",
+        "uretprobe:/bin/bash:readline(trampoline)",
     ] {
         assert_eq!(read(text), text);
     }
@@ -80,6 +82,16 @@ fn parameters_and_blanks_in_a_name_are_said_to_belong_in_quotes() {
         assert_eq!(hint, format!("a name with blanks or parentheses stands in double quotes: \"{name}\""), "{text}");
     }
     assert!(parse("kprobe:f(arg0").unwrap_err().hint.is_none());
+}
+
+#[test]
+fn only_returns_of_functions_of_programs_can_be_taken_by_trampoline() {
+    for text in
+        ["kretprobe:vfs_read(trampoline)", "latency:vfs_read(trampoline)", "uprobe:/bin/bash:readline(trampoline)"]
+    {
+        let at = text.find("trampoline").unwrap();
+        assert_eq!(wrong(text), (at, "'trampoline' says how functions of programs are seen to return".to_owned()));
+    }
 }
 
 #[test]

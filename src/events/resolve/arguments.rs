@@ -8,7 +8,7 @@ use crate::events::spec::Sort;
 use crate::events::types::Parameter;
 use crate::events::types::Shape;
 use crate::events::types::Signature;
-use crate::probe::event::TypedFunction;
+use crate::probe::hook::TypedFunction;
 use crate::probe::site::Site;
 use crate::probe::site::SiteArgument;
 

@@ -3,6 +3,8 @@
 use std::cell::OnceCell;
 
 use crate::events::binary::Binary;
+use crate::events::binary::Found;
+use crate::events::kernel::Refusal;
 use crate::events::nops;
 use crate::exits::NopSite;
 use crate::exits::Program;
@@ -40,6 +42,31 @@ impl<'a> Instructions<'a> {
     /// Whether an address is within an instruction, as far as that is known.
     pub(super) fn is_within_one(&self, address: u64) -> bool {
         self.program().is_some_and(|program| is_instruction(program, address) == Some(false))
+    }
+
+    /// The places that are probed for these, which need not be functions' beginnings. Those that can't be are left out.
+    ///
+    /// # Errors
+    /// No instruction begins at one of them.
+    pub(super) fn probed(&self, found: Vec<Found>, left_out: &mut Vec<LeftOut>) -> Result<Vec<Found>, Refusal> {
+        let mut probed = Vec::new();
+        for mut one in found {
+            if one.is_inside && self.is_within_one(one.address) {
+                let why = format!("no instruction begins at '{}'", one.function);
+                let hint = format!("'objdump -d {}' shows where they do", self.binary.path().display());
+                return Err(Refusal::new(why).hint(hint));
+            }
+            match self.spot(one.address) {
+                Spot::Here => {}
+                Spot::Behind(bytes) => one.offset = one.offset.saturating_add(bytes),
+                Spot::Nowhere => {
+                    left_out.push(self::left_out(&one.function, one.address));
+                    continue;
+                }
+            }
+            probed.push(one);
+        }
+        Ok(probed)
     }
 
     /// Where a probe for an address goes.

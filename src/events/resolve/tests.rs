@@ -3,12 +3,12 @@ use super::Offer;
 use crate::host::Host;
 use crate::host::tracefs::Tracefs;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
 use crate::probe::event::TEXT_LIMIT;
 use crate::probe::event::TextKind;
 use crate::probe::event::Value;
+use crate::probe::hook::Hook;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
@@ -166,6 +166,12 @@ fn trace_points_have_fields_and_those_of_system_calls_are_of_the_caller() {
 }
 
 const GO: &str = "\t.section .go.buildinfo,\"a\"\n\t.quad 1\n";
+/// A function that returns, and one that does not.
+#[cfg(target_arch = "x86_64")]
+const RETURNS: &str = "\t.text\n\t.globl returns, never_returns\n\t.type returns,@function\n\t.type never_returns,@function\n\
+    returns:\t.cfi_startproc\n\tpush %rbx\n\t.cfi_adjust_cfa_offset 8\n\tpop %rbx\n\t.cfi_adjust_cfa_offset -8\n\tret\n\
+    \t.cfi_endproc\n\t.size returns,.-returns\n\
+    never_returns:\t.cfi_startproc\n\tnop\n\tud2\n\t.cfi_endproc\n\t.size never_returns,.-never_returns\n";
 const PROGRAM: &str = "
 #include <stdio.h>
 namespace shop { int price(int n) { return n + 1; } int price(long n) { return n + 2; } }
@@ -194,7 +200,7 @@ fn functions_of_cpp_are_found_with_and_without_parameters() {
         .event
         .hook
     {
-        Hook::Uprobe { places, .. } => places.into_iter().map(|place| place.function).collect::<Vec<_>>(),
+        Hook::Uprobe { places } => places.into_iter().map(|place| place.function).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(places("shop::price").len(), 2);
@@ -206,16 +212,34 @@ fn functions_of_cpp_are_found_with_and_without_parameters() {
 }
 
 #[test]
-fn returns_of_go_programs_are_refused_with_the_reason() {
+fn go_programs_are_never_returned_from_by_trampoline() {
     let directory = tempfile::tempdir().unwrap();
     let Some(path) = program(directory.path(), &format!("{GO}\t.text\n")) else { return };
     for sort in ["uretprobe", "latency"] {
-        let said = offered(&format!("{sort}:{path}:main"), &Tracefs::NotMounted).err().unwrap();
-        assert!(said.contains("is a Go program: Go moves its stacks"), "{said}");
+        let said = offered(&format!("{sort}:{path}:main(trampoline)"), &Tracefs::NotMounted).err().unwrap();
+        assert!(said.contains("is a Go program, and a return trampoline would crash it"), "{said}");
     }
     assert!(offered(&format!("uprobe:{path}:main"), &Tracefs::NotMounted).is_ok());
     let said = offered(&format!("uprobe:{path}:main(arg0)"), &Tracefs::NotMounted).err().unwrap();
     assert!(said.starts_with("there is no arg0 here: Go passes them in a way of its own"), "{said}");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn returns_are_taken_at_exits_unless_the_trampoline_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(path) = program(directory.path(), RETURNS) else { return };
+    let hook = |text: &str| offered(&text.replace("FILE", &path), &Tracefs::NotMounted).unwrap().event;
+    for sort in ["uretprobe", "latency"] {
+        let functions = |event: Event| event.hook.at_exits().map(<[_]>::len);
+        assert_eq!(functions(hook(&format!("{sort}:FILE:returns"))), Some(1));
+        assert_eq!(functions(hook(&format!("{sort}:FILE:returns(trampoline)"))), None);
+        let some = hook(&format!("{sort}:FILE:*returns"));
+        let left_out: Vec<&str> = some.left_out.iter().map(|one| &*one.name).collect();
+        assert_eq!((left_out, some.hook.places()), (vec!["never_returns"], 1));
+        let said = offered(&format!("{sort}:{path}:never_returns"), &Tracefs::NotMounted).err().unwrap();
+        assert!(said.starts_with("can't take the returns of 'never_returns': it never returns"), "{said}");
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Display for Item {
         match self {
             // These words alone mean something else.
             Item::Capture(Labelled { label: None, value: Expr { node: Node::Name(name), .. }, .. })
-                if matches!(name.as_str(), "stack" | "ustack" | "raw") =>
+                if matches!(name.as_str(), "stack" | "ustack" | "raw" | "trampoline") =>
             {
                 write!(f, "({name})")
             }
@@ -115,6 +115,7 @@ impl Display for Item {
             Item::KernelStack => f.write_str("stack"),
             Item::UserStack => f.write_str("ustack"),
             Item::Raw => f.write_str("raw"),
+            Item::Trampoline(_) => f.write_str("trampoline"),
         }
     }
 }

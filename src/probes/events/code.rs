@@ -9,7 +9,6 @@ use crate::probe::Mode;
 use crate::probe::event::Binary;
 use crate::probe::event::Capture;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
 use crate::probe::event::TextKind;
@@ -18,6 +17,7 @@ use crate::probe::event::Value;
 use crate::probe::event::WANTED_BYTES;
 use crate::probe::event::WANTED_CHUNK;
 use crate::probe::event::Who;
+use crate::probe::hook::Hook;
 
 /// Arguments that the kernel's side has room for, as bpf/include/event_knobs.h says.
 const ARGUMENTS: u8 = 12;
@@ -35,7 +35,9 @@ pub(super) struct Place {
     /// The number in its records.
     pub(super) event: u8,
     /// Its place among the event's, where the attachment does not tell.
-    pub(super) place: u32,
+    pub(super) place: u64,
+    /// Likewise at a function's exit.
+    pub(super) exit_place: u64,
     /// Parameters of the function that it is attached to by its type.
     pub(super) parameters: u8,
     /// The attachment tells which of the places a hit is at.
@@ -85,7 +87,9 @@ pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::ev
         cookies: u8::from(place.cookies),
         may_sleep: u8::from(place.may_sleep),
         parameters: place.parameters,
+        paired: u8::from(event.hook.pairs_exits()),
         place: place.place,
+        exit_place: place.exit_place,
         ..types::event_knobs::default()
     };
     made.code(&mut knobs, types::event_code_use::CODE_FILTER, 0, &event.filter)?;
@@ -122,7 +126,7 @@ pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::ev
     }
     let most = match event.hook {
         Hook::KernelLatency { .. } | Hook::UserLatency { .. } => KEPT_ARGUMENTS,
-        Hook::Kprobe { .. } | Hook::Uprobe { .. } => REGISTER_ARGUMENTS,
+        Hook::Kprobe { .. } | Hook::Uprobe { .. } | Hook::Uretprobe { .. } => REGISTER_ARGUMENTS,
         _ => ARGUMENTS,
     };
     ensure!(

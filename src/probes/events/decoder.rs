@@ -13,6 +13,7 @@ use super::hooks;
 use super::text;
 use super::types;
 use crate::bpf::cells::Gathered;
+use crate::bpf::frames::Sweeper;
 use crate::bpf::live::Live;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
@@ -51,6 +52,8 @@ pub(super) struct Hits {
     keys: HashMap<u64, (u32, String)>,
     function: Option<ColumnId>,
     by_column: Option<ColumnId>,
+    /// Where exits are paired with entries.
+    sweeper: Option<Sweeper>,
 }
 
 impl Hits {
@@ -70,6 +73,7 @@ impl Hits {
             keys: HashMap::new(),
             function: setup.schema.id(FUNCTION),
             by_column: setup.schema.id(BY),
+            sweeper: event.hook.pairs_exits().then(Sweeper::default),
         }
     }
 
@@ -134,6 +138,9 @@ impl Decoder for Hits {
     }
 
     fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
+        if let Some(sweeper) = &mut self.sweeper {
+            sweeper.sweep(live)?;
+        }
         let Some(kind) = self.by else { return Ok(()) };
         let map = live.map("event_keys")?;
         for bytes in map.keys() {

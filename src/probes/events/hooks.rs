@@ -2,7 +2,6 @@
 //! one after the other.
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -23,10 +22,15 @@ use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
+use super::spots;
+use super::spots::Ends;
+use super::spots::Spot;
 use crate::bpf::live::Live;
+use crate::host::code_file::CodeFile;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
-use crate::probe::event::Place;
+use crate::probe::hook::Function;
+use crate::probe::hook::Hook;
+use crate::probe::hook::Place;
 use crate::probe::site::Site;
 
 /// Functions that are attached to one by one, at most: each takes the kernel a millisecond or so, and as long to detach.
@@ -64,6 +68,8 @@ pub(super) enum Way {
 #[derive(Default)]
 pub(super) struct Links {
     links: Vec<Link>,
+    /// Of functions' entries whose exits are among the others: these go first, so that what they begin has an end.
+    entries: Vec<Link>,
     /// Hooks as messages and the recording call them.
     pub(super) hooks: Vec<String>,
     /// Places that the kernel refused while it took others.
@@ -78,13 +84,15 @@ impl Links {
 
     /// Detaches.
     pub(super) fn clear(&mut self) {
-        while !self.links.is_empty() {
-            let rest = self.links.len().saturating_sub(DROPPED_AT_ONCE);
-            std::thread::scope(|scope| {
-                for link in self.links.drain(rest..) {
-                    scope.spawn(move || drop(link));
-                }
-            });
+        for links in [&mut self.entries, &mut self.links] {
+            while !links.is_empty() {
+                let rest = links.len().saturating_sub(DROPPED_AT_ONCE);
+                std::thread::scope(|scope| {
+                    for link in links.drain(rest..) {
+                        scope.spawn(move || drop(link));
+                    }
+                });
+            }
         }
     }
 }
@@ -98,8 +106,8 @@ impl Drop for Links {
 /// Whether the event's programs are those that may sleep, and so fetch memory that is not there: for functions of programs alone.
 fn may_sleep(event: &Event, way: Way, kernel: (u32, u32)) -> bool {
     let can = match (&event.hook, way) {
-        (Hook::Uprobe { at_return: false, .. } | Hook::Usdt { .. }, Way::AtOnce) => kernel >= SLEEPABLE_AT_ONCE,
-        (Hook::Uprobe { at_return: false, .. } | Hook::Usdt { .. }, Way::OneByOne) => kernel >= SLEEPABLE,
+        (Hook::Uprobe { .. } | Hook::Usdt { .. }, Way::AtOnce) => kernel >= SLEEPABLE_AT_ONCE,
+        (Hook::Uprobe { .. } | Hook::Usdt { .. }, Way::OneByOne) => kernel >= SLEEPABLE,
         _ => false,
     };
     can && event.reads_process_memory()
@@ -123,8 +131,9 @@ pub(super) fn places(hook: &Hook) -> Vec<&str> {
         Hook::Fentry { functions, .. } => functions.iter().map(|function| &*function.name).collect(),
         Hook::Tracepoint { points } => points.iter().map(|(_, name)| &**name).collect(),
         Hook::RawTracepoint { points } => points.iter().map(String::as_str).collect(),
-        Hook::Uprobe { places, .. } | Hook::UserLatency { places } => {
-            places.iter().map(|place| &*place.function).collect()
+        Hook::Uprobe { places } => places.iter().map(|place| &*place.function).collect(),
+        Hook::Uretprobe { returns } | Hook::UserLatency { returns } => {
+            returns.places().into_iter().map(|place| &*place.function).collect()
         }
         Hook::Usdt { names, .. } => names.iter().map(String::as_str).collect(),
     }
@@ -136,6 +145,8 @@ pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
     match hook {
         Hook::Fentry { .. } => false,
         Hook::Usdt { sites, .. } => sites.len() > 1 && kernel >= COOKIES,
+        // Exits differ, whatever function they are of.
+        _ if hook.at_exits().is_some() => kernel >= COOKIES,
         Hook::RawTracepoint { .. } => several && kernel >= RAW_COOKIES,
         _ => several && kernel >= COOKIES,
     }
@@ -147,7 +158,9 @@ pub(super) fn ways(event: &Event, kernel: (u32, u32)) -> Vec<(Way, bool)> {
     let at_once = match hook {
         Hook::Kprobe { .. } | Hook::KernelLatency { .. } => hook.places() > 1,
         // Even one: its link is given up at once, a perf event after a tenth of a second.
-        Hook::Uprobe { .. } | Hook::UserLatency { .. } | Hook::Usdt { .. } => kernel >= USER_AT_ONCE,
+        Hook::Uprobe { .. } | Hook::Uretprobe { .. } | Hook::UserLatency { .. } | Hook::Usdt { .. } => {
+            kernel >= USER_AT_ONCE
+        }
         _ => false,
     };
     let mut ways = Vec::new();
@@ -169,8 +182,8 @@ impl<'a> Plan<'a> {
     pub(super) fn programs(&self) -> Vec<&'static str> {
         let at_once = self.way == Way::AtOnce;
         match (&self.event.hook, at_once) {
-            (Hook::Uprobe { at_return: false, .. }, false) if self.may_sleep => vec!["user_entry_sleepable"],
-            (Hook::Uprobe { at_return: false, .. }, true) if self.may_sleep => vec!["user_entries_sleepable"],
+            (Hook::Uprobe { .. }, false) if self.may_sleep => vec!["user_entry_sleepable"],
+            (Hook::Uprobe { .. }, true) if self.may_sleep => vec!["user_entries_sleepable"],
             (Hook::Usdt { .. }, false) if self.may_sleep => vec!["static_probe_sleepable"],
             (Hook::Usdt { .. }, true) if self.may_sleep => vec!["static_probes_sleepable"],
             (Hook::Kprobe { at_return: false, .. }, false) => vec!["kernel_entry"],
@@ -181,10 +194,14 @@ impl<'a> Plan<'a> {
             (Hook::Fentry { at_return: true, .. }, _) => vec!["typed_exit"],
             (Hook::Tracepoint { .. }, _) => vec!["tracepoint"],
             (Hook::RawTracepoint { .. }, _) => vec!["raw_tracepoint"],
-            (Hook::Uprobe { at_return: false, .. }, false) => vec!["user_entry"],
-            (Hook::Uprobe { at_return: false, .. }, true) => vec!["user_entries"],
-            (Hook::Uprobe { at_return: true, .. }, false) => vec!["user_return"],
-            (Hook::Uprobe { at_return: true, .. }, true) => vec!["user_returns"],
+            (Hook::Uprobe { .. }, false) => vec!["user_entry"],
+            (Hook::Uprobe { .. }, true) => vec!["user_entries"],
+            (hook, false) if hook.pairs_exits() => vec!["user_frame_exits", "user_frame_enters"],
+            (hook, true) if hook.pairs_exits() => vec!["user_frames_exit", "user_frames_enter"],
+            (hook, false) if hook.at_exits().is_some() => vec!["user_frame_exits"],
+            (hook, true) if hook.at_exits().is_some() => vec!["user_frames_exit"],
+            (Hook::Uretprobe { .. }, false) => vec!["user_return"],
+            (Hook::Uretprobe { .. }, true) => vec!["user_returns"],
             (Hook::Usdt { .. }, false) => vec!["static_probe"],
             (Hook::Usdt { .. }, true) => vec!["static_probes"],
             (Hook::KernelLatency { .. }, false) => vec!["kernel_call_ends", "kernel_call_begins"],
@@ -194,17 +211,32 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The programs that see threads and processes go which may be in a call.
+    pub(super) fn watchers(&self) -> &'static [&'static str] {
+        match &self.event.hook {
+            hook if hook.pairs_exits() => &["frames_process_ends", "frames_process_execs"],
+            hook if hook.at_exits().is_none() && hook.is_latency() => &["thread_ends"],
+            _ => &[],
+        }
+    }
+
     /// Attaches to all places of the event; of those by their type to the one that this object was loaded for.
     ///
     /// # Errors
     /// What the kernel refused; of several places attached one by one, when it refused all.
     pub(super) fn attach(&self, live: &Live, cookies: bool, of_type: usize, links: &mut Links) -> Result<()> {
+        if let (Some(functions), [program, begins @ ..]) = (self.event.hook.at_exits(), &*self.programs()) {
+            let mut exits = Attacher { live, program, at_return: false, is_entry: false, cookies, links };
+            exits.ends(functions, begins.first().copied(), self.way)?;
+            links.refused.dedup();
+            return Ok(());
+        }
         for program in self.programs() {
             let at_return = program.ends_with("return")
                 || program.ends_with("returns")
                 || program.contains("_end")
                 || program == "typed_exit";
-            let mut attacher = Attacher { live, program, at_return, cookies, links };
+            let mut attacher = Attacher { live, program, at_return, is_entry: false, cookies, links };
             match &self.event.hook {
                 Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => {
                     attacher.kernel_functions(functions, self.way)?;
@@ -216,8 +248,9 @@ impl<'a> Plan<'a> {
                 }
                 Hook::Tracepoint { points } => attacher.points(points)?,
                 Hook::RawTracepoint { points } => attacher.raw_points(points)?,
-                Hook::Uprobe { places, .. } | Hook::UserLatency { places } => {
-                    attacher.user_functions(places, self.way)?;
+                Hook::Uprobe { places } => attacher.user_functions(&spots::of_places(places), self.way)?,
+                Hook::Uretprobe { returns } | Hook::UserLatency { returns } => {
+                    attacher.user_functions(&spots::of_places(returns.places()), self.way)?;
                 }
                 Hook::Usdt { path, provider, names, sites } => {
                     attacher.static_probes(path, names, sites, self.way)?;
@@ -234,7 +267,10 @@ impl<'a> Plan<'a> {
 struct Attacher<'a> {
     live: &'a Live,
     program: &'static str,
+    /// The kernel is asked to show the returns.
     at_return: bool,
+    /// It begins what another program ends.
+    is_entry: bool,
     cookies: bool,
     links: &'a mut Links,
 }
@@ -246,7 +282,12 @@ impl Attacher<'_> {
         attach: impl FnOnce(&libbpf_rs::ProgramMut<'_>) -> libbpf_rs::Result<Link>,
     ) -> Result<()> {
         let link = self.live.attach_by(self.program, attach);
-        self.links.links.push(link.map_err(|error| anyhow!("can't attach to '{what}': {error:#}"))?);
+        let link = link.map_err(|error| anyhow!("can't attach to '{what}': {error:#}"))?;
+        if self.is_entry {
+            self.links.entries.push(link)
+        } else {
+            self.links.links.push(link)
+        }
         Ok(())
     }
 
@@ -304,33 +345,72 @@ impl Attacher<'_> {
         Ok(())
     }
 
-    fn user_functions(&mut self, places: &[Place], way: Way) -> Result<()> {
-        let at_return = self.at_return;
-        let hook = if at_return { "uretprobe" } else { "uprobe" };
-        let names: Vec<String> = places.iter().map(|place| place.function.clone()).collect();
-        if way == Way::AtOnce {
-            for path in files(places) {
-                let of_file = || places.iter().enumerate().filter(|(_, place)| place.path == path);
-                let offsets: Vec<usize> = of_file().map(|(_, place)| place.offset as usize).collect();
-                let cookies = of_file().filter(|_| self.cookies).map(|(number, _)| number as u64).collect();
-                let options = UprobeMultiOpts { offsets, cookies, retprobe: at_return, ..Default::default() };
-                self.one(&path.display().to_string(), |program| {
-                    program.attach_uprobe_multi_with_opts(EVERY_PROCESS, &path, "", options)
-                })?;
+    fn user_functions(&mut self, spots: &[Spot<'_>], way: Way) -> Result<()> {
+        let hook = if self.at_return { "uretprobe" } else { "uprobe" };
+        let suffix = match way {
+            Way::AtOnce => {
+                self.spots_at_once(spots)?;
+                ".multi"
             }
-            self.links.hooks.push(format!("{hook}.multi/{}", first_of(&names)));
-            return Ok(());
-        }
-        self.each(
-            places,
-            |place| &place.function,
-            |program, place, cookie| {
-                let options = UprobeOpts { cookie, retprobe: at_return, ..Default::default() };
-                program.attach_uprobe_with_opts(EVERY_PROCESS, &place.path, place.offset as usize, options)
-            },
-        )?;
-        self.links.hooks.push(format!("{hook}/{}", first_of(&names)));
+            Way::OneByOne => {
+                self.spots_one_by_one(spots)?;
+                ""
+            }
+        };
+        let names: Vec<String> = spots.iter().map(|spot| spot.place.function.clone()).collect();
+        self.links.hooks.push(format!("{hook}{suffix}/{}", first_of(&names)));
         Ok(())
+    }
+
+    fn spots_at_once(&mut self, spots: &[Spot<'_>]) -> Result<()> {
+        let retprobe = self.at_return;
+        for of_file in spots::by_file(spots) {
+            let Some(Spot { place, .. }) = of_file.first() else { continue };
+            let offsets: Vec<usize> = of_file.iter().map(|spot| spot.offset as usize).collect();
+            let cookies = of_file.iter().filter(|_| self.cookies).map(|spot| spot.cookie).collect();
+            let file = spots::file(place)?;
+            let options = UprobeMultiOpts { offsets, cookies, retprobe, ..Default::default() };
+            self.one(&place.path.display().to_string(), |program| {
+                program.attach_uprobe_multi_with_opts(EVERY_PROCESS, file.path(), "", options)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn spots_one_by_one(&mut self, spots: &[Spot<'_>]) -> Result<()> {
+        let (retprobe, cookies) = (self.at_return, self.cookies);
+        let mut files: Vec<(&Path, CodeFile)> = Vec::new();
+        for of_file in spots::by_file(spots) {
+            let Some(Spot { place, .. }) = of_file.first() else { continue };
+            files.push((&place.path, spots::file(place)?));
+        }
+        let path = |place: &Place| {
+            let opened = files.iter().find(|(path, _)| **path == place.path);
+            opened.map_or_else(|| place.path.clone(), |(_, file)| file.path())
+        };
+        self.each(
+            spots,
+            |spot| &spot.place.function,
+            |program, spot, _| {
+                let cookie = if cookies { spot.cookie } else { 0 };
+                let options = UprobeOpts { cookie, retprobe, ..Default::default() };
+                program.attach_uprobe_with_opts(EVERY_PROCESS, path(spot.place), spot.offset as usize, options)
+            },
+        )
+    }
+
+    /// Attaches to where calls of functions end, and then, by the program `begins`, to where they begin. A function of which the kernel
+    /// refuses an exit is left out.
+    fn ends(&mut self, functions: &[Function], begins: Option<&'static str>, way: Way) -> Result<()> {
+        let (ends, misfits) = spots::of_functions(functions, self.cookies);
+        let exits: Vec<Spot<'_>> = ends.iter().flat_map(|ends| ends.exits.iter().copied()).collect();
+        self.user_functions(&exits, way)?;
+        let begun = |ends: &&Ends<'_>| !self.links.refused.contains(&ends.entry.place.function);
+        let entries: Vec<Spot<'_>> = ends.iter().filter(begun).map(|ends| ends.entry).collect();
+        self.links.refused.extend(misfits.into_iter().map(|place| place.function.clone()));
+        let Some(program) = begins else { return Ok(()) };
+        let mut attacher = Attacher { program, is_entry: true, links: self.links, ..*self };
+        attacher.user_functions(&entries, way)
     }
 
     fn points(&mut self, points: &[(String, String)]) -> Result<()> {
@@ -394,17 +474,6 @@ fn allow_files(more: u64) -> Result<()> {
     let raised = Rlimit { current: Some(wanted), maximum: limit.maximum.map(|most| most.max(wanted)) };
     setrlimit(Resource::Nofile, raised)
         .with_context(|| format!("{wanted} files have to be open at once, and the limit can't be raised to that"))
-}
-
-/// The files that places are in, each once, in their order.
-fn files(places: &[Place]) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for place in places {
-        if !files.contains(&place.path) {
-            files.push(place.path.clone());
-        }
-    }
-    files
 }
 
 /// `tcp_sendmsg`, or `tcp_ack and 230 more`.
