@@ -101,7 +101,7 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 		return 0;
 	job->who = who;
 	if (conn && conn->role == ROLE_TLS) {
-		tls_socket(conn, job->who);
+		tls_socket(conn, job->who, regs);
 		return 0;
 	}
 	job->total = ret;
@@ -218,6 +218,21 @@ int BPF_PROG(http_ring, struct io_kiocb___http *request)
 	return 0;
 }
 
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(http_process_ends, struct task_struct *task)
+{
+	if (ends_process(task))
+		frame_owner_goes(task->tgid);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(http_process_execs, struct task_struct *task)
+{
+	frame_owner_goes(task->tgid);
+	return 0;
+}
+
 /* User space attaches these, to each libssl that it finds. */
 #define TLS_PROGRAM(section, name, body)                                                                               \
 	SEC(section)                                                                                                   \
@@ -235,5 +250,6 @@ TLS_PROGRAM("uprobe/SSL_write_ex", ssl_write_ex,
 	    tls_enter(ctx, 1, function_argument(ctx, 2), function_argument(ctx, 4)))
 /* Where the kernel encrypts: the file's bytes are never in the process. */
 TLS_PROGRAM("uprobe/SSL_sendfile", ssl_sendfile, tls_enter(ctx, 1, 0, 0))
-TLS_PROGRAM("uretprobe/SSL_*", ssl_done, tls_leave(ctx))
+/* At each of their exits. */
+TLS_PROGRAM("uprobe/SSL_*", ssl_done, tls_leave(ctx))
 TLS_PROGRAM("uprobe/SSL_free", ssl_free, tls_gone(ctx))

@@ -37,8 +37,9 @@ enum http_call {
 
 const volatile struct http_knobs {
 	__u8 calls[HTTP_CALLS];
-	__u8 routes; /* count by route */
-	__u8 pad[7];
+	__u8 routes;  /* count by route */
+	__u8 cookies; /* attachments say what place they are at */
+	__u8 pad[6];
 } knobs SEC(".rodata.knobs") = {};
 struct http_knobs *export_http_knobs;
 enum http_call export_http_call;

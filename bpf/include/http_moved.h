@@ -181,7 +181,7 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
 		return;
 	if (conn && conn->role == ROLE_TLS) {
-		tls_socket(conn, job->who);
+		tls_socket(conn, job->who, (struct pt_regs *)bpf_task_pt_regs(current));
 		return;
 	}
 	regs = regs_of_call(current, &call);

@@ -6,18 +6,22 @@
 #ifndef EBREC_HTTP_TLS_H
 #define EBREC_HTTP_TLS_H
 
-/* Threads that are in libssl at one time, and processes that use it. */
-#define TLS_CALLS 16384
-#define TLS_USERS 16384
+#include "ended.h"
+#include "frames.h"
+
+/* Threads that are in libssl at one time. */
+#define TLS_THREADS 8192
+/* How far below a call's frame libssl is when it moves bytes: what is further away may be another coroutine's stack. */
+#define TLS_STACK_SPAN 32768
 /* Programs on functions of processes can be interrupted by others of their kind: that deep. */
 #define TLS_DEPTH 4
 
-/* A call that a thread is in. */
+/* A call that is under way. */
 struct tls_call {
+	struct frame frame;
 	__u64 ssl;
 	__u64 buffer;
-	__u64 moved_at; /* where the number of bytes will be; 0: it is returned */
-	__u64 start;
+	__u64 moved_at;	 /* where the number of bytes will be; 0: it is returned */
 	__u16 peer_port; /* of the socket that was read or written meanwhile; 0: none */
 	__u16 port;
 	__u32 outgoing;
@@ -25,20 +29,19 @@ struct tls_call {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, TLS_CALLS);
+	__uint(max_entries, FRAMES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
+	__type(key, struct frame_key);
 	__type(value, struct tls_call);
-} tls_calls SEC(".maps");
+} frames SEC(".maps");
 
-/* Processes that call libssl: what TLS they speak beside it is not told apart. */
+/* The call that a thread began last. Another coroutine may run there by now, and nothing is lost with an entry but a port. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, TLS_USERS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, __u8);
-} tls_users SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TLS_THREADS);
+	__type(key, __u64);
+	__type(value, struct frame_key);
+} tls_threads SEC(".maps");
 
 static __always_inline __u64 function_argument(struct pt_regs *ctx, __u32 number)
 {
@@ -62,22 +65,20 @@ static __always_inline __s32 function_result(struct pt_regs *ctx)
 #endif
 }
 
-static __always_inline void tls_user(__u64 who)
-{
-	__u32 tgid = who >> 32;
-	__u8 yes = 1;
-
-	if (!bpf_map_lookup_elem(&tls_users, &tgid))
-		update_or_count(&tls_users, &tgid, &yes, LOSS_STATE_FULL);
-}
-
+/* Processes that call libssl own frames: what TLS they speak beside it is not told apart. */
 static __always_inline int tls_begun(void)
 {
-	__u64 who = bpf_get_current_pid_tgid();
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
-	if (current_in_scope_as(who >> 32))
-		tls_user(who);
+	if (current_in_scope_as(tgid))
+		frame_owner(tgid, process_identity());
 	return 0;
+}
+
+/* Where a program is attached to a function; libssl is not Go. */
+static __always_inline __u64 tls_place(struct pt_regs *ctx)
+{
+	return knobs.cookies ? bpf_get_attach_cookie(ctx) & ~(1ULL << PLACE_GOROUTINE_BIT) : 0;
 }
 
 /* `buffer`: 0 where the bytes never were in the process. `moved_at`: 0 where the function returns their number. */
@@ -90,20 +91,30 @@ static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 
 		.moved_at = moved_at,
 		.outgoing = outgoing,
 	};
+	__u64 place = tls_place(ctx);
+	struct frame_key key;
 
 	if (!current_in_scope_as(who >> 32))
 		return 0;
-	tls_user(who);
-	call.start = bpf_ktime_get_ns();
-	update_or_count(&tls_calls, &who, &call, LOSS_STATE_FULL);
+	/* One number for all functions: none of them has its frame where another one's is. */
+	frame_key_of(&key, ctx, place);
+	if (place >> PLACE_SHARED_BIT & 1)
+		call.frame.back = return_address(ctx, place);
+	call.frame.start = bpf_ktime_get_ns();
+	frame_begins(&frames, &key, &call.frame);
+	bpf_map_update_elem(&tls_threads, &who, &key, BPF_ANY);
 	return 0;
 }
 
-/* A socket that has TLS moved bytes: the thread that is in libssl learns whose they are. False: none is. */
-static __always_inline void tls_socket(struct conn *conn, __u64 who)
+/* A socket that has TLS moved bytes: the call that does it, by its stack, learns whose they are. */
+static __always_inline void tls_socket(struct conn *conn, __u64 who, struct pt_regs *regs)
 {
-	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &who);
+	struct frame_key *key = bpf_map_lookup_elem(&tls_threads, &who);
+	struct tls_call *call;
 
+	if (!key || key->stack - regs->sp > TLS_STACK_SPAN)
+		return;
+	call = bpf_map_lookup_elem(&frames, key);
 	if (!call)
 		return;
 	call->peer_port = conn->peer_port;
@@ -116,7 +127,7 @@ static __always_inline void tls_begins(struct conn *conn, __u64 who)
 	__u32 tgid = who >> 32;
 
 	conn->pid = tgid;
-	if (!bpf_map_lookup_elem(&tls_users, &tgid))
+	if (!bpf_map_lookup_elem(&frame_owners, &tgid))
 		unparsed(conn, UNPARSED_TLS, 1);
 }
 
@@ -180,7 +191,7 @@ static __always_inline void tls_follow(struct job *job, __u32 place, struct tls_
 	}
 	job->now = bpf_ktime_get_ns();
 	job->outgoing = call->outgoing;
-	job->start = call->start;
+	job->start = call->frame.start;
 	job->total = moved;
 	job->base = call->buffer;
 	job->vectors = 0;
@@ -191,18 +202,21 @@ static __always_inline void tls_follow(struct job *job, __u32 place, struct tls_
 
 static __always_inline int tls_leave(struct pt_regs *ctx)
 {
-	__u64 who = bpf_get_current_pid_tgid(), moved;
-	__u32 place = 0;
+	__u64 who = bpf_get_current_pid_tgid(), at = tls_place(ctx), moved;
 	struct tls_call *call, copy;
+	struct frame_key key;
+	__u32 place = 0;
 	struct job *job;
 
 	if (!current_in_scope_as(who >> 32))
 		return 0;
-	call = bpf_map_lookup_elem(&tls_calls, &who);
+	frame_key_of(&key, ctx, at);
+	call = frame_at_exit(&frames, &key, ctx, at);
 	if (!call)
 		return 0;
 	copy = *call;
-	bpf_map_delete_elem(&tls_calls, &who);
+	bpf_map_delete_elem(&frames, &key);
+	bpf_map_delete_elem(&tls_threads, &who);
 	moved = tls_moved(&copy, function_result(ctx));
 	if (!moved)
 		return 0;

@@ -53,6 +53,7 @@ pub struct Live {
     object: Object,
     name: &'static str,
     lacking: Vec<String>,
+    left_out: Vec<String>,
     epoch: Epoch,
     losses: Losses,
     /// The hooks of programs for which the section says too little.
@@ -112,6 +113,7 @@ impl Live {
             object,
             name: source.name,
             lacking,
+            left_out: Vec::new(),
             epoch: Epoch::view(settings.epoch)?,
             losses: Losses::default(),
             sampled: None,
@@ -138,22 +140,30 @@ impl Live {
         Ok(())
     }
 
-    /// Attaches a program to a function of a library, in every process that has it mapped or ever will: by a link of its own if
-    /// the program was loaded for that.
+    /// Attaches a program to places in a file, (offset, cookie), in every process that has it mapped or ever will: to all by one link if
+    /// the program was loaded for that. Before Linux 5.15 cookies have to be 0.
     ///
     /// # Errors
-    /// When the object has no such program, the library no such function, or the kernel refuses.
-    pub fn attach_function(&self, program: &str, library: &Path, function: &str, at_return: bool) -> Result<Link> {
-        let name = function.to_owned();
-        self.attach_by(program, |program| {
-            if matches!(program.attach_type(), ProgramAttachType::TraceUprobeMulti) {
-                // As a pattern: libbpf 1.7 finds no names in stripped files.
-                let options = UprobeMultiOpts { retprobe: at_return, ..Default::default() };
-                return program.attach_uprobe_multi_with_opts(EVERY_PROCESS, library, name, options);
-            }
-            let options = UprobeOpts { retprobe: at_return, func_name: Some(name), ..Default::default() };
-            program.attach_uprobe_with_opts(EVERY_PROCESS, library, 0, options)
-        })
+    /// When the object has no such program, or the kernel refuses one of the places.
+    pub fn attach_in_file(&self, program: &str, file: &Path, places: &[(u64, u64)]) -> Result<Vec<Link>> {
+        let at_once = |program: &ProgramMut<'_>| {
+            let offsets = places.iter().map(|(offset, _)| *offset as usize).collect();
+            let cookies = places.iter().map(|(_, cookie)| *cookie).collect();
+            let options = UprobeMultiOpts { offsets, cookies, ..Default::default() };
+            program.attach_uprobe_multi_with_opts(EVERY_PROCESS, file, "", options)
+        };
+        let one = |program: &ProgramMut<'_>, (offset, cookie): (u64, u64)| {
+            let options = UprobeOpts { cookie, ..Default::default() };
+            program.attach_uprobe_with_opts(EVERY_PROCESS, file, offset as usize, options)
+        };
+        let is_multi = self
+            .object
+            .progs()
+            .any(|found| found.name() == program && matches!(found.attach_type(), ProgramAttachType::TraceUprobeMulti));
+        match is_multi {
+            true => Ok(vec![self.attach_by(program, at_once)?]),
+            false => places.iter().map(|place| self.attach_by(program, |program| one(program, *place))).collect(),
+        }
     }
 
     /// Attaches a program as the caller knows how to.
@@ -171,9 +181,9 @@ impl Live {
         attach(&found).map_err(|error| anyhow!(log::reason(&log::take(), &error)))
     }
 
-    /// Says that a hook is missing, beside those that the kernel has not.
-    pub fn lacks(&mut self, hook: String) {
-        self.lacking.push(hook);
+    /// Says what is left out, in a sentence with the reason.
+    pub fn leaves_out(&mut self, what: String) {
+        self.left_out.push(what);
     }
 
     /// A map by name.
@@ -277,6 +287,11 @@ impl Live {
     /// The optional hooks that this kernel does not have.
     pub fn lacking(&self) -> &[String] {
         &self.lacking
+    }
+
+    /// What is left out for other reasons, in a sentence each.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.

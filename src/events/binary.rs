@@ -385,14 +385,6 @@ impl Binary {
         let code = self.offset(address).and_then(|offset| (&self.cache).read_bytes_at(offset, 5).ok());
         code.is_some_and(nops::could_be)
     }
-
-    /// Its machine code.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub(super) fn program(&self) -> Result<Program<'_>, exits::Refusal> {
-        Program::read(&self.cache)
-    }
 }
 
 /// Addresses by name; `None`: several have this name.

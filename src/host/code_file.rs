@@ -39,12 +39,11 @@ pub struct CodeFile {
 }
 
 impl CodeFile {
-    /// Opens it, without waiting for anyone.
+    /// A regular file that is open.
     ///
     /// # Errors
-    /// It can't be opened, or is no regular file.
-    pub fn open(path: &Path) -> io::Result<CodeFile> {
-        let file = foreign::open(path)?;
+    /// When the kernel does not say what it is.
+    pub fn of(file: File) -> io::Result<CodeFile> {
         let identity = FileIdentity::of(&file.metadata()?);
         Ok(CodeFile { file, identity })
     }
@@ -54,7 +53,7 @@ impl CodeFile {
     /// # Errors
     /// It can't be opened, or the path leads to something else by now.
     pub fn open_as(path: &Path, identity: &FileIdentity) -> io::Result<CodeFile> {
-        let file = CodeFile::open(path)?;
+        let file = CodeFile::of(foreign::open(path)?)?;
         if file.identity == *identity { Ok(file) } else { Err(io::Error::other("it was changed just now")) }
     }
 

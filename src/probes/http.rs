@@ -10,6 +10,7 @@ use super::read;
 use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
+use crate::bpf::frames::Sweeper;
 use crate::bpf::live::Live;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
@@ -165,7 +166,9 @@ static INFO: ProbeInfo = ProbeInfo {
         "uprobe/SSL_write",
         "uprobe/SSL_write_ex",
         "uprobe/SSL_sendfile",
-        "uretprobe/SSL_*",
+        "uprobe/SSL_*",
+        "tp_btf/sched_process_exit",
+        "tp_btf/sched_process_exec",
     ],
     oldest_kernel: (5, 10),
     cost: "about 0.7 microseconds for each request and side; before Linux 6.16 a tenth of one for each system call, too",
@@ -182,6 +185,7 @@ pub(super) struct Http {
     /// `None`: nothing is kept by route.
     routes: Option<Routes>,
     libraries: Libraries,
+    sweeper: Sweeper,
 }
 
 impl BuiltIn for Http {
@@ -198,12 +202,14 @@ impl BuiltIn for Http {
             route: id(ROUTE),
             query: setup.settings.is_on(QUERY),
             routes: setup.settings.is_on(BY_ROUTE).then(Routes::default),
-            libraries: Libraries::default(),
+            libraries: Libraries::new(setup.host.kernel.at_least(5, 15)),
+            sweeper: Sweeper::default(),
         }
     }
 
     fn knobs(setup: &Setup<'_>) -> Option<Vec<u8>> {
         let mut knobs = knobs(Arch::of(&setup.host.arch));
+        knobs.cookies = u8::from(setup.host.kernel.at_least(5, 15));
         knobs.routes = u8::from(setup.settings.is_on(BY_ROUTE));
         Some(bytes_of(&knobs).to_vec())
     }
@@ -282,7 +288,7 @@ fn path(bytes: &[u8], query: bool) -> String {
 impl Decoder for Http {
     fn attached(&mut self, live: &mut Live) -> Result<()> {
         for refused in self.libraries.attach_new(live) {
-            live.lacks(refused);
+            live.leaves_out(refused);
         }
         Ok(())
     }
@@ -294,6 +300,7 @@ impl Decoder for Http {
     }
 
     fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
+        self.sweeper.sweep(live)?;
         self.routes.as_mut().map_or(Ok(()), |routes| routes.learn(live))
     }
 

@@ -103,6 +103,10 @@ impl<D: Decoder> Attached for Running<D> {
         self.live.lacking().to_vec()
     }
 
+    fn left_out(&self) -> Vec<String> {
+        self.live.left_out().to_vec()
+    }
+
     fn map_bytes(&self) -> u64 {
         self.live.map_bytes()
     }

@@ -140,3 +140,41 @@ fn openssl_1_1_is_followed_like_openssl_3() {
     assert_eq!(counted(&taken, Some(nginx.worker()), "server", "yes"), BTreeMap::from([(200, 20)]));
     assert_eq!(unparsed(&taken, asking.id().into()), BTreeMap::new());
 }
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn coroutines_that_switch_within_libssl_live_and_have_all_their_requests() {
+    let test = "coroutines_that_switch_within_libssl_live_and_have_all_their_requests";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("coroutines");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root_http/coroutines.c");
+    let mut compiler = Command::new("cc");
+    compiler.arg("-O1").arg("-o").arg(&program).arg(source).args(["-lssl", "-lcrypto"]).env_remove("LD_LIBRARY_PATH");
+    if !compiler.stderr(Stdio::null()).status().unwrap().success() {
+        return skip(test, "libssl-dev is not installed");
+    }
+    let running = Recorder::new("-p http:raw").start();
+    let mut command = Command::new(&program);
+    command.args([&*nginx.tls_port.to_string(), "200"]).env_remove("LD_LIBRARY_PATH").stdout(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = i64::from(child.id());
+    let output = child.wait_with_output().unwrap();
+    let logged = nginx.logged(400);
+    let taken = running.finish();
+    assert_eq!(output.status.code(), Some(42), "it lives");
+    let switches: i64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert!(switches > 100, "{switches} switches within SSL_read");
+    assert_eq!(logged, BTreeMap::from([(200, 400)]));
+    assert_eq!(counted(&taken, Some(pid), "client", "yes"), logged);
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "yes"), logged);
+    assert_eq!(unparsed(&taken, pid), BTreeMap::new());
+    // Each port belongs to one connection, whichever coroutine ran when its bytes were moved.
+    let rows = taken.rows("http", &["pid", "sport", "dport"]).with("pid", pid);
+    let mut by_port: BTreeMap<i64, i64> = BTreeMap::new();
+    for row in rows.iter() {
+        assert_eq!(row.maybe("dport").unwrap_or(nginx.tls_port.into()), i64::from(nginx.tls_port));
+        *by_port.entry(row.maybe("sport").unwrap_or_default()).or_default() += 1;
+    }
+    assert_eq!(by_port.into_values().collect::<Vec<_>>(), [200, 200]);
+}

@@ -34,7 +34,7 @@ pub(super) fn choose(open: &mut OpenObject, wanted: Wanted) -> Vec<String> {
             program.set_autoload(by_sockets);
         } else if CALLS.contains(&section.as_str()) {
             program.set_autoload(!by_sockets);
-        } else if wanted.links && (section.starts_with("uprobe/") || section.starts_with("uretprobe/")) {
+        } else if wanted.links && section.starts_with("uprobe/") {
             program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
         }
     }

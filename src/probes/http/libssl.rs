@@ -4,12 +4,26 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
 use libbpf_rs::Link;
+use object::Object;
+use object::ObjectSymbol;
+use object::ReadCache;
+use object::ReadRef;
 
+use crate::bpf::frames;
 use crate::bpf::live::Live;
+use crate::exits::Exit;
+use crate::exits::Program;
+use crate::exits::boundaries;
+use crate::host::code_file::CodeFile;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
 
@@ -26,36 +40,48 @@ const DIRECTORIES: [&str; 8] = [
 ];
 /// How the library's file name begins; `.so` follows, or what a Python wheel puts between to tell its own copy from others.
 const NAME: &str = "libssl";
-/// The programs, what they are attached to, and whether at the return. The variants in _ex came with
-/// OpenSSL 1.1.1, SSL_sendfile with 3.0.
-const FUNCTIONS: [(&str, &str, bool); 12] = [
-    ("ssl_new", "SSL_new", false),
-    ("ssl_free", "SSL_free", false),
-    ("ssl_read", "SSL_read", false),
-    ("ssl_done", "SSL_read", true),
-    ("ssl_write", "SSL_write", false),
-    ("ssl_done", "SSL_write", true),
-    ("ssl_read_ex", "SSL_read_ex", false),
-    ("ssl_done", "SSL_read_ex", true),
-    ("ssl_write_ex", "SSL_write_ex", false),
-    ("ssl_done", "SSL_write_ex", true),
-    ("ssl_sendfile", "SSL_sendfile", false),
-    ("ssl_done", "SSL_sendfile", true),
+/// The functions that begin and end a connection, with their programs.
+const LIVES: [(&str, &str); 2] = [("SSL_new", "ssl_new"), ("SSL_free", "ssl_free")];
+/// The functions that move bytes, with the programs at their entries. The variants in _ex came with OpenSSL 1.1.1, SSL_sendfile with
+/// 3.0.
+const MOVES: [(&str, &str); 5] = [
+    ("SSL_read", "ssl_read"),
+    ("SSL_write", "ssl_write"),
+    ("SSL_read_ex", "ssl_read_ex"),
+    ("SSL_write_ex", "ssl_write_ex"),
+    ("SSL_sendfile", "ssl_sendfile"),
 ];
+/// The program at their exits.
+const DONE: &str = "ssl_done";
 /// Bytes of the list of a process's mappings: with more of them it does without.
 const MAX_MAPS: usize = 16 << 20;
 /// A process maps its libraries soon after it starts; at the ends of that many intervals it is looked at.
 const LOOKS: u8 = 3;
 
 /// What the programs are attached to so far.
-#[derive(Default)]
 pub(super) struct Libraries {
-    links: Vec<Link>,
+    /// Whether attachments have cookies.
+    cookies: bool,
+    /// At the functions' entries: these go first.
+    entries: Vec<Link>,
+    others: Vec<Link>,
     seen: HashSet<Identity>,
     looks: HashMap<u32, u8>,
 }
 
+/// A function that moves bytes.
+struct Move {
+    program: &'static str,
+    entry: (u64, u64),
+    exits: Vec<(u64, u64)>,
+}
+
 impl Libraries {
+    /// None yet. `cookies`: attachments have them on this kernel.
+    pub(super) fn new(cookies: bool) -> Libraries {
+        Libraries { cookies, entries: Vec::new(), others: Vec::new(), seen: HashSet::new(), looks: HashMap::new() }
+    }
+
     /// Attaches to the libraries that are not known yet; gives what could not be attached, with the reason.
     pub(super) fn attach_new(&mut self, live: &Live) -> Vec<String> {
         let mut refused = Vec::new();
@@ -63,26 +89,64 @@ impl Libraries {
         let lying = if first { lying_about() } else { Vec::new() };
         for path in lying.into_iter().chain(self.newly_mapped()) {
             let Ok(file) = foreign::open(&path) else { continue };
-            if Identity::of(&file).is_some_and(|file| self.seen.insert(file)) {
-                self.attach(live, &path, &mut refused);
+            if Identity::of(&file).is_some_and(|file| self.seen.insert(file))
+                && let Err(error) = self.attach(live, file)
+            {
+                refused.push(format!("TLS by '{}': {error:#}", path.display()));
             }
         }
         refused
     }
 
+    /// Attaches to all functions of a library, or to none: of a connection that is seen in part, nothing would be known. What
+    /// processes do with a library that is left out is counted as TLS by an unknown library.
+    fn attach(&mut self, live: &Live, file: File) -> Result<()> {
+        let library = CodeFile::of(file)?;
+        let cache = ReadCache::new(library.file());
+        let functions = functions(&cache)?;
+        let program = Program::read(&cache)?;
+        let mut moves = Vec::new();
+        for (name, at_entry) in MOVES {
+            // Of an older library.
+            let Some(&(address, size)) = functions.get(name) else { continue };
+            moves.push(self.movement(&program, at_entry, address, size).with_context(|| name)?);
+        }
+        ensure!(moves.len() >= 2, "it has no SSL_read and SSL_write");
+        let path = library.path();
+        let mut links = Vec::new();
+        for (name, at_entry) in LIVES {
+            let place = functions.get(name).and_then(|(address, _)| program.offset(*address));
+            let place = place.with_context(|| format!("it has no {name}"))?;
+            links.append(&mut live.attach_in_file(at_entry, &path, &[(place, 0)])?);
+        }
+        for one in &moves {
+            links.append(&mut live.attach_in_file(DONE, &path, &one.exits)?);
+        }
+        for one in &moves {
+            self.entries.append(&mut live.attach_in_file(one.program, &path, &[one.entry])?);
+        }
+        self.others.append(&mut links);
+        Ok(())
+    }
+
+    fn movement(&self, program: &Program<'_>, at_entry: &'static str, address: u64, size: Option<u64>) -> Result<Move> {
+        let boundaries = boundaries(program, address, size)?;
+        let pairing = boundaries.pairing;
+        let shares = boundaries.exits.iter().any(|exit| exit.is_shared);
+        ensure!(!shares || self.cookies, "its exits are other functions' too, which needs Linux 5.15");
+        let moved = frames::entry_place(0, pairing, shares, boundaries.entry.stack_delta).filter(|_| self.cookies);
+        let entry = match (moved, program.offset(address)) {
+            (Some(cookie), _) => (boundaries.entry.offset, cookie),
+            (None, Some(first)) => (first, frames::exit_place(0, pairing, shares)),
+            (None, None) => bail!("its code is not in the file"),
+        };
+        let exit = |exit: &Exit| (exit.offset, frames::exit_place(0, pairing, exit.is_shared));
+        Ok(Move { program: at_entry, entry, exits: boundaries.exits.iter().map(exit).collect() })
+    }
+
     /// A process speaks TLS without a library that is known: it is looked at again when the interval ends.
     pub(super) fn look_again(&mut self, pid: u32) {
         self.looks.remove(&pid);
-    }
-
-    fn attach(&mut self, live: &Live, path: &Path, refused: &mut Vec<String>) {
-        for (program, function, at_return) in FUNCTIONS {
-            match live.attach_function(program, path, function, at_return) {
-                Ok(link) => self.links.push(link),
-                Err(_) if function.ends_with("_ex") || function == "SSL_sendfile" => {}
-                Err(error) => refused.push(format!("{function} of {}: {error:#}", path.display())),
-            }
-        }
     }
 
     /// Libraries of the processes that are to be looked at, as this process can open them.
@@ -109,12 +173,24 @@ impl Libraries {
 impl Drop for Libraries {
     /// Each takes the kernel a quarter of a second, most of it spent waiting: so side by side.
     fn drop(&mut self) {
-        std::thread::scope(|scope| {
-            for link in self.links.drain(..) {
-                scope.spawn(move || drop(link));
-            }
-        });
+        for links in [&mut self.entries, &mut self.others] {
+            std::thread::scope(|scope| {
+                for link in links.drain(..) {
+                    scope.spawn(move || drop(link));
+                }
+            });
+        }
     }
+}
+
+/// The functions that the library exports and a program is attached to: address, and size where it is known.
+fn functions<'data>(file: impl ReadRef<'data>) -> Result<HashMap<&'data str, (u64, Option<u64>)>> {
+    let elf = object::File::parse(file)?;
+    let wanted = |name: &str| LIVES.iter().chain(&MOVES).any(|(function, _)| *function == name);
+    let symbols = elf.dynamic_symbols().chain(elf.symbols()).filter(|symbol| symbol.is_definition());
+    let named = symbols.filter_map(|symbol| Some((symbol.name().ok()?, symbol)));
+    let found = named.filter(|(name, _)| wanted(name));
+    Ok(found.map(|(name, symbol)| (name, (symbol.address(), Some(symbol.size()).filter(|size| *size > 0)))).collect())
 }
 
 fn lying_about() -> Vec<PathBuf> {
