@@ -64,6 +64,7 @@ mod group;
 mod guard;
 mod intern;
 mod leaves;
+mod limits;
 mod merge;
 pub mod meta;
 pub mod names;

@@ -68,6 +68,17 @@ static SECTIONS: &[Section] = &[
         ],
     ),
     (
+        "report",
+        "LARGE RECORDINGS",
+        &[(
+            "",
+            "A report holds a bounded part of a recording in memory, at most 256 MiB, whatever the recording's size. What does not fit goes \
+             through unnamed temporary files in the directory that TMPDIR names, or /tmp, and long tables are written row by row. Pictures \
+             show the 100 heaviest series and the 10,000 heaviest stacks, and all others together. A timeline of very many intervals \
+             joins neighbours, and says so. Where a view can't be bounded otherwise, it fails and names the options that narrow it.",
+        )],
+    ),
+    (
         "record",
         "PROBES",
         &[

@@ -13,6 +13,11 @@ use arrow::buffer::ScalarBuffer;
 
 use crate::recording::ColumnId;
 use crate::recording::intern::Interner;
+use crate::recording::limits;
+use crate::recording::limits::BATCH_TEXT_BYTES;
+use crate::recording::limits::CUT;
+use crate::recording::limits::LIST_VALUES;
+use crate::recording::limits::TEXT_BYTES;
 use crate::recording::schema::list_item;
 
 /// Rows of one kind, handed from the thread that gathers them to the one that writes them.
@@ -41,6 +46,29 @@ impl Batch {
     /// About how much memory its values take, in bytes.
     pub fn bytes(&self) -> usize {
         self.columns.iter().map(|(_, cells)| cells.bytes()).sum()
+    }
+
+    /// Length of the different texts of all columns.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.columns
+            .iter()
+            .map(|(_, cells)| if let Cells::Text(cells) = cells { cells.strings.bytes() } else { 0 })
+            .sum()
+    }
+
+    /// Elements of the column with the most in its lists.
+    pub(crate) fn list_values(&self) -> usize {
+        let values = |cells: &Cells| if let Cells::List(cells) = cells { cells.values.len() } else { 0 };
+        self.columns.iter().map(|(_, cells)| values(cells)).max().unwrap_or(0)
+    }
+
+    /// Takes out the rows from `at` on.
+    pub(crate) fn split_off(&mut self, at: usize) -> Batch {
+        let at = at.min(self.rows);
+        let columns = self.columns.iter_mut().map(|(id, cells)| (*id, cells.split_off(at))).collect();
+        let rows = self.rows - at;
+        self.rows = at;
+        Batch { kind: self.kind, rows, columns }
     }
 
     /// The columns that some row has set; times are in nanoseconds, under the id of `ts`.
@@ -96,13 +124,25 @@ impl Cells {
         }
     }
 
+    fn split_off(&mut self, at: usize) -> Cells {
+        match self {
+            Cells::Int(cells) => Cells::Int(cells.split_off(at)),
+            Cells::Double(cells) => Cells::Double(cells.split_off(at)),
+            Cells::Bool(cells) => Cells::Bool(cells.split_off(at)),
+            Cells::Text(cells) => Cells::Text(Texts { keys: cells.keys.split_off(at), strings: cells.strings.clone() }),
+            Cells::List(cells) => Cells::List(cells.split_off(at)),
+        }
+    }
+
     /// Empty cells of the same type, with room for as many.
     pub(crate) fn fresh(&self, seed: u64) -> Cells {
         match self {
             Cells::Int(cells) => Cells::Int(cells.fresh()),
             Cells::Double(cells) => Cells::Double(cells.fresh()),
             Cells::Bool(cells) => Cells::Bool(cells.fresh()),
-            Cells::Text(cells) => Cells::Text(Texts { keys: cells.keys.fresh(), strings: Interner::new(seed) }),
+            Cells::Text(cells) => {
+                Cells::Text(Texts { keys: cells.keys.fresh(), strings: Interner::new(seed, BATCH_TEXT_BYTES) })
+            }
             Cells::List(cells) => Cells::List(Lists { values: Vec::new(), ends: cells.ends.fresh() }),
         }
     }
@@ -175,6 +215,12 @@ impl<T: Copy + Default> Plain<T> {
         }
     }
 
+    fn split_off(&mut self, at: usize) -> Plain<T> {
+        let split = |of: usize| at.min(of);
+        let (values, valid) = (split(self.values.len()), split(self.valid.len()));
+        Plain { values: self.values.split_off(values), valid: self.valid.split_off(valid) }
+    }
+
     pub(crate) fn values(&self) -> &[T] {
         &self.values
     }
@@ -220,16 +266,29 @@ pub(crate) struct Texts {
 
 impl Texts {
     pub(crate) fn new(seed: u64) -> Texts {
-        Texts { keys: Plain::default(), strings: Interner::new(seed) }
+        Texts { keys: Plain::default(), strings: Interner::new(seed, BATCH_TEXT_BYTES) }
     }
 
-    /// Sets the string of row `index`; null if the dictionary has no room for it.
+    /// Sets the string of row `index`, cut where it is too long; of one for which there is no room, nothing else is left.
     #[inline]
     pub(crate) fn set(&mut self, index: usize, value: &[u8]) {
         match self.strings.intern(value) {
+            Some(key) if value.len() <= TEXT_BYTES => self.keys.set(index, key as i32),
+            _ => self.set_cut(index, value),
+        }
+    }
+
+    #[cold]
+    fn set_cut(&mut self, index: usize, value: &[u8]) {
+        match self.strings.intern(&limits::cut(value)).or_else(|| self.strings.intern(CUT.as_bytes())) {
             Some(key) => self.keys.set(index, key as i32),
             None => self.keys.clear(index),
         }
+    }
+
+    /// Whether a batch should be handed over before its texts have no room.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.strings.bytes() > BATCH_TEXT_BYTES / 2
     }
 
     pub(crate) fn keys(&self) -> &Plain<i32> {
@@ -249,8 +308,9 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Sets the list of row `index`; null if the batch has no room for it.
+    /// Sets the list of row `index`, without what is beyond the bound; null if the batch has no room for it.
     pub(crate) fn set(&mut self, index: usize, value: &[i32]) {
+        let value = value.get(..LIST_VALUES).unwrap_or(value);
         self.pad(index);
         self.ends.clear(index);
         let start = self.ends.values.last().copied().unwrap_or(0);
@@ -269,6 +329,13 @@ impl Lists {
         for missing in self.ends.values.iter_mut().skip(have) {
             *missing = end;
         }
+    }
+
+    fn split_off(&mut self, at: usize) -> Lists {
+        let mut ends = self.ends.split_off(at);
+        let start = self.ends.values.last().copied().unwrap_or(0);
+        ends.values.iter_mut().for_each(|end| *end -= start);
+        Lists { values: self.values.split_off(start as usize), ends }
     }
 
     fn into_array(self) -> Option<ArrayRef> {

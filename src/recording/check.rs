@@ -11,21 +11,19 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::metadata::RowGroupMetaData;
 
+use crate::recording::limits::COLUMNS;
+use crate::recording::limits::GROUP_LIST_VALUES;
+use crate::recording::limits::GROUP_ROWS;
+use crate::recording::limits::HELD_BYTES;
+use crate::recording::limits::PAGE_BYTES;
 use crate::recording::source::Source;
 use crate::recording::thrift::Fault;
 use crate::recording::thrift::RLE;
 use crate::recording::thrift::footer_shape;
 use crate::recording::thrift::page_header;
 
-/// Ours have up to 262,144; a reader's work per row group stays bounded.
-const MAX_GROUP_ROWS: i64 = 16 << 20;
-/// Elements of all lists of a row group: 64 MB of decoded ids.
-const MAX_LIST_VALUES: i64 = 16 << 20;
-/// Ours are a megabyte, and somewhat more for long texts.
-const MAX_PAGE: i64 = 64 << 20;
-/// What the decoder may hold at once of the columns that are read together, one dictionary and one page of each.
-const MAX_HELD: i64 = 256 << 20;
-const MAX_COLUMNS: usize = 4096;
+/// Elements of lists, and rows whose list is empty or null: each counts as a value.
+const GROUP_LIST_ENTRIES: i64 = (GROUP_LIST_VALUES + GROUP_ROWS) as i64;
 const MAX_PAGE_HEADER: u64 = 64 << 10;
 
 /// Checks the footer's structure, and that it does not announce more than it holds.
@@ -34,7 +32,7 @@ pub(crate) fn footer(bytes: &[u8]) -> Result<(), String> {
         Fault::Short => "its footer ends too early".to_owned(),
         Fault::Invalid => "its footer is no Parquet footer".to_owned(),
     })?;
-    if shape.schema_elements > MAX_COLUMNS {
+    if shape.schema_elements > COLUMNS {
         return Err(format!("it announces {} columns", shape.schema_elements));
     }
     // A column chunk's entry takes 20 bytes and more; this bounds what is allocated for them to a multiple of the footer.
@@ -48,10 +46,10 @@ pub(crate) fn footer(bytes: &[u8]) -> Result<(), String> {
 pub(crate) fn metadata(metadata: &ParquetMetaData, rows_end: u64) -> Result<(), String> {
     let mut total = 0_i64;
     for (index, group) in metadata.row_groups().iter().enumerate() {
-        if !(0..=MAX_GROUP_ROWS).contains(&group.num_rows()) {
+        if !(0..=GROUP_ROWS as i64).contains(&group.num_rows()) {
             return Err(format!("row group {index} claims {} rows", group.num_rows()));
         }
-        total += group.num_rows();
+        total = total.saturating_add(group.num_rows());
         for column in group.columns() {
             let name = column.column_path().string();
             if range(column).is_none_or(|range| range.start < 4 || range.end > rows_end) {
@@ -59,7 +57,7 @@ pub(crate) fn metadata(metadata: &ParquetMetaData, rows_end: u64) -> Result<(), 
             }
             let values = column.num_values();
             let list = column.column_descr().max_rep_level() > 0;
-            if !list && values != group.num_rows() || list && !(0..=MAX_LIST_VALUES).contains(&values) {
+            if !list && values != group.num_rows() || list && !(0..=GROUP_LIST_ENTRIES).contains(&values) {
                 return Err(format!("column '{name}' of row group {index} claims {values} values"));
             }
             if !matches!(column.compression(), Compression::UNCOMPRESSED | Compression::ZSTD(_)) {
@@ -106,7 +104,7 @@ pub(crate) fn pages(source: &Source, group: &RowGroupMetaData, leaves: &[usize])
         let name = column.column_path().string();
         held += chunk(source, column).map_err(|why| format!("column '{name}': {why}"))?;
     }
-    if held > MAX_HELD {
+    if held > HELD_BYTES as i64 {
         return Err(format!("its pages would take {} MiB of memory", held >> 20));
     }
     Ok(())
@@ -126,7 +124,7 @@ fn chunk(source: &Source, column: &ColumnChunkMetaData) -> Result<i64, String> {
         if size > end - body {
             return Err("a page is longer than its column".to_owned());
         }
-        if !(0..=MAX_PAGE).contains(&header.uncompressed) {
+        if !(0..=PAGE_BYTES as i64).contains(&header.uncompressed) {
             return Err(format!("a page claims {} bytes", header.uncompressed));
         }
         if column.compression() == Compression::UNCOMPRESSED && header.uncompressed != header.compressed {

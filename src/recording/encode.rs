@@ -42,6 +42,7 @@ use crate::recording::encode::ints::IntChunk;
 use crate::recording::encode::pages::Codec;
 use crate::recording::encode::texts::TextChunk;
 use crate::recording::escape::escape;
+use crate::recording::limits::COLUMNS;
 
 pub(crate) mod bits;
 mod checksums;
@@ -108,6 +109,10 @@ impl Encoders {
                 .build(),
         );
         let descr: SchemaDescriptor = ArrowSchemaConverter::new().convert(&schema.arrow())?;
+        // Each list has three elements of its own, and there is the root.
+        if 3 * descr.num_columns() >= COLUMNS {
+            return Err(ParquetError::General(format!("{} columns are too many", descr.num_columns())));
+        }
         let columns = schema.columns().iter().map(|column| {
             let field = Arc::new(Field::new(column.name, column.ty.in_memory(), true));
             let foreign = match column.ty {
@@ -198,6 +203,11 @@ impl ColumnEncoder {
             }
             Chunk::Other { field, writer, .. } => write(field, writer, array),
         }
+    }
+
+    /// Length of the texts of its dictionary.
+    pub(crate) fn text_bytes(&self) -> usize {
+        if let Chunk::Text(chunk) = &self.chunk { chunk.dictionary_bytes() } else { 0 }
     }
 
     /// Whether the row group should end because of this column.

@@ -22,6 +22,7 @@ use crate::recording::checksum;
 use crate::recording::encode::varint;
 use crate::recording::group::Group;
 use crate::recording::group::Layout;
+use crate::recording::limits::FOOTER_BYTES;
 use crate::recording::names::temporary_path;
 use crate::recording::output::MAGIC;
 use crate::recording::output::create_private;
@@ -81,7 +82,8 @@ impl Template {
         groups.for_each(|group| bytes.extend_from_slice(&group.encoded));
         bytes.extend_from_slice(&self.tail);
         checksum::seal(&mut bytes);
-        let len = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let len = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= FOOTER_BYTES);
+        let len = len.ok_or(io::ErrorKind::FileTooLarge)?;
         bytes.extend_from_slice(&len.to_le_bytes());
         bytes.extend_from_slice(MAGIC);
         Ok(bytes)

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::array::AsArray;
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedRowGroupWriter;
 
@@ -18,6 +19,9 @@ use crate::recording::encode::ColumnEncoder;
 use crate::recording::encode::Encoders;
 use crate::recording::encode::pages::Codec;
 use crate::recording::footer::encode_group;
+use crate::recording::limits::BATCH_TEXT_BYTES;
+use crate::recording::limits::GROUP_LIST_VALUES;
+use crate::recording::limits::GROUP_ROWS;
 use crate::recording::output::Output;
 use crate::recording::splice::Pages;
 
@@ -39,7 +43,9 @@ pub(crate) struct OpenGroup {
     pub(crate) kind: String,
     waiting: Vec<Batch>,
     waiting_rows: usize,
+    waiting_text: usize,
     encoded_rows: usize,
+    list_values: usize,
     /// One per column of the schema; the ones that no row has set have no encoder.
     columns: Vec<Option<ColumnEncoder>>,
 }
@@ -59,7 +65,15 @@ pub(crate) struct Group {
 
 impl OpenGroup {
     pub(crate) fn new(kind: &str) -> OpenGroup {
-        OpenGroup { kind: kind.to_owned(), waiting: Vec::new(), waiting_rows: 0, encoded_rows: 0, columns: Vec::new() }
+        OpenGroup {
+            kind: kind.to_owned(),
+            waiting: Vec::new(),
+            waiting_rows: 0,
+            waiting_text: 0,
+            encoded_rows: 0,
+            list_values: 0,
+            columns: Vec::new(),
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -71,7 +85,18 @@ impl OpenGroup {
         self.rows() >= MAX_ROWS || self.columns.iter().flatten().any(ColumnEncoder::is_heavy)
     }
 
+    /// Whether it stays within the bounds with so many more rows, bytes of text, and elements of lists.
+    pub(crate) fn has_room(&self, rows: usize, text_bytes: usize, list_values: usize) -> bool {
+        let held: usize = self.columns.iter().flatten().map(ColumnEncoder::text_bytes).sum();
+        self.rows() == 0
+            || self.rows() + rows <= GROUP_ROWS
+                && held + self.waiting_text + text_bytes <= BATCH_TEXT_BYTES
+                && self.list_values + list_values <= GROUP_LIST_VALUES
+    }
+
     pub(crate) fn push(&mut self, batch: Batch, layout: &mut Layout) -> Result<(), ParquetError> {
+        self.waiting_text += batch.text_bytes();
+        self.list_values += batch.list_values();
         self.waiting_rows += batch.rows();
         self.waiting.push(batch);
         if self.waiting_rows >= ENCODE_ROWS { self.encode_waiting(layout) } else { Ok(()) }
@@ -84,6 +109,8 @@ impl OpenGroup {
         arrays: &[(ColumnId, ArrayRef)],
         layout: &mut Layout,
     ) -> Result<(), ParquetError> {
+        let lists = arrays.iter().filter_map(|(_, array)| array.as_list_opt::<i32>());
+        self.list_values += lists.map(|list| list.values().len()).max().unwrap_or(0);
         for (id, array) in arrays {
             if let Some(encoder) = self.encoder(*id, layout)? {
                 encoder.push_array(array, &mut layout.codec)?;
@@ -115,7 +142,7 @@ impl OpenGroup {
             }
             self.encoded_rows += rows;
         }
-        self.waiting_rows = 0;
+        (self.waiting_rows, self.waiting_text) = (0, 0);
         Ok(())
     }
 

@@ -4,8 +4,6 @@ use std::hash::BuildHasher;
 use std::hash::RandomState;
 
 const EMPTY: u32 = u32::MAX;
-/// With every byte escaped to four, more text than this would overflow the 32-bit offsets of an Arrow string array.
-const MAX_BYTES: usize = 1 << 28;
 
 /// A seed that nobody outside can know; only the placement in hash tables depends on it, never what is written.
 pub(crate) fn random_seed() -> u64 {
@@ -15,9 +13,11 @@ pub(crate) fn random_seed() -> u64 {
 /// A set of byte strings, each with a number in order of first use.
 ///
 /// Open addressing with linear probing, at most half full; the hash is seeded, since names in it come from strangers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Interner {
     seed: u64,
+    /// Length of all strings together, at most.
+    most: usize,
     bytes: Vec<u8>,
     /// End of each string in `bytes`; it begins where the one before ends.
     ends: Vec<u32>,
@@ -28,8 +28,9 @@ pub(crate) struct Interner {
 }
 
 impl Interner {
-    pub(crate) fn new(seed: u64) -> Interner {
-        Interner { seed, bytes: Vec::new(), ends: Vec::new(), hashes: Vec::new(), table: Vec::new(), last: EMPTY }
+    /// An empty set, for strings that are together at most as long as `most`, which is less than 2^32.
+    pub(crate) fn new(seed: u64, most: usize) -> Interner {
+        Interner { seed, most, bytes: Vec::new(), ends: Vec::new(), hashes: Vec::new(), table: Vec::new(), last: EMPTY }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -80,7 +81,7 @@ impl Interner {
             }
             at = (at + 1) & mask;
         }
-        if self.bytes.len() + value.len() > MAX_BYTES {
+        if self.bytes.len() + value.len() > self.most {
             return None;
         }
         let key = self.ends.len() as u32;
@@ -146,7 +147,7 @@ mod tests {
     proptest! {
         #[test]
         fn strings_keep_the_number_of_their_first_use(values: Vec<Vec<u8>>, seed in any::<u64>()) {
-            let mut interner = Interner::new(seed);
+            let mut interner = Interner::new(seed, usize::MAX);
             let mut expected: HashMap<Vec<u8>, u32> = HashMap::new();
             for value in values.iter().chain(values.iter().rev()) {
                 let next = expected.len() as u32;
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_names_are_told_apart() {
-        let mut interner = Interner::new(1);
+        let mut interner = Interner::new(1, usize::MAX);
         for n in 0..10_000_u32 {
             assert_eq!(interner.intern(format!("kworker/{n}").as_bytes()), Some(n));
         }

@@ -9,6 +9,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
+use arrow::array::Array;
+use arrow::array::ArrayRef;
+use arrow::array::AsArray;
+use arrow::datatypes::Int32Type;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 
@@ -147,6 +151,9 @@ impl<'a> Input<'a> {
                 // Schemas have fewer columns than 2^16.
                 let ids = reader.leaves().iter().map(|leaf| ColumnId(*leaf as u16));
                 let arrays: Vec<_> = ids.zip(arrays).collect();
+                if !open.has_room(rows, text_bytes(&arrays), list_values(&arrays)) {
+                    merged.push(std::mem::replace(&mut open, OpenGroup::new(&kind)).close(level, layout, output)?);
+                }
                 open.push_arrays(rows, &arrays, layout)?;
                 if open.is_full() {
                     merged.push(std::mem::replace(&mut open, OpenGroup::new(&kind)).close(level, layout, output)?);
@@ -204,6 +211,20 @@ impl<'a> Input<'a> {
         let encoded = encode_group(&metadata, layout)?;
         Ok(Group { bytes: to..output.good(), encoded, ..group.clone() })
     }
+}
+
+/// Length of the texts that columns of texts refer to.
+fn text_bytes(arrays: &[(ColumnId, ArrayRef)]) -> usize {
+    let texts = |array: &ArrayRef| {
+        Some(array.as_dictionary_opt::<Int32Type>()?.values().as_string_opt::<i32>()?.value_data().len())
+    };
+    arrays.iter().filter_map(|(_, array)| texts(array)).sum()
+}
+
+/// Elements of the column with the most in its lists.
+fn list_values(arrays: &[(ColumnId, ArrayRef)]) -> usize {
+    let lists = arrays.iter().filter_map(|(_, array)| array.as_list_opt::<i32>());
+    lists.map(|list| list.values().len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

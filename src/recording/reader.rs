@@ -23,6 +23,7 @@ use crate::recording::checksum;
 use crate::recording::guard::guard;
 use crate::recording::leaves::Leaf;
 use crate::recording::leaves::leaves;
+use crate::recording::limits::FOOTER_BYTES;
 use crate::recording::names::footer_path;
 use crate::recording::names::is_partial;
 use crate::recording::names::partial_path;
@@ -32,8 +33,6 @@ use crate::recording::source::Source;
 
 /// Length of the footer and the magic bytes behind it.
 const TAIL: u64 = 8;
-/// A footer may be this long: 1,000 times that of an ordinary recording.
-const MAX_FOOTER: u64 = 256 << 20;
 
 /// A recording that is open for reading.
 pub struct Recording {
@@ -222,7 +221,7 @@ pub(crate) fn read_footer(path: &Path, source: &Source) -> Result<Footer, OpenEr
         .checked_sub(footer_len)
         .filter(|end| *end >= 4)
         .ok_or_else(|| corrupt(format!("its footer claims {footer_len} bytes of the file's {len}")))?;
-    if footer_len > MAX_FOOTER {
+    if footer_len > FOOTER_BYTES as u64 {
         return Err(corrupt(format!("its footer claims {footer_len} bytes")));
     }
     Ok(Footer { bytes: source.read(rows_end, footer_len).map_err(io)?, rows_end })
@@ -251,7 +250,7 @@ pub(crate) fn read_sidecar(partial: &Path, source: &Source) -> Result<Footer, Op
     }
     let side = Source::new(file).map_err(io)?;
     let len = side.bytes();
-    if !(TAIL..=MAX_FOOTER).contains(&len) {
+    if !(TAIL..=TAIL + FOOTER_BYTES as u64).contains(&len) {
         return Err(why("its footer has an impossible size"));
     }
     let mut bytes = side.read(0, len).map_err(io)?;

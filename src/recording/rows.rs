@@ -33,6 +33,14 @@ struct Kind {
     cells: Vec<Option<Cells>>,
 }
 
+impl Kind {
+    /// Whether its texts will soon have no room.
+    fn is_heavy(&self) -> bool {
+        let heavy = |cells: &Option<Cells>| matches!(cells, Some(Cells::Text(texts)) if texts.is_heavy());
+        self.len > 0 && self.cells.iter().any(heavy)
+    }
+}
+
 impl Rows {
     /// Starts empty; `clock_offset_ns` is what makes CLOCK_REALTIME of CLOCK_MONOTONIC, one value for the whole run.
     pub fn new(schema: Arc<Schema>, clock_offset_ns: i64) -> Rows {
@@ -84,13 +92,13 @@ impl Rows {
 
     /// Whether some kind holds at least this many rows, so that [`Rows::take`] would hand something over.
     pub fn is_due(&self, max_rows: usize) -> bool {
-        self.kinds.iter().any(|kind| kind.len >= max_rows)
+        self.kinds.iter().any(|kind| kind.len >= max_rows || kind.is_heavy())
     }
 
-    /// Takes out the rows of the kinds that hold at least `max_rows`, or of all kinds that hold any.
+    /// Takes out the rows of the kinds that hold at least `max_rows` or very much text, or of all kinds that hold any.
     pub fn take(&mut self, max_rows: usize, everything: bool) -> Vec<Batch> {
         let at_least = if everything { 1 } else { max_rows.max(1) };
-        let due = self.kinds.iter_mut().filter(|kind| kind.len >= at_least);
+        let due = self.kinds.iter_mut().filter(|kind| kind.len >= at_least || kind.is_heavy());
         due.map(|kind| {
             let len = std::mem::take(&mut kind.len);
             let mut columns = Vec::new();

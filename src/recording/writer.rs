@@ -21,6 +21,8 @@ use crate::recording::footer::replace;
 use crate::recording::group::Group;
 use crate::recording::group::Layout;
 use crate::recording::group::OpenGroup;
+use crate::recording::limits::GROUP_LIST_VALUES;
+use crate::recording::limits::GROUP_ROWS;
 use crate::recording::merge;
 use crate::recording::merge::Input;
 use crate::recording::names::footer_path;
@@ -151,11 +153,18 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be written. The rows of that row group are lost; the file is cut back to the row groups before.
-    pub fn write(&mut self, batch: Batch) -> Result<(), WriteError> {
+    pub fn write(&mut self, mut batch: Batch) -> Result<(), WriteError> {
         if batch.rows() == 0 {
             return Ok(());
         }
         self.rows += batch.rows() as u64;
+        // A batch that is a row group of its own and more becomes several.
+        while batch.rows() > 1 && (batch.rows() > GROUP_ROWS || batch.list_values() > GROUP_LIST_VALUES) {
+            let rest = batch.split_off(batch.rows() / 2);
+            let first = std::mem::replace(&mut batch, rest);
+            self.rows -= first.rows() as u64;
+            self.write(first)?;
+        }
         let at = match self.open.iter().position(|group| group.kind == batch.kind()) {
             Some(at) => at,
             None => {
@@ -164,6 +173,11 @@ impl Writer {
             }
         };
         // `at` was just found or added.
+        let group = &mut self.open[at];
+        if !group.has_room(batch.rows(), batch.text_bytes(), batch.list_values()) {
+            let full = std::mem::replace(group, OpenGroup::new(batch.kind()));
+            self.append(full)?;
+        }
         let group = &mut self.open[at];
         group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
         if group.is_full() {

@@ -37,8 +37,9 @@ const CLASS: &str = "syscall_class";
 const WAIT: &str = "wait";
 /// Distributions that one picture can hold apart.
 const APART: usize = 6;
-/// About what a call takes in memory with its distribution.
-const CALL_BYTES: usize = 8 << 10;
+/// About what a call takes in memory, and an error of one.
+const CALL_BYTES: usize = 1 << 10;
+const ERROR_BYTES: usize = 96;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("syscalls", "System calls");
@@ -118,7 +119,7 @@ impl Counted {
             if let Some(failed) = by.get(metrics::SYSCALL_ERRORS) {
                 let of_call = errors.entry(name.clone()).or_default();
                 let errno = errno.word();
-                if of_call.contains_key(&errno) || limit.take(CALL_BYTES) {
+                if of_call.contains_key(&errno) || limit.take(ERROR_BYTES) {
                     let own = of_call.entry(errno).or_default();
                     *own = own.saturating_add(count(failed));
                 }

@@ -18,13 +18,13 @@ use crate::recording::encode::pages::Codec;
 use crate::recording::encode::pages::Pages;
 use crate::recording::intern::Interner;
 use crate::recording::intern::random_seed;
+use crate::recording::limits::BATCH_TEXT_BYTES;
+use crate::recording::limits::PAGE_BYTES;
 
-/// A row group whose dictionary has grown to this size is ended: a reader holds the whole of it in memory.
-const MAX_DICTIONARY: usize = 8 << 20;
 /// A row group with more text than this in one column is ended.
 const MAX_PLAIN: usize = 32 << 20;
 /// A page with more text than this is ended.
-const PAGE_BYTES: usize = 1 << 20;
+const PLAIN_PAGE_BYTES: usize = 1 << 20;
 /// Longer texts give no statistics: no filter needs them, and footers stay small.
 const MAX_STATISTIC: usize = 64;
 const UNKNOWN: u32 = u32::MAX;
@@ -51,7 +51,7 @@ impl TextChunk {
     pub(crate) fn new(column: ColumnDescPtr) -> TextChunk {
         TextChunk {
             column,
-            texts: Interner::new(random_seed()),
+            texts: Interner::new(random_seed(), PAGE_BYTES),
             by_dictionary: true,
             levels: Levels::default(),
             nulls: 0,
@@ -63,9 +63,14 @@ impl TextChunk {
         }
     }
 
-    /// Whether the row group should end.
+    /// Whether the row group should end: a reader holds the whole dictionary in memory.
     pub(crate) fn is_heavy(&self) -> bool {
-        self.texts.bytes() > MAX_DICTIONARY || self.plain_total > MAX_PLAIN
+        self.texts.bytes() > BATCH_TEXT_BYTES || self.plain_total > MAX_PLAIN
+    }
+
+    /// Length of the dictionary's texts.
+    pub(crate) fn dictionary_bytes(&self) -> usize {
+        self.texts.bytes()
     }
 
     pub(crate) fn push_nulls(&mut self, rows: usize) {
@@ -143,7 +148,7 @@ impl TextChunk {
             }
             self.levels.push_valid(1);
             append(text(*key as usize).as_bytes(), &mut self.plain);
-            if self.plain.len() >= PAGE_BYTES {
+            if self.plain.len() >= PLAIN_PAGE_BYTES {
                 self.end_page(codec)?;
             }
         }
@@ -158,11 +163,14 @@ impl TextChunk {
     /// The page in work: what is in front of the texts, and them.
     fn page(&mut self) -> (Vec<u8>, usize, Encoding) {
         let distinct = self.texts.len();
-        if self.by_dictionary && self.pages.is_empty() && distinct > 8 && 2 * distinct > self.indices.len() {
+        let mostly_new =
+            self.by_dictionary && self.pages.is_empty() && distinct > 8 && 2 * distinct > self.indices.len();
+        // A few long texts that recur could make a page of any size.
+        if mostly_new && self.texts.bytes() < PLAIN_PAGE_BYTES * 4 && self.longest() * self.indices.len() < PAGE_BYTES {
             for index in self.indices.drain(..) {
                 append(self.texts.get(index), &mut self.plain);
             }
-            self.texts = Interner::new(random_seed());
+            self.texts = Interner::new(random_seed(), PAGE_BYTES);
             self.by_dictionary = false;
         }
         let rows = self.levels.rows();
@@ -202,6 +210,12 @@ impl TextChunk {
     fn each<'a>(&'a self, mut then: impl FnMut(&'a [u8])) {
         // Row groups have fewer rows than 2^32, and no more texts than rows.
         (0..self.texts.len()).for_each(|index| then(self.texts.get(index as u32)));
+    }
+
+    fn longest(&self) -> usize {
+        let mut longest = 0;
+        self.each(|text| longest = longest.max(text.len()));
+        longest
     }
 
     /// The first and last text in the order of their bytes.
