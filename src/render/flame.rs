@@ -25,12 +25,16 @@ pub(super) fn flame(document: &Document, plot: &FlamePlot) -> Result<String> {
     // Colours by name, not by chance: the same recording gives the same picture.
     options.hash = true;
     options.deterministic = true;
+    // inferno adds weights up in 64 bits, and only made-up ones are too large for that.
+    let weights = plot.stacks.iter().flat_map(|stack| [stack.weight, stack.before.unwrap_or(0)]);
+    let total = weights.fold(0u128, |sum, weight| sum + u128::from(weight));
+    let scale = u64::try_from(total / u128::from(u64::MAX)).unwrap_or(u64::MAX).saturating_add(1);
     let mut lines: Vec<String> = plot
         .stacks
         .iter()
         .map(|stack| match stack.before {
-            Some(before) => format!("{} {before} {}", clean(&stack.folded), stack.weight),
-            None => format!("{} {}", clean(&stack.folded), stack.weight),
+            Some(before) => format!("{} {} {}", clean(&stack.folded), before / scale, stack.weight / scale),
+            None => format!("{} {}", clean(&stack.folded), stack.weight / scale),
         })
         .collect();
     lines.sort_unstable();
@@ -70,6 +74,12 @@ mod tests {
             flame(&Document::new("cpu", "CPU"), &plot(&[("main;<script>alert(1)</script>\n;b", None, 5)])).unwrap();
         assert!(!drawn.contains("<script>alert"));
         assert!(drawn.contains("&lt;script&gt;alert"));
+    }
+
+    #[test]
+    fn weights_beyond_what_can_be_added_up_are_drawn() {
+        let stacks = [("a;b", Some(u64::MAX), u64::MAX), ("a;c", Some(u64::MAX), u64::MAX), ("a;d", Some(1), 1)];
+        assert!(flame(&Document::new("cpu", "CPU"), &plot(&stacks)).unwrap().contains("<svg"));
     }
 
     #[test]

@@ -311,3 +311,12 @@ fn an_empty_document_is_empty_in_every_format() {
     assert_eq!(text(&bare, &plain(80)), "Title\n(none)\n");
     assert_eq!(csv(&bare, None).as_deref(), Some("a\r\n"));
 }
+
+#[test]
+fn extremes_outside_of_their_buckets_are_drawn() {
+    let mut made_up = Histogram::new();
+    made_up.add_bucket(5, 6, 1);
+    made_up.add_totals(1, u64::MAX, u64::MAX, u64::MAX);
+    let drawn = svg(&document(plot(Unit::Nanoseconds, vec![("", made_up)]))).unwrap();
+    assert!(drawn.contains("<svg"));
+}

@@ -130,7 +130,8 @@ impl<'a> Drawing<'a> {
         };
         let end = |edge: Option<&u64>| edge.map_or(0.0, |e| at(*e as f64));
         let (lo, hi) = (end(self.grid.edges.first()), end(self.grid.edges.last()));
-        let share = (at(value) - lo) / (hi - lo).max(f64::MIN_POSITIVE);
+        // Exact extremes that a file made up may lie outside of its buckets.
+        let share = ((at(value) - lo) / (hi - lo).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
         area.left + (share * f64::from(area.right - area.left)).round() as i32
     }
 
