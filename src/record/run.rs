@@ -107,7 +107,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     let partial = writer.partial_path().to_owned();
 
     let events = Events::listen()?;
-    let attached = attach(plan, &host, &identity, &chosen, &own_events, &mut scope, &schema, cgroups.as_ref());
+    let here = Here { host: &host, identity: &identity, cgroups: cgroups.as_ref() };
+    let attached = attach(plan, here, &chosen, &own_events, &mut scope, &schema);
     let attached = match attached {
         Ok(attached) => attached,
         Err(error) => {
@@ -230,17 +231,24 @@ fn whole_ns(length: Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The machine, and the recorder's place in it.
+#[derive(Clone, Copy)]
+struct Here<'a> {
+    host: &'a Host,
+    identity: &'a Identity,
+    cgroups: Option<&'a Cgroups>,
+}
+
 /// Attaches the chosen probes, and has the command ready to run.
 fn attach(
     plan: &RecordPlan,
-    host: &Host,
-    identity: &Identity,
+    here: Here<'_>,
     chosen: &[Chosen],
     events: &[OwnEvent],
     scope: &mut Scope,
     schema: &Arc<Schema>,
-    cgroups: Option<&Cgroups>,
 ) -> Result<Ready> {
+    let Here { host, identity, cgroups } = here;
     let possible = u32::try_from(host.cpus.slots())?;
     let kernel = (host.kernel.version.major, host.kernel.version.minor);
     let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
@@ -275,15 +283,15 @@ fn attach(
     let mut table = Table::new(Arc::clone(&identity.ids));
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
-    let here = || {
+    let look = || {
         let processes = processes::snapshot(&Root::system(), host.auxv, cgroups);
         identity.look_again().map(|()| identity.as_the_machine_has(processes))
     };
     // Twice where it matters: a child of a process that was not in scope yet may have been born during the first look.
     if settings::task_filters(scope) != 0 {
-        scope::seed(scope, &here()?, &maps)?;
+        scope::seed(scope, &look()?, &maps)?;
     }
-    let snapshot = here()?;
+    let snapshot = look()?;
     scope::seed(scope, &snapshot, &maps)?;
     let in_scope = scope::contains(scope, &snapshot, cgroups);
     table.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
