@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod cli;
 pub mod demangle;
+pub mod dispositions;
 pub mod events;
 pub mod exit;
 #[cfg(all(feature = "record", target_os = "linux"))]
@@ -18,11 +19,13 @@ pub mod hist;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod host;
 pub mod names;
+pub mod output;
 pub mod probe;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod probes;
 pub mod record;
 pub mod recording;
+pub mod regular_file;
 pub mod render;
 pub mod report;
 pub mod routes;
@@ -30,4 +33,3 @@ pub mod spill;
 pub mod symbols;
 pub mod text;
 pub mod units;
-pub mod whole_file;

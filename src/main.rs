@@ -11,17 +11,21 @@ use ebrec::cli::Console;
 use ebrec::cli::Invocation;
 use ebrec::cli::Paper;
 use ebrec::cli::Terminal;
+use ebrec::dispositions;
 use ebrec::exit;
 use ebrec::export;
+use ebrec::failure::Failure;
+use ebrec::output::stdout;
 use ebrec::record;
 use ebrec::record::plan::Verbosity;
 use ebrec::recording;
 use ebrec::recording::Existing;
+use ebrec::recording::RecoverError;
+use ebrec::recording::WriteError;
 use ebrec::render::Document;
 use ebrec::render::TextStyle;
 use ebrec::report;
 use ebrec::report::deliver::deliver;
-use ebrec::report::deliver::write_stdout;
 use ebrec::units;
 
 fn main() -> ExitCode {
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
     if let Some(arguments) = launch_arguments() {
         return exit::of(record::child::launch(&arguments));
     }
+    dispositions::make_file_size_limit_an_error();
     let outcome = match cli::parse(std::env::args_os(), &Terminal::of_this_process()) {
         Ok(invocation) => run(&invocation),
         Err(failure) => Err(failure.into()),
@@ -68,7 +73,7 @@ fn run(invocation: &Invocation) -> Result<u8> {
             return Ok(if doctor.can_record { 0 } else { exit::FAILURE });
         }
         Action::Recover { file, force } => recover(file, *force, console)?,
-        Action::Print(text) => write_stdout(text.as_bytes())?,
+        Action::Print(text) => stdout::write(text.as_bytes())?,
         Action::Help(text) => {
             eprint!("{text}");
             return Ok(exit::USAGE);
@@ -85,7 +90,13 @@ fn command_line() -> Vec<String> {
 
 /// Finishes a recording and says on stderr what came of it.
 fn recover(file: &Path, force: bool, console: &Console) -> Result<()> {
-    let recovered = recording::recover(file, if force { Existing::Replace } else { Existing::Keep })?;
+    let recovered = recording::recover(file, if force { Existing::Replace } else { Existing::Keep });
+    let recovered = recovered.map_err(|error| match &error {
+        RecoverError::Write(WriteError::Exists { .. }) => {
+            Failure::from_error(&error).hint("--force replaces it").into()
+        }
+        _ => anyhow::Error::new(error),
+    })?;
     if console.verbosity > Verbosity::Quiet {
         let (rows, size) = (units::count(recovered.rows), units::bytes(recovered.bytes));
         let dropped = match recovered.dropped_bytes {

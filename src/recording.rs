@@ -64,6 +64,7 @@ mod group;
 mod guard;
 mod intern;
 mod leaves;
+mod leftovers;
 mod limits;
 mod merge;
 pub mod meta;

@@ -35,8 +35,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("recording", 1),
     ("text", 0),
     ("demangle", 0),
-    ("whole_file", 0),
     ("spill", 0),
+    ("output", 0),
+    ("regular_file", 0),
+    ("dispositions", 0),
     ("units", 0),
     ("hist", 0),
     ("failure", 0),
@@ -46,6 +48,8 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// The modules whose job it is to call the kernel without the compiler's help.
 const MAY_BE_UNSAFE: &[&str] = &["bpf", "probes"];
+/// The one file elsewhere that may be unsafe, since it has to run before main.
+const BEFORE_MAIN: &str = "output/stdout.rs";
 /// The modules that know the command line.
 const MAY_USE_CLAP: &[&str] = &["cli", "main"];
 /// The modules that talk to the terminal and end the process.
@@ -161,8 +165,9 @@ fn imports_only_go_down() {
 
 #[test]
 fn only_the_bpf_half_is_unsafe() {
-    let findings = forbidden(&sources(), MAY_BE_UNSAFE, &["unsafe"]);
-    assert_none(&findings, "'unsafe' stands only in src/bpf and src/probes");
+    let mut findings = forbidden(&sources(), MAY_BE_UNSAFE, &["unsafe"]);
+    findings.retain(|finding| !finding.starts_with(BEFORE_MAIN));
+    assert_none(&findings, "'unsafe' stands only in src/bpf and src/probes, and for what runs before main");
 }
 
 #[test]

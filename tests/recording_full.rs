@@ -126,7 +126,7 @@ fn a_file_in_the_way_is_never_replaced_unless_that_is_asked_for() {
     assert!(matches!(create(Existing::Keep), Err(WriteError::Exists { .. })));
     assert!(!partial_path(&path).exists(), "nothing is left behind");
     let writer = create(Existing::Replace).unwrap();
-    assert!(matches!(create(Existing::Replace), Err(WriteError::PartialExists { .. })));
+    assert!(matches!(create(Existing::Replace), Err(WriteError::Running { .. })));
     assert_eq!(std::fs::read(&path).unwrap(), b"precious", "it stays until the end");
     writer.finish(Duration::from_secs(1)).unwrap();
     assert!(Recording::open(&path).is_ok());

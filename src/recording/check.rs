@@ -72,9 +72,9 @@ pub(crate) fn metadata(metadata: &ParquetMetaData, rows_end: u64) -> Result<(), 
     Ok(())
 }
 
-/// The kind of a row group: the one value of its column `kind`, by its statistics.
-pub(crate) fn kind(group: &RowGroupMetaData, kind_leaf: usize) -> Option<&str> {
-    let statistics = group.columns().get(kind_leaf)?.statistics()?;
+/// The one value that a column has in all rows of a row group, by its statistics: its kind, for example.
+pub(crate) fn one_value(group: &RowGroupMetaData, leaf: usize) -> Option<&str> {
+    let statistics = group.columns().get(leaf)?.statistics()?;
     let min = statistics.min_bytes_opt()?;
     let one = statistics.null_count_opt() == Some(0) && statistics.max_bytes_opt() == Some(min);
     if one { str::from_utf8(min).ok() } else { None }

@@ -25,9 +25,21 @@ pub enum WriteError {
         /// The directory.
         path: PathBuf,
     },
+    /// The name is that of something else than a file.
+    #[error("'{}' is not a regular file, and only those are replaced", path.display())]
+    NotRegular {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// A recording to the same name is being made.
+    #[error("'{}' is being written by another ebrec\nhint: end that one with Ctrl-C, or choose another name", path.display())]
+    Running {
+        /// The unfinished recording.
+        path: PathBuf,
+    },
     /// An earlier recording to the same name was not finished.
     #[error(
-        "'{}' is in the way: a recording that is still running, or one that was killed\nhint: `ebrec recover '{0}'` finishes a killed one",
+        "'{}' is in the way: a recording that was killed\nhint: `ebrec recover '{0}'` finishes it",
         path.display()
     )]
     PartialExists {
@@ -110,8 +122,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// Not a file that can be read from any place.
+    #[error("'{}' is not a regular file\nhint: save what it gives into a file first: cat '{0}' > run.parquet", path.display())]
+    NotRegular {
+        /// The pipe, device or directory.
+        path: PathBuf,
+    },
     /// Nothing was checkpointed before the writer was killed.
-    #[error("'{}' holds nothing that can be recovered: {why}", path.display())]
+    #[error(
+        "'{}' holds nothing that can be recovered: {why}\nhint: if nothing else is expected of it, remove it: rm '{0}'",
+        path.display()
+    )]
     Unrecoverable {
         /// The file.
         path: PathBuf,

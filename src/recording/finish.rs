@@ -9,10 +9,10 @@ use std::time::Instant;
 use crate::recording::WriteError;
 use crate::recording::Writer;
 use crate::recording::group::Group;
+use crate::recording::leftovers;
 use crate::recording::merge;
 use crate::recording::merge::Input;
 use crate::recording::merge::Stopped;
-use crate::recording::names::footer_path;
 use crate::recording::names::temporary_path;
 use crate::recording::output::Output;
 use crate::recording::writer::RECORDING;
@@ -124,7 +124,7 @@ impl Writer {
         }
         // The recording is whole and has its name: what stays behind does no harm.
         let _ = std::fs::remove_file(&partial);
-        let _ = std::fs::remove_file(footer_path(&partial));
+        leftovers::remove_beside(&partial);
         Ok(Finished { path: self.path.clone(), bytes, rows, merged: true })
     }
 
@@ -176,7 +176,7 @@ impl Writer {
         }
         rename(&path, &self.path, self.existing)?;
         // The recording is whole and has its name: a sidecar that stays behind does no harm.
-        let _ = std::fs::remove_file(footer_path(&path));
+        leftovers::remove_beside(&path);
         let rows = self.groups.iter().map(|group| group.rows).sum();
         Ok(Finished { bytes: self.output.good(), rows, path: self.path, merged })
     }

@@ -1,6 +1,5 @@
 //! Merging small row groups of a kind into large ones: while recording, lest the footer grow, and at the end.
 
-use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Seek;
@@ -27,6 +26,7 @@ use crate::recording::output::Output;
 use crate::recording::reader::Footer;
 use crate::recording::scan::GroupReader;
 use crate::recording::source::Source;
+use crate::regular_file;
 
 /// A row group with fewer rows is small.
 pub(crate) const SMALL_ROWS: u64 = 64 << 10;
@@ -114,7 +114,7 @@ pub(crate) struct Input<'a> {
 impl<'a> Input<'a> {
     /// Opens the file up to what is whole in it.
     pub(crate) fn open(path: &'a Path, rows_end: u64) -> io::Result<Input<'a>> {
-        Ok(Input { path, source: Source::new(File::open(path)?)?, rows_end })
+        Ok(Input { path, source: Source::new(regular_file::open(path)?)?, rows_end })
     }
 
     fn recording(&self, groups: &[&Group], template: &Template) -> Result<Recording, ParquetError> {
@@ -176,7 +176,7 @@ impl<'a> Input<'a> {
         deadline: Option<Instant>,
     ) -> Result<Group, Stopped> {
         let Range { start, end } = group.bytes;
-        let mut file = File::open(self.path)?;
+        let mut file = regular_file::open(self.path)?;
         file.seek(SeekFrom::Start(start))?;
         let mut left = end - start;
         while left > 0 {

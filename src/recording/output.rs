@@ -52,7 +52,10 @@ impl Output {
         // Held until the file is closed, also by a kill: `recover` must not touch the file of a living writer. Where
         // there are no locks, it is the user who must not. Elsewhere than on Unix a lock would keep readers out.
         #[cfg(unix)]
-        let _ = file.try_lock();
+        if matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
+            // Somebody took it for one that a killed writer left behind.
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let tracked = TrackedWrite::new(Tail { file, skip: 0 });
         let mut output = Output { path: path.to_owned(), tracked, good: 0 };
         output.tracked.write_all(MAGIC)?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -30,6 +29,7 @@ use crate::recording::names::partial_path;
 use crate::recording::names::temporary_path;
 use crate::recording::output::MAGIC;
 use crate::recording::source::Source;
+use crate::regular_file;
 
 /// Length of the footer and the magic bytes behind it.
 const TAIL: u64 = 8;
@@ -95,7 +95,7 @@ impl Recording {
             leaves.get("kind").map(|leaf| leaf.index).ok_or_else(|| corrupt("it has no column 'kind'".to_owned()))?;
         let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (index, group) in metadata.row_groups().iter().enumerate().filter(|(_, group)| group.num_rows() > 0) {
-            let kind = check::kind(group, kind_leaf)
+            let kind = check::one_value(group, kind_leaf)
                 .ok_or_else(|| corrupt(format!("row group {index} does not hold exactly one kind")))?;
             groups.entry(kind.to_owned()).or_default().push(index);
         }
@@ -183,17 +183,14 @@ impl std::fmt::Debug for Recording {
 
 pub(crate) fn open_file(path: &Path) -> Result<Source, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|source| {
+    let file = regular_file::open(path).map_err(|source| {
         let partial = partial_path(path);
-        if source.kind() == io::ErrorKind::NotFound && partial.is_file() {
-            OpenError::OnlyPartial { path: path.to_owned(), partial }
-        } else {
-            io(source)
+        match source.kind() {
+            _ if regular_file::is_not_regular(&source) => OpenError::NotRegular { path: path.to_owned() },
+            io::ErrorKind::NotFound if partial.is_file() => OpenError::OnlyPartial { path: path.to_owned(), partial },
+            _ => io(source),
         }
     })?;
-    if !file.metadata().map_err(io)?.is_file() {
-        return Err(OpenError::NotARecording { path: path.to_owned(), why: "it is no regular file".to_owned() });
-    }
     Source::new(file).map_err(io)
 }
 
@@ -237,17 +234,15 @@ fn footer_len(tail: &[u8]) -> Option<u64> {
 pub(crate) fn read_sidecar(partial: &Path, source: &Source) -> Result<Footer, OpenError> {
     let why = |why: &str| OpenError::Unrecoverable { path: partial.to_owned(), why: why.to_owned() };
     let sidecar = footer_path(partial);
-    let file = match File::open(&sidecar) {
+    let file = match regular_file::open(&sidecar) {
         Ok(file) => file,
+        Err(error) if regular_file::is_not_regular(&error) => return Err(why("its footer is no regular file")),
         // The very first one may have been written and not yet renamed; if it is not whole, that shows below.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(temporary_path(&sidecar))
+        Err(error) if error.kind() == io::ErrorKind::NotFound => regular_file::open(&temporary_path(&sidecar))
             .map_err(|_| why("its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along"))?,
         Err(source) => return Err(OpenError::Io { path: sidecar, source }),
     };
     let io = |source| OpenError::Io { path: sidecar.clone(), source };
-    if !file.metadata().map_err(io)?.is_file() {
-        return Err(why("its footer is no regular file"));
-    }
     let side = Source::new(file).map_err(io)?;
     let len = side.bytes();
     if !(TAIL..=TAIL + FOOTER_BYTES as u64).contains(&len) {

@@ -15,8 +15,8 @@ use crate::recording::OpenError;
 use crate::recording::Recording;
 use crate::recording::WriteError;
 use crate::recording::check;
+use crate::recording::leftovers;
 use crate::recording::names::finished_path;
-use crate::recording::names::footer_path;
 use crate::recording::names::is_partial;
 use crate::recording::names::partial_path;
 use crate::recording::reader::Footer;
@@ -24,6 +24,7 @@ use crate::recording::reader::open_file;
 use crate::recording::reader::read_footer;
 use crate::recording::reader::read_sidecar;
 use crate::recording::writer::rename;
+use crate::regular_file;
 
 /// A recording that was recovered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +54,17 @@ pub enum RecoverError {
         /// The unfinished recording.
         path: PathBuf,
     },
+    /// Its writer was killed before anything was recorded.
+    #[error(
+        "nothing was recorded into '{}' before its writer was killed\nhint: remove it, or record to '{}' again, which replaces it",
+        path.display(), finished.display()
+    )]
+    Empty {
+        /// The unfinished recording.
+        path: PathBuf,
+        /// The name that it would have got.
+        finished: PathBuf,
+    },
     /// The recording is whole.
     #[error("'{}' is whole: there is nothing to recover", path.display())]
     Whole {
@@ -77,14 +89,19 @@ pub fn recover(path: &Path, existing: Existing) -> Result<Recovered, RecoverErro
     if !partial.exists() {
         // Opening what was named tells best what is wrong with it.
         let path = Recording::open(path)?.path().to_owned();
+        leftovers::remove_beside(&partial);
         return Err(RecoverError::Whole { path });
     }
-    if existing == Existing::Keep && finished.symlink_metadata().is_ok() {
-        return Err(WriteError::Exists { path: finished }.into());
-    }
-    let mut file =
-        OpenOptions::new().read(true).write(true).open(&partial).map_err(WriteError::io("open", &partial))?;
+    let mut file = regular_file::with(&partial, OpenOptions::new().read(true).write(true)).map_err(|error| {
+        match regular_file::is_not_regular(&error) {
+            true => WriteError::NotRegular { path: partial.clone() },
+            false => WriteError::io("open", &partial)(error),
+        }
+    })?;
     lock(&file, &partial)?;
+    if leftovers::is_empty(&mut file).map_err(WriteError::io("read", &partial))? {
+        return Err(RecoverError::Empty { path: partial, finished });
+    }
     let source = open_file(&partial)?;
     let (footer, recording) = match whole(&partial, &source) {
         Some(found) => found,
@@ -95,6 +112,15 @@ pub fn recover(path: &Path, existing: Existing) -> Result<Recovered, RecoverErro
             (bytes, recording)
         }
     };
+    if let Some(whole) = finished_copy(&finished, &recording) {
+        // Its writer was killed when nothing but this was left to do.
+        std::fs::remove_file(&partial).map_err(WriteError::io("remove", &partial))?;
+        leftovers::remove_beside(&partial);
+        return Ok(Recovered { bytes: whole.file_bytes(), rows: rows(&whole), path: finished, dropped_bytes: 0 });
+    }
+    if existing == Existing::Keep && finished.symlink_metadata().is_ok() {
+        return Err(WriteError::Exists { path: finished }.into());
+    }
     let end = check::rows_end(recording.metadata());
     let before = source.bytes();
     let mut tail = footer;
@@ -110,10 +136,26 @@ pub fn recover(path: &Path, existing: Existing) -> Result<Recovered, RecoverErro
         .and_then(|()| file.sync_all());
     write.map_err(WriteError::io("write", &partial))?;
     rename(&partial, &finished, existing)?;
-    // The recording is whole and has its name: a sidecar that stays behind does no harm.
-    let _ = std::fs::remove_file(footer_path(&partial));
-    let rows = recording.kinds().iter().map(|(_, rows)| rows).sum();
-    Ok(Recovered { path: finished, bytes, rows, dropped_bytes: before.saturating_sub(bytes) })
+    // The recording is whole and has its name.
+    leftovers::remove_beside(&partial);
+    Ok(Recovered { path: finished, bytes, rows: rows(&recording), dropped_bytes: before.saturating_sub(bytes) })
+}
+
+fn rows(recording: &Recording) -> u64 {
+    recording.kinds().iter().map(|(_, rows)| rows).sum()
+}
+
+/// The finished recording, if it is of the same run as the unfinished one: then it has all that this one has.
+fn finished_copy(finished: &Path, unfinished: &Recording) -> Option<Recording> {
+    let finished = Recording::open(finished).ok()?;
+    (run(&finished)? == run(unfinished)?).then_some(finished)
+}
+
+/// Which run a recording is of, by the statistics of its first row group; `None` when it has no rows.
+fn run(recording: &Recording) -> Option<[String; 2]> {
+    let group = recording.metadata().row_groups().first()?;
+    let value = |column: &str| check::one_value(group, recording.leaves.get(column)?.index).map(str::to_owned);
+    Some([value("host")?, value("run_id")?])
 }
 
 /// The recording, if its final footer was written.

@@ -21,6 +21,7 @@ use crate::recording::footer::replace;
 use crate::recording::group::Group;
 use crate::recording::group::Layout;
 use crate::recording::group::OpenGroup;
+use crate::recording::leftovers;
 use crate::recording::limits::GROUP_LIST_VALUES;
 use crate::recording::limits::GROUP_ROWS;
 use crate::recording::merge;
@@ -64,6 +65,8 @@ pub struct Writer {
     rows: u64,
     /// Whether something is in the file or said of it that the sidecar footer does not know.
     stale: bool,
+    /// Whether there is a sidecar footer at all.
+    has_footer: bool,
     /// The footer without its row groups, once it is needed; until the metadata changes.
     template: Option<Arc<Template>>,
     pub(super) owner: Option<(u32, u32)>,
@@ -84,15 +87,26 @@ impl Writer {
         if path.is_dir() {
             return Err(WriteError::Directory { path: path.to_owned() });
         }
-        if existing == Existing::Keep && path.symlink_metadata().is_ok() {
-            return Err(WriteError::Exists { path: path.to_owned() });
+        match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => return Err(WriteError::NotRegular { path: path.to_owned() }),
+            Ok(_) if existing == Existing::Keep => return Err(WriteError::Exists { path: path.to_owned() }),
+            _ => {}
         }
         let encoders = Encoders::new(&schema).map_err(WriteError::encode(&partial))?;
         let codec = Codec::new().map_err(WriteError::encode(&partial))?;
-        let output = Output::create(&partial).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => WriteError::PartialExists { path: partial.clone() },
-            _ => WriteError::io("create", &partial)(source),
+        let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+        let output = match Output::create(&partial) {
+            Err(error) if is_taken(&error) => {
+                leftovers::make_room(&partial)?;
+                Output::create(&partial)
+            }
+            created => created,
+        };
+        let output = output.map_err(|source| match source {
+            source if is_taken(&source) => WriteError::Running { path: partial.clone() },
+            source => WriteError::io("create", &partial)(source),
         })?;
+        leftovers::remove_beside(&partial);
         let meta = Meta { columns: schema.columns().iter().map(|c| ColumnMeta::from(*c)).collect(), ..Meta::default() };
         Ok(Writer {
             path: path.to_owned(),
@@ -104,6 +118,7 @@ impl Writer {
             groups: Vec::new(),
             rows: 0,
             stale: false,
+            has_footer: false,
             template: None,
             owner: None,
         })
@@ -228,6 +243,10 @@ impl Writer {
     }
 
     fn append(&mut self, group: OpenGroup) -> Result<(), WriteError> {
+        if !self.has_footer {
+            // So that a file without one holds nothing, and may be replaced.
+            self.write_sidecar()?;
+        }
         match group.close(0, &mut self.layout, &mut self.output) {
             Ok(group) => {
                 self.groups.push(group);
@@ -254,6 +273,7 @@ impl Writer {
             .and_then(|bytes| replace(&sidecar, &bytes, |file| give_away(file, owner)))
             .map_err(WriteError::io("write", &sidecar))?;
         self.stale = false;
+        self.has_footer = true;
         Ok(())
     }
 
@@ -319,7 +339,12 @@ pub(super) fn give_away(_: &File, _: Option<(u32, u32)>) -> io::Result<()> {
 }
 
 /// Renames such that an existing file is only replaced when that is asked for.
+///
+/// What stands there and is no regular file, as a pipe or a link that came while recording, is never replaced.
 pub(crate) fn rename(from: &Path, to: &Path, existing: Existing) -> Result<(), WriteError> {
+    if to.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(WriteError::NotRegular { path: to.to_owned() });
+    }
     if existing == Existing::Replace {
         return std::fs::rename(from, to).map_err(WriteError::io("rename", from));
     }

@@ -1,7 +1,6 @@
 //! Documents on their way out: to stdout, into a file, or as pictures into a directory.
 
 use std::io;
-use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
 
@@ -10,6 +9,8 @@ use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
+use crate::output::stdout;
+use crate::output::whole_file;
 use crate::render;
 use crate::render::Block;
 use crate::render::Document;
@@ -18,7 +19,6 @@ use crate::render::TextStyle;
 use crate::report::plan::Destination;
 use crate::report::plan::Format;
 use crate::text::nearest;
-use crate::whole_file;
 
 /// Renders a document and writes it where it should go.
 ///
@@ -46,22 +46,12 @@ pub fn deliver(document: &Document, format: Format, style: TextStyle, destinatio
     };
     match &destination.file {
         Some(path) => whole_file::write(path, write),
-        None => stdout(write),
+        None => whole_file::to_stdout(write),
     }
 }
 
 /// What writes a document in some format.
 type WriteTo<'d> = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + 'd>;
-
-/// Writes to stdout, which may be a pipe that closes.
-pub fn write_stdout(bytes: &[u8]) -> Result<()> {
-    stdout(|out| out.write_all(bytes))
-}
-
-fn stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    write(&mut stdout).and_then(|()| stdout.flush()).context("can't write to stdout")
-}
 
 /// The table that is written as CSV.
 fn table<'d>(document: &'d Document, name: Option<&str>) -> Result<&'d Table> {
@@ -110,7 +100,7 @@ fn pictures(document: &Document, dir: &Path) -> Result<()> {
     if written.is_empty() {
         return Err(Failure::run(format!("the view '{}' has nothing to draw here", document.name)).into());
     }
-    write_stdout(written.as_bytes())
+    stdout::write(written.as_bytes())
 }
 
 /// A plot's name without what could leave the directory.
