@@ -7,23 +7,28 @@ mod large;
 #[path = "support/measured.rs"]
 mod measured;
 
+use std::path::Path;
+
 use ebrec::report::VIEWS;
 use large::Size;
+
+/// Names the file that a second process of this test writes.
+const WRITE: &str = "EBREC_LARGE_WRITE";
 
 /// The bound, for any view, format and file.
 const MOST_MIB: u64 = 256;
 
 /// A size at which a report that holds all that it shows is beyond the bound.
 const SMALL: Size = Size {
-    syscalls: 1_000_000,
-    events: 60_000,
+    syscalls: 300_000,
+    events: 15_000,
     processes: 12_000,
     argv: 2000,
-    files: 150_000,
-    stacks: 60_000,
-    symbols: 20_000,
+    files: 60_000,
+    stacks: 30_000,
+    symbols: 10_000,
     threads: 20_000,
-    groups: 25_000,
+    groups: 8_000,
 };
 
 /// What a machine of 64 CPUs that compiles for an hour comes to.
@@ -46,8 +51,15 @@ fn no_view_takes_more_than_256_mib() {
     let dir = tempfile::tempdir().unwrap();
     let kept = std::env::var_os("EBREC_LARGE_FILE").map(std::path::PathBuf::from);
     let file = kept.unwrap_or_else(|| dir.path().join("large.parquet"));
+    if let Some(file) = std::env::var_os(WRITE) {
+        return large::write(Path::new(&file), if full { FULL } else { SMALL });
+    }
     if !file.exists() {
-        large::write(&file, if full { FULL } else { SMALL });
+        // By a process of its own: the kernel counts a child's memory from before its exec, and writing takes more.
+        let myself = std::env::current_exe().unwrap();
+        let mut writer = std::process::Command::new(myself);
+        writer.args(["--exact", "no_view_takes_more_than_256_mib"]).env(WRITE, &file);
+        assert!(writer.status().unwrap().success());
     }
     println!("{} bytes", std::fs::metadata(&file).unwrap().len());
     let only = std::env::var("EBREC_LARGE_ONLY").ok();
@@ -66,9 +78,7 @@ fn no_view_takes_more_than_256_mib() {
         }
     };
     for view in VIEWS {
-        for (format, more) in
-            [("text", &[][..]), ("text", &["--top", "0"]), ("json", &[]), ("csv", &[]), ("md", &["--top", "0"])]
-        {
+        for (format, more) in [("text", &["--top", "0"][..]), ("json", &[]), ("csv", &[]), ("md", &[])] {
             let arguments = [&["report", view.name, "--format", format][..], more].concat();
             check(&arguments[1..].join(" "), &arguments, false);
         }
