@@ -188,10 +188,13 @@ fn hold_printable(text: &str) {
 mod tests {
     use std::path::Path;
 
+    /// A target by the name of its directory.
+    type Target = (&'static str, fn(&[u8]));
+
     /// Every input that found something, and those that reach the most code.
     #[test]
     fn inputs_that_were_found_by_fuzzing_are_harmless() {
-        let targets: [(&str, fn(&[u8])); 7] = [
+        let targets: [Target; 7] = [
             ("recording", super::recording),
             ("recover", super::recover),
             ("rows", super::rows),

@@ -23,6 +23,9 @@ use proptest::sample::select;
 #[allow(unreachable_pub, reason = "other test programs use it too")]
 mod skip;
 
+/// The calls of a conversation, and the requests that are seen in it.
+type Conversation<'a> = (&'a [(Step, &'a [u8])], &'a [&'a str]);
+
 /// What one call moves, by the numbers of `enum step` in tests/native/http.c.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -96,7 +99,7 @@ fn conversations_of_every_framing_are_followed() {
     use Step::SendFile;
     use Step::Write;
     let Some(http) = parser("http", "conversations_of_every_framing_are_followed") else { return };
-    let cases: &[(&[(Step, &[u8])], &[&str])] = &[
+    let cases: &[Conversation<'_>] = &[
         (&[(Read, GET), (Write, OK)], &["answered GET 200 server 43 /a?b"]),
         (&[(Write, GET), (Read, OK)], &["answered GET 200 client 43 /a?b"]),
         (&[(Step::SslRead, GET), (Step::SslWrite, OK)], &["answered GET 200 server+tls 43 /a?b"]),
