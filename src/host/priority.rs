@@ -12,6 +12,11 @@ pub fn first() {
     let _ = setpriority_process(None, FIRST);
 }
 
+/// Gives the calling thread an ordinary share, whatever the thread that started it has.
+pub fn ordinary() {
+    let _ = setpriority_process(None, 0);
+}
+
 /// Gives the calling thread more than an ordinary thread's share, whatever it had before. It may be refused.
 pub fn sooner() {
     let _ = setpriority_process(None, SOONER);

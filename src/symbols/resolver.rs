@@ -29,6 +29,7 @@ use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
 use crate::bpf::stacks::UserFrame;
+use crate::host::priority;
 use crate::host::process_ids::ProcessIds;
 use crate::probe::stacks::Program;
 use crate::probe::stacks::Stacks;
@@ -80,6 +81,7 @@ impl Worker {
         let watch = Arc::new(Watch::avoiding(avoided));
         let watched = Arc::clone(&watch);
         thread::Builder::new().name("ebrec-symbols".to_owned()).spawn(move || {
+            priority::ordinary();
             watched.begin();
             let mut symbols = Symbols::new(inlines, ids, last, watched);
             for Request { asked, programs, now_ns } in asked {
