@@ -10,6 +10,9 @@
 use std::io::ErrorKind;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use crate::failure::Blame;
 use crate::failure::Failure;
@@ -19,6 +22,8 @@ use crate::text::sanitize;
 pub const FAILURE: u8 = 1;
 /// Status of a command line that asks for something that makes no sense.
 pub const USAGE: u8 = 2;
+/// How long stderr may take for what is said at an end that does not wait.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How a line of advice begins.
 const HINT: &str = "hint: ";
 
@@ -34,6 +39,21 @@ pub fn of(outcome: anyhow::Result<u8>) -> ExitCode {
             ExitCode::from(status)
         }
     }
+}
+
+/// Ends the process now, from whatever thread, after telling stderr what failed if stderr takes it.
+pub fn at_once(error: anyhow::Error) -> ! {
+    let (text, status) = explain(&error);
+    let (done, told) = channel();
+    // Stderr may be a terminal that is stopped, or locked by a thread that waits for one.
+    let tell = move || {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(tell).is_ok() {
+        let _ = told.recv_timeout(LAST_WORDS);
+    }
+    std::process::exit(status.into())
 }
 
 /// The lines for stderr and the exit status.

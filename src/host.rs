@@ -18,6 +18,7 @@ pub mod capabilities;
 pub mod cgroups;
 pub mod clocks;
 pub mod code_file;
+pub mod confine;
 pub mod container_names;
 pub mod containers;
 pub mod cpus;
@@ -26,8 +27,11 @@ pub mod doctor;
 #[cfg(test)]
 mod fixture;
 pub mod foreign;
+pub mod foundation;
 pub mod invoker;
 pub mod kernel;
+pub mod limits;
+pub mod memory_limit;
 pub mod mounts;
 pub mod namespaces;
 pub mod priority;
@@ -47,6 +51,8 @@ pub struct Host {
     pub hostname: String,
     /// The kernel and its settings.
     pub kernel: Kernel,
+    /// Whether there is anything of the kernel's in `/sys`.
+    pub sysfs: bool,
     /// The instruction set as `uname -m` prints it, such as `x86_64` or `aarch64`.
     pub arch: String,
     /// The distribution's own name for itself, such as `Debian GNU/Linux 12 (bookworm)`.
@@ -83,6 +89,7 @@ impl Host {
         Host {
             hostname: root.text("/proc/sys/kernel/hostname").unwrap_or_default(),
             kernel: Kernel::read(root),
+            sysfs: root.exists("/sys/kernel"),
             arch: rustix::system::uname().machine().to_string_lossy().into_owned(),
             distro: distro(root),
             virtualisation: Virtualisation::read(root, privilege.namespaces),

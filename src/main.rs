@@ -52,7 +52,10 @@ fn launch_arguments() -> Option<Vec<std::ffi::OsString>> {
 fn run(invocation: &Invocation) -> Result<u8> {
     let console = &invocation.console;
     match &invocation.action {
-        Action::Record(plan) => return Ok(record::record(plan, command_line())?.command_status.unwrap_or(0)),
+        Action::Record(plan) => {
+            let outcome = record::record(plan, command_line(), exit::at_once)?;
+            return Ok(outcome.command_status.unwrap_or(0));
+        }
         Action::Report(plan, destination) => {
             let all = destination.svg_dir.is_some() && plan.view == report::SUMMARY;
             let document = if all { report::pictures(plan)? } else { report::report(plan)? };

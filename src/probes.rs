@@ -151,6 +151,11 @@ trait Decoder: Send {
         Ok(())
     }
 
+    /// Whether it attaches to more while the window lasts.
+    fn attaches_more(&self) -> bool {
+        false
+    }
+
     /// Drains the maps that only this probe has, of the interval that ended last.
     fn snapshot(&mut self, _live: &Live, _interval: Interval, _context: &mut Context<'_>) -> Result<()> {
         Ok(())

@@ -34,6 +34,10 @@ mod scope;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod select;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod signals;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod spool;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod state;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod summary;
@@ -51,6 +55,9 @@ pub struct Outcome {
     pub command_status: Option<u8>,
 }
 
+/// Ends the process at once, because the user does not want to wait for the rest; the error says what is left.
+pub type GiveUp = fn(anyhow::Error) -> !;
+
 /// What this machine allows, and whether that is enough.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doctor {
@@ -60,13 +67,14 @@ pub struct Doctor {
     pub can_record: bool,
 }
 
-/// Records as planned and writes the file; `command_line` is kept in it.
+/// Records as planned and writes the file; `command_line` is kept in it. A second signal ends the process by `give_up`, whatever the
+/// recording is doing.
 ///
 /// # Errors
 /// Something the user asked for can't be had, and nothing is left behind in the kernel.
 #[cfg(all(feature = "record", target_os = "linux"))]
-pub fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Outcome> {
-    run::record(plan, command_line)
+pub fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: GiveUp) -> Result<Outcome> {
+    run::record(plan, command_line, give_up)
 }
 
 /// Lists the probes, or everything about the one named.
@@ -102,7 +110,7 @@ pub fn doctor_document() -> Result<Doctor> {
 /// # Errors
 /// Always.
 #[cfg(not(all(feature = "record", target_os = "linux")))]
-pub fn record(_plan: &RecordPlan, _command_line: Vec<String>) -> Result<Outcome> {
+pub fn record(_plan: &RecordPlan, _command_line: Vec<String>, _give_up: GiveUp) -> Result<Outcome> {
     Err(no_recorder())
 }
 

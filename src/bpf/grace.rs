@@ -51,16 +51,34 @@ pub struct Grace {
     is_stale: bool,
 }
 
-impl Grace {
-    /// Starts the threads, which end with this. `cpus`: those that are online, if no program can be preempted.
+/// The maps that the kernel is made to wait by.
+#[derive(Debug)]
+pub struct Maps {
+    outer: MapHandle,
+    inner: MapHandle,
+}
+
+impl Maps {
+    /// Makes them, which takes a privilege that a recording gives up before it starts threads.
     ///
     /// # Errors
-    /// When the kernel refuses the maps or the threads.
-    pub fn start(cpus: Option<Vec<u32>>) -> Result<Grace> {
+    /// When the kernel refuses the maps.
+    pub fn create() -> Result<Maps> {
         let inner = create_map(MapType::Array, "ebrec_grace_in", 4, 4, 1, &options())?;
         let mut with_inner = options();
         with_inner.inner_map_fd = u32::try_from(inner.as_fd().as_raw_fd())?;
         let outer = create_map(MapType::ArrayOfMaps, "ebrec_grace", 4, 4, 1, &with_inner)?;
+        Ok(Maps { outer, inner })
+    }
+}
+
+impl Grace {
+    /// Starts the threads, which end with this. `cpus`: those that are online, if no program can be preempted.
+    ///
+    /// # Errors
+    /// When the kernel refuses the threads.
+    pub fn start(maps: Maps, cpus: Option<Vec<u32>>) -> Result<Grace> {
+        let Maps { outer, inner } = maps;
         let kernel = Helper::start("ebrec-grace", move || wait(&outer, &inner))?;
         let visit = cpus.map(|cpus| Helper::start("ebrec-visit", move || visit(&cpus))).transpose()?;
         Ok(Grace { kernel, visit, begun_ns: None, is_stale: false })

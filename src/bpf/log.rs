@@ -86,9 +86,9 @@ fn quoted_after<'a>(line: &'a str, prefix: &str) -> Option<&'a str> {
     rest.split('\'').nth(1).or_else(|| rest.split_whitespace().next())
 }
 
-/// The operating system's message, without the number.
+/// What failed and the operating system's message, without the number.
 fn plain(error: &libbpf_rs::Error) -> String {
-    let text = error.to_string();
+    let text = format!("{error:#}");
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 

@@ -51,11 +51,12 @@ impl SharedMaps {
     /// When the kernel refuses a map: no privilege, or no memory.
     pub fn create(online: &[u32], possible: u32, budget: u64, page: u64, kernel: (u32, u32)) -> Result<SharedMaps> {
         let ring_bytes = ring_size(budget, online.len() as u64, page);
-        let size = u32::try_from(ring_bytes).context("the buffer is too large: a ring may have 2 GiB")?;
+        let size = u32::try_from(ring_bytes).context("a ring may have 2 GiB")?;
         let rings = online
             .iter()
             .map(|_| create_map(MapType::RingBuf, "ebrec_ring", 0, 0, size, &options()))
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<Result<Vec<_>>>()
+            .with_context(|| format!("no room for a buffer of {ring_bytes} bytes per CPU"))?;
         let inner = rings.first().context("no CPU is online")?;
         let mut with_inner = options();
         with_inner.inner_map_fd = u32::try_from(inner.as_fd().as_raw_fd())?;

@@ -79,7 +79,7 @@ pub(super) struct Record {
     /// Length of the window: 500ms, 30s, 2m, 1h [default: 10s, or until COMMAND ends]
     #[arg(short, long, value_name = "DURATION", value_parser = positive_duration)]
     pub(super) duration: Option<Duration>,
-    /// File to write, mode 0600; it must not exist [default: run.parquet, or the next free run-N.parquet]
+    /// File to write, mode 0600; it must not exist; - is stdout [default: run.parquet, or the next free run-N.parquet]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
     /// Replace the file given with --output

@@ -275,23 +275,87 @@ static SECTIONS: &[Section] = &[
         "record",
         "FILES",
         &[
-            ("FILE", "The recording, a Parquet file of mode 0600 that belongs to the user who called sudo."),
+            (
+                "FILE",
+                "The recording, a Parquet file of mode 0600 that belongs to the user who called sudo. Only a regular file is ever replaced. If FILE is a \
+                 symbolic link, the link stays and the file that it points to is written.",
+            ),
+            (
+                "-, /dev/stdout, a named pipe, a character device",
+                "ebrec makes the recording in a directory below $TMPDIR (/tmp) and copies it when the window is over. If that fails, the recording stays in \
+                 the directory, and the message names it. With COMMAND and -o -, COMMAND writes its output to stderr. ebrec does not write recordings to \
+                 terminals, block devices and sockets.",
+            ),
             (
                 "FILE.partial, FILE.partial.footer",
                 "The recording while it is written. The one followed by the other is a valid recording at every moment after \
-                 the first second; ebrec report opens them, ebrec recover makes FILE of them.",
+                 the first second; ebrec report opens them, ebrec recover makes FILE of them. A FILE.partial without rows, which a recorder leaves \
+                 when it is killed early, does not stand in the way of the next recording. FILE.partial.tmp is a merged copy in the making; \
+                 ebrec recover removes it.",
+            ),
+            (
+                "Full disks and limits",
+                "If the disk is full, or the file reaches the limit on the size of files (ulimit -f), the recording ends with exit status 1, and ebrec recover \
+                 saves what was written.",
             ),
         ],
     ),
     (
         "record",
         "SIGNALS",
-        &[(
-            "SIGINT, SIGTERM, SIGHUP",
-            "Ends the window and writes the file; one more stops the finishing work and leaves FILE.partial as it is. With COMMAND \
-             the first is passed on to it (SIGINT reaches it from the terminal), and the window ends when COMMAND does or with \
-             the second.",
-        )],
+        &[
+            (
+                "SIGINT, SIGTERM, SIGHUP",
+                "The first ends the window, and ebrec writes the file. The second ends the process within a second, whatever it is doing, and leaves \
+                 FILE.partial for ebrec recover. Before the window begins, the first signal calls the recording off.",
+            ),
+            (
+                "With COMMAND",
+                "The first signal goes to COMMAND (SIGINT from the terminal reaches it by itself), and the window ends when COMMAND does. The second ends the \
+                 window; if the file is not finished within a second, it is left for ebrec recover.",
+            ),
+            ("SIGHUP", "Ignored if it was ignored when ebrec started, as under nohup(1)."),
+        ],
+    ),
+    (
+        "record",
+        "PRIVILEGES",
+        &[
+            (
+                "",
+                "Recording needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) to attach its probes. Once they are attached, ebrec sets no_new_privs and keeps \
+                 only these capabilities, as far as it had them:",
+            ),
+            (
+                "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH",
+                "Mappings of other users' processes, and symbols of files that only their owners can read.",
+            ),
+            ("CAP_SYSLOG", "Addresses of kernel functions."),
+            (
+                "CAP_SYS_NICE",
+                "A CPU for the thread that empties the kernel's buffers, where there are too few for all.",
+            ),
+            ("CAP_CHECKPOINT_RESTORE", "Programs whose file was deleted. Linux before 5.9 asks for CAP_SYS_ADMIN."),
+            (
+                "CAP_SYS_ADMIN",
+                "Measuring the time spent in BPF programs. Without it the recording does not have that figure.",
+            ),
+            (
+                "CAP_BPF",
+                "Before Linux 5.19, to read maps; with a probe that attaches to more while it records (http), on every kernel.",
+            ),
+            ("CAP_PERFMON", "With such a probe only."),
+            (
+                "CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN",
+                "To write in a directory of another user. Under sudo the file belongs to who called it.",
+            ),
+            ("CAP_KILL", "To pass signals on to a COMMAND that runs as another user."),
+            (
+                "COMMAND",
+                "Gets what it would get without ebrec: its limits, signals, descriptors and priority are not those of the recorder. Under sudo it runs as the \
+                 caller without capabilities; run as root, it keeps root's. SIGPIPE has its default action, and no signal is blocked.",
+            ),
+        ],
     ),
     (
         "export",

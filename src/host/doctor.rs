@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::host::Host;
 use crate::host::capabilities::Capability;
+use crate::host::foundation;
+use crate::host::foundation::Lack;
 use crate::host::kernel::Lockdown;
 use crate::host::tracefs::Tracefs;
 use crate::units::bytes;
@@ -107,14 +109,10 @@ fn kernel(host: &Host) -> Check {
 }
 
 fn btf(host: &Host) -> Check {
-    if host.kernel.btf {
-        return ok("BTF", "the kernel describes its types in /sys/kernel/btf/vmlinux");
+    match foundation::lack_of_types(host) {
+        None => ok("BTF", "the kernel describes its types in /sys/kernel/btf/vmlinux"),
+        Some(Lack { problem, remedy }) => fail("BTF", problem, remedy),
     }
-    fail(
-        "BTF",
-        "/sys/kernel/btf/vmlinux is missing, so probes can't be fitted to this kernel",
-        "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship",
-    )
 }
 
 fn privileges(host: &Host, program: &Path) -> Check {

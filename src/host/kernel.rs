@@ -1,8 +1,13 @@
 //! The kernel: its version, what it was built with and how it is set up.
 
 use std::fmt;
+use std::fs::File;
+use std::io::ErrorKind;
 
 use crate::host::root::Root;
+
+/// Where the kernel describes its types.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// A kernel version of three numbers; ordered.
 ///
@@ -75,6 +80,27 @@ impl Lockdown {
     }
 }
 
+/// The kernel's description of its own types, to which programs are fitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Btf {
+    /// It can be read.
+    Readable,
+    /// There is none, or nothing that shows it.
+    Missing,
+    /// It is there and can't be read, for this reason.
+    Unreadable(String),
+}
+
+impl Btf {
+    fn read(root: &Root) -> Btf {
+        match File::open(root.path(BTF)) {
+            Ok(_) => Btf::Readable,
+            Err(error) if error.kind() == ErrorKind::NotFound => Btf::Missing,
+            Err(error) => Btf::Unreadable(error.to_string()),
+        }
+    }
+}
+
 /// What the kernel is and allows; settings that can't be read are `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
@@ -82,8 +108,8 @@ pub struct Kernel {
     pub release: String,
     /// The numbers at its start; 0.0.0 when there are none.
     pub version: KernelVersion,
-    /// Whether it describes its own types at `/sys/kernel/btf/vmlinux`.
-    pub btf: bool,
+    /// The description of its own types at `/sys/kernel/btf/vmlinux`.
+    pub btf: Btf,
     /// How far it is locked down.
     pub lockdown: Lockdown,
     /// Whether it can place kprobes (`CONFIG_KPROBE_EVENTS`).
@@ -109,7 +135,7 @@ impl Kernel {
         Kernel {
             version: KernelVersion::parse(&release).unwrap_or_default(),
             release,
-            btf: root.exists("/sys/kernel/btf/vmlinux"),
+            btf: Btf::read(root),
             lockdown: Lockdown::read(root),
             kprobes: root.exists("/sys/bus/event_source/devices/kprobe"),
             uprobes: root.exists("/sys/bus/event_source/devices/uprobe"),
@@ -134,6 +160,7 @@ impl Kernel {
 
 #[cfg(test)]
 mod tests {
+    use super::Btf;
     use super::Kernel;
     use super::KernelVersion;
     use super::Lockdown;
@@ -198,10 +225,19 @@ mod tests {
         assert_eq!(kernel.release, "5.10.0-35-amd64");
         assert!(kernel.at_least(5, 10) && !kernel.at_least(5, 11));
         assert!(kernel.counts_bpf_as_locked_memory());
-        assert!(kernel.btf && kernel.kprobes && !kernel.uprobes);
+        assert_eq!(kernel.btf, Btf::Readable);
+        assert!(kernel.kprobes && !kernel.uprobes);
         assert_eq!(kernel.perf_event_paranoid, Some(3));
         assert_eq!(kernel.kptr_restrict, Some(0));
         assert_eq!(kernel.bpf_jit_enable, None);
+    }
+
+    #[test]
+    fn types_that_are_there_and_can_not_be_read_are_not_called_missing() {
+        assert_eq!(Kernel::read(&Machine::new().root()).btf, Btf::Missing);
+        // What stands in for a directory that refuses: root is refused none.
+        let machine = Machine::with(&[("/sys/kernel/btf", "")]);
+        assert!(matches!(Kernel::read(&machine.root()).btf, Btf::Unreadable(_)));
     }
 
     #[test]

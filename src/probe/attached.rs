@@ -72,6 +72,11 @@ pub trait Attached: Send {
     /// When the kernel refuses a last look at what there is.
     fn ended(&mut self) -> Result<()>;
 
+    /// Whether it attaches to more while it records, as to libraries that are loaded later: the privilege for that is kept then.
+    fn attaches_more(&self) -> bool {
+        false
+    }
+
     /// Detaches every program; what was gathered stays readable.
     fn detach(&mut self);
 

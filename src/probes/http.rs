@@ -293,6 +293,10 @@ impl Decoder for Http {
         Ok(())
     }
 
+    fn attaches_more(&self) -> bool {
+        true
+    }
+
     /// Libraries that came since: a process that brings its own is seen from the next interval on.
     fn ending_interval(&mut self, live: &Live) -> Result<()> {
         self.libraries.attach_new(live);

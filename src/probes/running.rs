@@ -76,6 +76,10 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.ended(&mut self.live)
     }
 
+    fn attaches_more(&self) -> bool {
+        self.decoder.attaches_more()
+    }
+
     fn detach(&mut self) {
         self.live.detach();
     }

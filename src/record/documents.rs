@@ -13,6 +13,8 @@ use crate::host::doctor::OutputDirectory;
 use crate::host::doctor::Verdict;
 use crate::host::doctor::checks;
 use crate::host::doctor::worst;
+use crate::host::foundation;
+use crate::host::foundation::Lack;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
@@ -234,8 +236,8 @@ fn threshold(info: &ProbeInfo) -> Value {
 /// Why a probe can't run here, as far as that can be told without trying.
 fn obstacle(info: &ProbeInfo, host: &Host) -> Option<String> {
     let (major, minor) = info.oldest_kernel;
-    if !host.kernel.btf {
-        return Some("no: the kernel has no type information (BTF)".to_owned());
+    if let Some(Lack { problem, .. }) = foundation::lack(host) {
+        return Some(format!("no: {problem}"));
     }
     if !host.kernel.at_least(major, minor) {
         return Some(format!("no: it needs Linux {major}.{minor}, this is {}", host.kernel.release));

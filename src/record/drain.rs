@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use crate::bpf::epoch::Epoch;
+use crate::bpf::grace;
 use crate::bpf::grace::Grace;
 use crate::bpf::live::Live;
 use crate::bpf::rings::Reader;
@@ -62,6 +63,10 @@ pub(super) struct Drain {
     pub(super) epoch: Arc<Epoch>,
     /// The CPUs to visit where the kernel is slow to say that all programs have ended.
     pub(super) visited: Option<Vec<u32>>,
+    /// All rings, mapped.
+    pub(super) reader: Reader,
+    /// For the wait for programs at the ends of intervals.
+    pub(super) grace: grace::Maps,
     /// The probes; the number 0 in a record is the scope's.
     pub(super) sources: Vec<Source>,
     /// The column builders.
@@ -99,6 +104,8 @@ impl Drain {
             maps,
             epoch,
             visited,
+            mut reader,
+            grace,
             sources,
             rows,
             table,
@@ -116,7 +123,6 @@ impl Drain {
         // Where every CPU has more to do than it can, rings and maps are full before a thread like any other is back.
         priority::first();
         let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, latest_ns: 0, undecodable: 0 };
-        let mut reader = maps.reader()?;
         let mut round = Round {
             intake,
             maps,
@@ -131,7 +137,7 @@ impl Drain {
             interval_start: start_ns,
             end_ns,
             swapped: None,
-            grace: Grace::start(visited)?,
+            grace: Grace::start(grace, visited)?,
             next_look: u64::MAX,
             next_checkpoint: start_ns + CHECKPOINT_NS,
             state: State::default(),

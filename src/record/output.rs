@@ -8,6 +8,8 @@ use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::host::Host;
+use crate::output::sink::Sink;
+use crate::record::spool::Spool;
 use crate::recording::Existing;
 use crate::recording::Identity;
 use crate::recording::Schema;
@@ -19,24 +21,50 @@ const DEFAULT: &str = "run.parquet";
 /// Names that are tried when that one is taken.
 const NAMES: u32 = 10_000;
 
-/// Opens the output, owned by who called sudo.
-///
-/// # Errors
-/// The file exists and may not be replaced, or the directory refuses.
-pub(super) fn open(output: Option<&Path>, force: bool, schema: &Arc<Schema>, host: &Host, id: &str) -> Result<Writer> {
-    let identity = Identity { host: host.hostname.clone(), run_id: id.to_owned() };
-    let create = |path: &Path, existing| Writer::create(path, Arc::clone(schema), identity.clone(), existing);
-    let mut writer = match output {
-        Some(path) => {
-            let existing = if force { Existing::Replace } else { Existing::Keep };
-            create(path, existing).map_err(failure)?
+/// An output that is open.
+pub(super) struct Output {
+    /// Where the rows go.
+    pub(super) writer: Writer,
+    /// What the finished file is copied into, where that is a pipe or a device.
+    pub(super) spool: Option<Spool>,
+}
+
+impl Output {
+    /// Opens the output, owned by who called sudo.
+    ///
+    /// # Errors
+    /// The file exists and may not be replaced, the directory refuses, or it is something that can't be written to.
+    pub(super) fn open(
+        sink: Option<&Sink>,
+        force: bool,
+        schema: &Arc<Schema>,
+        host: &Host,
+        id: &str,
+    ) -> Result<Output> {
+        let identity = Identity { host: host.hostname.clone(), run_id: id.to_owned() };
+        let create = |path: &Path, existing| Writer::create(path, Arc::clone(schema), identity.clone(), existing);
+        let spool = sink.map(|sink| Spool::open(sink, host.invoker.as_ref())).transpose()?.flatten();
+        let writer = match (sink, &spool) {
+            (_, Some(spool)) => create(&spool.file(), Existing::Keep).map_err(failure),
+            (Some(Sink::File(path)), _) => {
+                create(path, if force { Existing::Replace } else { Existing::Keep }).map_err(failure)
+            }
+            _ => free_name(create),
+        };
+        let give_away = |mut writer: Writer| {
+            if let Some(invoker) = &host.invoker {
+                writer.set_owner(invoker.uid, invoker.gid)?;
+            }
+            Ok(writer)
+        };
+        match writer.and_then(give_away) {
+            Ok(writer) => Ok(Output { writer, spool }),
+            Err(error) => {
+                spool.iter().for_each(Spool::discard);
+                Err(error)
+            }
         }
-        None => free_name(create)?,
-    };
-    if let Some(invoker) = &host.invoker {
-        writer.set_owner(invoker.uid, invoker.gid)?;
     }
-    Ok(writer)
 }
 
 fn free_name(create: impl Fn(&Path, Existing) -> Result<Writer, WriteError>) -> Result<Writer> {
@@ -46,7 +74,13 @@ fn free_name(create: impl Fn(&Path, Existing) -> Result<Writer, WriteError>) -> 
             _ => PathBuf::from(DEFAULT.replace(".parquet", &format!("-{number}.parquet"))),
         };
         match create(&path, Existing::Keep) {
-            Err(WriteError::Exists { .. } | WriteError::PartialExists { .. }) => {}
+            Err(
+                WriteError::Exists { .. }
+                | WriteError::PartialExists { .. }
+                | WriteError::Running { .. }
+                | WriteError::NotRegular { .. }
+                | WriteError::Directory { .. },
+            ) => {}
             other => return other.map_err(failure),
         }
     }

@@ -1,6 +1,7 @@
 //! One recording, from the plan to the file: `record` reads as the run itself, top to bottom.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
@@ -18,6 +19,7 @@ use rustix::thread::sched_setaffinity;
 use crate::bpf::epoch::Epoch;
 use crate::bpf::grace;
 use crate::bpf::log;
+use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
 use crate::bpf::scope::close_at;
 use crate::events;
@@ -26,9 +28,17 @@ use crate::host::Host;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks;
 use crate::host::clocks::ClockReading;
+use crate::host::confine;
+use crate::host::confine::Duties;
+use crate::host::foundation;
+use crate::host::foundation::Lack;
+use crate::host::limits;
+use crate::host::memory_limit;
+use crate::host::mounts;
 use crate::host::priority;
 use crate::host::processes;
 use crate::host::root::Root;
+use crate::output::sink::Sink;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Scope;
@@ -38,6 +48,7 @@ use crate::probe::attached::Setup;
 use crate::probe::event::Event as OwnEvent;
 use crate::probes::REGISTRY;
 use crate::probes::settings;
+use crate::record::GiveUp;
 use crate::record::Outcome;
 use crate::record::backlog::Backlog;
 use crate::record::child::Waiting;
@@ -49,7 +60,7 @@ use crate::record::drain::Drain;
 use crate::record::drain::write_clock;
 use crate::record::identity::Identity;
 use crate::record::intake::Source;
-use crate::record::output;
+use crate::record::output::Output;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::Verbosity;
 use crate::record::progress::Progress;
@@ -57,6 +68,9 @@ use crate::record::scope;
 use crate::record::select;
 use crate::record::select::Chosen;
 use crate::record::select::OwnEvents;
+use crate::record::signals::Interrupts;
+use crate::record::signals::Stage;
+use crate::record::spool::Spool;
 use crate::record::state::Message;
 use crate::record::state::Shared;
 use crate::record::state::State;
@@ -69,7 +83,6 @@ use crate::record::write;
 use crate::recording::ClockAnchor;
 use crate::recording::Rows;
 use crate::recording::Schema;
-use crate::recording::WriteError;
 use crate::recording::column;
 
 /// The window without `-d` and without a command.
@@ -84,41 +97,63 @@ const MERGE_BUDGET: Duration = Duration::from_secs(20);
 /// # Errors
 /// Something the user asked for can't be had: the file, the privilege, a probe by name, a filter. Nothing is left
 /// behind in the kernel.
-pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Outcome> {
+pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: GiveUp) -> Result<Outcome> {
     log::route(plan.verbosity >= Verbosity::Debug);
     let host = Host::this();
+    if let Some(Lack { problem, remedy }) = foundation::lack(&host) {
+        return Err(Failure::run(problem).hint(remedy).into());
+    }
     let registry: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
     let own = REGISTRY.iter().position(|probe| probe.takes_events());
     let chosen = select::choose(&plan.probes, &registry, OwnEvents { index: own, asked: !plan.events.is_empty() })?;
     let cgroups = host.cgroups.clone().map(Cgroups::read);
     let mut scope = scope::resolve(&plan.filters, cgroups.as_ref())?;
-    if !host.kernel.btf {
-        let problem = "this kernel has no type information: /sys/kernel/btf/vmlinux is missing";
-        return Err(Failure::run(problem).hint("it needs CONFIG_DEBUG_INFO_BTF=y; 'ebrec doctor' says more").into());
-    }
     if let Some(problem) = host.privilege.missing_for_record(&own_path()) {
         return Err(Failure::from_error(&problem).into());
+    }
+    let memory = memory_limit::read(&Root::system(), &mounts::read(&Root::system()));
+    if let Some(failure) = limits::too_large(plan.buffer_bytes, chosen.len() as u64, &host, memory) {
+        return Err(failure.into());
     }
     let identity = Identity::find(&host)?;
     let own_events = events::resolve(&plan.events, &host, &scope)?;
     let schema = Arc::new(Schema::new(registry.iter().flat_map(|info| info.columns)));
     let start_clock = clocks::read();
-    let writer = output::open(plan.output.as_deref(), plan.force, &schema, &host, &run_id(&start_clock))?;
+    // Before anything of this process changes that a command inherits.
+    let sink = plan.output.as_deref().map(Sink::named).transpose()?;
+    let to_stdout = sink == Some(Sink::Stdout);
+    let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command, to_stdout)?) };
+    if let (Some(waiting), false) = (&waiting, plan.system_wide) {
+        scope.pids.push(waiting.pid());
+    }
+    let Output { writer, spool } = Output::open(sink.as_ref(), plan.force, &schema, &host, &run_id(&start_clock))?;
     let partial = writer.partial_path().to_owned();
 
-    let events = Events::listen()?;
+    let shared = Arc::new(Shared::default());
+    let events = Events::new();
+    let interrupts = Interrupts::listen(
+        waiting.is_some() && host.invoker.is_some(),
+        Arc::clone(&shared),
+        events.sender(),
+        give_up,
+        interrupted(&partial),
+    )?;
+    limits::raise_open_files(host.cpus.slots() as u64);
+    let command = waiting.as_ref().map(Waiting::pid);
     let here = Here { host: &host, identity: &identity, cgroups: cgroups.as_ref() };
     let attached = attach(plan, here, &chosen, &own_events, &mut scope, &schema);
+    let attached = attached.and_then(|ready| interrupts.enter(Stage::Window { command }).map(|()| ready));
     let attached = match attached {
         Ok(attached) => attached,
         Err(error) => {
             // Nothing was recorded: an empty file would only be in the way.
             drop(writer);
             let _ = std::fs::remove_file(&partial);
-            return Err(error);
+            spool.iter().for_each(Spool::discard);
+            return Err(advised(error, &host));
         }
     };
-    let Ready { maps, mut scope_object, mut sources, fates, waiting, table, mut rows } = attached;
+    let Ready { maps, reader, grace, mut scope_object, mut sources, fates, table, mut rows } = attached;
 
     let window = plan.window.or(if waiting.is_some() { None } else { Some(DEFAULT_WINDOW) });
     let epoch = Arc::new(Epoch::view(maps.epoch())?);
@@ -135,7 +170,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
     let description = Description::new(plan, command_line, &host, &registry, &fates, &own_events, &anchor);
-    let shared = Arc::new(Shared::default());
+    // All that takes more privileges has been done.
+    confine(&host, &partial, &sources)?;
     let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
     out.send(Message::Checkpoint(state.clone())).context("the writer has stopped")?;
@@ -146,6 +182,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
         scope: scope_object,
         maps,
         epoch: Arc::clone(&epoch),
+        reader,
+        grace,
         sources,
         rows,
         table,
@@ -183,31 +221,36 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
     visit_every_cpu(&host.cpus.online);
     let live_after = Duration::from_nanos(clocks::monotonic_ns().saturating_sub(start_clock.mono_ns));
     say(plan, Verbosity::Verbose, || format!("all probes live after {} ms", live_after.as_millis()));
-    let command = waiting.as_ref().map(Waiting::pid);
     if let Some(waiting) = waiting {
-        events.watch(waiting.release()?);
+        events.watch(waiting.release()?)?;
     }
     let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet);
     let left = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(clocks::monotonic_ns())));
-    let ended = events.wait(left, command, || progress.draw(&shared));
+    let ended = events.wait(left, || progress.draw(&shared));
     epoch.close(clocks::monotonic_ns());
     priority::sooner();
+    interrupts.enter(Stage::Finishing)?;
     progress.finishing();
     shared.stop.store(true, Ordering::Relaxed);
 
     let drained = drain_thread.join().map_err(|_| anyhow!("the drain thread panicked"))?;
     let written = write_thread.join().map_err(|_| anyhow!("the writer thread panicked"))?;
     let mut writer = written.map_err(|error| unfinished(&error, &partial))?;
-    state = drained.with_context(|| format!("what was recorded is in '{}'", partial.display()))?;
+    state = drained.map_err(|error| unfinished(&format!("{error:#}"), &partial))?;
     writer.set_meta(&description.meta(&state, &ended.name()));
-    if events.interrupted_again() {
-        return Err(Failure::run(format!("interrupted before '{}' was finished", partial.display()))
-            .hint(format!("ebrec recover '{}'", partial.display()))
-            .into());
+    let mut finished = writer.finish(MERGE_BUDGET).map_err(|error| unfinished(&error, &partial))?;
+    let is_file = spool.is_none();
+    if let Some(spool) = spool {
+        let name = spool.name();
+        interrupts.enter(Stage::Copying { from: finished.path.clone() })?;
+        spool.deliver(&finished.path)?;
+        finished.path = name;
     }
-    let finished = writer.finish(MERGE_BUDGET).map_err(|error| unfinished(&error, &partial))?;
+    interrupts.enter(Stage::Finished)?;
     progress.end();
-    say(plan, Verbosity::Normal, || summary::text(&finished, &description.meta(&state, &ended.name()), &state));
+    say(plan, Verbosity::Normal, || {
+        summary::text(&finished, is_file, &description.meta(&state, &ended.name()), &state)
+    });
     let status = match ended {
         Ended::Command(status) => Some(status),
         _ if command.is_some() => events.command_status(),
@@ -219,10 +262,11 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>) -> Result<Out
 /// What is there once the probes are.
 struct Ready {
     maps: SharedMaps,
+    reader: Reader,
+    grace: grace::Maps,
     scope_object: crate::bpf::live::Live,
     sources: Vec<Source>,
     fates: Vec<Fate>,
-    waiting: Option<Waiting>,
     table: Table,
     rows: Rows,
 }
@@ -239,7 +283,7 @@ struct Here<'a> {
     cgroups: Option<&'a Cgroups>,
 }
 
-/// Attaches the chosen probes, and has the command ready to run.
+/// Attaches the chosen probes.
 fn attach(
     plan: &RecordPlan,
     here: Here<'_>,
@@ -252,10 +296,8 @@ fn attach(
     let possible = u32::try_from(host.cpus.slots())?;
     let kernel = (host.kernel.version.major, host.kernel.version.minor);
     let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
-    let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command)?) };
-    if let (Some(waiting), false) = (&waiting, plan.system_wide) {
-        scope.pids.push(waiting.pid());
-    }
+    let grace = grace::Maps::create()?;
+    let reader = maps.reader()?;
     identity.look_again()?;
     // Names of files in processes are looked up by now: from here on only the machine's ids are asked for.
     scope.pids = scope.pids.iter().map(|pid| identity.machine(*pid)).collect::<Result<_>>()?;
@@ -323,8 +365,7 @@ fn attach(
                 Ok(hooks)
             }
             Err(error) if *named => {
-                let problem = format!("the probe '{}' can't run here: {error:#}", info.name);
-                return Err(Failure::run(problem).hint("'ebrec doctor' checks this machine").into());
+                return Err(refused(&format!("the probe '{}' can't run here: {error:#}", info.name), host));
             }
             Err(error) => {
                 say(plan, Verbosity::Normal, || format!("warning: the probe '{}' is left out: {error:#}", info.name));
@@ -335,10 +376,9 @@ fn attach(
     }
     if sources.is_empty() {
         let reasons: Vec<String> = fates.iter().filter_map(|fate| fate.outcome.clone().err()).collect();
-        let problem = format!("no probe can run here: {}", reasons.join("; "));
-        return Err(Failure::run(problem).hint("'ebrec doctor' checks this machine").into());
+        return Err(refused(&format!("no probe can run here: {}", reasons.join("; ")), host));
     }
-    Ok(Ready { maps, scope_object, sources, fates, waiting, table, rows })
+    Ok(Ready { maps, reader, grace, scope_object, sources, fates, table, rows })
 }
 
 /// A probe's number in its records, and the probe or why it can't run.
@@ -354,7 +394,9 @@ fn attach_side_by_side<'a>(
             let number = u8::try_from(place + 1).context("more probes than a record can number")?;
             let probe = *REGISTRY.get(chosen.index).context("a probe is not in the registry")?;
             let (settings, setup) = (chosen.settings, &setup);
-            Ok((number, threads.spawn(move || probe.attach(&setup(number, settings)))))
+            let attach = move || probe.attach(&setup(number, settings));
+            let thread = thread::Builder::new().spawn_scoped(threads, attach).context("can't start a thread")?;
+            Ok((number, thread))
         };
         let started = chosen.iter().enumerate().map(attach).collect::<Result<Vec<_>>>()?;
         let join = |(number, thread): (u8, thread::ScopedJoinHandle<'_, Result<Box<dyn Attached>>>)| {
@@ -406,7 +448,47 @@ fn own_path() -> std::path::PathBuf {
     std::env::current_exe().unwrap_or_else(|_| "ebrec".into())
 }
 
-fn unfinished(error: &WriteError, partial: &std::path::Path) -> anyhow::Error {
+/// An error without advice, with that on the limit that it is due to.
+fn advised(error: anyhow::Error, host: &Host) -> anyhow::Error {
+    let problem = format!("{error:#}");
+    match limits::advice(&problem, host) {
+        Some(advice) if !error.is::<Failure>() => Failure::run(problem).hint(advice).into(),
+        _ => error,
+    }
+}
+
+/// Why a probe can't run, with what to do about it.
+fn refused(problem: &str, host: &Host) -> anyhow::Error {
+    Failure::run(problem).hint(limits::advice(problem, host).unwrap_or("'ebrec doctor' checks this machine")).into()
+}
+
+/// Gives up the privileges that are not needed any more. The threads that are started from here on never have them.
+fn confine(host: &Host, partial: &Path, sources: &[Source]) -> Result<()> {
+    let duties = Duties {
+        attaches_more: sources.iter().any(|source| source.attached.attaches_more()),
+        foreign_directory: host.invoker.is_some() || confine::is_foreign_directory(partial),
+    };
+    confine::keep_only(confine::needed(host, duties)).context("can't give up privileges")
+}
+
+/// What is said when signals end the process before the recording is finished.
+fn interrupted(partial: &Path) -> impl Fn(&Stage) -> anyhow::Error + Send + 'static {
+    let partial = partial.display().to_string();
+    move |stage| match stage {
+        Stage::Attaching => Failure::run("interrupted before the window began: nothing was recorded").into(),
+        Stage::Window { .. } | Stage::Finishing => {
+            let failure = Failure::run(format!("interrupted before '{partial}' was finished"));
+            failure.hint(format!("ebrec recover '{partial}'")).into()
+        }
+        Stage::Copying { from } => {
+            let failure = Failure::run("interrupted before the recording was copied");
+            failure.hint(format!("it is in '{}'", from.display())).into()
+        }
+        Stage::Finished => Failure::run("interrupted when the recording was finished").into(),
+    }
+}
+
+fn unfinished(error: &impl std::fmt::Display, partial: &Path) -> anyhow::Error {
     let advice = format!("ebrec recover '{}' saves what was written", partial.display());
     Failure::from_error(error).hint(advice).into()
 }

@@ -7,8 +7,8 @@ use crate::recording::ProbeOutcome;
 use crate::text::sanitize;
 use crate::units;
 
-/// The lines for standard error.
-pub(super) fn text(finished: &Finished, meta: &Meta, state: &State) -> String {
+/// The lines for standard error; without the next command where the recording is no file.
+pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &State) -> String {
     let path = finished.path.display().to_string();
     let events: u64 = state.probes.iter().map(|probe| probe.events).sum();
     let lost: u64 = state.probes.iter().map(|probe| probe.lost).sum::<u64>() + state.shared_lost;
@@ -40,7 +40,9 @@ pub(super) fn text(finished: &Finished, meta: &Meta, state: &State) -> String {
         let reason = probe.reason.as_deref().unwrap_or("for an unknown reason");
         lines.push(format!("left out: {} ({})", probe.name, sanitize(reason)));
     }
-    lines.push(format!("next: ebrec report {}", shell_word(&path)));
+    if is_file {
+        lines.push(format!("next: ebrec report {}", shell_word(&path)));
+    }
     lines.join("\n")
 }
 

@@ -11,14 +11,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process;
-use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
-use signal_hook::consts::SIGTERM;
-use signal_hook::iterator::Handle;
-use signal_hook::iterator::Signals;
 
 use crate::names::signals;
 use crate::record::child::exit_status;
@@ -63,31 +56,17 @@ impl Ended {
     }
 }
 
-/// Signals and the command's end, as they come.
+/// What ends windows, as it comes.
 pub(super) struct Events {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
-    signals: Handle,
 }
 
 impl Events {
-    /// From here on Ctrl-C and friends arrive here instead of ending the process.
-    ///
-    /// # Errors
-    /// When the signals can't be taken over.
-    pub(super) fn listen() -> Result<Events> {
+    /// Nothing has come yet.
+    pub(super) fn new() -> Events {
         let (sender, receiver) = channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("can't listen for signals")?;
-        let handle = signals.handle();
-        let to = sender.clone();
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                if to.send(Event::Signal(signal)).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Events { sender, receiver, signals: handle })
+        Events { sender, receiver }
     }
 
     /// A way to report events from other threads.
@@ -96,22 +75,23 @@ impl Events {
     }
 
     /// Waits for the command in a thread of its own.
-    pub(super) fn watch(&self, mut child: Child) {
+    ///
+    /// # Errors
+    /// When the thread can't be started.
+    pub(super) fn watch(&self, mut child: Child) -> Result<()> {
         let to = self.sender.clone();
-        thread::spawn(move || {
+        let wait = move || {
             let status = child.wait().map_or(1, exit_status);
             // The window may be over, and nobody waits for this any more.
             let _ = to.send(Event::CommandEnded(status));
-        });
+        };
+        thread::Builder::new().name("ebrec-command".to_owned()).spawn(wait).context("can't start a thread")?;
+        Ok(())
     }
 
     /// Waits until the window is over.
-    ///
-    /// Without a command the first signal ends it. With one, an interrupt from the terminal has reached the command too,
-    /// and the window ends with it or at the second signal; any other signal is passed on to it.
-    pub(super) fn wait(&self, length: Option<Duration>, command: Option<u32>, mut tick: impl FnMut()) -> Ended {
+    pub(super) fn wait(&self, length: Option<Duration>, mut tick: impl FnMut()) -> Ended {
         let end = length.and_then(|length| Instant::now().checked_add(length));
-        let mut signalled = false;
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -120,24 +100,11 @@ impl Events {
             match self.receiver.recv_timeout(left.unwrap_or(TICK).min(TICK)) {
                 Ok(Event::CommandEnded(status)) => return Ended::Command(status),
                 Ok(Event::Failed) => return Ended::Failed,
-                Ok(Event::Signal(signal)) => match command {
-                    Some(pid) if !signalled => {
-                        signalled = true;
-                        if signal != SIGINT {
-                            pass_on(signal, pid);
-                        }
-                    }
-                    _ => return Ended::Signal(signal),
-                },
+                Ok(Event::Signal(signal)) => return Ended::Signal(signal),
                 Err(RecvTimeoutError::Timeout) => tick(),
                 Err(RecvTimeoutError::Disconnected) => return Ended::Failed,
             }
         }
-    }
-
-    /// Whether another Ctrl-C has come: the user does not want to wait for the finishing work.
-    pub(super) fn interrupted_again(&self) -> bool {
-        self.receiver.try_iter().any(|event| matches!(event, Event::Signal(_)))
     }
 
     /// The command's status, if it has ended by now.
@@ -146,20 +113,5 @@ impl Events {
             Event::CommandEnded(status) => Some(status),
             _ => None,
         })
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.signals.close();
-    }
-}
-
-/// Sends a signal that we got to the command.
-fn pass_on(signal: i32, pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(signal)) {
-        // It may have ended just now.
-        let _ = kill_process(pid, signal);
     }
 }
