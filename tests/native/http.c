@@ -76,8 +76,11 @@ static const struct native_map maps[] = {
 	NATIVE_MAP(jobs),
 	NATIVE_MAP(routes),
 	NATIVE_MAP(route_scratches),
-	NATIVE_MAP(tls_calls),
-	NATIVE_MAP(tls_users),
+	NATIVE_MAP(frames),
+	NATIVE_MAP(frame_owners),
+	NATIVE_MAP(frame_owners_gone),
+	NATIVE_MAP(tls_threads),
+	NATIVE_MAP(told),
 	NATIVE_MAP(quic_seen),
 	NATIVE_MAP(state_by_tid),
 	{.map = &state_by_task,
@@ -98,11 +101,11 @@ static struct file___http datagram_file = {.f_inode = &inode, .private_data = &d
 static struct file *files[FD + 2] = {[FD] = (void *)&stream_file, [FD + 1] = (void *)&datagram_file};
 static struct fdtable table = {.max_fds = FD + 2, .fd = files};
 static struct files_struct open_files = {.fdt = &table};
-static struct task_struct task = {.files = &open_files, .pid = 11, .tgid = 10};
+static struct task_struct task = {.files = &open_files, .pid = 11, .tgid = 10, .group_leader = &task};
 
-/* What was told. */
-static char told[1 << 20];
-static size_t told_size;
+/* What was said. */
+static char said[1 << 20];
+static size_t said_size;
 static size_t answered_count, unanswered_count;
 /* Something was no HTTP: where the probe takes it up again depends on the calls. */
 static bool is_strange;
@@ -122,10 +125,10 @@ static void tell(const char *format, ...)
 	int size;
 
 	__builtin_va_start(arguments, format);
-	size = vsnprintf(told + told_size, sizeof(told) - told_size, format, arguments);
+	size = vsnprintf(said + said_size, sizeof(said) - said_size, format, arguments);
 	__builtin_va_end(arguments);
-	check(size >= 0 && told_size + size < sizeof(told), "there is room for what is told");
-	told_size += size;
+	check(size >= 0 && said_size + size < sizeof(said), "there is room for what is said");
+	said_size += size;
 }
 
 static void take_record(const void *bytes, size_t size)
@@ -194,8 +197,8 @@ static void begin(void)
 	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		if (calls[i].call)
 			knobs.calls[calls[i].number] = calls[i].call;
-	told_size = answered_count = unanswered_count = 0;
-	told[0] = 0;
+	said_size = answered_count = unanswered_count = 0;
+	said[0] = 0;
 	is_strange = false;
 	memset(metrics, 0, sizeof(metrics));
 }
@@ -240,10 +243,11 @@ static struct pt_regs___http function_registers(__u64 ssl, void *buffer)
 #endif
 }
 
-static struct pt_regs___http result_registers(__u64 result)
+/* The members that find a call's frame lie where those of the arguments do: its stack pointer is the SSL here. */
+static struct pt_regs___http result_registers(__u64 ssl, __u64 result)
 {
 #if defined(__TARGET_ARCH_x86)
-	return (struct pt_regs___http){.ax = result};
+	return (struct pt_regs___http){.di = ssl, .ax = result};
 #else
 	return (struct pt_regs___http){.regs = {result}};
 #endif
@@ -276,7 +280,7 @@ static void call(enum step step, const __u8 *bytes, size_t size, size_t piece)
 
 static void tls_call(bool out, const __u8 *bytes, size_t size)
 {
-	struct pt_regs___http entry, result = result_registers(size);
+	struct pt_regs___http entry, result = result_registers(SSL, size);
 
 	native_forget();
 	entry = function_registers(SSL, native_put(bytes, size));
@@ -337,15 +341,15 @@ static void play(const __u8 *input, size_t size, size_t most)
 #ifdef FUZZ
 int LLVMFuzzerTestOneInput(const __u8 *input, size_t size)
 {
-	static char before[sizeof(told)];
+	static char before[sizeof(said)];
 
 	play(input, size, 0);
-	memcpy(before, told, told_size + 1);
+	memcpy(before, said, said_size + 1);
 	if (is_strange)
 		return 0;
 	play(input, size, size ? input[0] / STEPS + 1 : 1);
-	if (strcmp(before, told)) {
-		fprintf(stderr, "in calls as given:\n%sin other calls:\n%s", before, told);
+	if (strcmp(before, said)) {
+		fprintf(stderr, "in calls as given:\n%sin other calls:\n%s", before, said);
 		abort();
 	}
 	return 0;
@@ -357,7 +361,7 @@ int main(void)
 	size_t size = fread(input, 1, sizeof(input), stdin);
 
 	play(input, size, 0);
-	fputs(told, stdout);
+	fputs(said, stdout);
 	return 0;
 }
 #endif

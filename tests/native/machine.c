@@ -289,6 +289,11 @@ __u32 bpf_get_smp_processor_id(void)
 	return 0;
 }
 
+__u64 bpf_get_attach_cookie(void *ctx)
+{
+	return 0;
+}
+
 long bpf_task_pt_regs(void *task)
 {
 	return (long)native_thread.regs;

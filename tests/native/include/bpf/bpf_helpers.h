@@ -40,6 +40,7 @@ __u64 bpf_get_current_task(void);
 void *bpf_get_current_task_btf(void);
 long bpf_get_current_comm(void *to, __u32 size);
 __u32 bpf_get_smp_processor_id(void);
+__u64 bpf_get_attach_cookie(void *ctx);
 long bpf_task_pt_regs(void *task);
 void *bpf_skc_to_tcp_sock(void *sk);
 static inline void bpf_tail_call(void *ctx, void *map, __u32 place)
