@@ -210,6 +210,8 @@ static __always_inline __u64 as_number(void *pointer)
 }
 
 /* Zero would hide the hit from every perf event on this trace point, whosever it is: only its programs return a filter. */
+#include "event_unread.h"
+
 SEC("?tracepoint")
 int tracepoint(void *ctx)
 {
@@ -219,7 +221,17 @@ int tracepoint(void *ctx)
 		return 1;
 	hit.place = place_of(ctx);
 	hit.record = as_number(ctx);
+	hit.may_wait = knobs.awaits_return;
 	on_hit(ctx, &hit);
+	if (hit.waits)
+		wait_for_return(ctx, &hit);
+	return 1;
+}
+
+SEC("?tracepoint")
+int call_returns(void *ctx)
+{
+	unread_call_returns(ctx);
 	return 1;
 }
 
@@ -274,7 +286,10 @@ int typed_exit(void *ctx)
 SEC("?tp_btf/sched_process_exit")
 int thread_ends(void *ctx)
 {
-	forget_calls();
+	if (knobs.is_latency)
+		forget_calls();
+	if (knobs.awaits_return)
+		forget_unread_call();
 	return 0;
 }
 

@@ -217,6 +217,42 @@ fn a_text_whose_page_is_not_in_memory_is_fetched() {
 
 #[test]
 #[ignore = "root: attaches probes"]
+fn a_path_that_is_not_in_memory_is_read_when_the_system_call_returns() {
+    let target = Target::build();
+    let path = "/no/such/file/of/ebrec";
+    let event =
+        format!("tracepoint:syscalls:sys_enter_openat(str(filename),by(str(filename)))/str(filename) == \"{path}\"/");
+    let running = Recorder::new("-p events --comm target -e").word(&event).start();
+    target.run("open 40");
+    let taken = running.finish();
+    is_whole(&taken);
+    let rows = taken.rows("event", &["str_0"]);
+    assert_eq!((rows.count(), counts(&taken, "events_by")), (40, BTreeMap::from([(path.to_owned(), 40)])));
+    assert!(rows.iter().all(|row| row.text("str_0") == Some(path)), "{rows:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn events_that_differ_in_their_places_alone_keep_their_names() {
+    let target = Target::build();
+    let file = target.path();
+    let mut recorder = Recorder::new("-p events");
+    for event in ["one=uprobe:FILE:first", "uprobe:FILE:second", "some=uprobe:FILE:mai*", "none=uprobe:FILE:slept"] {
+        recorder = recorder.word("-e").word(&event.replace("FILE", file.to_str().unwrap()));
+    }
+    let running = recorder.start();
+    target.run("tail 30");
+    let taken = running.finish();
+    is_whole(&taken);
+    let second = format!("uprobe:{}:second", file.display());
+    let expected = [("one".to_owned(), 30), (second, 30), ("some".to_owned(), 1)];
+    assert_eq!(counts(&taken, "name"), BTreeMap::from(expected));
+    // Where attachments have cookies, by one link.
+    assert!(!tells_places() || taken.stderr.contains("first and 3 more"), "{}", taken.stderr);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
 fn several_events_at_one_place_are_told_apart() {
     let target = Target::build();
     let file = target.path();

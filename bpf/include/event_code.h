@@ -18,7 +18,11 @@ struct hit {
 	__u64 duration;
 	__u64 now;
 	__u32 place;
-	__u32 unread; /* arguments that could not be read, a bit for each */
+	__u32 unread;  /* arguments that could not be read, a bit for each */
+	__u8 may_wait; /* what can't be read now can be later */
+	__u8 waits;    /* and that is so */
+	__u8 is_counted;
+	__u8 pad[5];
 	__u64 failed; /* FAILED_* of the code that ran last */
 };
 

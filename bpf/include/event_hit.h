@@ -138,7 +138,9 @@ static __noinline __u64 key_of(struct hit *hit)
 
 	if (is_text)
 		key.number = hit->failed ? 0 : hash_of_text(hit, address);
-	count_failure(hit->failed);
+	count_failure(hit, LOSS_MEMORY_UNREADABLE);
+	if (hit->waits)
+		return KEY_OTHER;
 	key.missing = hit->failed != 0;
 	if (key.missing)
 		key.number = 0;
@@ -183,7 +185,7 @@ static __noinline bool aggregate(struct hit *hit)
 
 	if (knobs.codes[CODE_FILTER].count) {
 		value = compute(hit, CODE_FILTER);
-		count_failure(hit->failed);
+		count_failure(hit, LOSS_MEMORY_UNREADABLE);
 		if (!value || hit->failed)
 			return false;
 	}
@@ -191,9 +193,11 @@ static __noinline bool aggregate(struct hit *hit)
 		sub = key_of(hit);
 	if (knobs.has_hist) {
 		value = compute(hit, CODE_HIST);
-		count_failure(hit->failed);
+		count_failure(hit, LOSS_MEMORY_UNREADABLE);
 		has_value = !hit->failed;
 	}
+	if (hit->waits)
+		return false;
 	begin_counting();
 	counter_add(EVENT_COUNT, pid, sub, 1);
 	if (knobs.is_latency)
@@ -203,6 +207,7 @@ static __noinline bool aggregate(struct hit *hit)
 	else if (has_value)
 		hist_add(EVENT_VALUE, pid, sub, value);
 	end_counting();
+	hit->is_counted = 1;
 	return true;
 }
 

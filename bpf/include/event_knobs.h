@@ -127,7 +127,8 @@ struct event_knobs {
 	__u8 argument_count; /* those up to the last one that is used */
 	__u8 may_sleep;	     /* memory that is not there can be fetched */
 	__u8 paired;	     /* exits count where they end a frame: see frames.h */
-	__u8 pad[2];
+	__u8 awaits_return;  /* memory that is not there is read when the system call returns */
+	__u8 pad;
 	/* Where the attachment does not say it: of the entries, and of the exits. */
 	__u64 place;
 	__u64 exit_place;

@@ -41,10 +41,14 @@ struct {
 	__type(value, __u32);
 } stack_taken SEC(".maps");
 
-static __always_inline void count_failure(__u64 failed)
+static __always_inline void count_failure(struct hit *hit, enum loss_cause cause)
 {
-	if (failed & FAILED_UNREADABLE)
-		count_loss(LOSS_MEMORY_UNREADABLE);
+	if (!(hit->failed & FAILED_UNREADABLE))
+		return;
+	if (hit->may_wait)
+		hit->waits = 1;
+	else
+		count_loss(cause);
 }
 
 /* A string, of which a byte more than the limit is read: that tells whether it goes on. */
@@ -119,7 +123,7 @@ static __noinline void fill_record(struct hit *hit, struct event_record *record)
 		if (i >= knobs.numbers)
 			continue;
 		record->numbers[i] = compute(hit, CODE_NUMBER + i);
-		count_failure(hit->failed);
+		count_failure(hit, LOSS_MEMORY_UNREADABLE);
 		if (hit->failed)
 			record->no_number |= 1 << i;
 	}
@@ -135,8 +139,7 @@ static __always_inline bool fill_text(struct hit *hit, struct event_record *reco
 		cut = hit->failed & TEXT_CUT;
 		hit->failed &= ~TEXT_CUT;
 	}
-	if (hit->failed & FAILED_UNREADABLE)
-		count_loss(LOSS_UNREADABLE);
+	count_failure(hit, LOSS_UNREADABLE);
 	if (hit->failed)
 		record->no_text |= 1 << i;
 	return cut;
@@ -183,6 +186,10 @@ static __always_inline void stream(void *ctx, struct hit *hit)
 	record->kstack = kstack;
 	record->ustack = ustack;
 	fill_record(hit, record);
+	if (hit->waits) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return;
+	}
 	ring_submit(ring, record);
 }
 

@@ -180,8 +180,9 @@ static SECTIONS: &[Section] = &[
             ),
             (
                 "Memory that is not resident",
-                "uprobe and usdt events fetch it from disk on Linux 6.2 and newer, which takes the program the time that it would have taken anyway. \
-                 Elsewhere the value is missing and counted as a loss.",
+                "uprobe and usdt events fetch it on Linux 6.2 and newer, which takes the program the time that it would have taken anyway. \
+                 tracepoint:syscalls:sys_enter_* read it when the call returns: the kernel has fetched it by then. Elsewhere the value is missing and \
+                 counted as a loss.",
             ),
             (
                 "(int)arg0",

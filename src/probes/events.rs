@@ -3,6 +3,7 @@
 mod code;
 mod decoder;
 mod hooks;
+mod joined;
 mod sites;
 mod spots;
 mod text;
@@ -21,6 +22,7 @@ use self::decoder::Hits;
 use self::hooks::Links;
 use self::hooks::Plan;
 use self::hooks::Way;
+use self::joined::Joined;
 use self::spots::Ends;
 use super::read;
 use super::running::Running;
@@ -62,6 +64,8 @@ object! {
 
 /// Objects that the number in a record tells apart.
 const MAX_OBJECTS: usize = 250;
+/// Cells of an object that stands for many events, at most.
+const MAX_CELLS: u32 = 131_072;
 /// Objects that are loaded at the same time: more only wait for the CPUs.
 const LOADED_AT_ONCE: usize = 8;
 
@@ -153,23 +157,25 @@ impl Probe for Events {
         if setup.events.is_empty() {
             bail!("it records what '-e' asks for, and nothing does");
         }
-        let wanted: Vec<(&Event, usize)> = setup.events.iter().flat_map(objects).collect();
+        let version = setup.host.kernel.version;
+        let joined = joined::joined(setup.events, hooks::has_cookies((version.major, version.minor)));
+        let wanted: Vec<(&Joined, usize)> = joined.iter().flat_map(objects).collect();
         if wanted.len() > MAX_OBJECTS {
             bail!("{} events are more than the {MAX_OBJECTS} that can be recorded at once", wanted.len());
         }
-        let numbered: Vec<(u8, (&Event, usize))> = (0u8..).zip(wanted).collect();
+        let numbered: Vec<(u8, (&Joined, usize))> = (0u8..).zip(wanted).collect();
         let mut objects = Vec::new();
         for some in numbered.chunks(LOADED_AT_ONCE) {
             let loaded: Vec<Result<Object>> = thread::scope(|threads| {
-                let load = |&(number, (event, of_type))| threads.spawn(move || object(event, of_type, number, setup));
+                let load = |&(number, (joined, of_type))| threads.spawn(move || object(joined, of_type, number, setup));
                 let started: Vec<_> = some.iter().map(load).collect();
                 let join = |thread: thread::ScopedJoinHandle<'_, Result<Object>>| {
                     thread.join().unwrap_or_else(|_| Err(anyhow!("attaching it panicked")))
                 };
                 started.into_iter().map(join).collect()
             });
-            for (object, (_, (event, _))) in loaded.into_iter().zip(some) {
-                objects.push(object.with_context(|| format!("'{}'", event.label))?);
+            for (object, (_, (joined, _))) in loaded.into_iter().zip(some) {
+                objects.push(object.with_context(|| format!("'{}'", joined.label()))?);
             }
         }
         Ok(Box::new(Attachment { objects, aggregated: HashMap::new() }))
@@ -177,19 +183,20 @@ impl Probe for Events {
 }
 
 /// The objects that an event takes: one, but a program that is attached by a function's type is loaded for that function.
-fn objects(event: &Event) -> Vec<(&Event, usize)> {
-    match &event.hook {
-        Hook::Fentry { functions, .. } => (0..functions.len()).map(|index| (event, index)).collect(),
-        _ => vec![(event, 0)],
+fn objects(joined: &Joined) -> Vec<(&Joined, usize)> {
+    match &joined.event.hook {
+        Hook::Fentry { functions, .. } => (0..functions.len()).map(|index| (joined, index)).collect(),
+        _ => vec![(joined, 0)],
     }
 }
 
 /// Loads and attaches an event, in the best way that the kernel has.
-fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Result<Object> {
+fn object(joined: &Joined, of_type: usize, number: u8, setup: &Setup<'_>) -> Result<Object> {
+    let event = &joined.event;
     let mut refused = None;
     let version = setup.host.kernel.version;
     for way in hooks::ways(event, (version.major, version.minor)) {
-        match object_in(event, of_type, number, setup, way) {
+        match object_in(joined, of_type, number, setup, way) {
             Ok(object) => return Ok(object),
             // What the last way says counts: it is what every kernel has.
             Err(error) => refused = Some(error),
@@ -211,12 +218,13 @@ fn object(event: &Event, of_type: usize, number: u8, setup: &Setup<'_>) -> Resul
 }
 
 fn object_in(
-    event: &Event,
+    joined: &Joined,
     of_type: usize,
     number: u8,
     setup: &Setup<'_>,
     (way, may_sleep): (Way, bool),
 ) -> Result<Object> {
+    let event = &joined.event;
     let version = setup.host.kernel.version;
     let cookies = hooks::cookies(&event.hook, (version.major, version.minor));
     let several = event.hook.places() > 1;
@@ -243,7 +251,7 @@ fn object_in(
     let cgroups = cgroup_numbers(setup.scope);
     let settings = Settings { knobs: Some(bytes_of(&knobs)), ..object_settings(setup, &cgroups) };
     let plan = Plan::new(event, way, may_sleep);
-    let live = Live::load(Source { cells: cells(event), ..SOURCE }, &settings, |open| {
+    let live = Live::load(Source { cells: cells(joined), ..SOURCE }, &settings, |open| {
         choose(open, event, &plan, of_type)?;
         if let Hook::Usdt { sites, .. } = &event.hook {
             sites::make_room(open, sites, cookies)?;
@@ -258,8 +266,11 @@ fn object_in(
         links.keep(live.attach_by(program, |program| program.attach())?);
     }
     plan.attach(&live, cookies, of_type, &mut links)?;
-    let running = Running::new(&INFO, live, Hits::new(event, setup))?;
-    Ok(Object { links, running, label: event.label.clone(), left_out: left_out(event) })
+    if let Some(label) = joined.without_places(&links.refused_numbers) {
+        bail!("the kernel refuses every place of '{label}'");
+    }
+    let running = Running::new(&INFO, live, Hits::new(joined, setup))?;
+    Ok(Object { links, running, label: joined.label(), left_out: left_out(event) })
 }
 
 /// What an event does without, and why: the first few.
@@ -273,15 +284,20 @@ fn left_out(event: &Event) -> Vec<String> {
 }
 
 /// Keys in an interval: processes, by the values or functions that the event is kept by, each with the buckets of what it measures.
-fn cells(event: &Event) -> u32 {
+fn cells(joined: &Joined) -> u32 {
+    let event = &joined.event;
     let typed = matches!(event.hook, Hook::Fentry { .. });
     let several = !typed && event.hook.places() > 1;
     let measures = event.hook.is_latency() || event.hist.is_some();
-    match (measures, several || event.by.is_some()) {
+    let cells = match (measures, several || event.by.is_some()) {
         (false, false) => 2048,
         (true, true) => 32768,
         _ => 8192,
-    }
+    };
+    // As many as its events would have had, within reason.
+    let each = if measures { 8192 } else { 2048 };
+    let all = u32::try_from(joined.count()).unwrap_or(u32::MAX).saturating_mul(each);
+    cells.max(all.min(MAX_CELLS))
 }
 
 /// Takes in the programs and maps that the event needs.
@@ -302,6 +318,7 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
         let is_wanted = match &*map.name().to_string_lossy() {
             "calls_of_thread" | "deeper_calls" => by_thread,
             "frames" | "frame_owners" | "frame_owners_gone" | "told" => event.hook.pairs_exits(),
+            "unread_calls" => hooks::awaits_return(event),
             "event_keys" => event.by.is_some(),
             "event_key_texts" => event.by.as_ref().is_some_and(|by| matches!(by.value, Value::Text { .. })),
             "event_sites" => matches!(event.hook, Hook::Usdt { .. }),

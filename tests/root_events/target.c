@@ -13,14 +13,17 @@
  *                 10 * (i % 4), a floating-point number)
  *   texts N LEN   told() with a text of LEN characters, all 'x' but the last one: 'a', 'b', 'c' in turn
  *   absent N      told() with a text across two pages that are in the program's file but not in its memory
+ *   open N        opens a file that there is not N times, its path in memory as before
  *   red N         leaf(i, 2 * i), which keeps both below its stack pointer across ebrec:red; prints how many sums were wrong
  *
  * With WAIT set, each begins when a line comes on standard input.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,14 +204,14 @@ TRACED int told(const char *text)
 }
 
 /* Two pages in a file's second and third, which the process has mapped anew and not touched. */
-static void absent(int times)
+static void absent(int times, const char *text, bool is_path)
 {
-	static const char text[] = "across two pages";
+	size_t length = strlen(text) + 1;
 	long page = sysconf(_SC_PAGESIZE);
 	FILE *file = tmpfile();
 
 	if (!file || ftruncate(fileno(file), 3 * page) ||
-	    pwrite(fileno(file), text, sizeof(text), 2 * page - 6) != sizeof(text))
+	    pwrite(fileno(file), text, length, 2 * page - 6) != (ssize_t)length)
 		exit(3);
 	for (int i = 0; i < times; i++) {
 		char *mapped = mmap(NULL, 3 * page, PROT_READ, MAP_PRIVATE, fileno(file), 0);
@@ -216,7 +219,10 @@ static void absent(int times)
 		/* Nothing is mapped around what is touched. */
 		if (mapped == MAP_FAILED || madvise(mapped, 3 * page, MADV_RANDOM))
 			exit(4);
-		told(mapped + 2 * page - 6);
+		if (is_path)
+			open(mapped + 2 * page - 6, O_RDONLY);
+		else
+			told(mapped + 2 * page - 6);
 		munmap(mapped, 3 * page);
 	}
 	fclose(file);
@@ -296,7 +302,9 @@ int main(int argc, char **argv)
 			told(long_text);
 		}
 	} else if (!strcmp(what, "absent")) {
-		absent(a);
+		absent(a, "across two pages", false);
+	} else if (!strcmp(what, "open")) {
+		absent(a, "/no/such/file/of/ebrec", true);
 	} else if (!strcmp(what, "red")) {
 		int wrong = 0;
 

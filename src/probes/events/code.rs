@@ -4,6 +4,7 @@ use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
 
+use super::hooks;
 use super::types;
 use crate::probe::Mode;
 use crate::probe::event::Binary;
@@ -86,6 +87,7 @@ pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::ev
         is_latency: u8::from(event.hook.is_latency()),
         cookies: u8::from(place.cookies),
         may_sleep: u8::from(place.may_sleep),
+        awaits_return: u8::from(hooks::awaits_return(event)),
         parameters: place.parameters,
         paired: u8::from(event.hook.pairs_exits()),
         place: place.place,

@@ -9,7 +9,8 @@ use libbpf_rs::MapFlags;
 use super::BY;
 use super::FUNCTION;
 use super::code;
-use super::hooks;
+use super::joined::Joined;
+use super::joined::Name;
 use super::text;
 use super::types;
 use crate::bpf::cells::Gathered;
@@ -18,7 +19,6 @@ use crate::bpf::live::Live;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::event::Event;
 use crate::probe::event::TextKind;
 use crate::probe::event::Value;
 use crate::probe::names::Names;
@@ -41,8 +41,8 @@ const UNREADABLE: &str = "?";
 /// One event's hits.
 pub(super) struct Hits {
     label: String,
-    /// Functions or points by number, where there are several.
-    places: Vec<String>,
+    /// What places are called, by number.
+    names: Vec<Name>,
     is_latency: bool,
     texts: Vec<TextKind>,
     numbers: usize,
@@ -57,12 +57,11 @@ pub(super) struct Hits {
 }
 
 impl Hits {
-    pub(super) fn new(event: &Event, setup: &Setup<'_>) -> Hits {
-        let places = hooks::places(&event.hook);
-        let several = places.len() > 1;
+    pub(super) fn new(joined: &Joined, setup: &Setup<'_>) -> Hits {
+        let event = &joined.event;
         Hits {
             label: event.label.clone(),
-            places: places.iter().filter(|_| several).map(|place| (*place).to_owned()).collect(),
+            names: joined.names.clone(),
             is_latency: event.hook.is_latency(),
             texts: code::texts(event).map(|(_, _, kind)| kind).collect(),
             numbers: code::numbers(event).count(),
@@ -77,8 +76,12 @@ impl Hits {
         }
     }
 
-    fn place(&self, place: u32) -> Option<&str> {
-        self.places.get(place as usize).map(String::as_str)
+    /// The event and, where it has several places, the function or point.
+    fn name(&self, place: Option<u32>) -> (&str, Option<&str>) {
+        match place.and_then(|place| self.names.get(place as usize)) {
+            Some(name) => (&name.event, name.function.as_deref()),
+            None => (&self.label, None),
+        }
     }
 }
 
@@ -93,14 +96,15 @@ impl Decoder for Hits {
         let header = &record.header;
         let (kstack, ustack) = (context.stacks.kernel(record.kstack), context.stacks.user(header.pid, record.ustack));
         let mut row = context.rows.row("event");
-        row.at(header.ts).int(column::CPU, header.cpu.into()).text(column::NAME, &self.label);
+        let (event, function) = self.name(Some(record.place));
+        row.at(header.ts).int(column::CPU, header.cpu.into()).text(column::NAME, event);
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
         row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
         if self.is_latency {
             row.int(column::DUR_NS, signed(record.dur_ns));
         }
-        if let (Some(column), Some(place)) = (self.function, self.place(record.place)) {
-            row.text(column, place);
+        if let (Some(column), Some(function)) = (self.function, function) {
+            row.text(column, function);
         }
         for (index, (column, value)) in NUMBERS.iter().zip(record.numbers).take(self.numbers).enumerate() {
             if record.no_number >> index & 1 == 0 {
@@ -120,7 +124,6 @@ impl Decoder for Hits {
 
     fn key(&mut self, _: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
-        key.push(KeyPart::Text(column::NAME, self.label.clone()));
         let (place, by) = match self.by {
             None => (u32::try_from(gathered.sub).ok(), None),
             Some(_) => match self.keys.get(&gathered.sub) {
@@ -128,8 +131,10 @@ impl Decoder for Hits {
                 None => (None, Some(OTHER.to_owned())),
             },
         };
-        if let (Some(column), Some(place)) = (self.function, place.and_then(|place| self.place(place))) {
-            key.push(KeyPart::Text(column, place.to_owned()));
+        let (event, function) = self.name(place);
+        key.push(KeyPart::Text(column::NAME, event.to_owned()));
+        if let (Some(column), Some(function)) = (self.function, function) {
+            key.push(KeyPart::Text(column, function.to_owned()));
         }
         if let (Some(column), Some(by)) = (self.by_column, by) {
             key.push(KeyPart::Text(column, by));

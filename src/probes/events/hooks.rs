@@ -74,6 +74,8 @@ pub(super) struct Links {
     pub(super) hooks: Vec<String>,
     /// Places that the kernel refused while it took others.
     pub(super) refused: Vec<String>,
+    /// Their numbers among the event's places.
+    pub(super) refused_numbers: Vec<usize>,
 }
 
 impl Links {
@@ -139,6 +141,23 @@ pub(super) fn places(hook: &Hook) -> Vec<&str> {
     }
 }
 
+/// Whether attachments to functions can tell which of several places it is.
+pub(super) fn has_cookies(kernel: (u32, u32)) -> bool {
+    kernel >= COOKIES
+}
+
+/// Whether memory that can't be read when a system call is entered is read when it returns.
+pub(super) fn awaits_return(event: &Event) -> bool {
+    let Hook::Tracepoint { points } = &event.hook else { return false };
+    event.reads_process_memory() && points.iter().all(|point| return_of(point).is_some())
+}
+
+/// The trace point at the return of the system call at whose entry one is.
+fn return_of((category, name): &(String, String)) -> Option<(String, String)> {
+    let call = name.strip_prefix("sys_enter").filter(|_| category == "syscalls" || category == "raw_syscalls")?;
+    Some((category.clone(), format!("sys_exit{call}")))
+}
+
 /// Whether an attachment tells which of the places it is: only asked for where there are several.
 pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
     let several = hook.places() > 1;
@@ -192,6 +211,8 @@ impl<'a> Plan<'a> {
             (Hook::Kprobe { at_return: true, .. }, true) => vec!["kernel_returns"],
             (Hook::Fentry { at_return: false, .. }, _) => vec!["typed_entry"],
             (Hook::Fentry { at_return: true, .. }, _) => vec!["typed_exit"],
+            // The return first, so that no entry waits for one.
+            (Hook::Tracepoint { .. }, _) if awaits_return(self.event) => vec!["call_returns", "tracepoint"],
             (Hook::Tracepoint { .. }, _) => vec!["tracepoint"],
             (Hook::RawTracepoint { .. }, _) => vec!["raw_tracepoint"],
             (Hook::Uprobe { .. }, false) => vec!["user_entry"],
@@ -216,6 +237,7 @@ impl<'a> Plan<'a> {
         match &self.event.hook {
             hook if hook.pairs_exits() => &["frames_process_ends", "frames_process_execs"],
             hook if hook.at_exits().is_none() && hook.is_latency() => &["thread_ends"],
+            _ if awaits_return(self.event) => &["thread_ends"],
             _ => &[],
         }
     }
@@ -245,6 +267,9 @@ impl<'a> Plan<'a> {
                     let name = functions.get(of_type).map_or("", |function| &function.name);
                     attacher.one(name, |program| program.attach_trace())?;
                     links.hooks.push(format!("{}/{name}", if at_return { "fexit" } else { "fentry" }));
+                }
+                Hook::Tracepoint { points } if program == "call_returns" => {
+                    attacher.points(&points.iter().filter_map(return_of).collect::<Vec<_>>())?;
                 }
                 Hook::Tracepoint { points } => attacher.points(points)?,
                 Hook::RawTracepoint { points } => attacher.raw_points(points)?,
@@ -307,10 +332,12 @@ impl Attacher<'_> {
         allow_files(count as u64 * FILES_EACH)?;
         let mut last = None;
         let mut refused = Vec::new();
+        let mut numbers = Vec::new();
         for (number, place) in places.iter().enumerate() {
             let cookie = if self.cookies { number as u64 } else { 0 };
             if let Err(error) = self.one(name(place), |program| attach(program, place, cookie)) {
                 refused.push(name(place).to_owned());
+                numbers.push(number);
                 last = Some(error);
             }
         }
@@ -318,6 +345,7 @@ impl Attacher<'_> {
             Some(error) if refused.len() == count => Err(error),
             _ => {
                 self.links.refused.append(&mut refused);
+                self.links.refused_numbers.append(&mut numbers);
                 Ok(())
             }
         }

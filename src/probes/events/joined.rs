@@ -3,7 +3,7 @@
 
 use super::hooks;
 use crate::probe::event::Event;
-use crate::probe::event::Hook;
+use crate::probe::hook::Hook;
 
 /// Events that share an object.
 pub(super) struct Joined {
@@ -36,18 +36,18 @@ impl Joined {
 
     fn takes(&self, other: &Event) -> bool {
         let Event { captures, filter, hist, by, every_hit, kernel_stack, user_stack, .. } = &self.event;
-        let same_hook = match (&self.event.hook, &other.hook) {
-            (Hook::Uprobe { at_return: one, .. }, Hook::Uprobe { at_return: two, .. }) => one == two,
-            _ => false,
-        };
+        let same_hook = matches!((&self.event.hook, &other.hook), (Hook::Uprobe { .. }, Hook::Uprobe { .. }));
+        // A value that there was no room for does not say whose it was.
+        let counts_alike = by.is_none() && other.by.is_none();
         same_hook
-            && (captures, filter, hist, by) == (&other.captures, &other.filter, &other.hist, &other.by)
+            && counts_alike
+            && (captures, filter, hist) == (&other.captures, &other.filter, &other.hist)
             && (every_hit, kernel_stack, user_stack) == (&other.every_hit, &other.kernel_stack, &other.user_stack)
     }
 
     fn take(&mut self, other: &Event) {
         let Joined { names, members, .. } = Joined::of(other);
-        if let (Hook::Uprobe { places, .. }, Hook::Uprobe { places: more, .. }) = (&mut self.event.hook, &other.hook) {
+        if let (Hook::Uprobe { places }, Hook::Uprobe { places: more }) = (&mut self.event.hook, &other.hook) {
             places.extend(more.iter().cloned());
         }
         self.event.left_out.extend(other.left_out.iter().cloned());
@@ -95,17 +95,20 @@ pub(super) fn joined(events: &[Event], cookies: bool) -> Vec<Joined> {
 #[cfg(test)]
 mod tests {
     use super::joined;
+    use crate::host::code_file::FileIdentity;
     use crate::probe::event::Event;
-    use crate::probe::event::Hook;
-    use crate::probe::event::Place;
+    use crate::probe::hook::Hook;
+    use crate::probe::hook::Place;
 
     fn event(label: &str, functions: &[&str], every_hit: bool) -> Event {
-        let place = |function: &&str| Place { path: "/bin/a".into(), function: (*function).to_owned(), offset: 0 };
+        let path = std::env::current_exe().unwrap();
+        let file = FileIdentity::of(&std::fs::metadata(&path).unwrap());
+        let place = |function: &&str| Place { path: path.clone(), function: (*function).to_owned(), offset: 0, file };
         let places = functions.iter().map(place).collect();
         Event {
             text: label.to_owned(),
             label: label.to_owned(),
-            hook: Hook::Uprobe { places, at_return: false },
+            hook: Hook::Uprobe { places },
             captures: Vec::new(),
             filter: Vec::new(),
             hist: None,
