@@ -252,7 +252,7 @@ fn files_that_are_something_else_are_told_for_what_they_are() {
     );
     assert_eq!(
         refused("run.parquet.partial", &whole[..rows_end / 2]),
-        "'run.parquet.partial' holds nothing that can be recovered: its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along"
+        "'run.parquet.partial' holds nothing that can be recovered: its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along\nhint: if nothing else is expected of it, remove it: rm 'run.parquet.partial'"
     );
     let mut long = whole.clone();
     let tail = long.len() - 8;
@@ -266,7 +266,7 @@ fn files_that_are_something_else_are_told_for_what_they_are() {
     let other = replaced(whole, b"ebrec.format", b"other.format");
     assert_eq!(refused("other", &other), "'other' is not a recording: it is a Parquet file that ebrec did not write");
     let directory = Recording::open(dir.path()).unwrap_err().to_string();
-    assert!(directory.ends_with("' is not a recording: it is no regular file"), "{directory}");
+    assert!(directory.ends_with("' is not a regular file"), "{directory}");
     let missing = Recording::open(&dir.path().join("missing")).unwrap_err().to_string();
     assert!(missing.starts_with("cannot read '") && missing.contains("No such file"), "{missing}");
 }

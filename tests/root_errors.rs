@@ -123,7 +123,7 @@ fn an_absurd_buffer_is_refused_in_one_line_and_the_smallest_works() {
 #[ignore = "root: attaches probes"]
 fn little_address_space_is_enough_or_refused_in_one_line() {
     let dir = open_directory();
-    for kib in [60_000, 80_000, 100_000, 150_000, 200_000, 300_000, 400_000] {
+    for kib in [60_000, 80_000, 100_000, 200_000, 400_000, 600_000, 1_000_000] {
         let name = format!("{kib}.parquet");
         let mut command = limited(record(dir.path(), &format!("-d 100ms -o {name}")), &format!("ulimit -v {kib}"));
         let output = command.output().unwrap();

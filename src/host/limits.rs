@@ -20,6 +20,10 @@ const PROCESS_BYTES: u64 = 12 << 20;
 const PROBE_BYTES: u64 = 5 << 20;
 const PROBE_BYTES_PER_CPU: u64 = 200 << 10;
 
+/// Address space besides the rings: of the program, its libraries, its threads' stacks and the allocator's arenas. An allocation that
+/// finds none ends the process, so a recording does not begin with less.
+const ADDRESS_SPACE: u64 = 512 << 20;
+
 /// Lets this process open as many files as a recording may need, at least as many as its hard limit allows.
 ///
 /// The soft limit is 1,024 where nobody asks for more, for the sake of programs that use select(2). Each program, map and link takes
@@ -59,6 +63,21 @@ pub fn too_large(buffer: u64, probes: u64, host: &Host, limit: Option<u64>) -> O
     })
 }
 
+/// Why rings of so many bytes don't fit an address space of `limit` bytes; `None` when they do.
+pub fn too_little_address_space(buffer: u64, limit: Option<u64>) -> Option<Failure> {
+    let (limit, needed) = (limit?, ADDRESS_SPACE.saturating_add(buffer));
+    (needed > limit).then(|| {
+        let [needed, limit] = [needed, limit].map(units::bytes);
+        Failure::run(format!("a recording needs {needed} of address space, and this process may use {limit}"))
+            .hint("ulimit -v unlimited")
+    })
+}
+
+/// The limit of this process's address space in bytes; `None` when there is none.
+pub fn address_space() -> Option<u64> {
+    getrlimit(Resource::As).current
+}
+
 /// What to do about a refusal of the kernel that is due to a limit, by the kernel's words or libbpf's codes in it.
 pub fn advice(refusal: &str, host: &Host) -> Option<&'static str> {
     let refusal = refusal.to_lowercase();
@@ -81,6 +100,7 @@ pub fn advice(refusal: &str, host: &Host) -> Option<&'static str> {
 mod tests {
     use super::advice;
     use super::too_large;
+    use super::too_little_address_space;
     use crate::host::Host;
     use crate::host::fixture::Machine;
 
@@ -103,6 +123,14 @@ mod tests {
             assert_eq!(refused.hint.as_deref(), Some("--buffer takes up to 4.00 GiB here; 32MiB is the default"));
         }
         assert_eq!(too_large(4 << 30, 7, &host, None), None);
+    }
+
+    #[test]
+    fn a_small_address_space_is_refused_before_an_allocation_fails() {
+        assert_eq!(too_little_address_space(32 << 20, None), None);
+        assert_eq!(too_little_address_space(32 << 20, Some(1 << 30)), None);
+        let refused = too_little_address_space(32 << 20, Some(100 << 20)).unwrap();
+        assert!(refused.message.contains("needs 544 MiB of address space"), "{refused:?}");
     }
 
     #[test]

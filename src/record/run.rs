@@ -112,7 +112,9 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         return Err(Failure::from_error(&problem).into());
     }
     let memory = memory_limit::read(&Root::system(), &mounts::read(&Root::system()));
-    if let Some(failure) = limits::too_large(plan.buffer_bytes, chosen.len() as u64, &host, memory) {
+    let refused = limits::too_large(plan.buffer_bytes, chosen.len() as u64, &host, memory)
+        .or_else(|| limits::too_little_address_space(plan.buffer_bytes, limits::address_space()));
+    if let Some(failure) = refused {
         return Err(failure.into());
     }
     let identity = Identity::find(&host)?;

@@ -123,7 +123,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Not a file that can be read from any place.
-    #[error("'{}' is not a regular file\nhint: save what it gives into a file first: cat '{0}' > run.parquet", path.display())]
+    #[error("'{}' is not a regular file{}", path.display(), save_hint(path))]
     NotRegular {
         /// The pipe, device or directory.
         path: PathBuf,
@@ -172,6 +172,14 @@ impl OpenError {
 /// What quotes a file: one line of bounded length that can do nothing to a terminal.
 pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() || c.is_alphanumeric() { c } else { ' ' }).take(200).collect()
+}
+
+/// How to read what comes out of a pipe or a device; nothing comes out of a directory.
+fn save_hint(path: &Path) -> String {
+    match path.is_dir() {
+        true => String::new(),
+        false => format!("\nhint: save what it gives into a file first: cat '{}' > run.parquet", path.display()),
+    }
 }
 
 fn recover_hint(path: &Path) -> String {
