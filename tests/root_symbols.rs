@@ -121,7 +121,10 @@ fn a_perf_map_that_is_a_fifo_or_a_device_stops_nothing_and_others_have_their_nam
     let plain = Spinner::start(&hostile.path(), &["plain"]);
     let taken = record("-p process,cpu");
     for spinner in &trouble {
-        assert!(names_of(&taken, spinner.pid()).iter().all(|stack| stack.ends_with("[unknown]")));
+        // Between two calls of the generated code a sample may find the program's own.
+        let stacks = names_of(&taken, spinner.pid());
+        assert!(stacks.iter().any(|stack| stack.ends_with("[unknown]")), "{stacks:?}");
+        assert!(!stacks.iter().any(|stack| stack.contains("jit")), "{stacks:?}");
     }
     assert!(names_of(&taken, named.pid()).iter().any(|stack| stack.ends_with("a_jit_function")));
     assert!(names_of(&taken, plain.pid()).iter().any(|stack| stack.ends_with("plain_function")));

@@ -318,7 +318,8 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
         let is_wanted = match &*map.name().to_string_lossy() {
             "calls_of_thread" | "deeper_calls" => by_thread,
             "frames" | "frame_owners" | "frame_owners_gone" | "told" => event.hook.pairs_exits(),
-            "unread_calls" => hooks::awaits_return(event),
+            // The program at trace points refers to it, whether or not it waits for returns.
+            "unread_calls" => matches!(event.hook, Hook::Tracepoint { .. }),
             "event_keys" => event.by.is_some(),
             "event_key_texts" => event.by.as_ref().is_some_and(|by| matches!(by.value, Value::Text { .. })),
             "event_sites" => matches!(event.hook, Hook::Usdt { .. }),
