@@ -25,13 +25,14 @@ struct {
 	__type(value, struct unread_call);
 } unread_calls SEC(".maps");
 
-static __always_inline void wait_for_return(void *ctx, struct hit *hit)
+/* By itself: its stack would be that of all that a hit leads to. */
+static __noinline int wait_for_return(void *ctx, struct hit *hit)
 {
 	struct unread_call call = {.now = hit->now, .place = hit->place, .is_counted = hit->is_counted};
 	__u32 tid = bpf_get_current_pid_tgid();
 
 	bpf_probe_read_kernel(call.record, sizeof(call.record), ctx);
-	update_or_count(&unread_calls, &tid, &call, LOSS_UNREADABLE);
+	return update_or_count(&unread_calls, &tid, &call, LOSS_UNREADABLE);
 }
 
 static __always_inline void unread_call_returns(void *ctx)
