@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What whoever reads this can't see from within its namespaces: the machine's ids of processes, by which all other programs
+ * What a reader of this can't see from within its namespaces: the machine's ids of processes, by which all other programs
  * know them, beside those of its PID namespace, and how deep in the machine's hierarchy its control group is. Loaded only where
  * the two differ.
  */

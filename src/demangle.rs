@@ -1,6 +1,6 @@
 //! Names of functions as their source writes them, within bounds on size and on time.
 //!
-//! A symbol's name belongs to whoever wrote the file. A few hundred bytes can stand for gigabytes of text, since a C++ or Rust
+//! A symbol's name belongs to the author of the file. A few hundred bytes can stand for gigabytes of text, since a C++ or Rust
 //! name may refer back to its own parts; and the parser of C++ names tries alternatives, some of which double the work at each
 //! level of an expression. So text stops at [`MAX_NAME`], and names in which much may be tried are not parsed to full depth.
 

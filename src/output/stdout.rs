@@ -36,7 +36,7 @@ pub fn lock() -> io::Result<StdoutLock<'static>> {
 /// Writes to standard output, which may be a pipe that closes.
 ///
 /// # Errors
-/// A closed pipe comes as `std::io::Error`, for whoever ends the process.
+/// A closed pipe comes as `std::io::Error`, for the code that ends the process.
 pub fn write(bytes: &[u8]) -> Result<()> {
     lock().and_then(|mut out| out.write_all(bytes).and_then(|()| out.flush())).context("can't write to stdout")
 }

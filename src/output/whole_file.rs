@@ -33,7 +33,7 @@ pub fn write(path: &Path, what: impl FnOnce(&mut dyn Write) -> std::io::Result<(
 /// Writes to standard output with `what`.
 ///
 /// # Errors
-/// When it can't be written; a closed pipe comes as `std::io::Error`, for whoever ends the process.
+/// When it can't be written; a closed pipe comes as `std::io::Error`, for the code that ends the process.
 pub fn to_stdout(what: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     let write = |out| {
         let mut out = BufWriter::with_capacity(64 << 10, out);

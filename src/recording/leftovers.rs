@@ -30,7 +30,7 @@ pub(crate) fn make_room(partial: &Path) -> Result<(), WriteError> {
         // Where there are no locks, a writer can't be told from none.
         Err(TryLockError::Error(_)) => return Err(in_the_way()),
     }
-    // The lock is on this file: whoever held it before may have finished it, and another writer begun one of the same name.
+    // The lock is on this file: its previous holder may have finished it, and another writer begun one of the same name.
     if !is_empty(&mut file).unwrap_or(false) || !is_still(&file, partial) {
         return Err(in_the_way());
     }

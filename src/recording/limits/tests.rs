@@ -101,7 +101,7 @@ fn more_text_than_a_batch_has_room_for_is_cut_visibly_and_what_is_no_text_takes_
             bytes.push(b'0' + n);
             rows.row("exec").bytes(column::ARGV, &bytes);
         }
-        // Whoever asks in time loses nothing.
+        // A writer that asks in time loses nothing.
         assert!(rows.is_due(usize::MAX));
     };
     read_back(1, fill, |chunk| {
