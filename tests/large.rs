@@ -18,17 +18,20 @@ const WRITE: &str = "EBREC_LARGE_WRITE";
 /// The bound, for any view, format and file.
 const MOST_MIB: u64 = 256;
 
-/// A size at which a report that holds all that it shows is beyond the bound.
+/// The bound for [`SMALL`], which a report that holds all that it shows goes beyond: 217 MiB for `threads` as JSON.
+const MOST_MIB_OF_SMALL: u64 = 128;
+
+/// As many rows as an unoptimised build gets through in two minutes.
 const SMALL: Size = Size {
-    syscalls: 300_000,
-    events: 15_000,
-    processes: 12_000,
+    syscalls: 150_000,
+    events: 4_000,
+    processes: 6_000,
     argv: 2000,
-    files: 60_000,
-    stacks: 30_000,
-    symbols: 10_000,
-    threads: 20_000,
-    groups: 8_000,
+    files: 30_000,
+    stacks: 15_000,
+    symbols: 5_000,
+    threads: 10_000,
+    groups: 4_000,
 };
 
 /// What a machine of 64 CPUs that compiles for an hour comes to.
@@ -61,6 +64,7 @@ fn no_view_takes_more_than_256_mib() {
         writer.args(["--exact", "no_view_takes_more_than_256_mib"]).env(WRITE, &file);
         assert!(writer.status().unwrap().success());
     }
+    let most_mib = if full { MOST_MIB } else { MOST_MIB_OF_SMALL };
     println!("{} bytes", std::fs::metadata(&file).unwrap().len());
     let only = std::env::var("EBREC_LARGE_ONLY").ok();
     let mut beyond = Vec::new();
@@ -70,7 +74,7 @@ fn no_view_takes_more_than_256_mib() {
         }
         let run = measured::run(&[arguments, &[file.to_str().unwrap()]].concat());
         println!("{what}\t{} MiB\t{:.2} s\t{}", run.peak_mib, run.took.as_secs_f64(), run.status);
-        if run.peak_mib > MOST_MIB {
+        if run.peak_mib > most_mib {
             beyond.push(format!("{what}: {} MiB", run.peak_mib));
         }
         if run.status != 0 && !(may_fail && run.status == 1) {
@@ -95,5 +99,5 @@ fn no_view_takes_more_than_256_mib() {
     for to in ["openmetrics", "prometheus"] {
         check(&format!("export {to}"), &["export", "--to", to], false);
     }
-    assert!(beyond.is_empty(), "beyond {MOST_MIB} MiB, or failed:\n{}", beyond.join("\n"));
+    assert!(beyond.is_empty(), "beyond {most_mib} MiB, or failed:\n{}", beyond.join("\n"));
 }

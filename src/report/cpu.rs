@@ -209,13 +209,14 @@ fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks,
         Field::new("total_percent", "total share"),
     ];
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
-    let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { profile.ns() / LEAST_SHARE };
+    let all = profile.ns();
+    let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
     let rows = profile.tree(stacks, least);
     let shown = plan.rows_shown(40).min(rows.len());
     let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, fields).top(shown);
     let depths = rows.iter().take(shown).map(|row| row.0).collect();
     for (_, name, ns) in rows {
-        let share = share(ns as f64, profile.ns() as f64);
+        let share = share(ns as f64, all as f64);
         table.weighed(source, Some(0), || vec![Value::Text(name.to_string()), Value::Nanos(whole(ns)), share]);
     }
     let mut table = table.table()?;

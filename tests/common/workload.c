@@ -13,7 +13,8 @@
  *     wait                  ends when its standard input does
  *     lines MS              prints the time of CLOCK_REALTIME in ns each MS milliseconds, each from a child of its own
  *     usage PROGRAM ...     runs PROGRAM; prints, as wait4(2) and clocks say:
- *                           PID STATUS CPU_NS MAXRSS_BYTES VOLUNTARY INVOLUNTARY LIFETIME_NS
+ *                           PID STATUS CPU_NS MAXRSS_BYTES VOLUNTARY INVOLUNTARY LIFETIME_NS WAITED_NS
+ *                           (WAITED_NS: for a CPU, as its /proc/PID/schedstat says)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -219,9 +220,25 @@ static int lines(long ms)
 	}
 }
 
+/* How long a process of one thread waited for a CPU: the second number of its schedstat. */
+static long long waited_ns(pid_t pid)
+{
+	char path[32];
+	long long waited;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%*d %lld", &waited) != 1)
+		fail(path);
+	fclose(file);
+	return waited;
+}
+
 static int usage(char **argv)
 {
-	long long begin = clock_ns(CLOCK_MONOTONIC), cpu;
+	long long begin = clock_ns(CLOCK_MONOTONIC), cpu, waited;
+	siginfo_t ended;
 	struct rusage used;
 	int status;
 	pid_t pid = fork();
@@ -232,12 +249,15 @@ static int usage(char **argv)
 		execvp(argv[0], argv);
 		_exit(127);
 	}
+	if (waitid(P_PID, pid, &ended, WEXITED | WNOWAIT))
+		fail("waitid");
+	waited = waited_ns(pid);
 	if (wait4(pid, &status, 0, &used) != pid)
 		fail("wait4");
 	cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000000LL;
 	cpu += (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000LL;
-	printf("%d %d %lld %ld %ld %ld %lld\n", pid, status, cpu, used.ru_maxrss * 1024, used.ru_nvcsw, used.ru_nivcsw,
-	       clock_ns(CLOCK_MONOTONIC) - begin);
+	printf("%d %d %lld %ld %ld %ld %lld %lld\n", pid, status, cpu, used.ru_maxrss * 1024, used.ru_nvcsw,
+	       used.ru_nivcsw, clock_ns(CLOCK_MONOTONIC) - begin, waited);
 	return 0;
 }
 

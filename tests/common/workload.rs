@@ -30,6 +30,8 @@ pub struct Usage {
     pub involuntary: i64,
     /// From just before its fork to just after it was waited for.
     pub lifetime_ns: i64,
+    /// How long of that it waited for a CPU.
+    pub waited_ns: i64,
 }
 
 impl Workload {
@@ -114,10 +116,10 @@ fn words(command: &mut Command) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
-/// The last seven numbers that a workload printed, as `usage` prints them.
+/// The last eight numbers that a workload printed, as `usage` prints them.
 fn usage(numbers: &[i64]) -> Usage {
-    let [.., pid, status, cpu_ns, maxrss_bytes, voluntary, involuntary, lifetime_ns] = *numbers else {
+    let [.., pid, status, cpu_ns, maxrss_bytes, voluntary, involuntary, lifetime_ns, waited_ns] = *numbers else {
         panic!("{numbers:?} is no usage")
     };
-    Usage { pid, status, cpu_ns, maxrss_bytes, voluntary, involuntary, lifetime_ns }
+    Usage { pid, status, cpu_ns, maxrss_bytes, voluntary, involuntary, lifetime_ns, waited_ns }
 }
