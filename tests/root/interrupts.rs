@@ -1,0 +1,285 @@
+//! Signals end a recording whatever its threads are doing, and leave what can be read.
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use ebrec::recording::Recording;
+use ebrec::recording::partial_path;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
+
+use crate::common::Recorder;
+use crate::common::Running;
+use crate::common::Workload;
+use crate::common::recorder::EBREC;
+use crate::common::wait_for;
+
+/// Within a second of the second signal, and as long again for a machine that is busy.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// Two signals that come closer than this may be one to the kernel.
+const APART: Duration = Duration::from_millis(100);
+
+/// A thread of another process, stopped as long as this lives.
+struct Frozen(Child);
+
+impl Frozen {
+    fn thread(freezer: &Workload, thread: u32) -> Frozen {
+        let mut child = Command::new(freezer.path()).arg(thread.to_string()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "frozen\n");
+        Frozen(child)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn freezer() -> Workload {
+    Workload::compile("common/freeze.c", "freeze", tempfile::tempdir().unwrap())
+}
+
+/// The threads of a process, by name.
+fn threads(pid: u32) -> Vec<(String, u32)> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let named = |entry: fs::DirEntry| {
+        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+        Some((name.trim().to_owned(), entry.file_name().to_str()?.parse().ok()?))
+    };
+    tasks.filter_map(|entry| named(entry.ok()?)).collect()
+}
+
+/// Waits until a checkpoint has rows.
+fn wait_for_checkpoint(file: &Path) {
+    let partial = partial_path(file);
+    let has_rows = || Recording::open(&partial).is_ok_and(|recording| recording.rows("process") > 0);
+    wait_for("a checkpoint with rows", || has_rows().then_some(()));
+}
+
+/// Waits for its end, and gives how long that took.
+fn end_of(running: &mut Running) -> (Duration, Option<i32>) {
+    let since = Instant::now();
+    let status = running.wait();
+    (since.elapsed(), status.code())
+}
+
+/// What a recording that was given up leaves can be read, and recovered.
+fn hold_that_it_is_recoverable(file: &Path) {
+    assert!(Recording::open(&partial_path(file)).unwrap().rows("process") > 0);
+    let recover = Command::new(EBREC).args(["recover", "-q"]).arg(file).output().unwrap();
+    assert!(recover.status.success(), "{}", String::from_utf8_lossy(&recover.stderr));
+    assert!(Recording::open(file).unwrap().rows("process") > 0);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_second_signal_ends_the_process_whichever_thread_hangs() {
+    let freezer = freezer();
+    for hanging in ["ebrec", "ebrec-drain", "ebrec-write", "ebrec-grace"] {
+        for second in [Signal::INT, Signal::TERM] {
+            let mut running = Recorder::new("-p process,sched").start();
+            let file = running.file();
+            wait_for_checkpoint(&file);
+            let thread =
+                wait_for("the thread", || threads(running.pid()).into_iter().find(|(name, _)| name == hanging));
+            let _frozen = Frozen::thread(&freezer, thread.1);
+            running.signal(Signal::INT);
+            std::thread::sleep(APART);
+            running.signal(second);
+            let (took, status) = end_of(&mut running);
+            println!("with '{hanging}' stopped: {took:?} after {second:?}");
+            assert!(took < AT_ONCE, "with '{hanging}' stopped it took {took:?}: {}", running.stderr());
+            assert_eq!(status, Some(1));
+            let said = running.stderr();
+            assert!(said.contains("interrupted before") && said.contains("hint: ebrec recover '"), "{said}");
+            hold_that_it_is_recoverable(&file);
+        }
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_signal_ends_the_window_though_the_main_thread_hangs() {
+    let freezer = freezer();
+    let mut running = Recorder::new("-p process,sched").start();
+    let file = running.file();
+    wait_for_checkpoint(&file);
+    let frozen = Frozen::thread(&freezer, running.pid());
+    running.signal(Signal::INT);
+    // The drain ends, and with it the writer, since nothing comes any more.
+    wait_for("the drain to end", || {
+        let threads = threads(running.pid());
+        threads.iter().all(|(name, _)| name != "ebrec-drain" && name != "ebrec-write").then_some(())
+    });
+    drop(frozen);
+    assert_eq!(running.wait().code(), Some(0), "{}", running.stderr());
+    assert_eq!(Recording::open(&file).unwrap().meta().window.ended, "interrupt");
+}
+
+/// A recorder that is not waited for until it is live.
+struct Starting {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Starting {
+    fn new() -> Starting {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new(EBREC);
+        command.args(["record", "-v", "-d", "1h", "-o"]).arg(dir.path().join("run.parquet"));
+        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        wait_for("signals to be taken over", || threads(pid).into_iter().find(|(name, _)| name == "ebrec-signals"));
+        Starting { child, dir }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// Its end, how long that took, and what it said.
+    fn end(self) -> (Duration, Option<i32>, String, Vec<PathBuf>) {
+        let since = Instant::now();
+        let output = self.child.wait_with_output().unwrap();
+        let left = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        (since.elapsed(), output.status.code(), String::from_utf8(output.stderr).unwrap(), left)
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_signal_while_probes_are_attached_calls_the_recording_off_and_leaves_nothing() {
+    let freezer = freezer();
+    let starting = Starting::new();
+    let frozen = Frozen::thread(&freezer, starting.child.id());
+    starting.signal(Signal::INT);
+    std::thread::sleep(APART);
+    drop(frozen);
+    let (_, status, said, left) = starting.end();
+    assert!(!said.contains("all probes live"), "it was stopped too late: {said}");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("ebrec: interrupted before the window began: nothing was recorded"), "{said}");
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_second_signal_while_attaching_hangs_ends_the_process_and_the_name_can_be_used_again() {
+    let freezer = freezer();
+    let starting = Starting::new();
+    let file = starting.dir.path().join("run.parquet");
+    let frozen = Frozen::thread(&freezer, starting.child.id());
+    starting.signal(Signal::INT);
+    std::thread::sleep(APART);
+    starting.signal(Signal::TERM);
+    let dir = tempfile::tempdir().unwrap();
+    let Starting { child, dir: of_it } = starting;
+    let (took, status, said, _) = Starting { child, dir }.end();
+    drop(frozen);
+    assert!(took < AT_ONCE, "{took:?}");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("nothing was recorded"), "{said}");
+    let again = Command::new(EBREC).args(["record", "-p", "process", "-d", "100ms", "-o"]).arg(&file).output().unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    drop(of_it);
+}
+
+/// A command that no signal but SIGKILL ends, and its process.
+fn stubborn(script: &str) -> (Running, Pid) {
+    let (output, input) = std::io::pipe().unwrap();
+    let running = Recorder::new("-p process").start_command(&["sh", "-c", script], Stdio::null(), input.into());
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    (running, Pid::from_raw(line.trim().parse().unwrap()).unwrap())
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_second_signal_ends_a_recording_whose_command_takes_no_notice() {
+    // Whoever reads the recorder's standard error is not to wait for the command.
+    let deaf = "exec 2>/dev/null; trap '' INT TERM; echo $$; while :; do sleep 0.1; done";
+    let stopped = "exec 2>/dev/null; echo $$; kill -STOP $$";
+    for (script, second) in [(deaf, Signal::INT), (deaf, Signal::TERM), (stopped, Signal::INT)] {
+        let (mut running, command) = stubborn(script);
+        let file = running.file();
+        wait_for_checkpoint(&file);
+        running.signal(Signal::INT);
+        std::thread::sleep(APART);
+        running.signal(second);
+        let (took, _) = end_of(&mut running);
+        println!("{took:?} after {second:?}");
+        kill_process(command, Signal::KILL).unwrap();
+        assert!(took < AT_ONCE, "{took:?}: {}", running.stderr());
+        if file.exists() {
+            assert!(Recording::open(&file).unwrap().rows("process") > 0);
+        } else {
+            hold_that_it_is_recoverable(&file);
+        }
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_signal_that_did_not_come_from_the_terminal_reaches_the_command() {
+    let script = "trap 'exit 42' INT; echo $$; while :; do sleep 0.01; done";
+    let (running, _) = stubborn(script);
+    running.signal(Signal::INT);
+    let taken = running.finished(42);
+    assert_eq!(taken.recording.meta().window.ended, "command (status 42)");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_hangup_that_nohup_ignores_does_not_end_the_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run.parquet");
+    let script = "trap '' HUP; exec \"$0\" record -p process -d 1h -o \"$1\"";
+    let mut child = Command::new("sh").args(["-c", script, EBREC]).arg(&file).spawn().unwrap();
+    wait_for_checkpoint(&file);
+    let signal = |signal| kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+    signal(Signal::HUP);
+    std::thread::sleep(APART);
+    assert!(!file.exists());
+    signal(Signal::INT);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(Recording::open(&file).unwrap().meta().window.ended, "interrupt");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_pipe_that_nobody_reads_does_not_hold_the_process_and_the_recording_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(EBREC);
+    command.args(["record", "-d", "200ms", "-o", "-"]).env("TMPDIR", dir.path());
+    // The pipe is read, if at all, by nobody.
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let spool = wait_for("the recording", || fs::read_dir(dir.path()).unwrap().next()).unwrap().path();
+    let file = spool.join("run.parquet");
+    wait_for("it to be finished", || (file.exists() && !partial_path(&file).exists()).then_some(()));
+    std::thread::sleep(APART);
+    let since = Instant::now();
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let Child { stderr, stdout, .. } = &child;
+    assert!(stderr.is_some() && stdout.is_some());
+    let mut child = child;
+    let status = child.wait().unwrap();
+    assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+    assert_eq!(status.code(), Some(1));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains(&format!("hint: it is in '{}'", file.display())), "{said}");
+    assert!(Recording::open(&file).unwrap().rows("process") > 0);
+}

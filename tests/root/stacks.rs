@@ -1,0 +1,255 @@
+//! Profiles of programs whose functions and sleeps are known: shares, names of every sort, and bcc's offcputime beside ours.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+
+use crate::common::Recorder;
+use crate::common::Taken;
+use crate::common::find;
+use crate::common::kernel::Held;
+use crate::common::recorder::EBREC;
+use crate::common::skip;
+use crate::common::wait_for;
+use tempfile::TempDir;
+
+/// How far a share may be off, in percent of the whole.
+const POINTS: f64 = 2.0;
+
+/// `stacks/work.c`, compiled.
+struct Work {
+    dir: TempDir,
+}
+
+impl Work {
+    fn build() -> Work {
+        Work::build_with(&[])
+    }
+
+    fn build_with(more: &[&str]) -> Work {
+        let work = Work { dir: tempfile::tempdir().unwrap() };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/stacks/work.c");
+        let flags = ["-O2", "-g", "-fno-omit-frame-pointer", "-Wl,--build-id", "-o"];
+        let status = Command::new("cc").args(more).args(flags).arg(work.program()).arg(source).status();
+        assert!(status.unwrap().success(), "cc could not compile {source}");
+        work
+    }
+
+    fn program(&self) -> PathBuf {
+        self.dir.path().join("work")
+    }
+
+    fn words(&self, what: &str, number: u32) -> [String; 3] {
+        [self.program().to_str().unwrap().to_owned(), what.to_owned(), number.to_string()]
+    }
+
+    fn spawn(&self, what: &str, number: u32) -> Child {
+        let [program, words @ ..] = self.words(what, number);
+        let mut command = Command::new(program);
+        command.args(words).env_remove("LD_LIBRARY_PATH").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.spawn().unwrap()
+    }
+}
+
+/// A function in the view `cpu` or `offcpu`.
+#[derive(Debug)]
+struct Function {
+    name: String,
+    module: String,
+    own: i64,
+    total: i64,
+}
+
+/// The functions of the view `cpu`, heaviest first.
+fn functions(file: &Path, more: &[&str]) -> Vec<Function> {
+    functions_of("cpu", file, more)
+}
+
+fn functions_of(view: &str, file: &Path, more: &[&str]) -> Vec<Function> {
+    let mut report = Command::new(EBREC);
+    report.args(["report", view, "--format", "csv", "--table", "functions", "--top", "0"]).args(more).arg(file);
+    let output = report.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let function = |line: &str| {
+        let [name, module, own, _, total, _] = line.split(',').collect::<Vec<_>>().try_into().ok()?;
+        let number = |text: &str| text.parse().ok();
+        Some(Function { name: name.to_owned(), module: module.to_owned(), own: number(own)?, total: number(total)? })
+    };
+    text.lines().filter_map(function).collect()
+}
+
+/// What part of the CPU time was in a function and what it called, in percent.
+fn share(functions: &[Function], name: &str) -> f64 {
+    let all: i64 = functions.iter().map(|function| function.own).sum();
+    let of: i64 = functions.iter().filter(|function| function.name == name).map(|function| function.total).sum();
+    100.0 * of as f64 / all as f64
+}
+
+fn line_of(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+fn end(mut child: Child) {
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn a_program_that_is_seventy_percent_in_one_function_is_seen_so() {
+    let work = Work::build();
+    let (output, dir) = Recorder::in_memory("-p process,cpu").run(&work.words("spin", 4000));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let truth: Vec<f64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let [heavy, light] = truth[..] else { panic!("it said '{text}'") };
+    let functions = functions(&dir.path().join("run.parquet"), &[]);
+    for (name, ns) in [("heavy", heavy), ("light", light)] {
+        let (seen, true_share) = (share(&functions, name), 100.0 * ns / (heavy + light));
+        assert!((seen - true_share).abs() <= POINTS, "{name}: {seen} %, in truth {true_share} %: {functions:?}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn raw_samples_are_one_row_each_and_as_many_as_the_counter_says() {
+    let work = Work::build();
+    let (output, dir) = Recorder::in_memory("-p process,cpu:raw").run(&work.words("spin", 2000));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+    let rows = taken.rows("cpu_sample", &["count", "pid", "ustack_id"]);
+    assert_eq!(rows.sum("count"), i64::try_from(rows.count()).unwrap());
+    assert_eq!(taken.metric("cpu.samples", &["pid"]).sum("count") - taken.lost_by("cpu"), rows.sum("count"));
+    // 2 s at 99 a second; the machine below may hold a virtual CPU for a while.
+    assert!((150..=210).contains(&rows.count()), "{} samples of 2 s", rows.count());
+    let with_stack = rows.keep(|row| row.maybe("ustack_id").is_some()).count();
+    assert!(with_stack * 10 >= rows.count() * 9, "{with_stack} of {} have a user stack", rows.count());
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn functions_of_a_process_that_has_ended_have_names() {
+    let work = Work::build();
+    // Nothing is looked up before the end of the window, when it is long gone.
+    let running = Recorder::in_memory("-p process,cpu --interval 1h").start();
+    let child = work.spawn("spin", 500);
+    let pid = child.id().to_string();
+    end(child);
+    let taken = running.finish();
+    let functions = functions(taken.recording.path(), &["--pid", &pid]);
+    assert!(share(&functions, "heavy") > 50.0, "{functions:?}");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn functions_of_a_stripped_program_get_their_names_from_the_debug_dir() {
+    if find("objcopy").is_none() || find("strip").is_none() {
+        return skip(
+            "functions_of_a_stripped_program_get_their_names_from_the_debug_dir",
+            "there is no objcopy or strip",
+        );
+    }
+    let work = Work::build();
+    let debug = work.dir.path().join("debug");
+    std::fs::create_dir(&debug).unwrap();
+    let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+    run(Command::new("objcopy").arg("--only-keep-debug").arg(work.program()).arg(debug.join("work.debug")));
+    run(Command::new("strip").arg(work.program()));
+    let (output, dir) = Recorder::in_memory("-p process,cpu").run(&work.words("spin", 500));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = dir.path().join("run.parquet");
+    let before = functions(&file, &[]);
+    assert!(before.iter().any(|function| function.name.starts_with("work+0x")), "{before:?}");
+    assert!(share(&before, "heavy") == 0.0, "{before:?}");
+    let after = functions(&file, &["--debug-dir", debug.to_str().unwrap()]);
+    assert!(share(&after, "heavy") > 50.0, "{after:?}");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn code_that_is_made_at_run_time_has_the_name_of_its_map() {
+    let work = Work::build();
+    let running = Recorder::in_memory("-p process,cpu").start();
+    let mut child = work.spawn("generated", 500);
+    assert_eq!(line_of(&mut child), "done");
+    let taken = running.finish();
+    let functions = functions(taken.recording.path(), &["--pid", &child.id().to_string()]);
+    end(child);
+    assert!(share(&functions, "made at run time") > 80.0, "{functions:?}");
+    let made = functions.iter().find(|function| function.name == "made at run time").unwrap();
+    assert_eq!(made.module, "[generated]");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn inlined_functions_are_frames_when_they_are_asked_for() {
+    let work = Work::build();
+    for (options, expected) in [("-p process,cpu", 0.0), ("-p process,cpu --inlines", 90.0)] {
+        let (output, dir) = Recorder::in_memory(options).run(&work.words("inlined", 500));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let functions = functions(&dir.path().join("run.parquet"), &[]);
+        let (inner, outer) = (share(&functions, "inner (inlined)"), share(&functions, "outer"));
+        assert!(outer > 90.0 && (inner > 0.0) == (expected > 0.0) && inner >= expected, "{options}: {functions:?}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn time_asleep_is_what_the_sleeper_and_offcputime_say() {
+    const NAME: &str = "time_asleep_is_what_the_sleeper_and_offcputime_say";
+    let work = Work::build();
+    let mut child = work.spawn("nap", 50);
+    let pid = child.id();
+    let running = Recorder::in_memory(&format!("-p offcpu --pid {pid}")).start();
+    let theirs = find("offcputime").map(|program| {
+        let mut command = Command::new(program);
+        command.args(["--pid", &pid.to_string(), "5"]).env_remove("LD_LIBRARY_PATH");
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    });
+    let live = theirs.and_then(|mut theirs| {
+        let ended = wait_for("offcputime to be live", || {
+            let ended = theirs.try_wait().unwrap().is_some();
+            (ended || !Held::by(theirs.id()).links.is_empty()).then_some(ended)
+        });
+        (!ended).then_some(theirs)
+    });
+    child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    let slept: i64 = line_of(&mut child).parse().unwrap();
+    let taken = running.finish();
+    let ours = taken.metric("offcpu.time", &["pid"]).with("pid", pid.into()).sum("sum");
+    let by_stack = taken.rows("stack_total", &["pid", "sum", "kstack_id"]).with("pid", pid.into());
+    assert_eq!(by_stack.sum("sum"), ours);
+    assert!(ours <= slept && ours * 100 >= slept * 97, "{ours} ns asleep, in truth {slept}");
+    let Some(theirs) = live else { return skip(NAME, "offcputime is not there or can't run; the rest was checked") };
+    let output = theirs.wait_with_output().unwrap();
+    end(child);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let theirs: i64 = text.lines().filter_map(|line| line.trim().parse::<i64>().ok()).sum::<i64>() * 1000;
+    // It rounds each sleep down to microseconds, and counts it too when the thread only has to leave its CPU to another.
+    assert!((ours - theirs).abs() * 50 <= ours, "{ours} ns asleep, by offcputime {theirs}: {text}");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn the_same_addresses_after_an_exec_are_functions_of_the_new_program() {
+    const COUNT: u32 = 100;
+    let (first, other) = (Work::build(), Work::build_with(&["-DASLEEP=other_nap"]));
+    let next = other.program().to_str().unwrap().to_owned();
+    let words = [&first.words("replace", COUNT)[..], &[next]].concat();
+    let (output, dir) = Recorder::in_memory("-p process,offcpu").run(&words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let functions = functions_of("offcpu", &dir.path().join("run.parquet"), &[]);
+    for name in ["first_nap", "other_nap"] {
+        let asleep: i64 = functions.iter().filter(|one| one.name == name).map(|one| one.total).sum();
+        let least = i64::from(COUNT) * 1_000_000 * 9 / 10;
+        assert!(asleep >= least, "{asleep} ns in {name}, {COUNT} times 1 ms in truth: {functions:?}");
+    }
+}

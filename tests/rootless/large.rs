@@ -1,0 +1,99 @@
+//! No view takes more memory than 256 MiB, in any format, of however large a recording.
+
+use std::path::Path;
+
+use crate::synthetic::large::Size;
+use ebrec::report::VIEWS;
+
+use crate::measured;
+use crate::synthetic::large;
+
+/// Names the file that a second process of this test writes.
+const WRITE: &str = "EBREC_LARGE_WRITE";
+
+/// The bound, for any view, format and file.
+const MOST_MIB: u64 = 256;
+
+/// The bound for [`SMALL`], which a report that holds all that it shows goes beyond: 217 MiB for `threads` as JSON.
+const MOST_MIB_OF_SMALL: u64 = 128;
+
+/// As many rows as an unoptimised build gets through in two minutes.
+const SMALL: Size = Size {
+    syscalls: 150_000,
+    events: 4_000,
+    processes: 6_000,
+    argv: 2000,
+    files: 30_000,
+    stacks: 15_000,
+    symbols: 5_000,
+    threads: 10_000,
+    groups: 4_000,
+};
+
+/// What a machine of 64 CPUs that compiles for an hour comes to.
+const FULL: Size = Size {
+    syscalls: 20_000_000,
+    events: 1_000_000,
+    processes: 50_000,
+    argv: 4000,
+    files: 2_000_000,
+    stacks: 1_000_000,
+    symbols: 200_000,
+    threads: 100_000,
+    groups: 300_000,
+};
+
+/// `EBREC_LARGE=full` measures the large one, and EBREC_LARGE_FILE keeps it.
+#[test]
+fn no_view_takes_more_than_256_mib() {
+    let full = std::env::var("EBREC_LARGE").is_ok_and(|size| size == "full");
+    let dir = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("EBREC_LARGE_FILE").map(std::path::PathBuf::from);
+    let file = kept.unwrap_or_else(|| dir.path().join("large.parquet"));
+    if let Some(file) = std::env::var_os(WRITE) {
+        return large::write(Path::new(&file), if full { FULL } else { SMALL });
+    }
+    if !file.exists() {
+        // By a process of its own: the kernel counts a child's memory from before its exec, and writing takes more.
+        let myself = std::env::current_exe().unwrap();
+        let mut writer = std::process::Command::new(myself);
+        writer.args(["--exact", "large::no_view_takes_more_than_256_mib"]).env(WRITE, &file);
+        assert!(writer.status().unwrap().success());
+    }
+    let most_mib = if full { MOST_MIB } else { MOST_MIB_OF_SMALL };
+    println!("{} bytes", std::fs::metadata(&file).unwrap().len());
+    let only = std::env::var("EBREC_LARGE_ONLY").ok();
+    let mut beyond = Vec::new();
+    let mut check = |what: &str, arguments: &[&str], may_fail: bool| {
+        if only.as_ref().is_some_and(|only| !what.contains(only.as_str())) {
+            return;
+        }
+        let run = measured::run(&[arguments, &[file.to_str().unwrap()]].concat());
+        println!("{what}\t{} MiB\t{:.2} s\t{}", run.peak_mib, run.took.as_secs_f64(), run.status);
+        if run.peak_mib > most_mib {
+            beyond.push(format!("{what}: {} MiB", run.peak_mib));
+        }
+        if run.status != 0 && !(may_fail && run.status == 1) {
+            beyond.push(format!("{what}: exit status {}: {}", run.status, run.errors));
+        }
+    };
+    for view in VIEWS {
+        for (format, more) in [("text", &["--top", "0"][..]), ("json", &[]), ("csv", &[]), ("md", &[])] {
+            let arguments = [&["report", view.name, "--format", format][..], more].concat();
+            check(&arguments[1..].join(" "), &arguments, false);
+        }
+        if view.draws {
+            check(&format!("{} svg", view.name), &["report", view.name, "--format", "svg"], true);
+        }
+    }
+    for by in [&["--by", "process"][..], &["--by", "process", "--format", "json"]] {
+        let arguments = [&["report", "hist", "sched.runqueue_latency"][..], by].concat();
+        check(&arguments[1..].join(" "), &arguments, false);
+    }
+    check("processes --tree json", &["report", "processes", "--tree", "--format", "json"], false);
+    check("info", &["info"], false);
+    for to in ["openmetrics", "prometheus"] {
+        check(&format!("export {to}"), &["export", "--to", to], false);
+    }
+    assert!(beyond.is_empty(), "beyond {most_mib} MiB, or failed:\n{}", beyond.join("\n"));
+}

@@ -1,0 +1,31 @@
+//! Every test that needs no privilege: one program, as root's tests are another.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test may stop at what it did not expect, and exports nothing"
+)]
+
+mod cli;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod exits;
+mod export;
+mod floors;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod harmless;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod large;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod measured;
+#[cfg(target_os = "linux")]
+mod native;
+#[cfg(unix)]
+mod outputs;
+mod recording;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod report_nonsense;
+#[path = "../support/skip.rs"]
+mod skip;
+mod synthetic;
+mod views;

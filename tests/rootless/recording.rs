@@ -1,0 +1,11 @@
+//! The file format: what is written is read back, or refused.
+
+mod flips;
+#[cfg(unix)]
+mod full;
+mod hostile;
+#[cfg(unix)]
+mod kill;
+mod properties;
+mod round_trip;
+mod schema;

@@ -1,0 +1,163 @@
+//! The first screen: what it adds up, and what it warns of.
+
+use serde_json::Value;
+use serde_json::json;
+
+use super::Case;
+use super::cells;
+use super::of_build;
+use crate::synthetic::build::build;
+use crate::synthetic::build::http;
+use crate::synthetic::build::lossy;
+use crate::synthetic::build::waiting;
+use crate::synthetic::recording::SECOND;
+
+#[test]
+fn the_summary_of_a_whole_recording_says_so_first() {
+    let document = of_build("summary").json();
+    assert_eq!(document["notes"], json!(["complete: no event lost"]));
+    assert_eq!(document["warnings"], json!([]));
+}
+
+#[test]
+fn the_summary_adds_up_what_the_machine_did() {
+    let document = of_build("summary").json();
+    let fields = ["window_ns", "lost", "events", "cpu", "cpu_ns", "runqueue_ns", "starts", "exits", "io", "io_bytes"];
+    // 1 s on two CPUs in 4 s; three waits of cc1 and one, two of postgres; 10 reads of 4 KiB and 100 writes of 8 KiB.
+    assert_eq!(
+        cells(&document, "hosts", &fields),
+        [[
+            json!(4_000_000_000i64),
+            json!(0),
+            json!(5119),
+            json!(12.5),
+            json!(1_000_000_000),
+            json!(30_009_000),
+            json!(3),
+            json!(2),
+            json!(110),
+            json!(860_160)
+        ]]
+    );
+    assert_eq!(document["facts"]["CPU"], "12.5% in use: 1.00 s of 8.00 s");
+    assert_eq!(document["facts"]["switches"], "30 voluntary, 9 forced");
+}
+
+/// A thread whose switch from its CPU went unseen has more time than there was: 108.6 % of the machine were «in use».
+#[test]
+fn the_machine_is_no_busier_than_its_cpus() {
+    let document = Case::new("summary", vec![("run.parquet", waiting("builder"))]).json();
+    assert_eq!(document["facts"]["CPU"], "12.5% in use: 1.00 s of 8.00 s");
+    let mut made = waiting("builder");
+    let ghost = [("pid", 1.into()), ("comm", "systemd".into())];
+    made.counter("sched.on_cpu", 4 * SECOND, &ghost, 1, 9 * SECOND.cast_unsigned());
+    let document = Case::new("summary", vec![("run.parquet", made)]).json();
+    assert_eq!(document["facts"]["CPU"], "12.5% in use: 1.00 s of 8.00 s");
+}
+
+#[test]
+fn the_summary_ranks_commands_by_cpu_and_counts_their_starts() {
+    let document = of_build("summary").json();
+    let fields = ["comm", "pid", "processes", "starts", "cpu_ns", "cpu", "runqueue_ns", "io", "io_bytes", "io_ns"];
+    assert_eq!(
+        cells(&document, "commands", &fields),
+        [
+            json!(["cc1", null, 3, 3, 600_000_000, 15.0, 30_007_000, 10, 40_960, 1_000_000]),
+            json!(["postgres", 200, 1, 0, 400_000_000, 10.0, 2_000, 100, 819_200, 119_000_000]),
+        ]
+        .map(|row| row.as_array().unwrap().clone())
+    );
+}
+
+#[test]
+fn the_slowest_things_name_their_cause() {
+    let document = of_build("summary").json();
+    assert_eq!(
+        cells(&document, "slowest", &["time_ns", "dur_ns", "comm", "pid", "cause"]),
+        [
+            json!([500_000_000, 30_000_000, "cc1", 301, "postgres (200) had CPU 1; woken by make (100)"]),
+            json!([1_500_000_000, 20_000_000, "postgres", 200, "1.00 ms in queue, 19.0 ms in vda; 8.00 KiB"]),
+            json!([
+                1_600_000_000,
+                2_000_000,
+                "postgres",
+                200,
+                "1.00 ms in queue, 1.00 ms in vda; failed with EIO; 8.00 KiB"
+            ]),
+        ]
+        .map(|row| row.as_array().unwrap().clone())
+    );
+}
+
+#[test]
+fn what_was_lost_and_what_did_not_run_comes_before_everything() {
+    let document = Case::new("summary", vec![("run.parquet", lossy("builder"))]).json();
+    assert_eq!(document["notes"], json!([]));
+    assert_eq!(
+        document["warnings"],
+        json!([
+            "incomplete: 25 of 1,009 events lost (2.5%): sched 25 (ring full)",
+            "the probe 'block' was skipped: the kernel has no tracepoint 'block_rq_issue'",
+        ])
+    );
+    // What was not recorded is not zero.
+    assert_eq!(cells(&document, "commands", &["io"]), [[Value::Null], [Value::Null]]);
+}
+
+#[test]
+fn buckets_that_do_not_add_up_to_the_totals_are_told() {
+    let mut made = build("builder");
+    let by = [("pid", 200.into()), ("comm", "postgres".into())];
+    made.counter("sched.runqueue_latency", SECOND, &by, 5, 5000);
+    let document = Case::new("summary", vec![("run.parquet", made)]).json();
+    assert_eq!(document["warnings"], json!(["the histogram 'sched.runqueue_latency' holds 6 of 11 values"]));
+}
+
+#[test]
+fn a_recording_whose_writer_was_killed_says_so() {
+    let case = of_build("summary");
+    let path = case.dir.path().join("cut.parquet");
+    build("builder").write_partial(&path);
+    let document = case.with(|plan| plan.files = vec![path.with_extension("parquet.partial")]).json();
+    let expected = "unfinished: its writer was stopped or still runs; what it wrote last may be missing";
+    assert_eq!(document["warnings"], json!([expected]));
+    assert_eq!(cells(&document, "hosts", &["partial"]), [[json!(true)]]);
+}
+
+#[test]
+fn threads_add_up_to_their_lives_and_the_summary_begins_with_what_was_waited_for() {
+    let of = |view: &str| Case::new(view, vec![("run.parquet", waiting("builder"))]).text();
+    let threads = of("threads");
+    assert!(threads.contains("the states of one thread add up to its life within 0.0%"), "{threads}");
+    assert!(threads.contains("blocked in fsync"), "{threads}");
+    let summary = of("summary");
+    // Of 4 s it polled 1.5; the disk was its own, with 119 of 120 ms of requests and 800 of 840 KiB.
+    let sentence = "postgres (200) waited for storage (fsync) 80.0% of the time it was not idle: 2.00 s in 100 waits, \
+                    20.0 ms each. It used the disk most itself: 99.2% of vda's time, 800 KiB of 840 KiB.";
+    let words: Vec<&str> = summary.split_whitespace().collect();
+    assert!(words.join(" ").contains(sentence), "{summary}");
+    assert!(summary.contains("idle by design: postgres (poll, 1.50 s)"), "{summary}");
+    assert!(summary.find("What was waited for") < summary.find("host"), "{summary}");
+}
+
+#[test]
+fn the_summary_begins_with_slow_routes_and_failed_ones() {
+    let case = Case::new("summary", vec![("run.parquet", http("builder"))]);
+    let document = case.json();
+    assert_eq!(
+        cells(&document, "findings", &["resource", "comm", "pid", "ns", "count"]),
+        [
+            json!(["slow request", "nginx", 10, 550_000_000, 2]),
+            json!(["failed request", "nginx", 10, 0, 1]),
+            json!(["failed request", "nginx", 10, 0, 1]),
+        ]
+        .map(|row| row.as_array().unwrap().clone())
+    );
+    let text = case.text();
+    let said = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let slow = "GET /report of nginx (10): 2 requests of status 200 took 275 ms each, 300 ms the slowest; 98.6% of the time of its 5 requests.";
+    assert!(said.contains(slow), "{text}");
+    assert!(said.contains("GET /broken of nginx (10): 1 request failed, status 503 (1); it answered 5."), "{text}");
+    let (found, window) = (text.find("slow request").unwrap(), text.find("The window").unwrap());
+    assert!(found < window, "{text}");
+}
