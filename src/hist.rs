@@ -66,9 +66,9 @@ pub struct Totals {
     pub count: u64,
     /// Sum of the values, saturating.
     pub sum: u64,
-    /// Smallest value.
+    /// Smallest value; meaningless while `count` is 0.
     pub min: u64,
-    /// Largest value.
+    /// Largest value; meaningless while `count` is 0.
     pub max: u64,
 }
 
@@ -110,15 +110,19 @@ impl Histogram {
     }
 
     /// Adds exact totals of values whose buckets are added with [`Histogram::add_bucket`].
+    ///
+    /// A sum without a count is a part of a value that ends later, such as CPU time of a slice that goes on; it has no extremes.
     pub fn add_totals(&mut self, count: u64, sum: u64, min: u64, max: u64) {
-        if count == 0 {
+        if count == 0 && sum == 0 {
             return;
         }
-        let held = self.totals.get_or_insert(Totals { count: 0, sum: 0, min, max });
+        let held = self.totals.get_or_insert(Totals { count: 0, sum: 0, min: u64::MAX, max: 0 });
         held.count = held.count.saturating_add(count);
         held.sum = held.sum.saturating_add(sum);
-        held.min = held.min.min(min);
-        held.max = held.max.max(max);
+        if count > 0 {
+            held.min = held.min.min(min);
+            held.max = held.max.max(max);
+        }
     }
 
     /// Adds all that `other` holds.
@@ -161,6 +165,11 @@ impl Histogram {
         self.totals.filter(|t| t.count >= self.count)
     }
 
+    /// The totals, if they know the extremes of every value in the buckets.
+    fn extremes(&self) -> Option<Totals> {
+        self.whole_totals().filter(|t| t.count > 0)
+    }
+
     /// Returns the sum of the values: exact where totals cover them, else estimated from the buckets.
     pub fn sum(&self) -> f64 {
         match self.whole_totals() {
@@ -177,12 +186,12 @@ impl Histogram {
 
     /// Returns the smallest value: exact where totals cover the buckets, else the lowest bucket's lower bound.
     pub fn min(&self) -> Option<u64> {
-        self.whole_totals().map(|t| t.min).or_else(|| self.buckets().next().map(|b| b.lo))
+        self.extremes().map(|t| t.min).or_else(|| self.buckets().next().map(|b| b.lo))
     }
 
     /// Returns the largest value: exact where totals cover the buckets, else the last value of the highest bucket.
     pub fn max(&self) -> Option<u64> {
-        self.whole_totals().map(|t| t.max).or_else(|| self.buckets().map(|b| b.hi - 1).max())
+        self.extremes().map(|t| t.max).or_else(|| self.buckets().map(|b| b.hi - 1).max())
     }
 
     /// Estimates the value at `q` (0 to 1): the nearest-rank sample's bucket, by its middle, kept within minimum and maximum.
@@ -286,6 +295,21 @@ mod tests {
         h.add_bucket(10, 11, 1);
         h.add_totals(4, 100, 10, 60);
         assert_eq!((h.count(), h.mean(), h.max()), (1, Some(25.0), Some(60)));
+    }
+
+    /// A thread that spins through whole intervals ends no slice in them: CPU time without a count.
+    #[test]
+    fn a_sum_without_a_count_adds_to_the_sum_and_leaves_the_extremes_alone() {
+        let mut h = Histogram::new();
+        h.add_totals(0, 50, 0, 0);
+        assert_eq!((h.sum(), h.mean(), h.min(), h.max()), (50.0, None, None, None));
+        h.add_totals(2, 30, 10, 20);
+        h.add_totals(0, 50, 0, 0);
+        let mut merged = Histogram::new();
+        merged.merge(&h);
+        assert_eq!((merged.sum(), merged.min(), merged.max()), (130.0, Some(10), Some(20)));
+        h.add_totals(0, 0, 0, 0);
+        assert_eq!(merged, h);
     }
 
     #[test]

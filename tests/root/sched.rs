@@ -106,6 +106,36 @@ fn unseen(taken: &Taken) -> i64 {
     taken.lost_by("sched")
 }
 
+/// A slice that fills an interval ends in none: most intervals of a spinning thread have CPU time and no count.
+#[test]
+#[ignore = "root: attaches probes"]
+fn reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu() {
+    let name = "reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu";
+    // Others on this machine don't preempt a thread of real time.
+    let Some(chrt) = find("chrt") else { return skip(name, "chrt (util-linux) is not installed") };
+    let workload = Workload::build();
+    let spinning = workload.named("spinner");
+    let running = Recorder::new("-p process,sched --interval 50ms").start();
+    let mut command = std::process::Command::new(chrt);
+    let truth = workload.usage(command.args(["-f", "1"]).arg(&spinning).args(["spin", "700"]));
+    let taken = running.finish();
+    let uncounted = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).with("count", 0).sum("sum");
+    assert!(uncounted > truth.cpu_ns / 2, "it left its CPU in most intervals: {uncounted} ns without a count");
+    let (low, high) = (truth.cpu_ns - truth.cpu_ns / 100, truth.lifetime_ns - truth.waited_ns + truth.cpu_ns / 100);
+    for (view, table, column) in [
+        ("processes", "processes", "sched.on_cpu.sum"),
+        ("threads", "threads", "on_cpu_ns"),
+        ("summary", "commands", "cpu_ns"),
+    ] {
+        let report = taken.report(view);
+        let rows = report["tables"][table].as_array().unwrap();
+        let own = rows.iter().find(|row| row["pid"] == truth.pid && row["comm"] == "spinner").unwrap();
+        let told = own[column].as_i64().unwrap();
+        println!("{view}: {told} ns on a CPU, {} by the kernel, {uncounted} without a count", truth.cpu_ns);
+        assert!((low..=high).contains(&told), "{view}: {told} ns");
+    }
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn time_on_a_cpu_is_what_the_parent_is_told_within_a_percent() {

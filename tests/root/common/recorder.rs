@@ -240,6 +240,15 @@ impl Taken {
         Taken { recording: Recording::open(path).unwrap(), stderr: String::new(), _dir: dir }
     }
 
+    /// What `ebrec report` makes of it as JSON; `words` are the view and its options.
+    pub fn report(&self, words: &str) -> serde_json::Value {
+        let mut report = Command::new(EBREC);
+        report.arg("report").args(words.split_whitespace()).args(["--format", "json"]).arg(self.recording.path());
+        let output = report.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Rows of a kind.
     pub fn rows(&self, kind: &str, columns: &[&str]) -> Rows {
         Rows::read(&self.recording, kind, columns)
