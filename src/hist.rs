@@ -197,6 +197,7 @@ impl Histogram {
     /// Estimates the value at `q` (0 to 1): the nearest-rank sample's bucket, by its middle, kept within minimum and maximum.
     ///
     /// The middle, not an interpolation, because only the middle is never further than [`Histogram::error`] from the sample.
+    /// Values are whole numbers, and so is the estimate: of two in the middle it is the upper one.
     /// `None` without values or when `q` is not a number.
     pub fn percentile(&self, q: f64) -> Option<f64> {
         if self.count == 0 || q.is_nan() {
@@ -208,14 +209,15 @@ impl Histogram {
             below = below.saturating_add(b.count);
             below >= rank
         })?;
-        let (min, max) = (self.min()? as f64, self.max()? as f64);
-        Some(bucket.middle().max(min).min(max.max(min)))
+        let (min, max) = (self.min()?, self.max()?);
+        let middle = bucket.lo + (bucket.hi.max(bucket.lo + 1) - bucket.lo) / 2;
+        Some(middle.max(min).min(max.max(min)) as f64)
     }
 
     /// Returns the largest relative error that a percentile of this histogram can have: 0 when every value has a bucket of its own,
     /// at most [`ERROR`] with ebrec's own buckets, more with coarser ones.
     pub fn error(&self) -> f64 {
-        let widest = |b: Bucket| (b.hi - 1 - b.lo) as f64 / 2.0 / (b.lo.max(1)) as f64;
+        let widest = |b: Bucket| ((b.hi - b.lo) / 2) as f64 / (b.lo.max(1)) as f64;
         self.buckets().map(widest).fold(0.0, f64::max)
     }
 }

@@ -227,6 +227,9 @@ mod tests {
                     "'{}' lacks its probe's prefix",
                     column.name
                 );
+                let unit = column.unit.filter(|unit| *unit != "count");
+                let ending = ["ns", "bytes"].into_iter().find(|unit| column.name.ends_with(&format!("_{unit}")));
+                assert_eq!(unit, ending, "the name of '{}' does not end in its unit", column.name);
             }
         }
     }

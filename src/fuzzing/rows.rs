@@ -30,13 +30,14 @@ const SECOND: i64 = 1_000_000_000;
 /// Rows of one recording: enough for what several say together.
 const MOST_ROWS: usize = 200;
 /// Kinds that no probe declares, and two that nobody does.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "hist",
     "metric",
     "stack_total",
     "stack",
     "symbol",
     "ledger",
+    "cpu_ledger",
     "process",
     "cgroup",
     "cpu_info",

@@ -102,7 +102,7 @@ impl Decoder for Cpu {
         row.at(header.ts).int(column::CPU, header.cpu.into()).bytes(column::COMM, &record.comm);
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
         row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
-        row.int(column::COUNT, 1).int(column::SUM, signed(SAMPLE_NS));
+        row.int(column::N, 1).int(column::TOTAL, signed(SAMPLE_NS));
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl Decoder for Cpu {
                 row.text(column::COMM, comm);
             }
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
-            row.int(column::COUNT, signed(count)).int(column::SUM, signed(count.saturating_mul(SAMPLE_NS)));
+            row.int(column::N, signed(count)).int(column::TOTAL, signed(count.saturating_mul(SAMPLE_NS)));
         })
     }
 }

@@ -46,12 +46,12 @@ object! {
     unsafe plain: stall_record, oom_record, fault_reading,
 }
 
-const TOTAL_VM: &str = "memory_total_vm";
-const ANON: &str = "memory_anon_rss";
-const FILE: &str = "memory_file_rss";
-const SHMEM: &str = "memory_shmem_rss";
-const SWAP: &str = "memory_swap";
-const PGTABLES: &str = "memory_pgtables";
+const TOTAL_VM: &str = "memory_total_vm_bytes";
+const ANON: &str = "memory_anon_rss_bytes";
+const FILE: &str = "memory_file_rss_bytes";
+const SHMEM: &str = "memory_shmem_rss_bytes";
+const SWAP: &str = "memory_swap_bytes";
+const PGTABLES: &str = "memory_pgtables_bytes";
 const SCORE: &str = "memory_oom_score_adj";
 const ASKER_PID: &str = "memory_asker_pid";
 const ASKER_COMM: &str = "memory_asker_comm";

@@ -36,7 +36,7 @@ object! {
 }
 
 const CPU_NS: &str = "process_cpu_ns";
-const MAX_RSS: &str = "process_max_rss";
+const MAX_RSS: &str = "process_max_rss_bytes";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "process",

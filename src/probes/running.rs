@@ -11,6 +11,7 @@ use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
 use crate::bpf::stats::Runs;
 use crate::hist;
+use crate::hist::Histogram;
 use crate::probe::MetricKind;
 use crate::probe::ProbeInfo;
 use crate::probe::attached::Attached;
@@ -19,6 +20,7 @@ use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
 use crate::probe::attached::ProgramCost;
 use crate::probe::attached::Undecodable;
+use crate::recording::ColumnId;
 use crate::recording::Row;
 use crate::recording::column;
 
@@ -143,17 +145,34 @@ fn write_metric<D: Decoder>(
     let key = key_text(&parts);
     let mut row = context.rows.row("metric");
     put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
-    row.int(column::COUNT, signed(one.count)).int(column::SUM, signed(one.sum));
+    row.int(column::N, signed(one.count)).int(column::TOTAL, signed(one.sum));
     if metric.kind == MetricKind::Histogram {
-        row.int(column::MIN, signed(one.min)).int(column::MAX, signed(one.max));
+        row.int(column::SMALLEST, signed(one.min)).int(column::LARGEST, signed(one.max));
+        let values = histogram(one);
+        for (column, q) in PERCENTILES {
+            row.maybe_int(column, values.percentile(q).map(|value| value as i64));
+        }
     }
     for bucket in &one.buckets {
         let (low, high) = hist::bounds(bucket.index);
         let mut row = context.rows.row("hist");
         put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
         row.int(column::BUCKET_LO, signed(low)).int(column::BUCKET_HI, signed(high));
-        row.int(column::COUNT, signed(bucket.count));
+        row.int(column::N, signed(bucket.count));
     }
+}
+
+/// The percentiles that a row of a histogram's totals has.
+const PERCENTILES: [(ColumnId, f64); 2] = [(column::P50, 0.5), (column::P99, 0.99)];
+
+fn histogram(one: &Gathered) -> Histogram {
+    let mut histogram = Histogram::new();
+    for bucket in &one.buckets {
+        let (low, high) = hist::bounds(bucket.index);
+        histogram.add_bucket(low, high, bucket.count);
+    }
+    histogram.add_totals(one.count, one.sum, one.min, one.max);
+    histogram
 }
 
 fn put_dimensions(row: &mut Row<'_>, interval: Interval, metric: &str, unit: &str, key: &str, parts: &[KeyPart]) {

@@ -50,8 +50,8 @@ const PEERS: u32 = 1024;
 const PEER_SHIFT: u32 = 4;
 
 const SIDE: &str = "tcp_side";
-const SENT: &str = "tcp_sent";
-const RECEIVED: &str = "tcp_received";
+const SENT: &str = "tcp_sent_bytes";
+const RECEIVED: &str = "tcp_received_bytes";
 const RTT: &str = "tcp_rtt_ns";
 const SEGMENTS: &str = "tcp_segments";
 

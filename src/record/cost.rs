@@ -167,7 +167,7 @@ impl CostMeter {
             total += ns;
             let mut row = rows.row("cost");
             row.at(interval.end_ns).int(column::DUR_NS, signed(measured_ns)).text(column::NAME, &cost.name);
-            row.text(column::OP, "program").int(column::COUNT, signed(runs)).int(column::SUM, signed(ns));
+            row.text(column::OP, "program").int(column::N, signed(runs)).int(column::TOTAL, signed(ns));
         }
         total
     }
@@ -179,9 +179,9 @@ impl CostMeter {
             row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
             row.text(column::NAME, "ebrec").text(column::OP, op).int(column, signed(value));
         };
-        own("cpu", column::SUM, usage.cpu_ns.saturating_sub(self.cpu_ns));
-        own("rss", column::MAX, usage.peak_rss_bytes);
-        own("maps", column::MAX, map_bytes);
+        own("cpu", column::TOTAL, usage.cpu_ns.saturating_sub(self.cpu_ns));
+        own("rss", column::LARGEST, usage.peak_rss_bytes);
+        own("maps", column::LARGEST, map_bytes);
         self.cpu_ns = usage.cpu_ns;
     }
 }

@@ -30,19 +30,23 @@ use crate::recording::ProbeState;
 use crate::recording::Window;
 
 /// The kinds of rows that the core writes.
-const CORE_KINDS: [(&str, &str); 13] = [
+const CORE_KINDS: [(&str, &str); 14] = [
     ("hist", "One bucket of a histogram: one interval, one key."),
-    ("metric", "Count, sum, least and greatest of a metric: one interval, one key."),
+    (
+        "metric",
+        "A metric in one interval, by one key: how many values, their total, the smallest and the largest, and percentiles of a histogram.",
+    ),
     (
         "stack_total",
         "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call.",
     ),
     ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
-    ("symbol", "A function, or a place in a file that has no name; cause says why not."),
+    ("symbol", "A function, or where cause says why it has no name, the place in its file."),
     (
         "ledger",
-        "Time (sum, ns) that a thread was in a state, by cause, and how often it went into it; or a CPU. dur_ns of it, up to ts, is what it lived of the interval.",
+        "Time (total, in nanoseconds) that a thread was in a state, by cause, and how often (n) it went into it. dur_ns, up to ts, is how long it lived in the interval.",
     ),
+    ("cpu_ledger", "Time (total, in nanoseconds) that a CPU was in a state in an interval of dur_ns."),
     ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
     ("cgroup", "A control group: its number and path."),
     ("cpu_info", "A CPU and its model."),

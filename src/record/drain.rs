@@ -381,6 +381,7 @@ impl Round {
         let named = self.symbols.answers(clocks::monotonic_ns());
         self.send_batches(named)?;
         if everything || self.intake.rows.is_due(BATCH_ROWS) {
+            self.intake.name_processes();
             let batches = self.intake.rows.take(BATCH_ROWS, everything);
             self.send_batches(batches)?;
         }
@@ -422,7 +423,7 @@ fn write_losses(probe: &str, losses: &[Loss], interval: Interval, rows: &mut Row
         let mut row = rows.row("lost");
         row.at(interval.end_ns).int(column::DUR_NS, i64::try_from(interval.length_ns()).unwrap_or(i64::MAX));
         row.text(column::NAME, probe).text(column::CAUSE, &loss.cause);
-        row.int(column::COUNT, i64::try_from(loss.count).unwrap_or(i64::MAX));
+        row.int(column::N, i64::try_from(loss.count).unwrap_or(i64::MAX));
         if let Some(cpu) = loss.cpu {
             row.int(column::CPU, cpu.into());
         }

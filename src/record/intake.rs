@@ -8,6 +8,7 @@ use crate::probe::attached::Context;
 use crate::probe::stacks::Stacks;
 use crate::record::table::Table;
 use crate::recording::Rows;
+use crate::recording::column;
 
 /// An attached probe and what it has given.
 pub(super) struct Source {
@@ -40,6 +41,17 @@ pub(super) struct Intake {
 }
 
 impl Intake {
+    /// Puts the name of its process into each row that has not got it yet.
+    ///
+    /// What the kernel told of processes comes through the same rings as events, so names are looked up when a look at all
+    /// rings is over, not row by row.
+    pub(super) fn name_processes(&mut self) {
+        let names = self.table.names();
+        for (pid, name) in [(column::PID, column::PROCESS), (column::WAKER_PID, column::WAKER_PROCESS)] {
+            self.rows.derive(pid, name, |pid| names.get(u32::try_from(pid).ok()?));
+        }
+    }
+
     /// Takes one record out of the rings.
     pub(super) fn take(&mut self, record: &[u8]) {
         let Some(header) = read::<EventHeader>(record) else {

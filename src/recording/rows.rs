@@ -85,6 +85,26 @@ impl Rows {
         self.kinds.len() - 1
     }
 
+    /// Fills in a text that follows from an integer of the same row, in the rows that have the integer but no text yet.
+    ///
+    /// Only rows after the last one with a text are looked at: call it before each [`Rows::take`].
+    pub fn derive<'t>(&mut self, from: ColumnId, to: ColumnId, text: impl Fn(i64) -> Option<&'t str>) {
+        let seed = self.seed;
+        for kind in &mut self.kinds {
+            let Ok([Some(Cells::Int(from)), derived]) = kind.cells.get_disjoint_mut([from.index(), to.index()]) else {
+                continue;
+            };
+            let Cells::Text(derived) = derived.get_or_insert_with(|| Cells::Text(Texts::new(seed))) else { continue };
+            let done = derived.keys().values().len();
+            for (index, number) in from.values().iter().enumerate().skip(done) {
+                let known = from.valid().get(index).copied().unwrap_or(true);
+                if let Some(text) = known.then(|| text(*number)).flatten() {
+                    derived.set(index, text.as_bytes());
+                }
+            }
+        }
+    }
+
     /// Rows ever begun, per kind, in order of first use.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.kinds.iter().map(|kind| (kind.name, kind.total))
@@ -305,6 +325,20 @@ mod tests {
         assert!(columns.contains("values: [0, 2, 0, 0], valid: [false, true, false, false]"), "{columns}");
         assert!(columns.contains("values: [0, 0, 1, 0], valid: [false, false, true, false]"), "{columns}");
         assert!(columns.contains("Lists { values: [3], ends: Plain { values: [0, 1, 1, 1]"), "{columns}");
+    }
+
+    #[test]
+    fn a_text_is_derived_from_the_number_of_its_row_once() {
+        let mut rows = rows();
+        rows.row("exec").int(column::PID, 1);
+        rows.row("exec");
+        rows.row("exec").int(column::PID, 2);
+        rows.derive(column::PID, column::PROCESS, |pid| (pid == 1).then_some("init"));
+        rows.row("exec").int(column::PID, 3);
+        rows.derive(column::PID, column::PROCESS, |pid| (pid > 1).then_some("late"));
+        let columns = format!("{:?}", rows.take(1, true).remove(0).into_columns());
+        // The second process was not known at first and is asked for again; the first keeps the name that it had.
+        assert!(columns.contains("values: [0, 0, 1, 1], valid: [true, false, true, true]"), "{columns}");
     }
 
     #[test]

@@ -220,7 +220,9 @@ impl Serialize for HistogramJson<'_> {
 }
 
 fn distribution(name: &str, histogram: &Histogram) -> Json {
-    let percentiles = PERCENTILES.iter().map(|(q, name)| ((*name).to_owned(), histogram.percentile(*q).into()));
+    let percentiles = PERCENTILES
+        .iter()
+        .map(|(q, name)| ((*name).to_owned(), histogram.percentile(*q).map(|value| value as u64).into()));
     json!({
         "name": name,
         "count": histogram.count(),

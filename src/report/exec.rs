@@ -229,7 +229,7 @@ fn happenings(source: &Source) -> Result<(Vec<Happening>, Aside)> {
             Event::Exec { filename: row.text(0).map(|text| limit.name(text)), argv }
         });
     })?;
-    let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss"];
+    let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
     source.rows("exit", &figures, &["name"], |row| {
         found.add(2, row, |_| Event::Exit {
             end: End::of(row.int(2), row.text(0)),

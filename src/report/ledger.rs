@@ -6,6 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::report::limit::Limit;
+use crate::report::source::Row;
 use crate::report::source::Source;
 
 /// About what a state of a thread takes in memory.
@@ -207,11 +208,11 @@ impl Account {
 }
 
 impl Ledger {
-    /// Reads the `ledger` rows.
+    /// Reads the rows of threads and of CPUs.
     pub(super) fn of(source: &Source) -> Result<Ledger> {
         let mut ledger = Ledger::default();
         let mut limit = Limit::new();
-        source.rows("ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+        let mut add = |row: &Row<'_>| {
             let known = match (row.pid(), row.int(0), row.int(1)) {
                 (Some(pid), Some(tid), _) => ledger.threads.contains_key(&(pid, tid)),
                 (_, _, Some(cpu)) => ledger.cpus.contains_key(&cpu),
@@ -243,7 +244,10 @@ impl Ledger {
             spent.ns = spent.ns.saturating_add(row.natural(2));
             spent.count = spent.count.saturating_add(row.natural(3));
             limit.take((account.spent.len() - before) * STATE_BYTES);
-        })?;
+        };
+        for kind in ["ledger", "cpu_ledger"] {
+            source.rows(kind, &["tid", "cpu", "total", "n"], &["state", "cause"], &mut add)?;
+        }
         limit.check(source, "threads")?;
         Ok(ledger)
     }

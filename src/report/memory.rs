@@ -21,8 +21,14 @@ use crate::report::tally::sum;
 use crate::report::times;
 
 /// The victim's sizes.
-const SIZES: [&str; 6] =
-    ["memory_total_vm", "memory_anon_rss", "memory_file_rss", "memory_shmem_rss", "memory_swap", "memory_pgtables"];
+const SIZES: [&str; 6] = [
+    "memory_total_vm_bytes",
+    "memory_anon_rss_bytes",
+    "memory_file_rss_bytes",
+    "memory_shmem_rss_bytes",
+    "memory_swap_bytes",
+    "memory_pgtables_bytes",
+];
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("memory", "Memory");

@@ -124,7 +124,7 @@ impl People {
                 arguments(pid, argv);
             }
         })?;
-        let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss"];
+        let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
         source.rows_of_all_times("exit", &figures, &["name"], |row| {
             let Some((person, limit)) = people.person(row.pid()) else { return };
             set(&mut person.ppid, row.int(0));

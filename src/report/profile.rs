@@ -144,18 +144,15 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
             let offset = row.int(1).and_then(|offset| u64::try_from(offset).ok());
             let address = row.int(2).and_then(|address| u64::try_from(address).ok());
             let module = row.text(1).unwrap_or_default();
-            let found = match (row.text(0), row.text(2), offset) {
-                (Some(name), ..) => Some(name.to_owned()),
-                (None, Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
+            // Without a function's name, `name` says where the frame is and `cause` why there is no name.
+            let found = match (row.text(3), row.text(2), offset) {
+                (Some(_), Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
                     dirs.function(build_id, address, offset)
                 }
                 _ => None,
             };
-            let unnamed = match &found {
-                Some(_) => None,
-                None => Some(limit.name(row.text(3).unwrap_or("unknown"))),
-            };
-            let text = found.unwrap_or_else(|| place(module, row.text(2), offset));
+            let unnamed = row.text(3).filter(|_| found.is_none()).map(|cause| limit.name(cause));
+            let text = found.unwrap_or_else(|| row.text(0).unwrap_or("[unknown]").to_owned());
             let function = Function { text: text.into(), module: limit.name(module) };
             let function = match functions.get(&function) {
                 Some(known) => Rc::clone(known),
@@ -169,17 +166,6 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
         },
     )?;
     Ok(symbols)
-}
-
-/// What a frame without a name is called, as in the column `folded`.
-fn place(module: &str, build_id: Option<&str>, offset: Option<u64>) -> String {
-    let file = module.rsplit('/').next().unwrap_or_default();
-    match (file, build_id, offset) {
-        ("", Some(id), Some(offset)) => format!("{}+{offset:#x}", id.get(..8).unwrap_or(id)),
-        ("", ..) => "[unknown]".to_owned(),
-        (file, _, Some(offset)) => format!("{file}+{offset:#x}"),
-        (file, ..) => file.to_owned(),
-    }
 }
 
 /// One pair of stacks of one process: a name, by its number among those of the profile, and the stacks' numbers.

@@ -171,7 +171,10 @@ impl Source {
         by_process: bool,
         mut each: impl FnMut(&Row<'_>),
     ) -> Result<()> {
-        let aggregate = matches!(kind, "hist" | "metric" | "ledger" | "lost" | "cost" | "stack_total" | "cpu_sample");
+        let aggregate = matches!(
+            kind,
+            "hist" | "metric" | "ledger" | "cpu_ledger" | "lost" | "cost" | "stack_total" | "cpu_sample"
+        );
         let by_process = by_process && self.filter.by_process();
         let by_time = self.filter.from.is_some() || self.filter.to.is_some();
         self.rows_of_all_times(kind, ints, texts, |row| {

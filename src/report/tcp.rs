@@ -267,7 +267,7 @@ fn open_fields() -> Vec<Field> {
 
 /// What is told of connections one by one.
 fn connections(source: &Source, people: &People, connects: &mut Ranking, open: &mut Ranking) -> Result<()> {
-    let ints = ["sport", "dport", "ret", "tcp_segments", "tcp_sent", "tcp_received", "tcp_rtt_ns"];
+    let ints = ["sport", "dport", "ret", "tcp_segments", "tcp_sent_bytes", "tcp_received_bytes", "tcp_rtt_ns"];
     source.rows("tcp", &ints, &["op", "tcp_side", "daddr", "state"], |row| {
         let comm = people.of_row(row);
         let (own, remote) = (Value::id(row.int(0)), Value::id(row.int(1)));
@@ -322,7 +322,7 @@ type Lines = Vec<(String, Vec<(f64, f64)>)>;
 fn retransmits(source: &Source, host: &str) -> Result<Lines> {
     let mut by: BTreeMap<Vec<Dim>, BTreeMap<i64, u64>> = BTreeMap::new();
     let mut limit = Limit::new();
-    source.rows("metric", &["dport", "sport", "sum"], &["metric", "daddr"], |row| {
+    source.rows("metric", &["dport", "sport", "total"], &["metric", "daddr"], |row| {
         if row.text(0) != Some(metrics::TCP_RETRANSMITS) || !limit.take(128) {
             return;
         }

@@ -240,7 +240,7 @@ impl Symbol {
         row.maybe_int(column::FILE_OFFSET, self.offset.and_then(|offset| i64::try_from(offset).ok()));
         row.maybe_int(column::MODULE_ADDR, self.address.and_then(|address| i64::try_from(address).ok()));
         for (column, text) in [
-            (column::NAME, self.name.as_deref()),
+            (column::NAME, Some(self.text().as_str())),
             (column::MODULE, self.module.as_deref()),
             (column::BUILD_ID, self.build_id.as_deref()),
             (column::CAUSE, self.unnamed),

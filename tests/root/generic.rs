@@ -98,7 +98,7 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
         bit_of_everything(&workload);
         let taken = running.finish();
         for metric in info.metrics {
-            let count = taken.metric(metric.name, &[]).sum("count");
+            let count = taken.metric(metric.name, &[]).sum("n");
             if let Some(kind) = metric.events {
                 println!("{}: {count}, rows of '{kind}': {}", metric.name, taken.recording.rows(kind));
                 assert_eq!(count, taken.recording.rows(kind).cast_signed(), "{}, lost {:?}", metric.name, taken.lost());
@@ -156,8 +156,8 @@ fn with_a_tiny_buffer_losses_are_counted_and_with_the_events_are_what_happened()
     println!("events {events}, lost {lost}: {:?}", taken.lost());
     assert!(lost > 0 && events > 0, "events {events}, lost {lost}");
     assert_eq!(events + lost, 2000 + 1 + 2001);
-    assert_eq!(taken.metric("process.starts", &[]).sum("count"), 2000);
-    assert_eq!(taken.metric("process.exits", &[]).sum("count"), 2001);
+    assert_eq!(taken.metric("process.starts", &[]).sum("n"), 2000);
+    assert_eq!(taken.metric("process.exits", &[]).sum("n"), 2001);
     assert_eq!(taken.histogram("process.lifetime", &[], |_| true).count(), 2001);
 }
 

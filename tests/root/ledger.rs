@@ -74,9 +74,9 @@ fn record(dir: TempDir, interval: &str, command: &[&str]) -> Taken {
 }
 
 fn rows(recording: &Recording) -> Vec<Row> {
-    let columns = ["dur_ns", "pid", "tid", "cpu", "sum", "comm", "state", "cause", "ts", "ts_sub_ns", "count"];
+    let columns = ["dur_ns", "pid", "tid", "cpu", "total", "comm", "state", "cause", "ts", "ts_sub_ns", "n"];
     let mut rows = Vec::new();
-    for chunk in recording.scan("ledger", &columns).unwrap() {
+    for chunk in ["ledger", "cpu_ledger"].iter().flat_map(|kind| recording.scan(kind, &columns).unwrap()) {
         let chunk = chunk.unwrap();
         let times = chunk.times(8, 9);
         for at in 0..chunk.len() {

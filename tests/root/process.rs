@@ -67,7 +67,7 @@ const EXIT: [&str; 11] = [
     "name",
     "dur_ns",
     "process_cpu_ns",
-    "process_max_rss",
+    "process_max_rss_bytes",
     "cgroup_id",
 ];
 
@@ -164,7 +164,7 @@ fn peak_memory_is_what_the_parent_is_told() {
     let (truth, taken) = recorded(|workload| [workload.used("touch 1"), workload.used("touch 64")]);
     let exits = taken.rows("exit", &EXIT);
     for truth in truth {
-        let recorded = exits.with("pid", truth.pid).one().int("process_max_rss");
+        let recorded = exits.with("pid", truth.pid).one().int("process_max_rss_bytes");
         assert_eq!(recorded, truth.maxrss_bytes);
     }
 }
@@ -214,7 +214,7 @@ fn starts_and_exits_by_parent_are_the_counts_of_the_rows() {
     storm.wait().unwrap();
     let taken = running.finish();
     for (metric, kind) in [("process.starts", "fork"), ("process.exits", "exit")] {
-        assert_eq!(taken.metric(metric, &["ppid"]).with("ppid", parent).sum("count"), 500, "{metric}");
+        assert_eq!(taken.metric(metric, &["ppid"]).with("ppid", parent).sum("n"), 500, "{metric}");
         assert_eq!(taken.rows(kind, &["ppid"]).with("ppid", parent).count(), 500, "{kind}");
     }
     let lifetimes = taken.histogram("process.lifetime", &["ppid"], |row| row.maybe("ppid") == Some(parent));

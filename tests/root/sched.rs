@@ -143,7 +143,7 @@ fn time_on_a_cpu_is_what_the_parent_is_told_within_a_percent() {
     let running = Recorder::new("-p sched --interval 300ms").start();
     let truth = workload.used("spin 1000");
     let taken = running.finish();
-    let recorded = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).sum("sum");
+    let recorded = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).sum("total");
     // It never sleeps. The kernel leaves out of its CPU time what interrupts and the hypervisor took while it had the CPU.
     let had = truth.lifetime_ns - truth.waited_ns;
     println!("{recorded} ns on a CPU recorded, {} told, {had} at most; lost {:?}", truth.cpu_ns, taken.lost());
@@ -168,13 +168,13 @@ fn a_program_that_sleeps_two_hundred_times_has_that_many_voluntary_switches() {
     assert!(sleeps >= 200, "the kernel counts {sleeps}");
     let switches = taken.metric("sched.switches", &["pid", "state"]).with("pid", pid);
     for (state, truth) in [("voluntary", voluntary), ("involuntary", involuntary)] {
-        let recorded = switches.named("state", state).sum("count");
+        let recorded = switches.named("state", state).sum("n");
         println!("{state}: {recorded} recorded, {truth} told; lost {:?}", taken.lost());
         // The last switch of all, away from a process that has ended, may come after its parent was told.
         assert!((truth - unseen(&taken)..=truth + 1).contains(&recorded), "{state}: {recorded}, not {truth}");
     }
     let slices = |state| taken.rows("slice", &["pid", "state"]).with("pid", pid).named("state", state).count() as i64;
-    assert_eq!(slices("preempted"), switches.named("state", "involuntary").sum("count"));
+    assert_eq!(slices("preempted"), switches.named("state", "involuntary").sum("n"));
     assert!(slices("sleeping") + unseen(&taken) >= 200, "{}", slices("sleeping"));
     assert!(slices("dead") <= 1);
 }

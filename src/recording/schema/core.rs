@@ -16,8 +16,10 @@ pub static CORE: &[Column] = &[
     Column { name: "pid", ty: ColumnType::Int32, title: "Process", unit: None, help: "Process (thread group) id in the host's PID namespace." },
     Column { name: "tid", ty: ColumnType::Int32, title: "Thread", unit: None, help: "Thread id in the host's PID namespace." },
     Column { name: "ppid", ty: ColumnType::Int32, title: "Parent", unit: None, help: "Process id of the parent." },
+    Column { name: "ns_pid", ty: ColumnType::Int32, title: "Process in its namespace", unit: None, help: "Id of the process in its own PID namespace, as a container sees it; null where that is the host's." },
     Column { name: "uid", ty: ColumnType::Int64, title: "User", unit: None, help: "Real user id." },
-    Column { name: "comm", ty: ColumnType::Utf8, title: "Command", unit: None, help: "Name of the thread, at most 15 bytes." },
+    Column { name: "comm", ty: ColumnType::Utf8, title: "Command", unit: None, help: "Name of the thread, at most 15 bytes; of the process in rows that are about one as a whole." },
+    Column { name: "process", ty: ColumnType::Utf8, title: "Process name", unit: None, help: "Name of the process that pid is the id of, at most 15 bytes, whatever its threads are called." },
     Column { name: "cgroup_id", ty: ColumnType::Int64, title: "Cgroup", unit: None, help: "Id of the cgroup (version 2 hierarchy); rows of kind 'cgroup' give its path." },
     Column { name: "container", ty: ColumnType::Utf8, title: "Container", unit: None, help: "Container id, where the cgroup belongs to one." },
     Column { name: "name", ty: ColumnType::Utf8, title: "Name", unit: None, help: "Name of what the row is about: system call, function, metric, probe, symbol, program or signal." },
@@ -25,13 +27,13 @@ pub static CORE: &[Column] = &[
     Column { name: "ustack_id", ty: ColumnType::Int32, title: "User stack", unit: None, help: "User stack: id of a row of kind 'stack'." },
     Column { name: "ret", ty: ColumnType::Int64, title: "Result", unit: None, help: "Return value; negative values are errno numbers." },
     Column { name: "bytes", ty: ColumnType::Int64, title: "Size", unit: Some("bytes"), help: "Bytes moved or asked for." },
-    Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Flags as the kernel gave them, bit by bit." },
     Column { name: "op", ty: ColumnType::Utf8, title: "Operation", unit: None, help: "Operation, such as 'read', 'write' or 'flush'." },
     Column { name: "state", ty: ColumnType::Utf8, title: "State", unit: None, help: "State of the thread or connection, or how a time on a CPU ended." },
     Column { name: "cause", ty: ColumnType::Utf8, title: "Cause", unit: None, help: "Why: the reason for a wait or for a loss." },
     Column { name: "prio", ty: ColumnType::Int32, title: "Priority", unit: None, help: "Kernel priority; lower runs first, 120 is the default." },
     Column { name: "waker_pid", ty: ColumnType::Int32, title: "Waker", unit: None, help: "Process that made the thread runnable." },
     Column { name: "waker_tid", ty: ColumnType::Int32, title: "Waker thread", unit: None, help: "Thread that made the thread runnable." },
+    Column { name: "waker_process", ty: ColumnType::Utf8, title: "Waker name", unit: None, help: "Name of the process that made the thread runnable." },
     Column { name: "dev", ty: ColumnType::Utf8, title: "Device", unit: None, help: "Block device, by name." },
     Column { name: "sector", ty: ColumnType::Int64, title: "Sector", unit: None, help: "First sector, in units of 512 bytes." },
     Column { name: "family", ty: ColumnType::Utf8, title: "Family", unit: None, help: "Address family: 'ipv4' or 'ipv6'." },
@@ -47,10 +49,12 @@ pub static CORE: &[Column] = &[
     Column { name: "key", ty: ColumnType::Utf8, title: "Key", unit: None, help: "Values of the metric's dimensions, joined by spaces." },
     Column { name: "bucket_lo", ty: ColumnType::Int64, title: "From", unit: None, help: "Lower bound of the histogram bucket, in the metric's unit, inclusive." },
     Column { name: "bucket_hi", ty: ColumnType::Int64, title: "To", unit: None, help: "Upper bound of the histogram bucket, in the metric's unit, exclusive." },
-    Column { name: "count", ty: ColumnType::Int64, title: "Count", unit: Some("count"), help: "How many: events in a bucket or interval, events lost, runs of a program." },
-    Column { name: "sum", ty: ColumnType::Int64, title: "Sum", unit: None, help: "Exact sum of the values, in the metric's unit." },
-    Column { name: "min", ty: ColumnType::Int64, title: "Minimum", unit: None, help: "Exact smallest value, in the metric's unit." },
-    Column { name: "max", ty: ColumnType::Int64, title: "Maximum", unit: None, help: "Exact largest value, in the metric's unit." },
+    Column { name: "n", ty: ColumnType::Int64, title: "Count", unit: Some("count"), help: "How many: events in a bucket or interval, events lost, runs of a program." },
+    Column { name: "total", ty: ColumnType::Int64, title: "Total", unit: None, help: "Exact sum of the values, in the metric's unit; nanoseconds in rows without a metric." },
+    Column { name: "smallest", ty: ColumnType::Int64, title: "Minimum", unit: None, help: "Exact smallest value, in the metric's unit." },
+    Column { name: "largest", ty: ColumnType::Int64, title: "Maximum", unit: None, help: "Exact largest value, in the metric's unit." },
+    Column { name: "p50", ty: ColumnType::Int64, title: "Median", unit: None, help: "Median of the values, in the metric's unit; within 3.2 % of the true one." },
+    Column { name: "p99", ty: ColumnType::Int64, title: "P99", unit: None, help: "99th percentile of the values, in the metric's unit; within 3.2 % of the true one." },
     Column { name: "id", ty: ColumnType::Int32, title: "Id", unit: None, help: "Id of the stack or symbol that the row describes." },
     Column { name: "frames", ty: ColumnType::ListInt32, title: "Frames", unit: None, help: "Frames of a stack from the innermost out: ids of rows of kind 'symbol'." },
     Column { name: "folded", ty: ColumnType::Utf8, title: "Folded stack", unit: None, help: "The stack as text, outermost first, separated by semicolons." },
@@ -58,8 +62,7 @@ pub static CORE: &[Column] = &[
     Column { name: "module", ty: ColumnType::Utf8, title: "Module", unit: None, help: "Executable, library or kernel module that holds the symbol." },
     Column { name: "build_id", ty: ColumnType::Utf8, title: "Build id", unit: None, help: "Build id of the module in hexadecimal." },
     Column { name: "file_offset", ty: ColumnType::Int64, title: "File offset", unit: Some("bytes"), help: "Offset of the address in the module's file." },
-    Column { name: "file", ty: ColumnType::Utf8, title: "Source file", unit: None, help: "Source file of the symbol." },
-    Column { name: "line", ty: ColumnType::Int32, title: "Line", unit: None, help: "Line in the source file." },
+    Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
     Column { name: "arg_0", ty: ColumnType::Int64, title: "Argument 0", unit: None, help: "Captured number 0 of a user's event; the metadata tells its name." },
     Column { name: "arg_1", ty: ColumnType::Int64, title: "Argument 1", unit: None, help: "Captured number 1 of a user's event; the metadata tells its name." },
     Column { name: "arg_2", ty: ColumnType::Int64, title: "Argument 2", unit: None, help: "Captured number 2 of a user's event; the metadata tells its name." },
@@ -74,8 +77,6 @@ pub static CORE: &[Column] = &[
     Column { name: "mono_ns", ty: ColumnType::Int64, title: "Monotonic clock", unit: Some("ns"), help: "CLOCK_MONOTONIC at one moment." },
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
-    Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
-    Column { name: "ns_pid", ty: ColumnType::Int32, title: "Process in its namespace", unit: None, help: "Id of the process in its own PID namespace, as a container sees it; null where that is the host's." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -102,126 +103,128 @@ pub mod column {
     pub const TID: ColumnId = ColumnId(8);
     /// Column `ppid`.
     pub const PPID: ColumnId = ColumnId(9);
-    /// Column `uid`.
-    pub const UID: ColumnId = ColumnId(10);
-    /// Column `comm`.
-    pub const COMM: ColumnId = ColumnId(11);
-    /// Column `cgroup_id`.
-    pub const CGROUP_ID: ColumnId = ColumnId(12);
-    /// Column `container`.
-    pub const CONTAINER: ColumnId = ColumnId(13);
-    /// Column `name`.
-    pub const NAME: ColumnId = ColumnId(14);
-    /// Column `kstack_id`.
-    pub const KSTACK_ID: ColumnId = ColumnId(15);
-    /// Column `ustack_id`.
-    pub const USTACK_ID: ColumnId = ColumnId(16);
-    /// Column `ret`.
-    pub const RET: ColumnId = ColumnId(17);
-    /// Column `bytes`.
-    pub const BYTES: ColumnId = ColumnId(18);
-    /// Column `flags`.
-    pub const FLAGS: ColumnId = ColumnId(19);
-    /// Column `op`.
-    pub const OP: ColumnId = ColumnId(20);
-    /// Column `state`.
-    pub const STATE: ColumnId = ColumnId(21);
-    /// Column `cause`.
-    pub const CAUSE: ColumnId = ColumnId(22);
-    /// Column `prio`.
-    pub const PRIO: ColumnId = ColumnId(23);
-    /// Column `waker_pid`.
-    pub const WAKER_PID: ColumnId = ColumnId(24);
-    /// Column `waker_tid`.
-    pub const WAKER_TID: ColumnId = ColumnId(25);
-    /// Column `dev`.
-    pub const DEV: ColumnId = ColumnId(26);
-    /// Column `sector`.
-    pub const SECTOR: ColumnId = ColumnId(27);
-    /// Column `family`.
-    pub const FAMILY: ColumnId = ColumnId(28);
-    /// Column `saddr`.
-    pub const SADDR: ColumnId = ColumnId(29);
-    /// Column `sport`.
-    pub const SPORT: ColumnId = ColumnId(30);
-    /// Column `daddr`.
-    pub const DADDR: ColumnId = ColumnId(31);
-    /// Column `dport`.
-    pub const DPORT: ColumnId = ColumnId(32);
-    /// Column `filename`.
-    pub const FILENAME: ColumnId = ColumnId(33);
-    /// Column `argv`.
-    pub const ARGV: ColumnId = ColumnId(34);
-    /// Column `exit_code`.
-    pub const EXIT_CODE: ColumnId = ColumnId(35);
-    /// Column `metric`.
-    pub const METRIC: ColumnId = ColumnId(36);
-    /// Column `unit`.
-    pub const UNIT: ColumnId = ColumnId(37);
-    /// Column `key`.
-    pub const KEY: ColumnId = ColumnId(38);
-    /// Column `bucket_lo`.
-    pub const BUCKET_LO: ColumnId = ColumnId(39);
-    /// Column `bucket_hi`.
-    pub const BUCKET_HI: ColumnId = ColumnId(40);
-    /// Column `count`.
-    pub const COUNT: ColumnId = ColumnId(41);
-    /// Column `sum`.
-    pub const SUM: ColumnId = ColumnId(42);
-    /// Column `min`.
-    pub const MIN: ColumnId = ColumnId(43);
-    /// Column `max`.
-    pub const MAX: ColumnId = ColumnId(44);
-    /// Column `id`.
-    pub const ID: ColumnId = ColumnId(45);
-    /// Column `frames`.
-    pub const FRAMES: ColumnId = ColumnId(46);
-    /// Column `folded`.
-    pub const FOLDED: ColumnId = ColumnId(47);
-    /// Column `depth`.
-    pub const DEPTH: ColumnId = ColumnId(48);
-    /// Column `module`.
-    pub const MODULE: ColumnId = ColumnId(49);
-    /// Column `build_id`.
-    pub const BUILD_ID: ColumnId = ColumnId(50);
-    /// Column `file_offset`.
-    pub const FILE_OFFSET: ColumnId = ColumnId(51);
-    /// Column `file`.
-    pub const FILE: ColumnId = ColumnId(52);
-    /// Column `line`.
-    pub const LINE: ColumnId = ColumnId(53);
-    /// Column `arg_0`.
-    pub const ARG_0: ColumnId = ColumnId(54);
-    /// Column `arg_1`.
-    pub const ARG_1: ColumnId = ColumnId(55);
-    /// Column `arg_2`.
-    pub const ARG_2: ColumnId = ColumnId(56);
-    /// Column `arg_3`.
-    pub const ARG_3: ColumnId = ColumnId(57);
-    /// Column `arg_4`.
-    pub const ARG_4: ColumnId = ColumnId(58);
-    /// Column `arg_5`.
-    pub const ARG_5: ColumnId = ColumnId(59);
-    /// Column `str_0`.
-    pub const STR_0: ColumnId = ColumnId(60);
-    /// Column `str_1`.
-    pub const STR_1: ColumnId = ColumnId(61);
-    /// Column `str_2`.
-    pub const STR_2: ColumnId = ColumnId(62);
-    /// Column `attr`.
-    pub const ATTR: ColumnId = ColumnId(63);
-    /// Column `value`.
-    pub const VALUE: ColumnId = ColumnId(64);
-    /// Column `mono_ns`.
-    pub const MONO_NS: ColumnId = ColumnId(65);
-    /// Column `boot_ns`.
-    pub const BOOT_NS: ColumnId = ColumnId(66);
-    /// Column `real_ns`.
-    pub const REAL_NS: ColumnId = ColumnId(67);
-    /// Column `module_addr`.
-    pub const MODULE_ADDR: ColumnId = ColumnId(68);
     /// Column `ns_pid`.
-    pub const NS_PID: ColumnId = ColumnId(69);
+    pub const NS_PID: ColumnId = ColumnId(10);
+    /// Column `uid`.
+    pub const UID: ColumnId = ColumnId(11);
+    /// Column `comm`.
+    pub const COMM: ColumnId = ColumnId(12);
+    /// Column `process`.
+    pub const PROCESS: ColumnId = ColumnId(13);
+    /// Column `cgroup_id`.
+    pub const CGROUP_ID: ColumnId = ColumnId(14);
+    /// Column `container`.
+    pub const CONTAINER: ColumnId = ColumnId(15);
+    /// Column `name`.
+    pub const NAME: ColumnId = ColumnId(16);
+    /// Column `kstack_id`.
+    pub const KSTACK_ID: ColumnId = ColumnId(17);
+    /// Column `ustack_id`.
+    pub const USTACK_ID: ColumnId = ColumnId(18);
+    /// Column `ret`.
+    pub const RET: ColumnId = ColumnId(19);
+    /// Column `bytes`.
+    pub const BYTES: ColumnId = ColumnId(20);
+    /// Column `op`.
+    pub const OP: ColumnId = ColumnId(21);
+    /// Column `state`.
+    pub const STATE: ColumnId = ColumnId(22);
+    /// Column `cause`.
+    pub const CAUSE: ColumnId = ColumnId(23);
+    /// Column `prio`.
+    pub const PRIO: ColumnId = ColumnId(24);
+    /// Column `waker_pid`.
+    pub const WAKER_PID: ColumnId = ColumnId(25);
+    /// Column `waker_tid`.
+    pub const WAKER_TID: ColumnId = ColumnId(26);
+    /// Column `waker_process`.
+    pub const WAKER_PROCESS: ColumnId = ColumnId(27);
+    /// Column `dev`.
+    pub const DEV: ColumnId = ColumnId(28);
+    /// Column `sector`.
+    pub const SECTOR: ColumnId = ColumnId(29);
+    /// Column `family`.
+    pub const FAMILY: ColumnId = ColumnId(30);
+    /// Column `saddr`.
+    pub const SADDR: ColumnId = ColumnId(31);
+    /// Column `sport`.
+    pub const SPORT: ColumnId = ColumnId(32);
+    /// Column `daddr`.
+    pub const DADDR: ColumnId = ColumnId(33);
+    /// Column `dport`.
+    pub const DPORT: ColumnId = ColumnId(34);
+    /// Column `filename`.
+    pub const FILENAME: ColumnId = ColumnId(35);
+    /// Column `argv`.
+    pub const ARGV: ColumnId = ColumnId(36);
+    /// Column `exit_code`.
+    pub const EXIT_CODE: ColumnId = ColumnId(37);
+    /// Column `metric`.
+    pub const METRIC: ColumnId = ColumnId(38);
+    /// Column `unit`.
+    pub const UNIT: ColumnId = ColumnId(39);
+    /// Column `key`.
+    pub const KEY: ColumnId = ColumnId(40);
+    /// Column `bucket_lo`.
+    pub const BUCKET_LO: ColumnId = ColumnId(41);
+    /// Column `bucket_hi`.
+    pub const BUCKET_HI: ColumnId = ColumnId(42);
+    /// Column `n`.
+    pub const N: ColumnId = ColumnId(43);
+    /// Column `total`.
+    pub const TOTAL: ColumnId = ColumnId(44);
+    /// Column `smallest`.
+    pub const SMALLEST: ColumnId = ColumnId(45);
+    /// Column `largest`.
+    pub const LARGEST: ColumnId = ColumnId(46);
+    /// Column `p50`.
+    pub const P50: ColumnId = ColumnId(47);
+    /// Column `p99`.
+    pub const P99: ColumnId = ColumnId(48);
+    /// Column `id`.
+    pub const ID: ColumnId = ColumnId(49);
+    /// Column `frames`.
+    pub const FRAMES: ColumnId = ColumnId(50);
+    /// Column `folded`.
+    pub const FOLDED: ColumnId = ColumnId(51);
+    /// Column `depth`.
+    pub const DEPTH: ColumnId = ColumnId(52);
+    /// Column `module`.
+    pub const MODULE: ColumnId = ColumnId(53);
+    /// Column `build_id`.
+    pub const BUILD_ID: ColumnId = ColumnId(54);
+    /// Column `file_offset`.
+    pub const FILE_OFFSET: ColumnId = ColumnId(55);
+    /// Column `module_addr`.
+    pub const MODULE_ADDR: ColumnId = ColumnId(56);
+    /// Column `arg_0`.
+    pub const ARG_0: ColumnId = ColumnId(57);
+    /// Column `arg_1`.
+    pub const ARG_1: ColumnId = ColumnId(58);
+    /// Column `arg_2`.
+    pub const ARG_2: ColumnId = ColumnId(59);
+    /// Column `arg_3`.
+    pub const ARG_3: ColumnId = ColumnId(60);
+    /// Column `arg_4`.
+    pub const ARG_4: ColumnId = ColumnId(61);
+    /// Column `arg_5`.
+    pub const ARG_5: ColumnId = ColumnId(62);
+    /// Column `str_0`.
+    pub const STR_0: ColumnId = ColumnId(63);
+    /// Column `str_1`.
+    pub const STR_1: ColumnId = ColumnId(64);
+    /// Column `str_2`.
+    pub const STR_2: ColumnId = ColumnId(65);
+    /// Column `attr`.
+    pub const ATTR: ColumnId = ColumnId(66);
+    /// Column `value`.
+    pub const VALUE: ColumnId = ColumnId(67);
+    /// Column `mono_ns`.
+    pub const MONO_NS: ColumnId = ColumnId(68);
+    /// Column `boot_ns`.
+    pub const BOOT_NS: ColumnId = ColumnId(69);
+    /// Column `real_ns`.
+    pub const REAL_NS: ColumnId = ColumnId(70);
 }
 
 #[cfg(test)]
@@ -242,8 +245,10 @@ mod tests {
             ("pid", column::PID),
             ("tid", column::TID),
             ("ppid", column::PPID),
+            ("ns_pid", column::NS_PID),
             ("uid", column::UID),
             ("comm", column::COMM),
+            ("process", column::PROCESS),
             ("cgroup_id", column::CGROUP_ID),
             ("container", column::CONTAINER),
             ("name", column::NAME),
@@ -251,13 +256,13 @@ mod tests {
             ("ustack_id", column::USTACK_ID),
             ("ret", column::RET),
             ("bytes", column::BYTES),
-            ("flags", column::FLAGS),
             ("op", column::OP),
             ("state", column::STATE),
             ("cause", column::CAUSE),
             ("prio", column::PRIO),
             ("waker_pid", column::WAKER_PID),
             ("waker_tid", column::WAKER_TID),
+            ("waker_process", column::WAKER_PROCESS),
             ("dev", column::DEV),
             ("sector", column::SECTOR),
             ("family", column::FAMILY),
@@ -273,10 +278,12 @@ mod tests {
             ("key", column::KEY),
             ("bucket_lo", column::BUCKET_LO),
             ("bucket_hi", column::BUCKET_HI),
-            ("count", column::COUNT),
-            ("sum", column::SUM),
-            ("min", column::MIN),
-            ("max", column::MAX),
+            ("n", column::N),
+            ("total", column::TOTAL),
+            ("smallest", column::SMALLEST),
+            ("largest", column::LARGEST),
+            ("p50", column::P50),
+            ("p99", column::P99),
             ("id", column::ID),
             ("frames", column::FRAMES),
             ("folded", column::FOLDED),
@@ -284,8 +291,7 @@ mod tests {
             ("module", column::MODULE),
             ("build_id", column::BUILD_ID),
             ("file_offset", column::FILE_OFFSET),
-            ("file", column::FILE),
-            ("line", column::LINE),
+            ("module_addr", column::MODULE_ADDR),
             ("arg_0", column::ARG_0),
             ("arg_1", column::ARG_1),
             ("arg_2", column::ARG_2),
@@ -300,8 +306,6 @@ mod tests {
             ("mono_ns", column::MONO_NS),
             ("boot_ns", column::BOOT_NS),
             ("real_ns", column::REAL_NS),
-            ("module_addr", column::MODULE_ADDR),
-            ("ns_pid", column::NS_PID),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {

@@ -15,7 +15,7 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     let mut lines = Vec::new();
     let mut kills = 0u64;
     let mut victims: Vec<String> = Vec::new();
-    source.rows("oom", &["memory_anon_rss"], &[], |row| {
+    source.rows("oom", &["memory_anon_rss_bytes"], &[], |row| {
         kills += 1;
         if victims.len() < 3 {
             let size = row.int(0).and_then(|bytes| u64::try_from(bytes).ok());

@@ -56,7 +56,7 @@ pub(crate) struct Size {
 /// The columns that probes add, and whether each is of text.
 const OWN: &[(&str, bool)] = &[
     ("process_cpu_ns", false),
-    ("process_max_rss", false),
+    ("process_max_rss_bytes", false),
     ("block_queue_ns", false),
     ("syscall_errno", true),
     ("syscall_class", true),
@@ -65,7 +65,7 @@ const OWN: &[(&str, bool)] = &[
     ("http_path", true),
     ("http_route", true),
     ("tcp_side", true),
-    ("tcp_sent", false),
+    ("tcp_sent_bytes", false),
     ("dns_rcode", true),
     ("files_error", true),
     ("files_mount", true),
@@ -254,8 +254,8 @@ impl Large {
             "frames",
             "kstack_id",
             "ustack_id",
-            "sum",
-            "count",
+            "total",
+            "n",
             "pid",
             "comm",
             "metric",
@@ -289,7 +289,7 @@ impl Large {
 
     fn ledger(&mut self) {
         let [pid, tid, comm, state, cause, sum, count, dur] =
-            ["pid", "tid", "comm", "state", "cause", "sum", "count", "dur_ns"].map(|name| self.id(name));
+            ["pid", "tid", "comm", "state", "cause", "total", "n", "dur_ns"].map(|name| self.id(name));
         let states = [
             ("on_cpu", ""),
             ("runnable", ""),
@@ -311,7 +311,7 @@ impl Large {
 
     fn metrics(&mut self) {
         let [metric, pid, comm, dur, count, sum, min, max, lo, hi] =
-            ["metric", "pid", "comm", "dur_ns", "count", "sum", "min", "max", "bucket_lo", "bucket_hi"]
+            ["metric", "pid", "comm", "dur_ns", "n", "total", "smallest", "largest", "bucket_lo", "bucket_hi"]
                 .map(|name| self.id(name));
         for (name, histogram, _, by) in METRICS {
             let by: Vec<(ColumnId, &str)> = by.iter().map(|column| (self.id(column), *column)).collect();

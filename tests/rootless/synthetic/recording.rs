@@ -32,7 +32,7 @@ const START_MONO: i64 = 5_000 * SECOND;
 /// The columns that the probes add.
 static PROBE_COLUMNS: &[Column] = &[
     column("process_cpu_ns", ColumnType::Int64),
-    column("process_max_rss", ColumnType::Int64),
+    column("process_max_rss_bytes", ColumnType::Int64),
     column("sched_prev_pid", ColumnType::Int32),
     column("sched_prev_comm", ColumnType::Utf8),
     column("block_queue_ns", ColumnType::Int64),
@@ -166,7 +166,7 @@ impl Synthetic {
             let own = [
                 ("bucket_lo", Cell::Int(lo.cast_signed())),
                 ("bucket_hi", Cell::Int(hi.cast_signed())),
-                ("count", Cell::Int(count)),
+                ("n", Cell::Int(count)),
                 ("metric", Cell::Text(metric)),
                 ("dur_ns", Cell::Int(SECOND)),
             ];
@@ -202,10 +202,10 @@ impl Synthetic {
     ) -> &mut Synthetic {
         let number = |value: u64| Cell::Int(value.cast_signed());
         let own = [
-            ("count", number(count)),
-            ("sum", number(sum)),
-            ("min", number(min)),
-            ("max", number(max)),
+            ("n", number(count)),
+            ("total", number(sum)),
+            ("smallest", number(min)),
+            ("largest", number(max)),
             ("metric", Cell::Text(metric)),
             ("dur_ns", Cell::Int(SECOND)),
         ];
