@@ -13,6 +13,8 @@ const volatile struct scope_names {
 	/* The recorder's PID namespace. */
 	__u32 pid_ns_inum;
 	__u32 pid_ns_level; /* 0: the machine's own */
+	/* The place of this object's own ring among the rings. */
+	__u32 ring;
 } names SEC(".rodata.knobs") = {};
 
 enum scope_event {
@@ -23,13 +25,14 @@ enum scope_event {
 struct scope_record {
 	struct event_header header;
 	__u64 cgroup_id;
+	__u64 born; /* when the process was: with its id it is like no other */
 	__u32 ppid;
 	__u32 uid;
 	__u32 ns_pid;	/* in the process's own PID namespace */
 	__u32 here_pid; /* in the recorder's; 0: it is not in it */
 	__u8 comm[TASK_COMM_LEN];
 };
-_Static_assert(sizeof(struct scope_record) == 64, "no holes");
+_Static_assert(sizeof(struct scope_record) == 72, "no holes");
 
 struct scope_record *export_scope_record;
 enum scope_event export_scope_event;
@@ -42,9 +45,23 @@ enum frame_place export_frame_place;
 struct frame_key *export_frame_key;
 struct frame *export_frame;
 
+/*
+ * One ring for all CPUs, apart from those of the probes: user space empties it before it names the records of any CPU, and a
+ * storm of events does not fill it.
+ */
+static __always_inline void *ring_of_scope(void)
+{
+	__u32 place = names.ring;
+	void *ring = bpf_map_lookup_elem(&rings, &place);
+
+	if (!ring)
+		count_loss(LOSS_NO_RING);
+	return ring;
+}
+
 static __always_inline void announce(struct task_struct *task, enum scope_event what, const char *comm)
 {
-	void *ring = ring_of_this_cpu();
+	void *ring = ring_of_scope();
 	struct scope_record *record;
 
 	if (!ring)
@@ -54,6 +71,7 @@ static __always_inline void announce(struct task_struct *task, enum scope_event 
 		return;
 	fill_header(&record->header, what, bpf_ktime_get_ns(), task->tgid, task->pid);
 	record->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	record->born = BPF_CORE_READ(task, start_time);
 	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	record->uid = BPF_CORE_READ(task, cred, uid.val);
 	record->ns_pid = pid_in_own_namespace(task);

@@ -40,7 +40,7 @@ use crate::probe::attached::Interval;
 use crate::probe::attached::Probe;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::ColumnId;
 use crate::recording::Row;
 use crate::recording::column;
@@ -116,7 +116,7 @@ trait Decoder: Send {
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable>;
 
     /// The columns that a key of a metric fills.
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart>;
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart>;
 
     /// The window has just begun in the kernel.
     fn begin(&mut self, _live: &Live) -> Result<()> {
@@ -175,7 +175,7 @@ enum KeyPart {
 
 impl KeyPart {
     /// The two columns of a metric that is kept by process.
-    fn process(pid: u32, names: &Names) -> [KeyPart; 2] {
+    fn process(pid: u32, names: NamesThen<'_>) -> [KeyPart; 2] {
         let comm = names.get(pid).unwrap_or_default();
         [KeyPart::Int(column::PID, pid.into()), KeyPart::Text(column::COMM, comm.to_owned())]
     }

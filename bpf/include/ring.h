@@ -6,7 +6,7 @@
 #ifndef EBREC_RING_H
 #define EBREC_RING_H
 
-/* Created by user space, which fills one slot per online CPU. */
+/* Created by user space, which fills one slot per online CPU and, after those of all possible CPUs, the scope's. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);

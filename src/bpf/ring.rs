@@ -39,11 +39,20 @@ impl Ring {
         Ok(Ring { consumer, producer, page, size, wrapped: Vec::new() })
     }
 
-    /// Hands every record that is there to `sink`; returns how many.
-    pub(super) fn drain(&mut self, sink: &mut dyn FnMut(&[u8])) -> usize {
+    /// Where the records end that are reserved by now.
+    pub(super) fn end(&self) -> usize {
+        self.producer_position().load(Ordering::Acquire)
+    }
+
+    /// Whether every record before `end` has been handed over.
+    pub(super) fn is_drained_to(&self, end: usize) -> bool {
+        self.consumer_position().load(Ordering::Relaxed) >= end
+    }
+
+    /// Hands every record before `end` to `sink`, up to the first that is not submitted yet; returns how many.
+    pub(super) fn drain_to(&mut self, end: usize, sink: &mut dyn FnMut(&[u8])) -> usize {
         let mut records = 0;
         let mut position = self.consumer_position().load(Ordering::Relaxed);
-        let mut end = self.producer_position().load(Ordering::Acquire);
         while position < end {
             let at = position & (self.size - 1);
             let word = self.word(at).load(Ordering::Acquire);
@@ -57,9 +66,6 @@ impl Ring {
             }
             position += (length + HEADER).next_multiple_of(HEADER);
             self.consumer_position().store(position, Ordering::Release);
-            if position == end {
-                end = self.producer_position().load(Ordering::Acquire);
-            }
         }
         records
     }

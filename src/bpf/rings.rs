@@ -1,4 +1,4 @@
-//! One ring buffer per CPU, shared by all objects, and the map of processes in scope.
+//! One ring buffer per CPU, shared by all probes, one for the scope, and the map of processes in scope.
 
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -28,21 +28,28 @@ use super::stacks::StackMaps;
 
 /// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
 const MAX_SCOPE_TASKS: u32 = 65_536;
+/// Bytes of the scope's ring: 14,000 births, ends and names between two looks.
+const SCOPE_RING_BYTES: u64 = 1 << 20;
+/// Looks at a record of the scope that is not submitted yet, some microseconds in all, before the rows wait for the next round.
+const SCOPE_LOOKS: usize = 1000;
 
 /// The maps that all objects share.
 #[derive(Debug)]
 pub struct SharedMaps {
     epoch: MapHandle,
     rings: Vec<MapHandle>,
+    scope_ring: MapHandle,
     by_cpu: MapHandle,
     scope_tasks: MapHandle,
     stacks: StackMaps,
     ring_bytes: u64,
+    scope_ring_bytes: u64,
+    scope_place: u32,
     page: u64,
 }
 
 impl SharedMaps {
-    /// Creates one ring for each CPU of `online`, out of a total budget in bytes.
+    /// Creates one ring for each CPU of `online`, out of a total budget in bytes, and a small one for the scope.
     ///
     /// A ring's size is a power of two and at least a page, so the total is at most the budget unless that is below a
     /// page per CPU.
@@ -51,24 +58,42 @@ impl SharedMaps {
     /// When the kernel refuses a map: no privilege, or no memory.
     pub fn create(online: &[u32], possible: u32, budget: u64, page: u64, kernel: (u32, u32)) -> Result<SharedMaps> {
         let ring_bytes = ring_size(budget, online.len() as u64, page);
-        let size = u32::try_from(ring_bytes).context("a ring may have 2 GiB")?;
+        let ring = |bytes: u64| {
+            let size = u32::try_from(bytes).context("a ring may have 2 GiB")?;
+            create_map(MapType::RingBuf, "ebrec_ring", 0, 0, size, &options())
+        };
         let rings = online
             .iter()
-            .map(|_| create_map(MapType::RingBuf, "ebrec_ring", 0, 0, size, &options()))
+            .map(|_| ring(ring_bytes))
             .collect::<Result<Vec<_>>>()
             .with_context(|| format!("no room for a buffer of {ring_bytes} bytes per CPU"))?;
-        let inner = rings.first().context("no CPU is online")?;
+        let scope_ring_bytes = ring_bytes.min(SCOPE_RING_BYTES);
+        let scope_ring = ring(scope_ring_bytes)?;
         let mut with_inner = options();
-        with_inner.inner_map_fd = u32::try_from(inner.as_fd().as_raw_fd())?;
-        let by_cpu = create_map(MapType::ArrayOfMaps, "ebrec_rings", 4, 4, possible, &with_inner)?;
-        set_rings(&by_cpu, online, &rings)?;
+        with_inner.inner_map_fd = u32::try_from(scope_ring.as_fd().as_raw_fd())?;
+        // Rings of one array may differ in size since 5.10 (commit 134fede4eecf).
+        let by_cpu = create_map(MapType::ArrayOfMaps, "ebrec_rings", 4, 4, possible + 1, &with_inner)?;
+        let places: Vec<u32> = online.iter().copied().chain([possible]).collect();
+        let all: Vec<&MapHandle> = rings.iter().chain([&scope_ring]).collect();
+        set_rings(&by_cpu, &places, &all)?;
         let mut sparse = options();
         if elements_may_be_made_late(kernel) {
             sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
         }
         let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
         let stacks = StackMaps::create(u32::try_from(online.len())?)?;
-        Ok(SharedMaps { epoch: epoch::create()?, rings, by_cpu, scope_tasks, stacks, ring_bytes, page })
+        Ok(SharedMaps {
+            epoch: epoch::create()?,
+            rings,
+            scope_ring,
+            by_cpu,
+            scope_tasks,
+            stacks,
+            ring_bytes,
+            scope_ring_bytes,
+            scope_place: possible,
+            page,
+        })
     }
 
     /// The page of the window.
@@ -96,9 +121,14 @@ impl SharedMaps {
         self.ring_bytes
     }
 
+    /// The place of the scope's ring in the array of rings.
+    pub fn scope_place(&self) -> u32 {
+        self.scope_place
+    }
+
     /// All rings' size in bytes.
     pub fn total_bytes(&self) -> u64 {
-        self.ring_bytes * self.rings.len() as u64
+        self.ring_bytes * self.rings.len() as u64 + self.scope_ring_bytes
     }
 
     /// Puts a process in scope; `matched` has the SCOPE_* bits of the filters that it matches.
@@ -116,31 +146,46 @@ impl SharedMaps {
     /// # Errors
     /// When the rings can't be mapped.
     pub fn reader(&self) -> Result<Reader> {
-        let size = usize::try_from(self.ring_bytes)?;
         let page = usize::try_from(self.page)?;
         let wakeups = epoll::create(CreateFlags::CLOEXEC).context("can't wait for rings")?;
-        let mut rings = Vec::new();
-        for ring in &self.rings {
-            rings.push(Ring::map(ring.as_fd(), size, page)?);
+        let map = |ring: &MapHandle, bytes: u64| {
             // Edge-triggered: only a ring past half full wakes, not one that merely has something.
             epoll::add(&wakeups, ring.as_fd(), EventData::new_u64(0), EventFlags::IN | EventFlags::ET)
                 .context("can't wait for a ring")?;
-        }
-        Ok(Reader { rings, wakeups })
+            Ring::map(ring.as_fd(), usize::try_from(bytes)?, page)
+        };
+        let rings = self.rings.iter().map(|ring| map(ring, self.ring_bytes)).collect::<Result<Vec<_>>>()?;
+        let scope = map(&self.scope_ring, self.scope_ring_bytes)?;
+        Ok(Reader { rings: rings.into_iter().map(|ring| (ring, 0)).collect(), scope, wakeups })
     }
 }
 
 /// Reads all rings.
 #[derive(Debug)]
 pub struct Reader {
-    rings: Vec<Ring>,
+    /// Each CPU's, with the end of what is handed over in this round.
+    rings: Vec<(Ring, usize)>,
+    scope: Ring,
     wakeups: OwnedFd,
 }
 
 impl Reader {
-    /// Hands over every record that is there, CPU by CPU; returns how many.
+    /// Hands over every record that is there, first those of the scope, then CPU by CPU; returns how many.
+    ///
+    /// A process that gets a name on one CPU may go on at once on another. So what is handed over of each CPU ends before the
+    /// scope's records are read: whatever happened to a process before its row is known when the row is made.
     pub fn drain(&mut self, sink: &mut dyn FnMut(&[u8])) -> usize {
-        self.rings.iter_mut().map(|ring| ring.drain(sink)).sum()
+        self.rings.iter_mut().for_each(|(ring, end)| *end = ring.end());
+        let end = self.scope.end();
+        let mut records = 0;
+        for _ in 0..SCOPE_LOOKS {
+            records += self.scope.drain_to(end, sink);
+            if self.scope.is_drained_to(end) {
+                return records + self.rings.iter_mut().map(|(ring, end)| ring.drain_to(*end, sink)).sum::<usize>();
+            }
+            std::hint::spin_loop();
+        }
+        records
     }
 
     /// Waits until a ring is past half full, at most `patience`.
@@ -159,14 +204,14 @@ impl Reader {
 
 /// Each slot of an array of maps is set after a wait for all programs, some 10 ms: many slots in one call, where the
 /// kernel can (5.15), wait once.
-fn set_rings(by_cpu: &MapHandle, online: &[u32], rings: &[MapHandle]) -> Result<()> {
-    let keys: Vec<u8> = online.iter().flat_map(|cpu| cpu.to_ne_bytes()).collect();
+fn set_rings(by_cpu: &MapHandle, places: &[u32], rings: &[&MapHandle]) -> Result<()> {
+    let keys: Vec<u8> = places.iter().flat_map(|place| place.to_ne_bytes()).collect();
     let fds: Vec<u8> = rings.iter().flat_map(|ring| ring.as_fd().as_raw_fd().to_ne_bytes()).collect();
-    if by_cpu.update_batch(&keys, &fds, u32::try_from(online.len())?, MapFlags::ANY, MapFlags::ANY).is_ok() {
+    if by_cpu.update_batch(&keys, &fds, u32::try_from(places.len())?, MapFlags::ANY, MapFlags::ANY).is_ok() {
         return Ok(());
     }
-    for (cpu, fd) in keys.chunks_exact(4).zip(fds.chunks_exact(4)) {
-        by_cpu.update(cpu, fd, MapFlags::ANY).context("can't set a CPU's ring")?;
+    for (place, fd) in keys.chunks_exact(4).zip(fds.chunks_exact(4)) {
+        by_cpu.update(place, fd, MapFlags::ANY).context("can't set a ring")?;
     }
     Ok(())
 }

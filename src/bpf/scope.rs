@@ -36,6 +36,8 @@ pub struct Heard {
     pub ts: u64,
     /// The process.
     pub pid: u32,
+    /// When it was born, in nanoseconds of CLOCK_MONOTONIC: with its id it is like no other.
+    pub born_ns: u64,
     /// Its parent.
     pub ppid: u32,
     /// Its user.
@@ -49,15 +51,16 @@ pub struct Heard {
     /// Its id in the recorder's; 0: it is not in it.
     pub here_pid: u32,
     /// It was just forked; otherwise it got another name.
-    pub born: bool,
+    pub is_birth: bool,
 }
 
-/// Loads and attaches the object; the recorder's PID namespace is given by its number and level.
+/// Loads and attaches the object; the recorder's PID namespace is given by its number and level, the object's own ring by its
+/// place among the rings.
 ///
 /// # Errors
 /// When a name is too long for a process name, or the kernel refuses the object.
-pub fn attach(comms: &[String], (inum, level): (u32, u32), settings: &Settings<'_>) -> Result<Live> {
-    let mut names = types::scope_names { pid_ns_inum: inum, pid_ns_level: level, ..Default::default() };
+pub fn attach(comms: &[String], (inum, level): (u32, u32), ring: u32, settings: &Settings<'_>) -> Result<Live> {
+    let mut names = types::scope_names { pid_ns_inum: inum, pid_ns_level: level, ring, ..Default::default() };
     for (to, from) in names.comms.iter_mut().zip(comms) {
         // The kernel keeps 15 bytes of a name and a NUL.
         let Some(room) = to.get_mut(..from.len()).filter(|_| from.len() < 16) else {
@@ -100,12 +103,13 @@ pub fn decode(record: &[u8]) -> Option<Heard> {
     Some(Heard {
         ts,
         pid,
+        born_ns: record.born,
         ppid: record.ppid,
         uid: record.uid,
         cgroup_id: record.cgroup_id,
         comm: record.comm,
         ns_pid: record.ns_pid,
         here_pid: record.here_pid,
-        born: u32::from(event) == types::scope_event::SCOPE_BORN.0,
+        is_birth: u32::from(event) == types::scope_event::SCOPE_BORN.0,
     })
 }

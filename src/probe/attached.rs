@@ -11,7 +11,7 @@ use super::ProbeInfo;
 use super::Scope;
 use super::Settings;
 use super::event::Event;
-use super::names::Names;
+use super::names::NamesThen;
 use super::stacks::Stacks;
 use crate::host::Host;
 use crate::recording::Rows;
@@ -114,8 +114,8 @@ pub trait Attached: Send {
 pub struct Context<'a> {
     /// The column builders.
     pub rows: &'a mut Rows,
-    /// Process names as last heard.
-    pub names: &'a Names,
+    /// Process names at the moment that the rows are about: the record's time, or the interval's end.
+    pub names: NamesThen<'a>,
     /// The numbers of stacks.
     pub stacks: &'a mut Stacks,
 }

@@ -21,7 +21,7 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -164,7 +164,7 @@ impl Decoder for Block {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         // The packing of bpf/block.bpf.c: the disk alone, the disk and operation, or those and the access pattern.
         let sub = gathered.sub;
         let (dev, op) = match metric {

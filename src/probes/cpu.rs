@@ -21,7 +21,7 @@ use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -106,7 +106,7 @@ impl Decoder for Cpu {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         match metric {
             IDLE => vec![KeyPart::Int(column::CPU, signed(gathered.sub))],
             _ => Vec::from(KeyPart::process(gathered.pid, names)),

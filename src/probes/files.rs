@@ -26,7 +26,7 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -169,7 +169,7 @@ impl Decoder for Files {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
         if metric == "files.failed_opens" {
             key.push(KeyPart::Text(column::FILENAME, self.paths.get(gathered.sub as u32).to_owned()));

@@ -24,7 +24,7 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -156,7 +156,7 @@ impl Decoder for Irq {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, _: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, _: NamesThen<'_>) -> Vec<KeyPart> {
         let name = match metric {
             "irq.hard_time" => self.handlers.get(&gathered.sub).cloned().unwrap_or_else(|| "unknown".to_owned()),
             _ => vector(gathered.sub).to_owned(),

@@ -21,7 +21,7 @@ use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -156,7 +156,7 @@ impl Decoder for OffCpu {
         Ok(())
     }
 
-    fn key(&mut self, _metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, _metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
         key.push(KeyPart::Text(column::STATE, sleep_name(gathered.sub as u32).to_owned()));
         key

@@ -20,7 +20,7 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -134,7 +134,7 @@ impl Decoder for Process {
         Ok(())
     }
 
-    fn key(&mut self, _: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, _: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let parent = names.get(gathered.pid).unwrap_or_default().to_owned();
         vec![KeyPart::Int(column::PPID, gathered.pid.into()), KeyPart::Text(column::COMM, parent)]
     }

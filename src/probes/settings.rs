@@ -11,13 +11,14 @@ use crate::probe::Mode;
 use crate::probe::Scope;
 use crate::probe::attached::Setup;
 
-/// Attaches the object that keeps the scope and the names of processes; `pid_namespace` is the number and level of the recorder's.
+/// Attaches the object that keeps the scope and the names of processes; `pid_namespace` is the number and level of the recorder's,
+/// `ring` the place of the object's own ring.
 ///
 /// # Errors
 /// When the kernel refuses it: then nothing can be recorded.
-pub fn attach_scope(setup: &Setup<'_>, pid_namespace: (u32, u32)) -> Result<Live> {
+pub fn attach_scope(setup: &Setup<'_>, pid_namespace: (u32, u32), ring: u32) -> Result<Live> {
     let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, pid_namespace, &object_settings(setup, &cgroups))
+    scope::attach(&setup.scope.comms, pid_namespace, ring, &object_settings(setup, &cgroups))
 }
 
 /// The control groups in scope: number and depth.

@@ -20,7 +20,7 @@ use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -181,7 +181,7 @@ impl Decoder for Signals {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
         if metric != "signals.sent" {
             key.push(KeyPart::Text(column::NAME, name(gathered.sub as u32)));

@@ -24,7 +24,7 @@ use crate::probe::Switch;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -164,7 +164,7 @@ impl Decoder for Syscall {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         // The packing of bpf/syscall.bpf.c: the call below, its error above.
         let call = self.calls.get(gathered.sub as u32);
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));

@@ -27,7 +27,7 @@ use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -200,7 +200,7 @@ impl Decoder for Tcp {
         Ok(())
     }
 
-    fn key(&mut self, metric: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let mut key = if gathered.pid == 0 { Vec::new() } else { Vec::from(KeyPart::process(gathered.pid, names)) };
         let [side_column, ..] = self.columns;
         match self.peers.get(gathered.sub >> PEER_SHIFT) {

@@ -50,6 +50,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Records in one look that call for looking more often, and few enough to look less often.
 const MANY: usize = 4096;
 const FEW: usize = 256;
+/// A program that reads the clock may give its record this much later, where the machine's host takes its CPU away.
+const LATE_NS: u64 = 50_000_000;
 /// A killed recording is whole to within a second: this long between checkpoints, and the rest to write one.
 const CHECKPOINT_NS: u64 = 800_000_000;
 
@@ -176,7 +178,10 @@ impl Round {
         while self.epoch.is_open() && !self.shared.stop.load(Ordering::Relaxed) {
             let until_due = self.next_due().saturating_sub(clocks::monotonic_ns());
             reader.wait(patience.min(Duration::from_nanos(until_due)))?;
+            let before = clocks::monotonic_ns();
             let records = reader.drain(&mut |record| self.intake.take(record));
+            let needed = self.swapped.map_or(before, |interval| interval.end_ns.min(before));
+            self.intake.table.forget_names_before(needed.saturating_sub(LATE_NS));
             let now = clocks::monotonic_ns();
             patience = match records {
                 MANY.. => patience / 2,
@@ -302,7 +307,8 @@ impl Round {
         let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
-            let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
+            let mut context =
+                Context { rows: &mut *rows, names: table.names().at(interval.end_ns), stacks: &mut *stacks };
             source.attached.snapshot(interval, &mut context)?;
             let mut losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
             losses.extend(too_slow(source.kinds.iter().filter_map(|kind| dropped.remove(kind)).sum()));
@@ -331,7 +337,8 @@ impl Round {
         let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
         for source in sources {
-            let mut context = Context { rows: &mut *rows, names: table.names(), stacks: &mut *stacks };
+            let mut context =
+                Context { rows: &mut *rows, names: table.names().at(interval.end_ns), stacks: &mut *stacks };
             source.attached.snapshot(interval, &mut context)?;
         }
         Ok(())

@@ -73,7 +73,7 @@ impl Intake {
             self.undecodable += 1;
             return;
         };
-        let mut context = Context { rows: &mut self.rows, names: self.table.names(), stacks: &mut self.stacks };
+        let mut context = Context { rows: &mut self.rows, names: self.table.names().at(header.ts), stacks: &mut self.stacks };
         if source.attached.decode(record, &mut context).is_err() {
             self.undecodable += 1;
         }

@@ -323,7 +323,7 @@ fn attach(
         events,
     };
     let shared = Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 };
-    let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace)?;
+    let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace, maps.scope_place())?;
     let mut table = Table::new(Arc::clone(&identity.ids));
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());

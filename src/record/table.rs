@@ -1,6 +1,7 @@
 //! The processes of a recording: those that live at its start, and those that appear.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::bpf::scope::Heard;
@@ -16,11 +17,19 @@ use crate::recording::column;
 #[derive(Debug, Default)]
 pub(super) struct Table {
     names: Names,
-    /// When each process was last heard of.
-    heard_at: HashMap<u32, u64>,
-    fresh: HashMap<u32, Heard>,
+    /// By process id and time of birth.
+    fresh: HashMap<(u32, u64), Fresh>,
     /// What each process is called here.
     ids: Arc<ProcessIds>,
+}
+
+/// A process that the file does not have yet, or not with its last name.
+#[derive(Debug)]
+struct Fresh {
+    /// What was heard of it, with its last name and user.
+    heard: Heard,
+    /// Since when it has them.
+    named_ns: u64,
 }
 
 impl Table {
@@ -29,35 +38,35 @@ impl Table {
         Table { ids, ..Table::default() }
     }
 
-    /// Names by process id.
+    /// Names by process id and time.
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
 
-    /// Takes what the kernel said of a process. Records of different CPUs come out of order: an older one does not
-    /// undo a name that was heard since.
+    /// Forgets the names that no row needs which is made from now on.
+    pub(super) fn forget_names_before(&mut self, ns: u64) {
+        self.names.forget_before(ns);
+    }
+
+    /// Takes what the kernel said of a process. The records of several CPUs may come out of order by a little.
     pub(super) fn hear(&mut self, heard: Heard) {
         if heard.here_pid != 0 {
             self.ids.learn(heard.pid, heard.here_pid);
         }
-        let newest = self.heard_at.entry(heard.pid).or_default();
-        let is_newest = heard.ts >= *newest;
-        *newest = heard.ts.max(*newest);
-        if is_newest {
-            self.names.set(heard.pid, &comm_text(&heard.comm));
-        }
-        match self.fresh.get_mut(&heard.pid) {
+        self.names.set(heard.pid, heard.ts, &comm_text(&heard.comm));
+        let named_ns = heard.ts;
+        match self.fresh.entry((heard.pid, heard.born_ns)) {
+            Entry::Vacant(place) => {
+                place.insert(Fresh { heard, named_ns });
+            }
             // A child that was born and then named is one new process, born when it was.
-            Some(known) if !heard.born && is_newest => {
-                known.comm = heard.comm;
-                known.uid = heard.uid;
-            }
-            Some(known) if !is_newest => {
-                known.born |= heard.born;
+            Entry::Occupied(place) => {
+                let Fresh { heard: known, named_ns: since } = place.into_mut();
                 known.ts = known.ts.min(heard.ts);
-            }
-            _ => {
-                self.fresh.insert(heard.pid, heard);
+                known.is_birth |= heard.is_birth;
+                if named_ns >= *since {
+                    (known.comm, known.uid, *since) = (heard.comm, heard.uid, named_ns);
+                }
             }
         }
     }
@@ -72,9 +81,7 @@ impl Table {
     ) {
         for (process, in_scope) in processes.iter().zip(in_scope) {
             let (Ok(pid), Ok(ppid)) = (u32::try_from(process.pid), u32::try_from(process.ppid)) else { continue };
-            if self.names.get(pid).is_none() {
-                self.names.set(pid, &process.comm);
-            }
+            self.names.set(pid, 0, &process.comm);
             if !in_scope {
                 continue;
             }
@@ -102,7 +109,7 @@ impl Table {
 
     /// Writes the processes that appeared, or were renamed, since the last call.
     pub(super) fn write_fresh(&mut self, cgroups: Option<&Cgroups>, rows: &mut Rows) {
-        let mut fresh: Vec<Heard> = self.fresh.drain().map(|(_, heard)| heard).collect();
+        let mut fresh: Vec<Heard> = self.fresh.drain().map(|(_, fresh)| fresh.heard).collect();
         fresh.sort_unstable_by_key(|heard| (heard.ts, heard.pid));
         for heard in fresh {
             let mut row = rows.row("process");
@@ -132,27 +139,39 @@ mod tests {
     use super::Heard;
     use super::Table;
 
-    fn heard(pid: u32, comm: &str, born: bool) -> Heard {
+    fn heard(ts: u64, comm: &str, is_birth: bool) -> Heard {
         let mut bytes = [0; 16];
         bytes[..comm.len()].copy_from_slice(comm.as_bytes());
-        Heard { ts: u64::from(pid), pid, ppid: 1, uid: 0, cgroup_id: 1, comm: bytes, ns_pid: pid, here_pid: pid, born }
+        let (pid, born_ns) = (9, 10);
+        Heard { ts, pid, born_ns, ppid: 1, uid: 0, cgroup_id: 1, comm: bytes, ns_pid: pid, here_pid: pid, is_birth }
     }
 
     #[test]
     fn a_child_that_runs_another_program_is_one_process_with_the_last_name() {
         let mut table = Table::default();
-        table.hear(heard(9, "sh", true));
-        table.hear(heard(9, "true", false));
-        assert_eq!(table.names().get(9), Some("true"));
+        table.hear(heard(10, "sh", true));
+        table.hear(heard(20, "true", false));
+        assert_eq!([10, 20].map(|ns| table.names().at(ns).get(9)), [Some("sh"), Some("true")]);
         assert_eq!(table.fresh.len(), 1);
-        assert!(table.fresh[&9].born);
+        assert!(table.fresh[&(9, 10)].heard.is_birth);
     }
+
     #[test]
     fn a_birth_that_is_read_after_the_first_exec_does_not_take_the_name_back() {
         let mut table = Table::default();
-        table.hear(Heard { ts: 20, ..heard(9, "true", false) });
-        table.hear(Heard { ts: 10, ..heard(9, "sh", true) });
-        assert_eq!(table.names().get(9), Some("true"));
-        assert_eq!((table.fresh[&9].born, table.fresh[&9].ts), (true, 10));
+        table.hear(heard(20, "true", false));
+        table.hear(heard(10, "sh", true));
+        assert_eq!(table.names().at(20).get(9), Some("true"));
+        let fresh = &table.fresh[&(9, 10)].heard;
+        assert_eq!((fresh.is_birth, fresh.ts, &fresh.comm[..4]), (true, 10, &b"true"[..]));
+    }
+
+    #[test]
+    fn two_processes_that_had_one_id_are_two() {
+        let mut table = Table::default();
+        table.hear(heard(10, "one", true));
+        table.hear(Heard { born_ns: 30, ..heard(30, "two", true) });
+        assert_eq!(table.fresh.len(), 2);
+        assert_eq!([29, 30].map(|ns| table.names().at(ns).get(9)), [Some("one"), Some("two")]);
     }
 }

@@ -27,6 +27,7 @@ mod interrupts;
 mod kills;
 mod ledger;
 mod leftovers;
+mod names;
 mod outputs;
 mod pressure;
 mod privileges;

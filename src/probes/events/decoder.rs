@@ -21,7 +21,7 @@ use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::event::TextKind;
 use crate::probe::event::Value;
-use crate::probe::names::Names;
+use crate::probe::names::NamesThen;
 use crate::probes::Decoder;
 use crate::probes::KeyPart;
 use crate::probes::read;
@@ -122,7 +122,7 @@ impl Decoder for Hits {
         Ok(())
     }
 
-    fn key(&mut self, _: &str, gathered: &Gathered, names: &Names) -> Vec<KeyPart> {
+    fn key(&mut self, _: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
         let (place, by) = match self.by {
             None => (u32::try_from(gathered.sub).ok(), None),
