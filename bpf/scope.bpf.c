@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Keeps the scope of the recording and the names in it: which processes descend from a filtered one, and what every
- * process in scope is called. Always loaded; it hooks only what happens once in a process's life, and it closes the
+ * Keeps the scope of the recording and the names in it: which processes descend from a filtered one, what every process in
+ * scope is called, and which programs they run, in whose files functions are looked up. Always loaded; it hooks only what happens once in a process's life, and it closes the
  * window when its time has come.
  */
 #include "ebrec.h"
@@ -20,6 +20,7 @@ const volatile struct scope_names {
 enum scope_event {
 	SCOPE_BORN,
 	SCOPE_NAMED,
+	SCOPE_RAN,
 };
 
 struct scope_record {
@@ -34,7 +35,19 @@ struct scope_record {
 };
 _Static_assert(sizeof(struct scope_record) == 72, "no holes");
 
+#define PROGRAM_BYTES 512
+
+/* A process that began to run a program. */
+struct program_record {
+	struct event_header header;
+	__u32 ppid;
+	__u32 pad;
+	__u8 path[PROGRAM_BYTES];
+};
+_Static_assert(sizeof(struct program_record) == 32 + PROGRAM_BYTES, "no holes");
+
 struct scope_record *export_scope_record;
+struct program_record *export_program_record;
 enum scope_event export_scope_event;
 enum loss_cause export_loss_cause;
 struct cell_key *export_cell_key;
@@ -155,6 +168,30 @@ int BPF_PROG(scope_rename, struct task_struct *task, const char *comm)
 	}
 	if (is_announced(task))
 		announce(task, SCOPE_NAMED, comm);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(scope_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct program_record *record;
+	void *ring;
+
+	if (!is_announced(task))
+		return 0;
+	ring = ring_of_scope();
+	if (!ring)
+		return 0;
+	record = ring_reserve(ring, sizeof(*record));
+	if (!record)
+		return 0;
+	fill_header(&record->header, SCOPE_RAN, bpf_ktime_get_ns(), task->tgid, task->pid);
+	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	record->pad = 0;
+	__builtin_memset(record->path, 0, sizeof(record->path));
+	/* A path that can't be read stays empty: no file is found by it. */
+	bpf_probe_read_kernel_str(record->path, sizeof(record->path), bprm->filename);
+	ring_submit(ring, record);
 	return 0;
 }
 

@@ -18,7 +18,7 @@ object! {
     name: "scope",
     cells: 1,
     // SAFETY: integers only, as bpf/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring,frame_types}.h declare them.
-    unsafe plain: scope_names, scope_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
+    unsafe plain: scope_names, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
 }
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
@@ -28,6 +28,20 @@ pub const MATCHED_COMM: u8 = 0x2;
 
 /// Most users, control groups or names that a filter takes, as in bpf/include/config.h.
 pub const MAX_FILTERS: usize = 8;
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A process was born, or got another name.
+    Process(Heard),
+    /// A process began to run a program.
+    Ran {
+        /// Its parent.
+        ppid: u32,
+        /// The program's path as the process gave it.
+        path: Vec<u8>,
+    },
+}
 
 /// What was heard of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,10 +111,16 @@ pub fn close_at(live: &mut Live, due_ns: u64, online: &[u32]) -> Result<()> {
 }
 
 /// Reads one record of the object.
-pub fn decode(record: &[u8]) -> Option<Heard> {
+pub fn decode(record: &[u8]) -> Option<Told> {
+    let header: EventHeader = read(record)?;
+    if u32::from(header.event) == types::scope_event::SCOPE_RAN.0 {
+        let types::program_record { ppid, path, .. } = read(record)?;
+        let path = path.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+        return Some(Told::Ran { ppid, path });
+    }
     let record: types::scope_record = read(record)?;
     let EventHeader { ts, pid, event, .. } = record.header;
-    Some(Heard {
+    Some(Told::Process(Heard {
         ts,
         pid,
         born_ns: record.born,
@@ -111,5 +131,5 @@ pub fn decode(record: &[u8]) -> Option<Heard> {
         ns_pid: record.ns_pid,
         here_pid: record.here_pid,
         is_birth: u32::from(event) == types::scope_event::SCOPE_BORN.0,
-    })
+    }))
 }

@@ -80,13 +80,16 @@ impl Stacks {
     }
 
     /// Notes that a process has begun to run a program.
-    pub fn heard_program(&mut self, ppid: u32, path: &[u8]) {
+    pub fn heard_program(&mut self, ppid: u32, path: Vec<u8>) {
+        if path.is_empty() {
+            return;
+        }
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.remove(0);
         }
         let known = self.programs.iter().any(|program| program.path == path && program.ppid == ppid);
         if !known {
-            self.programs.push(Program { ppid, path: path.to_vec() });
+            self.programs.push(Program { ppid, path });
         }
     }
 

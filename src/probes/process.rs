@@ -155,7 +155,6 @@ fn exec(bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
     let begin = size_of::<types::exec_record>();
     let argv = bytes.get(begin..begin + record.argv_len as usize).ok_or(Undecodable { length: bytes.len() })?;
     let header = &record.header;
-    context.stacks.heard_program(record.ppid, until_nul(&record.filename));
     let mut row = context.rows.row("exec");
     row.at(header.ts).int(column::CPU, header.cpu.into());
     row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
@@ -214,11 +213,6 @@ impl Process {
             row.int(column, signed(record.max_rss_pages.saturating_mul(self.page_bytes)));
         }
     }
-}
-
-/// A text of the kernel's, up to its NUL.
-fn until_nul(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// How a process ended.

@@ -3,6 +3,7 @@
 use crate::bpf::EventHeader;
 use crate::bpf::read;
 use crate::bpf::scope;
+use crate::bpf::scope::Told;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::stacks::Stacks;
@@ -60,7 +61,8 @@ impl Intake {
         };
         if header.probe == 0 {
             match scope::decode(record) {
-                Some(heard) => self.table.hear(heard),
+                Some(Told::Process(heard)) => self.table.hear(heard),
+                Some(Told::Ran { ppid, path }) => self.stacks.heard_program(ppid, path),
                 None => self.undecodable += 1,
             }
             return;
@@ -73,7 +75,8 @@ impl Intake {
             self.undecodable += 1;
             return;
         };
-        let mut context = Context { rows: &mut self.rows, names: self.table.names().at(header.ts), stacks: &mut self.stacks };
+        let mut context =
+            Context { rows: &mut self.rows, names: self.table.names().at(header.ts), stacks: &mut self.stacks };
         if source.attached.decode(record, &mut context).is_err() {
             self.undecodable += 1;
         }

@@ -245,3 +245,27 @@ fn symbols_that_stand_for_megabytes_or_for_minutes_cost_neither() {
     assert!(longest.len() <= 1024 + '…'.len_utf8() && longest.ends_with('…'), "{longest}");
     report(&taken);
 }
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn a_program_that_lives_for_less_than_a_second_is_named_whatever_probes_run() {
+    let workload = Workload::compile("symbols/brief.c", "brief", tempfile::tempdir().unwrap());
+    let program = workload.path().display().to_string();
+    // As the command itself, and as a process that another command starts.
+    for words in [vec![program.clone()], vec!["sh".to_owned(), "-c".to_owned(), format!("{program}; {program}; true")]]
+    {
+        for probes in ["-p cpu", "-p cpu,process:hist", "-p cpu,process"] {
+            let (output, dir) = Recorder::new(probes).run(&words);
+            assert!(output.status.success(), "{output:?}");
+            let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+            let samples = taken.rows("cpu_sample", &["comm", "ustack_id", "count"]).named("comm", "brief");
+            let stacks = taken.rows("stack", &["id", "folded"]);
+            let named = samples.keep(|sample| {
+                let stack = stacks.with("id", sample.maybe("ustack_id").unwrap_or_default());
+                stack.iter().any(|stack| stack.text("folded").unwrap_or_default().contains("a_brief_function"))
+            });
+            let (named, all) = (named.sum("count"), samples.sum("count"));
+            assert!(all > 10 && named * 10 >= all * 8, "{probes} {words:?}: {named} of {all} samples are named");
+        }
+    }
+}
