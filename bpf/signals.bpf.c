@@ -6,6 +6,7 @@
  * A signal that ends a process reaches its threads as SIGKILL, whatever it was: the process's exit code tells.
  */
 #include "ebrec.h"
+#include "child_signals.h"
 #include "ended.h"
 #include "pending_signals.h"
 
@@ -103,6 +104,26 @@ static __always_inline void put_sender(struct signal_record *record, struct send
 	__builtin_memcpy(record->sender_comm, sender->comm, sizeof(record->sender_comm));
 }
 
+static __always_inline void put_current(struct sender *sender)
+{
+	sender->pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(sender->comm, sizeof(sender->comm));
+}
+
+static __always_inline void put_child(struct sender *sender, struct task_struct *parent, struct kernel_siginfo *info)
+{
+	__u32 id = BPF_CORE_READ(info, _sifields._sigchld._pid);
+	struct task_struct *child = child_of_signal(parent, id);
+
+	if (child) {
+		sender->pid = BPF_CORE_READ(child, tgid);
+		bpf_probe_read_kernel(sender->comm, sizeof(sender->comm), &child->comm);
+	} else if (!BPF_CORE_READ(parent, thread_pid, level)) {
+		/* The machine's own ids; user space knows the name. */
+		sender->pid = id;
+	}
+}
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(signal_sent, int sig, struct kernel_siginfo *info, struct task_struct *task, int group, int result)
 {
@@ -117,10 +138,10 @@ int BPF_PROG(signal_sent, int sig, struct kernel_siginfo *info, struct task_stru
 		return 0;
 	sender.origin = origin_of(info, signal);
 	/* Whoever a timer or a device interrupted is not who sent it. */
-	if (sender.origin == ORIGIN_PROCESS || sender.origin == ORIGIN_CHILD) {
-		sender.pid = bpf_get_current_pid_tgid() >> 32;
-		bpf_get_current_comm(sender.comm, sizeof(sender.comm));
-	}
+	if (sender.origin == ORIGIN_PROCESS)
+		put_current(&sender);
+	else if (sender.origin == ORIGIN_CHILD)
+		put_child(&sender, task, as_it_is(info));
 	sub = sender.pid | (__u64)signal << SEND_SIGNAL_SHIFT | (__u64)sender.origin << SEND_ORIGIN_SHIFT |
 	      (__u64)result << SEND_OUTCOME_SHIFT;
 	counter_add(SIGNALS_SENDS, task->tgid, sub, 1);

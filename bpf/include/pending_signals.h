@@ -9,8 +9,15 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 /* include/linux/sched/signal.h, include/uapi/asm-generic/siginfo.h */
+union __sifields {
+	struct {
+		int _pid;
+	} _sigchld;
+};
+
 struct kernel_siginfo {
 	int si_code;
+	union __sifields _sifields;
 };
 
 struct sigaction {

@@ -137,11 +137,12 @@ impl BuiltIn for Signals {
 }
 
 impl Signals {
-    fn put_sender(&self, row: &mut Row<'_>, record: &types::signal_record) {
+    fn put_sender(&self, row: &mut Row<'_>, record: &types::signal_record, names: NamesThen<'_>) {
         if let Some(column) = self.sender {
-            match origin(record.origin) {
-                Some(origin) => row.text(column, origin),
-                None => row.bytes(column, &record.sender_comm),
+            match (origin(record.origin), names.get(record.sender_pid)) {
+                (Some(origin), _) => row.text(column, origin),
+                (None, Some(name)) if record.sender_comm.starts_with(&[0]) => row.text(column, name),
+                (None, _) => row.bytes(column, &record.sender_comm),
             };
         }
         if let Some(column) = self.sender_pid.filter(|_| record.sender_pid != 0) {
@@ -165,7 +166,7 @@ impl Decoder for Signals {
         row.at(header.ts).int(column::CPU, header.cpu.into());
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).bytes(column::COMM, &record.comm);
         row.text(column::NAME, &name(record.signal));
-        self.put_sender(&mut row, &record);
+        self.put_sender(&mut row, &record, context.names);
         let became = match event {
             types::signals_event::SIGNALS_TAKEN => {
                 row.int(column::DUR_NS, signed(record.delay_ns));

@@ -116,3 +116,41 @@ fn in_raw_mode_each_signal_is_a_row() {
     let deaths = i64::try_from(taken.rows("signal_death", &[]).count()).unwrap();
     assert_eq!(taken.metric("signals.deaths", &[]).sum("n"), deaths);
 }
+
+/// Records `orphan.c`, which is started by these words.
+fn orphan(before: &[&str]) -> Taken {
+    let workload = Workload::compile("signals/orphan.c", "orphan", tempfile::tempdir().unwrap());
+    let program = workload.path().display().to_string();
+    let mut words = before.to_vec();
+    words.push(&program);
+    let (output, dir) = Recorder::new("-p signals:raw,process").run(&words);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ids: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(ids[0], ids[1], "siginfo names the dead child");
+    Taken::open(&dir.path().join("run.parquet"), dir)
+}
+
+fn assert_told_of_the_dead_child(taken: &Taken) {
+    let exits = taken.rows("exit", &["pid", "ppid", "exit_code"]);
+    let dead = exits.with("exit_code", 3).one().int("pid");
+    let late = exits.with("exit_code", 4);
+    let late = late.one();
+    let told = taken.rows("signal", &["pid", "name", "signals_sender", "signals_sender_pid"]).named("name", "SIGCHLD");
+    // The late parent's own parent gets its child.
+    let first = told.with("pid", late.int("ppid"));
+    let senders: Vec<_> =
+        first.iter().map(|row| (row.maybe("signals_sender_pid"), row.text("signals_sender"))).collect();
+    assert_eq!(senders, [(Some(dead), Some("dead-child")), (Some(late.int("pid")), Some("late-parent"))]);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn an_orphans_sigchld_is_its_own_and_not_its_late_parents() {
+    assert_told_of_the_dead_child(&orphan(&[]));
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn an_orphans_sigchld_is_its_own_in_a_pid_namespace_too() {
+    assert_told_of_the_dead_child(&orphan(&["unshare", "--pid", "--fork"]));
+}
