@@ -82,6 +82,20 @@ int BPF_PROG(tcp_retransmit_synack, struct sock *sk, struct request_sock *reques
 	return 0;
 }
 
+/* Whose connection is reset: one that is open, else one that was closed before, else what would have been one. */
+static __always_inline void who_resets(struct who *who, struct sock *sk, struct flow *flow)
+{
+	if ((!sk || !connection_of(sk)) && who_had(who, flow))
+		return;
+	if (sk) {
+		who_of(who, sk, &sk->__sk_common, flow);
+		return;
+	}
+	/* Nothing listens on that port of ours. */
+	who->scoped = nobody_matches();
+	who->side = SIDE_ACCEPT;
+}
+
 /*
  * In answer to a segment, which comes along then; the socket may be of any sort, or none (6.10, commit 19822a980e19:
  * before, there was always one). Or by the socket's own process, or a timer.
@@ -99,14 +113,8 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 		read_full_flow(&flow, sk);
 	else if (!skb || !read_segment_flow(&flow, skb))
 		return 0;
-	if (!sk) {
-		/* Nothing listens on that port of ours. */
-		who.scoped = nobody_matches();
-		who.side = SIDE_ACCEPT;
-	} else {
-		who_of(&who, sk, &sk->__sk_common, &flow);
-	}
-	/* A process that throws away what it did not read: its connection is closed by now. */
+	who_resets(&who, sk, &flow);
+	/* A process that throws away what it did not read, of a connection that is older than the recording. */
 	if (!skb && !who.pid) {
 		who.pid = bpf_get_current_pid_tgid() >> 32;
 		who.scoped = current_matches_as(who.pid);

@@ -98,6 +98,26 @@ struct who {
 	__u16 pad;
 };
 
+/*
+ * Whose a connection was that is closed: the reset that its close sends comes after it, and so do those that answer what
+ * the other end had under way. Few are asked for, soon after.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct flow);
+	__type(value, struct who);
+} gone SEC(".maps");
+
+static __always_inline bool who_had(struct who *who, struct flow *flow)
+{
+	struct who *known = bpf_map_lookup_elem(&gone, flow);
+
+	if (known)
+		*who = *known;
+	return known;
+}
+
 /* Multiplication by a large odd number (2^64 / golden ratio) and a shift: neighbours end up far apart. */
 static __always_inline __u64 mix(__u64 hash, __u64 word)
 {

@@ -70,6 +70,7 @@ static __always_inline void closed(struct sock *sk, __u8 old)
 	struct connection *conn = connection_of(sk);
 	__u64 key = (__u64)sk;
 	struct flow flow;
+	struct who who;
 	int error;
 
 	if (!conn) {
@@ -96,6 +97,9 @@ static __always_inline void closed(struct sock *sk, __u8 old)
 			stream_close(sk, conn, &flow, old);
 		}
 	}
+	whose(&who, conn);
+	/* An old one makes room. */
+	bpf_map_update_elem(&gone, &flow, &who, BPF_ANY);
 	bpf_map_delete_elem(&connections, &key);
 }
 

@@ -196,6 +196,45 @@ fn connects_that_fail_and_resets_are_counted_with_their_cause() {
     assert_eq!(taken.lost_by("tcp"), 0, "{:?}", taken.lost());
 }
 
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_reset_has_the_side_and_port_of_its_connection_also_when_nobody_accepted_it_or_it_is_closed() {
+    const WAITING: i64 = 4;
+    let namespace = Namespace::new();
+    let running = Recorder::new("-p tcp").start();
+    let (never_accepted, late) = namespace.within(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let never_accepted = listener.local_addr().unwrap();
+        let mut clients: Vec<_> = (0..WAITING).map(|_| TcpStream::connect(never_accepted).unwrap()).collect();
+        drop(listener);
+        for client in &mut clients {
+            assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+        // The client is gone when the server sends: no socket is left to say that it connected.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let late = listener.local_addr().unwrap();
+        let client = TcpStream::connect(late).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        drop(client);
+        server.write_all(b"late").unwrap();
+        wait_for("the reset", || server.take_error().unwrap());
+        (never_accepted.port(), late.port())
+    });
+    let taken = running.finish();
+    let rows = rows(&taken);
+    let lines = |op: &str, side: &str, column: &str, port: u16| {
+        rows.named("op", op).named("tcp_side", side).with(column, port.into()).count() as i64
+    };
+    assert_eq!(lines("reset sent", "accept", "sport", never_accepted), WAITING);
+    assert_eq!(lines("reset received", "connect", "dport", never_accepted), WAITING);
+    assert_eq!(lines("reset sent", "connect", "dport", late), 1);
+    assert_eq!(lines("reset received", "accept", "sport", late), 1);
+    let all = rows.keep(|row| row.text("op").is_some_and(|op| op.starts_with("reset")));
+    assert_eq!(all.count() as i64, 2 * WAITING + 2, "{all:?}");
+    let sent = |side, port| metric(&taken, "tcp.resets_sent", side, port).0;
+    assert_eq!((sent("accept", never_accepted), sent("connect", late)), (WAITING, 1));
+}
+
 /// Of a line, in each direction.
 const DELAY_MS: u32 = 20;
 
