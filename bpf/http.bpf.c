@@ -69,6 +69,7 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	__u32 protocol = 0;
 	struct conn *conn;
 	struct job *job;
+	bool begins;
 	__u64 who;
 	__u8 call;
 
@@ -114,7 +115,10 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	job->now = bpf_ktime_get_ns();
 	/* A server's answer is over when it ends, whenever it began. */
 	job->start = job->outgoing && conn->role != ROLE_SERVER ? call_began(current, who, job->now) : job->now;
+	begins = conn->role == ROLE_UNKNOWN;
 	follow_call(job, JOB_OF_CALL, conn, regs, ret > 1);
+	if (begins)
+		end_if_closed(job, JOB_OF_CALL);
 	return 0;
 }
 
@@ -215,6 +219,8 @@ int BPF_PROG(http_ring, struct io_kiocb___http *request)
 	conn = conn_of(&key, file_of(current_task(), request->cqe.fd), &protocol);
 	if (conn && conn->role != ROLE_OTHER)
 		give_up(conn, UNPARSED_RING);
+	if (conn && is_closed((void *)key.address))
+		bpf_map_delete_elem(&conns, &key);
 	return 0;
 }
 

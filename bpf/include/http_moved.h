@@ -19,13 +19,16 @@ static __always_inline struct conn *known_conn(struct conn_key *key, struct sock
 	return bpf_map_lookup_elem(&conns, key);
 }
 
+static __always_inline bool is_closed(struct sock___http *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE;
+}
+
+/* Nothing tells of the end of one that is closed already. */
 static __always_inline struct conn *new_conn(struct conn_key *key, struct sock___http *sk)
 {
 	struct conn *conn;
 
-	/* One that is closed already would stay for ever. */
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE)
-		return NULL;
 	if (update_or_count(&conns, key, &no_conn, LOSS_STATE_FULL))
 		return NULL;
 	conn = bpf_map_lookup_elem(&conns, key);
@@ -80,6 +83,18 @@ static __always_inline void follow_call(struct job *job, __u32 place, struct con
 	if (!job->total && !job->outgoing && conn->role == ROLE_CLIENT && job->kind != CALL_MANY &&
 	    (job->vectors || syscall_argument_3(regs)))
 		http_finish(place);
+}
+
+/*
+ * A connection may be reset while the call that begins it is under way: its peer has read enough, and ends. What the call moved
+ * is all that there will be.
+ */
+static __always_inline void end_if_closed(struct job *job, __u32 place)
+{
+	if (!is_closed((void *)job->key.address))
+		return;
+	http_finish(place);
+	bpf_map_delete_elem(&conns, &job->key);
 }
 
 /*
@@ -176,7 +191,7 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 	__u64 name = 0;
 	__u8 call = 0;
 
-	if (!conn && protocol == HTTP_TCP)
+	if (!conn && protocol == HTTP_TCP && !is_closed(sk))
 		conn = new_conn(&job->key, sk);
 	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
 		return;

@@ -98,6 +98,20 @@ fn a_call_of_several_messages_is_counted_as_one_of_too_many_parts() {
     }
 }
 
+/// The server ends with the second message unread, which resets the connection, on every sixth run before the call returns.
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_connection_that_is_reset_during_its_first_call_is_counted() {
+    let program = Workload::compile("http/moves.c", "ebrec-moves", tempdir().unwrap());
+    for probe in BOTH {
+        let running = Recorder::new(&format!("-p {probe}")).start();
+        let clients: Vec<i64> = (0..200).map(|_| program.run("several 1")[1]).collect();
+        let taken = running.finish();
+        let seen = clients.iter().filter(|client| unparsed(&taken, **client) == cause("too many parts in a call", 1));
+        assert_eq!(seen.count(), clients.len(), "{probe}");
+    }
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_connection_through_io_uring_is_counted_as_such() {
