@@ -44,7 +44,7 @@ enum http_reason {
 	UNPARSED_REASONS,
 };
 
-/* The methods of RFC 9110 and RFC 5789. */
+/* The methods of RFC 9110 and RFC 5789; any other token (PROPFIND, QUERY, PURGE) has a number of its own from METHOD_NAMED on. */
 enum http_method {
 	METHOD_UNKNOWN,
 	METHOD_GET,
@@ -56,6 +56,9 @@ enum http_method {
 	METHOD_OPTIONS,
 	METHOD_TRACE,
 	METHOD_PATCH,
+	METHOD_OTHER, /* one for whose name there was no room */
+	METHOD_NAMED = 16,
+	METHODS = 256,
 };
 
 /* A metric's `sub`. */
@@ -67,6 +70,23 @@ enum http_sub {
 	HTTP_SUB_ROUTE_SHIFT = 32, /* 0: not asked for, or one too many */
 };
 
+/* What another method is called; zeroes behind it. No method that is registered is longer (RFC 9110, 16.1.1). */
+#define HTTP_METHOD_BYTES 16
+
+struct method_name {
+	__u8 text[HTTP_METHOD_BYTES];
+};
+
+struct method_name *export_method_name;
+
+/* By number, once it was seen; stays for the whole recording. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, METHODS - METHOD_NAMED);
+	__type(key, __u32);
+	__type(value, struct method_name);
+} methods SEC(".maps");
+
 struct http_record {
 	struct event_header header; /* ts: the end of the answer; pad: the `sub` */
 	__u64 took_ns;
@@ -75,7 +95,7 @@ struct http_record {
 	__u16 port; /* the server's */
 	__u8 path_bytes;
 	__u8 pad[3];
-	__u8 path[HTTP_PATH];
+	__u8 path[HTTP_PATH]; /* from METHOD_NAMED on its last bytes are the method's name */
 };
 _Static_assert(sizeof(struct http_record) == 128, "no holes");
 
@@ -124,7 +144,7 @@ struct request_seen {
 	__u8 method;
 	__u8 path_bytes;
 	__u8 pad[2];
-	__u8 path[HTTP_PATH];
+	__u8 path[HTTP_PATH]; /* as in the record */
 };
 
 struct conn_key {

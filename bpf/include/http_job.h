@@ -48,8 +48,9 @@ struct job {
 	volatile __u8 answered; /* the answer has come to its end */
 	volatile __u8 kind;	/* enum http_call, without its direction */
 	volatile __u8 pad;
-	volatile __u32 gave_up; /* 1 + enum http_reason */
-	__u32 pad_end;
+	volatile __u32 gave_up;		   /* 1 + enum http_reason */
+	volatile __u32 target;		   /* of a request line: where it begins */
+	struct method_name name;	   /* of a method that is METHOD_OTHER */
 	__u8 text[HTTP_TEXT + HTTP_CARRY]; /* fixed-size reads near the end stay inside */
 };
 

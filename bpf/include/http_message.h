@@ -10,12 +10,24 @@ static __always_inline bool is_answer(struct conn *conn, __u32 outgoing)
 	return conn->role == ROLE_SERVER ? outgoing : conn->role == ROLE_CLIENT ? !outgoing : false;
 }
 
-/* Words, not a helper: that takes as long as all of this. `target` is one of target_at(). */
-static __always_inline void keep_path(struct request_seen *request, struct job *job, __u32 target)
+/* Words, not a helper: that takes as long as all of this. */
+static __always_inline void keep_path(struct request_seen *request, struct job *job)
 {
+	__u32 target = job->target;
+
+	if (target > HTTP_METHOD_BYTES + 1)
+		return;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < HTTP_PATH; i += 8)
 		*(volatile __u64 *)(request->path + i) = *(volatile __u64 *)(job->text + target + i);
+}
+
+/* The name of a method takes the end of the room for the path. */
+static __always_inline void keep_name(struct request_seen *request, struct job *job)
+{
+	*(struct method_name *)(request->path + HTTP_PATH - HTTP_METHOD_BYTES) = job->name;
+	if (request->path_bytes > HTTP_PATH - HTTP_METHOD_BYTES)
+		request->path_bytes = HTTP_PATH - HTTP_METHOD_BYTES;
 }
 
 /* A request begins; `line` bytes of its first line are there. */
@@ -23,7 +35,7 @@ static __always_inline void begin_request(struct job *job, struct conn *conn, st
 					  __u32 line)
 {
 	struct request_seen *request;
-	__u32 target = target_at(method), bytes;
+	__u32 target = job->target, bytes;
 
 	conn->begun = 1;
 	/* Its answer was there first: another thread reads, and this one was kept from telling. */
@@ -45,7 +57,9 @@ static __always_inline void begin_request(struct job *job, struct conn *conn, st
 	if (keeps_paths()) {
 		bytes = line > target ? line - target : 0;
 		request->path_bytes = bytes < HTTP_PATH ? bytes : HTTP_PATH;
-		keep_path(request, job, target);
+		keep_path(request, job);
+		if (method >= METHOD_NAMED)
+			keep_name(request, job);
 	}
 	conn->pid = job->who >> 32;
 	conn->tail++;
@@ -117,7 +131,8 @@ static __always_inline __u64 not_http(struct job *job, struct conn *conn, struct
 }
 
 /* Goes by what a message begins with. False: it is no HTTP/1 that goes on. */
-static __always_inline bool begin_message(struct job *job, struct conn *conn, struct direction *way, __u32 first)
+static __always_inline bool begin_message(struct job *job, struct conn *conn, struct direction *way, __u32 first,
+					  __u32 place)
 {
 	bool answer = first >= FIRST_STATUS;
 
@@ -142,7 +157,7 @@ static __always_inline bool begin_message(struct job *job, struct conn *conn, st
 	if (answer)
 		begin_answer(job, conn, first);
 	else
-		begin_request(job, conn, way, first, job->at);
+		begin_request(job, conn, way, first == METHOD_OTHER ? http_method_number(place) : first, job->at);
 	return true;
 }
 

@@ -80,6 +80,15 @@ static __always_inline bool read_text(struct job *job, struct direction *way)
 	return true;
 }
 
+/* Many protocols have lines of words: it is the version at its end that tells a request line. */
+static __always_inline bool is_other_protocol(struct job *job, struct conn *conn, __u32 first)
+{
+	/* The end of a long line may not be here. */
+	if (!job->whole || job->at > HTTP_CARRY)
+		return first == METHOD_OTHER && conn->role == ROLE_UNKNOWN;
+	return !ends_with_version(job, job->at);
+}
+
 static __always_inline __u64 look_at_text(struct job *job, struct conn *conn, struct direction *way, __u32 place)
 {
 	__u32 carried = way->carried, first;
@@ -102,15 +111,14 @@ static __always_inline __u64 look_at_text(struct job *job, struct conn *conn, st
 			way->carried = 0;
 			return job->at - carried;
 		}
-		if (!job->whole && (job->have < 13 || (job->have < HTTP_CARRY && first && first < FIRST_TLS))) {
+		if (!job->whole && (job->have < 13 || (job->have < HTTP_METHOD_BYTES + 2 && !first) ||
+				    (job->have < HTTP_CARRY && first && first < FIRST_TLS))) {
 			carry_over(job, way);
 			return job->at - carried;
 		}
-		/* Of a longer line the end may not be here. */
-		if (!first ||
-		    (job->whole && job->at <= HTTP_CARRY && first <= METHOD_PATCH && !ends_with_version(job, job->at)))
+		if (!first || (first <= METHOD_OTHER && is_other_protocol(job, conn, first)))
 			return not_http(job, conn, way);
-		if (!begin_message(job, conn, way, first))
+		if (!begin_message(job, conn, way, first, place))
 			return 0;
 		job->in_line = !job->whole;
 		job->line = job->at;

@@ -34,11 +34,13 @@ use crate::units::Unit;
 use self::calls::knobs;
 use self::hooks::Wanted;
 use self::libssl::Libraries;
+use self::methods::Methods;
 use self::routes::Routes;
 
 mod calls;
 mod hooks;
 mod libssl;
+mod methods;
 mod routes;
 
 object! {
@@ -46,7 +48,7 @@ object! {
     // A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
     cells: 4096,
     // SAFETY: integers only, as bpf/include/http_{conn,calls,route}.h declare them.
-    unsafe plain: http_record, http_knobs, route,
+    unsafe plain: http_record, http_knobs, method_name, route,
 }
 
 /// Cells when routes are kept apart: five hundred of them.
@@ -182,6 +184,7 @@ pub(super) struct Http {
     path: Option<ColumnId>,
     route: Option<ColumnId>,
     query: bool,
+    methods: Methods,
     /// `None`: nothing is kept by route.
     routes: Option<Routes>,
     libraries: Libraries,
@@ -201,6 +204,7 @@ impl BuiltIn for Http {
             path: id(PATH),
             route: id(ROUTE),
             query: setup.settings.is_on(QUERY),
+            methods: Methods::default(),
             routes: setup.settings.is_on(BY_ROUTE).then(Routes::default),
             libraries: Libraries::new(setup.host.kernel.at_least(5, 15)),
             sweeper: Sweeper::default(),
@@ -226,7 +230,7 @@ impl BuiltIn for Http {
 
 /// What the packing of `enum http_sub` holds.
 struct Sub {
-    method: &'static str,
+    method: u32,
     side: &'static str,
     tls: &'static str,
     status: Option<i64>,
@@ -238,26 +242,11 @@ impl Sub {
         let has = |bit: types::http_sub| sub & u64::from(bit.0) != 0;
         let status = sub >> bits::HTTP_SUB_STATUS_SHIFT.0 & 0xffff;
         Sub {
-            method: method(sub as u32 & bits::HTTP_SUB_METHOD.0),
+            method: sub as u32 & bits::HTTP_SUB_METHOD.0,
             side: if has(bits::HTTP_SUB_CLIENT) { "client" } else { "server" },
             tls: if has(bits::HTTP_SUB_TLS) { "yes" } else { "no" },
             status: (status != 0).then_some(signed(status)),
         }
-    }
-}
-
-fn method(number: u32) -> &'static str {
-    match types::http_method(number) {
-        types::http_method::METHOD_GET => "GET",
-        types::http_method::METHOD_HEAD => "HEAD",
-        types::http_method::METHOD_POST => "POST",
-        types::http_method::METHOD_PUT => "PUT",
-        types::http_method::METHOD_DELETE => "DELETE",
-        types::http_method::METHOD_CONNECT => "CONNECT",
-        types::http_method::METHOD_OPTIONS => "OPTIONS",
-        types::http_method::METHOD_TRACE => "TRACE",
-        types::http_method::METHOD_PATCH => "PATCH",
-        _ => "?",
     }
 }
 
@@ -305,6 +294,7 @@ impl Decoder for Http {
 
     fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
         self.sweeper.sweep(live)?;
+        self.methods.learn(live)?;
         self.routes.as_mut().map_or(Ok(()), |routes| routes.learn(live))
     }
 
@@ -319,7 +309,9 @@ impl Decoder for Http {
         let sub = Sub::of(header.pad.into());
         let mut row = context.rows.row(kind);
         row.at(header.ts).int(column::DUR_NS, signed(record.took_ns)).int(column::CPU, header.cpu.into());
-        row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into()).text(column::OP, sub.method);
+        row.int(column::PID, header.pid.into())
+            .int(column::TID, header.tid.into())
+            .text(column::OP, &methods::of_record(sub.method, &record.path));
         row.int(column::BYTES, signed(record.bytes));
         if record.port != 0 {
             row.int(column::SPORT, record.port.into()).int(column::DPORT, record.peer_port.into());
@@ -351,7 +343,7 @@ impl Decoder for Http {
             return key;
         }
         let sub = Sub::of(gathered.sub);
-        key.push(KeyPart::Text(column::OP, sub.method.to_owned()));
+        key.push(KeyPart::Text(column::OP, self.methods.name(sub.method).to_owned()));
         key.extend(self.status.zip(sub.status).map(|(column, status)| KeyPart::Int(column, status)));
         key.extend(self.side.map(|column| KeyPart::Text(column, sub.side.to_owned())));
         key.extend(self.tls.map(|column| KeyPart::Text(column, sub.tls.to_owned())));
@@ -379,8 +371,8 @@ mod tests {
     #[test]
     fn what_a_metric_is_kept_by_is_unpacked() {
         let sub = Sub::of(404 << 16 | 1 << 8 | 3);
-        assert_eq!((sub.method, sub.side, sub.tls, sub.status), ("POST", "client", "no", Some(404)));
+        assert_eq!((sub.method, sub.side, sub.tls, sub.status), (3, "client", "no", Some(404)));
         let sub = Sub::of(1 << 9 | 1);
-        assert_eq!((sub.method, sub.side, sub.tls, sub.status), ("GET", "server", "yes", None));
+        assert_eq!((sub.method, sub.side, sub.tls, sub.status), (1, "server", "yes", None));
     }
 }

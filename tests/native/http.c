@@ -74,6 +74,7 @@ static const struct native_map maps[] = {
 	NATIVE_CELLS(cells_odd),
 	NATIVE_MAP(conns),
 	NATIVE_MAP(jobs),
+	NATIVE_MAP(methods),
 	NATIVE_MAP(routes),
 	NATIVE_MAP(route_scratches),
 	NATIVE_MAP(frames),
@@ -133,18 +134,20 @@ static void tell(const char *format, ...)
 
 static void take_record(const void *bytes, size_t size)
 {
-	static const char *methods[] = {"?",	  "GET",     "HEAD",	"POST",	 "PUT",
-					"DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+	static const char *names[] = {"?",	 "GET",	    "HEAD",  "POST",  "PUT",  "DELETE",
+				      "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"};
 	const struct http_record *record = bytes;
 	__u32 sub = record->header.pad, method = sub & HTTP_SUB_METHOD;
 	bool is_answered = record->header.event == HTTP_ANSWERED;
 
 	check(size == sizeof(*record), "a record has its size");
-	check(method < sizeof(methods) / sizeof(*methods), "a method has a name");
+	check(method < sizeof(names) / sizeof(*names) || method >= METHOD_NAMED, "a method has a name");
+	check(method < METHOD_NAMED || record->path_bytes <= HTTP_PATH - HTTP_METHOD_BYTES, "a name has its room");
 	check(record->path_bytes <= HTTP_PATH, "a path has its bound");
 	check(record->took_ns < 1ULL << 40, "nothing ends before it began");
 	*(is_answered ? &answered_count : &unanswered_count) += 1;
-	tell("%s %s %u %s%s %llu ", is_answered ? "answered" : "unanswered", methods[method],
+	tell("%s %.*s %u %s%s %llu ", is_answered ? "answered" : "unanswered", HTTP_METHOD_BYTES,
+	     method < METHOD_NAMED ? names[method] : (const char *)record->path + HTTP_PATH - HTTP_METHOD_BYTES,
 	     sub >> HTTP_SUB_STATUS_SHIFT, sub & HTTP_SUB_CLIENT ? "client" : "server",
 	     sub & HTTP_SUB_TLS ? "+tls" : "", record->bytes);
 	for (__u32 i = 0; i < record->path_bytes && record->path[i] > ' '; i++)

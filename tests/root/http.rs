@@ -17,6 +17,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::common::Recorder;
+use crate::common::Rows;
 use crate::common::Taken;
 use crate::common::find;
 use crate::common::skip;
@@ -147,6 +148,31 @@ fn messages_are_told_apart_however_they_are_framed_and_cut() {
     assert_eq!(posts.sum("n"), 2);
     assert_eq!((unparsed(&taken, nginx.worker()), unparsed(&taken, own_pid())), Default::default());
     assert_eq!(taken.lost_by("http"), 0);
+}
+
+/// nginx logs every method; the metric has the names from the kernel's map, the rows have them behind their paths.
+#[test]
+#[ignore = "root: attaches probes"]
+fn methods_of_any_name_have_it_in_metrics_and_rows() {
+    let test = "methods_of_any_name_have_it_in_metrics_and_rows";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let methods = ["GET", "PROPFIND", "PURGE", "GET", "VERSION-CONTROL", "M-SEARCH", "GET"];
+    let running = Recorder::new("-p http:raw").start();
+    let mut client = Client::connect(nginx.port);
+    for method in methods {
+        assert_eq!(client.ask(method, "/small", ""), 200, "{method}");
+    }
+    let logged = nginx.logged(methods.len());
+    let taken = running.finish();
+    assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), logged);
+    assert_eq!(unparsed(&taken, nginx.worker()), BTreeMap::new());
+    for method in methods {
+        let asked = methods.iter().filter(|one| **one == method).count();
+        let of = |rows: Rows| rows.with("pid", nginx.worker()).named("op", method);
+        assert_eq!(of(taken.metric("http.latency", &KEY)).sum("count"), asked as i64, "{method}");
+        let rows = of(taken.rows("http", &["pid", "op", "http_path"]));
+        assert_eq!(rows.named("http_path", "/small").count(), asked, "{method}");
+    }
 }
 
 #[test]

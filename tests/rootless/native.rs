@@ -133,6 +133,22 @@ fn conversations_of_every_framing_are_followed() {
         (&[(Read, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00")], &["unparsed tls 1"]),
         (&[(Datagram, b"\xc3\x00\x00\x00\x01\x08")], &["unparsed quic 1"]),
         (&[(Read, GET), (Write, b"HTTP/1.1 2x0 OK\r\n\r\n")], &["unparsed out-of-step 2"]),
+        // Any token is a method: what comes after it counts, too.
+        (
+            &[(Read, b"PROPFIND /d HTTP/1.1\r\nDepth: 1\r\n\r\n"), (Write, OK), (Read, GET), (Write, OK)],
+            &["answered PROPFIND 200 server 43 /d", "answered GET 200 server 43 /a?b"],
+        ),
+        (&[(Read, b"M-SEARCH * HTTP/1.1\r\n\r\n"), (Write, OK)], &["answered M-SEARCH 200 server 43 *"]),
+        (
+            &[(Read, b"VERSION-CONTR"), (Read, b"OL /v HTTP/1.1\r\n\r\n"), (Write, OK)],
+            &["answered VERSION-CONTROL 200 server 43 /v"],
+        ),
+        (
+            &[(Read, b"ABCDEFGHIJKLMNOP /16 HTTP/1.1\r\n\r\n"), (Write, OK)],
+            &["answered ABCDEFGHIJKLMNOP 200 server 43 /16"],
+        ),
+        (&[(Read, b"ABCDEFGHIJKLMNOPQ /17 HTTP/1.1\r\n\r\n"), (Write, OK)], &[]),
+        (&[(Read, b"SET /key value\r\n"), (Write, b"+OK\r\n")], &[]),
         (&[(Read, b"SSH-2.0-OpenSSH_9.2\r\n")], &[]),
         (&[(Read, b"GET-RICH quick HTTP/1.1\r\n\r\n")], &[]),
         (&[(Read, b"GET /x HTTP/2.0\r\n\r\n")], &[]),
@@ -205,7 +221,25 @@ fn message(first: impl Strategy<Value = String>) -> impl Strategy<Value = Messag
 
 fn requests() -> impl Strategy<Value = Message> {
     message(
-        (select(vec!["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]), "/[!-~]{0,70}")
+        (
+            prop_oneof![
+                select(vec![
+                    "GET",
+                    "POST",
+                    "PUT",
+                    "DELETE",
+                    "PATCH",
+                    "OPTIONS",
+                    "TRACE",
+                    "PROPFIND",
+                    "VERSION-CONTROL"
+                ])
+                .prop_map(str::to_owned),
+                "[A-Z-]{2,16}"
+                    .prop_filter("whose answers have bodies", |name| !["HEAD", "CONNECT"].contains(&name.as_str())),
+            ],
+            "/[!-~]{0,62}",
+        )
             .prop_map(|(method, path)| format!("{method} {path} HTTP/1.1")),
     )
 }
