@@ -180,8 +180,6 @@ impl Round {
             reader.wait(patience.min(Duration::from_nanos(until_due)))?;
             let before = clocks::monotonic_ns();
             let records = reader.drain(&mut |record| self.intake.take(record));
-            let needed = self.swapped.map_or(before, |interval| interval.end_ns.min(before));
-            self.intake.table.forget_names_before(needed.saturating_sub(LATE_NS));
             let now = clocks::monotonic_ns();
             patience = match records {
                 MANY.. => patience / 2,
@@ -211,6 +209,9 @@ impl Round {
                 self.write_stacks(now)?;
                 self.anchor_clocks();
             }
+            self.intake.name_processes();
+            let needed = self.swapped.map_or(before, |interval| interval.end_ns.min(before));
+            self.intake.table.forget_names_before(needed.saturating_sub(LATE_NS));
             self.send(due)?;
             if due {
                 self.checkpoint(now);

@@ -42,14 +42,11 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Puts the name of its process into each row that has not got it yet.
-    ///
-    /// What the kernel told of processes comes through the same rings as events, so names are looked up when a look at all
-    /// rings is over, not row by row.
+    /// Puts the name that its process had at its time into each row that has not got it yet.
     pub(super) fn name_processes(&mut self) {
         let names = self.table.names();
         for (pid, name) in [(column::PID, column::PROCESS), (column::WAKER_PID, column::WAKER_PROCESS)] {
-            self.rows.derive(pid, name, |pid| names.get(u32::try_from(pid).ok()?));
+            self.rows.derive(pid, name, |pid, at_ns| names.at(at_ns).get(u32::try_from(pid).ok()?));
         }
     }
 

@@ -85,20 +85,21 @@ impl Rows {
         self.kinds.len() - 1
     }
 
-    /// Fills in a text that follows from an integer of the same row, in the rows that have the integer but no text yet.
+    /// Fills in a text that follows from an integer of the same row and its time, in the rows that have the integer but no text
+    /// yet. The time is that of CLOCK_MONOTONIC in nanoseconds.
     ///
     /// Only rows after the last one with a text are looked at: call it before each [`Rows::take`].
-    pub fn derive<'t>(&mut self, from: ColumnId, to: ColumnId, text: impl Fn(i64) -> Option<&'t str>) {
-        let seed = self.seed;
+    pub fn derive<'t>(&mut self, from: ColumnId, to: ColumnId, text: impl Fn(i64, u64) -> Option<&'t str>) {
+        let (seed, offset) = (self.seed, self.clock_offset_ns);
         for kind in &mut self.kinds {
-            let Ok([Some(Cells::Int(from)), derived]) = kind.cells.get_disjoint_mut([from.index(), to.index()]) else {
-                continue;
-            };
+            let cells = kind.cells.get_disjoint_mut([from.index(), column::TS.index(), to.index()]);
+            let Ok([Some(Cells::Int(from)), Some(Cells::Int(times)), derived]) = cells else { continue };
             let Cells::Text(derived) = derived.get_or_insert_with(|| Cells::Text(Texts::new(seed))) else { continue };
             let done = derived.keys().values().len();
             for (index, number) in from.values().iter().enumerate().skip(done) {
                 let known = from.valid().get(index).copied().unwrap_or(true);
-                if let Some(text) = known.then(|| text(*number)).flatten() {
+                let at = times.values().get(index).map_or(0, |real_ns| real_ns.wrapping_sub(offset).cast_unsigned());
+                if let Some(text) = known.then(|| text(*number, at)).flatten() {
                     derived.set(index, text.as_bytes());
                 }
             }
@@ -328,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_derived_from_the_number_of_its_row_once() {
+    fn a_text_is_derived_from_the_number_and_the_time_of_its_row_once() {
         let mut rows = rows();
-        rows.row("exec").int(column::PID, 1);
-        rows.row("exec");
-        rows.row("exec").int(column::PID, 2);
-        rows.derive(column::PID, column::PROCESS, |pid| (pid == 1).then_some("init"));
-        rows.row("exec").int(column::PID, 3);
-        rows.derive(column::PID, column::PROCESS, |pid| (pid > 1).then_some("late"));
+        rows.row("exec").at(10).int(column::PID, 1);
+        rows.row("exec").at(10);
+        rows.row("exec").at(20).int(column::PID, 2);
+        rows.derive(column::PID, column::PROCESS, |_, at_ns| (at_ns == 10).then_some("init"));
+        rows.row("exec").at(30).int(column::PID, 3);
+        rows.derive(column::PID, column::PROCESS, |pid, _| (pid > 1).then_some("late"));
         let columns = format!("{:?}", rows.take(1, true).remove(0).into_columns());
         // The second process was not known at first and is asked for again; the first keeps the name that it had.
         assert!(columns.contains("values: [0, 0, 1, 1], valid: [true, false, true, true]"), "{columns}");
