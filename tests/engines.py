@@ -106,7 +106,7 @@ def read_polars(path):
         of_kind = frame.filter(pl.col("kind") == kind)
         for column in columns:
             # Without rows Polars says 0 where SQL says null.
-            got = of_kind.select(pl.col(column).sum(), pl.col(column).count().alias("n")).collect().row(0)
+            got = of_kind.select(pl.col(column).sum(), pl.col(column).count().alias("values")).collect().row(0)
             sums[f"{kind}.{column}"] = got[0] if got[1] else None
     buckets = frame.filter(pl.col("kind") == "hist").group_by("metric").agg(pl.col("n").sum()).collect()
     largest = dict(frame.filter(pl.col("kind") == "metric").group_by("metric").agg(pl.col("largest").max()).collect().rows())

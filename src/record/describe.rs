@@ -99,6 +99,9 @@ impl Description {
         start: &ClockAnchor,
     ) -> Description {
         let nanoseconds = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        // Every footer repeats it, so only what can be in the file.
+        let asked = registry.iter().copied().filter(|info| fates.iter().any(|fate| fate.name == info.name));
+        let asked: Vec<&ProbeInfo> = asked.collect();
         let base = Meta {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -123,11 +126,11 @@ impl Description {
             },
             clock: vec![*start],
             probes: fates.iter().map(probe_state).collect(),
-            metrics: registry
+            metrics: asked
                 .iter()
                 .flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric)))
                 .collect(),
-            kinds: kinds(registry),
+            kinds: kinds(&asked),
             events: events.iter().map(event_meta).collect(),
             ..Meta::default()
         };

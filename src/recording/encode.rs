@@ -23,7 +23,6 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::ArrowColumnWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::arrow::arrow_writer::compute_leaves;
-use parquet::arrow::encode_arrow_schema;
 use parquet::basic::Compression;
 use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
@@ -63,8 +62,6 @@ const PAGE_ROWS: usize = 64 << 10;
 pub(crate) struct Encoders {
     pub(crate) descr: SchemaDescPtr,
     pub(crate) properties: WriterPropertiesPtr,
-    /// The Arrow schema as a footer holds it: for titles, units and help.
-    pub(crate) arrow_schema: String,
     columns: Vec<Column>,
 }
 
@@ -124,7 +121,7 @@ impl Encoders {
             Ok(Column { ty: column.ty, differences, field, foreign })
         });
         let columns = columns.collect::<Result<Vec<_>, ParquetError>>()?;
-        Ok(Encoders { descr: Arc::new(descr), properties, arrow_schema: encode_arrow_schema(&schema.arrow()), columns })
+        Ok(Encoders { descr: Arc::new(descr), properties, columns })
     }
 
     /// Begins a chunk of a column.

@@ -9,7 +9,6 @@ use std::io;
 use std::io::Write;
 use std::path::Path;
 
-use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::FileMetaData;
 use parquet::file::metadata::KeyValue;
@@ -47,9 +46,8 @@ pub(crate) struct Template {
 impl Template {
     pub(crate) fn new(meta: &Meta, layout: &Layout) -> Result<Template, ParquetError> {
         let pairs = meta.to_pairs().into_iter().map(|(key, value)| KeyValue::new(key, value));
-        let schema = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), layout.encoders.arrow_schema.clone());
         let checksum = KeyValue::new(checksum::KEY.to_owned(), checksum::NONE.to_owned());
-        let bytes = encode(layout, Some(pairs.chain([schema, checksum]).collect()), Vec::new())?;
+        let bytes = encode(layout, Some(pairs.chain([checksum]).collect()), Vec::new())?;
         let mut cursor = Cursor::new(&bytes);
         let (mut last, mut rows_at, mut tail_at) = (0, 0, 0);
         while let Some(field) = cursor.field(&mut last).map_err(unexpected)? {

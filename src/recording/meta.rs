@@ -157,6 +157,7 @@ pub struct MetricMeta {
     /// Columns that break it down.
     pub by: Vec<String>,
     /// The kind of the streamed events that it aggregates, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<String>,
 }
 
@@ -167,6 +168,7 @@ pub struct KindMeta {
     /// Name, the value of column `kind`.
     pub name: String,
     /// The probe that writes it; `None` for the core's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
     /// One sentence that says what a row is.
     pub help: String,
@@ -211,6 +213,7 @@ pub struct ColumnMeta {
     /// Heading for people.
     pub title: String,
     /// Unit by its short name, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// One sentence that says what a value means.
     pub help: String,

@@ -91,7 +91,9 @@ impl Schema {
             by_name.insert(column.name, ColumnId(next));
             columns.push(column);
         }
-        let arrow = Arc::new(ArrowSchema::new(columns.iter().map(|c| field(c)).collect::<Vec<Field>>()));
+        let arrow = Arc::new(ArrowSchema::new(
+            columns.iter().map(|c| Field::new(c.name, c.ty.plain(), true)).collect::<Vec<Field>>(),
+        ));
         Schema { columns, by_name, arrow }
     }
 
@@ -110,7 +112,7 @@ impl Schema {
         self.columns.get(id.index()).copied()
     }
 
-    /// The schema as engines see it: plain types, all nullable, title, unit and help as field metadata.
+    /// The schema as engines see it: plain types, all nullable. Title, unit and help of a column are in the footer's metadata.
     pub fn arrow(&self) -> SchemaRef {
         Arc::clone(&self.arrow)
     }
@@ -119,15 +121,6 @@ impl Schema {
         // The length was held under 65,536 when the columns were added.
         self.columns.iter().enumerate().map(|(index, column)| (ColumnId(index as u16), *column))
     }
-}
-
-fn field(column: &Column) -> Field {
-    let mut metadata =
-        HashMap::from([("title".to_owned(), column.title.to_owned()), ("help".to_owned(), column.help.to_owned())]);
-    if let Some(unit) = column.unit {
-        metadata.insert("unit".to_owned(), unit.to_owned());
-    }
-    Field::new(column.name, column.ty.plain(), true).with_metadata(metadata)
 }
 
 impl ColumnType {
