@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Stacks, each kept once, under the hash of its content: user_stack(ctx) and kernel_stack(ctx) give that hash, which
- * is all that a record or a key holds. User space empties both maps once per interval; a stack that comes again is put
- * back, and its hash is still the same, so that nothing has to be kept in step.
+ * is all that a record or a key holds. User space empties both maps once per interval, and whenever enough is in them; a
+ * stack that comes again is put back, and its hash is still the same, so that nothing has to be kept in step.
  *
  * The kernel's own stack-trace map has numbers of slots instead: two stacks that fall into one slot lose one of them
  * (one in ten is lost when a tenth of the slots is taken), and a slot can't be emptied while its number is in use.
@@ -146,8 +146,9 @@ static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
 {
 	if (bpf_map_lookup_elem(map, hash))
 		return;
-	/* -EEXIST: another CPU was faster. */
-	if (bpf_map_update_elem(map, hash, stack, BPF_NOEXIST) && !bpf_map_lookup_elem(map, hash)) {
+	if (!bpf_map_update_elem(map, hash, stack, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&epoch.stacks, 1);
+	} else if (!bpf_map_lookup_elem(map, hash)) { /* else -EEXIST: another CPU was faster */
 		count_loss(LOSS_STACK_NOT_KEPT);
 		*hash = 0;
 	}

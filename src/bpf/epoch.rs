@@ -85,6 +85,11 @@ impl Epoch {
         self.get(offset_of!(types::epoch, parity)) != 0
     }
 
+    /// How many stacks programs have put into the maps so far.
+    pub fn stacks(&self) -> u64 {
+        self.get(offset_of!(types::epoch, stacks))
+    }
+
     fn get(&self, offset: usize) -> u64 {
         self.word(offset).load(Ordering::Acquire)
     }

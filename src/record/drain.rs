@@ -142,6 +142,7 @@ impl Drain {
             grace: Grace::start(grace, visited)?,
             next_look: u64::MAX,
             next_checkpoint: start_ns + CHECKPOINT_NS,
+            stacks_taken: 0,
             state: State::default(),
         };
         round.follow(&mut reader)?;
@@ -169,6 +170,8 @@ struct Round {
     grace: Grace,
     next_look: u64,
     next_checkpoint: u64,
+    /// Stacks that were put into the maps before they were last emptied.
+    stacks_taken: u64,
     state: State,
 }
 
@@ -181,7 +184,9 @@ impl Round {
             let before = clocks::monotonic_ns();
             let records = reader.drain(&mut |record| self.intake.take(record));
             let now = clocks::monotonic_ns();
+            let stacks_fill = self.maps.stacks().is_filling(self.epoch.stacks() - self.stacks_taken);
             patience = match records {
+                _ if stacks_fill => patience / 2,
                 MANY.. => patience / 2,
                 ..FEW => patience * 3 / 2,
                 _ => patience,
@@ -201,6 +206,10 @@ impl Round {
                     self.snapshot()?;
                     self.write_stacks(now)?;
                 }
+            }
+            // A build starts thousands of programs, whose sleeps all differ.
+            if stacks_fill {
+                self.write_stacks(now)?;
             }
             self.publish();
             let due = now >= self.next_checkpoint;
@@ -347,6 +356,7 @@ impl Round {
 
     /// Has the stacks that rows refer to named, while the processes that had them may still be there.
     fn write_stacks(&mut self, now: u64) -> Result<()> {
+        self.stacks_taken = self.epoch.stacks();
         let taken = self.maps.stacks().take()?;
         let Intake { rows, stacks, .. } = &mut self.intake;
         self.symbols.ask(taken, stacks, now, rows);

@@ -11,6 +11,7 @@ use std::process::Stdio;
 
 use crate::common::Recorder;
 use crate::common::Taken;
+use crate::common::Workload;
 use crate::common::find;
 use crate::common::kernel::Held;
 use crate::common::recorder::EBREC;
@@ -252,4 +253,19 @@ fn the_same_addresses_after_an_exec_are_functions_of_the_new_program() {
         let least = i64::from(COUNT) * 1_000_000 * 9 / 10;
         assert!(asleep >= least, "{asleep} ns in {name}, {COUNT} times 1 ms in truth: {functions:?}");
     }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn thousands_of_different_stacks_in_a_second_are_all_kept() {
+    const DIFFERENT: usize = 4096;
+    let workload = Workload::compile("stacks/many.c", "many", tempfile::tempdir().unwrap());
+    let program = workload.path().display().to_string();
+    let (output, dir) = Recorder::new("-p offcpu").run(&[program.as_str(), "4", "8000"]);
+    assert!(output.status.success(), "{output:?}");
+    let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+    assert_eq!(taken.lost_by("offcpu"), 0, "{:?}", taken.lost());
+    let stacks = taken.rows("stack", &["id", "folded"]);
+    let own = stacks.keep(|row| row.text("folded").is_some_and(|folded| folded.matches(";further").count() > 10));
+    assert!(own.count() >= DIFFERENT, "{} of {DIFFERENT} stacks", own.count());
 }
