@@ -3,6 +3,9 @@
 
     tests/engines.py [FILE…]      default: fixtures/*.parquet
 
+DuckDB also runs every query of docs/sql.md and agrees with ebrec's own tables, and all engines read recordings of two
+versions, one with a column more, as docs/sql.md says.
+
 The engines live in a virtual environment of their own in target/venv, made on the first run. One check per engine and
 file; what can't run here is printed as "skipped: NAME: REASON". The last line counts in the form of cargo's test runner.
 """
@@ -10,8 +13,10 @@ file; what can't run here is printed as "skipped: NAME: REASON". The last line c
 import glob
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
@@ -148,6 +153,94 @@ def read(engine, path):
     json.dump({"rows": rows, "sums": sums, "metrics": metrics, "span": span}, sys.stdout, default=float)
 
 
+# ---- docs/sql.md: `engines.py --sql FILE…` prints the rows of each query
+
+def queries():
+    """The queries of docs/sql.md by their first lines."""
+    with open(os.path.join(ROOT, "docs", "sql.md")) as page:
+        blocks = re.findall(r"```sql\n-- (.*?)\n(.*?)```", page.read(), re.DOTALL)
+    return dict(blocks)
+
+
+def run_queries(files):
+    import duckdb
+
+    answers = {}
+    for name, query in queries().items():
+        of_many = "recordings/*.parquet" in query
+        for path in [os.path.join(os.path.dirname(files[0]), "*.parquet")] if of_many else files:
+            path = path.replace("'", "''")
+            asked = query.replace("recordings/*.parquet", path).replace("run.parquet", path)
+            answers.setdefault(name, []).append(duckdb.connect().execute(asked).fetchall())
+    json.dump(answers, sys.stdout, default=str)
+
+
+def check_queries(python, files):
+    """Runs the queries over all fixtures; where they answer nothing, or otherwise than ebrec does."""
+    run = subprocess.run([python, os.path.abspath(__file__), "--sql", *files], capture_output=True, text=True)
+    if run.returncode:
+        return [last_line(run.stderr)]
+    answers = json.loads(run.stdout)
+    # A recording may have lost nothing.
+    problems = [f"'{name}' has no rows" for name, rows in answers.items() if not any(rows) and name != "losses"]
+    for at, path in enumerate(files):
+        name = os.path.basename(path)
+        cpu = {row["pid"]: row.get("sched.on_cpu.sum") for row in tables("report", "processes", path)["processes"]}
+        for process, pid, seconds in answers["top processes by cpu"][at]:
+            if not process or abs(seconds * 1e9 - (cpu.get(pid) or 0)) > 1:
+                problems.append(f"{name}: {seconds} s of CPU for {process} ({pid}), {cpu.get(pid)} ns by ebrec")
+        by = ("--by", "dev", "--by", "op")
+        groups = tables("report", "hist", "block.device_time", *by, path)["groups"]
+        p99 = {(row["dev"], row["op"]): row["p99"] for row in groups if row["count"]}
+        for dev, op, _, ms in answers["p99 by key"][at]:
+            # ebrec keeps within the smallest and the largest value, which is within the bucket.
+            if abs(ms * 1e6 / p99[dev, op] - 1) > 1 / 16:
+                problems.append(f"{name}: p99 of {dev} {op} is {ms} ms, {p99[dev, op]} ns by ebrec")
+        started = {row["kind"]: row["rows"] for row in tables("info", path)["kinds"]}["exec"]
+        if len(answers["process starts"][at]) < started:
+            problems.append(f"{name}: {len(answers['process starts'][at])} starts of {started}")
+    return problems
+
+
+# ---- recordings of two versions: `engines.py --mixed ENGINE OLD DIRECTORY` counts the rows of both
+
+def later_version(old, directory):
+    """What a later version may write: a column more, behind all others."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(old)
+    pq.write_table(table, os.path.join(directory, "a-older.parquet"))
+    more = pa.array([7] * len(table), pa.int64())
+    pq.write_table(table.append_column("later_thing_ns", more), os.path.join(directory, "b-newer.parquet"))
+    return 2 * len(table), 7 * len(table)
+
+
+def read_mixed(engine, old, directory):
+    expected = later_version(old, directory)
+    older, newer = (os.path.join(directory, name) for name in ("a-older.parquet", "b-newer.parquet"))
+    if engine == "duckdb":
+        import duckdb
+
+        files = os.path.join(directory, "*.parquet")
+        got = duckdb.connect().execute(
+            f"SELECT count(*), sum(later_thing_ns) FROM read_parquet('{files}', union_by_name = true)").fetchone()
+    elif engine == "polars":
+        import polars as pl
+
+        frame = pl.scan_parquet([newer, older], missing_columns="insert", extra_columns="ignore")
+        got = frame.select(pl.len(), pl.col("later_thing_ns").sum()).collect().row(0)
+    else:
+        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
+        import pyarrow.parquet as pq
+
+        table = ds.dataset([older, newer], schema=pq.read_schema(newer)).to_table(columns=["later_thing_ns"])
+        got = (len(table), pc.sum(table["later_thing_ns"]).as_py())
+    if tuple(got) != expected:
+        sys.exit(f"{tuple(got)} rows and sum of the new column, not {expected}")
+
+
 # ---- the comparison
 
 def differences(a, b, what):
@@ -211,6 +304,23 @@ def main():
             else:
                 print(f"ok {name} by {engine}: {sum(expected['rows'].values())} rows, {len(expected['metrics'])} histograms")
                 passed += 1
+    for engine in ENGINES if python else ():
+        if {engine, "pyarrow"} & set(lacking):
+            print(f"skipped: two versions by {engine}: {lacking.get(engine) or lacking['pyarrow']}")
+            skipped += 1
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            ask = [python, os.path.abspath(__file__), "--mixed", engine, files[0], directory]
+            run = subprocess.run(ask, capture_output=True, text=True)
+        print(f"FAILED two versions by {engine}: {last_line(run.stderr)}" if run.returncode else f"ok two versions by {engine}")
+        failed, passed = failed + (run.returncode != 0), passed + (run.returncode == 0)
+    if python and "duckdb" not in lacking and not sys.argv[1:]:
+        problems = check_queries(python, files)
+        for problem in problems:
+            print(f"FAILED docs/sql.md: {problem}")
+        if not problems:
+            print(f"ok docs/sql.md: {len(queries())} queries")
+        failed, passed = failed + bool(problems), passed + (not problems)
     verdict = "FAILED" if failed else "ok"
     print(f"test result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored")
     return 1 if failed else 0
@@ -219,5 +329,9 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--read"]:
         read(sys.argv[2], sys.argv[3])
+    elif sys.argv[1:2] == ["--sql"]:
+        run_queries(sys.argv[2:])
+    elif sys.argv[1:2] == ["--mixed"]:
+        read_mixed(*sys.argv[2:5])
     else:
         sys.exit(main())
