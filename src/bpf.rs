@@ -14,6 +14,7 @@ pub mod live;
 pub mod log;
 pub mod losses;
 mod mapping;
+pub mod memory;
 pub mod optional;
 pub mod perf;
 pub mod pids;

@@ -34,6 +34,8 @@ use super::log;
 use super::losses;
 use super::losses::Losses;
 use super::losses::Lost;
+use super::memory;
+use super::memory::MapMemory;
 use super::optional;
 use super::read;
 use super::settings::Settings;
@@ -294,11 +296,11 @@ impl Live {
         &self.left_out
     }
 
-    /// Kernel memory of the object's own maps in bytes, as the kernel accounts it.
-    pub fn map_bytes(&self) -> u64 {
-        let shared = [".data.epoch", "rings", "scope_tasks", "user_stacks", "kernel_stacks"];
-        let own = |map: &Map<'_>| !shared.iter().any(|name| map.name() == *name);
-        self.object.maps().filter(own).filter_map(|map| map.query_fdinfo().ok()).filter_map(|info| info.memlock).sum()
+    /// Kernel memory of the object's maps, those that it shares with others among them.
+    pub fn map_memory(&self) -> MapMemory {
+        let mut found = MapMemory::new();
+        self.object.maps().for_each(|map| memory::add(&mut found, &map, 0));
+        found
     }
 
     /// Detaches every program; the maps stay readable.

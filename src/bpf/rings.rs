@@ -23,6 +23,8 @@ use rustix::time::Timespec;
 
 use super::compat::elements_may_be_made_late;
 use super::epoch;
+use super::memory;
+use super::memory::MapMemory;
 use super::ring::Ring;
 use super::stacks::StackMaps;
 
@@ -129,6 +131,14 @@ impl SharedMaps {
     /// All rings' size in bytes.
     pub fn total_bytes(&self) -> u64 {
         self.ring_bytes * self.rings.len() as u64 + self.scope_ring_bytes
+    }
+
+    /// Kernel memory that they take; a ring at least by its size, which the kernel leaves out before Linux 6.4.
+    pub fn memory(&self) -> MapMemory {
+        let mut found = self.stacks.memory();
+        self.rings.iter().for_each(|ring| memory::add(&mut found, ring, self.ring_bytes));
+        [&self.epoch, &self.by_cpu, &self.scope_tasks].iter().for_each(|map| memory::add(&mut found, *map, 0));
+        found
     }
 
     /// Puts a process in scope; `matched` has the SCOPE_* bits of the filters that it matches.

@@ -8,6 +8,8 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 
 use super::batch::take_all;
+use super::memory;
+use super::memory::MapMemory;
 use super::rings::create_map;
 use super::rings::options;
 
@@ -98,6 +100,13 @@ impl StackMaps {
     /// The map of kernel stacks.
     pub fn kernel(&self) -> BorrowedFd<'_> {
         self.kernel.as_fd()
+    }
+
+    /// Kernel memory that they take.
+    pub fn memory(&self) -> MapMemory {
+        let mut found = MapMemory::new();
+        [&self.user, &self.kernel].iter().for_each(|map| memory::add(&mut found, *map, 0));
+        found
     }
 
     /// Takes every stack out: (hash, frames).

@@ -34,6 +34,8 @@ impl Statistics {
 /// What the kernel knows of a loaded program's runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Runs {
+    /// The kernel's id of the program.
+    pub id: u32,
     /// Runs while statistics were on.
     pub count: u64,
     /// Nanoseconds spent in those.
@@ -57,6 +59,7 @@ pub fn runs(program: BorrowedFd<'_>) -> Result<Runs> {
         bail!("asking for a program's run time failed with error {}", -code);
     }
     Ok(Runs {
+        id: info.id,
         count: info.run_cnt,
         ns: info.run_time_ns,
         missed: info.recursion_misses,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows BPF. `probes` implements the contract, `record` drives it through these types alone.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 
@@ -103,8 +104,8 @@ pub trait Attached: Send {
         Vec::new()
     }
 
-    /// Kernel memory that the maps take, in bytes.
-    fn map_bytes(&self) -> u64;
+    /// Kernel memory of the maps that it uses, those that it shares with others among them: bytes by the kernel's id of the map.
+    fn map_memory(&self) -> BTreeMap<u32, u64>;
 
     /// Events that the aggregates have counted so far, by the kind of row that stands for one.
     fn aggregated(&self) -> &HashMap<&'static str, u64>;
@@ -158,6 +159,8 @@ pub struct Loss {
 /// The measured cost of one BPF program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramCost {
+    /// The kernel's id of the program.
+    pub id: u32,
     /// `probe/program`.
     pub name: String,
     /// Runs while statistics were on.

@@ -31,6 +31,7 @@ use super::settings::object_settings;
 use crate::bpf::EventHeader;
 use crate::bpf::bytes_of;
 use crate::bpf::live::Live;
+use crate::bpf::memory::MapMemory;
 use crate::bpf::settings::Settings;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
@@ -434,8 +435,8 @@ impl Attached for Attachment {
         self.objects.iter().flat_map(|object| object.left_out.iter().cloned()).collect()
     }
 
-    fn map_bytes(&self) -> u64 {
-        self.objects.iter().map(|object| object.running.map_bytes()).sum()
+    fn map_memory(&self) -> MapMemory {
+        self.objects.iter().flat_map(|object| object.running.map_memory()).collect()
     }
 
     fn aggregated(&self) -> &HashMap<&'static str, u64> {

@@ -9,6 +9,7 @@ use super::KeyPart;
 use super::signed;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::memory::MapMemory;
 use crate::bpf::stats::Runs;
 use crate::hist;
 use crate::hist::Histogram;
@@ -93,6 +94,7 @@ impl<D: Decoder> Attached for Running<D> {
 
     fn costs(&self) -> Result<Vec<ProgramCost>> {
         let cost = |(name, runs): (String, Runs)| ProgramCost {
+            id: runs.id,
             name,
             runs: runs.count,
             ns: runs.ns,
@@ -113,8 +115,8 @@ impl<D: Decoder> Attached for Running<D> {
         self.live.left_out().to_vec()
     }
 
-    fn map_bytes(&self) -> u64 {
-        self.live.map_bytes()
+    fn map_memory(&self) -> MapMemory {
+        self.live.map_memory()
     }
 
     fn aggregated(&self) -> &HashMap<&'static str, u64> {

@@ -1,16 +1,20 @@
 //! What recording costs the machine: time in BPF programs, own CPU time, own memory.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use anyhow::Result;
 
 use crate::bpf::live::Live;
+use crate::bpf::stats::Runs;
 use crate::bpf::stats::Statistics;
 use crate::host::root::Root;
 use crate::host::usage::Usage;
-use crate::probe::attached::Attached;
 use crate::probe::attached::Interval;
 use crate::probe::attached::ProgramCost;
+use crate::record::intake::Source;
+use crate::record::own_cpu::OURSELVES;
+use crate::record::own_cpu::OwnCpu;
 use crate::recording::Rows;
 use crate::recording::column;
 
@@ -27,10 +31,18 @@ pub(super) struct CostMeter {
     refused: bool,
     /// Time with statistics on since the last rows.
     measured_ns: u64,
+    /// What each program ran in that time, by its name.
+    ran: BTreeMap<String, Ran>,
     /// What was measured since the window began.
     all: Sample,
-    seen: HashMap<String, (u64, u64)>,
-    cpu_ns: u64,
+    own_cpu: OwnCpu,
+}
+
+/// Runs of a program, and the time spent in them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Ran {
+    runs: u64,
+    ns: u64,
 }
 
 /// Time in programs, measured in a part of the window.
@@ -56,6 +68,18 @@ pub(super) struct Spent {
 }
 
 impl Sample {
+    fn add(&mut self, owner: Owner, ns: u64) {
+        let Owner::Probe(at) = owner else {
+            self.shared_ns += ns;
+            return;
+        };
+        if self.probes_ns.len() <= at {
+            self.probes_ns.resize(at + 1, 0);
+        }
+        // There is room for it now.
+        self.probes_ns[at] += ns;
+    }
+
     /// All samples stand for all of the window, as in the report: most intervals have one of 50 ms, some have none.
     fn estimate(&self) -> Spent {
         let scaled = |ns: u64| scaled(ns, self.window_ns, self.measured_ns);
@@ -63,25 +87,70 @@ impl Sample {
     }
 }
 
+/// Statistics that are on.
 struct On {
     _statistics: Statistics,
     since_ns: u64,
+    before: Before,
+}
+
+/// What the kernel had counted of each program when a sample began, by the program's id. Others may have statistics on all the time
+/// (`kernel.bpf_stats_enabled`, bpftop), so what it counts between samples is not ours to scale.
+#[derive(Debug, Default)]
+struct Before(HashMap<u32, Ran>);
+
+impl Before {
+    fn of(programs: &[(Owner, ProgramCost)]) -> Before {
+        let counted = |(_, cost): &(Owner, ProgramCost)| (cost.id, Ran { runs: cost.runs, ns: cost.ns });
+        Before(programs.iter().map(counted).collect())
+    }
+
+    /// What a program has run since; all of it for one that was loaded since.
+    fn until(&self, now: &ProgramCost) -> Ran {
+        let before = self.0.get(&now.id).copied().unwrap_or_default();
+        Ran { runs: now.runs.saturating_sub(before.runs), ns: now.ns.saturating_sub(before.ns) }
+    }
+}
+
+/// Whose program it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// All probes'.
+    Shared,
+    /// The probe's in this place in the order of attachment.
+    Probe(usize),
+}
+
+/// What the kernel has counted of every program so far.
+fn programs(scope: &Live, sources: &[Source]) -> Result<Vec<(Owner, ProgramCost)>> {
+    let shared = |(name, runs): (String, Runs)| {
+        let Runs { id, count, ns, verified_instructions, .. } = runs;
+        (Owner::Shared, ProgramCost { id, name, runs: count, ns, verified_instructions })
+    };
+    let mut programs: Vec<_> = scope.costs()?.into_iter().map(shared).collect();
+    for (at, source) in sources.iter().enumerate() {
+        programs.extend(source.attached.costs()?.into_iter().map(|cost| (Owner::Probe(at), cost)));
+    }
+    Ok(programs)
 }
 
 impl CostMeter {
-    /// Begins with a sample at once, so that a short window has one.
+    /// Begins with a sample at the first tick, so that a short window has one.
     pub(super) fn new(now_ns: u64) -> CostMeter {
-        let mut meter = CostMeter {
+        CostMeter {
             on: None,
             next_ns: now_ns,
             refused: false,
             measured_ns: 0,
+            ran: BTreeMap::new(),
             all: Sample::default(),
-            seen: HashMap::new(),
-            cpu_ns: crate::host::usage::cpu_ns(),
-        };
-        meter.tick(now_ns);
-        meter
+            own_cpu: OwnCpu::until_the_window(),
+        }
+    }
+
+    /// ebrec's own CPU time so far.
+    pub(super) fn own_cpu(&self) -> OwnCpu {
+        self.own_cpu
     }
 
     /// When `tick` has something to do.
@@ -90,99 +159,72 @@ impl CostMeter {
     }
 
     /// Switches the statistics on or off when it is time.
-    pub(super) fn tick(&mut self, now_ns: u64) {
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell what it has counted.
+    pub(super) fn tick(&mut self, now_ns: u64, scope: &Live, sources: &[Source]) -> Result<()> {
         if self.refused || now_ns < self.next_ns {
-            return;
+            return Ok(());
         }
         if self.on.is_some() {
-            self.stop(now_ns);
+            self.end_sample(now_ns, scope, sources)?;
             // The low bits of the clock are as good as chance: samples must not fall in step with the load.
             self.next_ns = now_ns + (PERIOD_NS - SAMPLE_NS) / 2 + now_ns % (PERIOD_NS - SAMPLE_NS);
-            return;
+            return Ok(());
         }
         match Statistics::switch_on() {
             Ok(statistics) => {
-                self.on = Some(On { _statistics: statistics, since_ns: now_ns });
+                let before = Before::of(&programs(scope, sources)?);
+                self.on = Some(On { _statistics: statistics, since_ns: now_ns, before });
                 self.next_ns = now_ns + SAMPLE_NS;
             }
             Err(_) => self.refused = true,
         }
+        Ok(())
     }
 
-    /// Switches the statistics off.
-    pub(super) fn stop(&mut self, now_ns: u64) {
-        if let Some(on) = self.on.take() {
-            self.measured_ns += now_ns.saturating_sub(on.since_ns);
+    /// The window is over: the last sample ends, and what ebrec's process does from here on is finishing.
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell what it has counted.
+    pub(super) fn stop(&mut self, now_ns: u64, scope: &Live, sources: &[Source]) -> Result<()> {
+        self.own_cpu.end_window();
+        self.end_sample(now_ns, scope, sources)
+    }
+
+    /// Programs are read before the statistics are switched off, as they were after switching on: both readings are in the same order, so
+    /// that each program has a sample of the same length.
+    fn end_sample(&mut self, now_ns: u64, scope: &Live, sources: &[Source]) -> Result<()> {
+        let Some(on) = self.on.take() else { return Ok(()) };
+        self.measured_ns += now_ns.saturating_sub(on.since_ns);
+        for (owner, cost) in programs(scope, sources)? {
+            let ran = on.before.until(&cost);
+            self.all.add(owner, ran.ns);
+            let sum = self.ran.entry(cost.name).or_default();
+            *sum = Ran { runs: sum.runs + ran.runs, ns: sum.ns + ran.ns };
         }
+        Ok(())
     }
 
-    /// Writes the interval's `cost` rows; returns what the window has cost so far.
-    pub(super) fn write<'a>(
-        &mut self,
-        interval: Interval,
-        scope: &Live,
-        attached: impl Iterator<Item = &'a Box<dyn Attached>>,
-        rows: &mut Rows,
-    ) -> Result<Spent> {
-        let cost = |(name, runs): (String, crate::bpf::stats::Runs)| ProgramCost {
-            name,
-            runs: runs.count,
-            ns: runs.ns,
-            verified_instructions: runs.verified_instructions,
-        };
-        let shared: Vec<ProgramCost> = scope.costs()?.into_iter().map(cost).collect();
-        let mut map_bytes = scope.map_bytes();
+    /// Writes the interval's `cost` rows; returns what the window has cost so far. `map_bytes` is the kernel memory of all maps.
+    pub(super) fn write(&mut self, interval: Interval, map_bytes: u64, rows: &mut Rows) -> Spent {
         let measured_ns = std::mem::take(&mut self.measured_ns);
         self.all.window_ns += interval.length_ns();
         self.all.measured_ns += measured_ns;
-        self.all.shared_ns += self.write_programs(shared, interval, measured_ns, rows);
-        for (at, one) in attached.enumerate() {
-            map_bytes += one.map_bytes();
-            let ns = self.write_programs(one.costs()?, interval, measured_ns, rows);
-            match self.all.probes_ns.get_mut(at) {
-                Some(sum) => *sum += ns,
-                None => self.all.probes_ns.push(ns),
-            }
-        }
-        self.write_own(interval, map_bytes, rows);
-        Ok(self.all.estimate())
-    }
-
-    /// Returns the nanoseconds measured.
-    fn write_programs(
-        &mut self,
-        costs: Vec<ProgramCost>,
-        interval: Interval,
-        measured_ns: u64,
-        rows: &mut Rows,
-    ) -> u64 {
-        let mut total = 0;
-        for cost in costs {
-            let seen = self.seen.entry(cost.name.clone()).or_default();
-            let (runs, ns) = (cost.runs.saturating_sub(seen.0), cost.ns.saturating_sub(seen.1));
-            *seen = (cost.runs, cost.ns);
-            if measured_ns == 0 {
-                continue;
-            }
-            total += ns;
+        for (name, ran) in std::mem::take(&mut self.ran) {
             let mut row = rows.row("cost");
-            row.at(interval.end_ns).int(column::DUR_NS, signed(measured_ns)).text(column::NAME, &cost.name);
-            row.text(column::OP, "program").int(column::N, signed(runs)).int(column::TOTAL, signed(ns));
+            row.at(interval.end_ns).int(column::DUR_NS, signed(measured_ns)).text(column::NAME, &name);
+            row.text(column::OP, "program").int(column::N, signed(ran.runs)).int(column::TOTAL, signed(ran.ns));
         }
-        total
-    }
-
-    fn write_own(&mut self, interval: Interval, map_bytes: u64, rows: &mut Rows) {
-        let usage = Usage::read(&Root::system());
         let mut own = |op: &str, column, value: u64| {
             let mut row = rows.row("cost");
             row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
-            row.text(column::NAME, "ebrec").text(column::OP, op).int(column, signed(value));
+            row.text(column::NAME, OURSELVES).text(column::OP, op).int(column, signed(value));
         };
-        own("cpu", column::TOTAL, usage.cpu_ns.saturating_sub(self.cpu_ns));
-        own("rss", column::LARGEST, usage.peak_rss_bytes);
+        own("cpu", column::TOTAL, self.own_cpu.in_interval());
+        own("rss", column::LARGEST, Usage::read(&Root::system()).peak_rss_bytes);
         own("maps", column::LARGEST, map_bytes);
-        self.cpu_ns = usage.cpu_ns;
+        self.all.estimate()
     }
 }
 
@@ -200,9 +242,28 @@ fn signed(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::Before;
+    use super::Owner;
+    use super::Ran;
     use super::Sample;
     use super::Spent;
     use super::scaled;
+    use crate::probe::attached::ProgramCost;
+
+    fn counted(id: u32, runs: u64, ns: u64) -> ProgramCost {
+        ProgramCost { id, name: "events/tick".to_owned(), runs, ns, verified_instructions: 0 }
+    }
+
+    /// With `kernel.bpf_stats_enabled` the kernel counts all the time, and a twentieth of it stood for the whole: 17 to 20 times too much.
+    #[test]
+    fn what_ran_between_samples_is_not_in_one() {
+        let before =
+            Before::of(&[(Owner::Shared, counted(1, 1_000_000, 100_000_000)), (Owner::Probe(0), counted(2, 0, 0))]);
+        assert_eq!(before.until(&counted(1, 1_000_010, 100_001_000)), Ran { runs: 10, ns: 1000 });
+        // Programs of one name are told apart by their ids, and one that was loaded within the sample counts whole.
+        assert_eq!(before.until(&counted(2, 3, 30)), Ran { runs: 3, ns: 30 });
+        assert_eq!(before.until(&counted(3, 5, 50)), Ran { runs: 5, ns: 50 });
+    }
 
     /// The line at the end and the report's summary are about the same: 4.8 % of the machine beside 13.3 % of one of two
     /// CPUs, since an interval without a sample counted as free.

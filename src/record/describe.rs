@@ -51,7 +51,10 @@ const CORE_KINDS: [(&str, &str); 14] = [
     ("cgroup", "A control group: its number and path."),
     ("cpu_info", "A CPU and its model."),
     ("lost", "What could not be kept: probe, cause, CPU, interval."),
-    ("cost", "What recording cost: time in a BPF program while it was measured, and ebrec's own CPU time and memory."),
+    (
+        "cost",
+        "What recording cost: time in a BPF program while it was measured, and ebrec's own CPU time (op cpu; cpu_start until the window begins, cpu_finish from its end until the rows are written) and memory.",
+    ),
     ("clock", "The same moment by the monotonic, boot and real-time clock."),
     ("recording", "The metadata of the file, once more as rows."),
 ];

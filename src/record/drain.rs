@@ -196,7 +196,7 @@ impl Round {
                 self.epoch.close(now);
                 break;
             }
-            self.cost.tick(now);
+            self.cost.tick(now, &self.scope, &self.intake.sources)?;
             if now >= self.interval_due() {
                 self.end_interval(now)?;
             }
@@ -245,7 +245,7 @@ impl Round {
 
     fn finish(mut self, reader: &mut Reader) -> Result<State> {
         let now = self.epoch.close(clocks::monotonic_ns());
-        self.cost.stop(now);
+        self.cost.stop(now, &self.scope, &self.intake.sources)?;
         // The pending interval first: its set of maps takes new values from the next swap on.
         self.settle(reader)?;
         self.snapshot()?;
@@ -332,8 +332,11 @@ impl Round {
         }
         shared.extend(too_slow(dropped.into_values().sum()));
         self.state.shared_lost += write_losses("scope", &shared, interval, rows);
-        let attached = sources.iter().map(|source| &source.attached);
-        let spent = self.cost.write(interval, &self.scope, attached, rows)?;
+        let mut memory = self.maps.memory();
+        memory.extend(self.scope.map_memory());
+        memory.extend(sources.iter().flat_map(|source| source.attached.map_memory()));
+        let spent = self.cost.write(interval, memory.values().sum(), rows);
+        self.state.own_cpu = self.cost.own_cpu();
         self.state.shared_cost_ns = spent.shared_ns;
         for (figures, ns) in self.state.probes.iter_mut().zip(spent.probes_ns) {
             figures.cost_ns = ns;

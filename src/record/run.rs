@@ -61,6 +61,7 @@ use crate::record::drain::write_clock;
 use crate::record::identity::Identity;
 use crate::record::intake::Source;
 use crate::record::output::Output;
+use crate::record::own_cpu;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::Verbosity;
 use crate::record::progress::Progress;
@@ -171,6 +172,9 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     }
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
+    let cost = CostMeter::new(start.mono_ns);
+    own_cpu::write("cpu_start", start.mono_ns, cost.own_cpu().start_ns, &mut rows);
+    let mut last_rows = rows.empty();
     let description = Description::new(plan, command_line, &host, &registry, &fates, &own_events, &anchor);
     // All that takes more privileges has been done.
     confine(&host, &partial, &sources)?;
@@ -195,7 +199,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         interval: plan.interval,
         inlines: plan.inlines,
         ids: Arc::clone(&identity.ids),
-        cost: CostMeter::new(start.mono_ns),
+        cost,
         shared: Arc::clone(&shared),
         out: Backlog::new(out),
     };
@@ -239,6 +243,10 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let written = write_thread.join().map_err(|_| anyhow!("the writer thread panicked"))?;
     let mut writer = written.map_err(|error| unfinished(&error, &partial))?;
     state = drained.map_err(|error| unfinished(&format!("{error:#}"), &partial))?;
+    own_cpu::write("cpu_finish", state.now_ns, state.own_cpu.finish_ns(), &mut last_rows);
+    for batch in last_rows.take(0, true) {
+        writer.write(batch).map_err(|error| unfinished(&error, &partial))?;
+    }
     writer.set_meta(&description.meta(&state, &ended.name()));
     let mut finished = writer.finish(MERGE_BUDGET).map_err(|error| unfinished(&error, &partial))?;
     let is_file = spool.is_none();

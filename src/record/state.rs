@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 
+use crate::record::own_cpu::OwnCpu;
 use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) unnamed_stacks: u64,
     /// Estimated nanoseconds in programs that all probes share.
     pub(super) shared_cost_ns: u64,
+    /// ebrec's own CPU time.
+    pub(super) own_cpu: OwnCpu,
 }
 
 /// A probe's figures.

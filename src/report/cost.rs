@@ -45,11 +45,15 @@ impl Measured {
 pub(super) struct Cost {
     /// BPF programs by name, such as `sched/sched_switch`.
     pub(super) programs: BTreeMap<Rc<str>, Measured>,
-    /// The recorder's own CPU time.
+    /// The recorder's own CPU time within the window.
     pub(super) own_cpu: Option<Measured>,
+    /// Its CPU time before the window, in nanoseconds: loading and attaching.
+    pub(super) start_cpu_ns: Option<u64>,
+    /// Its CPU time after the window, in nanoseconds: naming stacks and writing, but for the last merge.
+    pub(super) finish_cpu_ns: Option<u64>,
     /// The recorder's largest resident set, in bytes.
     pub(super) rss_bytes: Option<u64>,
-    /// Kernel memory of maps and ring buffers, in bytes.
+    /// Kernel memory of all maps, ring buffers among them, in bytes.
     pub(super) map_bytes: Option<u64>,
 }
 
@@ -65,6 +69,8 @@ impl Cost {
                 (OURSELVES, Some("cpu")) => {
                     cost.own_cpu.get_or_insert_default().add(row.natural(0), row.natural(1), during)
                 }
+                (OURSELVES, Some("cpu_start")) => cost.start_cpu_ns = Some(row.natural(1)),
+                (OURSELVES, Some("cpu_finish")) => cost.finish_cpu_ns = Some(row.natural(1)),
                 (OURSELVES, Some("rss")) => cost.rss_bytes = cost.rss_bytes.max(Some(row.natural(2))),
                 (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(row.natural(2))),
                 (OURSELVES, _) => {}

@@ -17,12 +17,14 @@ use crate::units;
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("overhead", "What the recording cost");
     let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_fields());
+    let mut own_cpu = Ranking::new(sources, "own_cpu", "CPU time of the recorder's process", cpu_fields());
     let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields())
         .largest_first("ns")
         .top(plan.rows_shown(20));
     for source in sources {
         let cost = Cost::of(source)?;
         recorder.row(source, recorder_row(source, &cost));
+        own_cpu.row(source, cpu_row(&cost));
         for (name, program) in &cost.programs {
             let cells = vec![
                 Value::from(&**name),
@@ -37,6 +39,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         tell(&mut document, source, &cost, sources.len() > 1);
     }
     document.push(recorder.table()?);
+    document.push(own_cpu.table()?);
     document.push(programs.table()?);
     Ok(document)
 }
@@ -59,9 +62,9 @@ fn recorder_fields() -> Vec<Field> {
     vec![
         Field::new("bpf_cpu", "BPF CPU").help("Time in all BPF programs as a share of one CPU."),
         Field::new("own_cpu", "own CPU").help("CPU time of the recorder's process as a share of one CPU."),
-        Field::new("own_cpu_ns", "own CPU time").help("CPU time of the recorder's process while it was measured."),
+        Field::new("own_cpu_ns", "own CPU time").help("CPU time of the recorder's process within the window."),
         Field::new("rss_bytes", "memory").help("Largest resident set of the recorder's process."),
-        Field::new("map_bytes", "kernel memory").help("Memory of BPF maps and ring buffers."),
+        Field::new("map_bytes", "kernel memory").help("Memory of all BPF maps: ring buffers, stacks, histograms, processes in scope; without what is kept by thread in task storage."),
         Field::new("file_bytes", "file").help("Size of the recording."),
         Field::new("rows", "rows").help("Rows in the recording."),
         Field::new("measured", "measured").help("Part of the window in which BPF programs were measured."),
@@ -82,6 +85,20 @@ fn recorder_row(source: &Source, cost: &Cost) -> Vec<Value> {
         Value::Int(whole(rows)),
         cost.measured_part(source.span_ns()).map_or(Value::Null, |part| share(part, 1.0)),
     ]
+}
+
+fn cpu_fields() -> Vec<Field> {
+    vec![
+        Field::new("start_ns", "to start").help("Before the window: loading and attaching."),
+        Field::new("window_ns", "in the window"),
+        Field::new("finish_ns", "to finish")
+            .help("After the window: naming stacks and writing rows; the last merge of row groups is left out."),
+    ]
+}
+
+fn cpu_row(cost: &Cost) -> Vec<Value> {
+    let ns = |ns: Option<u64>| Value::nanos(ns.map(whole));
+    vec![ns(cost.start_cpu_ns), ns(cost.own_cpu.map(|own| own.ns)), ns(cost.finish_cpu_ns)]
 }
 
 fn program_fields() -> Vec<Field> {

@@ -29,6 +29,7 @@ mod ledger;
 mod leftovers;
 mod names;
 mod outputs;
+mod overhead;
 mod pressure;
 mod privileges;
 mod process;

@@ -134,7 +134,10 @@ impl Facts {
             cost.push(format!("{} of a CPU in BPF programs{from}", cpu(share)));
         }
         if let Some(share) = self.cost.own_cpu.and_then(|own| own.share()) {
-            cost.push(format!("{} of a CPU in ebrec", cpu(share)));
+            let outside = [(self.cost.start_cpu_ns, "to start"), (self.cost.finish_cpu_ns, "to finish")];
+            let outside =
+                outside.iter().filter_map(|(ns, what)| Some(format!(", {} {what}", units::duration(whole((*ns)?)))));
+            cost.push(format!("{} of a CPU in ebrec{}", cpu(share), outside.collect::<String>()));
         }
         cost.extend(self.cost.rss_bytes.map(|bytes| format!("{} of memory", units::bytes(bytes))));
         cost.extend(self.cost.map_bytes.map(|bytes| format!("{} of kernel memory", units::bytes(bytes))));
