@@ -47,6 +47,7 @@ mod series;
 mod signals;
 mod slow;
 mod source;
+mod span;
 mod summary;
 mod syscalls;
 mod tally;
@@ -267,6 +268,13 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
         if let Some(part) = window::part(source) {
             document.subtitle.push_str(&format!("; shown: {part}"));
         }
+    }
+    if sources.list.len() > 1 {
+        let parts = sources
+            .list
+            .iter()
+            .filter_map(|source| Some(format!("{} shown: {}", source.label(), window::part(source)?)));
+        parts.for_each(|part| document.note(part));
     }
     if !view.tells_health {
         let several = sources.list.len() > 1;

@@ -170,10 +170,14 @@ pub(super) struct Report {
     /// Only processes of this command name
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub(super) comm: Vec<String>,
-    /// Only what ended this long after the start of the window, or later
+    /// Leave out events that ended earlier than DURATION into the window
+    ///
+    /// Totals are kept by interval: an interval counts whole if its middle is in the part that is asked for, and shares of time are of the intervals that count.
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
     pub(super) from: Option<Duration>,
-    /// Only what ended before this long after the start of the window
+    /// Leave out events that ended later than DURATION into the window
+    ///
+    /// As with `--from`, totals cover whole intervals.
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
     pub(super) to: Option<Duration>,
     /// With `processes`: children under their parents

@@ -15,12 +15,18 @@ use crate::recording::Recording;
 use crate::recording::Texts;
 use crate::recording::Times;
 use crate::report::plan::RowFilter;
+use crate::report::span;
+use crate::report::span::Span;
 
 /// One recording under one set of filters.
 pub(super) struct Source {
     recording: Recording,
     label: String,
     filter: RowFilter,
+    /// The part of the window that is asked for.
+    asked: Span,
+    /// What totals cover of the window.
+    shown: Span,
 }
 
 /// The recordings of a report.
@@ -96,7 +102,13 @@ impl Source {
     /// Opens one recording.
     pub(super) fn open(path: &Path, filter: &RowFilter) -> Result<Source> {
         let recording = Recording::open(path)?;
-        Ok(Source { label: recording.meta().host.hostname.clone(), recording, filter: filter.clone() })
+        let window_ns = recording.meta().window.actual_ns.max(0);
+        let begin_ns = filter.from.map_or(0, nanos);
+        let asked = Span { begin_ns, end_ns: filter.to.map_or(window_ns, |to| nanos(to).min(window_ns)).max(begin_ns) };
+        let by_time = filter.from.is_some() || filter.to.is_some();
+        let shown = if by_time { span::of_totals(&recording, asked)? } else { asked };
+        let label = recording.meta().host.hostname.clone();
+        Ok(Source { label, recording, filter: filter.clone(), asked, shown })
     }
 
     /// The file behind it.
@@ -114,20 +126,24 @@ impl Source {
         &self.label
     }
 
-    /// Start of the part of the window that is looked at, in nanoseconds since the window's start.
+    /// The part of the window that is asked for: rows of single events are from it.
+    pub(super) fn asked(&self) -> Span {
+        self.asked
+    }
+
+    /// Start of the part of the window that totals cover, in nanoseconds since the window's start.
     pub(super) fn begin_ns(&self) -> i64 {
-        self.filter.from.map_or(0, nanos)
+        self.shown.begin_ns
     }
 
-    /// End of the part of the window that is looked at, in nanoseconds since the window's start.
+    /// End of the part of the window that totals cover, in nanoseconds since the window's start.
     pub(super) fn end_ns(&self) -> i64 {
-        let end = self.meta().window.actual_ns.max(0);
-        self.filter.to.map_or(end, |to| nanos(to).min(end)).max(self.begin_ns())
+        self.shown.end_ns
     }
 
-    /// Length of the part of the window that is looked at, in nanoseconds.
+    /// Length of the part of the window that totals cover, in nanoseconds.
     pub(super) fn span_ns(&self) -> i64 {
-        self.end_ns() - self.begin_ns()
+        self.shown.length_ns()
     }
 
     /// Whether the filters let a process through that lived from `started` to `ended`, in nanoseconds since the window's start.
@@ -188,11 +204,12 @@ impl Source {
 
     /// An event belongs to the moment it ended, an interval to its middle, so that each counts once however it is cut.
     fn is_in_time(&self, row: &Row<'_>, aggregate: bool) -> bool {
-        let Some(mut at) = row.at() else { return false };
-        if aggregate {
-            at = at.saturating_sub(row.dur().unwrap_or(0) / 2);
+        let Some(at) = row.at() else { return false };
+        match aggregate {
+            true => self.shown.holds(at.saturating_sub(row.dur().unwrap_or(0) / 2)),
+            // What a program that was under way when the window closed says is a moment later.
+            false => at >= self.asked.begin_ns && self.filter.to.is_none_or(|to| at < nanos(to)),
         }
-        self.filter.from.is_none_or(|from| at >= nanos(from)) && self.filter.to.is_none_or(|to| at < nanos(to))
     }
 }
 
@@ -250,7 +267,8 @@ impl<'a> Row<'a> {
     }
 }
 
-fn scan<'b>(
+/// Calls `each` for every row of a kind; `start_ns` is when the window began.
+pub(super) fn scan<'b>(
     recording: &Recording,
     kind: &str,
     ints: &[&'b str],

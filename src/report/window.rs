@@ -5,6 +5,7 @@ use jiff::fmt::strtime;
 use serde_json::Value;
 
 use crate::report::source::Source;
+use crate::report::span::Span;
 use crate::units;
 
 /// When a moment since the Unix epoch was, in UTC to the second: `2026-11-22 17:33:09 UTC`.
@@ -60,11 +61,18 @@ pub(super) fn scope(source: &Source) -> Option<String> {
     confined.then(|| "the command after '--' and its descendants".to_owned())
 }
 
-/// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`.
+/// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`; where totals cover another part, both.
 pub(super) fn part(source: &Source) -> Option<String> {
-    let (from, to) = (source.begin_ns(), source.end_ns());
-    let all = from == 0 && to == source.meta().window.actual_ns.max(0);
-    (!all).then(|| format!("{} to {}", units::duration(from), units::duration(to)))
+    let words = |span: Span| format!("{} to {}", units::duration(span.begin_ns), units::duration(span.end_ns));
+    let (asked, shown) = (source.asked(), Span { begin_ns: source.begin_ns(), end_ns: source.end_ns() });
+    let all = asked == Span { begin_ns: 0, end_ns: source.meta().window.actual_ns.max(0) };
+    // Nobody sees a difference of less than a hundredth.
+    let close = |one: i64, other: i64| one.abs_diff(other) <= shown.length_ns().unsigned_abs() / 100;
+    match close(asked.begin_ns, shown.begin_ns) && close(asked.end_ns, shown.end_ns) {
+        _ if all => None,
+        true => Some(words(asked)),
+        false => Some(format!("{}; totals cover whole intervals: {}", words(asked), words(shown))),
+    }
 }
 
 /// Host, kernel and size of the recorded machine in one line.

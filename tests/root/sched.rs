@@ -116,7 +116,7 @@ fn reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu() {
     let workload = Workload::build();
     let spinning = workload.named("spinner");
     let running = Recorder::new("-p process,sched --interval 50ms").start();
-    let mut command = std::process::Command::new(chrt);
+    let mut command = Command::new(chrt);
     let truth = workload.usage(command.args(["-f", "1"]).arg(&spinning).args(["spin", "700"]));
     let taken = running.finish();
     let uncounted = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).with("count", 0).sum("sum");
@@ -133,6 +133,45 @@ fn reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu() {
         let told = own[column].as_i64().unwrap();
         println!("{view}: {told} ns on a CPU, {} by the kernel, {uncounted} without a count", truth.cpu_ns);
         assert!((low..=high).contains(&told), "{view}: {told} ns");
+    }
+}
+
+/// An interval counted whole by its middle, and shares were of the span asked for: 153 % of a CPU for one thread.
+#[test]
+#[ignore = "root: attaches probes"]
+fn no_part_of_the_window_has_more_than_all_of_a_cpu_for_one_thread() {
+    let name = "no_part_of_the_window_has_more_than_all_of_a_cpu_for_one_thread";
+    let Some(chrt) = find("chrt") else { return skip(name, "chrt (util-linux) is not installed") };
+    let workload = Workload::build();
+    let spinning = workload.named("spinner");
+    let running = Recorder::new("-p process,sched --interval 500ms").start();
+    let mut command = Command::new(chrt);
+    command.args(["-f", "1"]).arg(&spinning).args(["spin", "3000"]);
+    workload.usage(&mut command);
+    let taken = running.finish();
+    for (from, to) in
+        [("1s", "2s"), ("1300ms", "1700ms"), ("1240ms", "2260ms"), ("1260ms", "1740ms"), ("1600ms", "1650ms")]
+    {
+        let part = format!("--from {from} --to {to}");
+        let summary = taken.report(&format!("summary {part}"));
+        let commands = summary["tables"]["commands"].as_array().unwrap();
+        let of_a_cpu = commands.iter().find(|row| row["comm"] == "spinner").unwrap()["cpu"].as_f64().unwrap();
+        let shown = summary["facts"].to_string();
+        println!("{part}: {of_a_cpu:.1} % of a CPU, {shown}");
+        // The kernel leaves a twentieth to threads that are not of real time.
+        assert!((80.0..=100.5).contains(&of_a_cpu), "{part}: {of_a_cpu} % of a CPU");
+        let threads = taken.report(&format!("threads {part}"));
+        let own = threads["tables"]["threads"].as_array().unwrap().iter().find(|row| row["comm"] == "spinner").unwrap();
+        let (on_cpu, lived) = (own["on_cpu_ns"].as_i64().unwrap(), own["lived_ns"].as_i64().unwrap());
+        assert!(on_cpu <= lived && lived > 0, "{part}: {on_cpu} of {lived} ns");
+        let timeline = taken.report(&format!("timeline sched.on_cpu {part}"));
+        let rows = timeline["tables"]["intervals"].as_array().unwrap();
+        let covered: i64 = rows.iter().map(|row| row["dur_ns"].as_i64().unwrap()).sum();
+        let window = summary["tables"]["hosts"][0]["window_ns"].as_i64().unwrap();
+        assert!(
+            (covered - window).abs() <= window / 100,
+            "{part}: {covered} ns in the timeline, {window} ns in the summary"
+        );
     }
 }
 
