@@ -56,7 +56,7 @@ impl Span {
 pub(super) fn of_totals(recording: &Recording, asked: Span) -> Result<Span> {
     let start_ns = recording.meta().window.start_real_ns;
     let (mut at_begin, mut at_end): (Option<Span>, Option<Span>) = (None, None);
-    for kind in ["metric", "ledger"] {
+    for kind in ["metric", "ledger", "cpu_ledger"] {
         scan(recording, kind, &[], &[], start_ns, |row| {
             let (Some(end_ns), Some(dur_ns)) = (row.at(), row.dur()) else { return };
             let row = Span { begin_ns: end_ns.saturating_sub(dur_ns.max(0)), end_ns };

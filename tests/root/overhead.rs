@@ -105,7 +105,8 @@ fn kernel_memory_is_that_of_every_map_ring_buffers_and_stacks_included() {
     let running = Recorder::new("--interval 200ms").start();
     let truth = memory_of_maps(running.pid());
     let taken = running.finish();
-    let stated = taken.rows("cost", &["op", "largest"]).named("op", "maps").iter().map(|row| row.int("largest")).max().unwrap();
+    let stated =
+        taken.rows("cost", &["op", "largest"]).named("op", "maps").iter().map(|row| row.int("largest")).max().unwrap();
     println!("{stated} bytes of maps stated, {truth} by /proc");
     // Some maps make their elements when they are used.
     assert!(stated.abs_diff(truth.cast_signed()) < truth / 20, "{stated} bytes, {truth} by /proc");

@@ -119,7 +119,7 @@ fn reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu() {
     let mut command = Command::new(chrt);
     let truth = workload.usage(command.args(["-f", "1"]).arg(&spinning).args(["spin", "700"]));
     let taken = running.finish();
-    let uncounted = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).with("count", 0).sum("sum");
+    let uncounted = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).with("n", 0).sum("total");
     assert!(uncounted > truth.cpu_ns / 2, "it left its CPU in most intervals: {uncounted} ns without a count");
     let (low, high) = (truth.cpu_ns - truth.cpu_ns / 100, truth.lifetime_ns - truth.waited_ns + truth.cpu_ns / 100);
     for (view, table, column) in [
