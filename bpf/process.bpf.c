@@ -76,6 +76,48 @@ struct {
 	__type(value, struct exec_with_argv);
 } exec_scratch SEC(".maps");
 
+/*
+ * The command that ebrec was asked to run. Its process is started before the probes are attached and waits until they are: what it did until
+ * its exec is no part of the command's life.
+ */
+struct command {
+	__u64 began;
+	__u64 cpu_ns; /* used before that */
+	__u32 tgid;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct command);
+} commands SEC(".maps");
+
+/* The command's first exec; a program that it executes later goes on with its life. */
+static __always_inline void command_begins(struct task_struct *task)
+{
+	struct command *command;
+	__u32 zero = 0;
+
+	if (BPF_CORE_READ(task, real_parent, tgid) != config.self_tgid)
+		return;
+	command = bpf_map_lookup_elem(&commands, &zero);
+	if (!command || command->tgid == task->tgid)
+		return;
+	command->began = bpf_ktime_get_ns();
+	command->cpu_ns = task->se.sum_exec_runtime + unaccounted(task, command->began);
+	command->tgid = task->tgid;
+}
+
+static __always_inline struct command *command_of(__u32 tgid)
+{
+	__u32 zero = 0;
+	struct command *command = bpf_map_lookup_elem(&commands, &zero);
+
+	return command && command->tgid == tgid ? command : NULL;
+}
+
 SEC("tp_btf/sched_wakeup_new")
 int BPF_PROG(process_clocks, struct task_struct *task)
 {
@@ -118,7 +160,10 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	__u32 zero = 0, len;
 	void *ring;
 
-	if (config.stream == STREAM_NONE || !in_scope(task))
+	if (!in_scope(task))
+		return 0;
+	command_begins(task);
+	if (config.stream == STREAM_NONE)
 		return 0;
 	ring = ring_of_this_cpu();
 	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
@@ -155,6 +200,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 	struct exit_record *record;
+	struct command *command;
 	__u64 now, lifetime, cpu;
 	__u32 ppid;
 	void *ring;
@@ -163,7 +209,8 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		return 0;
 	now = bpf_ktime_get_ns();
 	ppid = BPF_CORE_READ(leader, real_parent, tgid);
-	lifetime = now - BPF_CORE_READ(leader, start_time);
+	command = command_of(task->tgid);
+	lifetime = now - (command ? command->began : BPF_CORE_READ(leader, start_time));
 	counter_add(PROCESS_EXITS, ppid, 0, 1);
 	hist_add(PROCESS_LIFETIME, ppid, 0, lifetime);
 	if (config.stream == STREAM_NONE || (config.stream == STREAM_SLOW && lifetime < config.slow_ns))
@@ -183,7 +230,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	cpu = BPF_CORE_READ(signal, sum_sched_runtime) + task->se.sum_exec_runtime + unaccounted(task, now);
 	if (leader != task)
 		cpu += BPF_CORE_READ(leader, se.sum_exec_runtime);
-	record->cpu_ns = cpu;
+	record->cpu_ns = command && command->cpu_ns < cpu ? cpu - command->cpu_ns : cpu;
 	record->max_rss_pages = BPF_CORE_READ(signal, maxrss);
 	record->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code) :
 									    BPF_CORE_READ(leader, exit_code);

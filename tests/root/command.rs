@@ -52,6 +52,22 @@ fn only_the_command_and_its_descendants_are_recorded_from_its_exec_on() {
     assert_eq!(taken.rows("exec", &["filename"]).one().text("filename"), Some(&*path));
 }
 
+/// Its process waits until the probes are attached: 1,136 ms in a window of 1,020 ms.
+#[test]
+#[ignore = "root: attaches probes"]
+fn the_life_of_the_command_begins_with_its_exec() {
+    for mode in ["raw", "hist"] {
+        let running = Recorder::new(&format!("-p process:{mode}"));
+        let taken = running.start_command(&["sleep", "0.3"], Stdio::null(), Stdio::null()).finished(0);
+        let lifetime = taken.metric("process.lifetime", &[]).sum("total");
+        let window = taken.recording.meta().window.actual_ns;
+        println!("{mode}: {lifetime} ns in a window of {window} ns");
+        assert!((300_000_000..=window).contains(&lifetime), "{mode}: {lifetime} ns in a window of {window} ns");
+        let rows: Vec<i64> = taken.rows("exit", &["dur_ns"]).iter().map(|row| row.int("dur_ns")).collect();
+        assert_eq!(rows, if mode == "raw" { vec![lifetime] } else { vec![] });
+    }
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn the_command_keeps_standard_input_and_output() {
