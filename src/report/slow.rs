@@ -109,8 +109,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &mut Ranking) -> Result<()> {
     for (place, kind) in kinds.iter().enumerate() {
         kind.each(source, true, |row| {
-            let slow = row.dur().is_some_and(|dur| dur >= kind.slow_ns && dur <= least.dur_ns);
-            if !slow || kind.is_by_design(row) {
+            if !kind.is_slow(row) || row.dur().is_some_and(|dur| dur > least.dur_ns) || kind.is_by_design(row) {
                 return;
             }
             if let Some(event) = kind.event(place, row).filter(|event| event < least) {
@@ -133,11 +132,11 @@ fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
     let (mut all, mut by_design) = (0u64, 0u64);
     for (at, kind) in kinds.iter().enumerate() {
         kind.each(source, true, |row| {
+            let Some(dur_ns) = row.dur().filter(|_| kind.is_slow(row)) else { return };
             if kind.is_by_design(row) {
                 by_design += 1;
                 return;
             }
-            let Some(dur_ns) = row.dur().filter(|dur| *dur >= kind.slow_ns) else { return };
             all += 1;
             let full = heap.len() >= most;
             if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {

@@ -58,7 +58,7 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
     let mut around: Vec<Around> = events.iter().enumerate().map(around_of).collect();
     for (place, kind) in kinds.iter().enumerate() {
         kind.each(source, false, |row| {
-            if kind.is_by_design(row) {
+            if !kind.is_slow(row) || kind.is_by_design(row) {
                 return;
             }
             for (event, around) in events.iter().zip(&mut around).take(LOOKED_AT) {

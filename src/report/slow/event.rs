@@ -127,6 +127,11 @@ impl Kind {
         format!("{} {}", self.name, units::duration(self.slow_ns))
     }
 
+    /// Whether a row of the kind is as slow as its probe's threshold: a raw recording has the fast ones too.
+    pub(super) fn is_slow(&self, row: &Row<'_>) -> bool {
+        row.dur().is_some_and(|dur| dur >= self.slow_ns)
+    }
+
     /// Calls `each` for every row of the kind.
     pub(super) fn each(&self, source: &Source, filtered: bool, each: impl FnMut(&Row<'_>)) -> Result<()> {
         // A column is of numbers or of text; asked for as the other it is null.

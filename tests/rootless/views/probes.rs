@@ -139,6 +139,8 @@ fn a_slow_event_tells_what_happened_around_it() {
         ("bytes", 4096.into()),
     ];
     made.row("block_io", 1495 * MS, &other);
+    // A fast one at the same time: a raw recording has millions of them.
+    made.row("block_io", 1490 * MS, &[("dev", "vda".into()), ("pid", 301.into()), ("dur_ns", MS.into())]);
     let case = Case::new("slow", vec![("run.parquet", made)]);
     let document = case.json();
     let fields = ["dur_ns", "kind", "comm", "dev", "overlapping", "busiest_comm", "busiest"];
