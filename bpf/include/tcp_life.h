@@ -68,7 +68,7 @@ static __always_inline void closing(struct sock *sk, __u8 old)
 static __always_inline void closed(struct sock *sk, __u8 old)
 {
 	struct connection *conn = connection_of(sk);
-	__u64 key = (__u64)sk;
+	__u64 key = (__u64)sk, now, lifetime = 0;
 	struct flow flow;
 	struct who who;
 	int error;
@@ -91,10 +91,13 @@ static __always_inline void closed(struct sock *sk, __u8 old)
 		       old == TCP_FIN_WAIT2 || ((old == TCP_LAST_ACK || old == TCP_CLOSING) && !error));
 		add_rtt(sk, conn, &flow);
 		if (window_start() && conn->flags & CONN_SCOPED) {
-			if (conn->established)
-				hist_add(TCP_LIFETIME, conn->pid, peer_of(&flow, conn->side),
-					 bpf_ktime_get_ns() - conn->established);
-			stream_close(sk, conn, &flow, old);
+			/* One reading, so that the row says what the histogram counts. */
+			now = bpf_ktime_get_ns();
+			if (conn->established) {
+				lifetime = now - conn->established;
+				hist_add(TCP_LIFETIME, conn->pid, peer_of(&flow, conn->side), lifetime);
+			}
+			stream_close(sk, conn, &flow, now, lifetime, old);
 		}
 	}
 	whose(&who, conn);

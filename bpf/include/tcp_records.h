@@ -107,9 +107,9 @@ static __always_inline void tell_of(struct tcp_record *record, struct sock *sk, 
 	record->old = !conn->established;
 }
 
-static __always_inline void stream_close(struct sock *sk, struct connection *conn, struct flow *flow, __u8 old)
+static __always_inline void stream_close(struct sock *sk, struct connection *conn, struct flow *flow, __u64 now,
+					 __u64 lifetime, __u8 old)
 {
-	__u64 now = bpf_ktime_get_ns();
 	struct tcp_record *record;
 	struct who who;
 	void *ring;
@@ -124,7 +124,7 @@ static __always_inline void stream_close(struct sock *sk, struct connection *con
 	if (!record)
 		return;
 	tell_of(record, sk, conn, old);
-	record->dur_ns = conn->established ? now - conn->established : 0;
+	record->dur_ns = lifetime;
 	record->ret = -BPF_CORE_READ(sk, sk_err);
 	ring_submit(ring, record);
 }

@@ -4,6 +4,7 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
+use ebrec::probe::Metric;
 use ebrec::probe::MetricKind;
 use ebrec::probe::Mode;
 use ebrec::probe::ProbeInfo;
@@ -14,6 +15,7 @@ use rustix::process::Signal;
 use crate::common::Recorder;
 use crate::common::Taken;
 use crate::common::Workload;
+use crate::common::rows::Row;
 use crate::common::skip;
 
 /// The probes that this machine can run, by what `ebrec probes` says; the others are skipped aloud.
@@ -80,6 +82,17 @@ fn bit_of_everything(workload: &Workload) {
         }
         drop((client, server));
     }
+    let server = std::net::UdpSocket::bind("127.77.0.53:53").unwrap();
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..3 {
+        // One question: type A of class IN for "a".
+        let mut query = [0, number, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1];
+        client.send_to(&query, "127.77.0.53:53").unwrap();
+        let (length, from) = server.recv_from(&mut query).unwrap();
+        query[2] |= 0x80;
+        server.send_to(&query[..length], from).unwrap();
+        client.recv_from(&mut query).unwrap();
+    }
     // util-linux. The shell is moved to the first CPU and to the second one when it wakes up.
     let moved = "taskset -pc 0 $$ && taskset -pc 1 $$ && taskset -pc 0 $$ && exec true";
     assert!(Command::new("sh").args(["-c", moved]).stdout(Stdio::null()).status().unwrap().success());
@@ -88,6 +101,38 @@ fn bit_of_everything(workload: &Workload) {
 /// Probes of what an everyday load need not do: stalls, contention, deaths by signals. `root_pressure` and
 /// `root_signals` provoke theirs.
 const RARE: [&str; 4] = ["memory", "irq", "locks", "signals"];
+
+/// Histograms of what no row is about: the depth of a queue, round trips, kswapd, the values of the user's own events (tests of their own).
+const WITHOUT_ROWS: [&str; 5] = ["block.queue_depth", "tcp.rtt", "memory.kswapd", "events.latency", "events.value"];
+
+/// How many rows of raw mode have a value of the metric, and the sum of those; nothing for counters, and for what no row is about.
+fn values(taken: &Taken, metric: &Metric) -> Option<(i64, i64)> {
+    let only = |kind: &str, column: &str, wanted: &dyn Fn(&Row) -> bool| {
+        let rows = taken.rows(kind, &["op", "name", column]);
+        let rows = rows.keep(|row| row.maybe(column).is_some() && wanted(row));
+        Some((rows.count() as i64, rows.sum(column)))
+    };
+    let rows = |kind: &str, column: &str| only(kind, column, &|_| true);
+    let did = |op: &'static str| move |row: &Row| row.text("op") == Some(op);
+    match metric.name {
+        "block.queue_time" => rows("block_io", "block_queue_ns"),
+        // The row has both times together.
+        "block.device_time" => {
+            let (count, both) = rows("block_io", "dur_ns")?;
+            Some((count, both - rows("block_io", "block_queue_ns")?.1))
+        }
+        "block.size" => rows("block_io", "bytes"),
+        "files.size" => only("file", "bytes", &|row| row.int("bytes") > 0),
+        "irq.soft_delay" => rows("softirq", "irq_delay_ns"),
+        "tcp.connect_latency" => only("tcp", "dur_ns", &did("open")),
+        "tcp.lifetime" => only("tcp", "dur_ns", &did("close")),
+        "dns.latency" => only("dns", "dur_ns", &did("answer")),
+        "locks.futex_wait" => only("lock", "dur_ns", &|row| row.text("name") == Some("futex")),
+        "locks.contention" => only("lock", "dur_ns", &|row| row.text("name") != Some("futex")),
+        name if WITHOUT_ROWS.contains(&name) || metric.kind != MetricKind::Histogram => None,
+        name => rows(metric.events.unwrap_or_else(|| panic!("{name}: which rows have its values?")), "dur_ns"),
+    }
+}
 
 #[test]
 #[ignore = "root: attaches probes"]
@@ -107,6 +152,11 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
             if metric.kind == MetricKind::Histogram {
                 let buckets = taken.histogram(metric.name, &[], |_| true).count();
                 assert_eq!(buckets.cast_signed(), count, "the buckets of {}", metric.name);
+            }
+            if let Some(in_rows) = values(&taken, metric) {
+                let total = taken.metric(metric.name, &[]).sum("total");
+                println!("{}: {count} with a sum of {total}, in rows {in_rows:?}", metric.name);
+                assert_eq!((count, total), in_rows, "{}, lost {:?}", metric.name, taken.lost());
             }
         }
     }
