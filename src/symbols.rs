@@ -12,6 +12,8 @@ mod functions;
 #[cfg(all(any(test, fuzzing), feature = "record", target_os = "linux"))]
 pub(crate) mod fuzzing;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod inlined;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod jit;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;
@@ -26,6 +28,8 @@ mod place;
 mod pool;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod resolver;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod sections;
 mod table;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod watch;

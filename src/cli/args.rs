@@ -108,7 +108,8 @@ pub(super) struct Record {
     /// Show inlined functions in stacks; reads debug information, which takes time and memory
     ///
     /// Stacks have a frame `NAME (inlined)` for each function that the compiler put into another one, where the program or its
-    /// separate debug information is here. Without it names come from symbol tables, which know functions only.
+    /// separate debug information is here and has no more than 192 MiB; compressed sections (zlib, zstd) are read, split DWARF
+    /// (`.dwo`) is not. Without it names come from symbol tables, which know functions only.
     #[arg(long)]
     pub(super) inlines: bool,
     /// Record only these processes and their children

@@ -13,9 +13,10 @@ use std::time::Instant;
 
 use super::elf::Elf;
 use super::functions;
+use super::inlined::InlinedFunctions;
 use super::maps;
 use super::maps::Mapping;
-use super::table::Tables;
+use super::sections::Sections;
 use super::watch::Suspect;
 use super::watch::Watch;
 use crate::host::foreign;
@@ -240,11 +241,22 @@ impl Files {
     }
 
     /// The functions that the compiler put into others at a place in a file, the innermost first.
-    pub(super) fn inlined(&self, file: usize, offset: u64, tables: &mut Tables) -> Vec<String> {
-        let Some(file) = self.files.get(file) else { return Vec::new() };
-        let look = || file.open().map(|file| tables.inlined(&file, offset));
+    pub(super) fn inlined(&self, number: usize, offset: u64, functions: &mut InlinedFunctions) -> Vec<String> {
+        let Some(file) = self.files.get(number) else { return Vec::new() };
+        let Some(address) = file.elf.address(offset) else { return Vec::new() };
+        let look = || Some(functions.at(number, address, || with_debug_info(file)));
         self.watch.look(Suspect::File(file.identity), look).unwrap_or_default()
     }
+}
+
+/// The file itself, if it has debug information, or else the one on this machine that has it.
+fn with_debug_info(file: &CodeFile) -> Option<File> {
+    let opened = file.open()?;
+    let has = |opened: &File| Sections::read(opened).is_some_and(|sections| sections.has_debug_info());
+    if has(&opened) {
+        return Some(opened);
+    }
+    debug_file(&file.elf).or_else(|| beside(file, &opened))
 }
 
 fn functions_of(file: &CodeFile, offsets: &BTreeSet<u64>) -> Option<HashMap<u64, String>> {

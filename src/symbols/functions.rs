@@ -13,20 +13,20 @@ use std::time::Instant;
 use super::elf::u16_at;
 use super::elf::u32_at;
 use super::elf::u64_at;
+use super::sections::Sections;
+use super::sections::read;
 use crate::demangle::MAX_NAME;
 use crate::demangle::bounded;
 use crate::demangle::demangled;
 
 /// Symbols that are read at once: 64 KiB.
 const PIECE: u64 = 2730;
-/// `Elf64_Sym` and `Elf64_Shdr`.
+/// `Elf64_Sym`.
 const SYMBOL: usize = 24;
-const SECTION: usize = 64;
 /// Symbol tables of a file that are looked at; it may have one of each sort.
 const MAX_TABLES: usize = 4;
-/// The section that names the file with the debug information, and how many are looked at for it.
-const DEBUG_LINK: &[u8] = b".gnu_debuglink\0";
-const MAX_SECTIONS: usize = 512;
+/// The section that names the file with the debug information.
+const DEBUG_LINK: &str = ".gnu_debuglink";
 /// Symbols of all tables that are looked at. The largest browsers have five million.
 const MAX_SYMBOLS: u64 = 8_000_000;
 /// Times that a symbol may cover an address that is asked for; in ordinary files each is covered once or twice.
@@ -74,42 +74,21 @@ struct Table {
 
 /// The symbol tables of a 64-bit little-endian file; `None` for anything else.
 fn tables(file: &File) -> Option<Vec<Table>> {
-    let head = read(file, 0, 64)?;
-    if !head.starts_with(b"\x7fELF\x02\x01") || usize::from(u16_at(&head, 58)?) != SECTION {
-        return None;
-    }
-    let sections = read(file, u64_at(&head, 40)?, SECTION * usize::from(u16_at(&head, 60)?))?;
-    let section = |index: usize| sections.get(SECTION * index..)?.get(..SECTION);
-    let place = |section: &[u8]| Some((u64_at(section, 24)?, u64_at(section, 32)?));
+    let sections = Sections::read(file)?;
     let mut tables = Vec::new();
     let mut left = MAX_SYMBOLS;
-    for one in sections.chunks_exact(SECTION) {
-        if matches!(u32_at(one, 4)?, SHT_SYMTAB | SHT_DYNSYM) {
-            let (offset, size) = place(one)?;
-            let texts = place(section(u32_at(one, 40)? as usize)?)?;
-            let symbols = (size / SYMBOL as u64).min(left);
-            left -= symbols;
-            tables.push(Table { offset, symbols, texts });
-        }
-        if tables.len() == MAX_TABLES {
-            break;
-        }
+    for one in sections.iter().filter(|one| matches!(one.kind, SHT_SYMTAB | SHT_DYNSYM)).take(MAX_TABLES) {
+        let texts = sections.at(one.link as usize)?;
+        let symbols = (one.size / SYMBOL as u64).min(left);
+        left -= symbols;
+        tables.push(Table { offset: one.offset, symbols, texts: (texts.offset, texts.size) });
     }
     Some(tables)
 }
 
 /// The name of the file with separate debug information that a file says it has (`.gnu_debuglink`): no path.
 pub(super) fn debug_link(file: &File) -> Option<String> {
-    let head = read(file, 0, 64)?;
-    let sections = read(file, u64_at(&head, 40)?, SECTION * usize::from(u16_at(&head, 60)?))?;
-    let names = sections.get(SECTION * usize::from(u16_at(&head, 62)?)..)?.get(..SECTION)?;
-    let names = u64_at(names, 24)?;
-    let is_link = |section: &&[u8]| {
-        let place = u32_at(section, 0).and_then(|name| names.checked_add(name.into()));
-        place.and_then(|place| read(file, place, DEBUG_LINK.len())).is_some_and(|name| name == DEBUG_LINK)
-    };
-    let link = sections.chunks_exact(SECTION).take(MAX_SECTIONS).find(is_link)?;
-    let name = text(file, u64_at(link, 24)?)?;
+    let name = text(file, Sections::read(file)?.named(DEBUG_LINK)?.offset)?;
     (!name.contains('/') && name != "..").then_some(name)
 }
 
@@ -205,12 +184,6 @@ fn text(file: &File, place: u64) -> Option<String> {
         }
     }
     None
-}
-
-fn read(file: &File, place: u64, size: usize) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; size];
-    file.read_exact_at(&mut bytes, place).ok()?;
-    Some(bytes)
 }
 
 #[cfg(test)]

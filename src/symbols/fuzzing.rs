@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::elf::Elf;
 use super::functions;
+use super::inlined::InlinedFunctions;
 use super::jit;
 use super::kernel;
 use super::maps;
@@ -47,6 +48,10 @@ fn elf(path: &std::path::Path) {
     addresses.extend([0, u64::MAX].into_iter().chain((0..0x2000).step_by(0x200).filter_map(|at| elf.address(at))));
     for (address, name) in functions::names(&file, &addresses) {
         assert!(addresses.contains(&address) && is_bounded(&name));
+    }
+    let mut inlined = InlinedFunctions::default();
+    for address in addresses {
+        assert!(inlined.at(0, address, || file.try_clone().ok()).iter().all(|name| is_bounded(name)));
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicI32;
 
 use super::files::Files;
 use super::files::Look;
+use super::inlined::InlinedFunctions;
 use super::jit;
 use super::kernel::Kernel;
 use super::maps;
@@ -26,7 +27,6 @@ use super::place::Numbered;
 use super::place::Place;
 use super::place::StackRows;
 use super::place::SymbolRows;
-use super::table::Tables;
 use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
@@ -72,7 +72,7 @@ pub(super) struct Symbols {
 
 /// The functions that were inlined at places in files, the innermost first.
 struct Inlined {
-    tables: Tables,
+    functions: InlinedFunctions,
     known: HashMap<(usize, u64), Vec<String>>,
 }
 
@@ -90,7 +90,7 @@ impl Symbols {
     /// Starts with none; `inlines`: debug information is read for what the compiler inlined; `ids`: what `/proc` calls processes;
     /// `last` numbers the symbols.
     pub(super) fn new(inlines: bool, ids: Arc<ProcessIds>, last: Arc<AtomicI32>, watch: Arc<Watch>) -> Symbols {
-        let inlined = || Inlined { tables: Tables::with_inlined(), known: HashMap::new() };
+        let inlined = || Inlined { functions: InlinedFunctions::default(), known: HashMap::new() };
         Symbols {
             ids,
             kernel: Kernel::default(),
@@ -153,13 +153,13 @@ impl Symbols {
 
     /// The functions that the compiler put where a frame is, if they are wanted.
     fn inlined(&mut self, place: &Place) -> Vec<Place> {
-        let (Some(Inlined { tables, known }), Place::File(file, offset)) = (&mut self.inlined, place) else {
+        let (Some(Inlined { functions, known }), Place::File(file, offset)) = (&mut self.inlined, place) else {
             return Vec::new();
         };
         if known.len() >= MAX_INLINED {
             known.clear();
         }
-        let names = known.entry((*file, *offset)).or_insert_with(|| self.files.inlined(*file, *offset, tables));
+        let names = known.entry((*file, *offset)).or_insert_with(|| self.files.inlined(*file, *offset, functions));
         names.iter().map(|name| Place::Inlined(*file, name.clone())).collect()
     }
 

@@ -16,29 +16,12 @@ const MAX_FILES: usize = 64;
 pub(super) struct Tables {
     symbolizer: Symbolizer,
     files: Vec<Box<Path>>,
-    with_inlined: bool,
 }
 
 impl Tables {
     /// Starts with no file.
     pub(super) fn new() -> Tables {
-        Tables { symbolizer: symbolizer(false), files: Vec::new(), with_inlined: false }
-    }
-
-    /// Starts with no file, and reads debug information too, which may take hundreds of megabytes.
-    #[cfg(all(feature = "record", target_os = "linux"))]
-    pub(super) fn with_inlined() -> Tables {
-        Tables { symbolizer: symbolizer(true), files: Vec::new(), with_inlined: true }
-    }
-
-    /// The functions that the compiler put into others at a place in a file, the innermost first.
-    #[cfg(all(feature = "record", target_os = "linux"))]
-    pub(super) fn inlined(&mut self, file: &std::fs::File, offset: u64) -> Vec<String> {
-        use std::os::fd::AsRawFd;
-        let source = self.source(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
-        let found = self.symbolizer.symbolize_single(&source, Input::FileOffset(offset)).ok();
-        let inlined = found.as_ref().and_then(|found| found.as_sym()).map(|symbol| &symbol.inlined);
-        inlined.into_iter().flatten().rev().map(|function| demangled(&function.name)).collect()
+        Tables { symbolizer: symbolizer(), files: Vec::new() }
     }
 
     /// The name of the function at a place in a file.
@@ -60,19 +43,17 @@ impl Tables {
     fn source(&mut self, path: &Path) -> Source<'static> {
         if !self.files.iter().any(|known| **known == *path) {
             if self.files.len() >= MAX_FILES {
-                self.symbolizer = symbolizer(self.with_inlined);
+                self.symbolizer = symbolizer();
                 self.files.clear();
             }
             self.files.push(path.into());
         }
         let mut elf = Elf::new(path);
-        elf.debug_syms = self.with_inlined;
+        elf.debug_syms = false;
         Source::Elf(elf)
     }
 }
 
-fn symbolizer(with_inlined: bool) -> Symbolizer {
-    // Where the code stands in the source is not wanted, but comes with what was inlined.
-    let builder = Symbolizer::builder();
-    builder.enable_code_info(with_inlined).enable_inlined_fns(with_inlined).build()
+fn symbolizer() -> Symbolizer {
+    Symbolizer::builder().enable_code_info(false).enable_inlined_fns(false).build()
 }
