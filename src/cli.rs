@@ -23,6 +23,8 @@ use crate::report::plan::RowFilter;
 
 mod args;
 mod examples;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod format_page;
 mod man;
 mod probe_spec;
 mod report_words;

@@ -84,6 +84,8 @@ pub struct EventKind {
     pub name: &'static str,
     /// One sentence: what a row is.
     pub help: &'static str,
+    /// The columns that its rows may fill, beside `kind`, `host`, `run_id`, `ts` and `ts_sub_ns`, which all rows have.
+    pub columns: &'static [&'static str],
 }
 
 /// A probe's resolved settings.

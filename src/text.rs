@@ -27,6 +27,31 @@ pub fn sanitize(s: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Returns words as a shell would take them, one space between two: what a shell interprets is in single quotes, so that
+/// arguments with spaces stay apart.
+pub fn shell_words<'a>(words: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut line = Vec::new();
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            line.push(b' ');
+        }
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^{}[]".contains(byte) || *byte >= 0x80;
+        if !word.is_empty() && word.iter().all(plain) {
+            line.extend_from_slice(word);
+            continue;
+        }
+        line.push(b'\'');
+        for byte in word {
+            match byte {
+                b'\'' => line.extend_from_slice(b"'\\''"),
+                byte => line.push(*byte),
+            }
+        }
+        line.push(b'\'');
+    }
+    line
+}
+
 /// Returns whether a character acts on the terminal or cannot be seen; variation selectors, which modify what is seen, may stay.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()

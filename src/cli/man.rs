@@ -13,7 +13,8 @@ use crate::cli::examples::Example;
 use crate::report::VIEWS;
 use crate::report::tables;
 
-/// Every page of section 1 as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help.
+/// Every page as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help, and the page of the format
+/// where the probes are built in.
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut ebrec = command(&Terminal::default());
     ebrec.build();
@@ -23,6 +24,8 @@ pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     for (sub, name) in shown.into_iter().zip(&names) {
         pages.push((format!("ebrec-{name}.1"), page(sub, name, &names)?));
     }
+    #[cfg(all(feature = "record", target_os = "linux"))]
+    pages.push(("ebrec-recording.5".to_owned(), crate::cli::format_page::page().into_bytes()));
     Ok(pages)
 }
 

@@ -91,6 +91,21 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "block_io",
         help: "A request was completed; dur_ns is its time in the queue and in the device, ret its error.",
+        columns: &[
+            "dur_ns",
+            "cpu",
+            "pid",
+            "tid",
+            "comm",
+            "process",
+            "op",
+            "dev",
+            "sector",
+            "bytes",
+            "ret",
+            "block_queue_ns",
+            "block_flags",
+        ],
     }],
     columns: &[
         Column {

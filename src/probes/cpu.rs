@@ -69,6 +69,7 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "cpu_sample",
         help: "Samples of one thread with one pair of stacks in one interval: count of them, sum is the nanoseconds that they stand for. In raw mode one sample, at its own time.",
+        columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "kstack_id", "ustack_id", "n", "total"],
     }],
     columns: &[],
     hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],

@@ -106,6 +106,22 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "dns",
         help: "A query; op says what came of it: answer (after dur_ns), unanswered (dur_ns: how long nothing came), pending (at the window's end), tcp (a connect to port 53).",
+        columns: &[
+            "dur_ns",
+            "pid",
+            "tid",
+            "comm",
+            "process",
+            "name",
+            "op",
+            "family",
+            "saddr",
+            "sport",
+            "daddr",
+            "dport",
+            "dns_type",
+            "dns_rcode",
+        ],
     }],
     columns: &[
         Column {

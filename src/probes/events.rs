@@ -126,6 +126,27 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "event",
         help: "A hit of the event 'name': numbers in arg_N and texts in str_N, of which 'ebrec.events' in the metadata tells the names; of a latency, dur_ns is the call.",
+        columns: &[
+            "dur_ns",
+            "cpu",
+            "pid",
+            "tid",
+            "comm",
+            "process",
+            "name",
+            "kstack_id",
+            "ustack_id",
+            "arg_0",
+            "arg_1",
+            "arg_2",
+            "arg_3",
+            "arg_4",
+            "arg_5",
+            "str_0",
+            "str_1",
+            "str_2",
+            "events_function",
+        ],
     }],
     columns: &[
         Column {

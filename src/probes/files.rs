@@ -89,10 +89,25 @@ static INFO: ProbeInfo = ProbeInfo {
         EventKind {
             name: "file",
             help: "A system call on a file returned after dur_ns; filename is the path it was given, or the name behind its descriptor.",
+            columns: &[
+                "dur_ns",
+                "cpu",
+                "pid",
+                "tid",
+                "comm",
+                "process",
+                "op",
+                "filename",
+                "bytes",
+                "ret",
+                "files_mount",
+                "files_error",
+            ],
         },
         EventKind {
             name: "file_short_lived",
             help: "A file was unlinked dur_ns after it was made; in every mode but hist.",
+            columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "op", "filename", "files_mount"],
         },
     ],
     columns: &[

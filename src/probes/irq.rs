@@ -79,10 +79,15 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     kinds: &[
-        EventKind { name: "irq", help: "A hard interrupt's handler ran for dur_ns in place of the thread." },
+        EventKind {
+            name: "irq",
+            help: "A hard interrupt's handler ran for dur_ns in place of the thread.",
+            columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "ret", "irq_number"],
+        },
         EventKind {
             name: "softirq",
             help: "A soft interrupt ran for dur_ns in place of the thread, irq_delay_ns after its raising.",
+            columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "irq_number", "irq_delay_ns"],
         },
     ],
     columns: &[

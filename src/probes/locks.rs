@@ -71,6 +71,7 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "lock",
         help: "A thread got a lock, or gave up, after waiting dur_ns; name is the kind of lock, 'futex' for one in user space.",
+        columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "op", "ret", "locks_address"],
     }],
     columns: &[Column {
         name: ADDRESS,

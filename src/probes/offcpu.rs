@@ -60,6 +60,25 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "off_cpu",
         help: "A thread got a CPU again after dur_ns: it slept in the system call 'name' with these stacks, until the waker woke it.",
+        columns: &[
+            "dur_ns",
+            "cpu",
+            "pid",
+            "tid",
+            "comm",
+            "process",
+            "name",
+            "state",
+            "kstack_id",
+            "ustack_id",
+            "waker_pid",
+            "waker_tid",
+            "waker_process",
+            "offcpu_runnable_ns",
+            "offcpu_waker_comm",
+            "offcpu_waker_kstack_id",
+            "offcpu_waker_ustack_id",
+        ],
     }],
     columns: &[
         Column {

@@ -25,6 +25,7 @@ use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
 use crate::recording::column;
+use crate::text::shell_words;
 use crate::units::Unit;
 
 object! {
@@ -72,9 +73,35 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     kinds: &[
-        EventKind { name: "fork", help: "A process was forked; comm is still its parent's." },
-        EventKind { name: "exec", help: "A process began another program." },
-        EventKind { name: "exit", help: "A process ended; dur_ns is its lifetime, name the signal that killed it." },
+        EventKind {
+            name: "fork",
+            help: "A process was forked; comm is still its parent's.",
+            columns: &["cpu", "pid", "tid", "ppid", "uid", "comm", "process", "cgroup_id"],
+        },
+        EventKind {
+            name: "exec",
+            help: "A process began another program.",
+            columns: &["cpu", "pid", "tid", "ppid", "uid", "comm", "process", "cgroup_id", "filename", "argv"],
+        },
+        EventKind {
+            name: "exit",
+            help: "A process ended; dur_ns is its lifetime, name the signal that killed it.",
+            columns: &[
+                "dur_ns",
+                "cpu",
+                "pid",
+                "tid",
+                "comm",
+                "process",
+                "ppid",
+                "uid",
+                "cgroup_id",
+                "name",
+                "exit_code",
+                "process_cpu_ns",
+                "process_max_rss_bytes",
+            ],
+        },
     ],
     columns: &[
         Column {
@@ -165,28 +192,10 @@ fn exec(bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
     Ok(())
 }
 
-/// An argument vector as a shell would take it, so that arguments with spaces stay apart; `…` where it was cut.
+/// An argument vector as a shell would take it; `…` where it was cut.
 fn command_line(argv: &[u8], cut: bool) -> Vec<u8> {
-    let mut line = Vec::with_capacity(argv.len() + 8);
     let arguments = argv.strip_suffix(b"\0").unwrap_or(argv);
-    for (index, argument) in arguments.split(|byte| *byte == 0).enumerate() {
-        if index > 0 {
-            line.push(b' ');
-        }
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^{}[]".contains(byte) || *byte >= 0x80;
-        if !argument.is_empty() && argument.iter().all(plain) {
-            line.extend_from_slice(argument);
-            continue;
-        }
-        line.push(b'\'');
-        for byte in argument {
-            match byte {
-                b'\'' => line.extend_from_slice(b"'\\''"),
-                byte => line.push(*byte),
-            }
-        }
-        line.push(b'\'');
-    }
+    let mut line = shell_words(arguments.split(|byte| *byte == 0));
     if cut {
         line.extend_from_slice("…".as_bytes());
     }

@@ -103,9 +103,32 @@ static INFO: ProbeInfo = ProbeInfo {
         EventKind {
             name: "wakeup",
             help: "A thread got a CPU after waiting dur_ns for it; sched_prev_* had the CPU until then.",
+            columns: &[
+                "dur_ns",
+                "cpu",
+                "pid",
+                "tid",
+                "comm",
+                "process",
+                "prio",
+                "waker_pid",
+                "waker_tid",
+                "waker_process",
+                "sched_prev_pid",
+                "sched_prev_tid",
+                "sched_prev_comm",
+            ],
         },
-        EventKind { name: "slice", help: "A thread left a CPU after dur_ns on it; state is what it went into." },
-        EventKind { name: "migration", help: "A thread was moved from sched_from_cpu to cpu." },
+        EventKind {
+            name: "slice",
+            help: "A thread left a CPU after dur_ns on it; state is what it went into.",
+            columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "state", "prio"],
+        },
+        EventKind {
+            name: "migration",
+            help: "A thread was moved from sched_from_cpu to cpu.",
+            columns: &["cpu", "pid", "tid", "comm", "process", "sched_from_cpu"],
+        },
     ],
     columns: &[
         Column {

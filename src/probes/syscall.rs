@@ -76,6 +76,7 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "syscall",
         help: "A system call returned ret after dur_ns; slow mode has the slow ones that are no waits by design.",
+        columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "ret", "syscall_errno", "syscall_class"],
     }],
     columns: &[
         Column {

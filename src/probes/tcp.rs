@@ -120,6 +120,26 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "tcp",
         help: "Something happened to a connection; op says what: open (dur_ns: from SYN to established), close (dur_ns: lifetime), still open (at the window's end), retransmit, reset sent, reset received, or why a connect failed after dur_ns: refused, timed out, unreachable, given up, failed. The process is the one that connected; of a connection that came in, the one that closes it, before that the first that was seen to have it open, else the one that listens.",
+        columns: &[
+            "dur_ns",
+            "cpu",
+            "pid",
+            "comm",
+            "process",
+            "op",
+            "state",
+            "ret",
+            "family",
+            "saddr",
+            "sport",
+            "daddr",
+            "dport",
+            "tcp_side",
+            "tcp_sent_bytes",
+            "tcp_received_bytes",
+            "tcp_rtt_ns",
+            "tcp_segments",
+        ],
     }],
     columns: &[
         Column {

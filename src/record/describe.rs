@@ -17,8 +17,10 @@ use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
 use crate::record::state::Figures;
 use crate::record::state::State;
+use crate::recording::CORE_KINDS;
 use crate::recording::CaptureMeta;
 use crate::recording::ClockAnchor;
+use crate::recording::CoreKind;
 use crate::recording::EventMeta;
 use crate::recording::FORMAT;
 use crate::recording::HostMeta;
@@ -28,36 +30,6 @@ use crate::recording::MetricMeta;
 use crate::recording::ProbeOutcome;
 use crate::recording::ProbeState;
 use crate::recording::Window;
-
-/// The kinds of rows that the core writes.
-const CORE_KINDS: [(&str, &str); 14] = [
-    ("hist", "One bucket of a histogram: one interval, one key."),
-    (
-        "metric",
-        "A metric in one interval, by one key: how many values, their total, the smallest and the largest, and percentiles of a histogram.",
-    ),
-    (
-        "stack_total",
-        "What a metric added up to by process and stacks: one interval, one pair of stacks, one state and system call.",
-    ),
-    ("stack", "A stack: its frames from the innermost out as ids of symbols, and as text."),
-    ("symbol", "A function, or where cause says why it has no name, the place in its file."),
-    (
-        "ledger",
-        "Time (total, in nanoseconds) that a thread was in a state, by cause, and how often (n) it went into it. dur_ns, up to ts, is how long it lived in the interval.",
-    ),
-    ("cpu_ledger", "Time (total, in nanoseconds) that a CPU was in a state in an interval of dur_ns."),
-    ("process", "A process: at the start of the window, and whenever one appears or changes its name."),
-    ("cgroup", "A control group: its number and path."),
-    ("cpu_info", "A CPU and its model."),
-    ("lost", "What could not be kept: probe, cause, CPU, interval."),
-    (
-        "cost",
-        "What recording cost: time in a BPF program while it was measured, and ebrec's own CPU time (op cpu; cpu_start until the window begins, cpu_finish from its end until the rows are written) and memory.",
-    ),
-    ("clock", "The same moment by the monotonic, boot and real-time clock."),
-    ("recording", "The metadata of the file, once more as rows."),
-];
 
 /// A probe that was chosen, and what became of it.
 #[derive(Debug, Clone)]
@@ -252,8 +224,7 @@ fn event_meta(event: &Event) -> EventMeta {
 }
 
 fn kinds(registry: &[&'static ProbeInfo]) -> Vec<KindMeta> {
-    let own =
-        |(name, help): &(&str, &str)| KindMeta { name: (*name).to_owned(), probe: None, help: (*help).to_owned() };
+    let own = |kind: &CoreKind| KindMeta { name: kind.name.to_owned(), probe: None, help: kind.help.to_owned() };
     let of_probes = registry.iter().flat_map(|info| {
         info.kinds.iter().map(|kind| KindMeta {
             name: kind.name.to_owned(),

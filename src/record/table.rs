@@ -12,6 +12,7 @@ use crate::host::processes::Process;
 use crate::probe::names::Names;
 use crate::recording::Rows;
 use crate::recording::column;
+use crate::text::shell_words;
 
 /// What is known of processes that the file does not have yet, and the names of all.
 #[derive(Debug, Default)]
@@ -99,7 +100,11 @@ impl Table {
                 row.text(column::CONTAINER, container.short_id());
             }
             if !process.argv.is_empty() {
-                row.text(column::ARGV, &process.argv.join(" "));
+                let mut line = shell_words(process.argv.iter().map(String::as_bytes));
+                if process.argv_cut {
+                    line.extend_from_slice("…".as_bytes());
+                }
+                row.bytes(column::ARGV, &line);
             }
             if let Some(exe) = &process.exe {
                 row.text(column::FILENAME, exe);

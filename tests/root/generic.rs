@@ -1,5 +1,6 @@
 //! What holds for every probe of the registry: it attaches alone in each mode, its histograms count what its rows count.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -9,7 +10,10 @@ use ebrec::probe::MetricKind;
 use ebrec::probe::Mode;
 use ebrec::probe::ProbeInfo;
 use ebrec::probes::REGISTRY;
+use ebrec::recording::CORE_KINDS;
 use ebrec::recording::ProbeOutcome;
+use parquet::file::reader::FileReader;
+use parquet::file::reader::SerializedFileReader;
 use rustix::process::Signal;
 
 use crate::common::Recorder;
@@ -142,6 +146,7 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
         let running = Recorder::new(&format!("-p {} --interval 200ms", request(info, Mode::Raw))).start();
         bit_of_everything(&workload);
         let taken = running.finish();
+        hold_declared_columns(info, &taken);
         for metric in info.metrics {
             let count = taken.metric(metric.name, &[]).sum("n");
             if let Some(kind) = metric.events {
@@ -158,6 +163,30 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
                 println!("{}: {count} with a sum of {total}, in rows {in_rows:?}", metric.name);
                 assert_eq!((count, total), in_rows, "{}, lost {:?}", metric.name, taken.lost());
             }
+        }
+    }
+}
+
+/// Each kind fills columns only that it says it fills, as the manual has them from it.
+fn hold_declared_columns(info: &ProbeInfo, taken: &Taken) {
+    let everywhere = ["kind", "host", "run_id", "ts", "ts_sub_ns"];
+    let dimensions = info.metrics.iter().flat_map(|metric| metric.by).chain(&["process"]);
+    let of_metrics: BTreeSet<&str> = dimensions.copied().collect();
+    let file = std::fs::File::open(taken.recording.path()).unwrap();
+    for group in SerializedFileReader::new(file).unwrap().metadata().row_groups() {
+        let kind = group.column(0).statistics().and_then(|of| of.min_bytes_opt()).unwrap();
+        let kind = std::str::from_utf8(kind).unwrap();
+        let core = CORE_KINDS.iter().find(|core| core.name == kind).map(|core| core.columns);
+        let own = info.kinds.iter().find(|own| own.name == kind).map(|own| own.columns);
+        let declared = core.or(own).unwrap_or_else(|| panic!("nothing declares '{kind}'"));
+        for column in group.columns() {
+            let name = column.column_path().parts().first().unwrap().as_str();
+            let empty =
+                column.statistics().and_then(|of| of.null_count_opt()) == Some(group.num_rows().cast_unsigned());
+            let may = everywhere.contains(&name)
+                || declared.contains(&name)
+                || ["hist", "metric"].contains(&kind) && of_metrics.contains(name);
+            assert!(empty || may, "'{kind}' does not say that it fills '{name}'");
         }
     }
 }

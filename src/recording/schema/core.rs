@@ -42,7 +42,7 @@ pub static CORE: &[Column] = &[
     Column { name: "daddr", ty: ColumnType::Utf8, title: "Remote address", unit: None, help: "Remote address as text." },
     Column { name: "dport", ty: ColumnType::Int32, title: "Remote port", unit: None, help: "Remote port." },
     Column { name: "filename", ty: ColumnType::Utf8, title: "File", unit: None, help: "Path as it was given to the kernel." },
-    Column { name: "argv", ty: ColumnType::Utf8, title: "Arguments", unit: None, help: "Argument vector, joined by spaces; cut at 4 KiB." },
+    Column { name: "argv", ty: ColumnType::Utf8, title: "Arguments", unit: None, help: "Argument vector as a shell takes it, so that arguments with spaces stay apart; it ends in '…' where it was cut at 4 KiB." },
     Column { name: "exit_code", ty: ColumnType::Int32, title: "Exit status", unit: None, help: "Exit status, 0 to 255; null when a signal ended the process." },
     Column { name: "metric", ty: ColumnType::Utf8, title: "Metric", unit: None, help: "Name of the metric, such as 'sched.runqueue_latency'." },
     Column { name: "unit", ty: ColumnType::Utf8, title: "Unit", unit: None, help: "Unit of the metric's values: 'ns', 'bytes' or 'count'." },
