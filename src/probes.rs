@@ -233,4 +233,53 @@ mod tests {
             }
         }
     }
+
+    /// Metrics whose enumerators are called otherwise: C has one namespace for those of metrics and of events.
+    const OTHERWISE: [(&str, &str); 8] = [
+        ("BLOCK_DEPTH", "block.queue_depth"),
+        ("DNS_NO_ANSWERS", "dns.unanswered"),
+        ("FILES_FAILED", "files.failed_opens"),
+        ("HTTP_UNANSWERED_COUNT", "http.unanswered"),
+        ("SCHED_SLICE_TIME", "sched.slice"),
+        ("SIGNALS_SENDS", "signals.sent"),
+        ("TCP_BYTES_RECEIVED", "tcp.received"),
+        ("TCP_BYTES_SENT", "tcp.sent"),
+    ];
+
+    /// The C sources of all probes, one behind the other.
+    fn sources() -> String {
+        let bpf = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
+        let files = [bpf.join("include"), bpf].into_iter().flat_map(|dir| std::fs::read_dir(dir).unwrap());
+        let files = files.map(|file| file.unwrap().path());
+        let is_c =
+            |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "h" || extension == "c");
+        files.filter(is_c).map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+
+    /// The enumerators of an enumeration that numbers them from 0, without comments.
+    fn enumerators<'a>(sources: &'a str, name: &str) -> Vec<&'a str> {
+        let (_, rest) = sources.split_once(&format!("enum {name} {{")).unwrap_or_else(|| panic!("no enum {name}"));
+        let (body, _) = rest.split_once("};").unwrap();
+        let lines = body.lines().map(|line| line.split("/*").next().unwrap_or_default().trim());
+        lines
+            .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+            .map(|line| line.trim_end_matches(','))
+            .collect()
+    }
+
+    #[test]
+    fn metrics_stand_in_the_order_of_the_c_enumeration_that_numbers_them() {
+        let sources = sources();
+        for info in REGISTRY.iter().map(|probe| probe.info()) {
+            let prefix = if info.name == "events" { "event" } else { info.name };
+            let numbered = enumerators(&sources, &format!("{prefix}_metric"));
+            let named = |enumerator: &&str| match OTHERWISE.iter().find(|(known, _)| known == enumerator) {
+                Some((_, metric)) => (*metric).to_owned(),
+                None => enumerator.to_lowercase().replacen(&format!("{prefix}_"), &format!("{}.", info.name), 1),
+            };
+            let in_c: Vec<String> = numbered.iter().map(named).collect();
+            let here: Vec<&str> = info.metrics.iter().map(|metric| metric.name).collect();
+            assert_eq!(here, in_c, "the metrics of '{}'", info.name);
+        }
+    }
 }

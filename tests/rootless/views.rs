@@ -6,6 +6,7 @@ mod probes;
 mod processes;
 mod several;
 mod summary;
+mod tables;
 
 use std::path::PathBuf;
 
