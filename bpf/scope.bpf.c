@@ -26,7 +26,7 @@ enum scope_event {
 struct scope_record {
 	struct event_header header;
 	__u64 cgroup_id;
-	__u64 born; /* when the process was: with its id it is like no other */
+	__u64 born; /* when the process was, CLOCK_BOOTTIME: with its id it is like no other */
 	__u32 ppid;
 	__u32 uid;
 	__u32 ns_pid;	/* in the process's own PID namespace */
@@ -47,6 +47,7 @@ struct program_record {
 _Static_assert(sizeof(struct program_record) == 32 + PROGRAM_BYTES, "no holes");
 
 struct scope_record *export_scope_record;
+struct scope_task *export_scope_task;
 struct program_record *export_program_record;
 enum scope_event export_scope_event;
 enum loss_cause export_loss_cause;
@@ -84,7 +85,7 @@ static __always_inline void announce(struct task_struct *task, enum scope_event 
 		return;
 	fill_header(&record->header, what, bpf_ktime_get_ns(), task->tgid, task->pid);
 	record->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	record->born = BPF_CORE_READ(task, start_time);
+	record->born = BPF_CORE_READ(task, start_boottime);
 	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	record->uid = BPF_CORE_READ(task, cred, uid.val);
 	record->ns_pid = pid_in_own_namespace(task);
@@ -128,20 +129,23 @@ static __always_inline bool comm_matches(const char *comm)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
 {
+	struct scope_task own = {.born = child->start_boottime}, *inherited;
 	__u32 ppid = parent->tgid, pid = child->tgid;
-	__u8 *inherited, matched = 0;
 
 	if (ppid == pid)
 		return 0;
 	if (config.task_filters && config.follow) {
 		inherited = bpf_map_lookup_elem(&scope_tasks, &ppid);
-		matched = inherited ? *inherited : 0;
+		own.matched = inherited ? inherited->matched : 0;
 	}
 	/* Until it runs another program a child has its parent's name. */
 	if (config.comm_count && comm_matches(child->comm))
-		matched |= SCOPE_COMM;
-	if (matched)
-		update_or_count(&scope_tasks, &pid, &matched, LOSS_STATE_FULL);
+		own.matched |= SCOPE_COMM;
+	if (own.matched)
+		update_or_count(&scope_tasks, &pid, &own, LOSS_STATE_FULL);
+	else if (config.task_filters)
+		/* The process that had the id may not be freed yet. */
+		bpf_map_delete_elem(&scope_tasks, &pid);
 	if (is_announced(child))
 		announce(child, SCOPE_BORN, child->comm);
 	return 0;
@@ -151,20 +155,21 @@ int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/task_rename")
 int BPF_PROG(scope_rename, struct task_struct *task, const char *comm)
 {
-	__u32 pid = task->tgid;
-	__u8 *matched, now;
+	struct scope_task own = {.born = task->start_boottime}, *known;
+	__u32 pid = task->tgid, before;
 
 	if (task->pid != task->tgid)
 		return 0;
 	if (config.comm_count) {
-		matched = bpf_map_lookup_elem(&scope_tasks, &pid);
-		now = matched ? *matched : 0;
+		known = bpf_map_lookup_elem(&scope_tasks, &pid);
+		before = known ? known->matched : 0;
+		own.matched = before;
 		if (comm_matches(comm))
-			now |= SCOPE_COMM;
+			own.matched |= SCOPE_COMM;
 		else if (!config.follow)
-			now &= ~SCOPE_COMM;
-		if (now != (matched ? *matched : 0))
-			update_or_count(&scope_tasks, &pid, &now, LOSS_STATE_FULL);
+			own.matched &= ~SCOPE_COMM;
+		if (own.matched != before)
+			update_or_count(&scope_tasks, &pid, &own, LOSS_STATE_FULL);
 	}
 	if (is_announced(task))
 		announce(task, SCOPE_NAMED, comm);
@@ -200,8 +205,13 @@ SEC("tp_btf/sched_process_free")
 int BPF_PROG(scope_free, struct task_struct *task)
 {
 	__u32 pid = task->tgid;
+	struct scope_task *known;
 
-	if (task->pid == task->tgid && config.task_filters)
+	if (task->pid != task->tgid || !config.task_filters)
+		return 0;
+	/* The kernel frees it a while after its parent has waited for it: another process may have its id by now. */
+	known = bpf_map_lookup_elem(&scope_tasks, &pid);
+	if (known && (!known->born || known->born == task->start_boottime))
 		bpf_map_delete_elem(&scope_tasks, &pid);
 	return 0;
 }

@@ -315,7 +315,7 @@ fn says_nothing(document: &Document) -> bool {
 fn knows_any(sources: &[Source], plan: &ReportPlan) -> Result<bool> {
     for source in sources {
         let people = people::People::of(source)?;
-        if people.iter().any(|(pid, person)| plan.filter.passes_process(Some(pid), person.comm.as_deref())) {
+        if people.iter().any(|(which, person)| plan.filter.passes_process(Some(which.pid), person.comm.as_deref())) {
             return Ok(true);
         }
     }

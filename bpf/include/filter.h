@@ -6,6 +6,12 @@
 #ifndef EBREC_FILTER_H
 #define EBREC_FILTER_H
 
+struct scope_task {
+	__u64 born;    /* CLOCK_BOOTTIME ns; 0: before the recording */
+	__u32 matched; /* SCOPE_* bits */
+	__u32 pad;
+};
+
 /*
  * Processes that matched --pid or --comm, or descend from one that did (SCOPE_* bits by process id). Filled by user
  * space at the start and kept by scope.bpf.c; one map for all objects. 65,536 is more than a machine runs at once
@@ -16,20 +22,20 @@ struct {
 	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
-	__type(value, __u8);
+	__type(value, struct scope_task);
 } scope_tasks SEC(".maps");
 
 /* Whatever the time: within the window and after it. */
 static __always_inline bool process_matches(__u32 tgid)
 {
-	__u8 *matched;
+	struct scope_task *known;
 
 	if (tgid == config.self_tgid)
 		return false;
 	if (!config.task_filters)
 		return true;
-	matched = bpf_map_lookup_elem(&scope_tasks, &tgid);
-	return matched && (*matched & config.task_filters) == config.task_filters;
+	known = bpf_map_lookup_elem(&scope_tasks, &tgid);
+	return known && (known->matched & config.task_filters) == config.task_filters;
 }
 
 static __always_inline bool process_in_scope(__u32 tgid)

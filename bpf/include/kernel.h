@@ -204,8 +204,9 @@ struct task_struct {
 	unsigned int on_cpu; /* int, a byte in 7.3: without a sign libbpf adjusts the load */
 	unsigned long min_flt;
 	unsigned long maj_flt;
-	__u64 start_time;   /* CLOCK_MONOTONIC ns */
-	__u64 self_exec_id; /* execs of the thread and those that it comes from; 64 bits since 5.7 */
+	__u64 start_time;     /* CLOCK_MONOTONIC ns */
+	__u64 start_boottime; /* CLOCK_BOOTTIME ns; since 5.5 under this name */
+	__u64 self_exec_id;   /* execs of the thread and those that it comes from; 64 bits since 5.7 */
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;

@@ -52,12 +52,14 @@ pub struct Gathered {
     pub max: u64,
     /// The buckets of a histogram, ascending; empty for a counter.
     pub buckets: Vec<Bucket>,
+    /// A time of the process, where it ended within the interval and its id may be another's at the end; `None`: the end.
+    pub at_ns: Option<u64>,
 }
 
 impl Gathered {
     /// A counter's key with nothing but its count and sum.
     pub fn counter(metric: u16, pid: u32, sub: u64, count: u64, sum: u64) -> Gathered {
-        Gathered { metric, pid, sub, count, sum, min: 0, max: 0, buckets: Vec::new() }
+        Gathered { metric, pid, sub, count, sum, min: 0, max: 0, buckets: Vec::new(), at_ns: None }
     }
 
     /// Adds what another key of the same metric gathered.
@@ -114,6 +116,7 @@ fn add(found: &mut Found, key: &CellKey, cell: &Cell) {
         min: u64::MAX,
         max: 0,
         buckets: Vec::new(),
+        at_ns: None,
     });
     one.count += cell.count;
     one.sum = one.sum.wrapping_add(cell.sum);

@@ -21,15 +21,19 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::time::Timespec;
 
+use super::bytes_of;
 use super::compat::elements_may_be_made_late;
 use super::epoch;
 use super::memory;
 use super::memory::MapMemory;
 use super::ring::Ring;
+use super::scope::types;
 use super::stacks::StackMaps;
 
 /// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
 const MAX_SCOPE_TASKS: u32 = 65_536;
+/// A process there.
+const SCOPE_TASK: u32 = size_of::<types::scope_task>() as u32;
 /// Bytes of the scope's ring: 14,000 births, ends and names between two looks.
 const SCOPE_RING_BYTES: u64 = 1 << 20;
 /// Looks at a record of the scope that is not submitted yet, some microseconds in all, before the rows wait for the next round.
@@ -82,7 +86,7 @@ impl SharedMaps {
         if elements_may_be_made_late(kernel) {
             sparse.map_flags = libbpf_sys::BPF_F_NO_PREALLOC;
         }
-        let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, 1, MAX_SCOPE_TASKS, &sparse)?;
+        let scope_tasks = create_map(MapType::Hash, "ebrec_scope", 4, SCOPE_TASK, MAX_SCOPE_TASKS, &sparse)?;
         let stacks = StackMaps::create(u32::try_from(online.len())?)?;
         Ok(SharedMaps {
             epoch: epoch::create()?,
@@ -137,17 +141,19 @@ impl SharedMaps {
     pub fn memory(&self) -> MapMemory {
         let mut found = self.stacks.memory();
         self.rings.iter().for_each(|ring| memory::add(&mut found, ring, self.ring_bytes));
+        memory::add(&mut found, &self.scope_ring, self.scope_ring_bytes);
         [&self.epoch, &self.by_cpu, &self.scope_tasks].iter().for_each(|map| memory::add(&mut found, *map, 0));
         found
     }
 
-    /// Puts a process in scope; `matched` has the SCOPE_* bits of the filters that it matches.
+    /// Puts a process that lives already in scope; `matched` has the SCOPE_* bits of the filters that it matches.
     ///
     /// # Errors
     /// When the map is full.
     pub fn put_in_scope(&self, pid: u32, matched: u8) -> Result<()> {
+        let task = types::scope_task { matched: matched.into(), ..Default::default() };
         self.scope_tasks
-            .update(&pid.to_ne_bytes(), &[matched], MapFlags::ANY)
+            .update(&pid.to_ne_bytes(), bytes_of(&task), MapFlags::ANY)
             .with_context(|| format!("can't put process {pid} in scope"))
     }
 

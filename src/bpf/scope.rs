@@ -18,7 +18,7 @@ object! {
     name: "scope",
     cells: 1,
     // SAFETY: integers only, as bpf/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring,frame_types}.h declare them.
-    unsafe plain: scope_names, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
+    unsafe plain: scope_names, scope_task, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
 }
 
 /// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
@@ -50,7 +50,7 @@ pub struct Heard {
     pub ts: u64,
     /// The process.
     pub pid: u32,
-    /// When it was born, in nanoseconds of CLOCK_MONOTONIC: with its id it is like no other.
+    /// When it was born, in nanoseconds of CLOCK_BOOTTIME: with its id it is like no other.
     pub born_ns: u64,
     /// Its parent.
     pub ppid: u32,

@@ -1,10 +1,15 @@
-//! Process names, by process id and time.
+//! Which process an id meant at a time, and what it was called.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 
+/// Names of one id that are kept beside the last: more often than a thousand times an interval only a program changes its name
+/// that is out for memory.
+const MOST_EARLIER: usize = 1000;
+
 /// The names of the processes in scope and since when each had them, for as long as rows of that time may come.
 ///
+/// An id is used again, so a process is told by its id and its start.
 /// A process that has ended keeps its name until its id is used again: aggregates that name it are drained later than it ends.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -17,6 +22,8 @@ pub struct Names {
 struct Name {
     since_ns: u64,
     comm: Box<str>,
+    /// When the process was born that has it.
+    start_ns: u64,
 }
 
 /// What one process id was called.
@@ -28,9 +35,10 @@ struct History {
 }
 
 impl Names {
-    /// Notes that the process `pid` was called `comm` from `since_ns` on; notes may come in any order.
-    pub fn set(&mut self, pid: u32, since_ns: u64, comm: &str) {
-        let name = Name { since_ns, comm: comm.into() };
+    /// Notes that the process `pid` which was born at `start_ns` of CLOCK_BOOTTIME was called `comm` from `since_ns` of
+    /// CLOCK_MONOTONIC on; notes may come in any order.
+    pub fn set(&mut self, pid: u32, start_ns: u64, since_ns: u64, comm: &str) {
+        let name = Name { since_ns, comm: comm.into(), start_ns };
         let Some(history) = self.by_pid.get_mut(&pid) else {
             self.by_pid.insert(pid, History { last: name, earlier: Vec::new() });
             return;
@@ -40,6 +48,9 @@ impl Names {
         } else {
             let place = history.earlier.partition_point(|earlier| earlier.since_ns <= since_ns);
             history.earlier.insert(place, name);
+        }
+        if history.earlier.len() > MOST_EARLIER {
+            history.earlier.remove(0);
         }
         self.renamed.insert(pid);
     }
@@ -70,12 +81,25 @@ pub struct NamesThen<'a> {
 }
 
 impl<'a> NamesThen<'a> {
+    /// The names at another moment.
+    pub fn at(self, ns: u64) -> NamesThen<'a> {
+        NamesThen { ns, ..self }
+    }
+
     /// What the process `pid` was called then, if it was ever heard of; before it was first heard of, its first name.
     pub fn get(&self, pid: u32) -> Option<&'a str> {
+        self.name(pid).map(|name| &*name.comm)
+    }
+
+    /// When the process was born that had the id `pid` then, in nanoseconds of CLOCK_BOOTTIME.
+    pub fn start_ns(&self, pid: u32) -> Option<u64> {
+        self.name(pid).map(|name| name.start_ns)
+    }
+
+    fn name(&self, pid: u32) -> Option<&'a Name> {
         let History { last, earlier } = self.names.by_pid.get(&pid)?;
         let known = || earlier.iter().rev().find(|name| name.since_ns <= self.ns).or(earlier.first());
-        let name = if last.since_ns <= self.ns { last } else { known().unwrap_or(last) };
-        Some(&name.comm)
+        Some(if last.since_ns <= self.ns { last } else { known().unwrap_or(last) })
     }
 }
 
@@ -85,10 +109,10 @@ mod tests {
 
     fn renamed() -> Names {
         let mut names = Names::default();
-        names.set(7, 10, "sh");
-        names.set(7, 30, "last");
+        names.set(7, 1, 10, "sh");
+        names.set(7, 25, 30, "last");
         // Another CPU's note, read late.
-        names.set(7, 20, "env");
+        names.set(7, 1, 20, "env");
         names
     }
 
@@ -98,6 +122,7 @@ mod tests {
         let called = |ns| names.at(ns).get(7);
         assert_eq!([9, 10, 19, 20, 29, 30, 99].map(called), ["sh", "sh", "sh", "env", "env", "last", "last"].map(Some));
         assert_eq!(names.at(50).get(8), None);
+        assert_eq!([20, 30].map(|ns| names.at(ns).start_ns(7)), [Some(1), Some(25)]);
     }
 
     #[test]

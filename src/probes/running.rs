@@ -21,6 +21,7 @@ use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
 use crate::probe::attached::ProgramCost;
 use crate::probe::attached::Undecodable;
+use crate::probe::names::NamesThen;
 use crate::recording::ColumnId;
 use crate::recording::Row;
 use crate::recording::column;
@@ -143,10 +144,12 @@ fn write_metric<D: Decoder>(
     if one.count == 0 && one.sum == 0 {
         return;
     }
-    let parts = decoder.key(metric.name, one, context.names);
+    let names = one.at_ns.map_or(context.names, |ns| context.names.at(ns));
+    let parts = decoder.key(metric.name, one, names);
     let key = key_text(&parts);
     let mut row = context.rows.row("metric");
     put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
+    put_process(&mut row, &parts, names);
     row.int(column::N, signed(one.count)).int(column::TOTAL, signed(one.sum));
     if metric.kind == MetricKind::Histogram {
         row.int(column::SMALLEST, signed(one.min)).int(column::LARGEST, signed(one.max));
@@ -159,6 +162,7 @@ fn write_metric<D: Decoder>(
         let (low, high) = hist::bounds(bucket.index);
         let mut row = context.rows.row("hist");
         put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
+        put_process(&mut row, &parts, names);
         row.int(column::BUCKET_LO, signed(low)).int(column::BUCKET_HI, signed(high));
         row.int(column::N, signed(bucket.count));
     }
@@ -185,6 +189,18 @@ fn put_dimensions(row: &mut Row<'_>, interval: Interval, metric: &str, unit: &st
     }
     for part in parts {
         part.put(row);
+    }
+}
+
+/// Which process it is whose id is among the parts: not all of them had it at the time of the row.
+fn put_process(row: &mut Row<'_>, parts: &[KeyPart], names: NamesThen<'_>) {
+    let pid = parts.iter().find_map(|part| match part {
+        KeyPart::Int(column::PID, pid) => u32::try_from(*pid).ok(),
+        _ => None,
+    });
+    let Some(pid) = pid else { return };
+    if let (Some(name), Some(start_ns)) = (names.get(pid), names.start_ns(pid)) {
+        row.text(column::PROCESS, name).int(column::PID_START_NS, signed(start_ns));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The scheduler: waits for a CPU, slices on one, context switches, migrations, and time on CPUs by process.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use anyhow::Result;
@@ -180,7 +182,7 @@ pub(super) struct Sched {
     cpus: Cpus,
     online: Vec<u32>,
     /// Time on CPUs by process in the interval that is being written.
-    on_cpu: HashMap<u32, u64>,
+    on_cpu: ByProcess,
     prev_pid: Option<ColumnId>,
     prev_tid: Option<ColumnId>,
     prev_comm: Option<ColumnId>,
@@ -196,7 +198,7 @@ impl BuiltIn for Sched {
             ledger: Ledger::default(),
             cpus: Cpus::default(),
             online: setup.host.cpus.online.clone(),
-            on_cpu: HashMap::new(),
+            on_cpu: ByProcess::new(),
             prev_pid: setup.schema.id(PREV_PID),
             prev_tid: setup.schema.id(PREV_TID),
             prev_comm: setup.schema.id(PREV_COMM),
@@ -257,7 +259,10 @@ impl Decoder for Sched {
 
     fn write(&mut self, interval: Interval, context: &mut Context<'_>) {
         for part in self.ledger.take(interval.end_ns) {
-            *self.on_cpu.entry(part.pid).or_default() += part.on_cpu_ns();
+            let start_ns = context.names.at(part.until_ns).start_ns(part.pid);
+            let on_cpu = self.on_cpu.entry((part.pid, Reverse(start_ns))).or_default();
+            on_cpu.ns += part.on_cpu_ns();
+            on_cpu.until_ns = on_cpu.until_ns.max(part.until_ns);
             for (slot, ns, count) in &part.slots {
                 let (state, cause) = ledger::names::of(*slot);
                 let mut row = context.rows.row("ledger");
@@ -284,9 +289,20 @@ impl Decoder for Sched {
     }
 }
 
+/// By process id, and the last that had it first.
+type ByProcess = BTreeMap<(u32, Reverse<Option<u64>>), OnCpu>;
+
+/// What a process had of the CPUs within an interval.
+#[derive(Debug, Default)]
+struct OnCpu {
+    ns: u64,
+    /// When it ended; the interval's end, where it did not.
+    until_ns: u64,
+}
+
 /// Splits the slices of the kernel, kept by how they ended, into slice times and switches; the time on CPUs by process
 /// comes from the ledger.
-fn derive(gathered: Vec<Gathered>, on_cpu: &HashMap<u32, u64>) -> Vec<Gathered> {
+fn derive(gathered: Vec<Gathered>, on_cpu: &ByProcess) -> Vec<Gathered> {
     let metric = |metric: types::sched_metric| metric.0 as u16;
     let (slices, cuts) = (metric(types::sched_metric::SCHED_SLICE_TIME), metric(types::sched_metric::SCHED_SWITCHES));
     let mut derived = Vec::with_capacity(gathered.len());
@@ -313,9 +329,11 @@ fn derive(gathered: Vec<Gathered>, on_cpu: &HashMap<u32, u64>) -> Vec<Gathered> 
     for ((pid, sub), count) in switches {
         derived.push(Gathered::counter(cuts, pid, sub, count, count));
     }
-    for (pid, ns) in on_cpu.iter().filter(|(_, ns)| **ns > 0) {
-        let count = ended.get(pid).copied().unwrap_or(0);
-        derived.push(Gathered::counter(metric(types::sched_metric::SCHED_ON_CPU), *pid, 0, count, *ns));
+    for ((pid, _), OnCpu { ns, until_ns }) in on_cpu.iter().filter(|(_, on_cpu)| on_cpu.ns > 0) {
+        // Slices are counted by process id: where several processes had it they are the last one's.
+        let count = ended.remove(pid).unwrap_or(0);
+        let own = Gathered::counter(metric(types::sched_metric::SCHED_ON_CPU), *pid, 0, count, *ns);
+        derived.push(Gathered { at_ns: Some(*until_ns), ..own });
     }
     derived.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
     derived

@@ -181,7 +181,6 @@ impl Round {
         while self.epoch.is_open() && !self.shared.stop.load(Ordering::Relaxed) {
             let until_due = self.next_due().saturating_sub(clocks::monotonic_ns());
             reader.wait(patience.min(Duration::from_nanos(until_due)))?;
-            let before = clocks::monotonic_ns();
             let records = reader.drain(&mut |record| self.intake.take(record));
             let now = clocks::monotonic_ns();
             let stacks_fill = self.maps.stacks().is_filling(self.epoch.stacks() - self.stacks_taken);
@@ -219,7 +218,8 @@ impl Round {
                 self.anchor_clocks();
             }
             self.intake.name_processes();
-            let needed = self.swapped.map_or(before, |interval| interval.end_ns.min(before));
+            // What ended within an interval has its rows at the interval's end.
+            let needed = self.swapped.map_or(self.interval_start, |interval| interval.start_ns);
             self.intake.table.forget_names_before(needed.saturating_sub(LATE_NS));
             self.send(due)?;
             if due {

@@ -42,12 +42,15 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Puts the name that its process had at its time into each row that has not got it yet.
+    /// Says which process each row is of that does not have it yet: its name at the row's time, and its start.
     pub(super) fn name_processes(&mut self) {
         let names = self.table.names();
         for (pid, name) in [(column::PID, column::PROCESS), (column::WAKER_PID, column::WAKER_PROCESS)] {
             self.rows.derive(pid, name, |pid, at_ns| names.at(at_ns).get(u32::try_from(pid).ok()?));
         }
+        self.rows.derive_int(column::PID, column::PID_START_NS, |pid, at_ns| {
+            i64::try_from(names.at(at_ns).start_ns(u32::try_from(pid).ok()?)?).ok()
+        });
     }
 
     /// Takes one record out of the rings.

@@ -14,12 +14,17 @@ use crate::recording::Rows;
 use crate::recording::column;
 use crate::text::shell_words;
 
+/// What /proc/PID/stat tells a process's start by: the user's clock tick, 100 a second on every architecture that is supported.
+const TICK_NS: u64 = 10_000_000;
+
 /// What is known of processes that the file does not have yet, and the names of all.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     names: Names,
-    /// By process id and time of birth.
+    /// By process id and start.
     fresh: HashMap<(u32, u64), Fresh>,
+    /// The starts of the processes that lived at the beginning.
+    living: HashMap<u32, u64>,
     /// What each process is called here.
     ids: Arc<ProcessIds>,
 }
@@ -50,11 +55,14 @@ impl Table {
     }
 
     /// Takes what the kernel said of a process. The records of several CPUs may come out of order by a little.
-    pub(super) fn hear(&mut self, heard: Heard) {
+    pub(super) fn hear(&mut self, mut heard: Heard) {
         if heard.here_pid != 0 {
             self.ids.learn(heard.pid, heard.here_pid);
         }
-        self.names.set(heard.pid, heard.ts, &comm_text(&heard.comm));
+        // /proc told of it first, to a tick.
+        let told = self.living.get(&heard.pid).filter(|start| (**start..**start + TICK_NS).contains(&heard.born_ns));
+        heard.born_ns = told.copied().unwrap_or(heard.born_ns);
+        self.names.set(heard.pid, heard.born_ns, heard.ts, &comm_text(&heard.comm));
         let named_ns = heard.ts;
         match self.fresh.entry((heard.pid, heard.born_ns)) {
             Entry::Vacant(place) => {
@@ -82,7 +90,8 @@ impl Table {
     ) {
         for (process, in_scope) in processes.iter().zip(in_scope) {
             let (Ok(pid), Ok(ppid)) = (u32::try_from(process.pid), u32::try_from(process.ppid)) else { continue };
-            self.names.set(pid, 0, &process.comm);
+            self.living.insert(pid, process.start_boot_ns);
+            self.names.set(pid, process.start_boot_ns, 0, &process.comm);
             if !in_scope {
                 continue;
             }
@@ -92,7 +101,8 @@ impl Table {
             if process.ns_pid != process.pid {
                 row.int(column::NS_PID, process.ns_pid.into());
             }
-            row.text(column::COMM, &process.comm);
+            row.text(column::COMM, &process.comm).text(column::PROCESS, &process.comm);
+            row.int(column::PID_START_NS, i64::try_from(process.start_boot_ns).unwrap_or(i64::MAX));
             if let Some(id) = process.cgroup_id.and_then(|id| i64::try_from(id).ok()) {
                 row.int(column::CGROUP_ID, id);
             }
@@ -119,7 +129,8 @@ impl Table {
         for heard in fresh {
             let mut row = rows.row("process");
             row.at(heard.ts).int(column::PID, heard.pid.into()).int(column::PPID, heard.ppid.into());
-            row.int(column::UID, heard.uid.into()).bytes(column::COMM, &heard.comm);
+            row.int(column::UID, heard.uid.into()).bytes(column::COMM, &heard.comm).bytes(column::PROCESS, &heard.comm);
+            row.int(column::PID_START_NS, i64::try_from(heard.born_ns).unwrap_or(i64::MAX));
             if heard.ns_pid != heard.pid && heard.ns_pid != 0 {
                 row.int(column::NS_PID, heard.ns_pid.into());
             }
@@ -169,6 +180,15 @@ mod tests {
         assert_eq!(table.names().at(20).get(9), Some("true"));
         let fresh = &table.fresh[&(9, 10)].heard;
         assert_eq!((fresh.is_birth, fresh.ts, &fresh.comm[..4]), (true, 10, &b"true"[..]));
+    }
+
+    #[test]
+    fn a_process_that_lived_at_the_beginning_keeps_the_start_that_proc_told() {
+        let mut table = Table::default();
+        table.living.insert(9, 5);
+        table.hear(heard(20, "renamed", false));
+        table.hear(Heard { born_ns: 5 + super::TICK_NS, ..heard(30, "another", true) });
+        assert_eq!([20, 30].map(|ns| table.names().at(ns).start_ns(9)), [Some(5), Some(5 + super::TICK_NS)]);
     }
 
     #[test]

@@ -85,22 +85,56 @@ impl Rows {
         self.kinds.len() - 1
     }
 
+    /// Fills in a number that follows from another of the same row and its time, as [`Rows::derive`] does a text.
+    pub fn derive_int(&mut self, from: ColumnId, to: ColumnId, number: impl Fn(i64, u64) -> Option<i64>) {
+        self.each_underived(
+            from,
+            to,
+            |_| Cells::Int(Ints::default()),
+            |cells, index, from, at| {
+                if let (Cells::Int(cells), Some(number)) = (cells, number(from, at)) {
+                    cells.set(index, number);
+                }
+            },
+        );
+    }
+
     /// Fills in a text that follows from an integer of the same row and its time, in the rows that have the integer but no text
     /// yet. The time is that of CLOCK_MONOTONIC in nanoseconds.
     ///
     /// Only rows after the last one with a text are looked at: call it before each [`Rows::take`].
     pub fn derive<'t>(&mut self, from: ColumnId, to: ColumnId, text: impl Fn(i64, u64) -> Option<&'t str>) {
+        self.each_underived(
+            from,
+            to,
+            |seed| Cells::Text(Texts::new(seed)),
+            |cells, index, from, at| {
+                if let (Cells::Text(cells), Some(text)) = (cells, text(from, at)) {
+                    cells.set(index, text.as_bytes());
+                }
+            },
+        );
+    }
+
+    /// Calls `set` for each row that has a number in `from` and comes after the last one with a value in `to`: with the cells of
+    /// `to`, the row's place, the number and the time.
+    fn each_underived(
+        &mut self,
+        from: ColumnId,
+        to: ColumnId,
+        fresh: impl Fn(u64) -> Cells,
+        set: impl Fn(&mut Cells, usize, i64, u64),
+    ) {
         let (seed, offset) = (self.seed, self.clock_offset_ns);
         for kind in &mut self.kinds {
             let cells = kind.cells.get_disjoint_mut([from.index(), column::TS.index(), to.index()]);
             let Ok([Some(Cells::Int(from)), Some(Cells::Int(times)), derived]) = cells else { continue };
-            let Cells::Text(derived) = derived.get_or_insert_with(|| Cells::Text(Texts::new(seed))) else { continue };
-            let done = derived.keys().values().len();
-            for (index, number) in from.values().iter().enumerate().skip(done) {
-                let known = from.valid().get(index).copied().unwrap_or(true);
-                let at = times.values().get(index).map_or(0, |real_ns| real_ns.wrapping_sub(offset).cast_unsigned());
-                if let Some(text) = known.then(|| text(*number, at)).flatten() {
-                    derived.set(index, text.as_bytes());
+            let derived = derived.get_or_insert_with(|| fresh(seed));
+            for (index, number) in from.values().iter().enumerate().skip(derived.len()) {
+                if from.valid().get(index).copied().unwrap_or(true) {
+                    let at =
+                        times.values().get(index).map_or(0, |real_ns| real_ns.wrapping_sub(offset).cast_unsigned());
+                    set(derived, index, *number, at);
                 }
             }
         }

@@ -4,6 +4,8 @@ use std::io;
 
 use anyhow::Context;
 use anyhow::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::spill::Merged;
 use crate::spill::Runs;
@@ -11,24 +13,29 @@ use crate::spill::Runs;
 /// Bytes of text that are held before they go to a temporary file.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Texts by a number, the last of each number.
-#[derive(Default)]
-pub(super) struct Aside {
-    held: Vec<Kept>,
+/// Texts by a number, or what else they are kept by, the last of each.
+pub(super) struct Aside<K = i64> {
+    held: Vec<Kept<K>>,
     held_bytes: usize,
     kept: u64,
-    runs: Runs<Kept>,
+    runs: Runs<Kept<K>>,
     failed: Option<io::Error>,
 }
 
 /// Number, place among all, text.
-type Kept = (i64, u64, String);
+type Kept<K> = (K, u64, String);
 
-impl Aside {
+impl<K> Default for Aside<K> {
+    fn default() -> Aside<K> {
+        Aside { held: Vec::new(), held_bytes: 0, kept: 0, runs: Runs::default(), failed: None }
+    }
+}
+
+impl<K: Ord + Serialize + DeserializeOwned> Aside<K> {
     /// Keeps a text; one that the number had before is forgotten.
-    pub(super) fn put(&mut self, number: i64, text: &str) {
+    pub(super) fn put(&mut self, number: K, text: &str) {
         self.held.push((number, self.kept, text.to_owned()));
-        self.held_bytes += text.len() + size_of::<Kept>();
+        self.held_bytes += text.len() + size_of::<Kept<K>>();
         self.kept += 1;
         if self.held_bytes > MOST_BYTES {
             self.held_bytes = 0;
@@ -43,7 +50,7 @@ impl Aside {
     ///
     /// # Errors
     /// A temporary file could not be written, or can't be read.
-    pub(super) fn look_up(mut self) -> Result<LookUp> {
+    pub(super) fn look_up(mut self) -> Result<LookUp<K>> {
         if let Some(error) = self.failed {
             return Err(error).context("can't put texts into a temporary file");
         }
@@ -57,14 +64,14 @@ impl Aside {
 const UNREADABLE: &str = "can't read texts back from a temporary file";
 
 /// Texts while they are looked up.
-pub(super) struct LookUp {
-    texts: Merged<Kept>,
-    next: Option<io::Result<Kept>>,
+pub(super) struct LookUp<K = i64> {
+    texts: Merged<Kept<K>>,
+    next: Option<io::Result<Kept<K>>>,
 }
 
-impl LookUp {
+impl<K: Ord + Serialize + DeserializeOwned> LookUp<K> {
     /// The text of a number, which is larger than all before.
-    pub(super) fn get(&mut self, wanted: i64) -> Result<Option<String>> {
+    pub(super) fn get(&mut self, wanted: K) -> Result<Option<String>> {
         let mut found = None;
         while let Some(Ok((number, ..))) = &self.next
             && *number <= wanted

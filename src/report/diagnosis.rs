@@ -205,9 +205,10 @@ impl<'a> Scene<'a> {
     pub(super) fn of(source: &'a Source, people: &'a People) -> Result<Scene<'a>> {
         let ledger = Ledger::of(source)?;
         let mut threads: BTreeMap<&str, Vec<(i64, &Account)>> = BTreeMap::new();
-        for ((pid, _), account) in &ledger.threads {
+        for ((which, _), account) in &ledger.threads {
             // By the process's own name, so that its threads' names do not scatter it.
-            threads.entry(people.comm(*pid).unwrap_or(&account.comm)).or_default().push((*pid, account));
+            let own = people.one(which).and_then(|person| person.comm.as_deref());
+            threads.entry(own.unwrap_or(&account.comm)).or_default().push((which.pid, account));
         }
         let commands = threads.into_iter().map(|(name, threads)| (name.to_owned(), command(&threads))).collect();
         let cpus = ledger.cpus.into_values().collect();

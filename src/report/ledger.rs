@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::source::Which;
 
 /// About what a state of a thread takes in memory.
 const STATE_BYTES: usize = 72;
@@ -16,7 +17,7 @@ const STATE_BYTES: usize = 72;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     /// By process and thread id.
-    pub(super) threads: BTreeMap<(i64, i64), Account>,
+    pub(super) threads: BTreeMap<(Which, i64), Account>,
     /// By number.
     pub(super) cpus: BTreeMap<i64, Account>,
 }
@@ -213,16 +214,16 @@ impl Ledger {
         let mut ledger = Ledger::default();
         let mut limit = Limit::new();
         let mut add = |row: &Row<'_>| {
-            let known = match (row.pid(), row.int(0), row.int(1)) {
-                (Some(pid), Some(tid), _) => ledger.threads.contains_key(&(pid, tid)),
+            let known = match (row.which(), row.int(0), row.int(1)) {
+                (Some(which), Some(tid), _) => ledger.threads.contains_key(&(which, tid)),
                 (_, _, Some(cpu)) => ledger.cpus.contains_key(&cpu),
                 _ => return,
             };
             if !known && !limit.take(2 * size_of::<Account>()) {
                 return;
             }
-            let account = match (row.pid(), row.int(0), row.int(1)) {
-                (Some(pid), Some(tid), _) => ledger.threads.entry((pid, tid)).or_default(),
+            let account = match (row.which(), row.int(0), row.int(1)) {
+                (Some(which), Some(tid), _) => ledger.threads.entry((which, tid)).or_default(),
                 (_, _, Some(cpu)) => ledger.cpus.entry(cpu).or_default(),
                 _ => return,
             };

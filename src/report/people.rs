@@ -11,11 +11,10 @@ use crate::report::aside::Aside;
 use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::report::tally::Dim;
 
 /// A process as far as the recording knows it. Times are nanoseconds since the window's start.
-///
-/// A process id that the kernel used twice in one window is one entry, with the later process's facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Person {
     /// Its id in its own PID namespace, where that is another.
@@ -75,9 +74,9 @@ impl End {
     }
 }
 
-/// The processes of one recording by process id.
+/// The processes of one recording by process id and start.
 #[derive(Clone, Debug, Default)]
-pub(super) struct People(BTreeMap<i64, Person>);
+pub(super) struct People(BTreeMap<Which, Person>);
 
 impl People {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
@@ -85,28 +84,28 @@ impl People {
         People::with(source, |_, _| {})
     }
 
-    /// The same, with their arguments by process id: they are long, and most views can do without them.
-    pub(super) fn with_arguments(source: &Source) -> Result<(People, Aside)> {
+    /// The same, with their arguments: they are long, and most views can do without them.
+    pub(super) fn with_arguments(source: &Source) -> Result<(People, Aside<Which>)> {
         let mut arguments = Aside::default();
-        let people = People::with(source, |pid, argv| arguments.put(pid, argv))?;
+        let people = People::with(source, |which, argv| arguments.put(which, argv))?;
         Ok((people, arguments))
     }
 
-    fn with(source: &Source, mut arguments: impl FnMut(i64, &str)) -> Result<People> {
+    fn with(source: &Source, mut arguments: impl FnMut(Which, &str)) -> Result<People> {
         let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
         source.rows_of_all_times("process", &["ppid", "uid", "ns_pid"], &["argv", "container"], |row| {
-            let Some((person, limit)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.which()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             set(&mut person.ns_pid, row.int(2));
             set_text(limit, &mut person.comm, row.comm());
             set_text(limit, &mut person.container, row.text(1));
-            if let (Some(pid), Some(argv)) = (row.pid(), row.text(0)) {
-                arguments(pid, argv);
+            if let (Some(which), Some(argv)) = (row.which(), row.text(0)) {
+                arguments(which, argv);
             }
         })?;
         source.rows_of_all_times("fork", &["ppid", "uid"], &[], |row| {
-            let Some((person, limit)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.which()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             // The child bears its parent's name until it runs a program of its own.
@@ -116,17 +115,17 @@ impl People {
             set(&mut person.started, row.at());
         })?;
         source.rows_of_all_times("exec", &["ppid", "uid"], &["argv"], |row| {
-            let Some((person, limit)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.which()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             set_text(limit, &mut person.comm, row.comm());
-            if let (Some(pid), Some(argv)) = (row.pid(), row.text(0)) {
-                arguments(pid, argv);
+            if let (Some(which), Some(argv)) = (row.which(), row.text(0)) {
+                arguments(which, argv);
             }
         })?;
         let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
         source.rows_of_all_times("exit", &figures, &["name"], |row| {
-            let Some((person, limit)) = people.person(row.pid()) else { return };
+            let Some((person, limit)) = people.person(row.which()) else { return };
             set(&mut person.ppid, row.int(0));
             set(&mut person.uid, row.int(1));
             set_text(limit, &mut person.comm, row.comm());
@@ -141,18 +140,34 @@ impl People {
     }
 
     /// One process.
-    pub(super) fn get(&self, pid: i64) -> Option<&Person> {
-        self.0.get(&pid)
+    pub(super) fn one(&self, which: &Which) -> Option<&Person> {
+        self.0.get(which)
     }
 
-    /// Its command name.
+    /// The process that had an id, if only one had it.
+    pub(super) fn get(&self, pid: i64) -> Option<&Person> {
+        let mut all = self.having(pid).map(|(_, person)| person);
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    /// The process that had an id when another was started: a parent.
+    pub(super) fn at_start(&self, pid: i64, start_ns: Option<i64>) -> Option<Which> {
+        self.having(pid).map(|(which, _)| *which).take_while(|which| which.start_ns <= start_ns).last()
+    }
+
+    /// All that had an id, by their starts.
+    fn having(&self, pid: i64) -> impl Iterator<Item = (&Which, &Person)> {
+        self.0.range(Which { pid, start_ns: None }..=Which { pid, start_ns: Some(i64::MAX) })
+    }
+
+    /// The command name of the process that had an id, if only one had it.
     pub(super) fn comm(&self, pid: i64) -> Option<&str> {
         self.get(pid)?.comm.as_deref()
     }
 
     /// The name of the process of a row, which the row has itself or its process id leads to.
     pub(super) fn of_row<'a>(&'a self, row: &Row<'a>) -> Option<&'a str> {
-        row.comm().or_else(|| row.pid().and_then(|pid| self.comm(pid)))
+        row.comm().or_else(|| self.one(&row.which()?)?.comm.as_deref())
     }
 
     /// The name of a process that figures are broken down by: its last, or what it was called then.
@@ -166,9 +181,9 @@ impl People {
         vec![at, Value::nanos(row.dur()), Value::from(what), Value::from(comm), Value::id(row.pid())]
     }
 
-    /// All of them, by process id.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Person)> {
-        self.0.iter().map(|(pid, person)| (*pid, person))
+    /// All of them, by process id and start.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Which, &Person)> {
+        self.0.iter().map(|(which, person)| (*which, person))
     }
 
     /// `make (4200)`, or `process 4200` when nothing names it; process 0 is the kernel's idle thread.
@@ -183,14 +198,14 @@ impl People {
 
 /// People while they are counted.
 struct Census {
-    people: BTreeMap<i64, Person>,
+    people: BTreeMap<Which, Person>,
     limit: Limit,
 }
 
 impl Census {
     /// The entry of a process, with the limit for its names; `None` without room for another.
-    fn person(&mut self, pid: Option<i64>) -> Option<(&mut Person, &mut Limit)> {
-        match self.people.entry(pid?) {
+    fn person(&mut self, which: Option<Which>) -> Option<(&mut Person, &mut Limit)> {
+        match self.people.entry(which?) {
             Entry::Occupied(known) => Some((known.into_mut(), &mut self.limit)),
             Entry::Vacant(new) => {
                 let fits = self.limit.take(2 * size_of::<Person>());

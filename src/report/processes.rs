@@ -24,6 +24,7 @@ use crate::report::people::Person;
 use crate::report::plan::ReportPlan;
 use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::report::tally::ByMetric;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
@@ -168,66 +169,73 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
     let (people, arguments) = People::with_arguments(source)?;
     let of_process = |name: &str| shown.metrics.iter().any(|metric| metric.name == name);
     let tally = match shown.every {
-        true => Tally::of(source, &["pid", "comm"], of_process)?,
-        false => Tally::totals_of(source, &["pid", "comm"], of_process)?,
+        true => Tally::of(source, &["pid", "pid_start_ns", "comm"], of_process)?,
+        false => Tally::totals_of(source, &["pid", "pid_start_ns", "comm"], of_process)?,
     };
-    let mut waits: BTreeMap<i64, Account> = BTreeMap::new();
-    for ((pid, _), account) in Ledger::of(source)?.threads {
-        waits.entry(pid).or_default().merge(&account);
+    let mut waits: BTreeMap<Which, Account> = BTreeMap::new();
+    for ((which, _), account) in Ledger::of(source)?.threads {
+        waits.entry(which).or_default().merge(&account);
     }
-    let of_people =
-        people.iter().filter(|(pid, person)| source.shows(*pid, person.comm.as_deref(), person.started, person.ended));
-    let mut pids: BTreeSet<i64> = of_people.map(|(pid, _)| pid).collect();
+    let of_people = people
+        .iter()
+        .filter(|(which, person)| source.shows(which.pid, person.comm.as_deref(), person.started, person.ended));
+    let mut processes: BTreeSet<Which> = of_people.map(|(which, _)| which).collect();
     let mut limit = Limit::new();
     tally.each(|dims, _| {
-        if let Some(pid) = dims.first().and_then(Dim::int)
-            && !pids.contains(&pid)
-            && limit.take(PID_BYTES)
+        if let Some(which) = which(dims)
+            && !processes.contains(&which)
+            && limit.take(PROCESS_BYTES)
         {
-            pids.insert(pid);
+            processes.insert(which);
         }
     })?;
     limit.check(source, "processes")?;
     let places = shown.tree.then(|| {
         let before = depths.len() as i64;
-        let parents = pids.iter().map(|pid| (*pid, people.get(*pid).and_then(|person| person.ppid))).collect();
+        let parent = |which: &Which| people.at_start(people.one(which)?.ppid?, which.start_ns);
+        let parents = processes.iter().map(|which| (*which, parent(which))).collect();
         let mut places = BTreeMap::new();
-        for (place, (pid, depth)) in tree::depth_first(&parents).into_iter().enumerate() {
-            places.insert(pid, before + place as i64);
+        for (place, (which, depth)) in tree::depth_first(&parents).into_iter().enumerate() {
+            places.insert(which, before + place as i64);
             depths.push(depth);
         }
         places
     });
     let (mut arguments, mut failed) = (arguments.look_up()?, None);
-    let mut row = |pid: i64, measured: &Measured| {
-        let argv = arguments.get(pid).unwrap_or_else(|error| {
+    let mut row = |which: Which, measured: &Measured| {
+        let argv = arguments.get(which).unwrap_or_else(|error| {
             failed.get_or_insert(error);
             None
         });
-        let process = Process { pid, person: people.get(pid), measured, wait: waits.get(&pid), argv };
+        let process = Process { pid: which.pid, person: people.one(&which), measured, wait: waits.get(&which), argv };
         let cells = process.cells(shown);
         match &places {
             // The first place comes first.
-            Some(places) => table.weighed(source, places.get(&pid).map(|place| -place), || cells),
+            Some(places) => table.weighed(source, places.get(&which).map(|place| -place), || cells),
             None => table.row(source, cells),
         }
     };
-    let (none, mut rest) = (Measured::default(), pids.iter().copied().peekable());
-    tally.sums(1, Measured::add, |dims, measured| {
-        let Some(pid) = dims.first().and_then(Dim::int) else { return };
-        // Both are in the order of process ids.
-        while let Some(before) = rest.next_if(|other| *other < pid) {
+    let (none, mut rest) = (Measured::default(), processes.iter().copied().peekable());
+    tally.sums(2, Measured::add, |dims, measured| {
+        let Some(which) = which(dims) else { return };
+        // Both are in the order of process ids and starts.
+        while let Some(before) = rest.next_if(|other| *other < which) {
             row(before, &none);
         }
-        rest.next_if_eq(&pid);
-        row(pid, &measured);
+        rest.next_if_eq(&which);
+        row(which, &measured);
     })?;
-    rest.for_each(|pid| row(pid, &none));
+    rest.for_each(|which| row(which, &none));
     failed.map_or(Ok(()), Err)
 }
 
-/// About what a process id takes in a set.
-const PID_BYTES: usize = 16;
+/// About what a process takes in a set.
+const PROCESS_BYTES: usize = 32;
+
+/// The process of dimensions that begin with its id and its start.
+fn which(dims: &[Dim]) -> Option<Which> {
+    Some(Which { pid: dims.first()?.int()?, start_ns: dims.get(1)?.int() })
+}
 
 /// All that is known of one process.
 struct Process<'a> {

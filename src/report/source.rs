@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::recording::Chunk;
@@ -217,8 +219,17 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// A process: an id is used again, so its start belongs to it, where the recording knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Which {
+    /// Its id.
+    pub(super) pid: i64,
+    /// When it was born, in nanoseconds of CLOCK_BOOTTIME.
+    pub(super) start_ns: Option<i64>,
+}
+
 /// Columns that every row has at hand, before those that a view asks for.
-const INTS: [&str; 2] = ["dur_ns", "pid"];
+const INTS: [&str; 3] = ["dur_ns", "pid", "pid_start_ns"];
 const TEXTS: [&str; 1] = ["comm"];
 
 /// One row while it is looked at.
@@ -244,6 +255,11 @@ impl<'a> Row<'a> {
     /// The process.
     pub(super) fn pid(&self) -> Option<i64> {
         self.ints.get(1)?.get(self.at)
+    }
+
+    /// The process, told from others that had its id before or after.
+    pub(super) fn which(&self) -> Option<Which> {
+        Some(Which { pid: self.pid()?, start_ns: self.ints.get(2)?.get(self.at) })
     }
 
     /// The command.

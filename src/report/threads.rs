@@ -19,6 +19,7 @@ use crate::report::paper::whole;
 use crate::report::plan::ReportPlan;
 use crate::report::ranking::Ranking;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::units;
 
 /// Most bars of the picture.
@@ -55,10 +56,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             number => format!(", those of {number} CPUs to the window within {}", units::percent(of_cpus)),
         };
         document.note(format!("{whose}the states of {lives} within {}{closed}", units::percent(of_threads)));
-        let mut list: Vec<(&(i64, i64), &Account)> = ledger.threads.iter().collect();
+        let mut list: Vec<(&(Which, i64), &Account)> = ledger.threads.iter().collect();
         list.sort_by_key(|(_, account)| Reverse(account.lived_ns.saturating_sub(account.of(Sort::Idle))));
-        for ((pid, tid), account) in list {
-            threads.row(source, thread_cells(*pid, *tid, account));
+        for ((which, tid), account) in list {
+            threads.row(source, thread_cells(which.pid, *tid, account));
             // Threads of the kernel that had nothing to do would fill the screen.
             let wanted = |state: &State, spent: Spent| everything || state.sort(spent) != Sort::Idle;
             for (state, spent) in account.spent.iter().filter(|(state, spent)| wanted(state, **spent)) {
@@ -68,7 +69,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
                     vec![
                         Value::from(&*account.comm),
                         Value::Id(*tid),
-                        Value::Id(*pid),
+                        Value::Id(which.pid),
                         Value::from(&*state.state),
                         Value::from(cause),
                         Value::Nanos(whole(spent.ns)),

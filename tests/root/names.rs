@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::common::Recorder;
 use crate::common::Taken;
 use crate::common::Workload;
+use crate::common::recorder::EBREC;
 
 /// Processes that are started, and calls of each under each name.
 const ROUNDS: usize = 100;
@@ -80,6 +81,65 @@ fn names_belong_to_the_moment_where_all_cpus_are_busy() {
     let busy = |_| Busy(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
     let _busy: Vec<Busy> = (0..cpus).map(busy).collect();
     assert_named_by_the_moment();
+}
+
+/// Records `reuse.c`; gives the id that its processes share, and the exit code and CPU time of each.
+fn reused(options: &str, processes: usize, ms: u32) -> (Taken, i64, Vec<(i64, i64)>) {
+    let workload = Workload::compile("names/reuse.c", "reuse", tempfile::tempdir().unwrap());
+    let words = [workload.path().display().to_string(), processes.to_string(), ms.to_string()];
+    let (output, dir) = Recorder::new(options).run(&words);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<i64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let ended = numbers.chunks_exact(3).map(|line| (line[1], line[2] * 1000)).collect();
+    (Taken::open(&dir.path().join("run.parquet"), dir), numbers[0], ended)
+}
+
+/// The table of the view `processes`.
+fn lines_of_processes(taken: &Taken) -> Vec<serde_json::Value> {
+    let mut command = Command::new(EBREC);
+    let output =
+        command.args(["report", "processes", "--format", "json"]).arg(taken.recording.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    document["tables"]["processes"].as_array().unwrap().clone()
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn processes_that_share_one_id_are_told_apart() {
+    // At once, within one interval; and each over several intervals.
+    for (options, processes, ms) in [("", 8, 20), ("--interval 50ms", 4, 180)] {
+        let (taken, pid, ended) = reused(options, processes, ms);
+        assert_eq!(taken.lost_by("scope") + taken.lost_by("process"), 0, "{:?}", taken.lost());
+        let exits = taken.rows("exit", &["pid", "process", "pid_start_ns", "exit_code", "process_cpu_ns"]);
+        let exits = exits.with("pid", pid).keep(|row| row.maybe("exit_code") != Some(0));
+        let codes: Vec<i64> = exits.iter().map(|row| row.int("exit_code")).collect();
+        assert_eq!(codes, ended.iter().map(|(code, _)| *code).collect::<Vec<_>>(), "{options}");
+        let columns = ["pid", "tid", "process", "pid_start_ns", "state", "total"];
+        let on_cpu = taken.rows("ledger", &columns).with("pid", pid).named("state", "on_cpu");
+        let rows = taken.rows("process", &["pid", "process", "pid_start_ns"]).with("pid", pid);
+        let lines = lines_of_processes(&taken);
+        let mut starts = Vec::new();
+        for (exit, (code, cpu_ns)) in exits.iter().zip(&ended) {
+            let (name, start) = (format!("reuse-{code}"), exit.int("pid_start_ns"));
+            assert_eq!(exit.text("process"), Some(name.as_str()), "{options}");
+            let own = on_cpu.with("pid_start_ns", start);
+            assert!(own.iter().all(|row| row.text("process") == Some(name.as_str())), "{own:?}");
+            // The kernel's rusage counts the work on the process's end too.
+            let seen = [own.sum("total"), exit.int("process_cpu_ns")];
+            assert!(seen.iter().all(|seen| (seen - cpu_ns).abs() < 3_000_000), "{options}: {seen:?} of {cpu_ns}");
+            assert!(rows.with("pid_start_ns", start).count() > 0, "no row of {name}");
+            let total = taken.metric("sched.on_cpu", &["pid", "pid_start_ns"]).with("pid_start_ns", start).sum("total");
+            assert!((total - cpu_ns).abs() < 3_000_000, "{options}: a total of {total} of {cpu_ns}");
+            let own: Vec<_> = lines.iter().filter(|line| line["comm"] == name.as_str()).collect();
+            let [own] = own[..] else { panic!("{options}: {name} has the lines {own:?}") };
+            let figures: Vec<i64> = own.as_object().unwrap().values().filter_map(serde_json::Value::as_i64).collect();
+            assert!(figures.contains(&pid) && figures.contains(&total), "{options}: {total} is not in {own}");
+            starts.push(start);
+        }
+        assert!(starts.is_sorted_by(|a, b| a < b), "{starts:?}");
+    }
 }
 
 /// A program that spins until the test is over.

@@ -14,7 +14,8 @@ const SLOTS: usize = types::ledger_slot::SLOTS.0 as usize;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     start_ns: u64,
-    threads: HashMap<u32, Thread>,
+    /// By id and time of birth: an id is used again, and what comes from several CPUs comes out of order.
+    threads: HashMap<(u32, u64), Thread>,
     pending: Vec<Part>,
     round: u64,
 }
@@ -22,7 +23,6 @@ pub(super) struct Ledger {
 /// How much of a thread's ledger was written.
 #[derive(Debug)]
 struct Thread {
-    born_ns: u64,
     until_ns: u64,
     written: Box<[Entry; SLOTS]>,
     /// The last pass that told of it.
@@ -93,20 +93,16 @@ impl Ledger {
     /// A thread ended at `at_ns`.
     pub(super) fn died(&mut self, line: &types::thread_line, ledger: &types::ledger, at_ns: u64) {
         self.close(line, ledger, &[], at_ns);
-        self.threads.remove(&line.tid);
+        self.threads.remove(&(line.tid, line.born));
     }
 
     fn close(&mut self, line: &types::thread_line, ledger: &types::ledger, open: &[(u32, i64)], until_ns: u64) {
         let fresh = || Thread {
-            born_ns: line.born,
             until_ns: line.born.max(self.start_ns),
             written: Box::new([Entry::default(); SLOTS]),
             round: self.round,
         };
-        let thread = self.threads.entry(line.tid).or_insert_with(fresh);
-        if thread.born_ns != line.born {
-            *thread = fresh();
-        }
+        let thread = self.threads.entry((line.tid, line.born)).or_insert_with(fresh);
         thread.round = self.round;
         if until_ns <= thread.until_ns {
             return;

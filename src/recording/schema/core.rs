@@ -77,6 +77,7 @@ pub static CORE: &[Column] = &[
     Column { name: "mono_ns", ty: ColumnType::Int64, title: "Monotonic clock", unit: Some("ns"), help: "CLOCK_MONOTONIC at one moment." },
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
+    Column { name: "pid_start_ns", ty: ColumnType::Int64, title: "Start of the process", unit: Some("ns"), help: "When the process that pid is the id of was started, in nanoseconds of CLOCK_BOOTTIME. An id is used again: pid and pid_start_ns together name one process, in all recordings between two boots. Of a process that is older than the recording to 10 ms, as /proc tells it. Totals of an interval in which an id was used again are the last process's." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -225,6 +226,8 @@ pub mod column {
     pub const BOOT_NS: ColumnId = ColumnId(69);
     /// Column `real_ns`.
     pub const REAL_NS: ColumnId = ColumnId(70);
+    /// Column `pid_start_ns`.
+    pub const PID_START_NS: ColumnId = ColumnId(71);
 }
 
 #[cfg(test)]
@@ -306,6 +309,7 @@ mod tests {
             ("mono_ns", column::MONO_NS),
             ("boot_ns", column::BOOT_NS),
             ("real_ns", column::REAL_NS),
+            ("pid_start_ns", column::PID_START_NS),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 ///
 /// A process whose parent is not in the map is a root. Parents that form a circle, which only a damaged or invented recording has, are cut
 /// at the lowest process id.
-pub(super) fn depth_first(parents: &BTreeMap<i64, Option<i64>>) -> Vec<(i64, u16)> {
-    let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+pub(super) fn depth_first<K: Copy + Ord>(parents: &BTreeMap<K, Option<K>>) -> Vec<(K, u16)> {
+    let mut children: BTreeMap<K, Vec<K>> = BTreeMap::new();
     let mut roots = Vec::new();
     for (pid, ppid) in parents {
         match ppid.filter(|ppid| ppid != pid && parents.contains_key(ppid)) {

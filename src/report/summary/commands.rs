@@ -13,6 +13,7 @@ use crate::report::paper::share;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
@@ -112,7 +113,7 @@ fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Comman
         }
     })?;
     limit.check(source, "commands")?;
-    for (pid, person) in people.iter() {
+    for (Which { pid, .. }, person) in people.iter() {
         let in_time = person.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
         let Some(comm) = person.comm.as_deref().filter(|comm| in_time && source.shows(pid, Some(comm), None, None))
         else {
