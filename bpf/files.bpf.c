@@ -3,7 +3,7 @@
  * Files: how long each system call on one took, from its entry to its return, in nanoseconds, and how many bytes it
  * moved, by process, operation and file system; opens that failed, by path; files that were made and removed within the
  * window. Calls by descriptor count for regular files and directories only: sockets, pipes and devices are left
- * out.
+ * out, as is opening a FIFO.
  */
 /* One of them counts, and the kernel runs none within itself. */
 #define HOOKS_DO_NOT_NEST
@@ -146,12 +146,18 @@ int BPF_PROG(files_exit, struct pt_regs *regs, long ret)
 		return 0;
 	if (op == FILE_OPEN && ret >= 0) {
 		file = file_of(ret);
+		/* It waited for somebody to open the other end. */
+		if (file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFIFO)
+			return 0;
 		if (file) {
 			call->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 			call->known = 1;
 			if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
 				follow(who, now, what, regs, call->dev);
 		}
+	} else if (op == FILE_OPEN && (ret == -EINTR || ret == -ERESTARTSYS)) {
+		/* Disks are waited for whatever signals come: it was a FIFO or a device. */
+		return 0;
 	} else if (op == FILE_OPEN && ret >= -MAX_ERRNO) {
 		count_failed(
 			who >> 32, -ret,

@@ -14,12 +14,15 @@
 #define X32_SYSCALL_BIT 0x40000000
 
 const volatile struct syscall_knobs {
-	__u64 waits[SYSCALL_NUMBERS / 64]; /* calls that wait by design, by number */
-	__u64 reads[SYSCALL_NUMBERS / 64]; /* calls that do where they read what others have yet to send */
-	__u32 futex;			   /* its number: only some of its operations wait */
-	__u32 sigreturn;		   /* its number: what it returns is another call's */
-	__u8 errors;			   /* stream calls that fail */
-	__u8 pad[7];
+	__u64 waits[SYSCALL_NUMBERS / 64];  /* calls that wait by design, by number */
+	__u64 reads[SYSCALL_NUMBERS / 64];  /* calls that do where they read what others have yet to send */
+	__u64 writes[SYSCALL_NUMBERS / 64]; /* and where they sleep until others make room, or answer */
+	__u64 opens[SYSCALL_NUMBERS / 64];  /* and where they open a FIFO, which waits for its other end */
+	__u32 futex;			    /* its number: only some of its operations wait */
+	__u32 fcntl;			    /* likewise */
+	__u32 sigreturn;		    /* its number: what it returns is another call's */
+	__u8 errors;			    /* stream calls that fail */
+	__u8 pad[3];
 } knobs SEC(".rodata.knobs") = {};
 
 #include "syscall_slot.h"
@@ -115,15 +118,59 @@ static __always_inline bool is_in(const volatile __u64 *set, __u64 number)
 	return number < SYSCALL_NUMBERS && set[number / 64] >> number % 64 & 1;
 }
 
-/* From a pipe, a socket, a terminal, an eventfd…: from all but files, directories and disks. */
-static __always_inline bool read_waits(struct task_struct *current, struct pt_regs *regs)
+/* F_SETLKW of include/uapi/asm-generic/fcntl.h, F_OFD_SETLKW of include/uapi/linux/fcntl.h */
+static __always_inline bool fcntl_waits(struct pt_regs *regs)
 {
-	__u16 kind = mode_of_fd(current, syscall_argument_1(regs)) & S_IFMT;
+	__u32 command = syscall_argument_2(regs);
 
-	return kind == S_IFIFO || kind == S_IFSOCK || kind == S_IFCHR;
+	return command == 7 || command == 38;
 }
 
-static __always_inline __u32 describe(__u64 number, struct task_struct *current, struct pt_regs *regs)
+/*
+ * Whether others have a part in what is behind a descriptor: a pipe, a socket, a terminal, and what has no file, as an eventfd or a
+ * timerfd. Not files, directories and disks, nor /dev/null and /dev/urandom.
+ */
+static __always_inline bool is_of_others(struct task_struct *current, __u32 fd)
+{
+	struct inode *inode;
+
+	switch (mode_of_fd(current, fd, &inode) & S_IFMT) {
+	case S_IFIFO:
+	case S_IFSOCK:
+		return true;
+	case S_IFCHR:
+		/* MKDEV of include/linux/kdev_t.h, MEM_MAJOR of include/uapi/linux/major.h */
+		return BPF_CORE_READ(inode, i_rdev) >> 20 != 1;
+	case S_IFREG:
+		/* 6.16, commit cfd86ef7e8e7: what has no file behind it claims to be a regular one. */
+		return BPF_CORE_READ(inode, i_sb, s_magic) == ANON_INODE_FS_MAGIC;
+	case 0:
+		return inode;
+	}
+	return false;
+}
+
+static __always_inline bool is_fifo(struct task_struct *current, __u32 fd)
+{
+	struct inode *inode;
+
+	return (mode_of_fd(current, fd, &inode) & S_IFMT) == S_IFIFO;
+}
+
+/* Whether a call of native number waited for others. Of writes only those that left their CPU: most find room. */
+static __always_inline bool waited(__u64 number, struct task_struct *current, struct pt_regs *regs, long ret, bool left)
+{
+	if (number == knobs.futex)
+		return futex_waits(regs);
+	if (number == knobs.fcntl)
+		return fcntl_waits(regs);
+	if (is_in(knobs.reads, number) || (left && is_in(knobs.writes, number)))
+		return is_of_others(current, syscall_argument_1(regs));
+	return ret >= 0 && is_in(knobs.opens, number) && is_fifo(current, ret);
+}
+
+static __always_inline __u32 describe(__u64 number, struct task_struct *current, struct pt_regs *regs, long ret,
+				      bool left)
 {
 	bool compat = task_in_compat_call(current, regs);
 
@@ -135,9 +182,7 @@ static __always_inline __u32 describe(__u64 number, struct task_struct *current,
 		number = CALL_NUMBER;
 	if (compat)
 		return number | CALL_COMPAT;
-	if (number == knobs.futex ? futex_waits(regs) : is_in(knobs.reads, number) && read_waits(current, regs))
-		return number | CALL_WAITS;
-	return number;
+	return waited(number, current, regs, ret, left) ? number | CALL_WAITS : number;
 }
 
 static __always_inline bool waits_by_design(__u32 call)
@@ -170,7 +215,7 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	struct call call, *kept;
 	__u64 who, now, took;
 	__u32 described;
-	bool failed;
+	bool failed, left = false;
 
 	if (!slot)
 		return 0;
@@ -181,12 +226,13 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 			return 0;
 		call = *kept;
 		kept->start = 0;
+		left = true;
 	}
 	now = bpf_ktime_get_ns();
 	took = now - call.start;
 	if (!window_start())
 		return 0;
-	described = describe(call.number, current, regs);
+	described = describe(call.number, current, regs, ret, left);
 	failed = ret < 0 && ret >= -MAX_ERRNO && described != knobs.sigreturn;
 	hist_add(SYSCALL_LATENCY, who >> 32, described, took);
 	if (failed)

@@ -228,21 +228,23 @@ static __always_inline __u16 mode_of_file(struct file **place, struct inode **in
 #define S_IFBLK	 0060000
 #define S_IFREG	 0100000
 #define S_IFSOCK 0140000
+/* include/uapi/linux/magic.h */
+#define ANON_INODE_FS_MAGIC 0x09041934
 
-/* The mode of what is behind a descriptor of the current task, which may be NULL; 0: nothing. */
-static __always_inline __u16 mode_of_fd(struct task_struct *current, __u32 fd)
+/* The mode and the inode of what is behind a descriptor of the current task, which may be NULL; 0 and NULL: nothing. */
+static __always_inline __u16 mode_of_fd(struct task_struct *current, __u32 fd, struct inode **inode)
 {
 	struct task_struct *task;
 	struct fdtable *table;
-	struct inode *inode;
 
+	*inode = NULL;
 	if (current) {
 		table = current->files->fdt;
-		return fd < table->max_fds ? mode_of_file(table->fd + fd, &inode) : 0;
+		return fd < table->max_fds ? mode_of_file(table->fd + fd, inode) : 0;
 	}
 	task = (void *)bpf_get_current_task();
 	table = BPF_CORE_READ(task, files, fdt);
-	return fd < BPF_CORE_READ(table, max_fds) ? mode_of_file(BPF_CORE_READ(table, fd) + fd, &inode) : 0;
+	return fd < BPF_CORE_READ(table, max_fds) ? mode_of_file(BPF_CORE_READ(table, fd) + fd, inode) : 0;
 }
 
 #endif

@@ -7,13 +7,13 @@
 
 /* Returns from here to -1 are errors: MAX_ERRNO of include/linux/err.h. */
 #define MAX_ERRNO 4095
+#define EINTR	  4
 #define EFAULT	  14
-#define AT_FDCWD  (-100)
-/* include/uapi/linux/stat.h, include/uapi/linux/magic.h */
-#define S_IFMT		    0170000
-#define S_IFREG		    0100000
-#define S_IFDIR		    0040000
-#define ANON_INODE_FS_MAGIC 0x09041934
+/* include/linux/errno.h: a signal ended the call; the program sees EINTR, or the call begins again. */
+#define ERESTARTSYS 512
+#define AT_FDCWD    (-100)
+/* include/uapi/linux/stat.h */
+#define S_IFDIR 0040000
 /* include/linux/fs.h, since 4.19: this open made the file. */
 #define FMODE_CREATED (1 << 20)
 /* Longer paths are cut; most are shorter than half of it. */

@@ -75,6 +75,7 @@ struct super_block {
 
 struct inode {
 	__u16 i_mode;
+	__u32 i_rdev;
 	struct super_block *i_sb;
 };
 

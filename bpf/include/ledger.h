@@ -49,8 +49,6 @@ _Static_assert(SLOTS % 2 == 0, "no holes");
 #define PF_IO_WORKER   0x00000010 /* 5.12 */
 #define PF_USER_WORKER 0x00004000 /* 6.4 */
 
-#define ANON_INODE_FS_MAGIC 0x09041934
-
 /* What reading or writing waits for depends on what is behind the descriptor. */
 static __always_inline __u32 cause_by_file(struct task_struct *task, __u32 fd, __u32 cause)
 {

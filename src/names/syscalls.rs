@@ -41,8 +41,7 @@ impl Arch {
 }
 
 /// Calls whose purpose is to wait until something happens, so that their length says nothing of the work in them. `futex`
-/// is not among them: only some of its operations wait. Neither are [`READS`], nor what receives from a network: how long that takes
-/// is what one wants to know.
+/// is not among them: only some of its operations wait. Neither are [`READS`], [`WRITES`] and [`OPENS`], where it depends on the descriptor.
 pub const WAITS: &[&str] = &[
     "accept",
     "accept4",
@@ -50,18 +49,24 @@ pub const WAITS: &[&str] = &[
     "epoll_pwait",
     "epoll_pwait2",
     "epoll_wait",
+    "flock",
     "futex_wait",
     "futex_waitv",
     "io_getevents",
     "io_pgetevents",
     "io_uring_enter",
     "mq_timedreceive",
+    "mq_timedsend",
     "msgrcv",
+    "msgsnd",
     "nanosleep",
     "pause",
     "poll",
     "ppoll",
     "pselect6",
+    "recvfrom",
+    "recvmmsg",
+    "recvmsg",
     "restart_syscall",
     "rt_sigsuspend",
     "rt_sigtimedwait",
@@ -73,7 +78,14 @@ pub const WAITS: &[&str] = &[
 ];
 
 /// Calls that wait by design where they read from what others have yet to write: a pipe, a socket, a terminal.
-pub const READS: &[&str] = &["preadv2", "read", "readv"];
+pub const READS: &[&str] = &["preadv2", "read", "readv", "splice", "tee"];
+
+/// Calls that wait where they sleep until others make room in a pipe, socket or terminal, or answer.
+pub const WRITES: &[&str] =
+    &["connect", "pwritev2", "sendfile", "sendmmsg", "sendmsg", "sendto", "vmsplice", "write", "writev"];
+
+/// Calls that wait where they open a FIFO: until somebody opens its other end.
+pub const OPENS: &[&str] = &["open", "openat", "openat2"];
 
 /// Source: arch/x86/entry/syscalls/syscall_64.tbl, without the x32 calls, up to Linux 6.19.
 #[rustfmt::skip]

@@ -13,8 +13,10 @@ use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::names::errnos;
 use crate::names::syscalls::Arch;
+use crate::names::syscalls::OPENS;
 use crate::names::syscalls::READS;
 use crate::names::syscalls::WAITS;
+use crate::names::syscalls::WRITES;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
@@ -91,7 +93,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Utf8,
             title: "Class",
             unit: None,
-            help: "'wait' for a system call whose purpose is to wait, such as poll or nanosleep, for a futex that waits, and for reading a pipe, socket or terminal; 'work' for any other.",
+            help: "'wait' for a system call whose purpose is to wait, such as poll, nanosleep, accept or recvmsg, for a futex or a file lock that waits, for reading a pipe, socket, terminal or eventfd, for a write to one that slept, and for opening a FIFO; 'work' for any other.",
         },
     ],
     hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free"],
@@ -126,11 +128,14 @@ fn knobs(arch: Option<Arch>, errors: bool) -> types::syscall_knobs {
     // A number that no call has: 32 bits of it never match.
     let mut knobs = types::syscall_knobs {
         futex: number("futex").unwrap_or(u32::MAX),
+        fcntl: number("fcntl").unwrap_or(u32::MAX),
         sigreturn: number("rt_sigreturn").unwrap_or(u32::MAX),
         errors: u8::from(errors),
         ..Default::default()
     };
-    for (set, names) in [(&mut knobs.waits, WAITS), (&mut knobs.reads, READS)] {
+    let sets =
+        [(&mut knobs.waits, WAITS), (&mut knobs.reads, READS), (&mut knobs.writes, WRITES), (&mut knobs.opens, OPENS)];
+    for (set, names) in sets {
         for number in names.iter().filter_map(|name| number(name)) {
             if let Some(word) = set.get_mut(number as usize / 64) {
                 *word |= 1 << (number % 64);
@@ -201,6 +206,8 @@ mod tests {
         assert!(waits(7) && waits(232) && waits(35) && waits(61), "poll, epoll_wait, nanosleep, wait4");
         assert!(!waits(0) && !waits(1) && !waits(202), "read, write, futex");
         assert_eq!(knobs.reads[0], 1 | 1 << 19, "read, readv");
+        assert!(waits(45) && waits(47) && !waits(2), "recvfrom, recvmsg; not open");
+        assert_eq!((knobs.opens[0], knobs.fcntl), (1 << 2, 72), "open, fcntl");
         assert_eq!((knobs.futex, knobs.sigreturn, knobs.errors), (202, 15, 1));
     }
 

@@ -141,6 +141,8 @@ impl State {
         match &*self.cause {
             "poll" | "sleep" | "signal" | "kernel work" | "child" | "event file" if interruptible => Sort::Idle,
             "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O" if interruptible && long => Sort::Idle,
+            // A disk is waited for uninterruptibly: this is a FIFO without another end, or a file system that a process serves.
+            "file system" if interruptible => Sort::Message,
             "futex" | "file lock" | "ipc" | "kernel lock" => Sort::Lock,
             "pipe" | "socket" | "device" => Sort::Message,
             "file read" | "file write" | "file copy" | "fsync" | "file system" | "page fault" | "block I/O"
@@ -280,6 +282,8 @@ mod tests {
         assert_eq!(state("interruptible", "futex").sort(pool), Sort::Idle);
         assert_eq!(state("interruptible", "poll").sort(convoy), Sort::Idle);
         assert_eq!(state("uninterruptible", "fsync").sort(pool), Sort::Storage);
+        assert_eq!(state("uninterruptible", "file system").sort(pool), Sort::Storage);
+        assert_eq!(state("interruptible", "file system").sort(pool), Sort::Message);
     }
 
     #[test]

@@ -118,6 +118,36 @@ fn errors_are_counted_by_name_and_waits_are_told_from_work() {
 
 #[test]
 #[ignore = "root: attaches probes"]
+fn a_call_waits_or_works_by_what_is_behind_its_descriptor() {
+    let workload = Workload::compile("syscall/blocks.c", COMM, tempfile::tempdir().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let running = Recorder::new(&format!("-p syscall:raw,files:raw --comm {COMM}")).start();
+    workload.run(dir.path().to_str().unwrap());
+    let taken = running.finish();
+    let rows = taken.rows("syscall", &["name", "syscall_class", "dur_ns"]);
+    // It blocks for 50 ms each time.
+    let long = rows.keep(|row| row.int("dur_ns") >= 30_000_000);
+    let mut blocked: BTreeMap<String, i64> = BTreeMap::new();
+    for row in long.iter() {
+        let name = row.text("name").unwrap();
+        assert_eq!(row.text("syscall_class"), Some("wait"), "{name} of {} ns", row.int("dur_ns"));
+        *blocked.entry(name.to_owned()).or_default() += 1;
+    }
+    println!("blocked: {blocked:?}");
+    let at_least =
+        [("readv", 1), ("recvfrom", 1), ("recvmsg", 1), ("recvmmsg", 1), ("accept4", 1), ("sendto", 1), ("write", 1)];
+    let others = [("read", 4), ("openat", 1), ("epoll_wait", 1), ("msgrcv", 1), ("flock", 1)];
+    for (name, times) in at_least.iter().chain(&others) {
+        assert!(blocked.get(*name).is_some_and(|count| count >= times), "{name}: {blocked:?}");
+    }
+    let work = rows.named("syscall_class", "work").named("name", "read").count();
+    assert!(work >= 200, "reads of a file and of random bytes are work: {work}");
+    let slow = taken.rows("file", &["op", "filename", "dur_ns"]).keep(|row| row.int("dur_ns") >= 30_000_000);
+    assert_eq!(slow.count(), 0, "no file was slow: {slow:?}");
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
 fn raw_events_are_as_many_as_the_histograms_count_and_failures_are_streamed_on_request() {
     let workload = workload();
     let running = record("syscall:raw");
