@@ -13,9 +13,12 @@
 #include "file_paths.h"
 
 /* 0 for a call that is not about files. */
-static __always_inline __u8 call_of(__u64 number)
+static __always_inline __u8 call_of(struct pt_regs *regs, __u64 number)
 {
-	return number < SYSCALL_NUMBERS ? file_calls[number & (SYSCALL_NUMBERS - 1)] : 0;
+	if (number >= SYSCALL_NUMBERS)
+		return 0;
+	number &= SYSCALL_NUMBERS - 1;
+	return task_in_compat_call(current_task(), regs) ? compat_file_calls[number] : file_calls[number];
 }
 
 /* Only of open files that are on a file system: FILE_OPEN takes directories and devices too. */
@@ -68,15 +71,15 @@ static __always_inline struct call *call_of_current(bool create)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(files_enter, struct pt_regs *regs, long number)
 {
-	__u8 what = call_of(number);
+	__u8 what = call_of(regs, number);
 	struct call *call;
 	struct file *file;
 	__u32 dev = 0;
 
-	if (!what || !current_in_scope() || task_in_compat_call(current_task(), regs))
+	if (!what || !current_in_scope())
 		return 0;
 	if (!(what & FILE_BY_PATH)) {
-		file = file_of(what & FILE_SECOND ? syscall_argument_2(regs) : syscall_argument_1(regs));
+		file = file_of(what & FILE_SECOND ? call_argument(regs, 2) : call_argument(regs, 1));
 		if (!file || !is_counted(file, &dev))
 			return 0;
 	}
@@ -116,9 +119,9 @@ static __always_inline void stream(__u64 who, __u64 now, struct call *call, __u6
 	if (what & FILE_BY_PATH) {
 		bool at = (what & FILE_AT) == FILE_AT;
 
-		read_path(record->path, (void *)(at ? syscall_argument_2(regs) : syscall_argument_1(regs)));
+		read_path(record->path, (void *)(at ? call_argument(regs, 2) : call_argument(regs, 1)));
 	} else {
-		file = file_of(what & FILE_SECOND ? syscall_argument_2(regs) : syscall_argument_1(regs));
+		file = file_of(what & FILE_SECOND ? call_argument(regs, 2) : call_argument(regs, 1));
 		bpf_probe_read_kernel_str(record->path, sizeof(record->path),
 					  BPF_CORE_READ(file, f_path.dentry, d_name.name));
 	}
@@ -128,7 +131,7 @@ static __always_inline void stream(__u64 who, __u64 now, struct call *call, __u6
 SEC("tp_btf/sys_exit")
 int BPF_PROG(files_exit, struct pt_regs *regs, long ret)
 {
-	__u8 what = call_of(syscall_number(regs)), op = what & FILE_OP_MASK;
+	__u8 what = call_of(regs, syscall_number(regs)), op = what & FILE_OP_MASK;
 	__u64 who, now, took, sub;
 	struct call *call;
 	struct file *file;
@@ -159,9 +162,8 @@ int BPF_PROG(files_exit, struct pt_regs *regs, long ret)
 		/* Disks are waited for whatever signals come: it was a FIFO or a device. */
 		return 0;
 	} else if (op == FILE_OPEN && ret >= -MAX_ERRNO) {
-		count_failed(
-			who >> 32, -ret,
-			(void *)((what & FILE_AT) == FILE_AT ? syscall_argument_2(regs) : syscall_argument_1(regs)));
+		count_failed(who >> 32, -ret,
+			     (void *)((what & FILE_AT) == FILE_AT ? call_argument(regs, 2) : call_argument(regs, 1)));
 	} else if ((op == FILE_UNLINK || op == FILE_RENAME) && !ret) {
 		follow(who, now, what, regs, 0);
 	}

@@ -29,13 +29,20 @@ enum futex_command {
 	FUTEX_WAIT_REQUEUE_PI = 11,
 	FUTEX_LOCK_PI2 = 13,
 	FUTEX_COMMANDS = 0x7f,
+	FUTEX_WAITV = 0x80, /* none of futex(2)'s: a call of its own, as is the plain wait of Linux 6.7 */
 };
 #if defined(__TARGET_ARCH_x86)
 #define NR_FUTEX 202
 #else
 #define NR_FUTEX 98
 #endif
-#define EAGAIN 11
+/* The same on all architectures: Linux 5.16, Linux 6.7. */
+#define NR_FUTEX_WAITV 449
+#define NR_FUTEX_WAIT  455
+/* futex and futex_time64 of 32-bit code: arch/x86/entry/syscalls/syscall_32.tbl, arch/arm64/tools/syscall_32.tbl */
+#define NR_COMPAT_FUTEX	       240
+#define NR_COMPAT_FUTEX_TIME64 422
+#define EAGAIN		       11
 
 struct lock_record {
 	struct event_header header; /* ts is the end of the wait */
@@ -189,18 +196,56 @@ static __always_inline bool is_wait(__u32 command)
 	       command == FUTEX_LOCK_PI2 || command == FUTEX_WAIT_REQUEUE_PI;
 }
 
+/* Calls that may wait for a futex, in 32-bit code or not. */
+static __always_inline bool is_futex_call(__u64 number)
+{
+	return number == NR_FUTEX || number == NR_FUTEX_WAITV || number == NR_FUTEX_WAIT || number == NR_COMPAT_FUTEX ||
+	       number == NR_COMPAT_FUTEX_TIME64;
+}
+
+/* struct futex_waitv of include/uapi/linux/futex.h */
+struct waitv {
+	__u64 value;
+	__u64 address;
+};
+
+/* The address that a call waits for, the first of several, and how; false where it does not wait. */
+static __always_inline bool read_wait(struct wait *wait, struct pt_regs *regs, __u64 number)
+{
+	bool compat = task_in_compat_call(current_task(), regs);
+	struct waitv first = {};
+
+	wait->lock = compat ? compat_argument(regs, 1) : syscall_argument_1(regs);
+	switch (number) {
+	case NR_FUTEX_WAIT:
+		wait->kind = FUTEX_WAIT;
+		return true;
+	case NR_FUTEX_WAITV:
+		if (bpf_probe_read_user(&first, sizeof(first), (void *)wait->lock))
+			count_loss(LOSS_MEMORY_UNREADABLE);
+		wait->lock = first.address;
+		wait->kind = FUTEX_WAITV;
+		return true;
+	case NR_FUTEX:
+		if (compat)
+			return false;
+		break;
+	default:
+		if (!compat)
+			return false;
+	}
+	wait->kind = (compat ? compat_argument(regs, 2) : syscall_argument_2(regs)) & FUTEX_COMMANDS;
+	return is_wait(wait->kind);
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(futex_enter, struct pt_regs *regs, long id)
 {
 	struct wait wait = {};
 	__u32 tid;
 
-	if (id != NR_FUTEX)
+	if (!is_futex_call(id) || !current_in_scope() || !read_wait(&wait, regs, id))
 		return 0;
-	wait.kind = syscall_argument_2(regs) & FUTEX_COMMANDS;
-	if (!is_wait(wait.kind) || task_in_compat_call(current_task(), regs) || !current_in_scope())
-		return 0;
-	wait.lock = syscall_argument_1(regs);
 	tid = bpf_get_current_pid_tgid();
 	wait.since = bpf_ktime_get_ns();
 	update_or_count(&futexes, &tid, &wait, LOSS_STATE_FULL);
@@ -213,7 +258,7 @@ int BPF_PROG(futex_exit, struct pt_regs *regs, long ret)
 	struct wait *wait, done;
 	__u32 tid;
 
-	if (syscall_number(regs) != NR_FUTEX)
+	if (!is_futex_call(syscall_number(regs)))
 		return 0;
 	tid = bpf_get_current_pid_tgid();
 	wait = bpf_map_lookup_elem(&futexes, &tid);

@@ -23,6 +23,7 @@ struct block_record *export_block_record;
 enum offcpu_event export_offcpu_event;
 enum offcpu_metric export_offcpu_metric;
 enum sleep export_sleep;
+enum call_bits export_call_bits;
 
 struct task_state {
 	__u64 since; /* 0: not asleep */
@@ -67,6 +68,8 @@ static __always_inline void fell_asleep(void *ctx, struct task_struct *task, __u
 		state->ustack = seen_user_stack(ctx, now);
 	}
 	state->syscall = task_syscall(task);
+	if (state->syscall >= 0)
+		state->syscall = (state->syscall & CALL_NUMBER) | (is_compat(task) ? CALL_COMPAT : 0);
 	state->sleep = sleep_of(left_in);
 	state->woken = 0;
 	state->waker_kstack = 0;

@@ -61,6 +61,49 @@ static const __u8 file_calls[SYSCALL_NUMBERS] = {
 	[71] = FILE_COPY | FILE_SECOND, [285] = FILE_COPY, [46] = FILE_TRUNCATE, [47] = FILE_ALLOCATE,
 #endif
 };
+
+/* The same of 32-bit code: arch/x86/entry/syscalls/syscall_32.tbl, arch/arm64/tools/syscall_32.tbl. */
+static const __u8 compat_file_calls[SYSCALL_NUMBERS] = {
+	/* open creat openat2 read readv pread64 write writev pwrite64 fsync fdatasync */
+	[5] = FILE_OPEN | FILE_BY_PATH, [8] = FILE_OPEN | FILE_BY_PATH, [437] = FILE_OPEN | FILE_AT,
+	[3] = FILE_READ, [145] = FILE_READ, [180] = FILE_READ,
+	[4] = FILE_WRITE, [146] = FILE_WRITE, [181] = FILE_WRITE,
+	[118] = FILE_FSYNC, [148] = FILE_FDATASYNC,
+	/* unlink rename sendfile sendfile64 ftruncate ftruncate64 */
+	[10] = FILE_UNLINK | FILE_BY_PATH, [38] = FILE_RENAME | FILE_BY_PATH,
+	[187] = FILE_COPY | FILE_SECOND, [239] = FILE_COPY | FILE_SECOND, [93] = FILE_TRUNCATE, [194] = FILE_TRUNCATE,
+#if defined(__TARGET_ARCH_x86)
+	/* openat preadv preadv2 pwritev pwritev2 sync_file_range */
+	[295] = FILE_OPEN | FILE_AT, [333] = FILE_READ, [378] = FILE_READ, [334] = FILE_WRITE, [379] = FILE_WRITE,
+	[314] = FILE_SYNC_RANGE,
+	/* unlinkat renameat renameat2 copy_file_range fallocate */
+	[301] = FILE_UNLINK | FILE_AT, [302] = FILE_RENAME | FILE_AT, [353] = FILE_RENAME | FILE_AT,
+	[377] = FILE_COPY, [324] = FILE_ALLOCATE,
+#elif defined(__TARGET_ARCH_arm64)
+	/* openat preadv preadv2 pwritev pwritev2 sync_file_range2 */
+	[322] = FILE_OPEN | FILE_AT, [361] = FILE_READ, [392] = FILE_READ, [362] = FILE_WRITE, [393] = FILE_WRITE,
+	[341] = FILE_SYNC_RANGE,
+	/* unlinkat renameat renameat2 copy_file_range fallocate */
+	[328] = FILE_UNLINK | FILE_AT, [329] = FILE_RENAME | FILE_AT, [382] = FILE_RENAME | FILE_AT,
+	[391] = FILE_COPY, [352] = FILE_ALLOCATE,
+#endif
+};
 /* clang-format on */
+
+/* One of the first four arguments of the current task's call, of 32-bit code or not. */
+static __always_inline __u64 call_argument(struct pt_regs *regs, int number)
+{
+	if (task_in_compat_call(current_task(), regs))
+		return compat_argument(regs, number);
+	switch (number) {
+	case 1:
+		return syscall_argument_1(regs);
+	case 2:
+		return syscall_argument_2(regs);
+	case 3:
+		return syscall_argument_3(regs);
+	}
+	return syscall_argument_4(regs);
+}
 
 #endif

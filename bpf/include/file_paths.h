@@ -103,8 +103,8 @@ static __always_inline void gone(__u64 who, __u64 now, struct made *made, struct
 static __always_inline void follow(__u64 who, __u64 now, __u8 what, struct pt_regs *regs, __u32 dev)
 {
 	bool at = (what & FILE_AT) == FILE_AT;
-	__s32 directory = at ? (__s32)syscall_argument_1(regs) : AT_FDCWD;
-	__u64 path = at ? syscall_argument_2(regs) : syscall_argument_1(regs);
+	__s32 directory = at ? (__s32)call_argument(regs, 1) : AT_FDCWD;
+	__u64 path = at ? call_argument(regs, 2) : call_argument(regs, 1);
 	struct made made = {.at = now, .dev = dev}, *known;
 	__u8 op = what & FILE_OP_MASK;
 	struct path_key *key = key_of((void *)path, who >> 32, directory);
@@ -124,8 +124,8 @@ static __always_inline void follow(__u64 who, __u64 now, __u8 what, struct pt_re
 	bpf_map_delete_elem(&made_files, key);
 	if (op != FILE_RENAME)
 		return;
-	directory = at ? (__s32)syscall_argument_3(regs) : AT_FDCWD;
-	path = at ? syscall_argument_4(regs) : syscall_argument_2(regs);
+	directory = at ? (__s32)call_argument(regs, 3) : AT_FDCWD;
+	path = at ? call_argument(regs, 4) : call_argument(regs, 2);
 	key = key_of((void *)path, who >> 32, directory);
 	if (key)
 		update_or_count(&made_files, key, &made, LOSS_STATE_FULL);

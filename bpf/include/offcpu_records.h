@@ -24,11 +24,17 @@ enum sleep {
 	SLEEP_OTHER,
 };
 
+/* A system call's number; negative: in none. */
+enum call_bits {
+	CALL_NUMBER = 0x3fff,
+	CALL_COMPAT = 0x4000, /* of 32-bit code, whose numbers are others */
+};
+
 struct total_key {
 	__u64 kstack;
 	__u64 ustack;
 	__u32 pid;
-	__s16 syscall; /* -1: in none */
+	__s16 syscall; /* with enum call_bits, as below */
 	__u16 sleep;   /* enum sleep */
 };
 

@@ -10,6 +10,7 @@
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long bx;
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;
@@ -146,6 +147,35 @@ static __always_inline __u64 syscall_argument_2(struct pt_regs *regs)
 #else
 	return 0;
 #endif
+}
+
+/* One of the first four arguments of a call of 32-bit code, also where it returns: syscall_32.tbl's convention, and AArch32's. */
+static __always_inline __u32 compat_argument(struct pt_regs *regs, int number)
+{
+#if defined(__TARGET_ARCH_x86)
+	switch (number) {
+	case 1:
+		return regs->bx;
+	case 2:
+		return regs->cx;
+	case 3:
+		return regs->dx;
+	case 4:
+		return regs->si;
+	}
+#elif defined(__TARGET_ARCH_arm64)
+	switch (number) {
+	case 1:
+		return regs->orig_x0;
+	case 2:
+		return regs->regs[1];
+	case 3:
+		return regs->regs[2];
+	case 4:
+		return regs->regs[3];
+	}
+#endif
+	return 0;
 }
 
 /* Whether a task is in a system call of 32-bit code, whose numbers are others. */

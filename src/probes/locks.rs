@@ -169,6 +169,7 @@ fn command(command: u32) -> &'static str {
         types::futex_command::FUTEX_LOCK_PI => "lock_pi",
         types::futex_command::FUTEX_LOCK_PI2 => "lock_pi2",
         types::futex_command::FUTEX_WAIT_REQUEUE_PI => "wait_requeue_pi",
+        types::futex_command::FUTEX_WAITV => "waitv",
         _ => "other",
     }
 }

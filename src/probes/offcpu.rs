@@ -215,6 +215,11 @@ fn sleep_name(sleep: u32) -> &'static str {
 /// The system call of a number; none outside of one.
 fn call_name(arch: Option<Arch>, number: i32) -> Option<String> {
     let number = u32::try_from(number).ok()?;
+    let (compat, number) = (number & types::call_bits::CALL_COMPAT.0, number & types::call_bits::CALL_NUMBER.0);
+    if compat != 0 {
+        // As the probe `syscall` calls it.
+        return Some(format!("compat_{number}"));
+    }
     let name = arch.and_then(|arch| arch.name(number));
     Some(name.map_or_else(|| format!("syscall {number}"), str::to_owned))
 }
@@ -230,7 +235,14 @@ mod tests {
         let arch = Arch::of("x86_64");
         assert_eq!(call_name(arch, -1), None);
         assert_eq!(call_name(arch, 0).as_deref(), Some("read"));
-        assert_eq!(call_name(arch, 99_999).as_deref(), Some("syscall 99999"));
+        assert_eq!(call_name(arch, 9_999).as_deref(), Some("syscall 9999"));
+    }
+
+    #[test]
+    fn a_call_of_32_bit_code_has_no_64_bit_name() {
+        let arch = Arch::of("x86_64");
+        assert_eq!(call_name(arch, 162).as_deref(), Some("sync"));
+        assert_eq!(call_name(arch, 0x4000 | 162).as_deref(), Some("compat_162"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod skip;
 
 mod block;
 mod command;
+mod compat;
 mod containers;
 mod diagnosis;
 mod dns;
