@@ -178,12 +178,21 @@ pub struct Field {
     pub prose: bool,
     /// Cells of a terminal below which its text is not cut; a column after it is left out before that. 0 is the usual.
     pub least: usize,
+    /// Whether most rows have nothing in it: JSON leaves the field out of those.
+    pub sparse: bool,
 }
 
 impl Field {
     /// Makes a column without help.
     pub fn new(name: impl Into<Cow<'static, str>>, title: impl Into<String>) -> Field {
-        Field { name: name.into(), title: title.into(), help: String::new(), mixed: false, prose: false, least: 0 }
+        let (name, title) = (name.into(), title.into());
+        Field { name, title, help: String::new(), mixed: false, prose: false, least: 0, sparse: false }
+    }
+
+    /// Says that most rows have nothing in it.
+    pub fn sparse(mut self) -> Field {
+        self.sparse = true;
+        self
     }
 
     /// Gives every cell a unit of its own, for rows of different things.

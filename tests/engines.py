@@ -185,7 +185,7 @@ def check_queries(python, files):
     problems = [f"'{name}' has no rows" for name, rows in answers.items() if not any(rows) and name != "losses"]
     for at, path in enumerate(files):
         name = os.path.basename(path)
-        cpu = {row["pid"]: row.get("sched.on_cpu.sum") for row in tables("report", "processes", path)["processes"]}
+        cpu = {row["pid"]: row.get("sched.on_cpu.sum_ns") for row in tables("report", "processes", path)["processes"]}
         for process, pid, seconds in answers["top processes by cpu"][at]:
             if not process or abs(seconds * 1e9 - (cpu.get(pid) or 0)) > 1:
                 problems.append(f"{name}: {seconds} s of CPU for {process} ({pid}), {cpu.get(pid)} ns by ebrec")

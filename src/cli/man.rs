@@ -480,7 +480,7 @@ fn data(roff: &mut Roff) {
     roff.control("SH", ["JSON AND CSV"]);
     paragraph(
         roff,
-        "With --format json, one object: view, title, subtitle, warnings, notes, facts (words for people), tables (by name, each a \
+        "With --format json, one object: version (1), view, title, subtitle, warnings, notes, facts (words for people), tables (by name, each a \
          list of rows), omitted (rows that --top left out, by table), histograms, timelines, heatmaps and bars (by name). With --format csv, one \
          table. Both have every row unless --top is given, but of the slowest \
          events the first 10 or 20.",
@@ -504,8 +504,9 @@ fn data(roff: &mut Roff) {
         match view.name {
             "processes" => paragraph(
                 roff,
-                "And for each metric that tells processes apart METRIC.sum or METRIC.count, and of histograms METRIC.p50, METRIC.p99 \
-                 and METRIC.max; ebrec info lists the metrics.",
+                "And for each metric that tells processes apart METRIC.count, METRIC.sum_ns or METRIC.sum_bytes, and of histograms \
+                 METRIC.p50, METRIC.p99 and METRIC.max, which end in the unit likewise; ebrec info lists the metrics. A process \
+                 without values of a metric lacks its fields in JSON.",
             ),
             "hist" => paragraph(
                 roff,

@@ -26,12 +26,17 @@ use crate::render::Value;
 use crate::render::stats::PERCENTILES;
 use crate::text::is_unsafe;
 
+/// The version of the object's form: it grows when a reader of the version before would be misled, not when fields are added.
+const VERSION: u32 = 1;
+
 /// Writes a document as one JSON object.
 ///
-/// Keys, in this order; field names are stable, numbers raw (nanoseconds, bytes), what is missing is `null`:
+/// Keys, in this order; field names are stable, numbers raw (nanoseconds, bytes), what is missing is `null`, or left out of
+/// rows where the field is sparse:
 ///
 /// ```json
 /// {
+///   "version": 1,
 ///   "view": "processes",
 ///   "title": "…", "subtitle": "…",
 ///   "warnings": ["…"], "notes": ["…"],
@@ -69,6 +74,7 @@ impl Serialize for Root<'_> {
         let Root(document) = self;
         let parts = Parts::of(document);
         let mut root = serializer.serialize_map(None)?;
+        root.serialize_entry("version", &VERSION)?;
         root.serialize_entry("view", &document.name)?;
         root.serialize_entry("title", &document.title)?;
         root.serialize_entry("subtitle", &document.subtitle)?;
@@ -183,7 +189,10 @@ impl Serialize for Row<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut row = serializer.serialize_map(None)?;
         for (at, field) in self.table.fields.iter().enumerate() {
-            row.serialize_entry(&*field.name, &Cell(self.cells.get(at).unwrap_or(&Value::Null)))?;
+            let cell = self.cells.get(at).unwrap_or(&Value::Null);
+            if !(field.sparse && *cell == Value::Null) {
+                row.serialize_entry(&*field.name, &Cell(cell))?;
+            }
         }
         if let Some(depths) = &self.table.depths {
             row.serialize_entry("depth", &depths.get(self.at).copied().unwrap_or(0))?;

@@ -182,6 +182,10 @@ fn finish(
     for (source, (profile, stacks)) in sources.iter().zip(profiles) {
         document.push(tree(sources, source, profile, stacks, plan)?);
     }
+    // Without a recording this is for the manual, which lists every table.
+    if sources.is_empty() {
+        document.push(Ranking::new(sources, "tree", "Calls", tree_fields()).table()?);
+    }
     // Nobody else draws it.
     if plan.format == Format::Svg
         && let Some(plot) = flame(document, profiles)
@@ -202,18 +206,21 @@ fn function_fields(what: &str) -> Vec<Field> {
     ]
 }
 
-fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks, plan: &ReportPlan) -> Result<Table> {
-    let fields = vec![
+fn tree_fields() -> Vec<Field> {
+    vec![
         Field::new("function", "call tree"),
         Field::new("total_ns", "total"),
         Field::new("total_percent", "total share"),
-    ];
+    ]
+}
+
+fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks, plan: &ReportPlan) -> Result<Table> {
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
     let all = profile.ns();
     let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
     let rows = profile.tree(stacks, least);
     let shown = plan.rows_shown(40).min(rows.len());
-    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, fields).top(shown);
+    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_fields()).top(shown);
     let depths = rows.iter().take(shown).map(|row| row.0).collect();
     for (_, name, ns) in rows {
         let share = share(ns as f64, all as f64);

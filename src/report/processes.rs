@@ -39,7 +39,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("processes", "Processes");
     let metrics = metrics_by_process(sources);
     let every = plan.format.is_for_programs();
-    let waits = sources.iter().any(|source| source.recording().kinds().iter().any(|(kind, _)| kind == "ledger"));
+    // Without a recording this is for the manual, which lists all fields.
+    let waits = sources.is_empty()
+        || sources.iter().any(|source| source.recording().kinds().iter().any(|(kind, _)| kind == "ledger"));
     let fields = fields(&metrics, every, waits);
     let first = metrics.first().map(main_field).unwrap_or_default();
     let mut table = Ranking::new(sources, "processes", "", fields);
@@ -94,7 +96,16 @@ fn metrics_by_process(sources: &[Source]) -> Vec<MetricMeta> {
 fn main_field(metric: &MetricMeta) -> String {
     match unit(&metric.unit) {
         Unit::Count => format!("{}.count", metric.name),
-        _ => format!("{}.sum", metric.name),
+        _ => format!("{}.sum{}", metric.name, ending(metric)),
+    }
+}
+
+/// What the names of numbers in the unit of a metric end with.
+fn ending(metric: &MetricMeta) -> &'static str {
+    match unit(&metric.unit) {
+        Unit::Nanoseconds => "_ns",
+        Unit::Bytes => "_bytes",
+        _ => "",
     }
 }
 
@@ -111,12 +122,14 @@ fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
     let word = |word: &str| if word == "cpu" { "CPU".to_owned() } else { word.to_owned() };
     let title = |metric: &MetricMeta| metric.name.split(['.', '_']).map(word).collect::<Vec<_>>().join(" ");
     for metric in metrics {
-        fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()));
+        fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()).sparse());
     }
     for metric in metrics.iter().filter(|_| every) {
         for (name, _) in others(metric) {
             let heading = format!("{} {name}", title(metric));
-            fields.push(Field::new(format!("{}.{name}", metric.name), heading).help(metric.help.clone()));
+            let ending = if name == "count" { "" } else { ending(metric) };
+            let field = Field::new(format!("{}.{name}{ending}", metric.name), heading);
+            fields.push(field.help(metric.help.clone()).sparse());
         }
     }
     if waits {
@@ -301,8 +314,8 @@ fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Opt
 /// terminal has no room for.
 fn for_people(mut table: Table) -> Result<Table> {
     let first = |name: &str| {
-        let early = ["host", "comm", "pid", "ns_pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum"];
-        let early = early.into_iter().chain(["sched.runqueue_latency.sum", "wait", "wait_ns", "argv", "ppid"]);
+        let early = ["host", "comm", "pid", "ns_pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum_ns"];
+        let early = early.into_iter().chain(["sched.runqueue_latency.sum_ns", "wait", "wait_ns", "argv", "ppid"]);
         early.into_iter().position(|own| own == name).unwrap_or(usize::MAX)
     };
     let mut says = vec![false; table.fields.len()];

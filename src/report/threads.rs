@@ -87,10 +87,18 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             cpus.row(source, cpu_cells(*cpu, account));
         }
     }
-    if !bars.is_empty() {
+    // Programs find every table, and the manual lists it.
+    if !bars.is_empty() || everything {
         let parts = Sort::ALL.map(|sort| sort.title().to_owned()).to_vec();
         document.push(threads.table()?);
-        document.push(Bars { name: "threads".into(), title: "Share of each thread's life".into(), parts, rows: bars });
+        if !bars.is_empty() {
+            document.push(Bars {
+                name: "threads".into(),
+                title: "Share of each thread's life".into(),
+                parts,
+                rows: bars,
+            });
+        }
         document.push(states.table()?);
     }
     document.push(cpus.table()?);

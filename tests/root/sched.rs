@@ -123,7 +123,7 @@ fn reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu() {
     assert!(uncounted > truth.cpu_ns / 2, "it left its CPU in most intervals: {uncounted} ns without a count");
     let (low, high) = (truth.cpu_ns - truth.cpu_ns / 100, truth.lifetime_ns - truth.waited_ns + truth.cpu_ns / 100);
     for (view, table, column) in [
-        ("processes", "processes", "sched.on_cpu.sum"),
+        ("processes", "processes", "sched.on_cpu.sum_ns"),
         ("threads", "threads", "on_cpu_ns"),
         ("summary", "commands", "cpu_ns"),
     ] {

@@ -86,7 +86,10 @@ fn cells(document: &Value, table: &str, fields: &[&str]) -> Vec<Vec<Value>> {
     let rows = document["tables"][table].as_array().unwrap_or_else(|| panic!("no table '{table}' in {document:#}"));
     rows.iter()
         .map(|row| {
-            let cell = |name: &&str| row.get(name).unwrap_or_else(|| panic!("no field '{name}' in {row}")).clone();
+            // Rows lack the fields of metrics that a process has no values of.
+            let lacking =
+                |name: &str| if name.contains('.') { Value::Null } else { panic!("no field '{name}' in {row}") };
+            let cell = |name: &&str| row.get(name).cloned().unwrap_or_else(|| lacking(name));
             fields.iter().map(cell).collect()
         })
         .collect()
@@ -208,4 +211,38 @@ fn info_shows_what_the_recording_says_of_itself() {
     let kinds = cells(&document, "kinds", &["kind", "rows"]);
     assert!(kinds.contains(&vec![json!("exec"), json!(3)]), "{kinds:?}");
     assert_eq!(document["tables"]["metrics"].as_array().unwrap().len(), 11);
+}
+
+/// What docs/json.md promises to programs.
+#[test]
+fn the_json_of_every_view_has_the_keys_and_fields_that_are_documented() {
+    let keys = ["version", "view", "title", "subtitle", "warnings", "notes", "facts", "tables", "omitted"];
+    let keys = [&keys[..], &["histograms", "timelines", "heatmaps", "bars"]].concat();
+    let page = include_str!("../../docs/json.md");
+    for key in &keys {
+        assert!(page.contains(&format!("| `{key}` |")), "docs/json.md lacks '{key}'");
+    }
+    let mut undocumented = Vec::new();
+    for view in ebrec::report::VIEWS {
+        let made = if view.name == "http" { crate::synthetic::build::http("builder") } else { waiting("builder") };
+        let case = Case::new(view.name, vec![("run.parquet", made)]);
+        let document = case.json();
+        let found: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(found, keys, "{}", view.name);
+        assert_eq!(document["version"], 1);
+        let declared = ebrec::report::tables(view);
+        for (name, rows) in document["tables"].as_object().unwrap() {
+            let Some(table) = declared.iter().find(|table| table.name == *name) else {
+                undocumented.push(format!("{} {name}", view.name));
+                continue;
+            };
+            for (key, cell) in rows.as_array().unwrap().iter().flat_map(|row| row.as_object().unwrap()) {
+                let of_metric = key.contains('.');
+                let known = of_metric || key == "depth" || table.fields.iter().any(|field| field.name == *key);
+                assert!(known, "no field '{key}' of {name} in the manual");
+                assert!(!of_metric || !cell.is_null(), "a null for '{key}'");
+            }
+        }
+    }
+    assert_eq!(undocumented, Vec::<String>::new(), "tables that the manual lacks");
 }

@@ -76,6 +76,10 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
         document.push(findings.table()?);
     }
     if sentences.is_empty() {
+        // Programs find every table, and the manual lists it.
+        if plan.format.is_for_programs() {
+            document.push(table.table()?);
+        }
         return Ok(());
     }
     document.heading("What was waited for");

@@ -15,7 +15,8 @@ use crate::synthetic::recording::Synthetic;
 #[test]
 fn processes_have_every_metric_that_tells_them_apart() {
     let document = of_build("processes").json();
-    let fields = ["pid", "ppid", "comm", "status", "lifetime_ns", "sched.on_cpu.sum", "sched.runqueue_latency.count"];
+    let fields =
+        ["pid", "ppid", "comm", "status", "lifetime_ns", "sched.on_cpu.sum_ns", "sched.runqueue_latency.count"];
     assert_eq!(
         cells(&document, "processes", &fields),
         [
@@ -28,7 +29,8 @@ fn processes_have_every_metric_that_tells_them_apart() {
         ]
         .map(|row| row.as_array().unwrap().clone())
     );
-    let fields = ["sched.switches.count", "block.size.sum", "block.device_time.max", "block.device_time.count"];
+    let fields =
+        ["sched.switches.count", "block.size.sum_bytes", "block.device_time.max_ns", "block.device_time.count"];
     let expected = [json!(13), json!(819_200), json!(20_000_000), json!(100)];
     assert_eq!(cells(&document, "processes", &fields)[0], expected);
 }
@@ -78,7 +80,7 @@ fn top_cuts_the_ranking_and_says_how_much_it_cut() {
 fn a_filter_by_process_leaves_that_process() {
     let only = |plan: &mut ReportPlan| plan.filter.pids = vec![301];
     let document = of_build("processes").with(only).json();
-    assert_eq!(cells(&document, "processes", &["pid", "sched.on_cpu.sum"]), [[json!(301), json!(250_000_000)]]);
+    assert_eq!(cells(&document, "processes", &["pid", "sched.on_cpu.sum_ns"]), [[json!(301), json!(250_000_000)]]);
     let document = of_build("block").with(only).json();
     assert_eq!(cells(&document, "devices", &["op", "count"]), [[json!("read"), json!(10)]]);
     let document = of_build("exec").with(|plan| plan.filter.comms = vec!["make".into()]).json();
@@ -92,7 +94,7 @@ fn a_filter_by_time_counts_each_interval_once_wherever_it_is_cut() {
             plan.filter.from = Some(Duration::from_millis(from));
             plan.filter.to = Some(Duration::from_millis(to));
         });
-        cells(&document.json(), "processes", &["pid", "sched.on_cpu.sum"])
+        cells(&document.json(), "processes", &["pid", "sched.on_cpu.sum_ns"])
     };
     let on_cpu = |rows: Vec<Vec<Value>>| rows.iter().filter_map(|row| row[1].as_i64()).sum::<i64>();
     // Half of the CPU time is in the first second, half in the third.
@@ -164,7 +166,7 @@ fn an_exit_without_its_start_is_dated_by_its_lifetime() {
 #[test]
 fn processes_have_system_calls_where_they_were_recorded() {
     let document = Case::new("processes", vec![("run.parquet", syscalls("builder"))]).json();
-    let fields = ["comm", "syscall.latency.sum", "syscall.latency.count", "syscall.errors.count"];
+    let fields = ["comm", "syscall.latency.sum_ns", "syscall.latency.count", "syscall.errors.count"];
     assert_eq!(
         cells(&document, "processes", &fields),
         [[json!("cat"), json!(830_003_500), json!(5), json!(1)], [json!("find"), json!(91_000), json!(10), json!(6)],]
