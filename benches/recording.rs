@@ -127,7 +127,7 @@ fn hist(rows: &mut Rows, dice: &mut Dice, now: u64) {
         .bytes(column::COMM, COMMS[who])
         .int(column::BUCKET_LO, lo)
         .int(column::BUCKET_HI, lo + lo / 16)
-        .int(column::N, 1 + dice.roll(40) as i64);
+        .int(column::COUNT, 1 + dice.roll(40) as i64);
 }
 
 /// Opening a small recording and reading one of its kinds.
@@ -150,7 +150,7 @@ fn open() {
     let recording = Recording::open(&path).unwrap();
     let opened = cpu_time() - start;
     let rows: usize =
-        recording.scan("hist", &["pid", "bucket_lo", "n"]).unwrap().map(|chunk| chunk.unwrap().len()).sum();
+        recording.scan("hist", &["pid", "bucket_lo", "count"]).unwrap().map(|chunk| chunk.unwrap().len()).sum();
     let read = cpu_time() - start - opened;
     println!(
         "open       a recording of {} KB: {opened:.1?}, then {rows} rows of three columns: {read:.1?}",
@@ -256,7 +256,7 @@ fn an_hour() {
                     .at(second * 1_000_000_000 + n)
                     .int(column::PID, who as i64)
                     .bytes(column::COMM, COMMS[who])
-                    .int(column::N, dice.roll(1000) as i64)
+                    .int(column::COUNT, dice.roll(1000) as i64)
                     .int(column::BUCKET_LO, dice.roll(100_000) as i64)
                     .int(column::DUR_NS, 1_000_000_000);
             }

@@ -24,10 +24,10 @@ EBREC = os.environ.get("EBREC", os.path.join(TARGET, "debug", "ebrec"))
 ENGINES = ("duckdb", "polars", "pyarrow")
 # Aggregates beside the rows by kind: a name, and the columns to sum for that kind.
 SUMS = {
-    "hist": ("n", "bucket_lo", "dur_ns"),
-    "metric": ("n", "total", "p99"),
-    "lost": ("n",),
-    "cost": ("n", "total"),
+    "hist": ("count", "bucket_lo", "dur_ns"),
+    "metric": ("count", "sum", "p99"),
+    "lost": ("count",),
+    "cost": ("count", "sum"),
     "exit": ("dur_ns", "exit_code"),
     "block_io": ("bytes", "dur_ns"),
 }
@@ -94,7 +94,7 @@ def read_duckdb(path):
             sums[f"{kind}.{column}"] = total
     # A metric's buckets hold its values, its totals the exact largest; counters have no buckets.
     metrics = query.execute("""
-        SELECT metric, sum(n) FILTER (kind = 'hist') AS held, max(largest) FILTER (kind = 'metric') FROM r
+        SELECT metric, sum(count) FILTER (kind = 'hist') AS held, max(max) FILTER (kind = 'metric') FROM r
         GROUP BY metric HAVING held IS NOT NULL""").fetchall()
     span = query.execute("SELECT epoch_us(min(ts)), epoch_us(max(ts)) FROM r").fetchone()
     return rows, sums, {name: list(rest) for name, *rest in metrics}, list(span)
@@ -113,8 +113,8 @@ def read_polars(path):
             # Without rows Polars says 0 where SQL says null.
             got = of_kind.select(pl.col(column).sum(), pl.col(column).count().alias("values")).collect().row(0)
             sums[f"{kind}.{column}"] = got[0] if got[1] else None
-    buckets = frame.filter(pl.col("kind") == "hist").group_by("metric").agg(pl.col("n").sum()).collect()
-    largest = dict(frame.filter(pl.col("kind") == "metric").group_by("metric").agg(pl.col("largest").max()).collect().rows())
+    buckets = frame.filter(pl.col("kind") == "hist").group_by("metric").agg(pl.col("count").sum()).collect()
+    largest = dict(frame.filter(pl.col("kind") == "metric").group_by("metric").agg(pl.col("max").max()).collect().rows())
     metrics = {name: [count, largest.get(name)] for name, count in buckets.rows()}
     low, high = frame.select(pl.col("ts").min().alias("a"), pl.col("ts").max().alias("b")).collect().with_columns(
         pl.all().dt.epoch("us")).row(0)
@@ -133,12 +133,12 @@ def read_pyarrow(path):
         of_kind = table.filter(pc.equal(table["kind"], kind))
         for column in columns:
             sums[f"{kind}.{column}"] = pc.sum(of_kind[column]).as_py()
-    buckets = table.filter(pc.equal(table["kind"], "hist")).group_by("metric").aggregate([("n", "sum")])
-    totals = table.filter(pc.equal(table["kind"], "metric")).group_by("metric").aggregate([("largest", "max")])
-    largest = dict(zip(totals["metric"].to_pylist(), totals["largest_max"].to_pylist()))
+    buckets = table.filter(pc.equal(table["kind"], "hist")).group_by("metric").aggregate([("count", "sum")])
+    totals = table.filter(pc.equal(table["kind"], "metric")).group_by("metric").aggregate([("max", "max")])
+    largest = dict(zip(totals["metric"].to_pylist(), totals["max_max"].to_pylist()))
     metrics = {
         name: [count, largest.get(name)]
-        for name, count in zip(buckets["metric"].to_pylist(), buckets["n_sum"].to_pylist())
+        for name, count in zip(buckets["metric"].to_pylist(), buckets["count_sum"].to_pylist())
     }
     span = pc.min_max(table["ts"].cast("int64")).as_py()
     metadata = pq.read_metadata(path).metadata or {}

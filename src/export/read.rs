@@ -43,8 +43,8 @@ pub(super) fn metrics(recording: &Recording, plan: &ExportPlan) -> Result<Metric
     let times = reader.all_times();
     let places: HashMap<i64, u32> = times.iter().enumerate().map(|(place, time)| (*time, place as u32)).collect();
     let mut numbers = 0;
-    reader.add("metric", &["n", "total"], &places, &mut numbers)?;
-    reader.add("hist", &["bucket_lo", "n"], &places, &mut numbers)?;
+    reader.add("metric", &["count", "sum"], &places, &mut numbers)?;
+    reader.add("hist", &["bucket_lo", "count"], &places, &mut numbers)?;
     let host = meta.host.hostname.clone();
     let mut families: Vec<Family> =
         reader.families.into_iter().filter_map(|reading| reading.family(&host, plan.steps)).collect();
@@ -144,7 +144,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The first pass: which label sets there are, and how much each holds.
     fn weigh(&mut self) -> Result<()> {
-        let (columns, by) = self.columns(&["n", "total"]);
+        let (columns, by) = self.columns(&["count", "sum"]);
         let (mut weights, mut values) = (Weights::default(), Values::new());
         for chunk in self.recording.scan("metric", &refs(&columns)).with_context(|| self.failed("metric"))? {
             let chunk = chunk.with_context(|| self.failed("metric"))?;

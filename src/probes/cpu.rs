@@ -69,7 +69,7 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[EventKind {
         name: "cpu_sample",
         help: "Samples of one thread with one pair of stacks in one interval: count of them, sum is the nanoseconds that they stand for. In raw mode one sample, at its own time.",
-        columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "kstack_id", "ustack_id", "n", "total"],
+        columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "kstack_id", "ustack_id", "count", "sum"],
     }],
     columns: &[],
     hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],
@@ -103,7 +103,7 @@ impl Decoder for Cpu {
         row.at(header.ts).int(column::CPU, header.cpu.into()).bytes(column::COMM, &record.comm);
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
         row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
-        row.int(column::N, 1).int(column::TOTAL, signed(SAMPLE_NS));
+        row.int(column::COUNT, 1).int(column::SUM, signed(SAMPLE_NS));
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Decoder for Cpu {
                 row.text(column::COMM, comm);
             }
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
-            row.int(column::N, signed(count)).int(column::TOTAL, signed(count.saturating_mul(SAMPLE_NS)));
+            row.int(column::COUNT, signed(count)).int(column::SUM, signed(count.saturating_mul(SAMPLE_NS)));
         })
     }
 }

@@ -197,7 +197,7 @@ impl Decoder for OffCpu {
             if let Some(name) = call_name(arch, key.syscall.into()) {
                 row.text(column::NAME, &name);
             }
-            row.int(column::N, signed(total.count)).int(column::TOTAL, signed(total.sum));
+            row.int(column::COUNT, signed(total.count)).int(column::SUM, signed(total.sum));
         })
     }
 }

@@ -150,9 +150,9 @@ fn write_metric<D: Decoder>(
     let mut row = context.rows.row("metric");
     put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
     put_process(&mut row, &parts, names);
-    row.int(column::N, signed(one.count)).int(column::TOTAL, signed(one.sum));
+    row.int(column::COUNT, signed(one.count)).int(column::SUM, signed(one.sum));
     if metric.kind == MetricKind::Histogram {
-        row.int(column::SMALLEST, signed(one.min)).int(column::LARGEST, signed(one.max));
+        row.int(column::MIN, signed(one.min)).int(column::MAX, signed(one.max));
         let values = histogram(one);
         for (column, q) in PERCENTILES {
             row.maybe_int(column, values.percentile(q).map(|value| value as i64));
@@ -164,7 +164,7 @@ fn write_metric<D: Decoder>(
         put_dimensions(&mut row, interval, metric.name, metric.unit.name(), &key, &parts);
         put_process(&mut row, &parts, names);
         row.int(column::BUCKET_LO, signed(low)).int(column::BUCKET_HI, signed(high));
-        row.int(column::N, signed(bucket.count));
+        row.int(column::COUNT, signed(bucket.count));
     }
 }
 

@@ -272,14 +272,14 @@ impl Decoder for Sched {
                 if let Some(cause) = cause {
                     row.text(column::CAUSE, cause);
                 }
-                row.int(column::TOTAL, signed(*ns)).int(column::N, (*count).into());
+                row.int(column::SUM, signed(*ns)).int(column::COUNT, (*count).into());
             }
         }
         for part in self.cpus.take() {
             for (state, ns) in part.states {
                 let mut row = context.rows.row("cpu_ledger");
                 row.at(part.until_ns).int(column::DUR_NS, signed(part.length_ns)).int(column::CPU, part.cpu.into());
-                row.text(column::STATE, state).int(column::TOTAL, signed(ns));
+                row.text(column::STATE, state).int(column::SUM, signed(ns));
             }
         }
     }

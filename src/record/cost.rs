@@ -214,16 +214,16 @@ impl CostMeter {
         for (name, ran) in std::mem::take(&mut self.ran) {
             let mut row = rows.row("cost");
             row.at(interval.end_ns).int(column::DUR_NS, signed(measured_ns)).text(column::NAME, &name);
-            row.text(column::OP, "program").int(column::N, signed(ran.runs)).int(column::TOTAL, signed(ran.ns));
+            row.text(column::OP, "program").int(column::COUNT, signed(ran.runs)).int(column::SUM, signed(ran.ns));
         }
         let mut own = |op: &str, column, value: u64| {
             let mut row = rows.row("cost");
             row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
             row.text(column::NAME, OURSELVES).text(column::OP, op).int(column, signed(value));
         };
-        own("cpu", column::TOTAL, self.own_cpu.in_interval());
-        own("rss", column::LARGEST, Usage::read(&Root::system()).peak_rss_bytes);
-        own("maps", column::LARGEST, map_bytes);
+        own("cpu", column::SUM, self.own_cpu.in_interval());
+        own("rss", column::MAX, Usage::read(&Root::system()).peak_rss_bytes);
+        own("maps", column::MAX, map_bytes);
         self.all.estimate()
     }
 }

@@ -444,7 +444,7 @@ fn write_losses(probe: &str, losses: &[Loss], interval: Interval, rows: &mut Row
         let mut row = rows.row("lost");
         row.at(interval.end_ns).int(column::DUR_NS, i64::try_from(interval.length_ns()).unwrap_or(i64::MAX));
         row.text(column::NAME, probe).text(column::CAUSE, &loss.cause);
-        row.int(column::N, i64::try_from(loss.count).unwrap_or(i64::MAX));
+        row.int(column::COUNT, i64::try_from(loss.count).unwrap_or(i64::MAX));
         if let Some(cpu) = loss.cpu {
             row.int(column::CPU, cpu.into());
         }

@@ -47,5 +47,5 @@ impl OwnCpu {
 pub(super) fn write(op: &str, at_ns: u64, ns: u64, rows: &mut Rows) {
     let mut row = rows.row("cost");
     row.at(at_ns).text(column::NAME, OURSELVES).text(column::OP, op);
-    row.int(column::TOTAL, i64::try_from(ns).unwrap_or(i64::MAX));
+    row.int(column::SUM, i64::try_from(ns).unwrap_or(i64::MAX));
 }

@@ -62,7 +62,7 @@ impl Cost {
     pub(super) fn of(source: &Source) -> Result<Cost> {
         let mut cost = Cost::default();
         let mut limit = Limit::new();
-        source.rows_of_all_processes("cost", &["n", "total", "largest"], &["name", "op"], |row| {
+        source.rows_of_all_processes("cost", &["count", "sum", "max"], &["name", "op"], |row| {
             let Some(name) = row.text(0) else { return };
             let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
             match (name, row.text(1)) {

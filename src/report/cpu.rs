@@ -35,7 +35,7 @@ use crate::units::Unit;
 const LEAST_SHARE: u64 = 100;
 
 /// The columns of a sample: its stacks, and what it weighs.
-const NUMBERS: [&str; 4] = ["kstack_id", "ustack_id", "total", "n"];
+const NUMBERS: [&str; 4] = ["kstack_id", "ustack_id", "sum", "count"];
 /// About what a cause of sleeps takes in memory.
 const CAUSE_BYTES: usize = 96;
 

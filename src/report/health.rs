@@ -23,7 +23,7 @@ impl Losses {
     pub(super) fn of(source: &Source) -> Result<Losses> {
         let mut losses = BTreeMap::new();
         let mut limit = Limit::new();
-        source.rows_of_all_processes("lost", &["n"], &["name", "cause"], |row| {
+        source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
             let key = (limit.name(row.text(0).unwrap_or("?")), limit.name(row.text(1).unwrap_or("?")));
             let count: &mut u64 = losses.entry(key).or_default();
             *count = count.saturating_add(row.natural(0));

@@ -249,7 +249,7 @@ impl Ledger {
             limit.take((account.spent.len() - before) * STATE_BYTES);
         };
         for kind in ["ledger", "cpu_ledger"] {
-            source.rows(kind, &["tid", "cpu", "total", "n"], &["state", "cause"], &mut add)?;
+            source.rows(kind, &["tid", "cpu", "sum", "count"], &["state", "cause"], &mut add)?;
         }
         limit.check(source, "threads")?;
         Ok(ledger)

@@ -96,7 +96,7 @@ type Moment = (i64, Rc<str>, Rc<str>, Option<i64>);
 fn by_time(source: &Source) -> Result<ByTime> {
     let mut by_time = ByTime::new();
     let mut limit = Limit::new();
-    source.rows_of_all_processes("lost", &["n", "cpu"], &["name", "cause"], |row| {
+    source.rows_of_all_processes("lost", &["count", "cpu"], &["name", "cause"], |row| {
         let [probe, cause] = [0, 1].map(|at| limit.name(row.text(at).unwrap_or("?")));
         let fits = limit.take(2 * size_of::<Moment>());
         if row.natural(0) > 0 && fits {

@@ -69,10 +69,9 @@ impl Series {
         let recorded = source.meta().window.interval_ns.max(1);
         let mut series = Series { recorded, step: recorded, ..Series::default() };
         let mut limit = Limit::new();
-        for (kind, numbers) in [
-            ("hist", ["bucket_lo", "bucket_hi", "n", ""].as_slice()),
-            ("metric", &["n", "total", "smallest", "largest"]),
-        ] {
+        for (kind, numbers) in
+            [("hist", ["bucket_lo", "bucket_hi", "count", ""].as_slice()), ("metric", &["count", "sum", "min", "max"])]
+        {
             let is_bucket = kind == "hist";
             source.rows(kind, if is_bucket { numbers.split_at(3).0 } else { numbers }, &["metric"], |row| {
                 let Some(metric) = row.text(0).filter(|metric| wanted(metric)) else { return };

@@ -71,8 +71,8 @@ impl Dim {
 /// A kind of aggregate rows, and its columns of numbers.
 type Numbers = (&'static str, &'static [&'static str]);
 
-const BUCKETS: Numbers = ("hist", &["bucket_lo", "bucket_hi", "n"]);
-const TOTALS: Numbers = ("metric", &["n", "total", "smallest", "largest"]);
+const BUCKETS: Numbers = ("hist", &["bucket_lo", "bucket_hi", "count"]);
+const TOTALS: Numbers = ("metric", &["count", "sum", "min", "max"]);
 
 /// All metrics of a recording, each by the same dimensions.
 ///

@@ -322,7 +322,7 @@ type Lines = Vec<(String, Vec<(f64, f64)>)>;
 fn retransmits(source: &Source, host: &str) -> Result<Lines> {
     let mut by: BTreeMap<Vec<Dim>, BTreeMap<i64, u64>> = BTreeMap::new();
     let mut limit = Limit::new();
-    source.rows("metric", &["dport", "sport", "total"], &["metric", "daddr"], |row| {
+    source.rows("metric", &["dport", "sport", "sum"], &["metric", "daddr"], |row| {
         if row.text(0) != Some(metrics::TCP_RETRANSMITS) || !limit.take(128) {
             return;
         }

@@ -59,6 +59,13 @@ pub(super) struct Asked {
     pub(super) stack: Option<Arc<RawStack>>,
 }
 
+impl Asked {
+    /// Whether the kernel kept as many frames as it keeps, and there were more.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.stack.as_deref(), Some(RawStack::User(frames)) if frames.len() >= DEEPEST)
+    }
+}
+
 /// The symbols of a recording.
 pub(super) struct Symbols {
     ids: Arc<ProcessIds>,
@@ -113,15 +120,14 @@ impl Symbols {
     /// Writes a `stack` row for every stack, and the `symbol` rows that those need.
     pub(super) fn write(&mut self, asked: &[Asked], now_ns: u64, rows: &mut Rows) {
         let mut round = Round::default();
-        let mut placed: Vec<(i32, Vec<Place>)> =
-            asked.iter().map(|one| (one.id, self.places(one, &mut round))).collect();
+        let mut placed: Vec<Vec<Place>> = asked.iter().map(|one| self.places(one, &mut round)).collect();
         name_generated(&mut placed, &self.watch);
-        let names = self.names(placed.iter().flat_map(|(_, places)| places));
+        let names = self.names(placed.iter().flatten());
         let mut stacks = StackRows::new();
-        for (id, places) in placed {
+        for (one, places) in asked.iter().zip(placed) {
             let frames: Vec<Numbered> =
                 places.into_iter().map(|place| self.symbol(place, &names, now_ns, rows)).collect();
-            stacks.write(id, &frames, now_ns, rows);
+            stacks.write(one.id, &frames, one.is_cut(), now_ns, rows);
         }
     }
 
@@ -133,7 +139,7 @@ impl Symbols {
                 // 0 is no process: of one outside of this PID namespace there are no files to read.
                 let pid = self.ids.here(pid).unwrap_or(0);
                 let mut places = Vec::new();
-                let end = (stack.len() >= DEEPEST).then_some(Place::Truncated);
+                let end = asked.is_cut().then_some(Place::Truncated);
                 for (depth, frame) in stack.iter().enumerate() {
                     let place = self.place(pid, depth, *frame, round);
                     places.extend(self.inlined(&place));
@@ -254,9 +260,9 @@ pub(super) fn before_return(depth: usize, frame: UserFrame) -> UserFrame {
 }
 
 /// Gives generated code the names that its compilers left.
-fn name_generated(placed: &mut [(i32, Vec<Place>)], watch: &Watch) {
+fn name_generated(placed: &mut [Vec<Place>], watch: &Watch) {
     let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    for place in placed.iter().flat_map(|(_, places)| places) {
+    for place in placed.iter().flatten() {
         if let Place::Memory(pid, address) = place {
             asked.entry(*pid).or_default().push(*address);
         }
@@ -265,7 +271,7 @@ fn name_generated(placed: &mut [(i32, Vec<Place>)], watch: &Watch) {
         return;
     }
     let names = jit::names(&asked, watch);
-    for place in placed.iter_mut().flat_map(|(_, places)| places) {
+    for place in placed.iter_mut().flatten() {
         if let Place::Memory(pid, address) = place {
             *place = match names.get(&(*pid, *address)) {
                 Some(name) => Place::Generated(*pid, name.clone()),

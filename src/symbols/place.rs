@@ -150,12 +150,12 @@ impl StackRows {
         StackRows { left: MAX_FOLDED_AT_ONCE }
     }
 
-    /// Writes the row of a stack: its frames from the innermost out.
-    pub(super) fn write(&mut self, id: i32, frames: &[Numbered], now_ns: u64, rows: &mut Rows) {
+    /// Writes the row of a stack: its frames from the innermost out, and whether the kernel cut it off.
+    pub(super) fn write(&mut self, id: i32, frames: &[Numbered], is_cut: bool, now_ns: u64, rows: &mut Rows) {
         let numbers: Vec<i32> = frames.iter().map(|(number, _)| *number).collect();
         let mut row = rows.row("stack");
         row.at(now_ns).int(column::ID, id.into()).list(column::FRAMES, &numbers);
-        row.int(column::DEPTH, i64::try_from(frames.len()).unwrap_or(i64::MAX));
+        row.int(column::DEPTH, i64::try_from(frames.len()).unwrap_or(i64::MAX)).int(column::FLAGS, is_cut.into());
         let folded = folded(frames);
         if let Some(left) = self.left.checked_sub(folded.len()) {
             self.left = left;

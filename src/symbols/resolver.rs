@@ -219,8 +219,8 @@ impl Resolver {
     /// Writes stacks by what the kernel said of them.
     fn give_up(&mut self, asked: &[Asked], now_ns: u64, rows: &mut Rows) {
         let mut stacks = StackRows::new();
-        for Asked { id, stack, .. } in asked {
-            let places: Vec<Place> = match stack.as_deref() {
+        for one in asked {
+            let places: Vec<Place> = match one.stack.as_deref() {
                 Some(RawStack::User(frames)) => {
                     frames.iter().enumerate().map(|(depth, frame)| by_place(before_return(depth, *frame))).collect()
                 }
@@ -229,7 +229,7 @@ impl Resolver {
             };
             let frames: Vec<_> =
                 places.into_iter().map(|place| self.by_place.symbol(place, &InFile::default(), now_ns, rows)).collect();
-            stacks.write(*id, &frames, now_ns, rows);
+            stacks.write(one.id, &frames, one.is_cut(), now_ns, rows);
         }
         self.given_up += asked.len() as u64;
     }

@@ -146,7 +146,7 @@ fn sequential_writes_are_counted_as_fio_counts_them() {
     assert_eq!((writes.count() as i64, writes.sum("bytes")), (IOS, IOS * SIZE), "lost {:?}", taken.lost());
     let sequential =
         taken.metric("block.access", &["dev", "op", "state"]).named("dev", &disk.name).named("op", "write");
-    assert!(sequential.named("state", "sequential").sum("n") >= IOS / 2, "{sequential:?}");
+    assert!(sequential.named("state", "sequential").sum("count") >= IOS / 2, "{sequential:?}");
 }
 
 #[test]

@@ -162,12 +162,12 @@ fn answers_failures_and_silence_are_what_the_client_saw_over_ipv4_and_ipv6() {
     let metric = |metric: &str, name: &str| {
         taken.metric(metric, &["pid", "name", "dns_rcode"]).with("pid", pid).named("name", name)
     };
-    assert_eq!(metric("dns.latency", "www.example.org").sum("n"), 40);
-    assert_eq!(metric("dns.failures", "missing.example.org").named("dns_rcode", "NXDOMAIN").sum("n"), 8);
-    assert_eq!(metric("dns.failures", "broken.example.org").named("dns_rcode", "SERVFAIL").sum("n"), 6);
-    assert_eq!(metric("dns.unanswered", "never.example.org").sum("n"), 6);
-    assert_eq!(metric("dns.unanswered", "never.again.example.org").sum("n"), 2);
-    assert_eq!(taken.metric("dns.by_tcp", &["pid"]).with("pid", pid).sum("n"), 1);
+    assert_eq!(metric("dns.latency", "www.example.org").sum("count"), 40);
+    assert_eq!(metric("dns.failures", "missing.example.org").named("dns_rcode", "NXDOMAIN").sum("count"), 8);
+    assert_eq!(metric("dns.failures", "broken.example.org").named("dns_rcode", "SERVFAIL").sum("count"), 6);
+    assert_eq!(metric("dns.unanswered", "never.example.org").sum("count"), 6);
+    assert_eq!(metric("dns.unanswered", "never.again.example.org").sum("count"), 2);
+    assert_eq!(taken.metric("dns.by_tcp", &["pid"]).with("pid", pid).sum("count"), 1);
     let buckets = taken.histogram("dns.latency", &["pid"], |row| row.maybe("pid") == Some(pid));
     assert_eq!(buckets.count(), 2 * (20 + 4 + 3 + 2));
     assert_eq!(taken.lost_by("dns"), 0, "{:?}", taken.lost());

@@ -32,7 +32,7 @@ fn arguments_of_a_function_are_what_it_was_called_with() {
         assert_eq!((row.text("str_0"), row.text("comm")), (Some(&*format!("name {number}")), Some("target")));
     }
     let values = taken.histogram("events.value", &[], |_| true);
-    assert_eq!((values.count(), taken.metric("events.value", &[]).sum("total")), (200, 199 * 100));
+    assert_eq!((values.count(), taken.metric("events.value", &[]).sum("sum")), (200, 199 * 100));
     let [event] = &taken.recording.meta().events[..] else { panic!("{:?}", taken.recording.meta().events) };
     let captures: Vec<_> = event.captures.iter().map(|one| (&*one.column, &*one.name)).collect();
     assert_eq!(captures, [("arg_0", "number"), ("arg_1", "negative"), ("str_0", "name")]);
@@ -58,7 +58,7 @@ fn what_a_function_returns_is_captured_and_negative_values_are_in_no_histogram()
     let negative: Vec<i64> = (0..100).map(|number| 100 - 3 * number).filter(|value| *value < 0).collect();
     let below = taken.metric("events.negative", &[]);
     let expected = (negative.len() as i64, -negative.iter().sum::<i64>());
-    assert_eq!((below.sum("n"), below.sum("total")), expected);
+    assert_eq!((below.sum("count"), below.sum("sum")), expected);
     assert_eq!(taken.histogram("events.value", &[], |_| true).count() as usize, 100 - negative.len());
 }
 

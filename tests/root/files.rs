@@ -79,7 +79,7 @@ fn by_op(taken: &Taken, metric: &str, comm: &str) -> BTreeMap<String, (i64, i64)
     let mut found: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for row in taken.metric(metric, &["op", "comm"]).named("comm", comm).iter() {
         let both = found.entry(row.text("op").unwrap().to_owned()).or_default();
-        *both = (both.0 + row.int("n"), both.1 + row.int("total"));
+        *both = (both.0 + row.int("count"), both.1 + row.int("sum"));
     }
     found
 }
@@ -122,11 +122,11 @@ fn a_storm_of_transactions_is_counted_as_strace_counts_it() {
     let syncs: i64 = ["fsync", "fdatasync"].iter().filter_map(|op| theirs.get(*op)).sum();
     assert!(syncs > 100 && theirs["rename"] == 17, "{theirs:?}");
     let failed = taken.metric("files.failed_opens", &["filename", "files_error"]).named("filename", "/nowhere/at/all");
-    assert_eq!((failed.sum("n"), failed.named("files_error", "ENOENT").sum("n")), (23, 23));
+    assert_eq!((failed.sum("count"), failed.named("files_error", "ENOENT").sum("count")), (23, 23));
     // A journal for each transaction, and what was renamed over the one before it and removed in the end.
     let unlinked = i64::try_from(taken.rows("file_short_lived", &[]).count()).unwrap();
     assert_eq!(unlinked, theirs["unlink"]);
-    assert_eq!(taken.metric("files.short_lived", &[]).sum("n"), unlinked);
+    assert_eq!(taken.metric("files.short_lived", &[]).sum("count"), unlinked);
     assert_eq!(taken.lost(), BTreeMap::new());
 }
 
@@ -188,7 +188,7 @@ fn files_are_told_by_the_mount_that_they_are_on() {
         // One line for each of several mounts on it.
         String::from_utf8(output.stdout).unwrap().lines().next().unwrap_or_default().to_owned()
     };
-    assert_eq!(written.named("files_mount", &point(in_memory.path())).sum("n"), 3);
-    assert_eq!(written.named("files_mount", &point(in_memory.path())).sum("total"), 3 * 7);
-    assert!(written.named("files_mount", &point(on_disk.path())).sum("n") >= 5);
+    assert_eq!(written.named("files_mount", &point(in_memory.path())).sum("count"), 3);
+    assert_eq!(written.named("files_mount", &point(in_memory.path())).sum("sum"), 3 * 7);
+    assert!(written.named("files_mount", &point(on_disk.path())).sum("count") >= 5);
 }

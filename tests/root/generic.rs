@@ -148,7 +148,7 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
         let taken = running.finish();
         hold_declared_columns(info, &taken);
         for metric in info.metrics {
-            let count = taken.metric(metric.name, &[]).sum("n");
+            let count = taken.metric(metric.name, &[]).sum("count");
             if let Some(kind) = metric.events {
                 println!("{}: {count}, rows of '{kind}': {}", metric.name, taken.recording.rows(kind));
                 assert_eq!(count, taken.recording.rows(kind).cast_signed(), "{}, lost {:?}", metric.name, taken.lost());
@@ -159,7 +159,7 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
                 assert_eq!(buckets.cast_signed(), count, "the buckets of {}", metric.name);
             }
             if let Some(in_rows) = values(&taken, metric) {
-                let total = taken.metric(metric.name, &[]).sum("total");
+                let total = taken.metric(metric.name, &[]).sum("sum");
                 println!("{}: {count} with a sum of {total}, in rows {in_rows:?}", metric.name);
                 assert_eq!((count, total), in_rows, "{}, lost {:?}", metric.name, taken.lost());
             }
@@ -235,8 +235,8 @@ fn with_a_tiny_buffer_losses_are_counted_and_with_the_events_are_what_happened()
     println!("events {events}, lost {lost}: {:?}", taken.lost());
     assert!(lost > 0 && events > 0, "events {events}, lost {lost}");
     assert_eq!(events + lost, 2000 + 1 + 2001);
-    assert_eq!(taken.metric("process.starts", &[]).sum("n"), 2000);
-    assert_eq!(taken.metric("process.exits", &[]).sum("n"), 2001);
+    assert_eq!(taken.metric("process.starts", &[]).sum("count"), 2000);
+    assert_eq!(taken.metric("process.exits", &[]).sum("count"), 2001);
     assert_eq!(taken.histogram("process.lifetime", &[], |_| true).count(), 2001);
 }
 

@@ -27,14 +27,14 @@ use servers::Nginx;
 use servers::PYTHON;
 use servers::Script;
 
-const KEY: [&str; 6] = ["pid", "op", "http_status", "http_side", "http_tls", "n"];
+const KEY: [&str; 6] = ["pid", "op", "http_status", "http_side", "http_tls", "count"];
 
 /// Requests in the histograms, by status: of one process, side, and with TLS or without.
 fn counted(taken: &Taken, pid: Option<i64>, side: &str, tls: &str) -> BTreeMap<i64, i64> {
     let mut counts = BTreeMap::new();
     for row in taken.metric("http.latency", &KEY).named("http_side", side).named("http_tls", tls).iter() {
         if pid.is_none_or(|pid| row.int("pid") == pid) {
-            *counts.entry(row.int("http_status")).or_default() += row.int("n");
+            *counts.entry(row.int("http_status")).or_default() += row.int("count");
         }
     }
     counts
@@ -42,7 +42,7 @@ fn counted(taken: &Taken, pid: Option<i64>, side: &str, tls: &str) -> BTreeMap<i
 
 fn unparsed(taken: &Taken, pid: i64) -> BTreeMap<String, i64> {
     let rows = taken.metric("http.unparsed", &["pid", "cause"]).with("pid", pid);
-    rows.iter().map(|row| (row.text("cause").unwrap().to_owned(), row.int("n"))).collect()
+    rows.iter().map(|row| (row.text("cause").unwrap().to_owned(), row.int("count"))).collect()
 }
 
 fn own_pid() -> i64 {
@@ -145,7 +145,7 @@ fn messages_are_told_apart_however_they_are_framed_and_cut() {
     assert_eq!(counted(&taken, Some(nginx.worker()), "server", "no"), logged);
     assert_eq!(counted(&taken, Some(own_pid()), "client", "no"), logged);
     let posts = taken.metric("http.latency", &KEY).with("pid", nginx.worker()).named("op", "POST");
-    assert_eq!(posts.sum("n"), 2);
+    assert_eq!(posts.sum("count"), 2);
     assert_eq!((unparsed(&taken, nginx.worker()), unparsed(&taken, own_pid())), Default::default());
     assert_eq!(taken.lost_by("http"), 0);
 }
@@ -239,7 +239,7 @@ fn a_connection_that_ends_without_an_answer_is_a_failure_of_both_sides() {
         assert_eq!((own.count(), own.with("http_status", 200).count()), (2, 1), "{side}: {own:?}");
     }
     let counted = taken.metric("http.unanswered", &["pid"]).with("pid", own_pid());
-    assert_eq!(counted.sum("n"), 4);
+    assert_eq!(counted.sum("count"), 4);
 }
 
 #[test]
@@ -312,13 +312,13 @@ fn requests_are_kept_by_route_when_that_is_asked_for() {
     assert_eq!(client.ask("GET", &format!("/long/{}", "x".repeat(200)), ""), 404);
     nginx.logged(73);
     let taken = running.finish();
-    let by = taken.metric("http.latency", &["pid", "http_side", "http_route", "http_status", "n"]);
+    let by = taken.metric("http.latency", &["pid", "http_side", "http_route", "http_status", "count"]);
     for (pid, side) in [(nginx.worker(), "server"), (own_pid(), "client")] {
         let own = by.with("pid", pid).named("http_side", side);
-        let count = |route: &str| own.named("http_route", route).sum("n");
+        let count = |route: &str| own.named("http_route", route).sum("count");
         let counts = ["/users/{id}/orders", "/o/{id}", "/small", "/users/new", "/long/…"].map(count);
         assert_eq!(counts, [30, 30, 7, 5, 1], "{side}: {own:?}");
-        assert_eq!(own.sum("n"), 73);
+        assert_eq!(own.sum("count"), 73);
     }
     assert_eq!(taken.lost_by("http"), 0);
 }

@@ -74,7 +74,7 @@ fn record(dir: TempDir, interval: &str, command: &[&str]) -> Taken {
 }
 
 fn rows(recording: &Recording) -> Vec<Row> {
-    let columns = ["dur_ns", "pid", "tid", "cpu", "total", "comm", "state", "cause", "ts", "ts_sub_ns", "n"];
+    let columns = ["dur_ns", "pid", "tid", "cpu", "sum", "comm", "state", "cause", "ts", "ts_sub_ns", "count"];
     let mut rows = Vec::new();
     for chunk in ["ledger", "cpu_ledger"].iter().flat_map(|kind| recording.scan(kind, &columns).unwrap()) {
         let chunk = chunk.unwrap();

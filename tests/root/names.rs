@@ -116,7 +116,7 @@ fn processes_that_share_one_id_are_told_apart() {
         let exits = exits.with("pid", pid).keep(|row| row.maybe("exit_code") != Some(0));
         let codes: Vec<i64> = exits.iter().map(|row| row.int("exit_code")).collect();
         assert_eq!(codes, ended.iter().map(|(code, _)| *code).collect::<Vec<_>>(), "{options}");
-        let columns = ["pid", "tid", "process", "pid_start_ns", "state", "total"];
+        let columns = ["pid", "tid", "process", "pid_start_ns", "state", "sum"];
         let on_cpu = taken.rows("ledger", &columns).with("pid", pid).named("state", "on_cpu");
         let rows = taken.rows("process", &["pid", "process", "pid_start_ns"]).with("pid", pid);
         let lines = lines_of_processes(&taken);
@@ -127,10 +127,10 @@ fn processes_that_share_one_id_are_told_apart() {
             let own = on_cpu.with("pid_start_ns", start);
             assert!(own.iter().all(|row| row.text("process") == Some(name.as_str())), "{own:?}");
             // The kernel's rusage counts the work on the process's end too.
-            let seen = [own.sum("total"), exit.int("process_cpu_ns")];
+            let seen = [own.sum("sum"), exit.int("process_cpu_ns")];
             assert!(seen.iter().all(|seen| (seen - cpu_ns).abs() < 3_000_000), "{options}: {seen:?} of {cpu_ns}");
             assert!(rows.with("pid_start_ns", start).count() > 0, "no row of {name}");
-            let total = taken.metric("sched.on_cpu", &["pid", "pid_start_ns"]).with("pid_start_ns", start).sum("total");
+            let total = taken.metric("sched.on_cpu", &["pid", "pid_start_ns"]).with("pid_start_ns", start).sum("sum");
             assert!((total - cpu_ns).abs() < 3_000_000, "{options}: a total of {total} of {cpu_ns}");
             let own: Vec<_> = lines.iter().filter(|line| line["comm"] == name.as_str()).collect();
             let [own] = own[..] else { panic!("{options}: {name} has the lines {own:?}") };

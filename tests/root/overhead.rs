@@ -32,9 +32,9 @@ impl Drop for EverybodysStatistics {
 /// Estimated nanoseconds in programs: what ran in samples, for all of the window.
 fn estimated(taken: &Taken) -> f64 {
     let mut programs: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    for row in taken.rows("cost", &["name", "op", "total", "dur_ns"]).named("op", "program").iter() {
+    for row in taken.rows("cost", &["name", "op", "sum", "dur_ns"]).named("op", "program").iter() {
         let (ns, during) = programs.entry(row.text("name").unwrap().to_owned()).or_default();
-        *ns += row.int("total");
+        *ns += row.int("sum");
         *during += row.int("dur_ns");
     }
     let window = taken.recording.meta().window.actual_ns as f64;
@@ -71,8 +71,8 @@ fn the_recorder_s_own_cpu_time_is_stated_from_its_start_to_its_finish() {
     command.args(["record", "-p", "process,sched,cpu", "-d", "1s", "-o"]).arg(&file);
     let truth = workload.usage(&mut command).cpu_ns;
     let taken = Taken::open(&file, dir);
-    let rows = taken.rows("cost", &["name", "op", "total"]).named("name", "ebrec");
-    let [start, window, finish] = ["cpu_start", "cpu", "cpu_finish"].map(|op| rows.named("op", op).sum("total"));
+    let rows = taken.rows("cost", &["name", "op", "sum"]).named("name", "ebrec");
+    let [start, window, finish] = ["cpu_start", "cpu", "cpu_finish"].map(|op| rows.named("op", op).sum("sum"));
     println!("{start} + {window} + {finish} ns stated, {truth} ns by wait4(2)");
     assert!(start > 0 && window > 0 && finish > 0);
     let stated = start + window + finish;
@@ -105,8 +105,7 @@ fn kernel_memory_is_that_of_every_map_ring_buffers_and_stacks_included() {
     let running = Recorder::new("--interval 200ms").start();
     let truth = memory_of_maps(running.pid());
     let taken = running.finish();
-    let stated =
-        taken.rows("cost", &["op", "largest"]).named("op", "maps").iter().map(|row| row.int("largest")).max().unwrap();
+    let stated = taken.rows("cost", &["op", "max"]).named("op", "maps").iter().map(|row| row.int("max")).max().unwrap();
     println!("{stated} bytes of maps stated, {truth} by /proc");
     // Some maps make their elements when they are used.
     assert!(stated.abs_diff(truth.cast_signed()) < truth / 20, "{stated} bytes, {truth} by /proc");

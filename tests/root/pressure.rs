@@ -32,7 +32,7 @@ fn of_process(taken: &Taken, metric: &str, by: &str, pid: i64) -> Rows {
 }
 
 fn minor_faults(taken: &Taken, pid: i64) -> i64 {
-    of_process(taken, "memory.faults", "state", pid).named("state", "minor").sum("n")
+    of_process(taken, "memory.faults", "state", pid).named("state", "minor").sum("count")
 }
 
 /// A memory control group with a limit, of either version; removed at the end.
@@ -135,7 +135,7 @@ fn an_oom_kill_in_a_control_group_is_reported_with_its_victim() {
     let adjusted: i64 = fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim().parse().unwrap();
     assert_eq!(victim.int("memory_oom_score_adj"), adjusted);
     let kills = of_process(&taken, "memory.oom_kills", "comm", pid);
-    assert_eq!((kills.one().int("n"), kills.one().int("total")), (1, 1));
+    assert_eq!((kills.one().int("count"), kills.one().int("sum")), (1, 1));
 }
 
 #[test]
@@ -156,13 +156,13 @@ fn a_program_that_writes_more_than_its_control_group_may_hold_is_seen_to_free_th
     let took = i64::try_from(begun.elapsed().as_nanos()).unwrap();
     let taken = running.finish();
     let by_limit = |metric| of_process(&taken, metric, "cause", pid).named("cause", "cgroup limit");
-    let (freed, stalls) = (by_limit("memory.reclaimed").sum("total"), by_limit("memory.reclaim_stall"));
+    let (freed, stalls) = (by_limit("memory.reclaimed").sum("sum"), by_limit("memory.reclaim_stall"));
     // Its cache can't hold more than the limit. A page that is written back meanwhile may be freed by others.
     assert!(freed > (WRITTEN - LIMIT) / 2 && freed < 2 * WRITTEN, "freed {freed}");
-    let stalled = stalls.sum("total");
+    let stalled = stalls.sum("sum");
     assert!(stalled > 0 && stalled < took, "stalled {stalled} of {took}");
     let own = taken.rows("reclaim", &["pid", "dur_ns", "bytes"]).with("pid", pid);
-    assert_eq!(i64::try_from(own.count()).unwrap(), stalls.sum("n"), "events and histogram");
+    assert_eq!(i64::try_from(own.count()).unwrap(), stalls.sum("count"), "events and histogram");
     assert_eq!(own.sum("dur_ns"), stalled);
     assert_eq!(own.sum("bytes"), freed);
 }
@@ -207,7 +207,7 @@ fn interrupts_are_as_many_as_proc_counts() {
         ("irq.soft_time", [&outer.0, &inner.0, &inner_end.0, &outer_end.0]),
         ("irq.hard_time", [&outer.1, &inner.1, &inner_end.1, &outer_end.1]),
     ] {
-        let recorded = taken.metric(metric, &["name"]).sums_by("n", "name");
+        let recorded = taken.metric(metric, &["name"]).sums_by("count", "name");
         assert!(!recorded.is_empty(), "no {metric}");
         for (name, count) in &recorded {
             // A handler that shares its line has no line of its own in /proc/interrupts.
@@ -219,7 +219,7 @@ fn interrupts_are_as_many_as_proc_counts() {
         }
     }
     assert!(taken.metric("irq.soft_time", &["name"]).named("name", "TIMER").count() > 0);
-    let delays = taken.metric("irq.soft_delay", &["name"]).sums_by("n", "name");
+    let delays = taken.metric("irq.soft_delay", &["name"]).sums_by("count", "name");
     assert!(delays.values().all(|count| *count > 0) && !delays.is_empty());
 }
 
@@ -233,10 +233,10 @@ fn waits_for_a_futex_are_counted_and_timed_as_the_waiter_does() {
     let number = |at: usize| words[at].parse::<i64>().unwrap();
     let (pid, waits, in_wait) = (number(0), number(1), number(2));
     let counted = of_process(&taken, "locks.futex_address", "locks_address", pid).named("locks_address", &words[3]);
-    assert_eq!(counted.sum("n"), waits);
+    assert_eq!(counted.sum("count"), waits);
     // Its clock is read outside of the call: its time is longer by the way into the kernel and back, and by what it
     // waited for a CPU on that way.
-    let sum = counted.sum("total");
+    let sum = counted.sum("sum");
     assert!(sum <= in_wait && sum > in_wait * 8 / 10, "the waiter: {in_wait} ns, recorded: {sum} ns");
     let rows = taken.rows("lock", &["pid", "dur_ns", "name", "locks_address", "op"]);
     let own = rows.with("pid", pid).named("locks_address", &words[3]);

@@ -214,7 +214,7 @@ fn starts_and_exits_by_parent_are_the_counts_of_the_rows() {
     storm.wait().unwrap();
     let taken = running.finish();
     for (metric, kind) in [("process.starts", "fork"), ("process.exits", "exit")] {
-        assert_eq!(taken.metric(metric, &["ppid"]).with("ppid", parent).sum("n"), 500, "{metric}");
+        assert_eq!(taken.metric(metric, &["ppid"]).with("ppid", parent).sum("count"), 500, "{metric}");
         assert_eq!(taken.rows(kind, &["ppid"]).with("ppid", parent).count(), 500, "{kind}");
     }
     let lifetimes = taken.histogram("process.lifetime", &["ppid"], |row| row.maybe("ppid") == Some(parent));

@@ -119,7 +119,7 @@ fn reports_have_the_cpu_time_of_a_thread_that_no_interval_sees_leave_its_cpu() {
     let mut command = Command::new(chrt);
     let truth = workload.usage(command.args(["-f", "1"]).arg(&spinning).args(["spin", "700"]));
     let taken = running.finish();
-    let uncounted = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).with("n", 0).sum("total");
+    let uncounted = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).with("count", 0).sum("sum");
     assert!(uncounted > truth.cpu_ns / 2, "it left its CPU in most intervals: {uncounted} ns without a count");
     let (low, high) = (truth.cpu_ns - truth.cpu_ns / 100, truth.lifetime_ns - truth.waited_ns + truth.cpu_ns / 100);
     for (view, table, column) in [
@@ -182,7 +182,7 @@ fn time_on_a_cpu_is_what_the_parent_is_told_within_a_percent() {
     let running = Recorder::new("-p sched --interval 300ms").start();
     let truth = workload.used("spin 1000");
     let taken = running.finish();
-    let recorded = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).sum("total");
+    let recorded = taken.metric("sched.on_cpu", &["pid"]).with("pid", truth.pid).sum("sum");
     // It never sleeps. The kernel leaves out of its CPU time what interrupts and the hypervisor took while it had the CPU.
     let had = truth.lifetime_ns - truth.waited_ns;
     println!("{recorded} ns on a CPU recorded, {} told, {had} at most; lost {:?}", truth.cpu_ns, taken.lost());
@@ -207,13 +207,13 @@ fn a_program_that_sleeps_two_hundred_times_has_that_many_voluntary_switches() {
     assert!(sleeps >= 200, "the kernel counts {sleeps}");
     let switches = taken.metric("sched.switches", &["pid", "state"]).with("pid", pid);
     for (state, truth) in [("voluntary", voluntary), ("involuntary", involuntary)] {
-        let recorded = switches.named("state", state).sum("n");
+        let recorded = switches.named("state", state).sum("count");
         println!("{state}: {recorded} recorded, {truth} told; lost {:?}", taken.lost());
         // The last switch of all, away from a process that has ended, may come after its parent was told.
         assert!((truth - unseen(&taken)..=truth + 1).contains(&recorded), "{state}: {recorded}, not {truth}");
     }
     let slices = |state| taken.rows("slice", &["pid", "state"]).with("pid", pid).named("state", state).count() as i64;
-    assert_eq!(slices("preempted"), switches.named("state", "involuntary").sum("n"));
+    assert_eq!(slices("preempted"), switches.named("state", "involuntary").sum("count"));
     assert!(slices("sleeping") + unseen(&taken) >= 200, "{}", slices("sleeping"));
     assert!(slices("dead") <= 1);
 }

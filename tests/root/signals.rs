@@ -30,13 +30,13 @@ fn sent(taken: &Taken, pid: i64, name: &str) -> BTreeMap<String, i64> {
     let columns = ["pid", "name", "signals_sender_pid", "signals_outcome"];
     let mut sent = BTreeMap::new();
     for row in taken.metric("signals.sent", &columns).with("pid", pid).named("name", name).iter() {
-        *sent.entry(row.text("signals_outcome").unwrap().to_owned()).or_default() += row.int("n");
+        *sent.entry(row.text("signals_outcome").unwrap().to_owned()).or_default() += row.int("count");
     }
     sent
 }
 
 fn delivered(taken: &Taken, pid: i64, name: &str) -> i64 {
-    taken.metric("signals.delivered", &["pid", "name"]).with("pid", pid).named("name", name).sum("n")
+    taken.metric("signals.delivered", &["pid", "name"]).with("pid", pid).named("name", name).sum("count")
 }
 
 fn counts(counts: &[(&str, i64)]) -> BTreeMap<String, i64> {
@@ -56,7 +56,7 @@ fn signals_are_as_many_as_were_sent_and_taken() {
     assert_eq!(taken.histogram("signals.delay", &["pid", "name"], mine).count(), number.cast_unsigned());
     let by_sender = taken.metric("signals.sent", &["pid", "name", "signals_sender", "signals_sender_pid"]);
     let by_sender = by_sender.with("pid", handled).with("signals_sender_pid", itself);
-    assert_eq!(by_sender.sum("n"), number + 1, "and the SIGKILL");
+    assert_eq!(by_sender.sum("count"), number + 1, "and the SIGKILL");
     assert!(by_sender.iter().all(|row| row.text("signals_sender") == Some(COMM)));
     // The first of them is pending; whether others come before it is unblocked, 30 ms later, is up to the scheduler.
     let (blocked, number) = of("blocked");
@@ -100,7 +100,7 @@ fn a_process_that_a_signal_ends_is_a_row_with_who_sent_it() {
         // Four threads of one process take it once.
         assert_eq!(delivered(&taken, pid, signal), 1, "{name}");
         let deaths = taken.metric("signals.deaths", &["pid", "name"]).with("pid", pid);
-        assert_eq!((deaths.sum("n"), deaths.named("name", signal).sum("n")), (1, 1), "{name}");
+        assert_eq!((deaths.sum("count"), deaths.named("name", signal).sum("count")), (1, 1), "{name}");
     }
 }
 
@@ -114,7 +114,7 @@ fn in_raw_mode_each_signal_is_a_row() {
     let rows = taken.rows("signal_taken", &["pid", "name"]).with("pid", handled);
     assert_eq!(rows.named("name", "SIGUSR1").count(), usize::try_from(number).unwrap());
     let deaths = i64::try_from(taken.rows("signal_death", &[]).count()).unwrap();
-    assert_eq!(taken.metric("signals.deaths", &[]).sum("n"), deaths);
+    assert_eq!(taken.metric("signals.deaths", &[]).sum("count"), deaths);
 }
 
 /// Records `orphan.c`, which is started by these words.

@@ -126,9 +126,9 @@ fn raw_samples_are_one_row_each_and_as_many_as_the_counter_says() {
     let (output, dir) = Recorder::in_memory("-p process,cpu:raw").run(&work.words("spin", 2000));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let taken = Taken::open(&dir.path().join("run.parquet"), dir);
-    let rows = taken.rows("cpu_sample", &["n", "pid", "ustack_id"]);
-    assert_eq!(rows.sum("n"), i64::try_from(rows.count()).unwrap());
-    assert_eq!(taken.metric("cpu.samples", &["pid"]).sum("n") - taken.lost_by("cpu"), rows.sum("n"));
+    let rows = taken.rows("cpu_sample", &["count", "pid", "ustack_id"]);
+    assert_eq!(rows.sum("count"), i64::try_from(rows.count()).unwrap());
+    assert_eq!(taken.metric("cpu.samples", &["pid"]).sum("count") - taken.lost_by("cpu"), rows.sum("count"));
     // 2 s at 99 a second; the machine below may hold a virtual CPU for a while.
     assert!((150..=210).contains(&rows.count()), "{} samples of 2 s", rows.count());
     let with_stack = rows.keep(|row| row.maybe("ustack_id").is_some()).count();
@@ -225,9 +225,9 @@ fn time_asleep_is_what_the_sleeper_and_offcputime_say() {
     child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     let slept: i64 = line_of(&mut child).parse().unwrap();
     let taken = running.finish();
-    let ours = taken.metric("offcpu.time", &["pid"]).with("pid", pid.into()).sum("total");
-    let by_stack = taken.rows("stack_total", &["pid", "total", "kstack_id"]).with("pid", pid.into());
-    assert_eq!(by_stack.sum("total"), ours);
+    let ours = taken.metric("offcpu.time", &["pid"]).with("pid", pid.into()).sum("sum");
+    let by_stack = taken.rows("stack_total", &["pid", "sum", "kstack_id"]).with("pid", pid.into());
+    assert_eq!(by_stack.sum("sum"), ours);
     assert!(ours <= slept && ours * 100 >= slept * 97, "{ours} ns asleep, in truth {slept}");
     let Some(theirs) = live else { return skip(NAME, "offcputime is not there or can't run; the rest was checked") };
     let output = theirs.wait_with_output().unwrap();

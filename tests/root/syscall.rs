@@ -39,11 +39,11 @@ fn latency(taken: &Taken, by: &[&str], what: &str) -> BTreeMap<Vec<String>, i64>
 
 /// Errors, by the texts in these columns.
 fn errors(taken: &Taken, by: &[&str]) -> BTreeMap<Vec<String>, i64> {
-    taken.metric("syscall.errors", by).sums("n", by)
+    taken.metric("syscall.errors", by).sums("count", by)
 }
 
 fn counts(taken: &Taken) -> BTreeMap<String, i64> {
-    taken.metric("syscall.latency", &["name"]).sums_by("n", "name")
+    taken.metric("syscall.latency", &["name"]).sums_by("count", "name")
 }
 
 fn within(ours: i64, theirs: i64, percent: i64) -> bool {
@@ -110,7 +110,7 @@ fn errors_are_counted_by_name_and_waits_are_told_from_work() {
     assert_eq!(of("fsync", "EBADF"), Some(200));
     assert_eq!(of("syscall_9999", "ENOSYS"), Some(100));
     assert_eq!(of("futex", "ETIMEDOUT"), Some(4));
-    let classes = latency(&taken, &["name", "syscall_class"], "n");
+    let classes = latency(&taken, &["name", "syscall_class"], "count");
     let of = |name: &str, class: &str| classes.get(&vec![name.to_owned(), class.to_owned()]).copied();
     assert_eq!((of("futex", "work"), of("futex", "wait")), (Some(7), Some(4)));
     assert_eq!((of("getppid", "work"), of("getppid", "wait")), (Some(1000), None));
@@ -154,7 +154,7 @@ fn raw_events_are_as_many_as_the_histograms_count_and_failures_are_streamed_on_r
     workload.run("");
     let taken = running.finish();
     let aggregated = counts(&taken);
-    let buckets = taken.rows("hist", &["metric", "name", "n"]).named("metric", "syscall.latency");
+    let buckets = taken.rows("hist", &["metric", "name", "count"]).named("metric", "syscall.latency");
     let rows = taken.rows("syscall", &["name", "dur_ns", "comm"]);
     let mut events: BTreeMap<String, i64> = BTreeMap::new();
     for row in rows.iter() {
@@ -163,8 +163,8 @@ fn raw_events_are_as_many_as_the_histograms_count_and_failures_are_streamed_on_r
     assert_eq!(events, aggregated);
     // A name that another CPU's ring brings can be heard a moment late.
     assert!(rows.named("comm", COMM).count() * 2 > rows.count(), "few of {events:?} bear the program's name");
-    assert_eq!(buckets.sums_by("n", "name"), events);
-    assert_eq!(taken.metric("syscall.latency", &[]).sum("total"), rows.sum("dur_ns"));
+    assert_eq!(buckets.sums_by("count", "name"), events);
+    assert_eq!(taken.metric("syscall.latency", &[]).sum("sum"), rows.sum("dur_ns"));
 
     let running = record("syscall:errors=on");
     workload.run("");
@@ -202,12 +202,12 @@ fn the_calls_of_more_processes_than_a_cpu_has_hot_cells_are_all_counted() {
     let taken = running.finish();
     let mut by_process: BTreeMap<i64, i64> = BTreeMap::new();
     for row in taken.metric("syscall.latency", &["name", "pid"]).named("name", "getppid").iter() {
-        *by_process.entry(row.int("pid")).or_default() += row.int("n");
+        *by_process.entry(row.int("pid")).or_default() += row.int("count");
     }
     assert_eq!(by_process.len() as i64, PROCESSES);
     assert!(by_process.values().all(|calls| *calls == 50), "{by_process:?}");
-    let buckets = taken.rows("hist", &["metric", "name", "n"]).named("metric", "syscall.latency");
-    assert_eq!(buckets.sums_by("n", "name").get("getppid"), Some(&(50 * PROCESSES)));
+    let buckets = taken.rows("hist", &["metric", "name", "count"]).named("metric", "syscall.latency");
+    assert_eq!(buckets.sums_by("count", "name").get("getppid"), Some(&(50 * PROCESSES)));
     assert_eq!(taken.lost(), BTreeMap::new());
 }
 
@@ -247,9 +247,9 @@ fn the_time_in_sleeps_and_reads_is_that_of_syscount_and_of_the_programs_own_cloc
     let pids = by_process(&taken, "clock_nanosleep");
     let slept = pids.values().copied().filter(|ns| within(*ns, own[0], 5)).count();
     assert!(slept >= 1, "it slept {} ns by its own clock, by ours: {pids:?}", own[0]);
-    let reads = taken.metric("syscall.latency", &["name"]).named("name", "read").sum("total");
+    let reads = taken.metric("syscall.latency", &["name"]).named("name", "read").sum("sum");
     assert!(reads >= own[1] * 95 / 100, "it read for {} ns by its own clock, {reads} by ours", own[1]);
-    let classes = latency(&taken, &["name", "syscall_class"], "total");
+    let classes = latency(&taken, &["name", "syscall_class"], "sum");
     let waited = classes.get(&vec!["read".to_owned(), "wait".to_owned()]).copied().unwrap_or(0);
     assert!(waited >= own[1] * 95 / 100, "it read from a pipe for {} ns, and that was waiting: {classes:?}", own[1]);
     let Some(theirs) = theirs else {
@@ -274,7 +274,7 @@ fn the_time_in_sleeps_and_reads_is_that_of_syscount_and_of_the_programs_own_cloc
 fn by_process(taken: &Taken, name: &str) -> BTreeMap<i64, i64> {
     let mut found = BTreeMap::new();
     for row in taken.metric("syscall.latency", &["name", "pid"]).named("name", name).iter() {
-        *found.entry(row.int("pid")).or_default() += row.int("total");
+        *found.entry(row.int("pid")).or_default() += row.int("sum");
     }
     found
 }

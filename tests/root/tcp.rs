@@ -56,7 +56,7 @@ fn metric(taken: &Taken, name: &str, side: &str, port: u16) -> (i64, i64) {
     let column = if side == "accept" { "sport" } else { "dport" };
     let rows = taken.metric(name, &["pid", "tcp_side", column]);
     let rows = rows.with("pid", own_pid()).named("tcp_side", side).with(column, port.into());
-    (rows.sum("n"), rows.sum("total"))
+    (rows.sum("count"), rows.sum("sum"))
 }
 
 /// Connections, one after the other: `sent(i)` bytes there, `ANSWER` bytes back, and both sides close.
@@ -172,12 +172,12 @@ fn connects_that_fail_and_resets_are_counted_with_their_cause() {
     let taken = running.finish();
     let failures = taken.metric("tcp.failures", &["pid", "daddr", "dport", "cause"]).with("pid", own_pid());
     let failed = |address, port: u16, cause| {
-        failures.named("daddr", address).with("dport", port.into()).named("cause", cause).sum("n")
+        failures.named("daddr", address).with("dport", port.into()).named("cause", cause).sum("count")
     };
     assert_eq!(failed("127.0.0.1", closed, "refused"), REFUSED);
     assert_eq!(failed("10.98.0.2", 9, "timed out"), LATE);
     assert_eq!(failed("10.98.0.3", 9, "unreachable"), 1);
-    assert_eq!(failures.sum("n"), REFUSED + LATE + 1);
+    assert_eq!(failures.sum("count"), REFUSED + LATE + 1);
     let rows = rows(&taken);
     let refused = rows.named("op", "refused");
     assert_eq!(refused.with("dport", closed.into()).with("ret", -111).count() as i64, REFUSED);
@@ -292,8 +292,8 @@ fn transfers_are_recorded(here: &Namespace, there: &Namespace, end: impl FnOnce(
     let again = taken.metric("tcp.retransmits", &["daddr"]).keep(ours);
     println!("dropped {dropped}, sent again {resent}");
     assert!(dropped > 10, "{dropped}");
-    assert_shown(again.sum("total"), resent);
-    assert_eq!(rows.named("op", "retransmit").sum("tcp_segments"), again.sum("total"));
+    assert_shown(again.sum("sum"), resent);
+    assert_eq!(rows.named("op", "retransmit").sum("tcp_segments"), again.sum("sum"));
     // All that carries data or a SYN or FIN is sent again; a lost acknowledgement need not be.
     assert!(resent + 4 >= dropped, "{dropped} dropped and {resent} sent again");
     let round_trip = 2 * i64::from(DELAY_MS) * 1_000_000;
@@ -345,21 +345,21 @@ fn postgresql_s_connections_and_bytes_are_those_of_the_kernel_and_of_ss() {
     println!("connections {active}, pgbench counts 2 × 50 and those by which it looks at the database");
     assert!(active >= 100, "{active}");
     let connects = taken.metric("tcp.connect_latency", &["dport", "comm"]).with("dport", 5432);
-    assert_eq!(connects.sum("n"), active);
-    assert_eq!(connects.named("comm", "pgbench").sum("n"), active);
+    assert_eq!(connects.sum("count"), active);
+    assert_eq!(connects.named("comm", "pgbench").sum("count"), active);
     let accepted = taken.metric("tcp.accepted", &["sport", "pid"]).with("sport", 5432);
-    assert_eq!(accepted.sum("n"), passive);
-    assert_eq!(accepted.with("pid", postgres.pid()).sum("n"), passive, "who listens");
+    assert_eq!(accepted.sum("count"), passive);
+    assert_eq!(accepted.with("pid", postgres.pid()).sum("count"), passive, "who listens");
     // Each is closed by the process that served it.
     let lifetimes = taken.metric("tcp.lifetime", &["sport", "pid"]).with("sport", 5432);
-    assert_eq!(lifetimes.sum("n"), passive);
-    assert_eq!(lifetimes.with("pid", postgres.pid()).sum("n"), 0);
+    assert_eq!(lifetimes.sum("count"), passive);
+    assert_eq!(lifetimes.with("pid", postgres.pid()).sum("count"), 0);
     for (name, [outer, inner, inner_end, outer_end]) in [
         ("tcp.sent", [outer.0, inner.0, inner_end.0, outer_end.0]),
         ("tcp.received", [outer.1, inner.1, inner_end.1, outer_end.1]),
     ] {
         let rows = taken.metric(name, &["pid", "dport"]).with("pid", pid).with("dport", 5432);
-        let recorded = rows.sum("total");
+        let recorded = rows.sum("sum");
         println!("{name}: {recorded} within {} and {}", inner_end - inner, outer_end - outer);
         assert!((inner_end - inner..=outer_end - outer).contains(&recorded), "{name}: {recorded}");
     }

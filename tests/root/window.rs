@@ -116,7 +116,7 @@ fn more_work_than_cpus_does_not_make_the_window_longer_and_every_process_is_coun
     assert_window(&taken);
     assert_counted(&taken);
     let starts = taken.metric("process.starts", &["ppid"]).with("ppid", pid);
-    assert_eq!(starts.sum("n"), 200, "{:?}", taken.lost());
+    assert_eq!(starts.sum("count"), 200, "{:?}", taken.lost());
 }
 
 /// A file system of its own, on a file, frozen and thawed as a slow disk is.
@@ -183,7 +183,7 @@ fn a_disk_that_stands_still_for_seconds_costs_no_value_of_an_aggregate() {
     drop(frozen);
     let taken = finished(running, live);
     assert_window(&taken);
-    let counted = taken.metric("syscall.latency", &["name"]).named("name", "getppid").sum("n");
+    let counted = taken.metric("syscall.latency", &["name"]).named("name", "getppid").sum("count");
     assert_eq!(counted, calls, "{:?}", taken.lost());
     let lost = taken.lost();
     let rows = i64::try_from(taken.rows("syscall", &["name"]).named("name", "getppid").count()).unwrap();

@@ -59,7 +59,7 @@ fn truths(path: &Path) -> (Vec<Truth>, f64) {
     let mut truths: BTreeMap<String, Truth> = BTreeMap::new();
     let mut last = 0;
     for kind in ["metric", "hist"] {
-        let columns = ["metric", "n", "total", "bucket_lo", "bucket_hi", "ts", "ts_sub_ns"];
+        let columns = ["metric", "count", "sum", "bucket_lo", "bucket_hi", "ts", "ts_sub_ns"];
         for chunk in recording.scan(kind, &columns).unwrap() {
             let chunk = chunk.unwrap();
             for row in 0..chunk.len() {

@@ -209,7 +209,7 @@ fn windows_that_can_not_be() {
         let window = Window { start_real_ns: start, actual_ns: length, interval_ns: interval, ..Window::default() };
         let meta = Meta { window, ..meta() };
         write(&path, &meta, 20, |_, row, n| {
-            row.at(scatter(n)).int(column::PID, n as i64).int(column::N, 1).int(column::TOTAL, 5);
+            row.at(scatter(n)).int(column::PID, n as i64).int(column::COUNT, 1).int(column::SUM, 5);
             row.int(column::DUR_NS, 1_000_000_000).text(column::METRIC, METRICS[n as usize % METRICS.len()]);
             row.text(column::COMM, "a").text(column::NAME, "b").int(column::BUCKET_LO, 4).int(column::BUCKET_HI, 5);
         });
@@ -230,7 +230,7 @@ fn parents_in_circles_and_stacks_without_end() {
         let pid = n as i64 % 100;
         row.at(1_700_000_000_000_000_000 + n).int(column::PID, pid).int(column::PPID, (pid + 1) % 100);
         row.int(column::ID, n as i64).int(column::KSTACK_ID, n as i64).int(column::USTACK_ID, -(n as i64));
-        row.int(column::TOTAL, 1000).int(column::N, 1).text(column::METRIC, "offcpu.time").int(column::DUR_NS, 5);
+        row.int(column::SUM, 1000).int(column::COUNT, 1).text(column::METRIC, "offcpu.time").int(column::DUR_NS, 5);
         row.text(column::STATE, "sleeping").text(column::NAME, ";;\n\u{202e}").int(column::TID, pid);
         row.list(column::FRAMES, if n < 3 { &deep } else { &deep[..n as usize] });
     });

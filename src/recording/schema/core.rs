@@ -49,10 +49,10 @@ pub static CORE: &[Column] = &[
     Column { name: "key", ty: ColumnType::Utf8, title: "Key", unit: None, help: "Values of the metric's dimensions, joined by spaces." },
     Column { name: "bucket_lo", ty: ColumnType::Int64, title: "From", unit: None, help: "Lower bound of the histogram bucket, in the metric's unit, inclusive." },
     Column { name: "bucket_hi", ty: ColumnType::Int64, title: "To", unit: None, help: "Upper bound of the histogram bucket, in the metric's unit, exclusive." },
-    Column { name: "n", ty: ColumnType::Int64, title: "Count", unit: Some("count"), help: "How many: events in a bucket or interval, events lost, runs of a program." },
-    Column { name: "total", ty: ColumnType::Int64, title: "Total", unit: None, help: "Exact sum of the values, in the metric's unit; nanoseconds in rows without a metric." },
-    Column { name: "smallest", ty: ColumnType::Int64, title: "Minimum", unit: None, help: "Exact smallest value, in the metric's unit." },
-    Column { name: "largest", ty: ColumnType::Int64, title: "Maximum", unit: None, help: "Exact largest value, in the metric's unit." },
+    Column { name: "count", ty: ColumnType::Int64, title: "Count", unit: Some("count"), help: "How many: events in a bucket or interval, events lost, runs of a program." },
+    Column { name: "sum", ty: ColumnType::Int64, title: "Total", unit: None, help: "Exact sum of the values, in the metric's unit; nanoseconds in rows without a metric." },
+    Column { name: "min", ty: ColumnType::Int64, title: "Minimum", unit: None, help: "Exact smallest value, in the metric's unit." },
+    Column { name: "max", ty: ColumnType::Int64, title: "Maximum", unit: None, help: "Exact largest value, in the metric's unit." },
     Column { name: "p50", ty: ColumnType::Int64, title: "Median", unit: None, help: "Median of the values, in the metric's unit; within 3.2 % of the true one." },
     Column { name: "p99", ty: ColumnType::Int64, title: "P99", unit: None, help: "99th percentile of the values, in the metric's unit; within 3.2 % of the true one." },
     Column { name: "id", ty: ColumnType::Int32, title: "Id", unit: None, help: "Id of the stack or symbol that the row describes." },
@@ -78,6 +78,7 @@ pub static CORE: &[Column] = &[
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
     Column { name: "pid_start_ns", ty: ColumnType::Int64, title: "Start of the process", unit: Some("ns"), help: "When the process that pid is the id of was started, in nanoseconds of CLOCK_BOOTTIME. An id is used again: pid and pid_start_ns together name one process, in all recordings between two boots. Of a process that is older than the recording to 10 ms, as /proc tells it. Totals of an interval in which an id was used again are the last process's." },
+    Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Bits of what is unusual: of a stack, 1 if the kernel cut it off at its bound." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -170,14 +171,14 @@ pub mod column {
     pub const BUCKET_LO: ColumnId = ColumnId(41);
     /// Column `bucket_hi`.
     pub const BUCKET_HI: ColumnId = ColumnId(42);
-    /// Column `n`.
-    pub const N: ColumnId = ColumnId(43);
-    /// Column `total`.
-    pub const TOTAL: ColumnId = ColumnId(44);
-    /// Column `smallest`.
-    pub const SMALLEST: ColumnId = ColumnId(45);
-    /// Column `largest`.
-    pub const LARGEST: ColumnId = ColumnId(46);
+    /// Column `count`.
+    pub const COUNT: ColumnId = ColumnId(43);
+    /// Column `sum`.
+    pub const SUM: ColumnId = ColumnId(44);
+    /// Column `min`.
+    pub const MIN: ColumnId = ColumnId(45);
+    /// Column `max`.
+    pub const MAX: ColumnId = ColumnId(46);
     /// Column `p50`.
     pub const P50: ColumnId = ColumnId(47);
     /// Column `p99`.
@@ -228,6 +229,8 @@ pub mod column {
     pub const REAL_NS: ColumnId = ColumnId(70);
     /// Column `pid_start_ns`.
     pub const PID_START_NS: ColumnId = ColumnId(71);
+    /// Column `flags`.
+    pub const FLAGS: ColumnId = ColumnId(72);
 }
 
 #[cfg(test)]
@@ -281,10 +284,10 @@ mod tests {
             ("key", column::KEY),
             ("bucket_lo", column::BUCKET_LO),
             ("bucket_hi", column::BUCKET_HI),
-            ("n", column::N),
-            ("total", column::TOTAL),
-            ("smallest", column::SMALLEST),
-            ("largest", column::LARGEST),
+            ("count", column::COUNT),
+            ("sum", column::SUM),
+            ("min", column::MIN),
+            ("max", column::MAX),
             ("p50", column::P50),
             ("p99", column::P99),
             ("id", column::ID),
@@ -310,6 +313,7 @@ mod tests {
             ("boot_ns", column::BOOT_NS),
             ("real_ns", column::REAL_NS),
             ("pid_start_ns", column::PID_START_NS),
+            ("flags", column::FLAGS),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {

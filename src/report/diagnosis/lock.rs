@@ -51,7 +51,7 @@ fn place(scene: &Scene<'_>, victim: &Victim<'_>) -> Result<Option<String>> {
     let stacks = Stacks::of(source, &[])?;
     let mut places: HashMap<Rc<Function>, u64> = HashMap::new();
     let mut all = 0u64;
-    source.rows("stack_total", &["ustack_id", "total"], &["name"], |row| {
+    source.rows("stack_total", &["ustack_id", "sum"], &["name"], |row| {
         let own = row.pid().is_some_and(|pid| victim.command.pids.contains(&pid));
         if !own || row.text(0) != Some("futex") {
             return;

@@ -166,7 +166,7 @@ impl Loads {
         let mut loads = Loads { cpu: BTreeMap::new(), depth: HashMap::new() };
         let mut limit = Limit::new();
         let mut last = None;
-        source.rows_of_all_processes("metric", &["n", "total"], &["metric", "dev"], |row| {
+        source.rows_of_all_processes("metric", &["count", "sum"], &["metric", "dev"], |row| {
             let (Some(end), Some(dur)) = (row.at(), row.dur()) else { return };
             let begin = end.saturating_sub(dur);
             match row.text(0) {

@@ -257,37 +257,37 @@ impl Taken {
     /// Everything lost, by `probe: cause`.
     pub fn lost(&self) -> BTreeMap<String, i64> {
         let mut lost = BTreeMap::new();
-        for row in self.rows("lost", &["name", "cause", "n"]).iter() {
+        for row in self.rows("lost", &["name", "cause", "count"]).iter() {
             let what = format!("{}: {}", row.text("name").unwrap(), row.text("cause").unwrap());
-            *lost.entry(what).or_default() += row.int("n");
+            *lost.entry(what).or_default() += row.int("count");
         }
         lost
     }
 
     /// Everything that a probe lost.
     pub fn lost_by(&self, probe: &str) -> i64 {
-        self.rows("lost", &["name", "n"]).named("name", probe).sum("n")
+        self.rows("lost", &["name", "count"]).named("name", probe).sum("count")
     }
 
     /// What the kernel left out since another thread was preempted in the same program, as it is by 7.3.
     pub fn left_out(&self, probe: &str) -> i64 {
-        let lost = self.rows("lost", &["name", "cause", "n"]).named("name", probe);
-        lost.keep(|row| row.text("cause").is_some_and(|cause| cause.ends_with("interrupted itself"))).sum("n")
+        let lost = self.rows("lost", &["name", "cause", "count"]).named("name", probe);
+        lost.keep(|row| row.text("cause").is_some_and(|cause| cause.ends_with("interrupted itself"))).sum("count")
     }
 
     /// The totals of a metric.
     pub fn metric(&self, name: &str, columns: &[&str]) -> Rows {
-        let all = [columns, &["metric", "n", "total"]].concat();
+        let all = [columns, &["metric", "count", "sum"]].concat();
         self.rows("metric", &all).named("metric", name)
     }
 
     /// The buckets of a metric for the keys that a test wants, as one histogram.
     pub fn histogram(&self, metric: &str, columns: &[&str], wanted: impl Fn(&Row) -> bool) -> Histogram {
-        let all = [columns, &["metric", "bucket_lo", "bucket_hi", "n"]].concat();
+        let all = [columns, &["metric", "bucket_lo", "bucket_hi", "count"]].concat();
         let mut histogram = Histogram::new();
         for row in self.rows("hist", &all).named("metric", metric).keep(wanted).iter() {
             let number = |column| u64::try_from(row.int(column)).unwrap();
-            histogram.add_bucket(number("bucket_lo"), number("bucket_hi"), number("n"));
+            histogram.add_bucket(number("bucket_lo"), number("bucket_hi"), number("count"));
         }
         histogram
     }

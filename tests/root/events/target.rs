@@ -90,14 +90,14 @@ impl Target {
 pub fn counts(taken: &Taken, column: &str) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
     for row in taken.metric("events.count", &[column]).iter() {
-        *counts.entry(row.text(column).unwrap_or_default().to_owned()).or_default() += row.int("n");
+        *counts.entry(row.text(column).unwrap_or_default().to_owned()).or_default() += row.int("count");
     }
     counts
 }
 
 /// Hits of all events.
 pub fn total(taken: &Taken) -> i64 {
-    taken.metric("events.count", &[]).sum("n")
+    taken.metric("events.count", &[]).sum("count")
 }
 
 /// Nothing was lost.

@@ -86,13 +86,13 @@ fn long(path: &Path, incompressible: bool) -> Writer {
             let mut row = rows.row("exec");
             row.at(next as u64).int(column::TID, next).text(column::COMM, "sh");
             if incompressible {
-                for id in [column::RET, column::BYTES, column::TOTAL, column::SMALLEST, column::LARGEST] {
+                for id in [column::RET, column::BYTES, column::SUM, column::MIN, column::MAX] {
                     row.int(id, next.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) ^ i64::from(id == column::RET));
                 }
             }
             next += 1;
         }
-        rows.row("metric").int(column::N, round as i64);
+        rows.row("metric").int(column::COUNT, round as i64);
         rows.take(1, true).into_iter().for_each(|batch| writer.write(batch).unwrap());
         writer.checkpoint().unwrap();
     }
@@ -101,7 +101,7 @@ fn long(path: &Path, incompressible: bool) -> Writer {
 
 fn hold_long(path: &Path) {
     let recording = Recording::open(path).unwrap();
-    for (kind, name, rows) in [("exec", "tid", 239_700), ("metric", "n", 300)] {
+    for (kind, name, rows) in [("exec", "tid", 239_700), ("metric", "count", 300)] {
         let mut next = 0;
         for chunk in recording.scan(kind, &[name, "run_id"]).unwrap() {
             let chunk = chunk.unwrap();

@@ -40,8 +40,8 @@ fn ledger(made: &mut Synthetic) {
             ("comm", "postgres".into()),
             ("dur_ns", Cell::Int(4 * SECOND)),
             ("state", Cell::Text(state)),
-            ("total", Cell::Int(ns)),
-            ("n", Cell::Int(count)),
+            ("sum", Cell::Int(ns)),
+            ("count", Cell::Int(count)),
         ];
         if !cause.is_empty() {
             cells.push(("cause", Cell::Text(cause)));
@@ -53,7 +53,7 @@ fn ledger(made: &mut Synthetic) {
             ("cpu", Cell::Int(0)),
             ("dur_ns", Cell::Int(4 * SECOND)),
             ("state", Cell::Text(state)),
-            ("total", Cell::Int(ns)),
+            ("sum", Cell::Int(ns)),
         ];
         made.row("cpu_ledger", 4 * SECOND, &cells);
     }
@@ -166,8 +166,8 @@ fn cost(made: &mut Synthetic) {
         let cells = [
             ("name", Cell::Text(program)),
             ("dur_ns", Cell::Int(SECOND)),
-            ("n", Cell::Int(runs)),
-            ("total", Cell::Int(ns)),
+            ("count", Cell::Int(runs)),
+            ("sum", Cell::Int(ns)),
         ];
         made.row("cost", 4 * SECOND, &cells);
     }
@@ -179,9 +179,9 @@ fn cost(made: &mut Synthetic) {
             (column, Cell::Int(value)),
         ]
     };
-    made.row("cost", 4 * SECOND, &own("cpu", "total", 40 * MS));
-    made.row("cost", 4 * SECOND, &own("rss", "largest", 48 << 20));
-    made.row("cost", 4 * SECOND, &own("maps", "largest", 33 << 20));
+    made.row("cost", 4 * SECOND, &own("cpu", "sum", 40 * MS));
+    made.row("cost", 4 * SECOND, &own("rss", "max", 48 << 20));
+    made.row("cost", 4 * SECOND, &own("maps", "max", 33 << 20));
 }
 
 /// A machine of two programs that make system calls: `cat` (10) reads and waits, `find` (20) fails to open.
@@ -276,7 +276,7 @@ pub(crate) fn lossy(hostname: &str) -> Synthetic {
             ("name", Cell::Text("sched")),
             ("cause", "ring full".into()),
             ("cpu", Cell::Int(cpu)),
-            ("n", Cell::Int(count)),
+            ("count", Cell::Int(count)),
             ("dur_ns", Cell::Int(SECOND)),
         ];
         made.row("lost", 3 * SECOND, &cells);

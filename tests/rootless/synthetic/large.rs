@@ -254,8 +254,8 @@ impl Large {
             "frames",
             "kstack_id",
             "ustack_id",
-            "total",
-            "n",
+            "sum",
+            "count",
             "pid",
             "comm",
             "metric",
@@ -289,7 +289,7 @@ impl Large {
 
     fn ledger(&mut self) {
         let [pid, tid, comm, state, cause, sum, count, dur] =
-            ["pid", "tid", "comm", "state", "cause", "total", "n", "dur_ns"].map(|name| self.id(name));
+            ["pid", "tid", "comm", "state", "cause", "sum", "count", "dur_ns"].map(|name| self.id(name));
         let states = [
             ("on_cpu", ""),
             ("runnable", ""),
@@ -311,7 +311,7 @@ impl Large {
 
     fn metrics(&mut self) {
         let [metric, pid, comm, dur, count, sum, min, max, lo, hi] =
-            ["metric", "pid", "comm", "dur_ns", "n", "total", "smallest", "largest", "bucket_lo", "bucket_hi"]
+            ["metric", "pid", "comm", "dur_ns", "count", "sum", "min", "max", "bucket_lo", "bucket_hi"]
                 .map(|name| self.id(name));
         for (name, histogram, _, by) in METRICS {
             let by: Vec<(ColumnId, &str)> = by.iter().map(|column| (self.id(column), *column)).collect();

@@ -192,7 +192,7 @@ impl Synthetic {
             let own = [
                 ("bucket_lo", Cell::Int(lo.cast_signed())),
                 ("bucket_hi", Cell::Int(hi.cast_signed())),
-                ("n", Cell::Int(count)),
+                ("count", Cell::Int(count)),
                 ("metric", Cell::Text(metric)),
                 ("dur_ns", Cell::Int(SECOND)),
             ];
@@ -228,10 +228,10 @@ impl Synthetic {
     ) -> &mut Synthetic {
         let number = |value: u64| Cell::Int(value.cast_signed());
         let own = [
-            ("n", number(count)),
-            ("total", number(sum)),
-            ("smallest", number(min)),
-            ("largest", number(max)),
+            ("count", number(count)),
+            ("sum", number(sum)),
+            ("min", number(min)),
+            ("max", number(max)),
             ("metric", Cell::Text(metric)),
             ("dur_ns", Cell::Int(SECOND)),
         ];

@@ -18,8 +18,8 @@ fn spent(made: &mut Synthetic, (pid, tid): (i64, i64), comm: &str, (state, cause
         ("dur_ns", (4 * SECOND).into()),
         ("state", state.into()),
         ("cause", cause.into()),
-        ("total", (ms * MS).into()),
-        ("n", count.into()),
+        ("sum", (ms * MS).into()),
+        ("count", count.into()),
     ];
     made.row("ledger", 4 * SECOND, &cells);
 }
