@@ -169,7 +169,7 @@ fn in_raw_mode_histograms_and_counters_count_what_there_are_rows_of() {
 
 /// Each kind fills columns only that it says it fills, as the manual has them from it.
 fn hold_declared_columns(info: &ProbeInfo, taken: &Taken) {
-    let everywhere = ["kind", "host", "run_id", "ts", "ts_sub_ns"];
+    let everywhere = ["kind", "host", "run_id", "ts", "ts_sub_ns", "pid_start_ns"];
     let dimensions = info.metrics.iter().flat_map(|metric| metric.by).chain(&["process"]);
     let of_metrics: BTreeSet<&str> = dimensions.copied().collect();
     let file = std::fs::File::open(taken.recording.path()).unwrap();
