@@ -25,6 +25,7 @@ mod identity;
 mod intake;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod output;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod own_cpu;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod progress;
