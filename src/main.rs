@@ -22,10 +22,14 @@ use ebrec::recording;
 use ebrec::recording::Existing;
 use ebrec::recording::RecoverError;
 use ebrec::recording::WriteError;
+use ebrec::render::Block;
 use ebrec::render::Document;
 use ebrec::render::TextStyle;
 use ebrec::report;
 use ebrec::report::deliver::deliver;
+use ebrec::report::plan::Destination;
+use ebrec::report::plan::Format;
+use ebrec::text;
 use ebrec::units;
 
 fn main() -> ExitCode {
@@ -59,7 +63,7 @@ fn run(invocation: &Invocation) -> Result<u8> {
         Action::Report(plan, destination) => {
             let all = destination.svg_dir.is_some() && plan.view == report::SUMMARY;
             let document = if all { report::pictures(plan)? } else { report::report(plan)? };
-            deliver(&document, plan.format, style(console), destination)?;
+            hand_out(&document, plan.format, destination, console)?;
         }
         Action::Export(plan) => {
             if let (Some(pushed), true) = (export::export(plan)?, console.verbosity > Verbosity::Quiet) {
@@ -116,7 +120,20 @@ fn style(console: &Console) -> TextStyle {
 }
 
 fn show(document: &Document, paper: &Paper, console: &Console) -> Result<()> {
-    deliver(document, paper.format, style(console), &paper.destination)
+    hand_out(document, paper.format, &paper.destination, console)
+}
+
+/// Delivers a document; warnings go to stderr where rows or a picture have no place for them.
+fn hand_out(document: &Document, format: Format, destination: &Destination, console: &Console) -> Result<()> {
+    let has_no_words = matches!(format, Format::Csv | Format::Svg) || destination.svg_dir.is_some();
+    if has_no_words && console.verbosity > Verbosity::Quiet {
+        for block in &document.blocks {
+            if let Block::Warning(warning) = block {
+                eprintln!("warning: {}", text::sanitize(warning));
+            }
+        }
+    }
+    deliver(document, format, style(console), destination)
 }
 
 fn write_manual(dir: &Path) -> Result<()> {

@@ -220,3 +220,16 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     drop(out);
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_recording_that_can_not_be_read_is_named_in_every_format() {
+    let (dir, run) = directory();
+    let bytes = fs::read(&run).unwrap();
+    fs::write(dir.path().join("cut.parquet"), &bytes[..bytes.len() / 2]).unwrap();
+    for format in ["text", "csv", "json", "md", "svg"] {
+        let output = ebrec(&["report", "hist", "--format", format, "."], dir.path()).output().unwrap();
+        assert!(output.status.success(), "{format}: {output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8_lossy(&said).contains("cut.parquet' is truncated"), "{format}");
+    }
+}
