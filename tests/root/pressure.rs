@@ -215,8 +215,8 @@ fn interrupts_are_as_many_as_proc_counts() {
                 continue;
             };
             let (least, most) = (least.0 - least.1, most.0 - most.1);
-            // A kernel that hides a task from tracing hides the interrupts during its time, too: 1 of 47 was seen.
-            let hidden = 1 + least / 50;
+            // Some hardened kernels hide tasks from tracing, and with them the interrupts during their time: 25 of 512 were seen.
+            let hidden = 2 + least / 10;
             assert!(
                 *count + lost + hidden >= least && *count <= most,
                 "{name}: {count} is not within {least} and {most}"
