@@ -116,9 +116,11 @@ impl<'a> Cursor<'a> {
             return Err(Fault::Invalid);
         }
         match ty {
-            // A truth value is in its field's header, or takes a byte in a list.
-            1 | 2 if !in_list => Ok(()),
-            1..=3 => self.pass(1),
+            // A truth value is in its field's header. A footer has no list of them, and readers differ about what one takes there:
+            // parquet 60 passes over 2^31 in a list of no bytes, which takes seconds.
+            1 | 2 if in_list => Err(Fault::Invalid),
+            1 | 2 => Ok(()),
+            3 => self.pass(1),
             4..=6 => self.varint().map(drop),
             7 => self.pass(8),
             BINARY => {
@@ -258,6 +260,12 @@ mod tests {
     fn a_list_longer_than_what_is_left_is_refused_before_it_is_walked() {
         // Field 4, a list of 2^28 structures, and nothing behind it.
         assert_eq!(footer_shape(&[0x49, 0xfc, 0x80, 0x80, 0x80, 0x80, 0x01]), Err(Fault::Short));
+    }
+
+    #[test]
+    fn a_list_of_truth_values_is_refused() {
+        // Field 9, which no footer has: a list of two truth values, and the end.
+        assert_eq!(footer_shape(&[0x99, 0x21, 1, 2, 0]), Err(Fault::Invalid));
     }
 
     #[test]
