@@ -125,6 +125,7 @@ fn show(document: &Document, paper: &Paper, console: &Console) -> Result<()> {
 
 /// Delivers a document; warnings go to stderr where rows or a picture have no place for them.
 fn hand_out(document: &Document, format: Format, destination: &Destination, console: &Console) -> Result<()> {
+    deliver(document, format, style(console), destination)?;
     let has_no_words = matches!(format, Format::Csv | Format::Svg) || destination.svg_dir.is_some();
     if has_no_words && console.verbosity > Verbosity::Quiet {
         for block in &document.blocks {
@@ -133,7 +134,7 @@ fn hand_out(document: &Document, format: Format, destination: &Destination, cons
             }
         }
     }
-    deliver(document, format, style(console), destination)
+    Ok(())
 }
 
 fn write_manual(dir: &Path) -> Result<()> {
