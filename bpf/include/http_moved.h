@@ -24,7 +24,7 @@ static __always_inline bool is_closed(struct sock___http *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_state) == HTTP_STATE_CLOSE;
 }
 
-/* Nothing tells of the end of one that is closed already. */
+/* A socket that is already closed gets no further state change: the caller has to remove its entry. */
 static __always_inline struct conn *new_conn(struct conn_key *key, struct sock___http *sk)
 {
 	struct conn *conn;
