@@ -190,6 +190,13 @@ fn devices() -> BTreeMap<String, i64> {
 #[test]
 #[ignore = "root: attaches probes"]
 fn interrupts_are_as_many_as_proc_counts() {
+    // Some hardened kernels hide tasks from tracing, and with them the interrupts during their time: one run in twenty has some.
+    let runs: Vec<Vec<String>> = (0..3).map(|_| interrupts_that_are_missing_or_too_many()).collect();
+    assert!(runs.iter().any(Vec::is_empty), "{runs:#?}");
+}
+
+/// Of one recording: the counts that are not within those of /proc just inside and just outside of it.
+fn interrupts_that_are_missing_or_too_many() -> Vec<String> {
     let workload = workload();
     let outer = (softirqs(), devices());
     let running = Recorder::new("-p irq").start();
@@ -203,6 +210,7 @@ fn interrupts_are_as_many_as_proc_counts() {
     let taken = running.finish();
     let outer_end = (softirqs(), devices());
     let lost = taken.lost_by("irq");
+    let mut wrong = Vec::new();
     for (metric, [a, b, c, d]) in [
         ("irq.soft_time", [&outer.0, &inner.0, &inner_end.0, &outer_end.0]),
         ("irq.hard_time", [&outer.1, &inner.1, &inner_end.1, &outer_end.1]),
@@ -215,17 +223,15 @@ fn interrupts_are_as_many_as_proc_counts() {
                 continue;
             };
             let (least, most) = (least.0 - least.1, most.0 - most.1);
-            // Some hardened kernels hide tasks from tracing, and with them the interrupts during their time: 25 of 512 were seen.
-            let hidden = 2 + least / 10;
-            assert!(
-                *count + lost + hidden >= least && *count <= most,
-                "{name}: {count} is not within {least} and {most}"
-            );
+            if *count + lost < least || *count > most {
+                wrong.push(format!("{name}: {count} is not within {least} and {most}"));
+            }
         }
     }
     assert!(taken.metric("irq.soft_time", &["name"]).named("name", "TIMER").count() > 0);
     let delays = taken.metric("irq.soft_delay", &["name"]).sums_by("count", "name");
     assert!(delays.values().all(|count| *count > 0) && !delays.is_empty());
+    wrong
 }
 
 #[test]
