@@ -25,6 +25,9 @@ static __always_inline void established(struct sock *sk, __u8 old)
 	struct who who;
 
 	read_full_flow(&flow, sk);
+	/* A walk that met the socket's last connection while it closed left an entry behind (tcp_walk). */
+	if (conn && !conn->began && old == TCP_SYN_RECV)
+		conn = NULL;
 	if (!conn) {
 		/* Came in, or its connect is older than the probe. */
 		who_of(&who, sk, &sk->__sk_common, &flow);
