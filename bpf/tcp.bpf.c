@@ -9,6 +9,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "tcp_life.h"
+#include "twice.h"
 
 struct tcp_record *export_tcp_record;
 struct peer *export_peer;
@@ -18,13 +19,15 @@ enum tcp_failure export_tcp_failure;
 enum tcp_state export_tcp_state;
 enum tcp_side export_tcp_side;
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_state, struct sock *sk, int old, int new)
+static __noinline int into_state(struct sock *sk, int old, int new)
 {
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct flow flow;
+	__u64 event;
 
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	/* A copy of the address: the verifier allows no arithmetic with the pointer itself. */
+	bpf_probe_read_kernel(&event, sizeof(event), &sk);
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !comes_first(event << 8 | new))
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:
@@ -48,6 +51,19 @@ int BPF_PROG(tcp_state, struct sock *sk, int old, int new)
 			closed(sk, old);
 	}
 	return 0;
+}
+
+/* In system calls, and in the interrupt that takes what came in: it may come while a call's program runs on its CPU. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int old, int new)
+{
+	return into_state(sk, old, new);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state_again, struct sock *sk, int old, int new)
+{
+	return into_state(sk, old, new);
 }
 
 SEC("tp_btf/tcp_retransmit_skb")

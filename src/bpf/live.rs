@@ -1,6 +1,7 @@
 //! One BPF object in the kernel: loaded with its configuration, attached, drained, detached.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -258,9 +259,7 @@ impl Live {
     /// When the kernel refuses to read the counters.
     pub fn losses(&mut self) -> Result<Vec<Lost>> {
         let mut totals = losses::counted(&self.map("losses")?)?;
-        for program in loaded(&self.object) {
-            totals.push(losses::interrupted(&program)?);
-        }
+        totals.extend(losses::interrupted(loaded(&self.object))?);
         Ok(self.losses.fresh(totals))
     }
 
@@ -283,7 +282,12 @@ impl Live {
             Some(hook) if section == "perf_event" => hook.clone(),
             _ => section.to_owned(),
         };
-        loaded(&self.object).map(|program| hook(&program.section().to_string_lossy())).collect()
+        let mut hooks: Vec<String> =
+            loaded(&self.object).map(|program| hook(&program.section().to_string_lossy())).collect();
+        // Two copies of a program share one.
+        let mut seen = HashSet::new();
+        hooks.retain(|hook| seen.insert(hook.clone()));
+        hooks
     }
 
     /// The optional hooks that this kernel does not have.

@@ -1,5 +1,6 @@
 //! What the programs of an object could not keep, by cause and CPU.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 
@@ -52,14 +53,34 @@ pub(super) fn counted(map: &Map<'_>) -> Result<Vec<Lost>> {
     Ok(totals)
 }
 
-/// The runs that the kernel left out because the program was at work on the same CPU.
+/// The runs that the kernel left out because the program was at work on the same CPU, by program.
 ///
 /// # Errors
 /// When the kernel refuses to tell.
-pub(super) fn interrupted(program: &ProgramMut<'_>) -> Result<Lost> {
-    let missed = stats::runs(program.as_fd())?.missed;
-    Ok((format!("{} interrupted itself", program.name().to_string_lossy()), None, missed))
+pub(super) fn interrupted<'a>(programs: impl Iterator<Item = ProgramMut<'a>>) -> Result<Vec<Lost>> {
+    let mut missed = BTreeMap::new();
+    for program in programs {
+        missed.insert(program.name().to_string_lossy().into_owned(), stats::runs(program.as_fd())?.missed);
+    }
+    let name = |(program, missed)| (format!("{program} interrupted itself"), None, missed);
+    Ok(by_both_copies(missed).into_iter().map(name).collect())
 }
+
+/// Takes copies of a program together (bpf/include/twice.h): an event is lost if both left it out, so the smaller number
+/// is the most that can have been lost.
+fn by_both_copies(mut missed: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let copies: Vec<String> = missed.keys().filter(|name| name.ends_with(COPY)).cloned().collect();
+    for copy in copies {
+        let Some(first) = missed.get(copy.trim_end_matches(COPY)).copied() else { continue };
+        if let Some(second) = missed.remove(&copy) {
+            missed.insert(copy.trim_end_matches(COPY).to_owned(), first.min(second));
+        }
+    }
+    missed
+}
+
+/// What the name of a program's second copy ends with.
+const COPY: &str = "_again";
 
 /// The causes of bpf/include/loss.h, in words.
 fn cause_name(cause: u32) -> String {
@@ -82,6 +103,15 @@ fn cause_name(cause: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::Losses;
+    use super::by_both_copies;
+
+    #[test]
+    fn an_event_that_one_copy_of_a_program_left_out_is_not_lost() {
+        let missed = |of: &[(&str, u64)]| of.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let both = by_both_copies(missed(&[("state", 7), ("state_again", 0), ("other", 2), ("alone_again", 3)]));
+        assert_eq!(both, missed(&[("state", 0), ("other", 2), ("alone_again", 3)]));
+        assert_eq!(by_both_copies(missed(&[("state", 7), ("state_again", 2)])), missed(&[("state", 2)]));
+    }
 
     #[test]
     fn a_loss_is_told_once() {

@@ -357,6 +357,9 @@ fn postgresql_s_connections_and_bytes_are_those_of_the_kernel_and_of_ss() {
     assert!(postgres.client("pgbench", each_connects).status().unwrap().success());
     let after = opens();
     let inner_end = postgres.bytes();
+    // A process of the server closes its end a moment after the client that it served has ended.
+    let served = || namespace.run("ss -tnH state connected exclude time-wait sport = :5432").lines().count();
+    wait_for("the served connections to end", || (served() == 4).then_some(()));
     let taken = running.finish();
     let outer_end = postgres.bytes();
     long.kill().unwrap();
