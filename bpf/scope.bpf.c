@@ -41,7 +41,7 @@ _Static_assert(sizeof(struct scope_record) == 72, "no holes");
 struct program_record {
 	struct event_header header;
 	__u32 ppid;
-	__u32 pad;
+	__u32 uid;
 	__u8 path[PROGRAM_BYTES];
 };
 _Static_assert(sizeof(struct program_record) == 32 + PROGRAM_BYTES, "no holes");
@@ -192,7 +192,7 @@ int BPF_PROG(scope_exec, struct task_struct *task, int old_pid, struct linux_bin
 		return 0;
 	fill_header(&record->header, SCOPE_RAN, bpf_ktime_get_ns(), task->tgid, task->pid);
 	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	record->pad = 0;
+	record->uid = BPF_CORE_READ(task, cred, uid.val);
 	__builtin_memset(record->path, 0, sizeof(record->path));
 	/* A path that can't be read stays empty: no file is found by it. */
 	bpf_probe_read_kernel_str(record->path, sizeof(record->path), bprm->filename);

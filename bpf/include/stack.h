@@ -10,6 +10,9 @@
  * Frames of files are (build id, file offset), found while the process lives: they need no look at /proc/PID/maps of a
  * process that is gone by then, and are alike in all processes of a program wherever it was loaded.
  *
+ * The hash includes the user, so that two users never share a stack: a user may give a file the build id of another file,
+ * so user space names a user's frames only by files that this user runs, and by those that only root can write.
+ *
  * Included by the probes that have stacks; ebrec.h does not, for each object that does has the buffers.
  */
 #ifndef EBREC_STACK_H
@@ -36,7 +39,7 @@ struct user_frame {
 
 struct user_stack {
 	__u32 count;
-	__u32 pad;
+	__u32 uid; /* the real one of the thread */
 	struct user_frame frames[MAX_FRAMES];
 };
 _Static_assert(sizeof(struct user_stack) == 8 + 32 * MAX_FRAMES, "no holes");
@@ -124,11 +127,12 @@ __noinline __u64 hash_user_frames(__u32 count)
 {
 	struct user_stack *stack;
 	__u32 zero = 0, status = 0;
-	__u64 hash = 1;
+	__u64 hash;
 
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
 	if (!stack)
 		return 0;
+	hash = hash_word(1, stack->uid);
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
 		struct user_frame *frames = &stack->frames[i];
@@ -191,7 +195,7 @@ static __always_inline __u64 user_stack(void *ctx)
 	if (bytes <= 0)
 		return 0;
 	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
-	stack->pad = 0;
+	stack->uid = (__u32)bpf_get_current_uid_gid();
 	hash = hash_user_frames(stack->count);
 	if (hash)
 		keep_stack(&user_stacks, &hash, stack);

@@ -38,6 +38,8 @@ pub enum Told {
     Ran {
         /// Its parent.
         ppid: u32,
+        /// The user who runs it.
+        uid: u32,
         /// The program's path as the process gave it.
         path: Vec<u8>,
     },
@@ -114,9 +116,9 @@ pub fn close_at(live: &mut Live, due_ns: u64, online: &[u32]) -> Result<()> {
 pub fn decode(record: &[u8]) -> Option<Told> {
     let header: EventHeader = read(record)?;
     if u32::from(header.event) == types::scope_event::SCOPE_RAN.0 {
-        let types::program_record { ppid, path, .. } = read(record)?;
+        let types::program_record { ppid, uid, path, .. } = read(record)?;
         let path = path.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-        return Some(Told::Ran { ppid, path });
+        return Some(Told::Ran { ppid, uid, path });
     }
     let record: types::scope_record = read(record)?;
     let EventHeader { ts, pid, event, .. } = record.header;

@@ -51,7 +51,12 @@ pub enum RawStack {
     /// Addresses in the kernel.
     Kernel(Vec<u64>),
     /// User code.
-    User(Vec<UserFrame>),
+    User {
+        /// The real user id of the thread.
+        uid: u32,
+        /// Its frames.
+        frames: Vec<UserFrame>,
+    },
 }
 
 impl RawStack {
@@ -59,7 +64,7 @@ impl RawStack {
     pub fn depth(&self) -> usize {
         match self {
             RawStack::Kernel(frames) => frames.len(),
-            RawStack::User(frames) => frames.len(),
+            RawStack::User { frames, .. } => frames.len(),
         }
     }
 }
@@ -121,8 +126,8 @@ impl StackMaps {
             }
         })?;
         take_all(self.user(), (8, USER_VALUE), BATCH, |hash, value| {
-            if let (Some(hash), Some(frames)) = (u64_at(hash, 0), user_frames(value)) {
-                stacks.push((hash, RawStack::User(frames)));
+            if let (Some(hash), Some(stack)) = (u64_at(hash, 0), user_stack(value)) {
+                stacks.push((hash, stack));
             }
         })?;
         Ok(stacks)
@@ -145,6 +150,10 @@ fn kernel_frames(value: &[u8]) -> Option<Vec<u64>> {
     (0..count(value)?).map(|frame| u64_at(value, HEAD + 8 * frame)).collect()
 }
 
+fn user_stack(value: &[u8]) -> Option<RawStack> {
+    Some(RawStack::User { uid: u32_at(value, 4)?, frames: user_frames(value)? })
+}
+
 fn user_frames(value: &[u8]) -> Option<Vec<UserFrame>> {
     (0..count(value)?)
         .map(|frame| {
@@ -161,22 +170,23 @@ fn user_frames(value: &[u8]) -> Option<Vec<UserFrame>> {
 
 #[cfg(test)]
 mod tests {
+    use super::RawStack;
     use super::UserFrame;
     use super::kernel_frames;
-    use super::user_frames;
+    use super::user_stack;
 
     #[test]
     fn frames_are_read_as_the_kernel_lays_them_out_and_no_further_than_they_reach() {
-        let mut value = vec![2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+        let mut value = vec![2, 0, 0, 0, 0xe8, 3, 0, 0, 1, 0, 0, 0];
         value.extend([7; 20]);
         value.extend(0x1234u64.to_ne_bytes());
         value.extend([2, 0, 0, 0]);
         value.extend([0; 20]);
         value.extend(0x7fff_0000u64.to_ne_bytes());
-        let frames = user_frames(&value);
         let first = UserFrame::InFile { build_id: [7; 20], offset: 0x1234 };
-        assert_eq!(frames, Some(vec![first, UserFrame::At(0x7fff_0000)]));
-        assert_eq!(user_frames(&value[..60]), None);
+        let frames = vec![first, UserFrame::At(0x7fff_0000)];
+        assert_eq!(user_stack(&value), Some(RawStack::User { uid: 1000, frames }));
+        assert_eq!(user_stack(&value[..60]), None);
         assert_eq!(kernel_frames(&[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]), Some(vec![9]));
     }
 }

@@ -1,6 +1,7 @@
 //! The files that events name: by path, as libraries and programs by name, and as other processes see them.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use super::kernel::Refusal;
 use super::points::absent;
 use crate::host::foreign;
+use crate::host::foreign::Identity;
 
 /// Bytes of what is read of a process and of the dynamic linker's cache.
 const MAX_BYTES: usize = 16 << 20;
@@ -64,11 +66,8 @@ fn one(name: &str, pid: Option<u32>) -> Result<Reached, Refusal> {
     let of = pid.map(|pid| format!(" of process {pid}")).unwrap_or_default();
     if name.contains('/') {
         let path = absolute(name, pid)?;
-        let reached = below(&root, &path);
-        return match std::fs::metadata(&reached) {
-            Ok(_) => Ok(settle(&path, reached, root)),
-            Err(error) => Err(Refusal::new(format!("can't open '{}'{of}: {error}", path.display()))),
-        };
+        let unreadable = |error| Refusal::new(format!("can't open '{}'{of}: {error}", path.display()));
+        return reach(&root, &path).map_err(unreadable);
     }
     let mapped = pid.and_then(mappings).unwrap_or_default();
     let cached = libraries(&root);
@@ -77,10 +76,10 @@ fn one(name: &str, pid: Option<u32>) -> Result<Reached, Refusal> {
     let places = own.into_iter().chain(cached.iter().filter(in_cache)).cloned();
     let programs = PROGRAMS.iter().map(|directory| Path::new(directory).join(name));
     // The cache has libraries of other machines' word sizes, too.
-    let fits = |path: &PathBuf| super::binary::Binary::open(&below(&root, path), &root).is_ok();
-    if let Some(path) = places.chain(lying_about(&root, name)).chain(programs).find(fits) {
-        let reached = below(&root, &path);
-        return Ok(settle(&path, reached, root));
+    let fits = |reached: &Reached| super::binary::Binary::open(&reached.path, &root).is_ok();
+    let all = places.chain(lying_about(&root, name)).chain(programs);
+    if let Some(reached) = all.filter_map(|path| reach(&root, &path).ok()).find(fits) {
+        return Ok(reached);
     }
     let mut known: Vec<String> = cached.iter().chain(&mapped).filter_map(|path| short(path)).collect();
     known.sort();
@@ -107,11 +106,20 @@ fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// The plain path if it leads to the same file.
-fn settle(path: &Path, reached: PathBuf, root: PathBuf) -> Reached {
-    let facts = |path: &Path| std::fs::metadata(path).map(|facts| (facts.dev(), facts.ino())).ok();
-    let same = facts(path).is_some() && facts(path) == facts(&reached);
-    Reached { path: if same { path.to_owned() } else { reached }, root }
+/// Finds what a path means below a root directory, whose links may be made by those who live there: none leads out of it.
+fn reach(root: &Path, path: &Path) -> io::Result<Reached> {
+    let reached = |path: PathBuf| Reached { path, root: root.to_owned() };
+    if root == Path::new("/") {
+        return foreign::open(path).map(|_| reached(path.to_owned()));
+    }
+    let file = foreign::open_below(root, path)?;
+    let is_it = |path: &PathBuf| foreign::open(path).is_ok_and(|other| Identity::of(&other) == Identity::of(&file));
+    // By the plain path, or by where that leads inside, which has no links any more.
+    let inside = foreign::path_of(&file)?;
+    let ways = [path.to_owned(), inside.clone(), below(root, &inside)];
+    let way =
+        ways.into_iter().find(is_it).ok_or_else(|| io::Error::other("it has no path that leads to it from here"))?;
+    Ok(reached(way))
 }
 
 /// Whether a file is a library of that name: `libc` is libc.so.6, and so is `libc.so.6` or `c`.
@@ -143,7 +151,8 @@ fn mapped(maps: &str) -> Vec<PathBuf> {
 
 /// The libraries in the dynamic linker's cache: its texts that are paths.
 fn libraries(root: &Path) -> Vec<PathBuf> {
-    let cache = foreign::read(&below(root, Path::new("/etc/ld.so.cache")), MAX_BYTES).unwrap_or_default();
+    let cache = foreign::open_below(root, Path::new("/etc/ld.so.cache"));
+    let cache = cache.and_then(|cache| foreign::read_up_to(cache, MAX_BYTES)).unwrap_or_default();
     let paths = cache.split(|byte| *byte == 0).filter(|text| text.starts_with(b"/") && text.len() < 4096);
     paths.filter_map(|path| Some(PathBuf::from(std::str::from_utf8(path).ok()?))).collect()
 }
@@ -165,6 +174,7 @@ mod tests {
     use super::find;
     use super::is_library;
     use super::mapped;
+    use super::reach;
     use std::path::Path;
 
     #[test]
@@ -190,6 +200,28 @@ mod tests {
                     7fff-8000 r-xp 00000000 00:00 0    [vdso]\n\
                     7eff-7fff r-xp 00000000 fe:00 2    /usr/lib/x.so (deleted)\n";
         assert_eq!(mapped(maps), [Path::new("/usr/bin/a b"), Path::new("/usr/lib/x.so")]);
+    }
+
+    #[test]
+    fn a_link_inside_a_root_directory_does_not_lead_out_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("app")).unwrap();
+        std::fs::write(root.join("app/server"), "theirs").unwrap();
+        let link = |target: &Path, name: &str| std::os::unix::fs::symlink(target, root.join(name)).unwrap();
+        link(Path::new("/app/server"), "inside");
+        link(&std::env::current_exe().unwrap(), "outside");
+        link(Path::new("../../../../../../../../../../etc/passwd"), "above");
+        assert_eq!(reach(&root, Path::new("/inside")).unwrap().path, root.join("app/server"));
+        for path in ["/outside", "/above"] {
+            assert_eq!(reach(&root, Path::new(path)).unwrap_err().kind(), std::io::ErrorKind::NotFound, "{path}");
+        }
+        let fifo = root.join("fifo");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+        assert_eq!(reach(&root, Path::new("/fifo")).unwrap_err().to_string(), "not a regular file");
+        let refusal = find(fifo.to_str().unwrap(), &[]).unwrap_err();
+        assert_eq!(refusal.why, format!("can't open '{}': not a regular file", fifo.display()));
     }
 
     #[test]

@@ -446,7 +446,13 @@ impl Machine<'_> {
         }
         Ok(Hooked {
             arguments: site_arguments(&sites, &name.text),
-            hook: Hook::Usdt { path: reached.path.clone(), provider: only.clone(), names, sites },
+            hook: Hook::Usdt {
+                path: reached.path.clone(),
+                file: binary.identity(),
+                provider: only.clone(),
+                names,
+                sites,
+            },
             types: self.types(None),
             space: Space::User,
             fields: Vec::new(),

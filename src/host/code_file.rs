@@ -9,12 +9,12 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::foreign;
+use super::foreign::Identity;
 
 /// Tells a file from another one at the same path, and from itself before it was written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileIdentity {
-    device: u64,
-    inode: u64,
+    file: Identity,
     size: u64,
     modified: (i64, i64),
 }
@@ -23,8 +23,7 @@ impl FileIdentity {
     /// That of a file with this metadata.
     pub fn of(file: &Metadata) -> FileIdentity {
         FileIdentity {
-            device: file.dev(),
-            inode: file.ino(),
+            file: Identity { device: file.dev(), inode: file.ino() },
             size: file.size(),
             modified: (file.mtime(), file.mtime_nsec()),
         }

@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::fs::FileType;
 use rustix::fs::Mode;
@@ -52,6 +53,25 @@ pub fn open_in_root_of(pid: u32, path: &Path) -> io::Result<File> {
     let root = rustix::fs::open(format!("/proc/{pid}/root"), flags | OFlags::DIRECTORY, Mode::empty())?;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     settle(rustix::fs::openat2(&root, path, flags | OFlags::NOFOLLOW, Mode::empty(), inside)?)
+}
+
+/// Opens a regular file as those see it whose root directory is `root`: links are followed, and none leads out of it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    settle(rustix::fs::openat2(&root, path, flags, Mode::empty(), inside)?)
+}
+
+/// The path that an open file has now.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn path_of(file: &File) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// Opens a regular file below a directory that is open.

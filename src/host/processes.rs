@@ -141,6 +141,13 @@ fn ticks_to_ns(ticks: u64, per_second: u64) -> u64 {
     ticks.saturating_mul(1_000_000_000 / per_second.max(1))
 }
 
+/// Returns the real user id of a process, or `None` when it has gone.
+///
+/// The owner of `/proc/PID` is not its user: it is root for a process that can't be dumped, which any process may ask for.
+pub fn uid(root: &Root, pid: i32) -> Option<u32> {
+    parse_uid(&root.bytes(format!("/proc/{pid}/status"))?)
+}
+
 /// Returns the real user id, the first of four.
 fn parse_uid(status: &[u8]) -> Option<u32> {
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;

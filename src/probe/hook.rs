@@ -47,6 +47,8 @@ pub enum Hook {
     Usdt {
         /// The file.
         path: PathBuf,
+        /// Which file the path led to when it was read.
+        file: FileIdentity,
         /// Who named them.
         provider: String,
         /// Their names.

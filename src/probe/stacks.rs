@@ -31,6 +31,8 @@ impl Wanted {
 pub struct Program {
     /// Its parent, whose directory a relative path most likely begins in.
     pub ppid: u32,
+    /// The user who runs it.
+    pub uid: u32,
     /// The path as it was given.
     pub path: Vec<u8>,
 }
@@ -80,16 +82,15 @@ impl Stacks {
     }
 
     /// Notes that a process has begun to run a program.
-    pub fn heard_program(&mut self, ppid: u32, path: Vec<u8>) {
-        if path.is_empty() {
+    pub fn heard_program(&mut self, program: Program) {
+        if program.path.is_empty() {
             return;
         }
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.remove(0);
         }
-        let known = self.programs.iter().any(|program| program.path == path && program.ppid == ppid);
-        if !known {
-            self.programs.push(Program { ppid, path });
+        if !self.programs.contains(&program) {
+            self.programs.push(program);
         }
     }
 

@@ -101,7 +101,7 @@ fn places(hook: &Hook) -> Vec<(String, String, Value, Option<String>)> {
         | Hook::UserLatency { returns: Returns::AtExits { functions } } => {
             functions.iter().map(|function| placed(&function.place, Some(at_exits(function)))).collect()
         }
-        Hook::Usdt { path, provider, names, sites } => {
+        Hook::Usdt { path, provider, names, sites, .. } => {
             let of = format!("{} ({provider})", path.display());
             let site = |site: &Site| {
                 let name = names.get(site.probe).cloned().unwrap_or_default();

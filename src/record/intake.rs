@@ -6,6 +6,7 @@ use crate::bpf::scope;
 use crate::bpf::scope::Told;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
+use crate::probe::stacks::Program;
 use crate::probe::stacks::Stacks;
 use crate::record::table::Table;
 use crate::recording::Rows;
@@ -62,7 +63,7 @@ impl Intake {
         if header.probe == 0 {
             match scope::decode(record) {
                 Some(Told::Process(heard)) => self.table.hear(heard),
-                Some(Told::Ran { ppid, path }) => self.stacks.heard_program(ppid, path),
+                Some(Told::Ran { ppid, uid, path }) => self.stacks.heard_program(Program { ppid, uid, path }),
                 None => self.undecodable += 1,
             }
             return;

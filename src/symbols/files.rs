@@ -11,14 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::elf::Elf;
 use super::functions;
 use super::inlined::InlinedFunctions;
 use super::maps;
+use super::maps::Mapped;
 use super::maps::Mapping;
 use super::sections::Sections;
 use super::watch::Suspect;
 use super::watch::Watch;
+use crate::host::code_file::FileIdentity;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
 use crate::probe::stacks::Program;
@@ -33,6 +37,8 @@ const MAX_HELD: usize = 128;
 const MAX_CACHE: usize = 16 << 20;
 /// Time for looking at what all processes run, at most once in a look.
 const LOOK_AROUND: Duration = Duration::from_millis(200);
+/// The user who owns the machine's own files.
+const ROOT: u32 = 0;
 /// Files looked at, at most, on behalf of one miss in the system's libraries.
 const MAX_LIBRARIES: usize = 20_000;
 
@@ -44,6 +50,27 @@ pub(super) struct CodeFile {
     pub(super) elf: Elf,
     place: Place,
     identity: Identity,
+    /// As it was when its facts were read.
+    state: FileIdentity,
+    owner: u32,
+}
+
+/// A process, and the user who runs it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Process {
+    /// Its id.
+    pub(super) pid: u32,
+    /// Its real user id.
+    pub(super) uid: u32,
+}
+
+/// Whose frames a file names. Anyone can make a file that has the build id of another one, with other names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Whose {
+    /// Everyone's: only root can have written the file.
+    Everyone,
+    /// Those of a user who runs it.
+    User(u32),
 }
 
 /// Where a file can be read.
@@ -54,13 +81,13 @@ enum Place {
 }
 
 impl CodeFile {
-    /// Opens it; `None` when another file has taken its place.
+    /// Opens it; `None` when another file has taken its place, or it was written to.
     pub(super) fn open(&self) -> Option<File> {
         let file = match &self.place {
             Place::Path(path) => foreign::open(path).ok()?,
             Place::Held(file) => file.try_clone().ok()?,
         };
-        (Identity::of(&file) == Some(self.identity)).then_some(file)
+        (FileIdentity::of(&file.metadata().ok()?) == self.state).then_some(file)
     }
 }
 
@@ -75,11 +102,13 @@ pub(super) struct Look {
 pub(super) struct Files {
     watch: Arc<Watch>,
     files: Vec<CodeFile>,
-    by_build_id: HashMap<BuildId, usize>,
-    /// Of mappings, by inode and path.
-    by_inode: HashMap<(u64, String), Option<usize>>,
+    by_build_id: HashMap<(Whose, BuildId), usize>,
+    /// Whether they have a build id or not.
+    by_state: HashMap<(Whose, FileIdentity), usize>,
+    /// Of mappings, by user, device, inode and path.
+    by_inode: HashMap<(u32, u64, u64, String), Option<usize>>,
     programs: Vec<Program>,
-    seen: HashSet<PathBuf>,
+    seen: HashSet<(Whose, PathBuf)>,
     held: usize,
     libraries_read: bool,
 }
@@ -91,6 +120,7 @@ impl Files {
             watch,
             files: Vec::new(),
             by_build_id: HashMap::new(),
+            by_state: HashMap::new(),
             by_inode: HashMap::new(),
             programs: Vec::new(),
             seen: HashSet::new(),
@@ -113,100 +143,131 @@ impl Files {
     }
 
     /// The file of a mapping of a process, opened while both are there.
-    pub(super) fn of_mapping(&mut self, pid: u32, mapping: &Mapping) -> Option<usize> {
-        let key = (mapping.inode, mapping.path.clone());
+    pub(super) fn of_mapping(&mut self, process: Process, mapping: &Mapping) -> Option<usize> {
+        let key = (process.uid, mapping.device, mapping.inode, mapping.path.clone());
         if let Some(known) = self.by_inode.get(&key) {
             return *known;
         }
         let watch = Arc::clone(&self.watch);
-        let found = watch.look(Suspect::Process(pid), || self.open_mapping(pid, mapping));
+        let found = watch.look(Suspect::Process(process.pid), || self.open_mapping(process, mapping));
         if self.by_inode.len() < MAX_FILES {
             self.by_inode.insert(key, found);
         }
         found
     }
 
-    fn open_mapping(&mut self, pid: u32, mapping: &Mapping) -> Option<usize> {
+    fn open_mapping(&mut self, Process { pid, uid }: Process, mapping: &Mapping) -> Option<usize> {
         let path = mapping.file();
-        let is_mapped = |file: &File| file.metadata().is_ok_and(|facts| facts.ino() == mapping.inode);
-        let name = path.display().to_string();
+        // The kernel gives the very file that is mapped, also a deleted one; another file may have its number on another device.
+        let kernels = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
+        let kernels = foreign::open(Path::new(&kernels)).ok();
+        let identity = kernels.as_ref().and_then(Identity::of);
+        let is_mapped = |file: &File| match (identity, Identity::of(file)) {
+            (Some(mapped), here) => here == Some(mapped),
+            (None, here) => here.is_some_and(|here| here.inode == mapping.inode),
+        };
         if let Some(file) = foreign::open(&path).ok().filter(is_mapped) {
-            return self.add(&file, name, Place::Path(path));
+            return self.add_here(&file, Whose::User(uid));
         }
         // Of another mount namespace, or deleted: the kernel still has it for as long as we hold it open.
         let inside = || foreign::open_in_root_of(pid, &path).ok().filter(is_mapped);
-        let deleted = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-        let deleted = || foreign::open(Path::new(&deleted)).ok().filter(is_mapped);
-        let file = inside().or_else(deleted).filter(|_| self.held < MAX_HELD)?;
+        let file = kernels.or_else(inside).filter(|_| self.held < MAX_HELD)?;
         self.held += 1;
         let held = file.try_clone().ok()?;
-        self.add(&file, name, Place::Held(held))
+        // In a mount namespace of one's own a file can have any name.
+        self.add(&file, path.display().to_string(), Place::Held(held), Whose::User(uid))
     }
 
-    fn add(&mut self, file: &File, name: String, place: Place) -> Option<usize> {
+    /// Adds a file that has a path here; `runs` is whose frames it names if others than root can write it.
+    fn add_here(&mut self, file: &File, runs: Whose) -> Option<usize> {
+        // What led to it may be a link in anyone's directory: neither that name counts nor what lies beside it.
+        let path = foreign::path_of(file).ok()?;
+        let whose = if only_root_writes(file) { Whose::Everyone } else { runs };
+        self.add(file, path.display().to_string(), Place::Path(path), whose)
+    }
+
+    fn add(&mut self, file: &File, name: String, place: Place, whose: Whose) -> Option<usize> {
+        let facts = file.metadata().ok()?;
+        let state = FileIdentity::of(&facts);
+        if let Some(known) = self.by_state.get(&(whose, state)) {
+            return Some(*known);
+        }
         let (elf, identity) = (Elf::read(file)?, Identity::of(file)?);
         let number = self.files.len();
         if number >= MAX_FILES {
             return None;
         }
         if let Some(id) = elf.build_id.as_deref().and_then(padded) {
-            if let Some(known) = self.by_build_id.get(&id) {
+            // A copy, as each container has its own: their frames are the same.
+            if let Some(known) = self.by_build_id.get(&(whose, id)) {
                 return Some(*known);
             }
-            self.by_build_id.insert(id, number);
+            self.by_build_id.insert((whose, id), number);
         }
-        self.files.push(CodeFile { name, elf, place, identity });
+        self.files.push(CodeFile { name, elf, place, identity, state, owner: facts.uid() });
+        self.by_state.insert((whose, state), number);
         Some(number)
     }
 
-    /// The file of a build id that a stack of the process `pid` has.
-    pub(super) fn of_build_id(&mut self, id: &BuildId, pid: u32, look: &mut Look) -> Option<usize> {
-        if !self.by_build_id.contains_key(id) {
-            self.look_at_process(pid, look);
+    /// The file that names the frames of a user in files of this build id.
+    fn known(&self, id: &BuildId, uid: u32) -> Option<usize> {
+        let of = |whose| self.by_build_id.get(&(whose, *id)).copied();
+        of(Whose::Everyone).or_else(|| of(Whose::User(uid)))
+    }
+
+    /// The file of a build id that a stack of a process has.
+    pub(super) fn of_build_id(&mut self, id: &BuildId, process: Process, look: &mut Look) -> Option<usize> {
+        let Process { pid, uid } = process;
+        if let Some(known) = self.known(id, uid) {
+            return Some(known);
         }
+        self.look_at_process(pid, look);
         // The process is gone. What was started meanwhile, what the dynamic linker knows, what others run.
-        if !self.by_build_id.contains_key(id) {
+        if self.known(id, uid).is_none() {
             for program in std::mem::take(&mut self.programs) {
                 self.try_program(&program);
             }
         }
-        if !self.by_build_id.contains_key(id) && !std::mem::replace(&mut self.libraries_read, true) {
+        if self.known(id, uid).is_none() && !std::mem::replace(&mut self.libraries_read, true) {
             for library in libraries() {
-                self.try_path(&library);
+                self.try_path(&library, ROOT);
             }
         }
-        if !self.by_build_id.contains_key(id) && !std::mem::replace(&mut look.around, true) {
+        if self.known(id, uid).is_none() && !std::mem::replace(&mut look.around, true) {
             self.look_at_all_processes(look);
         }
-        self.by_build_id.get(id).copied()
+        self.known(id, uid)
     }
 
     fn try_program(&mut self, program: &Program) {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(&program.path));
         if path.is_absolute() {
-            self.try_path(path);
+            self.try_path(path, program.uid);
         } else if let Ok(directory) = std::fs::read_link(format!("/proc/{}/cwd", program.ppid)) {
             // Without the `.` of `./program`, which a join keeps at its seam.
-            self.try_path(&directory.join(path).components().collect::<PathBuf>());
+            self.try_path(&directory.join(path).components().collect::<PathBuf>(), program.uid);
         }
     }
 
-    fn try_path(&mut self, path: &Path) {
-        if self.seen.len() < MAX_LIBRARIES && self.seen.insert(path.to_owned()) {
+    /// Looks at a file that `uid` runs.
+    fn try_path(&mut self, path: &Path, uid: u32) {
+        let whose = Whose::User(uid);
+        if self.seen.len() < MAX_LIBRARIES && self.seen.insert((whose, path.to_owned())) {
             let watch = Arc::clone(&self.watch);
             watch.look(Suspect::Path(path.to_owned()), || {
                 let file = foreign::open(path).ok()?;
-                self.add(&file, path.display().to_string(), Place::Path(path.to_owned()))
+                self.add_here(&file, whose)
             });
         }
     }
 
     fn look_at_process(&mut self, pid: u32, look: &mut Look) {
-        if look.processes.insert(pid) {
-            let mappings = self.watch.look(Suspect::Process(pid), || maps::of_process(pid));
-            for mapping in mappings.iter().flatten().filter(|mapping| mapping.is_file()) {
-                self.of_mapping(pid, mapping);
+        if look.processes.insert(pid)
+            && let Some(Mapped { uid, mappings }) = self.watch.look(Suspect::Process(pid), || maps::of_process(pid))
+        {
+            for mapping in mappings.iter().filter(|mapping| mapping.is_file()) {
+                self.of_mapping(Process { pid, uid }, mapping);
             }
         }
     }
@@ -259,6 +320,16 @@ fn with_debug_info(file: &CodeFile) -> Option<File> {
     debug_file(&file.elf).or_else(|| beside(file, &opened))
 }
 
+/// Whether nobody but root can have written a file. On a file system that gives no privileges (`nosuid`), as one that a user
+/// mounts, the owner of a file means nothing.
+fn only_root_writes(file: &File) -> bool {
+    let Ok(facts) = file.metadata() else { return false };
+    let (by_group, by_others) = (facts.mode() & 0o020 != 0, facts.mode() & 0o002 != 0);
+    let is_roots = facts.uid() == ROOT && !by_others && (facts.gid() == ROOT || !by_group);
+    let counts = || rustix::fs::fstatvfs(file).is_ok_and(|system| !system.f_flag.contains(StatVfsMountFlags::NOSUID));
+    is_roots && counts()
+}
+
 fn functions_of(file: &CodeFile, offsets: &BTreeSet<u64>) -> Option<HashMap<u64, String>> {
     let places: Vec<(u64, u64)> =
         offsets.iter().filter_map(|offset| Some((*offset, file.elf.address(*offset)?))).collect();
@@ -281,14 +352,16 @@ fn debug_file(elf: &Elf) -> Option<File> {
     foreign::open(Path::new(&format!("/usr/lib/debug/.build-id/{directory}/{rest}.debug"))).ok()
 }
 
-/// The separate debug information that a file names (`.gnu_debuglink`), where gdb looks for it: it has the same build id.
+/// The separate debug information that a file names (`.gnu_debuglink`), where gdb looks for it: it has the same build id, and
+/// root or the file's owner made it.
 fn beside(file: &CodeFile, opened: &File) -> Option<File> {
     let Place::Path(path) = &file.place else { return None };
     let (name, directory) = (functions::debug_link(opened)?, path.parent()?);
     let everywhere = Path::new("/usr/lib/debug").join(directory.strip_prefix("/").ok()?);
     let places = [directory.join(&name), directory.join(".debug").join(&name), everywhere.join(&name)];
+    let is_theirs = |debug: &File| debug.metadata().is_ok_and(|facts| [ROOT, file.owner].contains(&facts.uid()));
     let fits = |debug: &File| Elf::read(debug).is_some_and(|elf| elf.build_id == file.elf.build_id);
-    places.iter().find_map(|place| foreign::open(place).ok().filter(fits))
+    places.iter().find_map(|place| foreign::open(place).ok().filter(|debug| is_theirs(debug) && fits(debug)))
 }
 
 /// A build id out of a file, as the kernel would give it.

@@ -13,12 +13,13 @@ use std::sync::atomic::AtomicI32;
 
 use super::files::Files;
 use super::files::Look;
+use super::files::Process;
 use super::inlined::InlinedFunctions;
 use super::jit;
 use super::kernel::Kernel;
 use super::maps;
 use super::maps::MAX_MAPPINGS;
-use super::maps::Mapping;
+use super::maps::Mapped;
 use super::place::GONE;
 use super::place::InFile;
 use super::place::NO_CODE;
@@ -62,7 +63,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Whether the kernel kept as many frames as it keeps, and there were more.
     pub(super) fn is_cut(&self) -> bool {
-        matches!(self.stack.as_deref(), Some(RawStack::User(frames)) if frames.len() >= DEEPEST)
+        matches!(self.stack.as_deref(), Some(RawStack::User { frames, .. }) if frames.len() >= DEEPEST)
     }
 }
 
@@ -73,7 +74,7 @@ pub(super) struct Symbols {
     kernel: Kernel,
     files: Files,
     inlined: Option<Inlined>,
-    maps: HashMap<u32, Vec<Mapping>>,
+    maps: HashMap<u32, Mapped>,
     symbols: SymbolRows,
 }
 
@@ -135,13 +136,13 @@ impl Symbols {
     fn places(&mut self, asked: &Asked, round: &mut Round) -> Vec<Place> {
         match (asked.stack.as_deref(), asked.pid) {
             (Some(RawStack::Kernel(stack)), _) => self.kernel.functions(stack).into_iter().map(Place::Kernel).collect(),
-            (Some(RawStack::User(stack)), Some(pid)) => {
+            (Some(RawStack::User { uid, frames }), Some(pid)) => {
                 // 0 is no process: of one outside of this PID namespace there are no files to read.
-                let pid = self.ids.here(pid).unwrap_or(0);
+                let process = Process { pid: self.ids.here(pid).unwrap_or(0), uid: *uid };
                 let mut places = Vec::new();
                 let end = asked.is_cut().then_some(Place::Truncated);
-                for (depth, frame) in stack.iter().enumerate() {
-                    let place = self.place(pid, depth, *frame, round);
+                for (depth, frame) in frames.iter().enumerate() {
+                    let place = self.place(process, depth, *frame, round);
                     places.extend(self.inlined(&place));
                     // Code without frame pointers: from here on the kernel followed numbers that mean something else.
                     let is_lost = place == Place::Nowhere(NO_CODE);
@@ -188,14 +189,15 @@ impl Symbols {
         asked.into_iter().flat_map(of_file).collect()
     }
 
-    fn place(&mut self, pid: u32, depth: usize, frame: UserFrame, round: &mut Round) -> Place {
+    fn place(&mut self, process: Process, depth: usize, frame: UserFrame, round: &mut Round) -> Place {
         match before_return(depth, frame) {
-            UserFrame::InFile { build_id, offset } => match self.files.of_build_id(&build_id, pid, &mut round.look) {
+            UserFrame::InFile { build_id, offset } => match self.files.of_build_id(&build_id, process, &mut round.look)
+            {
                 Some(file) if !self.files.is_code(file, offset) => Place::Nowhere(NO_CODE),
                 Some(file) => Place::File(file, offset),
                 None => Place::Unknown(build_id, offset, NO_FILE),
             },
-            UserFrame::At(address) => self.place_in_memory(pid, address, round),
+            UserFrame::At(address) => self.place_in_memory(process.pid, address, round),
         }
     }
 
@@ -203,8 +205,8 @@ impl Symbols {
         let alive = *round.fresh_maps.entry(pid).or_insert_with(|| {
             match self.watch.look(Suspect::Process(pid), || maps::of_process(pid)) {
                 Some(fresh) => {
-                    let remembered: usize = self.maps.values().map(Vec::len).sum();
-                    if remembered + fresh.len() > MAX_REMEMBERED {
+                    let remembered: usize = self.maps.values().map(|mapped| mapped.mappings.len()).sum();
+                    if remembered + fresh.mappings.len() > MAX_REMEMBERED {
                         self.maps.clear();
                     }
                     self.maps.insert(pid, fresh);
@@ -213,12 +215,12 @@ impl Symbols {
                 None => false,
             }
         });
-        let Some(mappings) = self.maps.get(&pid) else { return Place::Nowhere(GONE) };
+        let Some(Mapped { uid, mappings }) = self.maps.get(&pid) else { return Place::Nowhere(GONE) };
         let Some(mapping) = maps::at(mappings, address) else {
             return Place::Nowhere(if alive { NO_CODE } else { GONE });
         };
         if mapping.is_file() {
-            return match self.files.of_mapping(pid, mapping) {
+            return match self.files.of_mapping(Process { pid, uid: *uid }, mapping) {
                 Some(file) => Place::File(file, address - mapping.start + mapping.offset),
                 None => Place::Mapping(pid, mapping.path.clone(), NO_FILE),
             };

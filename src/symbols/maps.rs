@@ -7,6 +7,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use crate::host::foreign;
+use crate::host::processes;
+use crate::host::root::Root;
 
 /// Bytes of the text that are read: as much as 65,530 mappings, the most that a process has by default, take with long paths.
 const MAX_BYTES: u64 = 16 << 20;
@@ -22,6 +24,8 @@ pub(super) struct Mapping {
     pub(super) end: u64,
     /// The place in the file of the first address.
     pub(super) offset: u64,
+    /// The device that the file is on: its major number above its minor one.
+    pub(super) device: u64,
     /// The file's inode number; 0: no file.
     pub(super) inode: u64,
     /// The file, or what the kernel calls the mapping, as `[vdso]`; empty: memory without a name.
@@ -40,12 +44,25 @@ impl Mapping {
     }
 }
 
-/// Reads the executable mappings of a process, by rising address; `None` when it has gone.
-pub(super) fn of_process(pid: u32) -> Option<Vec<Mapping>> {
+/// What a process has mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mapped {
+    /// The process's real user id.
+    pub(super) uid: u32,
+    /// Its executable mappings, by rising address.
+    pub(super) mappings: Vec<Mapping>,
+}
+
+/// Reads the executable mappings of a process; `None` when it has gone.
+pub(super) fn of_process(pid: u32) -> Option<Mapped> {
     let text = foreign::open(Path::new(&format!("/proc/{pid}/maps"))).ok()?;
     // A kernel thread has none, and neither has a process that has just ended.
     let mappings = parse(BufReader::new(text.take(MAX_BYTES)));
-    (!mappings.is_empty()).then_some(mappings)
+    if mappings.is_empty() {
+        return None;
+    }
+    // Read last: only root can become another user, and what root mapped is then that user's.
+    Some(Mapped { uid: processes::uid(&Root::system(), i32::try_from(pid).ok()?)?, mappings })
 }
 
 /// The mapping that has an address.
@@ -67,11 +84,15 @@ fn line(line: &str) -> Option<Mapping> {
         return None;
     }
     let offset = u64::from_str_radix(words.next()?, 16).ok()?;
-    let inode = words.nth(1)?.parse().ok()?;
+    let (major, minor) = words.next()?.split_once(':')?;
+    let number = |text: &str| u32::from_str_radix(text, 16).ok().map(u64::from);
+    let device = number(major)? << 32 | number(minor)?;
+    let inode = words.next()?.parse().ok()?;
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
         end: u64::from_str_radix(end, 16).ok()?,
         offset,
+        device,
         inode,
         path: words.next().unwrap_or_default().trim_start().to_owned(),
     })

@@ -21,7 +21,7 @@ impl Pool {
     /// Adds what the kernel's maps held, and takes out what was asked for since the call before.
     pub(super) fn take(&mut self, taken: Vec<(u64, RawStack)>, stacks: &mut Stacks) -> Vec<Asked> {
         for (hash, stack) in taken {
-            self.stacks.insert((matches!(stack, RawStack::User(_)), hash), Arc::new(stack));
+            self.stacks.insert((matches!(stack, RawStack::User { .. }), hash), Arc::new(stack));
         }
         let asked = stacks.take_wanted().iter().map(|wanted| self.one(wanted)).collect();
         // What has a number is not asked for again, unless it means something else in another process.

@@ -221,7 +221,7 @@ impl Resolver {
         let mut stacks = StackRows::new();
         for one in asked {
             let places: Vec<Place> = match one.stack.as_deref() {
-                Some(RawStack::User(frames)) => {
+                Some(RawStack::User { frames, .. }) => {
                     frames.iter().enumerate().map(|(depth, frame)| by_place(before_return(depth, *frame))).collect()
                 }
                 Some(RawStack::Kernel(frames)) => frames.iter().map(|_| Place::Nowhere(NO_TIME)).collect(),

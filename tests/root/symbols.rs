@@ -46,8 +46,12 @@ struct Spinner(Child);
 
 impl Spinner {
     fn start(program: &Path, words: &[&str]) -> Spinner {
+        Spinner::start_as(USER, program, words)
+    }
+
+    fn start_as(user: u32, program: &Path, words: &[&str]) -> Spinner {
         let mut command = Command::new(program);
-        command.args(words).uid(USER).gid(USER).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(words).uid(user).gid(user).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -204,6 +208,51 @@ fn files_that_are_made_for_trouble_stop_nothing() {
         let names = names_of(&taken, spinner.pid());
         assert!(names.iter().any(|stack| stack.ends_with("plain_function")), "{names:?}");
     }
+}
+
+/// Compiles a program with this build id that spins in `work_of_{who}`.
+fn with_build_id(directory: &Path, who: &str, owner: u32) -> PathBuf {
+    let (source, program) = (directory.join(format!("{who}.c")), directory.join(who));
+    // Of equal lengths all: the places of the functions in both files are the same.
+    let text = format!(
+        "#include <poll.h>\n#include <stdio.h>\n\
+         __attribute__((noinline)) void work_of_{who}(void) {{ for (volatile long n = 0; n < 1 << 20; n++) ; }}\n\
+         int main(void) {{ struct pollfd input = {{ .fd = 0, .events = POLLIN }}; puts(\"ready\"); fflush(stdout);\n\
+         while (poll(&input, 1, 0) == 0) work_of_{who}(); return 0; }}\n"
+    );
+    std::fs::write(&source, text).unwrap();
+    let id = "-Wl,--build-id=0x1122334455667788990011223344556677889900";
+    let flags = ["-O1", "-fno-omit-frame-pointer", id, "-o"];
+    assert!(Command::new("cc").args(flags).arg(&program).arg(&source).status().unwrap().success());
+    std::os::unix::fs::chown(&program, Some(owner), Some(owner)).unwrap();
+    program
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn a_strangers_file_with_the_build_id_of_another_names_only_that_strangers_functions() {
+    let directory = open_directory();
+    let [forged, roots, others] = [("forger", USER), ("system", 0), ("honest", 1234)]
+        .map(|(who, uid)| (with_build_id(directory.path(), who, uid), uid));
+    let start = |(program, uid): &(PathBuf, u32)| Spinner::start_as(*uid, program, &[]);
+    // The forger alone for a while, so that its file is the first with that build id.
+    let forger = start(&forged);
+    let started = Recorder::new("-d 4s -p process,cpu").start();
+    std::thread::sleep(Duration::from_millis(1500));
+    let honest = [start(&roots), start(&others), start(&(roots.0.clone(), 1234))];
+    let taken = started.finished(0);
+    let is_of = |pid, who: &str| {
+        let names = names_of(&taken, pid);
+        assert!(names.iter().any(|stack| stack.contains(&format!("work_of_{who}"))), "{who}: {names:?}");
+        let others = ["forger", "system", "honest"].into_iter().filter(|other| *other != who);
+        let wrong = others.map(|other| format!("work_of_{other}"));
+        assert!(wrong.into_iter().all(|name| !names.iter().any(|stack| stack.contains(&name))), "{who}: {names:?}");
+    };
+    assert!(names_of(&taken, forger.pid()).iter().any(|stack| stack.contains("work_of_forger")));
+    is_of(honest[0].pid(), "system");
+    // What only root can write stands for everyone with that build id; the user's own copy came after it or was not needed.
+    let names = [honest[1].pid(), honest[2].pid()].map(|pid| names_of(&taken, pid)).concat();
+    assert!(!names.iter().any(|stack| stack.contains("forger")), "{names:?}");
 }
 
 /// A program whose working function has this symbol.

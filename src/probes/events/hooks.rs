@@ -277,8 +277,9 @@ impl<'a> Plan<'a> {
                 Hook::Uretprobe { returns } | Hook::UserLatency { returns } => {
                     attacher.user_functions(&spots::of_places(returns.places()), self.way)?;
                 }
-                Hook::Usdt { path, provider, names, sites } => {
-                    attacher.static_probes(path, names, sites, self.way)?;
+                Hook::Usdt { path, file, provider, names, sites } => {
+                    let file = spots::open(path, file)?;
+                    attacher.static_probes((path, &file), names, sites, self.way)?;
                     links.hooks.push(format!("usdt/{provider}:{}", first_of(names)));
                 }
             }
@@ -464,7 +465,13 @@ impl Attacher<'_> {
         Ok(())
     }
 
-    fn static_probes(&mut self, path: &Path, names: &[String], sites: &[Site], way: Way) -> Result<()> {
+    fn static_probes(
+        &mut self,
+        (path, file): (&Path, &CodeFile),
+        names: &[String],
+        sites: &[Site],
+        way: Way,
+    ) -> Result<()> {
         if way == Way::AtOnce {
             let has_semaphore = sites.iter().any(|site| site.semaphore != 0);
             let options = UprobeMultiOpts {
@@ -474,7 +481,7 @@ impl Attacher<'_> {
                 ..Default::default()
             };
             return self.one(&path.display().to_string(), |program| {
-                program.attach_uprobe_multi_with_opts(EVERY_PROCESS, path, "", options)
+                program.attach_uprobe_multi_with_opts(EVERY_PROCESS, file.path(), "", options)
             });
         }
         let named: Vec<(&str, &Site)> =
@@ -484,7 +491,7 @@ impl Attacher<'_> {
             |(name, _)| name,
             |program, (_, site), cookie| {
                 let options = UprobeOpts { cookie, ref_ctr_offset: site.semaphore as usize, ..Default::default() };
-                program.attach_uprobe_with_opts(EVERY_PROCESS, path, site.offset as usize, options)
+                program.attach_uprobe_with_opts(EVERY_PROCESS, file.path(), site.offset as usize, options)
             },
         )
     }

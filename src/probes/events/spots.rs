@@ -1,5 +1,7 @@
 //! Places in programs that an event's programs are attached to, and how a cookie tells them apart.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use anyhow::Result;
 
@@ -7,6 +9,7 @@ use crate::bpf::frames;
 use crate::exits::Exit;
 use crate::exits::Pairing;
 use crate::host::code_file::CodeFile;
+use crate::host::code_file::FileIdentity;
 use crate::probe::hook::Function;
 use crate::probe::hook::Place;
 
@@ -89,7 +92,12 @@ pub(super) fn by_file<'a>(spots: &[Spot<'a>]) -> Vec<Vec<Spot<'a>>> {
 /// # Errors
 /// It can't be opened, or it is another one.
 pub(super) fn file(place: &Place) -> Result<CodeFile> {
-    CodeFile::open_as(&place.path, &place.file).with_context(|| format!("can't open '{}'", place.path.display()))
+    open(&place.path, &place.file)
+}
+
+/// Opens a file to attach to it if it is the one that was read.
+pub(super) fn open(path: &Path, file: &FileIdentity) -> Result<CodeFile> {
+    CodeFile::open_as(path, file).with_context(|| format!("can't open '{}'", path.display()))
 }
 
 #[cfg(test)]

@@ -53,6 +53,10 @@ const MOVES: [(&str, &str); 5] = [
 ];
 /// The program at their exits.
 const DONE: &str = "ssl_done";
+/// Libraries that are looked at in a recording, and bytes of one, which has less than one million usually: any user can map files of
+/// that name.
+const MAX_LIBRARIES: usize = 64;
+const MAX_FILE: u64 = 16 << 20;
 /// Bytes of the list of a process's mappings: with more of them it does without.
 const MAX_MAPS: usize = 16 << 20;
 /// A process maps its libraries soon after it starts; at the ends of that many intervals it is looked at.
@@ -87,9 +91,14 @@ impl Libraries {
         let mut refused = Vec::new();
         let first = self.seen.is_empty() && self.looks.is_empty();
         let lying = if first { lying_about() } else { Vec::new() };
-        for path in lying.into_iter().chain(self.newly_mapped()) {
-            let Ok(file) = foreign::open(&path) else { continue };
-            if Identity::of(&file).is_some_and(|file| self.seen.insert(file))
+        let lying = lying.into_iter().map(|path| (foreign::open(&path), path));
+        // As the process sees them: it may live in a file system of its own.
+        let mapped = self.newly_mapped();
+        let mapped = mapped.into_iter().map(|(pid, path)| (foreign::open_in_root_of(pid, &path), path));
+        for (file, path) in lying.chain(mapped) {
+            let Ok(file) = file else { continue };
+            if self.seen.len() < MAX_LIBRARIES
+                && Identity::of(&file).is_some_and(|file| self.seen.insert(file))
                 && let Err(error) = self.attach(live, file)
             {
                 refused.push(format!("TLS by '{}': {error:#}", path.display()));
@@ -101,6 +110,7 @@ impl Libraries {
     /// Attaches to all functions of a library, or to none: of a connection that is seen in part, nothing would be known. What
     /// processes do with a library that is left out is counted as TLS by an unknown library.
     fn attach(&mut self, live: &Live, file: File) -> Result<()> {
+        ensure!(file.metadata()?.len() <= MAX_FILE, "it has more than {} MiB", MAX_FILE >> 20);
         let library = CodeFile::of(file)?;
         let cache = ReadCache::new(library.file());
         let functions = functions(&cache)?;
@@ -149,8 +159,8 @@ impl Libraries {
         self.looks.remove(&pid);
     }
 
-    /// Libraries of the processes that are to be looked at, as this process can open them.
-    fn newly_mapped(&mut self) -> Vec<PathBuf> {
+    /// Libraries of the processes that are to be looked at.
+    fn newly_mapped(&mut self) -> Vec<(u32, PathBuf)> {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         let pids: HashSet<u32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         self.looks.retain(|pid, _| pids.contains(pid));
@@ -163,8 +173,7 @@ impl Libraries {
             *looks += 1;
             let Ok(maps) = foreign::read(Path::new(&format!("/proc/{pid}/maps")), MAX_MAPS) else { continue };
             let maps = String::from_utf8_lossy(&maps);
-            // As the process sees them: it may live in a file system of its own.
-            found.extend(mapped(&maps).into_iter().map(|path| PathBuf::from(format!("/proc/{pid}/root{path}"))));
+            found.extend(mapped(&maps).into_iter().map(|path| (pid, PathBuf::from(path))));
         }
         found
     }
