@@ -210,6 +210,32 @@ fn the_route_that_sleeps_is_the_first_that_the_report_names() {
     assert!(named.contains("3 requests of status 200 took 2"), "{summary}");
 }
 
+/// The server is left out, so that its clients are told of: each request has a process of its own.
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_loop_of_short_lived_clients_is_one_line_of_the_summary() {
+    let test = "a_loop_of_short_lived_clients_is_one_line_of_the_summary";
+    let (Some(python), Some(_)) = (find("python3"), find("curl")) else {
+        return skip(test, "python3 or curl is not installed");
+    };
+    let server = Script::start(python, PYTHON);
+    let running = Recorder::new("-p http --comm curl").start();
+    let url = format!("http://127.0.0.1:{}/slow/report", server.port);
+    (0..20).for_each(|_| run("curl", &["-s", &url]));
+    let taken = running.finish();
+    assert_eq!(counted(&taken, None, "client", "no"), BTreeMap::from([(200, 20)]));
+    let mut report = Command::new(crate::common::recorder::EBREC);
+    report.arg("report").arg(taken.recording.path());
+    let summary = String::from_utf8(report.output().unwrap().stdout).unwrap();
+    let words = summary.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = "slow request GET /slow/report asked by curl (20 processes): 20 requests of status 200 took 2";
+    assert!(
+        words.contains(line) && words.contains("the slowest; 100.0% of the time of their 20 requests."),
+        "{summary}"
+    );
+    assert_eq!(words.matches("slow request").count(), 1, "{summary}");
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_connection_that_ends_without_an_answer_is_a_failure_of_both_sides() {

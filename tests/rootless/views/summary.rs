@@ -10,7 +10,9 @@ use crate::synthetic::build::build;
 use crate::synthetic::build::http;
 use crate::synthetic::build::lossy;
 use crate::synthetic::build::waiting;
+use crate::synthetic::recording::Cell;
 use crate::synthetic::recording::SECOND;
+use crate::synthetic::recording::Synthetic;
 
 #[test]
 fn the_summary_of_a_whole_recording_says_so_first() {
@@ -160,4 +162,61 @@ fn the_summary_begins_with_slow_routes_and_failed_ones() {
     assert!(said.contains("GET /broken of nginx (10): 1 request failed, status 503 (1); it answered 5."), "{text}");
     let (found, window) = (text.find("slow request").unwrap(), text.find("The window").unwrap());
     assert!(found < window, "{text}");
+}
+
+/// Each request of a shell's loop has a curl of its own: two lines of 20 told of them, and the other routes of none.
+#[test]
+fn one_route_of_many_short_lived_clients_is_one_finding() {
+    let mut made = Synthetic::new("builder");
+    made.probe("http", "slow", 40);
+    made.metric("http.latency", "histogram", "ns", &["pid", "comm", "op", "http_status", "http_side", "http_tls"]);
+    let mut ask = |pid: i64, comm: &'static str, path: &'static str, status: i64, took_ns: u64| {
+        let by = [
+            ("pid", Cell::Int(pid)),
+            ("comm", Cell::Text(comm)),
+            ("op", Cell::Text("GET")),
+            ("http_side", Cell::Text("client")),
+            ("http_status", Cell::Int(status)),
+        ];
+        made.values("http.latency", SECOND, &by, &[took_ns]);
+        let own = [("dur_ns", Cell::Int(took_ns.cast_signed())), ("http_path", Cell::Text(path))];
+        made.row("http", 900_000_000, &[&by[..], &own].concat());
+    };
+    (0..20).for_each(|at| ask(1000 + at, "curl", "/slow", 200, 200_000_000 + u64::try_from(at).unwrap() * 1_000_000));
+    (0..10).for_each(|at| ask(1100 + at, "curl", "/broken", 503, 1_000_000));
+    ask(1200, "wget", "/slow", 200, 150_000_000);
+    let case = Case::new("summary", vec![("run.parquet", made)]);
+    assert_eq!(
+        cells(&case.json(), "findings", &["resource", "comm", "pid", "ns", "count"]),
+        [
+            json!(["slow request", "curl", null, 4_190_000_000i64, 20]),
+            json!(["slow request", "wget", 1200, 150_000_000, 1]),
+            json!(["failed request", "curl", null, 0, 10]),
+        ]
+        .map(|row| row.as_array().unwrap().clone())
+    );
+    let said = case.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [
+        "GET /slow asked by curl (20 processes): 20 requests of status 200 took 210 ms each, 219 ms the slowest; \
+         99.8% of the time of their 30 requests.",
+        "GET /slow asked by wget (1200): 1 request of status 200 took 150 ms; 100.0% of the time of its 1 request.",
+        "GET /broken asked by curl (10 processes): 10 requests failed, status 503 (10); they had 30 answers.",
+    ] {
+        assert!(said.contains(sentence), "{sentence}\n{said}");
+    }
+}
+
+#[test]
+fn kills_of_one_command_are_named_once() {
+    let mut made = Synthetic::new("builder");
+    made.probe("memory", "slow", 5);
+    for (at, (comm, mib)) in [("worker", 100), ("worker", 300), ("make", 16), ("worker", 200)].into_iter().enumerate() {
+        let at = i64::try_from(at).unwrap();
+        let own = [("pid", (500 + at).into()), ("comm", comm.into()), ("memory_anon_rss_bytes", (mib << 20).into())];
+        made.row("oom", (at + 1) * 100_000_000, &own);
+    }
+    let said = Case::new("summary", vec![("run.parquet", made)]).text();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = "4 killed because memory ran out: worker (3 processes, largest 300 MiB), make (502, 16.0 MiB)";
+    assert!(said.contains(line), "{said}");
 }
