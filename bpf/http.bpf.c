@@ -64,9 +64,9 @@ int BPF_PROG(http_free, struct task_struct *task)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 {
+	enum http_transport transport = TRANSPORT_OTHER;
 	__u64 number = syscall_number(regs), name = 0;
 	struct task_struct *current;
-	__u32 protocol = 0;
 	struct conn *conn;
 	struct job *job;
 	bool begins;
@@ -75,14 +75,18 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 
 	if (number >= HTTP_CALLS || ret < 0)
 		return 0;
-	call = knobs.calls[number & (HTTP_CALLS - 1)];
-	if (!call)
+	if (!knobs.calls[number & (HTTP_CALLS - 1)] && !compat_calls[number & (HTTP_CALLS - 1)])
 		return 0;
 	current = current_task();
 	who = who_is(current);
 	if (!current_in_scope_as(who >> 32))
 		return 0;
-	if (task_in_compat_call(current, regs))
+	if (task_in_compat_call(current, regs)) {
+		compat_call(current, regs, number);
+		return 0;
+	}
+	call = knobs.calls[number & (HTTP_CALLS - 1)];
+	if (!call)
 		return 0;
 	job = job_of(JOB_OF_CALL);
 	if (!job)
@@ -90,15 +94,15 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	job->outgoing = !!(call & CALL_OUT);
 	job->kind = call & ~CALL_OUT;
 	if (job->kind == CALL_SPLICE) {
-		conn = conn_of(&job->key, file_of(current, syscall_argument_3(regs)), &protocol);
+		conn = conn_of(&job->key, file_of(current, syscall_argument_3(regs)), &transport);
 		if (!conn) {
 			job->outgoing = 0;
-			conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &protocol);
+			conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &transport);
 		}
 	} else {
-		conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &protocol);
+		conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &transport);
 	}
-	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
+	if (conn ? conn->role == ROLE_OTHER : transport != TRANSPORT_UDP)
 		return 0;
 	job->who = who;
 	if (conn && conn->role == ROLE_TLS) {
@@ -119,6 +123,8 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	follow_call(job, JOB_OF_CALL, conn, regs, ret > 1);
 	if (begins)
 		end_if_closed(job, JOB_OF_CALL);
+	if (transport == TRANSPORT_UNIX && !ret && !job->outgoing)
+		end_if_peer_closed(job, JOB_OF_CALL, (void *)job->key.address);
 	return 0;
 }
 
@@ -143,19 +149,21 @@ SEC("?tp_btf/sock_send_length")
 int BPF_PROG(http_sent, struct sock___http *sk, int ret)
 {
 	struct task_struct *current = current_task();
+	enum http_transport transport = transport_of(sk);
 	struct job *job;
 
-	if (!current || !is_ip(sk) || !current_in_scope_as(current->tgid))
+	if (!current || transport == TRANSPORT_OTHER || !current_in_scope_as(current->tgid))
 		return 0;
 	job = job_of(JOB_OF_CALL);
 	if (!job)
 		return 0;
 	job->start = take_start(current, sk);
-	if (ret < 0)
-		return 0;
 	job->who = who_is(current);
 	job->outgoing = 1;
-	socket_moved(job, JOB_OF_CALL, current, sk, ret);
+	if (ret >= 0)
+		socket_moved(job, JOB_OF_CALL, current, sk, transport, ret);
+	else if (transport == TRANSPORT_UNIX)
+		end_if_peer_closed(job, JOB_OF_CALL, sk);
 	return 0;
 }
 
@@ -163,9 +171,10 @@ SEC("?tp_btf/sock_recv_length")
 int BPF_PROG(http_received, struct sock___http *sk, int ret, int flags)
 {
 	struct task_struct *current = current_task();
+	enum http_transport transport = transport_of(sk);
 	struct job *job;
 
-	if (ret < 0 || flags & HTTP_MSG_NOT_TAKEN || !is_ip(sk))
+	if (transport == TRANSPORT_OTHER || flags & HTTP_MSG_NOT_TAKEN || (ret < 0 && transport != TRANSPORT_UNIX))
 		return 0;
 	if (!current || !current_in_scope_as(current->tgid))
 		return 0;
@@ -175,7 +184,10 @@ int BPF_PROG(http_received, struct sock___http *sk, int ret, int flags)
 	job->who = who_is(current);
 	job->start = 0;
 	job->outgoing = 0;
-	socket_moved(job, JOB_OF_RECEIVED, current, sk, ret);
+	if (ret >= 0)
+		socket_moved(job, JOB_OF_RECEIVED, current, sk, transport, ret);
+	if (ret <= 0 && transport == TRANSPORT_UNIX)
+		end_if_peer_closed(job, JOB_OF_RECEIVED, sk);
 	return 0;
 }
 
@@ -210,13 +222,13 @@ int BPF_PROG(http_state, struct sock___http *sk, int from, int to)
 SEC("?tp_btf/io_uring_submit_req")
 int BPF_PROG(http_ring, struct io_kiocb___http *request)
 {
+	enum http_transport transport = TRANSPORT_OTHER;
 	struct conn_key key = {};
 	struct conn *conn;
-	__u32 protocol = 0;
 
 	if (request->opcode > 63 || !(HTTP_RING_MOVES >> request->opcode & 1) || !current_in_scope())
 		return 0;
-	conn = conn_of(&key, file_of(current_task(), request->cqe.fd), &protocol);
+	conn = conn_of(&key, file_of(current_task(), request->cqe.fd), &transport);
 	if (conn && conn->role != ROLE_OTHER)
 		give_up(conn, UNPARSED_RING);
 	if (conn && is_closed((void *)key.address))

@@ -9,10 +9,15 @@
 /* include/uapi/linux/stat.h, include/linux/socket.h, include/uapi/linux/in.h, include/net/tcp_states.h */
 #define HTTP_S_IFMT   0170000
 #define HTTP_S_IFSOCK 0140000
+#define HTTP_AF_UNIX  1
 #define HTTP_AF_INET  2
 #define HTTP_AF_INET6 10
+#define HTTP_STREAM   1
 #define HTTP_TCP      6
 #define HTTP_UDP      17
+#define HTTP_MPTCP    262
+/* include/net/sock.h: SHUTDOWN_MASK, of a Unix socket whose peer is closed. */
+#define HTTP_SHUTDOWN 3
 /* MSG_PEEK, MSG_ERRQUEUE: the bytes stay there, or are none of the stream. */
 #define HTTP_MSG_NOT_TAKEN 0x2002
 /* PF_IO_WORKER (5.12) and PF_USER_WORKER (6.4) of include/linux/sched.h */
@@ -65,7 +70,12 @@ struct sock_common___http {
 struct sock___http {
 	struct sock_common___http __sk_common;
 	__u16 sk_protocol;
+	__u16 sk_type;
+	__u8 sk_shutdown;
 	struct socket___http *sk_socket;
+};
+struct unix_sock___http {
+	struct sock___http *peer;
 };
 struct socket___http {
 	struct sock___http *sk;
@@ -77,6 +87,7 @@ struct tcp_sock___http {
 };
 struct inode___http {
 	__u16 i_mode;
+	unsigned long i_ino;
 };
 struct file___http {
 	struct inode___http *f_inode;
@@ -165,24 +176,40 @@ static __always_inline struct sock___http *sock_if_socket(struct file___http *fi
 	return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
-/* Of IPv4 or IPv6; by a tracepoint's own argument. */
-static __always_inline bool is_ip(struct sock___http *sk)
-{
-	__u16 family = sk->__sk_common.skc_family;
+/* What a socket is to HTTP. */
+enum http_transport {
+	TRANSPORT_OTHER,
+	TRANSPORT_TCP,	/* Multipath TCP too, by the socket that the process has */
+	TRANSPORT_UNIX, /* a stream */
+	TRANSPORT_UDP,
+};
 
-	return family == HTTP_AF_INET || family == HTTP_AF_INET6;
+static __always_inline enum http_transport transport(__u16 family, __u16 type, __u16 protocol)
+{
+	if (family == HTTP_AF_UNIX)
+		return type == HTTP_STREAM ? TRANSPORT_UNIX : TRANSPORT_OTHER;
+	if (family != HTTP_AF_INET && family != HTTP_AF_INET6)
+		return TRANSPORT_OTHER;
+	if (protocol == HTTP_UDP)
+		return TRANSPORT_UDP;
+	return protocol == HTTP_TCP || protocol == HTTP_MPTCP ? TRANSPORT_TCP : TRANSPORT_OTHER;
 }
 
-/* The protocol of a socket of IPv4 or IPv6 that is behind a file; 0: it is none. */
-static __always_inline __u32 protocol_of(struct file___http *file, struct sock___http *sk)
+/* By a tracepoint's own argument. */
+static __always_inline enum http_transport transport_of(struct sock___http *sk)
+{
+	return transport(sk->__sk_common.skc_family, sk->sk_type, sk->sk_protocol);
+}
+
+/* Of the socket that is behind a file, if it is one. */
+static __always_inline enum http_transport transport_of_file(struct file___http *file, struct sock___http *sk)
 {
 	struct inode___http *inode = BPF_CORE_READ(file, f_inode);
-	__u16 family;
 
 	if ((BPF_CORE_READ(inode, i_mode) & HTTP_S_IFMT) != HTTP_S_IFSOCK)
-		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	return family == HTTP_AF_INET || family == HTTP_AF_INET6 ? BPF_CORE_READ(sk, sk_protocol) : 0;
+		return TRANSPORT_OTHER;
+	return transport(BPF_CORE_READ(sk, __sk_common.skc_family), BPF_CORE_READ(sk, sk_type),
+			 BPF_CORE_READ(sk, sk_protocol));
 }
 
 #endif

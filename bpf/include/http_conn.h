@@ -40,6 +40,7 @@ enum http_reason {
 	UNPARSED_TLS,	      /* a connection with TLS, by a process that does not use libssl */
 	UNPARSED_RING,	      /* a connection that bytes go through by io_uring */
 	UNPARSED_QUIC,	      /* a connection of QUIC, which HTTP/3 goes through */
+	UNPARSED_COMPAT,      /* a connection that 32-bit code reads or writes, whose calls are others */
 	UNPARSED_UNSEEN,      /* requests under way, or a connection, when bytes moved by no call that was looked at */
 	UNPARSED_REASONS,
 };
@@ -94,7 +95,8 @@ struct http_record {
 	__u16 peer_port;
 	__u16 port; /* the server's */
 	__u8 path_bytes;
-	__u8 pad[3];
+	__u8 family; /* AF_* of the socket; 0: not known */
+	__u8 pad[2];
 	__u8 path[HTTP_PATH]; /* from METHOD_NAMED on its last bytes are the method's name */
 };
 _Static_assert(sizeof(struct http_record) == 128, "no holes");
@@ -157,6 +159,7 @@ struct conn {
 	struct direction way[2]; /* what comes in, what goes out */
 	__u64 early_at;		 /* when the last answer came that was ahead of its request */
 	__u64 last;		 /* when the answer under way last moved */
+	__u64 inode;		 /* of a Unix socket: the kernel does not show when it closes; 0: it is none */
 	__u32 pid;
 	__u32 head; /* the request that is next to be answered */
 	__u32 tail; /* where the next request goes */
@@ -171,6 +174,7 @@ struct conn {
 	__u8 tls;
 	__u8 known;    /* 1, 2: what is in `upto` */
 	__u8 restarts; /* since the last answer */
+	__u8 family;   /* AF_* of the socket; 0: not known */
 	__u32 upto[2]; /* the socket's copied_seq and write_seq after the last call that read and wrote */
 	struct request_seen waiting[HTTP_WAITING];
 };

@@ -25,36 +25,56 @@ static __always_inline bool is_closed(struct sock___http *sk)
 }
 
 /* A socket that is already closed gets no further state change: the caller has to remove its entry. */
-static __always_inline struct conn *new_conn(struct conn_key *key, struct sock___http *sk)
+static __always_inline struct conn *new_conn(struct conn_key *key, struct sock___http *sk, __u64 inode)
 {
 	struct conn *conn;
 
 	if (update_or_count(&conns, key, &no_conn, LOSS_STATE_FULL))
 		return NULL;
 	conn = bpf_map_lookup_elem(&conns, key);
-	if (conn) {
+	if (!conn)
+		return NULL;
+	conn->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	conn->inode = inode;
+	if (!inode) {
 		conn->peer_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 		conn->port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	}
 	return conn;
 }
 
+/* The memory is another socket's by now. How what waited there ended was not seen. */
+static __always_inline void forget_conn(struct conn *conn, struct conn_key *key)
+{
+	if (conn->role < ROLE_OTHER)
+		unparsed(conn, UNPARSED_UNSEEN, conn->tail - conn->head + conn->over);
+	bpf_map_delete_elem(&conns, key);
+}
+
 /*
- * The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes.
- * NULL with a protocol: it is another socket.
+ * The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes; that
+ * it is still the same Unix socket, its inode tells. NULL with a transport: it is another socket.
  */
-static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file, __u32 *protocol)
+static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file,
+					    enum http_transport *transport)
 {
 	struct sock___http *sk = file ? sock_if_socket(file) : NULL;
 	struct conn *conn;
+	__u64 inode = 0;
 
 	if (!sk)
 		return NULL;
 	conn = known_conn(key, sk);
-	if (conn)
+	if (conn && !conn->inode)
 		return conn;
-	*protocol = protocol_of(file, sk);
-	return *protocol == HTTP_TCP ? new_conn(key, sk) : NULL;
+	*transport = transport_of_file(file, sk);
+	if (*transport == TRANSPORT_UNIX)
+		inode = BPF_CORE_READ(file, f_inode, i_ino);
+	if (conn && conn->inode == inode)
+		return conn;
+	if (conn)
+		forget_conn(conn, key);
+	return *transport == TRANSPORT_TCP || inode ? new_conn(key, sk, inode) : NULL;
 }
 
 /* When the call began that ends now; `now` if that was before the window. */
@@ -97,6 +117,61 @@ static __always_inline void end_if_closed(struct job *job, __u32 place)
 	bpf_map_delete_elem(&conns, &job->key);
 }
 
+/* The calls of 32-bit code that move bytes through sockets: those whose first argument is the descriptor. */
+static const __u8 compat_calls[HTTP_CALLS] = {
+#if defined(__TARGET_ARCH_x86)
+	/* arch/x86/entry/syscalls/syscall_32.tbl: sendto, sendmsg, recvfrom, recvmsg */
+	[369 ... 372] = 1,
+#else
+	/* arch/arm64/tools/syscall_32.tbl: send, sendto, recv, recvfrom, sendmsg, recvmsg */
+	[289 ... 292] = 1,
+	[296 ... 297] = 1,
+#endif
+	/* On both: read, write, readv, writev */
+	[3 ... 4] = 1,
+	[145 ... 146] = 1,
+};
+
+/* 32-bit code's calls are not looked at. */
+static __always_inline void compat_call(struct task_struct *current, struct pt_regs *regs, __u64 number)
+{
+	enum http_transport transport = TRANSPORT_OTHER;
+	struct conn_key key = {};
+	struct conn *conn;
+
+	if (!compat_calls[number & (HTTP_CALLS - 1)])
+		return;
+	conn = conn_of(&key, file_of(current, compat_argument(regs, 1)), &transport);
+	if (conn && conn->role != ROLE_OTHER)
+		give_up(conn, UNPARSED_COMPAT);
+	if (conn && is_closed((void *)key.address))
+		bpf_map_delete_elem(&conns, &key);
+}
+
+/* One end of a connection of Unix sockets: what waits for an answer there gets none. */
+static __always_inline void end_of_unix(struct job *job, __u32 place, struct sock___http *sk)
+{
+	struct conn *conn = known_conn(&job->key, sk);
+
+	if (!conn || !conn->inode)
+		return;
+	http_finish(place);
+	bpf_map_delete_elem(&conns, &job->key);
+}
+
+/* A Unix socket has no bytes for its reader, or takes none: its peer may have closed. The last look at it, and at its peer. */
+static __always_inline void end_if_peer_closed(struct job *job, __u32 place, struct sock___http *sk)
+{
+	struct unix_sock___http *unix_sk = (void *)sk;
+
+	if (BPF_CORE_READ(sk, sk_shutdown) != HTTP_SHUTDOWN)
+		return;
+	job->now = bpf_ktime_get_ns();
+	end_of_unix(job, place, sk);
+	if (bpf_core_field_exists(unix_sk->peer))
+		end_of_unix(job, place, BPF_CORE_READ(unix_sk, peer));
+}
+
 /*
  * Where the sockets tell.
  */
@@ -128,6 +203,13 @@ static __always_inline struct pt_regs *regs_of_call(struct task_struct *current,
 		return NULL;
 	*call = knobs.calls[number & (HTTP_CALLS - 1)];
 	return *call ? regs : NULL;
+}
+
+static __always_inline bool is_compat_call(struct task_struct *current)
+{
+	if (current->flags & (PF_KTHREAD | HTTP_PF_IO_WORKER))
+		return false;
+	return task_in_compat_call(current, (struct pt_regs *)bpf_task_pt_regs(current));
 }
 
 /* Whether the call is about this socket: what the kernel sends of its own is done within calls, too. */
@@ -182,18 +264,30 @@ static __always_inline bool is_missing(struct conn *conn, struct sock___http *sk
 	return unseen && !was_body(conn, outgoing, unseen);
 }
 
-static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
-					 struct sock___http *sk, __u32 bytes)
+/* A Unix socket of the kernel's own has no file: 0. */
+static __always_inline __u64 inode_of(struct sock___http *sk)
 {
-	__u32 protocol = sk->sk_protocol;
+	struct socket___http *socket = sk->sk_socket;
+	struct file___http *file = socket ? socket->file : NULL;
+
+	return file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
+}
+
+static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
+					 struct sock___http *sk, enum http_transport transport, __u32 bytes)
+{
+	__u64 name = 0, inode = transport == TRANSPORT_UNIX ? inode_of(sk) : 0;
 	struct conn *conn = known_conn(&job->key, sk);
 	struct pt_regs *regs;
-	__u64 name = 0;
 	__u8 call = 0;
 
-	if (!conn && protocol == HTTP_TCP && !is_closed(sk))
-		conn = new_conn(&job->key, sk);
-	if (conn ? conn->role == ROLE_OTHER : protocol != HTTP_UDP)
+	if (conn && conn->inode != inode) {
+		forget_conn(conn, &job->key);
+		conn = NULL;
+	}
+	if (!conn && (transport == TRANSPORT_TCP || inode) && !is_closed(sk))
+		conn = new_conn(&job->key, sk, inode);
+	if (conn ? conn->role == ROLE_OTHER : transport != TRANSPORT_UDP)
 		return;
 	if (conn && conn->role == ROLE_TLS) {
 		tls_socket(conn, job->who, (struct pt_regs *)bpf_task_pt_regs(current));
@@ -204,6 +298,10 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 		start_over(conn);
 		if (conn->role == ROLE_OTHER)
 			return;
+	}
+	if (!regs && conn && is_compat_call(current)) {
+		give_up(conn, UNPARSED_COMPAT);
+		return;
 	}
 	if (!regs || (conn && conn->role == ROLE_UNKNOWN && !is_about(current, regs, call, sk))) {
 		if (conn)

@@ -36,7 +36,8 @@ static __always_inline void stream_request(struct conn *conn, struct request_see
 	record->peer_port = conn->peer_port;
 	record->port = conn->port;
 	record->path_bytes = request->path_bytes;
-	record->pad[0] = record->pad[1] = record->pad[2] = 0;
+	record->family = conn->family;
+	record->pad[0] = record->pad[1] = 0;
 	bpf_probe_read_kernel(record->path, sizeof(record->path), request->path);
 	ring_submit(ring, record);
 }

@@ -24,7 +24,8 @@ struct tls_call {
 	__u64 moved_at;	 /* where the number of bytes will be; 0: it is returned */
 	__u16 peer_port; /* of the socket that was read or written meanwhile; 0: none */
 	__u16 port;
-	__u32 outgoing;
+	__u16 outgoing;
+	__u16 family;
 };
 
 struct {
@@ -119,6 +120,7 @@ static __always_inline void tls_socket(struct conn *conn, __u64 who, struct pt_r
 		return;
 	call->peer_port = conn->peer_port;
 	call->port = conn->port;
+	call->family = conn->family;
 }
 
 /* A connection begins with TLS: if not by libssl, what is in it will not be seen. */
@@ -185,7 +187,8 @@ static __always_inline void tls_follow(struct job *job, __u32 place, struct tls_
 	conn = tls_conn(&job->key);
 	if (!conn || conn->role >= ROLE_OTHER)
 		return;
-	if (call->port) {
+	if (call->family) {
+		conn->family = call->family;
 		conn->port = call->port;
 		conn->peer_port = call->peer_port;
 	}

@@ -68,7 +68,7 @@ const BY_CALLS: usize = 2;
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "http",
-    summary: "How long HTTP/1 requests took, by process, method and status, for servers and clients, with TLS by libssl too.",
+    summary: "How long HTTP/1 requests took, by process, method and status, for servers and clients, over TCP and Unix sockets, with TLS by libssl too.",
     default_on: false,
     default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(100)),
@@ -106,8 +106,8 @@ static INFO: ProbeInfo = ProbeInfo {
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "cause"],
-            help: "What may be HTTP and is not in the latencies, by cause: connections of HTTP/2, of QUIC, with TLS that is not \
-                   libssl's, that left HTTP or could not be followed, and requests and answers without their other half.",
+            help: "What may be HTTP and is not in the latencies, by cause: connections of HTTP/2, of QUIC, of 32-bit code, with TLS \
+                   that is not libssl's, that left HTTP or could not be followed, and requests and answers without their other half.",
             events: None,
         },
     ],
@@ -124,6 +124,7 @@ static INFO: ProbeInfo = ProbeInfo {
                 "process",
                 "op",
                 "bytes",
+                "family",
                 "sport",
                 "dport",
                 "http_status",
@@ -144,6 +145,7 @@ static INFO: ProbeInfo = ProbeInfo {
                 "process",
                 "op",
                 "bytes",
+                "family",
                 "sport",
                 "dport",
                 "http_status",
@@ -294,8 +296,19 @@ fn reason(number: u64) -> &'static str {
         types::http_reason::UNPARSED_TLS => "TLS not by a known libssl",
         types::http_reason::UNPARSED_RING => "io_uring",
         types::http_reason::UNPARSED_QUIC => "QUIC",
+        types::http_reason::UNPARSED_COMPAT => "32-bit code",
         types::http_reason::UNPARSED_UNSEEN => "bytes moved unseen",
         _ => "unknown",
+    }
+}
+
+/// The address family of a socket by its number in the kernel, the same on all architectures.
+fn family(number: u8) -> Option<&'static str> {
+    match number {
+        1 => Some("unix"),
+        2 => Some("ipv4"),
+        10 => Some("ipv6"),
+        _ => None,
     }
 }
 
@@ -345,6 +358,9 @@ impl Decoder for Http {
             .int(column::TID, header.tid.into())
             .text(column::OP, &methods::of_record(sub.method, &record.path));
         row.int(column::BYTES, signed(record.bytes));
+        if let Some(family) = family(record.family) {
+            row.text(column::FAMILY, family);
+        }
         if record.port != 0 {
             row.int(column::SPORT, record.port.into()).int(column::DPORT, record.peer_port.into());
         }

@@ -64,6 +64,7 @@ static char *reasons[UNPARSED_REASONS] = {
 	[UNPARSED_TLS] = "tls",
 	[UNPARSED_RING] = "ring",
 	[UNPARSED_QUIC] = "quic",
+	[UNPARSED_COMPAT] = "compat",
 	[UNPARSED_UNSEEN] = "unseen",
 };
 

@@ -5,6 +5,7 @@ mod moved;
 mod servers;
 mod times;
 mod tls;
+mod transports;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -36,7 +36,7 @@ pub static CORE: &[Column] = &[
     Column { name: "waker_process", ty: ColumnType::Utf8, title: "Waker name", unit: None, help: "Name of the process that made the thread runnable." },
     Column { name: "dev", ty: ColumnType::Utf8, title: "Device", unit: None, help: "Block device, by name." },
     Column { name: "sector", ty: ColumnType::Int64, title: "Sector", unit: None, help: "First sector, in units of 512 bytes." },
-    Column { name: "family", ty: ColumnType::Utf8, title: "Family", unit: None, help: "Address family: 'ipv4' or 'ipv6'." },
+    Column { name: "family", ty: ColumnType::Utf8, title: "Family", unit: None, help: "Address family: 'ipv4', 'ipv6' or 'unix'." },
     Column { name: "saddr", ty: ColumnType::Utf8, title: "Local address", unit: None, help: "Local address as text." },
     Column { name: "sport", ty: ColumnType::Int32, title: "Local port", unit: None, help: "Local port." },
     Column { name: "daddr", ty: ColumnType::Utf8, title: "Remote address", unit: None, help: "Remote address as text." },
