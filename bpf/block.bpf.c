@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Block I/O: the time a request waited for its device (insert to issue) and the time the device took (issue to
- * completion), in nanoseconds; sizes in bytes; requests in flight at each issue; sequential or random.
+ * completion; of a bio for a disk without requests, submission to completion), in nanoseconds; sizes in bytes; requests in flight at each issue; sequential or random.
  */
 #include "ebrec.h"
 #include "block_requests.h"
+#include "block_accounts.h"
+#include "block_bios.h"
 
 #define REQ_OP_MASK 0xff
 
@@ -18,6 +20,7 @@ enum block_metric {
 	BLOCK_SIZE,	   /* likewise; bytes */
 	BLOCK_DEPTH,	   /* by disk; requests */
 	BLOCK_ACCESS,	   /* counter by disk, operation and whether sequential; bytes */
+	BLOCK_UNSHOWN,	   /* counter by disk and operation; requests */
 };
 
 /* Our own names for the request's flags, whose numbers change between kernels. */
@@ -78,6 +81,70 @@ static __always_inline __u16 request_flags(__u32 bits)
 	return flags;
 }
 
+static __always_inline void stream(struct pending *pending, __u64 now, __u64 queue, __u64 device, __u32 dev,
+				   __s32 error)
+{
+	void *ring = ring_of_this_cpu();
+	struct block_record *record;
+
+	if (!ring)
+		return;
+	record = ring_reserve(ring, sizeof(*record));
+	if (!record)
+		return;
+	fill_header(&record->header, BLOCK_DONE, now, pending->pid, pending->tid);
+	record->queue_ns = queue;
+	record->device_ns = device;
+	record->sector = pending->sector;
+	record->bytes = pending->bytes;
+	record->dev = dev;
+	record->error = error;
+	record->flags = request_flags(pending->flags);
+	record->op = pending->flags & REQ_OP_MASK;
+	record->queued = pending->inserted != 0;
+	__builtin_memcpy(record->comm, pending->comm, sizeof(record->comm));
+	ring_submit(ring, record);
+}
+
+/* Not inlined: three programs end requests. */
+static __noinline void ended(struct pending *pending, __u32 dev, __u64 now, __s32 error)
+{
+	__u64 queue, device, sub;
+
+	queue = pending->inserted ? pending->issued - pending->inserted : 0;
+	device = now - pending->issued;
+	sub = (__u64)dev << 8 | (pending->flags & REQ_OP_MASK);
+	if (pending->inserted)
+		hist_add(BLOCK_QUEUE_TIME, pending->pid, sub, queue);
+	hist_add(BLOCK_DEVICE_TIME, pending->pid, sub, device);
+	hist_add(BLOCK_SIZE, pending->pid, sub, pending->bytes);
+	if (config.stream == STREAM_ALL ||
+	    (config.stream == STREAM_SLOW && (error || queue + device >= config.slow_ns)))
+		stream(pending, now, queue, device, dev, error);
+}
+
+/* The address is another request's by now. One that was issued has completed, and the kernel did not show it. */
+static __always_inline void forget(struct pending *pending, struct request *rq)
+{
+	__u32 dev = disk_number(rq), op = pending->flags & REQ_OP_MASK;
+	__u64 key = (__u64)rq, end;
+	struct disk *disk;
+
+	if (pending->issued) {
+		end = end_by_counters(dev, op, pending->allocated, pending->issued);
+		if (!end) {
+			count_loss(LOSS_END_UNSEEN);
+		} else if (window_start()) {
+			counter_add(BLOCK_UNSHOWN, 0, (__u64)dev << 16 | op << 8, 1);
+			ended(pending, dev, end, 0);
+		}
+		disk = bpf_map_lookup_elem(&disks, &dev);
+		if (disk)
+			__sync_fetch_and_add(&disk->in_flight, -1);
+	}
+	bpf_map_delete_elem(&requests, &key);
+}
+
 static __always_inline void inserted(struct request *rq)
 {
 	__u64 key = (__u64)rq;
@@ -93,24 +160,12 @@ static __always_inline void inserted(struct request *rq)
 		pending->inserted = bpf_ktime_get_ns();
 }
 
-/* Size and place are taken here: completion has consumed them. */
-static __always_inline void issued(struct request *rq)
+/* The device gets it. Size and place are taken here: completion has consumed them. */
+static __always_inline void sent(struct pending *pending, __u32 dev, __u64 sector, __u32 bytes, __u32 flags)
 {
-	__u64 key = (__u64)rq, sector = rq->__sector;
-	__u32 dev = disk_number(rq), op = rq->cmd_flags & REQ_OP_MASK, bytes = rq->__data_len;
-	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
-	struct disk *disk;
+	struct disk *disk = bpf_map_lookup_elem(&disks, &dev);
+	__u32 op = flags & REQ_OP_MASK;
 
-	if (pending && pending->issued && !pending->requeued) {
-		forget(pending, rq);
-		pending = NULL;
-	}
-	if (!pending)
-		pending = submitted(key);
-	if (!pending)
-		return;
-	pending->requeued = 0;
-	disk = bpf_map_lookup_elem(&disks, &dev);
 	if (!disk) {
 		struct disk fresh = {.next_sector = ~0ULL};
 
@@ -131,8 +186,29 @@ static __always_inline void issued(struct request *rq)
 	}
 	pending->bytes = bytes;
 	pending->sector = sector;
-	pending->flags = rq->cmd_flags;
+	pending->flags = flags;
 	pending->issued = bpf_ktime_get_ns();
+}
+
+static __always_inline void issued(struct request *rq)
+{
+	__u64 key = (__u64)rq;
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
+
+	if (pending && pending->issued && !pending->requeued) {
+		forget(pending, rq);
+		pending = NULL;
+	}
+	if (!pending)
+		pending = submitted(key);
+	if (!pending)
+		return;
+	pending->requeued = 0;
+	if (is_counted(rq)) {
+		pending->allocated = allocated(rq);
+		learn_cpu(rq);
+	}
+	sent(pending, disk_number(rq), rq->__sector, rq->__data_len, rq->cmd_flags);
 }
 
 SEC("tp_btf/block_rq_insert")
@@ -171,64 +247,81 @@ int block_issue(__u64 *ctx)
 	return 0;
 }
 
-static __always_inline void stream(struct request *rq, struct pending *pending, __u64 now, __u64 queue, __u64 device,
-				   __u32 dev, __s32 error)
+/* The device is done with it. */
+static __always_inline void came_back(__u64 key, __u32 dev, __u64 now, __s32 error)
 {
-	void *ring = ring_of_this_cpu();
-	struct block_record *record;
+	struct pending *pending = bpf_map_lookup_elem(&requests, &key);
+	struct disk *disk;
 
-	if (!ring)
+	if (!pending || !pending->issued)
 		return;
-	record = ring_reserve(ring, sizeof(*record));
-	if (!record)
-		return;
-	fill_header(&record->header, BLOCK_DONE, now, pending->pid, pending->tid);
-	record->queue_ns = queue;
-	record->device_ns = device;
-	record->sector = pending->sector;
-	record->bytes = pending->bytes;
-	record->dev = dev;
-	record->error = error;
-	record->flags = request_flags(pending->flags);
-	record->op = pending->flags & REQ_OP_MASK;
-	record->queued = pending->inserted != 0;
-	__builtin_memcpy(record->comm, pending->comm, sizeof(record->comm));
-	ring_submit(ring, record);
+	disk = bpf_map_lookup_elem(&disks, &dev);
+	if (disk)
+		__sync_fetch_and_add(&disk->in_flight, -1);
+	if (window_start())
+		ended(pending, dev, now, error);
+	bpf_map_delete_elem(&requests, &key);
 }
 
 SEC("tp_btf/block_rq_complete")
 int BPF_PROG(block_complete, struct request *rq, int error, unsigned int nr_bytes)
 {
-	__u64 key = (__u64)rq, now, queue, device, sub;
-	struct pending *pending;
-	struct disk *disk;
+	__u64 key = (__u64)rq, now;
 	__u32 dev;
 
 	/* A request may complete in parts; the last part is all that is left of it. */
 	if (nr_bytes < rq->__data_len)
 		return 0;
-	pending = bpf_map_lookup_elem(&requests, &key);
-	if (!pending || !pending->issued)
-		return 0;
 	now = bpf_ktime_get_ns();
 	dev = disk_number(rq);
-	disk = bpf_map_lookup_elem(&disks, &dev);
-	if (disk)
-		__sync_fetch_and_add(&disk->in_flight, -1);
-	if (!window_start()) {
-		bpf_map_delete_elem(&requests, &key);
+	if (window_start() && is_counted(rq))
+		completion_shown(rq, dev, now);
+	came_back(key, dev, now, error);
+	return 0;
+}
+
+/* A bio is traced from its first submission to its end, however often it is split in between. */
+SEC("tp_btf/block_bio_queue")
+int block_bio_queue(__u64 *ctx)
+{
+	struct pending *pending;
+	struct disk *disk;
+	struct bio *bio;
+	__u64 key;
+	__u32 dev;
+
+	if (compat.block_rq_has_queue)
+		bio = (struct bio *)ctx[1];
+	else
+		bio = (struct bio *)ctx[0];
+	barrier_var(bio);
+	dev = bio_disk(bio);
+	if (!dev)
 		return 0;
+	key = (__u64)bio;
+	if (bpf_map_lookup_elem(&requests, &key)) {
+		count_loss(LOSS_END_UNSEEN);
+		disk = bpf_map_lookup_elem(&disks, &dev);
+		if (disk)
+			__sync_fetch_and_add(&disk->in_flight, -1);
 	}
-	queue = pending->inserted ? pending->issued - pending->inserted : 0;
-	device = now - pending->issued;
-	sub = (__u64)dev << 8 | (pending->flags & REQ_OP_MASK);
-	if (pending->inserted)
-		hist_add(BLOCK_QUEUE_TIME, pending->pid, sub, queue);
-	hist_add(BLOCK_DEVICE_TIME, pending->pid, sub, device);
-	hist_add(BLOCK_SIZE, pending->pid, sub, pending->bytes);
-	if (config.stream == STREAM_ALL ||
-	    (config.stream == STREAM_SLOW && (error || queue + device >= config.slow_ns)))
-		stream(rq, pending, now, queue, device, dev, error);
-	bpf_map_delete_elem(&requests, &key);
+	pending = submitted(key);
+	if (pending)
+		sent(pending, dev, BPF_CORE_READ(bio, bi_iter.bi_sector), BPF_CORE_READ(bio, bi_iter.bi_size),
+		     BPF_CORE_READ(bio, bi_opf));
+	return 0;
+}
+
+SEC("tp_btf/block_bio_complete")
+int BPF_PROG(block_bio_complete, struct request_queue___bios *queue, struct bio *bio)
+{
+	__u32 dev;
+
+	/* Of a disk with requests: all that most machines ever have. */
+	if (queue->mq_ops)
+		return 0;
+	dev = bio_disk(bio);
+	if (dev)
+		came_back((__u64)bio, dev, bpf_ktime_get_ns(), bio->bi_status);
 	return 0;
 }

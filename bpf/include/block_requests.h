@@ -13,6 +13,7 @@
 struct pending {
 	__u64 inserted;
 	__u64 issued;
+	__u64 allocated; /* as the kernel's own account has it; 0: it has none */
 	__u32 pid;
 	__u32 tid;
 	__u32 bytes;
@@ -66,22 +67,6 @@ static __always_inline struct pending *submitted(__u64 key)
 	if (update_or_count(&requests, &key, &fresh, LOSS_STATE_FULL))
 		return NULL;
 	return bpf_map_lookup_elem(&requests, &key);
-}
-
-/* The address is another request's by now. One that was issued has completed, and the kernel did not show it. */
-static __always_inline void forget(struct pending *pending, struct request *rq)
-{
-	__u32 dev = disk_number(rq);
-	__u64 key = (__u64)rq;
-	struct disk *disk;
-
-	if (pending->issued) {
-		count_loss(LOSS_END_UNSEEN);
-		disk = bpf_map_lookup_elem(&disks, &dev);
-		if (disk)
-			__sync_fetch_and_add(&disk->in_flight, -1);
-	}
-	bpf_map_delete_elem(&requests, &key);
 }
 
 #endif

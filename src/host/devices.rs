@@ -33,6 +33,19 @@ pub fn split(dev: u32) -> (u32, u32) {
     (dev >> MINOR_BITS, dev & ((1 << MINOR_BITS) - 1))
 }
 
+/// Returns the block devices that stand on others, as device mapper and RAID do, by the kernel's `dev_t`.
+pub fn stacked(root: &Root) -> Vec<u32> {
+    let disks = root.names("/sys/block").into_iter();
+    let stand = disks.filter(|disk| !root.names(format!("/sys/block/{disk}/slaves")).is_empty());
+    stand.filter_map(|disk| number(&root.text(format!("/sys/block/{disk}/dev"))?)).collect()
+}
+
+/// The kernel's `dev_t` out of `254:3`.
+fn number(text: &str) -> Option<u32> {
+    let (major, minor) = text.trim().split_once(':')?;
+    Some(major.parse::<u32>().ok()? << MINOR_BITS | minor.parse::<u32>().ok()?)
+}
+
 fn look_up(root: &Root, dev: u32) -> String {
     let (major, minor) = split(dev);
     let from_sysfs = || {
@@ -56,6 +69,7 @@ fn in_partitions(partitions: &str, major: u32, minor: u32) -> Option<String> {
 mod tests {
     use super::BlockDevices;
     use super::split;
+    use super::stacked;
     use crate::host::fixture::Machine;
 
     fn dev(major: u32, minor: u32) -> u32 {
@@ -79,6 +93,16 @@ mod tests {
         assert_eq!(devices.name(dev(254, 0)), "vda");
         assert_eq!(devices.name(dev(259, 2)), "nvme0n1p2");
         assert_eq!(devices.name(dev(104, 0)), "cciss/c0d0");
+    }
+
+    #[test]
+    fn a_disk_with_slaves_stands_on_others() {
+        let machine = Machine::new();
+        machine.file("/sys/block/dm-0/slaves/sda2/dev", "8:2\n");
+        machine.file("/sys/block/dm-0/dev", "253:0\n");
+        machine.file("/sys/block/zram0/dev", "254:3\n");
+        machine.directory("/sys/block/zram0/slaves");
+        assert_eq!(stacked(&machine.root()), [253 << 20]);
     }
 
     #[test]

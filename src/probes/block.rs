@@ -8,10 +8,12 @@ use super::KeyPart;
 use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
+use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::host::devices::BlockDevices;
+use crate::host::devices::stacked;
 use crate::host::root::Root;
 use crate::probe::EventKind;
 use crate::probe::Metric;
@@ -33,7 +35,7 @@ object! {
     // A few disks, four operations, some tens of processes.
     cells: 4096,
     // SAFETY: integers only, as bpf/block.bpf.c declares it.
-    unsafe plain: block_record,
+    unsafe plain: block_record, block_knobs,
 }
 
 const QUEUE_NS: &str = "block_queue_ns";
@@ -60,7 +62,8 @@ static INFO: ProbeInfo = ProbeInfo {
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["dev", "op", "pid", "comm"],
-            help: "Time from a request's issue to the device to its completion.",
+            help: "Time from a request's issue to the device to its completion; of a device that takes bios without requests (zram), \
+                   from a bio's submission.",
             events: Some("block_io"),
         },
         Metric {
@@ -85,6 +88,15 @@ static INFO: ProbeInfo = ProbeInfo {
             unit: Unit::Bytes,
             by: &["dev", "op", "state"],
             help: "Requests issued, sequential when one begins where the one before it on that disk ended.",
+            events: None,
+        },
+        Metric {
+            name: "block.unshown",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["dev", "op"],
+            help: "Requests whose completion the kernel hid from tracing and whose end the disk's own counters gave: to some \
+                   tens of microseconds where one ended alone, else to the time in which the kernel showed none.",
             events: None,
         },
     ],
@@ -129,6 +141,8 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/block_rq_requeue",
         "tp_btf/block_rq_issue",
         "tp_btf/block_rq_complete",
+        "tp_btf/block_bio_queue",
+        "tp_btf/block_bio_complete",
     ],
     oldest_kernel: (5, 10),
     cost: "under two microseconds for each request",
@@ -151,6 +165,14 @@ impl BuiltIn for Block {
             queue_ns: setup.schema.id(QUEUE_NS),
             flags: setup.schema.id(FLAGS),
         }
+    }
+
+    fn knobs(_: &Setup<'_>) -> Option<Vec<u8>> {
+        let mut knobs = types::block_knobs::default();
+        for (slot, dev) in knobs.stacked.iter_mut().zip(stacked(&Root::system())) {
+            *slot = dev;
+        }
+        Some(bytes_of(&knobs).to_vec())
     }
 }
 
@@ -184,13 +206,13 @@ impl Decoder for Block {
         let sub = gathered.sub;
         let (dev, op) = match metric {
             "block.queue_depth" => (sub as u32, None),
-            "block.access" => ((sub >> 16) as u32, Some((sub >> 8) as u8)),
+            "block.access" | "block.unshown" => ((sub >> 16) as u32, Some((sub >> 8) as u8)),
             _ => ((sub >> 8) as u32, Some(sub as u8)),
         };
         let mut key = vec![KeyPart::Text(column::DEV, self.disks.name(dev).to_owned())];
         key.extend(op.map(|op| KeyPart::Text(column::OP, op_name(op).to_owned())));
         match metric {
-            "block.queue_depth" => {}
+            "block.queue_depth" | "block.unshown" => {}
             "block.access" => {
                 let pattern = if sub & 1 == 1 { "sequential" } else { "random" };
                 key.push(KeyPart::Text(column::STATE, pattern.to_owned()));
