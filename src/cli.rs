@@ -1,6 +1,7 @@
 //! The command line: options in, plain plans out. clap's types stay in this module.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::CommandFactory;
@@ -22,6 +23,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::plan::RowFilter;
 
 mod args;
+pub mod completions;
 mod examples;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod format_page;
@@ -123,7 +125,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
             let action = match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Action::Print(text),
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Action::Help(text),
-                _ => return Err(usage::failure(&error, &command_path(&words))),
+                _ => {
+                    let (command, rest) = named_command(terminal, &words);
+                    return Err(usage::failure(&error, &command, rest));
+                }
             };
             return Ok(Invocation { action, console: console(Verbosity::Normal, styled) });
         }
@@ -135,11 +140,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
         (false, _) => Verbosity::Debug,
     };
     let action = match args.command {
-        args::Command::Record(record) => {
-            Action::Record(Box::new(record_plan(record, verbosity, color(args.global.color, terminal.stderr))?))
-        }
+        args::Command::Record(record) => Action::Record(Box::new(record_plan(record, verbosity, terminal.stderr)?)),
         args::Command::Report(report) => {
-            let (plan, destination) = report_plan(report, terminal.width())?;
+            let (plan, destination) = report_plan(report, terminal)?;
             Action::Report(Box::new(plan), destination)
         }
         args::Command::Export(export) => Action::Export(export_plan(export)),
@@ -150,7 +153,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
         }
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
         args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },
-        args::Command::Completions(completions) => Action::Print(completion_script(completions.shell)),
+        args::Command::Completions(asked) => Action::Print(completions::script(asked.shell)),
         args::Command::Man(man) => Action::Man(man.dir),
     };
     Ok(Invocation { action, console: console(verbosity, color(args.global.color, terminal.stdout)) })
@@ -170,7 +173,9 @@ fn command(terminal: &Terminal) -> clap::Command {
             if name == "report" { sub.after_help(views_help()) } else { sub }
         });
     }
-    command
+    // clap adds `help` when it builds the command.
+    command.build();
+    command.mut_subcommand("help", |help| help.about("Show the help of a command"))
 }
 
 fn views_help() -> String {
@@ -182,17 +187,15 @@ fn views_help() -> String {
     text
 }
 
-/// `ebrec`, or `ebrec SUBCOMMAND` when the words name one.
-fn command_path(words: &[OsString]) -> String {
-    let command = args::Args::command();
-    let sub = words.iter().skip(1).filter_map(|word| word.to_str()).find_map(|word| command.find_subcommand(word));
-    sub.map_or_else(|| "ebrec".to_owned(), |sub| format!("ebrec {}", sub.get_name()))
-}
-
-fn completion_script(shell: clap_complete::Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(&Terminal::default()), "ebrec", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+/// The subcommand that the words name, else the program itself, and the words after it.
+fn named_command<'w>(terminal: &Terminal, words: &'w [OsString]) -> (clap::Command, &'w [OsString]) {
+    let command = command(terminal);
+    let named =
+        words.iter().enumerate().skip(1).find_map(|(at, word)| Some((at, command.find_subcommand(word.to_str()?)?)));
+    match named {
+        Some((at, sub)) => (sub.clone(), words.get(at + 1..).unwrap_or_default()),
+        None => (command, words.get(1..).unwrap_or_default()),
+    }
 }
 
 impl From<args::ListFormat> for Paper {
@@ -204,7 +207,7 @@ impl From<args::ListFormat> for Paper {
     }
 }
 
-fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Result<RecordPlan, Failure> {
+fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize>) -> Result<RecordPlan, Failure> {
     if record.force && record.output.is_none() {
         let why = "--force needs --output: without a name, an existing file is never replaced";
         return Err(Failure::usage(why).hint("ebrec record --force --output FILE"));
@@ -234,7 +237,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, color: bool) -> Resul
         interval: record.interval,
         buffer_bytes: record.buffer,
         verbosity,
-        color,
+        columns,
     })
 }
 
@@ -246,7 +249,7 @@ fn events(texts: Vec<String>) -> Result<Vec<String>, Failure> {
     Ok(texts)
 }
 
-fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destination), Failure> {
+fn report_plan(report: args::Report, terminal: &Terminal) -> Result<(ReportPlan, Destination), Failure> {
     let words = report_words::read(&report.words, |path| path.exists())?;
     if report.tree && words.view != "processes" {
         return Err(Failure::usage(format!("--tree means nothing to the view '{}'", words.view))
@@ -260,12 +263,16 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
     {
         return Err(Failure::usage("--from is not before --to, so nothing lies between them"));
     }
-    let by_ending = report.output.as_deref().and_then(Format::of_path);
-    let format = match (&report.svg_dir, report.format) {
-        (Some(_), _) => Format::Svg,
-        (None, Some(format)) => format.into(),
-        (None, None) => by_ending.unwrap_or_default(),
+    let format = match (&report.svg_dir, report.format, report.output.as_deref()) {
+        (Some(_), _, _) => Format::Svg,
+        (None, Some(format), _) => format.into(),
+        (None, None, Some(path)) => format_of(path)?,
+        (None, None, None) => Format::default(),
     };
+    if format == Format::Svg && terminal.stdout && report.output.is_none() && report.svg_dir.is_none() {
+        let hint = format!("ebrec report {} -o {0}.svg FILE", words.view);
+        return Err(Failure::usage("a picture can't be written to a terminal").hint(hint));
+    }
     let plan = ReportPlan {
         view: words.view.to_owned(),
         files: words.files,
@@ -281,9 +288,21 @@ fn report_plan(report: args::Report, width: usize) -> Result<(ReportPlan, Destin
         tree: report.tree,
         debug_dirs: report.debug_dir,
         format,
-        width,
+        width: terminal.width(),
     };
     Ok((plan, Destination { file: report.output, svg_dir: report.svg_dir, table: report.table }))
+}
+
+/// The format that a file's name asks for: text where it has no ending.
+fn format_of(path: &Path) -> Result<Format, Failure> {
+    match (Format::of_path(path), path.extension()) {
+        (Some(format), _) => Ok(format),
+        (None, None) => Ok(Format::Text),
+        (None, Some(ending)) => {
+            let message = format!("no format has the ending '.{}' of '{}'", ending.display(), path.display());
+            Err(Failure::usage(message).hint("endings: .txt, .svg, .md, .json, .csv; or name one with --format"))
+        }
+    }
 }
 
 fn export_plan(export: args::Export) -> ExportPlan {
@@ -330,7 +349,7 @@ mod tests {
         assert_eq!((plan.window, plan.output, plan.force), (None, None, false));
         assert_eq!((plan.probes.base, plan.filters), (ProbeBase::Default, Filters::default()));
         assert_eq!((plan.interval, plan.buffer_bytes), (Duration::from_secs(1), 32 << 20));
-        assert_eq!((plan.verbosity, plan.color), (Verbosity::Normal, false));
+        assert_eq!((plan.verbosity, plan.columns), (Verbosity::Normal, None));
     }
 
     #[test]
@@ -371,13 +390,73 @@ mod tests {
         assert_eq!(format("report x.parquet"), Format::Text);
         assert_eq!(format("report x.parquet -o y.svg"), Format::Svg);
         assert_eq!(format("report x.parquet -o y.svg --format json"), Format::Json);
-        assert_eq!(format("report x.parquet -o y.unknown"), Format::Text);
+        assert_eq!(format("report x.parquet -o y"), Format::Text);
+        assert_eq!(format("report x.parquet -o y.pdf --format md"), Format::Markdown);
         assert_eq!(format("report x.parquet --svg-dir y"), Format::Svg);
     }
 
     #[test]
+    fn an_ending_without_a_format_is_refused() {
+        let failure = run("report x.parquet -o plots/y.pdf").unwrap_err();
+        assert_eq!(failure.message, "no format has the ending '.pdf' of 'plots/y.pdf'");
+        assert!(failure.hint.unwrap().contains(".svg"));
+    }
+
+    #[test]
+    fn a_picture_is_not_written_to_a_terminal() {
+        let terminal = Terminal { stdout: true, ..Terminal::default() };
+        let on_terminal =
+            |line: &str| parse(["ebrec"].into_iter().chain(line.split(' ')).map(OsString::from), &terminal);
+        let failure = on_terminal("report block --format svg x.parquet").unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("ebrec report block -o block.svg FILE"));
+        assert!(on_terminal("report block -o x.svg x.parquet").is_ok());
+        assert!(run("report block --format svg x.parquet").is_ok());
+    }
+
+    #[test]
+    fn a_bare_number_is_of_seconds() {
+        assert_eq!(record("record -d 30").window, Some(Duration::from_secs(30)));
+        assert_eq!(record("record -d 1.5 --interval 2").interval, Duration::from_secs(2));
+        assert!(run("record -d .").is_err());
+        assert!(run("record -d 0").is_err());
+    }
+
+    #[test]
+    fn a_command_without_dashes_is_shown_with_them() {
+        let failure = run("record -d 5 make -j4").unwrap_err();
+        assert_eq!(failure.message, "unexpected word 'make'");
+        let hint = "to record a command, write it after '--': ebrec record -d 5 -- make -j4";
+        assert_eq!(failure.hint.as_deref(), Some(hint));
+    }
+
+    #[test]
+    fn a_process_id_in_place_of_a_probe_hints_at_the_filter() {
+        let failure = run("record -p 1234,99").unwrap_err();
+        assert_eq!(failure.message, "'1234,99' names no probe");
+        assert_eq!(failure.hint.as_deref(), Some("to record these processes: ebrec record --pid 1234,99"));
+    }
+
+    #[test]
+    fn an_export_without_a_format_names_the_formats() {
+        let failure = run("export x.parquet").unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("--to takes one of: openmetrics, prometheus"));
+    }
+
+    #[test]
+    fn zero_is_all_in_every_command() {
+        let Action::Export(plan) = run("export --to prometheus -n 0 x.parquet").unwrap().action else { panic!() };
+        assert_eq!(plan.top, usize::MAX);
+    }
+
+    #[test]
+    fn help_knows_the_commands() {
+        let Action::Print(text) = run("help report").unwrap().action else { panic!() };
+        assert!(text.contains("ebrec report [OPTIONS] [VIEW] FILE"), "{text}");
+    }
+
+    #[test]
     fn colours_and_words_follow_the_options_then_the_terminal() {
-        let terminal = Terminal { stdout: true, stderr: true, columns: Some(80), plain: false };
+        let terminal = Terminal { stdout: true, stderr: Some(80), columns: Some(80), plain: false };
         let console = |line: &str, terminal: &Terminal| {
             parse(["ebrec"].into_iter().chain(line.split_whitespace()).map(OsString::from), terminal).unwrap().console
         };

@@ -30,6 +30,7 @@ pub mod render;
 pub mod report;
 pub mod routes;
 pub mod spill;
+pub mod spinner;
 pub mod symbols;
 pub mod text;
 pub mod units;

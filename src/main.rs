@@ -1,6 +1,7 @@
 //! The `ebrec` program: what the command line asks for, one arm per command.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -29,6 +30,7 @@ use ebrec::report;
 use ebrec::report::deliver::deliver;
 use ebrec::report::plan::Destination;
 use ebrec::report::plan::Format;
+use ebrec::spinner;
 use ebrec::text;
 use ebrec::units;
 
@@ -38,6 +40,11 @@ fn main() -> ExitCode {
         return exit::of(record::child::launch(&arguments));
     }
     dispositions::make_file_size_limit_an_error();
+    match cli::completions::answer(std::env::args_os()) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return exit::of(Err(error.into())),
+    }
     let outcome = match cli::parse(std::env::args_os(), &Terminal::of_this_process()) {
         Ok(invocation) => run(&invocation),
         Err(failure) => Err(failure.into()),
@@ -62,11 +69,15 @@ fn run(invocation: &Invocation) -> Result<u8> {
         }
         Action::Report(plan, destination) => {
             let all = destination.svg_dir.is_some() && plan.view == report::SUMMARY;
-            let document = if all { report::pictures(plan)? } else { report::report(plan)? };
+            let what = reading(&plan.files);
+            let made =
+                while_reading(&what, console, || if all { report::pictures(plan) } else { report::report(plan) });
+            let document = made?;
             hand_out(&document, plan.format, destination, console)?;
         }
         Action::Export(plan) => {
-            if let (Some(pushed), true) = (export::export(plan)?, console.verbosity > Verbosity::Quiet) {
+            let done = while_reading(&reading(std::slice::from_ref(&plan.file)), console, || export::export(plan))?;
+            if let (Some(pushed), true) = (done, console.verbosity > Verbosity::Quiet) {
                 let [samples, series] = [pushed.samples, pushed.series].map(units::count);
                 eprintln!("pushed {samples} samples of {series} series in {} requests", units::count(pushed.requests));
             }
@@ -88,6 +99,19 @@ fn run(invocation: &Invocation) -> Result<u8> {
         Action::Man(dir) => write_manual(dir)?,
     }
     Ok(0)
+}
+
+/// What is being read, in words.
+fn reading(files: &[PathBuf]) -> String {
+    match files {
+        [file] => format!("reading {}", text::sanitize(&file.display().to_string())),
+        files => format!("reading {} recordings", files.len()),
+    }
+}
+
+/// Does the work, with a line on a terminal if it takes long.
+fn while_reading<T>(what: &str, console: &Console, work: impl FnOnce() -> T) -> T {
+    if console.verbosity == Verbosity::Quiet { work() } else { spinner::show_while(what, work) }
 }
 
 /// The command line as it was typed, for the recording.

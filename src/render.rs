@@ -14,6 +14,7 @@ use crate::units::Unit;
 
 mod cells;
 mod csv;
+pub mod escaped;
 mod flame;
 mod grid;
 mod heat;

@@ -100,7 +100,7 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "hist",
-        summary: "Histogram and percentiles of a metric, or of all",
+        summary: "Histogram and percentiles of one metric, or of all",
         draws: true,
         tells_health: false,
         run: hist::run,
@@ -114,14 +114,14 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "timeline",
-        summary: "Rates and latencies over time, of all probes or of the metrics named",
+        summary: "Rates and latencies over time, for all probes or the named metrics",
         draws: true,
         tells_health: false,
         run: timeline::run,
     },
     View {
         name: "slow",
-        summary: "The slowest events of all probes, and what else happened around each",
+        summary: "The slowest events, with what happened around each",
         draws: false,
         tells_health: false,
         run: slow::run,
@@ -156,14 +156,14 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "syscalls",
-        summary: "System calls by call and process, their errors and the slowest, waits apart",
+        summary: "System calls by call and process: latency, errors, slowest calls; waits apart from work",
         draws: true,
         tells_health: false,
         run: syscalls::run,
     },
     View {
         name: "http",
-        summary: "HTTP requests by process and status, slow routes, failures, the unparsed",
+        summary: "HTTP requests by process and status, slow routes, failures, unparsed traffic",
         draws: true,
         tells_health: false,
         run: http::run,
@@ -219,7 +219,7 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "events",
-        summary: "Events of your own: counts, latencies, values and captures",
+        summary: "Custom events: counts, latencies, values and captures",
         draws: true,
         tells_health: false,
         run: events::run,
@@ -233,7 +233,7 @@ pub static VIEWS: &[View] = &[
     },
     View {
         name: "overhead",
-        summary: "What the recording itself cost",
+        summary: "What the recording cost",
         draws: false,
         tells_health: false,
         run: overhead::run,

@@ -9,8 +9,8 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 use clap::ValueHint;
-use clap_complete::Shell;
 
+use super::completions;
 use crate::export;
 use crate::report::plan::Format;
 use crate::units::parse_duration;
@@ -28,7 +28,7 @@ use crate::units::parse_size;
     arg_required_else_help = true,
     subcommand_required = true
 )]
-#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(max_term_width = 100)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) global: Global,
@@ -38,13 +38,13 @@ pub(super) struct Args {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Global {
-    /// Say nothing on stderr but errors
+    /// Print only errors to stderr
     #[arg(short, long, global = true, display_order = 1000, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Say more on stderr; twice for what libbpf says
+    /// Print more to stderr; repeat for libbpf's messages
     #[arg(short, long, global = true, display_order = 1001, action = ArgAction::Count)]
     pub(super) verbose: u8,
-    /// When to use colours; `auto` is on a terminal, unless NO_COLOR is set
+    /// When to use colors: auto, always, never; `auto` is on a terminal unless NO_COLOR is set
     #[arg(long, global = true, display_order = 1002, value_name = "WHEN", value_enum, default_value_t = When::Auto, hide_possible_values = true)]
     pub(super) color: When,
 }
@@ -72,34 +72,35 @@ pub(super) enum Command {
 /// Record a window of this machine's events into one file
 ///
 /// Attaches the probes, runs for the window or until the command ends, and writes one recording. Ctrl-C ends the window
-/// early and still writes the file; a second Ctrl-C stops the finishing work and leaves what `ebrec recover` needs.
-/// Needs CAP_BPF and CAP_PERFMON, which `sudo` gives.
+/// early and still writes the file; a second Ctrl-C exits at once and leaves files that `ebrec recover` can finish.
+/// Needs CAP_BPF and CAP_PERFMON, which `sudo` provides.
 #[derive(clap::Args, Debug)]
 pub(super) struct Record {
-    /// Length of the window: 500ms, 30s, 2m, 1h [default: 10s, or until COMMAND ends]
+    /// Length of the window: 30 (seconds), 500ms, 2m, 1h [default: 10s, or until COMMAND ends]
     #[arg(short, long, value_name = "DURATION", value_parser = positive_duration)]
     pub(super) duration: Option<Duration>,
-    /// File to write, mode 0600; it must not exist; - is stdout [default: run.parquet, or the next free run-N.parquet]
+    /// Output file, mode 0600; must not exist; - is stdout [default: run.parquet, or the next free run-N.parquet]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// Replace the file given with --output
+    /// Replace the file named by --output
     #[arg(short, long)]
     pub(super) force: bool,
     /// Probes to run: a list, changes to the default set, or `all`
     ///
-    /// A list (`block,sched`) runs exactly what it names; signs change the default set (`+http,-cpu`). A probe takes a
-    /// mode (`block:raw` streams every event, `block:hist` none, `block:slow` those over the threshold) and settings
+    /// A list (`block,sched`) runs exactly these probes; signs change the default set (`+http,-cpu`). A probe takes a
+    /// mode (`block:raw` streams every event, `block:slow` only those over the threshold, `block:hist` none) and settings
     /// (`block:slow=5ms`). `ebrec probes` lists the probes.
-    #[arg(short, long = "probe", value_name = "PROBES", allow_hyphen_values = true)]
+    #[arg(short, long = "probe", value_name = "PROBES", allow_hyphen_values = true, add = completions::probe_lists())]
     pub(super) probes: Vec<String>,
-    /// An event of your own: a function, trace point or static probe, as `kprobe:tcp_sendmsg`
+    /// A custom event: a function, tracepoint or USDT probe, such as `kprobe:tcp_sendmsg`
     ///
-    /// `latency:vfs_read` times a function from entry to return; globs (`kprobe:tcp_*`) take many. Values are kept of each hit
-    /// (`uprobe:libc:getaddrinfo(str(arg0))`), and a filter counts some hits only (`latency:vfs_read/duration > 1ms/`): the manual has the
-    /// whole language. `ebrec probes -e EVENT` shows what it is put on, and which values it has. Can be given many times.
+    /// `latency:vfs_read` times a function from entry to return; globs (`kprobe:tcp_*`) match many functions. An event
+    /// can capture values of each hit (`uprobe:libc:getaddrinfo(str(arg0))`) and filter hits
+    /// (`latency:vfs_read/duration > 1ms/`); the manual describes the language. `ebrec probes -e EVENT` shows where an
+    /// event attaches and what it can capture. Can be repeated.
     #[arg(short, long = "event", value_name = "EVENT", value_hint = ValueHint::Other)]
     pub(super) events: Vec<String>,
-    /// How often histograms and counters are read out of the kernel
+    /// How often to read histograms and counters from the kernel
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = positive_duration)]
     pub(super) interval: Duration,
     /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
@@ -107,73 +108,74 @@ pub(super) struct Record {
     pub(super) buffer: u64,
     /// Show inlined functions in stacks; reads debug information, which takes time and memory
     ///
-    /// Stacks have a frame `NAME (inlined)` for each function that the compiler put into another one, where the program or its
-    /// separate debug information is here and has no more than 192 MiB; compressed sections (zlib, zstd) are read, split DWARF
-    /// (`.dwo`) is not. Without it names come from symbol tables, which know functions only.
+    /// Adds a frame `NAME (inlined)` for each inlined function, if the program or its separate debug information is on
+    /// this machine and at most 192 MiB. Reads compressed sections (zlib, zstd), but not split DWARF (`.dwo`). Without
+    /// this option, names come from symbol tables, which lack inlined functions.
     #[arg(long)]
     pub(super) inlines: bool,
     /// Record only these processes and their children
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
-    /// Record only processes of this command name, and their children
+    /// Record only processes with this command name, and their children
     #[arg(long, value_name = "NAME", value_parser = comm, help_heading = "Filters")]
     pub(super) comm: Vec<String>,
-    /// Record only processes in this control group or below it
+    /// Record only processes in this cgroup or below it
     #[arg(long, value_name = "PATH", help_heading = "Filters")]
     pub(super) cgroup: Vec<String>,
-    /// Record only processes of this container, by id or the start of it
+    /// Record only processes of this container, by id or id prefix
     #[arg(long, value_name = "ID", help_heading = "Filters")]
     pub(super) container: Vec<String>,
     /// Record only processes of this user, by name or number
     #[arg(long, value_name = "USER", value_delimiter = ',', help_heading = "Filters")]
     pub(super) uid: Vec<String>,
-    /// Leave out the children of the processes that the filters let through
+    /// Don't record the children of matching processes
     #[arg(long, help_heading = "Filters")]
     pub(super) no_follow: bool,
     /// With COMMAND: record the whole machine, not only COMMAND and its descendants
     #[arg(short = 'a', long, help_heading = "Filters")]
     pub(super) system_wide: bool,
-    /// Command to run once the probes are live; ebrec exits with its status
+    /// Command to run once the probes are attached; ebrec exits with its status
     ///
-    /// It runs as the user who called sudo and keeps its stdin and stdout. Only it and its descendants are recorded.
+    /// It runs as the user who called sudo and inherits stdin and stdout. Only the command and its descendants are recorded.
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(super) command: Vec<OsString>,
 }
 
 /// Explain recordings: a summary, or one view of them
 ///
-/// Without a view, the summary: whether anything was lost, what the machine spent its time on, the processes that matter,
-/// the slowest things and their cause. Several files, or a directory of them, make one row set per host.
+/// Without a view, prints the summary: whether events were lost, what the machine spent its time on, the processes that
+/// matter, and the slowest events with their cause. Several files, or a directory, give one set of rows per host.
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "ebrec report [OPTIONS] [VIEW] FILE...")]
 pub(super) struct Report {
-    /// A view (see below), for `hist`, `heatmap` and `timeline` also metrics, then recordings or directories of them
-    #[arg(value_name = "VIEW|FILE", value_hint = ValueHint::FilePath)]
+    /// A view (see below); for `hist`, `heatmap` and `timeline` also metrics; then recordings or directories
+    #[arg(value_name = "VIEW|FILE", add = completions::report_words())]
     pub(super) words: Vec<OsString>,
-    /// How to write it: text, svg, md, json, csv [default: by the ending of --output, else text]
+    /// Output format: text, svg, md, json, csv [default: from the extension of --output, else text]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub(super) format: Option<FormatArg>,
-    /// File to write in place of stdout
+    /// Write to FILE instead of stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// Write every plot of the view, or without one of all views, into this directory, one SVG each
+    /// Write the view's plots to DIR as SVG; without a view, write the plots of all views
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["output", "format"])]
     pub(super) svg_dir: Option<PathBuf>,
-    /// With csv: the table to write, by its name in json [default: the first]
-    #[arg(long, value_name = "NAME")]
+    /// With CSV: the table to write, by its JSON name [default: the first]
+    #[arg(long, value_name = "NAME", add = completions::table_names())]
     pub(super) table: Option<String>,
-    /// Rows of a ranking to show; 0 is all [default: 20, in the summary and in `slow` 10; in json and csv all but of the slowest]
+    /// Rows of a ranking to show; 0 shows all [default: 20, 10 in the summary and in `slow`; JSON and CSV include every row, except in rankings of the slowest events]
     #[arg(short = 'n', long, value_name = "N", value_parser = count)]
     pub(super) top: Option<usize>,
-    /// Only these processes
+    /// Show only these processes
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
-    /// Only processes of this command name
+    /// Show only processes with this command name
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub(super) comm: Vec<String>,
     /// Leave out events that ended earlier than DURATION into the window
     ///
-    /// Totals are kept by interval: an interval counts whole if its middle is in the part that is asked for, and shares of time are of the intervals that count.
+    /// Totals are stored per interval: an interval counts as a whole if its middle is within the range, and shares of time
+    /// refer to the intervals that count.
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
     pub(super) from: Option<Duration>,
     /// Leave out events that ended later than DURATION into the window
@@ -181,51 +183,51 @@ pub(super) struct Report {
     /// As with `--from`, totals cover whole intervals.
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
     pub(super) to: Option<Duration>,
-    /// With `processes`: children under their parents
+    /// With `processes`: show children under their parents
     #[arg(long)]
     pub(super) tree: bool,
-    /// With `cpu` and `offcpu`: where to look, by build id, for symbols that the recorded machine did not have
+    /// With `cpu` and `offcpu`: look here, by build ID, for symbols that were missing on the recorded machine
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) debug_dir: Vec<PathBuf>,
     /// With `hist`: split the metric by process, pid, comm, dev, op or another of its columns
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', add = completions::split_columns())]
     pub(super) by: Vec<String>,
 }
 
-/// Carry a recording's metrics to a time-series database
+/// Export a recording's metrics to a time-series database
 ///
-/// Every counter and histogram, with a sample at the end of each interval, as text for an importer (--to) or to a database
-/// over HTTP (--push).
+/// Exports every counter and histogram, with a sample at the end of each interval: as text for an importer (--to), or
+/// over HTTP to a database (--push).
 #[derive(clap::Args, Debug)]
 pub(super) struct Export {
     /// The recording
-    #[arg(value_hint = ValueHint::FilePath)]
+    #[arg(add = completions::recordings())]
     pub(super) file: PathBuf,
     /// Format: openmetrics (for promtool tsdb create-blocks-from openmetrics), prometheus (for VictoriaMetrics' import)
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, required_unless_present = "push")]
     pub(super) to: Option<ExportFormatArg>,
-    /// File to write in place of stdout
+    /// Write to FILE instead of stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "push")]
     pub(super) output: Option<PathBuf>,
-    /// Send it to a Prometheus remote-write endpoint (.../api/v1/write) or VictoriaMetrics (.../api/v1/import/prometheus)
+    /// Push to a Prometheus remote-write endpoint (.../api/v1/write) or to VictoriaMetrics (.../api/v1/import/prometheus)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "to")]
     pub(super) push: Option<String>,
-    /// Label sets of a metric that stay apart, the heaviest first; the rest is added up as `other`
+    /// Label sets to keep per metric, the heaviest first; the rest is summed as `other`; 0 keeps all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = label_sets)]
     pub(super) top: usize,
-    /// Make process ids labels too; without it, processes of one name are added up
+    /// Add process ids as labels; without it, processes with the same name are summed
     #[arg(long)]
     pub(super) pid: bool,
-    /// Histogram boundaries in each power of two: 1, 2, 4, 8 or 16, which is all that the recording has
+    /// Histogram boundaries per power of two: 1, 2, 4, 8 or 16; 16 is the recording's resolution
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = boundaries)]
     pub(super) buckets: u32,
 }
 
-/// Show what a recording says of itself: host, window, probes, losses, cost, columns
+/// Show a recording's metadata: host, window, probes, losses, cost, columns
 #[derive(clap::Args, Debug)]
 pub(super) struct Info {
     /// The recording
-    #[arg(value_hint = ValueHint::FilePath)]
+    #[arg(add = completions::recordings())]
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) format: ListFormat,
@@ -234,21 +236,22 @@ pub(super) struct Info {
 /// List the probes: what each measures, and whether it can run here
 #[derive(clap::Args, Debug)]
 pub(super) struct Probes {
-    /// Show everything about this probe
+    /// Show everything about one probe
+    #[arg(add = completions::probe_names())]
     pub(super) name: Option<String>,
-    /// Show what an event of your own would be put on, and which values it has, as `kprobe:tcp_*`
+    /// Show where a custom event attaches and what it can capture, such as `kprobe:tcp_*`
     #[arg(short, long = "event", value_name = "EVENT", value_hint = ValueHint::Other, conflicts_with = "name")]
     pub(super) events: Vec<String>,
-    /// With --event: look files and libraries up as these processes see them
+    /// With --event: resolve files and libraries as these processes see them
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, requires = "events")]
     pub(super) pid: Vec<u32>,
     #[command(flatten)]
     pub(super) format: ListFormat,
 }
 
-/// Check what this machine allows, and name the fix for what is missing
+/// Check what this machine allows, and print the fix for what is missing
 ///
-/// Exits with 0 when `ebrec record` can run here as this user, else with 1.
+/// Exits with 0 if `ebrec record` can run here as this user, else with 1.
 #[derive(clap::Args, Debug)]
 pub(super) struct Doctor {
     #[command(flatten)]
@@ -257,14 +260,14 @@ pub(super) struct Doctor {
 
 /// Finish a recording whose writer was killed
 ///
-/// Makes a recording out of `FILE.partial` and `FILE.partial.footer`, without the rows that the writer had not finished:
+/// Builds the recording from `FILE.partial` and `FILE.partial.footer`. Rows that the writer had not finished are dropped:
 /// at most those of the last second.
 #[derive(clap::Args, Debug)]
 pub(super) struct Recover {
-    /// The recording, with or without the ending `.partial`
+    /// The recording, with or without the extension `.partial`
     #[arg(value_hint = ValueHint::FilePath)]
     pub(super) file: PathBuf,
-    /// Replace the finished recording when there is one
+    /// Replace an existing recording
     #[arg(short, long)]
     pub(super) force: bool,
 }
@@ -274,7 +277,29 @@ pub(super) struct Recover {
 pub(super) struct Completions {
     /// The shell
     #[arg(value_enum)]
-    pub(super) shell: Shell,
+    pub(super) shell: ShellArg,
+}
+
+/// The shells that can ask for completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ShellArg {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl ShellArg {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            ShellArg::Bash => "bash",
+            ShellArg::Elvish => "elvish",
+            ShellArg::Fish => "fish",
+            ShellArg::Powershell => "powershell",
+            ShellArg::Zsh => "zsh",
+        }
+    }
 }
 
 /// Write the manual pages into a directory
@@ -288,13 +313,13 @@ pub(super) struct Man {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ListFormat {
-    /// How to write it: text, md, json, csv
+    /// Output format: text, md, json, csv
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ListFormatArg::Text, hide_possible_values = true)]
     pub(super) format: ListFormatArg,
-    /// File to write in place of stdout
+    /// Write to FILE instead of stdout
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// With csv: the table to write, by its name in json [default: the first]
+    /// With CSV: the table to write, by its JSON name [default: the first]
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
 }
@@ -355,8 +380,12 @@ impl From<ListFormatArg> for Format {
     }
 }
 
+/// A number without a unit is of seconds, as with sleep(1).
 fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| error.to_string())
+    let number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && text.bytes().any(|byte| byte.is_ascii_digit());
+    let with_unit = if number { format!("{text}s") } else { text.to_owned() };
+    parse_duration(&with_unit).map_err(|error| error.to_string())
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
@@ -382,7 +411,8 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 fn label_sets(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|sets| *sets > 0).ok_or_else(|| format!("'{text}' is not a number of label sets"))
+    let sets: usize = text.parse().map_err(|_| format!("'{text}' is not a number of label sets"))?;
+    Ok(if sets == 0 { usize::MAX } else { sets })
 }
 
 fn boundaries(text: &str) -> Result<u32, String> {

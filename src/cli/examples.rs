@@ -36,62 +36,59 @@ static EXAMPLES: &[(&str, &[Example])] = &[
     (
         "record",
         &[
-            example("sudo ebrec record -d 30s", "30 seconds of the whole machine into run.parquet"),
+            example("sudo ebrec record -d 30s", "Record 30 seconds of the whole machine into run.parquet"),
             example(
                 "sudo ebrec record -o build.parquet -- make -j8",
-                "A build from its start to its end, run as you and not as root",
+                "Record a build from start to end, run as you and not as root",
             ),
             example(
                 "sudo ebrec record -p block:raw,process --comm postgres",
-                "Every disk I/O of the processes named postgres",
+                "Record every disk I/O of the processes named postgres",
             ),
             example(
                 "sudo ebrec record -p +block:slow=1ms -d 1m",
-                "The default probes, with disk I/O of 1 ms and more one by one",
+                "Run the default probes, and stream each disk I/O of 1 ms and more",
             ),
-            example("sudo ebrec record -e latency:vfs_read", "How long a kernel function takes, by process"),
+            example("sudo ebrec record -e latency:vfs_read", "Time a kernel function, per process"),
             example(
                 "sudo ebrec record -e 'uprobe:libc:getaddrinfo(str(arg0))' -p process",
-                "Every name that any program looks up, and who does",
+                "Record every host name that is looked up, and by which process",
             ),
             example(
                 "sudo ebrec record -e 'tracepoint:block:block_rq_issue(hist(bytes), by(rwbs))/bytes > 64KiB/'",
-                "The sizes of large disk requests, by their kind",
+                "Record the sizes of large disk requests, by operation",
             ),
         ],
     ),
     (
         "report",
         &[
-            example("ebrec report run.parquet", "The summary"),
+            example("ebrec report run.parquet", "Print the summary"),
             example(
                 "ebrec report processes --tree run.parquet",
-                "Every process, short-lived ones too, under its parent",
+                "Show every process under its parent, short-lived ones included",
             ),
-            example("ebrec report hist run.parquet", "Every distribution in one line each"),
+            example("ebrec report hist run.parquet", "Show every distribution on one line"),
             example(
                 "ebrec report hist sched.runqueue_latency --by comm run.parquet",
-                "How long each command waited for a CPU",
+                "Show how long each command waited for a CPU",
             ),
             example(
                 "ebrec report slow -n 5 run.parquet",
-                "The five slowest events, and what else happened around each",
+                "Show the five slowest events, with what happened around each",
             ),
-            example(
-                "ebrec report heatmap block.device_time -o disk.svg run.parquet",
-                "Which disk latencies occurred when, as a picture",
-            ),
+            example("ebrec report heatmap block.device_time -o disk.svg run.parquet", "Plot disk latencies over time"),
             example(
                 "ebrec report timeline sched block --comm postgres run.parquet",
-                "What postgres had of CPUs and disks, second by second",
+                "Show postgres's CPU and disk use, second by second",
             ),
             example(
                 "ebrec report block --from 2s --to 5s -o block.svg run.parquet",
-                "Disk latencies of three seconds, as a picture",
+                "Plot the disk latencies of three seconds",
             ),
             example(
                 "ebrec report exec --top 0 --format csv recordings/",
-                "Every process start of many hosts, for a spreadsheet",
+                "List every process start on many hosts, for a spreadsheet",
             ),
         ],
     ),
@@ -100,35 +97,38 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         &[
             example(
                 "ebrec export --to openmetrics run.parquet -o run.om",
-                "For Prometheus: promtool tsdb create-blocks-from openmetrics run.om data/",
+                "Import into Prometheus: promtool tsdb create-blocks-from openmetrics run.om data/",
             ),
             example(
                 "ebrec export --to prometheus run.parquet | curl --data-binary @- http://localhost:8428/api/v1/import/prometheus",
-                "Into VictoriaMetrics",
+                "Import into VictoriaMetrics",
             ),
             example(
                 "ebrec export --push http://localhost:9090/api/v1/write run.parquet",
-                "Straight to a Prometheus that takes remote writes",
+                "Push to a Prometheus that accepts remote writes",
             ),
         ],
     ),
     (
         "info",
         &[
-            example("ebrec info run.parquet", "Host, window, probes, losses, columns"),
-            example("ebrec info --format json run.parquet", "The same for a program"),
+            example("ebrec info run.parquet", "Show host, window, probes, losses and columns"),
+            example("ebrec info --format json run.parquet", "Print the same for a program"),
         ],
     ),
     (
         "probes",
         &[
-            example("ebrec probes", "Every probe and whether it can run here"),
-            example("ebrec probes block", "What the block probe measures, its columns and settings"),
-            example("ebrec probes -e 'kprobe:tcp_*'", "Which functions an event of your own would be put on"),
-            example("ebrec probes -e usdt:/usr/bin/python3:python:gc__start", "How many arguments a static probe has"),
+            example("ebrec probes", "List every probe and whether it can run here"),
+            example("ebrec probes block", "Show what the block probe measures, its columns and settings"),
+            example("ebrec probes -e 'kprobe:tcp_*'", "Show which functions a custom event attaches to"),
+            example(
+                "ebrec probes -e usdt:/usr/bin/python3:python:gc__start",
+                "Show how many arguments a USDT probe has",
+            ),
         ],
     ),
-    ("doctor", &[example("ebrec doctor", "What this machine allows, and the fix for what is missing")]),
+    ("doctor", &[example("ebrec doctor", "Show what this machine allows, and the fix for what is missing")]),
     ("recover", &[example("ebrec recover run.parquet", "Make run.parquet from run.parquet.partial after a kill -9")]),
     (
         "completions",

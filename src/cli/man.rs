@@ -16,7 +16,8 @@ use crate::report::tables;
 /// Every page as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help, and the page of the format
 /// where the probes are built in.
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
-    let mut ebrec = command(&Terminal::default());
+    // `ebrec help` shows what these pages hold.
+    let mut ebrec = command(&Terminal::default()).mut_subcommand("help", |help| help.hide(true));
     ebrec.build();
     let shown: Vec<clap::Command> = ebrec.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned().collect();
     let names: Vec<String> = shown.iter().map(|sub| sub.get_name().to_owned()).collect();

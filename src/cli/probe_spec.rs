@@ -22,6 +22,10 @@ const FORMS: &str = "forms: 'block,sched:raw', 'block:slow=5ms', '+http,-cpu', '
 pub(crate) fn parse(specs: &[String]) -> Result<ProbeSelection, Failure> {
     let mut items = Vec::new();
     for spec in specs {
+        if spec.split(',').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())) {
+            let hint = format!("to record these processes: ebrec record --pid {spec}");
+            return Err(Failure::usage(format!("'{spec}' names no probe")).hint(hint));
+        }
         items.extend(split(spec)?);
     }
     select(items)

@@ -66,7 +66,12 @@ fn neither(word: &OsString) -> Failure {
     let word = word.to_string_lossy();
     let names: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
     let near = nearest(&word, names.iter().copied());
-    Failure::usage(format!("'{word}' is neither a view nor a file")).hint(did_you_mean(&near, &names))
+    let failure = Failure::usage(format!("'{word}' is neither a view nor a file"));
+    failure.hint(if near.is_empty() {
+        "see 'ebrec report --help' for the views".to_owned()
+    } else {
+        did_you_mean(&near, &names)
+    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::io::IsTerminal;
 pub struct Terminal {
     /// Whether stdout is a terminal.
     pub stdout: bool,
-    /// Whether stderr is a terminal.
-    pub stderr: bool,
+    /// Columns of stderr, if it is a terminal.
+    pub stderr: Option<usize>,
     /// Columns of the terminal, or what COLUMNS says.
     pub columns: Option<usize>,
     /// Whether the environment asks for no colours: NO_COLOR is set to anything, or TERM is `dumb`.
@@ -31,7 +31,7 @@ impl Terminal {
         let real = || terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
         Terminal {
             stdout,
-            stderr: std::io::stderr().is_terminal(),
+            stderr: terminal_size::terminal_size_of(std::io::stderr()).map(|(columns, _)| usize::from(columns.0)),
             columns: asked.or_else(|| if stdout { real() } else { None }),
             plain: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
                 || std::env::var_os("TERM").is_some_and(|term| term == "dumb"),

@@ -1,19 +1,53 @@
 //! clap's complaints, in the form that every other error has.
 
+use std::ffi::OsString;
+
 use clap::error::ContextKind;
 use clap::error::ContextValue;
 use clap::error::ErrorKind;
 
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
+use crate::text::shell_words;
 
-/// Turns a complaint about the command line into one line and one hint.
-pub(super) fn failure(error: &clap::Error, command: &str) -> Failure {
-    let failure = Failure::usage(message(error));
-    match tip(error) {
-        Some(tip) => failure.hint(tip),
-        None => failure.hint(format!("see '{command} --help'")),
+/// Turns a complaint about the command line into one line and one hint. `command` is the subcommand that the words name, `rest`
+/// what follows it.
+pub(super) fn failure(error: &clap::Error, command: &clap::Command, rest: &[OsString]) -> Failure {
+    if let Some(failure) = command_without_dashes(error, command, rest) {
+        return failure;
     }
+    let failure = Failure::usage(message(error));
+    match tip(error).or_else(|| values_of_missing(error, command)) {
+        Some(tip) => failure.hint(tip),
+        None => failure.hint(format!("see '{} --help'", command.get_bin_name().unwrap_or("ebrec"))),
+    }
+}
+
+/// `ebrec record make -j4`: the command to record has to follow `--`.
+fn command_without_dashes(error: &clap::Error, command: &clap::Command, rest: &[OsString]) -> Option<Failure> {
+    let word = context(error, ContextKind::InvalidArg).filter(|word| !word.starts_with('-'))?;
+    if error.kind() != ErrorKind::UnknownArgument || command.get_name() != "record" {
+        return None;
+    }
+    let at = rest.iter().position(|found| found.to_str() == Some(&word))?;
+    let text = |words: &[OsString]| {
+        String::from_utf8_lossy(&shell_words(words.iter().map(|w| w.as_encoded_bytes()))).into_owned()
+    };
+    let (options, program) = (text(rest.get(..at)?), text(rest.get(at..)?));
+    let options = if options.is_empty() { options } else { format!(" {options}") };
+    let hint = format!("to record a command, write it after '--': ebrec record{options} -- {program}");
+    Some(Failure::usage(format!("unexpected word '{word}'")).hint(hint))
+}
+
+/// The values that an option takes which is missing, where they are few.
+fn values_of_missing(error: &clap::Error, command: &clap::Command) -> Option<String> {
+    let missing = context(error, ContextKind::InvalidArg).map(|arg| bare(&arg))?;
+    let option =
+        command.get_arguments().find(|arg| arg.get_long().is_some_and(|long| missing == format!("--{long}")))?;
+    let values = option.get_possible_values();
+    let names: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
+    (error.kind() == ErrorKind::MissingRequiredArgument && !names.is_empty())
+        .then(|| format!("{missing} takes one of: {}", names.join(", ")))
 }
 
 fn message(error: &clap::Error) -> String {

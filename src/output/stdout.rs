@@ -4,6 +4,7 @@
 //! written. Whether it was closed shows only before that.
 
 use std::io;
+use std::io::IsTerminal;
 use std::io::StdoutLock;
 use std::io::Write;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +32,11 @@ pub fn lock() -> io::Result<StdoutLock<'static>> {
         return Err(io::Error::other("it is closed"));
     }
     Ok(io::stdout().lock())
+}
+
+/// Whether standard output is a terminal.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Writes to standard output, which may be a pipe that closes.

@@ -33,8 +33,8 @@ pub struct RecordPlan {
     pub inlines: bool,
     /// How much is said on stderr.
     pub verbosity: Verbosity,
-    /// Whether stderr takes colours.
-    pub color: bool,
+    /// Columns of the terminal that standard error is, if it is one.
+    pub columns: Option<usize>,
 }
 
 /// How much is said on stderr.

@@ -29,9 +29,10 @@ struct Last {
 }
 
 impl Progress {
-    /// Begins the line; it is not drawn when `quiet` or when standard error is no terminal.
-    pub(super) fn begin(window: Option<Duration>, quiet: bool) -> Progress {
-        let target = if quiet || !std::io::stderr().is_terminal() {
+    /// Begins the line. It is not drawn when standard error is no terminal, nor when `hidden`: when nothing is to be said, or
+    /// when a command writes to the same terminal.
+    pub(super) fn begin(window: Option<Duration>, hidden: bool) -> Progress {
+        let target = if hidden || !std::io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr()

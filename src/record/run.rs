@@ -230,7 +230,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     if let Some(waiting) = waiting {
         events.watch(waiting.release()?)?;
     }
-    let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet);
+    let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet || !plan.command.is_empty());
     let left = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(clocks::monotonic_ns())));
     let ended = events.wait(left, || progress.draw(&shared));
     epoch.close(clocks::monotonic_ns());
@@ -259,7 +259,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     interrupts.enter(Stage::Finished)?;
     progress.end();
     say(plan, Verbosity::Normal, || {
-        summary::text(&finished, is_file, &description.meta(&state, &ended.name()), &state)
+        summary::text(&finished, is_file, &description.meta(&state, &ended.name()), &state, plan.columns)
     });
     let status = match ended {
         Ended::Command(status) => Some(status),

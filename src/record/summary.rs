@@ -5,11 +5,13 @@ use crate::record::state::State;
 use crate::recording::Finished;
 use crate::recording::Meta;
 use crate::recording::ProbeOutcome;
+use crate::text;
 use crate::text::sanitize;
 use crate::units;
 
-/// The lines for standard error; without the next command where the recording is no file.
-pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &State) -> String {
+/// The lines for standard error, broken between words where a terminal has fewer `columns`; without the next command where the
+/// recording is no file.
+pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &State, columns: Option<usize>) -> String {
     let path = finished.path.display().to_string();
     let events: u64 = state.probes.iter().map(|probe| probe.events).sum();
     let lost: u64 = state.probes.iter().map(|probe| probe.lost).sum::<u64>() + state.shared_lost;
@@ -44,7 +46,15 @@ pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &Stat
     if is_file {
         lines.push(format!("next: ebrec report {}", shell_word(&path)));
     }
-    lines.join("\n")
+    lines.iter().map(|line| broken(line, columns)).collect::<Vec<_>>().join("\n")
+}
+
+/// A line with those that continue it, which are indented.
+fn broken(line: &str, columns: Option<usize>) -> String {
+    match columns {
+        Some(columns) if text::width(line) > columns => text::wrap(line, columns.saturating_sub(2)).join("\n  "),
+        _ => line.to_owned(),
+    }
 }
 
 /// `ebrec's own CPU time: 120 ms to start, 35.0 ms in the window, 80.0 ms to finish`.
@@ -66,7 +76,19 @@ fn shell_word(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::broken;
     use super::shell_word;
+
+    #[test]
+    fn a_line_breaks_between_words_where_the_terminal_ends() {
+        let line =
+            "cost: about 1.5% of a CPU in BPF programs; ebrec's own CPU time: 426 ms to start, 14.8 ms in the window";
+        let lines = broken(line, Some(80));
+        let expected = "cost: about 1.5% of a CPU in BPF programs; ebrec's own CPU time: 426 ms to\n  start, 14.8 ms in the window";
+        assert_eq!(lines, expected);
+        assert!(lines.lines().all(|line| line.len() <= 80));
+        assert_eq!(broken(line, None), line);
+    }
 
     #[test]
     fn the_next_command_can_be_pasted_into_a_shell() {

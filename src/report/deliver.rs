@@ -16,6 +16,7 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Table;
 use crate::render::TextStyle;
+use crate::render::escaped::Escaped;
 use crate::report::plan::Destination;
 use crate::report::plan::Format;
 use crate::text::nearest;
@@ -41,7 +42,15 @@ pub fn deliver(document: &Document, format: Format, style: TextStyle, destinatio
         Format::Json => Box::new(|out| render::write_json(document, out)),
         Format::Csv => {
             let table = table(document, destination.table.as_deref())?;
-            Box::new(|out| render::write_csv(table, out))
+            let to_terminal = destination.file.is_none() && stdout::is_terminal();
+            Box::new(move |out| match to_terminal {
+                true => {
+                    let mut escaped = Escaped::new(out);
+                    render::write_csv(table, &mut escaped)?;
+                    escaped.flush()
+                }
+                false => render::write_csv(table, out),
+            })
         }
     };
     match &destination.file {

@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("text", 0),
     ("demangle", 0),
     ("spill", 0),
+    ("spinner", 0),
     ("output", 0),
     ("regular_file", 0),
     ("dispositions", 0),

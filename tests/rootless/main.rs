@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod completions;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod exits;
 mod export;
