@@ -1,8 +1,10 @@
 # What one types in this tree. `make demo` and `make test` install what is missing first (tools/install-deps).
 
 CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
 
-.PHONY: help build demo test vm bench fuzz man clean
+.PHONY: help build install demo test vm bench fuzz man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,6 +12,14 @@ help: ## this list
 build: ## the release program, target/release/ebrec
 	@tools/install-deps build
 	$(CARGO) build --release
+
+install: ## the program, its manual pages and completions, below PREFIX (/usr/local) and DESTDIR
+	@tools/install-deps build
+	$(CARGO) build --release
+	install -D -m 755 target/release/ebrec '$(DESTDIR)$(PREFIX)/bin/ebrec'
+	for page in man/*.[15]; do \
+		install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}" || exit; done
+	tools/install-completions '$(DESTDIR)$(PREFIX)'
 
 demo: ## record this machine for five seconds and report on it
 	@tools/install-deps build
