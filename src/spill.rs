@@ -84,6 +84,18 @@ impl<R: Ord + Serialize + DeserializeOwned> Runs<R> {
         self.keep(merged, level + 1)
     }
 
+    /// All records, those of `last` being the youngest run, which stays in memory if there is no other.
+    ///
+    /// # Errors
+    /// As [`Runs::add`].
+    pub fn ended_by(mut self, last: Vec<R>) -> io::Result<Sorted<R>> {
+        if self.is_empty() {
+            return Ok(Sorted { held: last, runs: self });
+        }
+        self.add(last.into_iter())?;
+        Ok(Sorted { held: Vec::new(), runs: self })
+    }
+
     /// All records in order, those of `last` being the youngest run, which is still in memory.
     ///
     /// # Errors
@@ -91,6 +103,80 @@ impl<R: Ord + Serialize + DeserializeOwned> Runs<R> {
     pub fn merged(&self, last: Vec<R>) -> io::Result<Merged<R>> {
         let oldest_first: Vec<Run> = self.levels.iter().rev().flatten().cloned().collect();
         Merged::of(&oldest_first, last)
+    }
+}
+
+/// Records while they are collected: in memory up to a bound, and beyond it in runs.
+#[derive(Debug)]
+pub struct Sorter<R> {
+    held: Vec<R>,
+    held_bytes: usize,
+    most_bytes: usize,
+    runs: Runs<R>,
+    failed: Option<io::Error>,
+}
+
+impl<R: Ord + Serialize + DeserializeOwned> Sorter<R> {
+    /// Starts without any, and holds about `most_bytes` in memory.
+    pub fn new(most_bytes: usize) -> Sorter<R> {
+        Sorter { held: Vec::new(), held_bytes: 0, most_bytes, runs: Runs::default(), failed: None }
+    }
+
+    /// Adds a record that takes about `bytes` in memory. A full disk shows in [`Sorter::finish`].
+    pub fn push(&mut self, record: R, bytes: usize) {
+        self.held.push(record);
+        self.held_bytes += bytes;
+        if self.held_bytes > self.most_bytes {
+            self.spill();
+        }
+    }
+
+    fn spill(&mut self) {
+        self.held.sort();
+        self.held_bytes = 0;
+        let run = std::mem::take(&mut self.held);
+        if self.failed.is_none()
+            && let Err(error) = self.runs.add(run.into_iter())
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    /// Ends the collection.
+    ///
+    /// # Errors
+    /// A temporary file could not be written.
+    pub fn finish(mut self) -> io::Result<Sorted<R>> {
+        self.held.sort();
+        match self.failed {
+            Some(error) => Err(error),
+            None => self.runs.ended_by(self.held),
+        }
+    }
+}
+
+/// Records in order, which can be read any number of times. Equal ones stay in the order in which they were added.
+#[derive(Clone, Debug)]
+pub struct Sorted<R> {
+    held: Vec<R>,
+    /// Where there are any, nothing is held.
+    runs: Runs<R>,
+}
+
+impl<R> Default for Sorted<R> {
+    fn default() -> Sorted<R> {
+        Sorted { held: Vec::new(), runs: Runs::default() }
+    }
+}
+
+impl<R: Clone + Ord + Serialize + DeserializeOwned> Sorted<R> {
+    /// Reads them from the first on.
+    ///
+    /// # Errors
+    /// A temporary file can't be read; each record may fail so.
+    pub fn iter(&self) -> io::Result<impl Iterator<Item = io::Result<R>> + '_> {
+        let merged = (!self.runs.is_empty()).then(|| self.runs.merged(Vec::new())).transpose()?;
+        Ok(self.held.iter().cloned().map(Ok).chain(merged.into_iter().flatten()))
     }
 }
 
@@ -250,6 +336,7 @@ mod tests {
 
     use super::FAN_IN;
     use super::Runs;
+    use super::Sorter;
 
     proptest! {
         #[test]
@@ -270,6 +357,23 @@ mod tests {
                 prop_assert_eq!(read.unwrap(), expected.clone());
             }
         }
+    }
+
+    #[test]
+    fn a_sorter_gives_the_same_whether_its_records_fit_into_memory_or_not() {
+        let mut read = Vec::new();
+        for most_bytes in [usize::MAX, 100] {
+            let mut sorter = Sorter::new(most_bytes);
+            (0..500u32).for_each(|number| sorter.push(Keyed((number % 7) as u8, number), 8));
+            let sorted = sorter.finish().unwrap();
+            assert_eq!(sorted.held.is_empty(), most_bytes == 100);
+            let numbers = || sorted.iter().unwrap().map(|one| one.unwrap().1).collect::<Vec<_>>();
+            assert_eq!(numbers(), numbers());
+            read.push(numbers());
+        }
+        let mut expected: Vec<u32> = (0..500).collect();
+        expected.sort_by_key(|number| number % 7);
+        assert_eq!(read, [expected.clone(), expected]);
     }
 
     /// Compares by the first number alone.

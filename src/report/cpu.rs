@@ -54,7 +54,7 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = whose(sources, source);
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
-        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming(&stacks)));
+        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming(&stacks)?));
         profiles.push((profile, stacks));
     }
     finish(&mut document, sources, &profiles, plan, "CPU time")?;
@@ -114,7 +114,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         longest(source, &people, &stacks, &mut blocks)?;
         let whose = whose(sources, source);
         let sleeps = units::count(profile.count());
-        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming(&stacks)));
+        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming(&stacks)?));
         if bare > 0 {
             let part = units::percent(100.0 * bare as f64 / profile.ns().max(1) as f64);
             document.note(format!(
@@ -162,7 +162,7 @@ fn finish(
         .top(plan.rows_shown(20));
     for (source, (profile, stacks)) in sources.iter().zip(profiles) {
         let all = profile.ns() as f64;
-        let mut weights: Vec<_> = profile.functions(stacks).into_iter().collect();
+        let mut weights: Vec<_> = profile.functions(stacks)?.into_iter().collect();
         weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
         for (function, weight) in weights {
             functions.row(
@@ -188,7 +188,7 @@ fn finish(
     }
     // Nobody else draws it.
     if plan.format == Format::Svg
-        && let Some(plot) = flame(document, profiles)
+        && let Some(plot) = flame(document, profiles)?
     {
         document.push(plot);
     }
@@ -218,7 +218,7 @@ fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks,
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
     let all = profile.ns();
     let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
-    let rows = profile.tree(stacks, least);
+    let rows = profile.tree(stacks, least)?;
     let shown = plan.rows_shown(40).min(rows.len());
     let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_fields()).top(shown);
     let depths = rows.iter().take(shown).map(|row| row.0).collect();
@@ -232,21 +232,23 @@ fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks,
 }
 
 /// One flame graph of one recording, the difference of two, or all together.
-fn flame(document: &Document, profiles: &[(Profile, Stacks)]) -> Option<FlamePlot> {
+fn flame(document: &Document, profiles: &[(Profile, Stacks)]) -> Result<Option<FlamePlot>> {
     let title = document.title.clone();
     let mut stacks: HashMap<String, (u64, u64)> = HashMap::new();
     if let [before, after] = profiles {
         for ((profile, own), is_after) in [(before, false), (after, true)] {
-            for (folded, ns) in profile.folded(own) {
+            for (folded, ns) in profile.folded(own)? {
                 let weights = stacks.entry(folded).or_default();
                 let weight = if is_after { &mut weights.1 } else { &mut weights.0 };
                 *weight = weight.saturating_add(ns);
             }
         }
     } else {
-        for (folded, ns) in profiles.iter().flat_map(|(profile, own)| profile.folded(own)) {
-            let weight = &mut stacks.entry(folded).or_default().1;
-            *weight = weight.saturating_add(ns);
+        for (profile, own) in profiles {
+            for (folded, ns) in profile.folded(own)? {
+                let weight = &mut stacks.entry(folded).or_default().1;
+                *weight = weight.saturating_add(ns);
+            }
         }
     }
     let differs = profiles.len() == 2;
@@ -254,7 +256,8 @@ fn flame(document: &Document, profiles: &[(Profile, Stacks)]) -> Option<FlamePlo
     let mut stacks: Vec<FlameStack> = stacks.into_iter().map(stack).collect();
     stacks.sort_by(|a, b| a.folded.cmp(&b.folded));
     let title = if differs { format!("{title}: red grew from the first recording to the second") } else { title };
-    (!stacks.is_empty()).then(|| FlamePlot { name: document.name.clone(), title, unit: Unit::Nanoseconds, stacks })
+    let plot = FlamePlot { name: document.name.clone(), title, unit: Unit::Nanoseconds, stacks };
+    Ok((!plot.stacks.is_empty()).then_some(plot))
 }
 
 fn cause_fields() -> Vec<Field> {

@@ -11,6 +11,7 @@ mod requests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use anyhow::Result;
 
@@ -22,9 +23,11 @@ use crate::report::ledger::Ledger;
 use crate::report::ledger::Sort;
 use crate::report::ledger::Spent;
 use crate::report::ledger::State;
+use crate::report::limit::Limit;
 use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::units;
 
 /// A wait that adds up to less than this part of the window is nothing to begin a report with: a hundredth is below what a
@@ -39,6 +42,10 @@ const LEAST_OF_FIRST: f64 = 0.1;
 
 /// Others that are named as having waited for the same.
 const OTHERS: usize = 2;
+
+/// About what a state of a command takes in memory, and each process of it.
+const STATE_BYTES: usize = 128;
+const PID_BYTES: usize = 24;
 
 /// Process id of kthreadd, the parent of every kernel thread.
 const KTHREADD: i64 = 2;
@@ -154,6 +161,27 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// Adds a thread, whose waits are of the sort that its own habits make them; all threads of the name worked for `of_all`.
+    fn add(&mut self, pid: i64, account: &Account, of_all: u64, limit: &mut Limit) {
+        if self.pids.insert(pid) {
+            limit.take(PID_BYTES);
+        }
+        self.threads += 1;
+        self.lived_ns = self.lived_ns.saturating_add(account.lived_ns);
+        let by_others = of_all.saturating_sub(worked(account));
+        for (state, spent) in account.spent.iter() {
+            let sort = match state.sort(*spent) {
+                // Whoever holds a lock works meanwhile. Who waits twice as long as all others worked waits for a timer, or for work.
+                Sort::Lock if &*state.cause == "futex" && spent.ns / 2 > by_others => Sort::Idle,
+                sort => sort,
+            };
+            // Each name is kept once, whichever thread it came with.
+            let state = State { state: limit.name(&state.state), cause: limit.name(&state.cause) };
+            let sum = self.spent.entry((sort, state)).or_default();
+            *sum = self::add(*sum, *spent);
+        }
+    }
+
     /// Time in which its threads had something to do.
     fn busy_ns(&self) -> u64 {
         self.lived_ns.saturating_sub(self.of(Sort::Idle).ns)
@@ -195,7 +223,7 @@ pub(super) struct Scene<'a> {
     /// Its processes.
     pub(super) people: &'a People,
     /// The processes that the filters let through, by name.
-    pub(super) commands: BTreeMap<String, Command>,
+    pub(super) commands: BTreeMap<Rc<str>, Command>,
     /// What the CPUs ran and idled; none under a filter by process.
     cpus: Vec<Account>,
 }
@@ -204,13 +232,25 @@ impl<'a> Scene<'a> {
     /// Reads the ledger.
     pub(super) fn of(source: &'a Source, people: &'a People) -> Result<Scene<'a>> {
         let ledger = Ledger::of(source)?;
-        let mut threads: BTreeMap<&str, Vec<(i64, &Account)>> = BTreeMap::new();
-        for ((which, _), account) in &ledger.threads {
-            // By the process's own name, so that its threads' names do not scatter it.
-            let own = people.one(which).and_then(|person| person.comm.as_deref());
-            threads.entry(own.unwrap_or(&account.comm)).or_default().push((which.pid, account));
-        }
-        let commands = threads.into_iter().map(|(name, threads)| (name.to_owned(), command(&threads))).collect();
+        // By the process's own name, so that its threads' names do not scatter it.
+        let own = |which: &Which| people.one(which).and_then(|person| person.comm.as_deref());
+        let mut limit = Limit::new();
+        let mut worked_by: BTreeMap<Rc<str>, u64> = BTreeMap::new();
+        ledger.each_thread(|which, _, account| {
+            let name = limit.name(own(&which).unwrap_or(&account.comm));
+            let sum = worked_by.entry(name).or_default();
+            *sum = sum.saturating_add(worked(account));
+        })?;
+        let mut commands: BTreeMap<Rc<str>, Command> = BTreeMap::new();
+        ledger.each_thread(|which, _, account| {
+            let name = limit.name(own(&which).unwrap_or(&account.comm));
+            let of_all = worked_by.get(&name).copied().unwrap_or(0);
+            let command = commands.entry(name).or_default();
+            let before = command.spent.len();
+            command.add(which.pid, account, of_all, &mut limit);
+            limit.take((command.spent.len() - before) * STATE_BYTES);
+        })?;
+        limit.check(source, "commands")?;
         let cpus = ledger.cpus.into_values().collect();
         Ok(Scene { source, people, commands, cpus })
     }
@@ -310,28 +350,6 @@ fn others<'v>(scene: &Scene<'_>, others: impl Iterator<Item = &'v Victim<'v>>) -
     let one = |other: &Victim<'_>| format!("{} {}", scene.call(other.name), units::percent(other.percent));
     let words: Vec<String> = others.take(OTHERS).map(one).collect();
     if words.is_empty() { String::new() } else { format!(". Also {}", words.join(", ")) }
-}
-
-/// Adds up the threads of one name; each one's waits are of the sort that its own habits make them.
-fn command(threads: &[(i64, &Account)]) -> Command {
-    let mut command = Command::default();
-    let worked = threads.iter().fold(0u64, |sum, (_, account)| sum.saturating_add(worked(account)));
-    for (pid, account) in threads {
-        command.pids.insert(*pid);
-        command.threads += 1;
-        command.lived_ns = command.lived_ns.saturating_add(account.lived_ns);
-        let by_others = worked.saturating_sub(self::worked(account));
-        for (state, spent) in account.spent.iter() {
-            let sort = match state.sort(*spent) {
-                // Whoever holds a lock works meanwhile. Who waits twice as long as all others worked waits for a timer, or for work.
-                Sort::Lock if &*state.cause == "futex" && spent.ns / 2 > by_others => Sort::Idle,
-                sort => sort,
-            };
-            let sum = command.spent.entry((sort, state.clone())).or_default();
-            *sum = add(*sum, *spent);
-        }
-    }
-    command
 }
 
 /// Time in which a thread may have held a lock: all but what it idled and what it waited for locks itself. Short sleeps count, since

@@ -1,16 +1,20 @@
 //! View `exec`: every program start and every end of a process, with arguments, duration and exit status.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use anyhow::Context;
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::aside::Aside;
 use crate::report::limit::Limit;
+use crate::report::paper::PROCESS_START;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::whole;
 use crate::report::people::End;
@@ -18,6 +22,9 @@ use crate::report::plan::ReportPlan;
 use crate::report::ranking::Ranking;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::source::Which;
+use crate::spill::Sorted;
+use crate::spill::Sorter;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("exec", "Process starts and exits");
@@ -30,16 +37,17 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     for source in sources {
         let (runs, arguments) = runs(source)?;
         let mut texts = arguments.look_up()?;
-        // By where their arguments are kept; each has its place in the order of their start.
-        let mut places: Vec<usize> = (0..runs.len()).collect();
-        places.sort_by_key(|place| runs.get(*place).map(|run| run.argv));
-        for place in places {
-            let Some(run) = runs.get(place) else { continue };
+        let mut programs = Programs::default();
+        // By where their arguments are kept; the ranking puts them in the order of their start.
+        for run in runs.iter().context(UNREADABLE)? {
+            let run = run.context(UNREADABLE)?;
             let argv = run.argv.map(|argv| texts.get(argv)).transpose()?.flatten();
-            each.weighed(source, Some(-(place as i64)), || run.cells(argv, every));
+            programs.add(&run);
+            each.weighed(source, Some(run.start.map_or(i64::MAX, |start| -start)), || run.cells(argv, every));
         }
-        for (program, sum) in by_program(&runs) {
-            commands.row(source, sum.cells(program));
+        programs.limit.check(source, "programs")?;
+        for (program, sum) in programs.sums {
+            commands.row(source, sum.cells(&program));
         }
     }
     document.push(each.table()?);
@@ -48,9 +56,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 }
 
 /// One program in one process, from its start to its end or to the next program. Times are nanoseconds since the window's start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Run {
-    pid: i64,
+    which: Which,
     ppid: Option<i64>,
     uid: Option<i64>,
     comm: Option<Rc<str>>,
@@ -68,7 +76,7 @@ struct Run {
     executed: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 enum Outcome {
     #[default]
     Running,
@@ -76,7 +84,50 @@ enum Outcome {
     Ended(Option<End>),
 }
 
+impl Ord for Run {
+    fn cmp(&self, other: &Run) -> Ordering {
+        self.argv.cmp(&other.argv)
+    }
+}
+
+impl PartialOrd for Run {
+    fn partial_cmp(&self, other: &Run) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Run) -> bool {
+        self.argv == other.argv
+    }
+}
+
+impl Eq for Run {}
+
 impl Run {
+    fn new(which: Which) -> Run {
+        Run {
+            which,
+            ppid: None,
+            uid: None,
+            comm: None,
+            filename: None,
+            argv: None,
+            start: None,
+            end: None,
+            outcome: Outcome::Running,
+            cpu_ns: None,
+            max_rss: None,
+            executed: false,
+        }
+    }
+
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<Rc<str>>| text.as_deref().map_or(0, |text| text.len() + 32);
+        size_of::<Run>() + text(&self.comm) + text(&self.filename)
+    }
+
     fn duration(&self) -> Option<i64> {
         Some(self.end?.saturating_sub(self.start?))
     }
@@ -92,7 +143,7 @@ impl Run {
     fn cells(&self, argv: Option<String>, every: bool) -> Vec<Value> {
         let mut cells = vec![
             self.start.map_or(Value::Null, Value::Time),
-            Value::Id(self.pid),
+            Value::Id(self.which.pid),
             Value::id(self.ppid),
             Value::from(self.comm.as_deref()),
             self.status(),
@@ -104,6 +155,7 @@ impl Run {
         if every {
             let end = self.end.map_or(Value::Null, Value::Time);
             cells.extend([Value::id(self.uid), Value::from(self.filename.as_deref()), end, Value::Bool(self.executed)]);
+            cells.push(Value::nanos(self.which.start_ns));
         }
         cells
     }
@@ -136,133 +188,161 @@ fn more_run_fields() -> Vec<Field> {
         Field::new("end_ns", "end").help("End of the program; empty when it went on after the window."),
         Field::new("executed", "program")
             .help("Whether the process ran a program of its own; otherwise it is a copy of its parent."),
+        Field::new("pid_start_ns", "process start").help(PROCESS_START),
     ]
 }
 
-/// What happened to a process, in an order that puts a fork before an exec before an exit of the same moment.
+/// What happened to a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Event {
     Fork,
     Exec { filename: Option<Rc<str>>, argv: Option<i64> },
     Exit { end: Option<End>, lifetime: Option<i64>, cpu_ns: Option<i64>, max_rss: Option<i64> },
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Happening {
     at: i64,
-    order: u8,
-    pid: i64,
+    which: Which,
     ppid: Option<i64>,
     uid: Option<i64>,
     comm: Option<Rc<str>>,
     event: Event,
 }
 
-/// Every run of a recording by its start, those from before the window first; and their arguments.
-fn runs(source: &Source) -> Result<(Vec<Run>, Aside)> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut current: HashMap<i64, usize> = HashMap::new();
+impl Happening {
+    /// A fork comes before an exec before an exit of the same moment.
+    fn key(&self) -> (i64, u8) {
+        let order = match self.event {
+            Event::Fork => 0,
+            Event::Exec { .. } => 1,
+            Event::Exit { .. } => 2,
+        };
+        (self.at, order)
+    }
+}
+
+impl Ord for Happening {
+    fn cmp(&self, other: &Happening) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Happening {
+    fn partial_cmp(&self, other: &Happening) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Happening {
+    fn eq(&self, other: &Happening) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Happening {}
+
+/// Every run of a recording by its arguments' number; and the arguments.
+fn runs(source: &Source) -> Result<(Sorted<Run>, Aside)> {
     let (happenings, arguments) = happenings(source)?;
-    for Happening { at, pid, ppid, uid, comm, event, .. } in happenings {
-        let open = current.get(&pid).copied();
-        let started = Run { pid, ppid, uid, comm: comm.clone(), start: Some(at), ..Run::default() };
+    let mut runs = Runs { going_on: BTreeMap::new(), limit: Limit::new(), done: Sorter::new(MOST_BYTES) };
+    for happening in happenings.iter().context(UNREADABLE)? {
+        runs.add(happening.context(UNREADABLE)?);
+    }
+    runs.limit.check(source, "processes that run at the same time")?;
+    std::mem::take(&mut runs.going_on).into_values().for_each(|run| runs.end(run));
+    Ok((runs.done.finish().context(NO_ROOM)?, arguments))
+}
+
+/// Runs while what happened is gone through in its order.
+struct Runs {
+    /// Those that have not ended yet.
+    going_on: BTreeMap<Which, Run>,
+    limit: Limit,
+    done: Sorter<Run>,
+}
+
+impl Runs {
+    fn add(&mut self, Happening { at, which, ppid, uid, comm, event }: Happening) {
+        let known = self.going_on.remove(&which);
+        self.limit.give_back(known.as_ref().map_or(0, Run::bytes));
+        let started = Run { ppid, uid, comm, start: Some(at), ..Run::new(which) };
         match event {
             Event::Fork => {
-                current.insert(pid, runs.len());
-                runs.push(started);
+                // Where starts are not known, its id has been another's.
+                known.into_iter().for_each(|run| self.end(run));
+                self.begin(started);
             }
             Event::Exec { filename, argv } => {
-                let program = Run { filename, argv, executed: true, ..started };
-                match open.and_then(|open| runs.get_mut(open)) {
+                let mut program = Run { filename, argv, executed: true, ..started };
+                match known {
                     // The usual fork and exec are one start.
                     Some(copy) if !copy.executed => {
-                        let (ppid, uid, start) = (program.ppid.or(copy.ppid), program.uid.or(copy.uid), copy.start);
-                        *copy = Run { ppid, uid, start, ..program };
-                        continue;
+                        program.ppid = program.ppid.or(copy.ppid);
+                        program.uid = program.uid.or(copy.uid);
+                        program.start = copy.start;
                     }
-                    Some(earlier) => {
-                        earlier.end = Some(at);
-                        earlier.outcome = Outcome::Replaced;
-                    }
+                    Some(earlier) => self.end(Run { end: Some(at), outcome: Outcome::Replaced, ..earlier }),
                     None => {}
                 }
-                current.insert(pid, runs.len());
-                runs.push(program);
+                self.begin(program);
             }
             Event::Exit { end, lifetime, cpu_ns, max_rss } => {
-                current.remove(&pid);
-                let ended = Run { end: Some(at), outcome: Outcome::Ended(end), cpu_ns, max_rss, ..started };
-                match open.and_then(|open| runs.get_mut(open)) {
-                    Some(run) => {
-                        let own = run.clone();
-                        *run = Run {
-                            comm: ended.comm.clone().or(own.comm),
-                            outcome: ended.outcome,
-                            end: ended.end,
-                            cpu_ns,
-                            max_rss,
-                            ..own
-                        };
-                    }
-                    None => {
-                        // It started before the window, or its start was lost: then its lifetime tells when.
-                        let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
-                        runs.push(Run { start, ..ended });
-                    }
-                }
+                // It started before the window, or its start was lost: then its lifetime tells when.
+                let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
+                let run = match known {
+                    Some(run) => Run { comm: started.comm.or(run.comm), ..run },
+                    None => Run { start, ..started },
+                };
+                self.end(Run { end: Some(at), outcome: Outcome::Ended(end), cpu_ns, max_rss, ..run });
             }
         }
     }
-    runs.sort_by_key(|run| run.start.unwrap_or(i64::MIN));
-    Ok((runs, arguments))
+
+    fn begin(&mut self, run: Run) {
+        if self.limit.take(run.bytes()) {
+            self.going_on.insert(run.which, run);
+        }
+    }
+
+    fn end(&mut self, run: Run) {
+        let bytes = run.bytes();
+        self.done.push(run, bytes);
+    }
 }
 
-fn happenings(source: &Source) -> Result<(Vec<Happening>, Aside)> {
-    let mut found = Found { happenings: Vec::new(), limit: Limit::new() };
-    source.rows("fork", &WHO, &[], |row| found.add(0, row, |_| Event::Fork))?;
+fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
+    let mut found = Sorter::new(MOST_BYTES);
+    let mut add = |row: &Row<'_>, event: Event| {
+        let (Some(at), Some(which)) = (row.at(), row.which()) else { return };
+        let comm = row.comm().map(Rc::from);
+        let bytes = size_of::<Happening>() + row.comm().map_or(0, |comm| comm.len() + 32);
+        found.push(Happening { at, which, ppid: row.int(0), uid: row.int(1), comm, event }, bytes);
+    };
+    source.rows("fork", &WHO, &[], |row| add(row, Event::Fork))?;
     let (mut arguments, mut number) = (Aside::default(), 0);
     source.rows("exec", &WHO, &["filename", "argv"], |row| {
-        found.add(1, row, |limit| {
-            let argv = row.text(1).map(|argv| {
-                number += 1;
-                arguments.put(number, argv);
-                number
-            });
-            Event::Exec { filename: row.text(0).map(|text| limit.name(text)), argv }
+        let argv = row.text(1).map(|argv| {
+            number += 1;
+            arguments.put(number, argv);
+            number
         });
+        add(row, Event::Exec { filename: row.text(0).map(Rc::from), argv });
     })?;
     let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
     source.rows("exit", &figures, &["name"], |row| {
-        found.add(2, row, |_| Event::Exit {
-            end: End::of(row.int(2), row.text(0)),
-            lifetime: row.dur(),
-            cpu_ns: row.int(3),
-            max_rss: row.int(4),
-        });
+        let end = End::of(row.int(2), row.text(0));
+        add(row, Event::Exit { end, lifetime: row.dur(), cpu_ns: row.int(3), max_rss: row.int(4) });
     })?;
-    found.limit.check(source, "process starts and exits")?;
-    found.happenings.sort_by_key(|happening| (happening.at, happening.order));
-    Ok((found.happenings, arguments))
+    Ok((found.finish().context(NO_ROOM)?, arguments))
 }
 
 /// The columns of numbers that all three kinds begin with.
 const WHO: [&str; 2] = ["ppid", "uid"];
-
-struct Found {
-    happenings: Vec<Happening>,
-    limit: Limit,
-}
-
-impl Found {
-    fn add(&mut self, order: u8, row: &Row<'_>, event: impl FnOnce(&mut Limit) -> Event) {
-        let (Some(at), Some(pid)) = (row.at(), row.pid()) else { return };
-        // The run that comes of it takes room too.
-        if !self.limit.take(size_of::<Happening>() + size_of::<Run>()) {
-            return;
-        }
-        let comm = row.comm().map(|comm| self.limit.name(comm));
-        let event = event(&mut self.limit);
-        self.happenings.push(Happening { at, order, pid, ppid: row.int(0), uid: row.int(1), comm, event });
-    }
-}
+/// What happened to processes may take so much memory before it goes to a temporary file, and so may runs.
+const MOST_BYTES: usize = 16 << 20;
+const NO_ROOM: &str = "can't put program starts into a temporary file";
+const UNREADABLE: &str = "can't read program starts back from a temporary file";
 
 /// All runs of one program.
 #[derive(Default)]
@@ -275,11 +355,20 @@ struct Sum {
     cpu_ns: i64,
 }
 
-fn by_program(runs: &[Run]) -> BTreeMap<&str, Sum> {
-    let mut programs: BTreeMap<&str, Sum> = BTreeMap::new();
-    for run in runs {
-        let name = run.filename.as_deref().or(run.comm.as_deref()).unwrap_or("?");
-        let sum = programs.entry(name).or_default();
+/// Programs while their runs are added up.
+#[derive(Default)]
+struct Programs {
+    sums: BTreeMap<Rc<str>, Sum>,
+    limit: Limit,
+}
+
+impl Programs {
+    fn add(&mut self, run: &Run) {
+        let name = self.limit.name(run.filename.as_deref().or(run.comm.as_deref()).unwrap_or("?"));
+        if !self.limit.take(size_of::<i64>()) || (!self.sums.contains_key(&name) && !self.limit.take(PROGRAM_BYTES)) {
+            return;
+        }
+        let sum = self.sums.entry(name).or_default();
         sum.starts += u64::from(run.start.is_some());
         if let Outcome::Ended(end) = &run.outcome {
             sum.exits += 1;
@@ -289,8 +378,10 @@ fn by_program(runs: &[Run]) -> BTreeMap<&str, Sum> {
         sum.durations.extend(run.duration());
         sum.cpu_ns = sum.cpu_ns.saturating_add(run.cpu_ns.unwrap_or(0));
     }
-    programs
 }
+
+/// About what a program takes in memory.
+const PROGRAM_BYTES: usize = 160;
 
 fn command_fields() -> Vec<Field> {
     vec![

@@ -1,34 +1,39 @@
-//! The heaviest few of many things, in words, for a line of the summary.
+//! The heaviest few of many things: words for a line of the summary, bars of a picture.
 
 use std::cmp::Reverse;
 
-/// A few words by their weight.
+/// A few things by their weight.
 #[derive(Debug)]
-pub(super) struct Few {
+pub(super) struct Few<T = String> {
     most: usize,
-    held: Vec<(u64, String)>,
+    held: Vec<(u64, T)>,
     seen: usize,
 }
 
-impl Few {
-    /// Starts without any; so many are named.
-    pub(super) fn new(most: usize) -> Few {
+impl<T> Few<T> {
+    /// Starts without any; so many are kept.
+    pub(super) fn new(most: usize) -> Few<T> {
         Few { most, held: Vec::new(), seen: 0 }
     }
 
-    /// Adds one; its words are made only where it may be named.
-    pub(super) fn add(&mut self, weight: u64, words: impl FnOnce() -> String) {
+    /// Adds one, which is made only where it may be kept.
+    pub(super) fn add(&mut self, weight: u64, make: impl FnOnce() -> T) {
         self.seen += 1;
         if self.held.len() < self.most || self.held.last().is_some_and(|least| least.0 < weight) {
-            self.held.push((weight, words()));
+            self.held.push((weight, make()));
             self.held.sort_by_key(|(weight, _)| Reverse(*weight));
             self.held.truncate(self.most);
         }
     }
 
-    /// The words, the heaviest first, and what says that there are more.
-    pub(super) fn words(self) -> (Vec<String>, &'static str) {
+    /// The things, the heaviest first.
+    pub(super) fn things(self) -> Vec<T> {
+        self.held.into_iter().map(|(_, thing)| thing).collect()
+    }
+
+    /// The things, the heaviest first, and what says that there are more.
+    pub(super) fn words(self) -> (Vec<T>, &'static str) {
         let more = if self.seen > self.held.len() { ", …" } else { "" };
-        (self.held.into_iter().map(|(_, words)| words).collect(), more)
+        (self.things(), more)
     }
 }

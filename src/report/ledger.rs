@@ -1,29 +1,82 @@
 //! The wall-clock ledger of a recording: for every thread and CPU, how long it was in which state and why.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::io;
 use std::rc::Rc;
 
+use anyhow::Context;
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
 use crate::report::source::Which;
+use crate::spill::Runs;
+use crate::spill::Sorted;
 
 /// About what a state of a thread takes in memory.
 const STATE_BYTES: usize = 72;
+/// About what a thread takes without its states.
+const THREAD_BYTES: usize = 2 * size_of::<Thread>();
+/// What threads may take in memory before they go to a temporary file.
+const MOST_BYTES: usize = 24 << 20;
 
 /// Everything that the `ledger` rows say, under the source's filters.
+///
+/// Threads that do not fit into memory are in temporary files, so they are visited in their order and never looked up.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
-    /// By process and thread id.
-    pub(super) threads: BTreeMap<(Which, i64), Account>,
+    threads: Sorted<Thread>,
     /// By number.
     pub(super) cpus: BTreeMap<i64, Account>,
 }
 
+/// A thread, or what was known of it when it had to leave memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Thread {
+    which: Which,
+    tid: i64,
+    account: Account,
+}
+
+impl Thread {
+    fn key(&self) -> (Which, i64) {
+        (self.which, self.tid)
+    }
+}
+
+impl From<((Which, i64), Account)> for Thread {
+    fn from(((which, tid), account): ((Which, i64), Account)) -> Thread {
+        Thread { which, tid, account }
+    }
+}
+
+impl Ord for Thread {
+    fn cmp(&self, other: &Thread) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Thread {
+    fn partial_cmp(&self, other: &Thread) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Thread {
+    fn eq(&self, other: &Thread) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Thread {}
+
 /// How one thread or CPU spent its part of the window.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Account {
     /// The thread's name, the last that was seen.
     pub(super) comm: Rc<str>,
@@ -31,11 +84,13 @@ pub(super) struct Account {
     pub(super) lived_ns: u64,
     /// Time and number of entries by state.
     pub(super) spent: States,
+    /// The first interval: when it ended, and how much of it the thread lived.
+    first: Option<(i64, u64)>,
     last_at: Option<i64>,
 }
 
 /// A state with its cause; the cause is empty where a state has none.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct State {
     /// `on_cpu`, `runnable`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
     pub(super) state: Rc<str>,
@@ -44,7 +99,7 @@ pub(super) struct State {
 }
 
 /// Time and number of entries of a handful of states, in their order: of 100,000 threads, maps would take ten times the room.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct States(Vec<(State, Spent)>);
 
 impl States {
@@ -73,7 +128,7 @@ impl States {
 }
 
 /// What was spent in a state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Spent {
     /// Nanoseconds.
     pub(super) ns: u64,
@@ -210,58 +265,149 @@ impl Account {
     }
 }
 
+impl Account {
+    /// Adds what a row says.
+    fn add(&mut self, row: &Row<'_>, state: &State) {
+        // The rows of one interval say the same of the life in it.
+        if row.at() != self.last_at {
+            let lived = row.dur().and_then(|ns| ns.try_into().ok()).unwrap_or(0);
+            self.first = self.first.or(row.at().map(|at| (at, lived)));
+            self.last_at = row.at();
+            self.lived_ns = self.lived_ns.saturating_add(lived);
+        }
+        let spent = self.spent.entry(state);
+        spent.ns = spent.ns.saturating_add(row.natural(2));
+        spent.count = spent.count.saturating_add(row.natural(3));
+    }
+
+    /// Adds what later rows said of the same thread, which may begin within the interval that the earlier ones end with.
+    fn continue_with(&mut self, later: &Account) {
+        let twice = later.first.filter(|(at, _)| self.last_at == Some(*at)).map_or(0, |(_, lived)| lived);
+        self.merge(later);
+        self.lived_ns = self.lived_ns.saturating_sub(twice);
+        self.last_at = later.last_at.or(self.last_at);
+        if !later.comm.is_empty() {
+            self.comm = Rc::clone(&later.comm);
+        }
+    }
+}
+
+/// Threads while their rows are read.
+#[derive(Default)]
+struct Threads {
+    held: BTreeMap<(Which, i64), Account>,
+    held_bytes: usize,
+    names: HashSet<Rc<str>>,
+    runs: Runs<Thread>,
+    failed: Option<io::Error>,
+}
+
+impl Threads {
+    fn add(&mut self, which: Which, tid: i64, row: &Row<'_>) {
+        let Threads { held, held_bytes, names, .. } = self;
+        let mut name = |text: &str| match names.get(text) {
+            Some(known) => Rc::clone(known),
+            None => {
+                let new: Rc<str> = text.into();
+                *held_bytes += text.len() + 48;
+                names.insert(Rc::clone(&new));
+                new
+            }
+        };
+        let state =
+            State { state: name(row.text(0).unwrap_or("unknown")), cause: name(row.text(1).unwrap_or_default()) };
+        let comm = row.comm().map(name);
+        let before = held.len();
+        let account = held.entry((which, tid)).or_default();
+        account.comm = comm.unwrap_or_else(|| Rc::clone(&account.comm));
+        let states = account.spent.len();
+        account.add(row, &state);
+        *held_bytes += (account.spent.len() - states) * STATE_BYTES;
+        *held_bytes += (held.len() - before) * THREAD_BYTES;
+        if *held_bytes > MOST_BYTES {
+            self.spill();
+        }
+    }
+
+    fn spill(&mut self) {
+        let threads = std::mem::take(&mut self.held).into_iter().map(Thread::from);
+        if self.failed.is_none()
+            && let Err(error) = self.runs.add(threads)
+        {
+            self.failed = Some(error);
+        }
+        self.names.clear();
+        self.held_bytes = 0;
+    }
+
+    fn finish(self) -> io::Result<Sorted<Thread>> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => self.runs.ended_by(self.held.into_iter().map(Thread::from).collect()),
+        }
+    }
+}
+
 impl Ledger {
     /// Reads the rows of threads and of CPUs.
     pub(super) fn of(source: &Source) -> Result<Ledger> {
-        let mut ledger = Ledger::default();
+        let mut threads = Threads::default();
+        source.rows("ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+            if let (Some(which), Some(tid)) = (row.which(), row.int(0)) {
+                threads.add(which, tid, row);
+            }
+        })?;
+        let threads = threads.finish().context("can't put threads into a temporary file")?;
+        Ok(Ledger { threads, cpus: Ledger::cpus_of(source)? })
+    }
+
+    /// Reads the rows of CPUs only.
+    pub(super) fn cpus_of(source: &Source) -> Result<BTreeMap<i64, Account>> {
+        let mut cpus: BTreeMap<i64, Account> = BTreeMap::new();
         let mut limit = Limit::new();
-        let mut add = |row: &Row<'_>| {
-            let known = match (row.which(), row.int(0), row.int(1)) {
-                (Some(which), Some(tid), _) => ledger.threads.contains_key(&(which, tid)),
-                (_, _, Some(cpu)) => ledger.cpus.contains_key(&cpu),
-                _ => return,
-            };
-            if !known && !limit.take(2 * size_of::<Account>()) {
+        source.rows("cpu_ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+            let Some(cpu) = row.int(1) else { return };
+            if !cpus.contains_key(&cpu) && !limit.take(2 * size_of::<Account>()) {
                 return;
             }
-            let account = match (row.which(), row.int(0), row.int(1)) {
-                (Some(which), Some(tid), _) => ledger.threads.entry((which, tid)).or_default(),
-                (_, _, Some(cpu)) => ledger.cpus.entry(cpu).or_default(),
-                _ => return,
-            };
-            if let Some(comm) = row.comm().filter(|comm| *account.comm != **comm) {
-                account.comm = limit.name(comm);
-            }
-            // The rows of one interval say the same of the life in it.
-            if row.at() != account.last_at {
-                account.last_at = row.at();
-                account.lived_ns =
-                    account.lived_ns.saturating_add(row.dur().and_then(|ns| ns.try_into().ok()).unwrap_or(0));
-            }
+            let account = cpus.entry(cpu).or_default();
             let state = State {
                 state: limit.name(row.text(0).unwrap_or("unknown")),
                 cause: limit.name(row.text(1).unwrap_or_default()),
             };
             let before = account.spent.len();
-            let spent = account.spent.entry(&state);
-            spent.ns = spent.ns.saturating_add(row.natural(2));
-            spent.count = spent.count.saturating_add(row.natural(3));
+            account.add(row, &state);
             limit.take((account.spent.len() - before) * STATE_BYTES);
-        };
-        for kind in ["ledger", "cpu_ledger"] {
-            source.rows(kind, &["tid", "cpu", "sum", "count"], &["state", "cause"], &mut add)?;
-        }
-        limit.check(source, "threads")?;
-        Ok(ledger)
+        })?;
+        limit.check(source, "CPUs")?;
+        Ok(cpus)
     }
 
-    /// The worst closure among threads and among CPUs, in hundredths.
-    pub(super) fn worst_percent(&self) -> (f64, f64) {
-        let worst =
-            |accounts: &mut dyn Iterator<Item = &Account>| accounts.map(Account::error_percent).fold(0.0, f64::max);
-        (worst(&mut self.threads.values()), worst(&mut self.cpus.values()))
+    /// Visits the threads in the order of their processes and ids.
+    ///
+    /// # Errors
+    /// A temporary file can't be read.
+    pub(super) fn each_thread(&self, mut visit: impl FnMut(Which, i64, &Account)) -> Result<()> {
+        let mut current: Option<Thread> = None;
+        for thread in self.threads.iter().context(UNREADABLE)? {
+            let thread = thread.context(UNREADABLE)?;
+            match &mut current {
+                Some(known) if *known == thread => known.account.continue_with(&thread.account),
+                _ => {
+                    if let Some(known) = current.replace(thread) {
+                        visit(known.which, known.tid, &known.account);
+                    }
+                }
+            }
+        }
+        if let Some(last) = current {
+            visit(last.which, last.tid, &last.account);
+        }
+        Ok(())
     }
 }
+
+const UNREADABLE: &str = "can't read threads back from a temporary file";
 
 #[cfg(test)]
 mod tests {

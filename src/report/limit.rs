@@ -18,6 +18,12 @@ pub(super) struct Limit {
     names: HashSet<Rc<str>>,
 }
 
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit::new()
+    }
+}
+
 impl Limit {
     /// Starts with all the room there is.
     pub(super) fn new() -> Limit {
@@ -33,6 +39,11 @@ impl Limit {
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         self.left = self.left.and_then(|left| left.checked_sub(bytes));
         self.left.is_some()
+    }
+
+    /// Gives back what was taken for one thing that is no longer kept.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.left = self.left.map(|left| left.saturating_add(bytes));
     }
 
     /// Keeps a name; without room it is empty.

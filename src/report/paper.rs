@@ -8,6 +8,10 @@ use crate::render::Value;
 use crate::report::source::Source;
 use crate::units::Unit;
 
+/// The help of a column `pid_start_ns`.
+pub(super) const PROCESS_START: &str =
+    "Start of the process in nanoseconds of CLOCK_BOOTTIME, which tells it from others that had its id.";
+
 /// Says of each recording without a probe's rows why it has none, and which option would have recorded them.
 pub(super) fn note_absent_probe(document: &mut Document, sources: &[Source], probe: &str) {
     for source in sources {

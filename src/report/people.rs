@@ -5,6 +5,8 @@ use std::collections::btree_map::Entry;
 use std::rc::Rc;
 
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::render::Value;
 use crate::report::aside::Aside;
@@ -42,7 +44,7 @@ pub(super) struct Person {
 }
 
 /// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum End {
     /// By itself, with this exit status.
     Status(i64),

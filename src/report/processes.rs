@@ -13,8 +13,10 @@ use crate::render::Table;
 use crate::render::Value;
 use crate::report::ledger::Account;
 use crate::report::ledger::Ledger;
+use crate::report::ledger::State;
 use crate::report::limit::Limit;
 use crate::report::metrics;
+use crate::report::paper::PROCESS_START;
 use crate::report::paper::percentile;
 use crate::report::paper::unit;
 use crate::report::paper::whole;
@@ -141,6 +143,7 @@ fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
     fields.push(Field::new("argv", "arguments").at_least(36));
     if every {
         fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
+        fields.push(Field::new("pid_start_ns", "process start").help(PROCESS_START));
     }
     fields.push(Field::new("ns_pid", "own pid").help("Id in the process's own PID namespace, where that is another."));
     fields
@@ -185,15 +188,12 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
         true => Tally::of(source, &["pid", "pid_start_ns", "comm"], of_process)?,
         false => Tally::totals_of(source, &["pid", "pid_start_ns", "comm"], of_process)?,
     };
-    let mut waits: BTreeMap<Which, Account> = BTreeMap::new();
-    for ((which, _), account) in Ledger::of(source)?.threads {
-        waits.entry(which).or_default().merge(&account);
-    }
+    let mut limit = Limit::new();
+    let waits = top_waits(&Ledger::of(source)?, &mut limit)?;
     let of_people = people
         .iter()
         .filter(|(which, person)| source.shows(which.pid, person.comm.as_deref(), person.started, person.ended));
     let mut processes: BTreeSet<Which> = of_people.map(|(which, _)| which).collect();
-    let mut limit = Limit::new();
     tally.each(|dims, _| {
         if let Some(which) = which(dims)
             && !processes.contains(&which)
@@ -220,7 +220,7 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
             failed.get_or_insert(error);
             None
         });
-        let process = Process { pid: which.pid, person: people.one(&which), measured, wait: waits.get(&which), argv };
+        let process = Process { which, person: people.one(&which), measured, wait: waits.get(&which), argv };
         let cells = process.cells(shown);
         match &places {
             // The first place comes first.
@@ -242,6 +242,38 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
     failed.map_or(Ok(()), Err)
 }
 
+/// A wait, and how long it was in nanoseconds.
+type Wait = (State, u64);
+
+/// The wait in which most time of a process's threads went, for each process.
+fn top_waits(ledger: &Ledger, limit: &mut Limit) -> Result<BTreeMap<Which, Wait>> {
+    let mut waits = BTreeMap::new();
+    let mut keep = |(which, account): (Which, Account)| {
+        if let Some((state, spent)) = account.top_wait()
+            && limit.take(WAIT_BYTES)
+        {
+            // Each name is kept once.
+            let state = State { state: limit.name(&state.state), cause: limit.name(&state.cause) };
+            waits.insert(which, (state, spent.ns));
+        }
+    };
+    let mut current: Option<(Which, Account)> = None;
+    ledger.each_thread(|which, _, account| match &mut current {
+        Some((own, sum)) if *own == which => sum.merge(account),
+        _ => {
+            if let Some(done) = current.replace((which, account.clone())) {
+                keep(done);
+            }
+        }
+    })?;
+    if let Some(done) = current {
+        keep(done);
+    }
+    Ok(waits)
+}
+
+/// About what a wait takes in memory.
+const WAIT_BYTES: usize = 96;
 /// About what a process takes in a set.
 const PROCESS_BYTES: usize = 32;
 
@@ -252,10 +284,10 @@ fn which(dims: &[Dim]) -> Option<Which> {
 
 /// All that is known of one process.
 struct Process<'a> {
-    pid: i64,
+    which: Which,
     person: Option<&'a Person>,
     measured: &'a Measured,
-    wait: Option<&'a Account>,
+    wait: Option<&'a Wait>,
     argv: Option<String>,
 }
 
@@ -265,7 +297,7 @@ impl Process<'_> {
         let comm = person.and_then(|person| person.comm.as_deref()).or(self.measured.comm.as_deref());
         let mut cells = vec![
             Value::from(comm),
-            Value::Id(self.pid),
+            Value::Id(self.which.pid),
             Value::id(person.and_then(|person| person.ppid)),
             person.and_then(|person| person.started).map_or(Value::Null, Value::Time),
             Value::nanos(person.and_then(|person| person.lifetime_ns)),
@@ -279,15 +311,15 @@ impl Process<'_> {
             let value = |other| of(metric).map_or(Value::Null, |histogram| other_value(metric, histogram, other));
             cells.extend(others(metric).into_iter().map(value));
         }
-        let top = self.wait.and_then(Account::top_wait);
         if shown.waits {
-            cells.push(Value::from(top.map(|(state, _)| state.words())));
-            cells.push(Value::nanos(top.map(|(_, spent)| whole(spent.ns))));
+            cells.push(Value::from(self.wait.map(|(state, _)| state.words())));
+            cells.push(Value::nanos(self.wait.map(|(_, ns)| whole(*ns))));
         }
         cells.push(Value::from(self.argv));
         if shown.every {
             cells.push(Value::id(person.and_then(|person| person.uid)));
             cells.push(Value::from(person.and_then(|person| person.container.as_deref())));
+            cells.push(Value::nanos(self.which.start_ns));
         }
         cells.push(Value::id(person.and_then(|person| person.ns_pid)));
         cells

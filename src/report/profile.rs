@@ -5,15 +5,21 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Context;
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::report::limit::Limit;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::spill::Runs;
+use crate::spill::Sorted;
+use crate::spill::Sorter;
 use crate::symbols::offline::DebugDirs;
 use crate::units;
 
@@ -56,8 +62,8 @@ pub(super) struct Frame {
 /// Stacks of one program mostly begin alike, so they are kept as paths in a forest, each from its innermost frame out.
 pub(super) struct Stacks {
     symbols: HashMap<i32, Frame>,
-    /// Where each stack's innermost frame is among the nodes.
-    leaves: HashMap<i64, u32>,
+    /// Where each stack's innermost frame is among the nodes, by the stack's number.
+    leaves: Vec<(i64, u32)>,
     /// A frame and where its caller is, or [`ROOT`].
     nodes: Vec<(i32, u32)>,
 }
@@ -66,52 +72,54 @@ pub(super) struct Stacks {
 const ROOT: u32 = u32::MAX;
 /// About what a symbol, a stack and a frame of one take in memory.
 const SYMBOL_BYTES: usize = 160;
-const STACK_BYTES: usize = 24;
-const NODE_BYTES: usize = 28;
+const STACK_BYTES: usize = size_of::<(i64, u32)>();
+const NODE_BYTES: usize = size_of::<(i32, u32)>();
+/// What stacks, and pairs of them, may take in memory while they are sorted.
+const SORTED_BYTES: usize = 16 << 20;
 
 impl Stacks {
     /// Reads them; frames without a name are looked for in the directories.
     pub(super) fn of(source: &Source, debug_dirs: &[PathBuf]) -> Result<Stacks> {
         let mut limit = Limit::of(MOST_BYTES);
         let symbols = symbols(source, debug_dirs, &mut limit)?;
-        let mut stacks = Stacks { symbols, leaves: HashMap::new(), nodes: Vec::new() };
-        stacks.read(source, &mut limit)?;
+        let mut stacks = Stacks { symbols, leaves: Vec::new(), nodes: Vec::new() };
+        stacks.plant(&sorted(source)?, &mut limit)?;
         limit.check(source, "stacks and functions")?;
         Ok(stacks)
     }
 
-    fn read(&mut self, source: &Source, limit: &mut Limit) -> Result<()> {
-        let failed = || format!("can't read the stacks in '{}'", source.recording().path().display());
-        let mut known: HashMap<(i32, u32), u32> = HashMap::new();
-        for chunk in source.recording().scan("stack", &["id", "frames"]).with_context(failed)? {
-            let chunk = chunk.with_context(failed)?;
-            let (ids, frames) = (chunk.int(0), chunk.list(1));
-            for row in 0..chunk.len() {
-                let (Some(id), Some(frames)) = (ids.get(row), frames.get(row)) else { continue };
-                let mut at = ROOT;
-                // The innermost frames matter most where a stack is deeper than is believed.
-                for frame in frames.iter().take(MAX_DEPTH).rev() {
-                    at = match known.entry((*frame, at)) {
-                        Entry::Occupied(node) => *node.get(),
-                        Entry::Vacant(_) if !limit.take(NODE_BYTES) => break,
-                        Entry::Vacant(new) => {
-                            let node = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
-                            self.nodes.push(*new.key());
-                            *new.insert(node)
-                        }
-                    };
+    /// Adds all stacks, which are in the order of their frames from the outermost in: each shares its beginning with the one before.
+    fn plant(&mut self, stacks: &Sorted<Stack>, limit: &mut Limit) -> Result<()> {
+        let mut path: Vec<(i32, u32)> = Vec::new();
+        for stack in stacks.iter().context(UNREADABLE)? {
+            let (frames, id) = stack.context(UNREADABLE)?;
+            let shared = path.iter().zip(&frames).take_while(|((own, _), frame)| own == *frame).count();
+            path.truncate(shared);
+            for frame in frames.iter().skip(shared) {
+                if !limit.take(NODE_BYTES) {
+                    return Ok(());
                 }
-                if limit.take(STACK_BYTES) {
-                    self.leaves.insert(id, at);
-                }
+                let caller = path.last().map_or(ROOT, |(_, node)| *node);
+                let node = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
+                self.nodes.push((*frame, caller));
+                path.push((*frame, node));
+            }
+            if limit.take(STACK_BYTES) {
+                self.leaves.push((id, path.last().map_or(ROOT, |(_, node)| *node)));
             }
         }
+        self.leaves.sort_unstable();
         Ok(())
+    }
+
+    fn leaf(&self, id: i64) -> Option<u32> {
+        let at = self.leaves.binary_search_by_key(&id, |(own, _)| *own).ok()?;
+        self.leaves.get(at).map(|(_, leaf)| *leaf)
     }
 
     /// The frames of a pair of stacks from the innermost out, the kernel's first.
     pub(super) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
-        let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaves.get(&id).copied());
+        let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaf(id));
         leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| self.symbols.get(&id))
     }
 
@@ -126,6 +134,30 @@ impl Stacks {
         let names = self.frames(kernel, user).map(|frame| &*frame.function.text);
         names.skip_while(|name| LEAVING.contains(name)).map(str::to_owned).collect()
     }
+}
+
+/// The frames of a stack from the outermost in, and its number.
+type Stack = (Vec<i32>, i64);
+
+const NO_ROOM: &str = "can't put stacks into a temporary file";
+const UNREADABLE: &str = "can't read stacks back from a temporary file";
+
+/// All stacks in the order of their frames.
+fn sorted(source: &Source) -> Result<Sorted<Stack>> {
+    let failed = || format!("can't read the stacks in '{}'", source.recording().path().display());
+    let mut sorter = Sorter::new(SORTED_BYTES);
+    for chunk in source.recording().scan("stack", &["id", "frames"]).with_context(failed)? {
+        let chunk = chunk.with_context(failed)?;
+        let (ids, frames) = (chunk.int(0), chunk.list(1));
+        for row in 0..chunk.len() {
+            let (Some(id), Some(frames)) = (ids.get(row), frames.get(row)) else { continue };
+            // The innermost frames matter most where a stack is deeper than is believed.
+            let frames: Vec<i32> = frames.iter().take(MAX_DEPTH).rev().copied().collect();
+            let bytes = size_of::<Stack>() + size_of_val(frames.as_slice()) + 16;
+            sorter.push((frames, id), bytes);
+        }
+    }
+    sorter.finish().context(NO_ROOM)
 }
 
 fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result<HashMap<i32, Frame>> {
@@ -169,7 +201,7 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
 }
 
 /// One pair of stacks of one process: a name, by its number among those of the profile, and the stacks' numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 struct Pair {
     process: u32,
     kernel: Option<i32>,
@@ -180,19 +212,21 @@ struct Pair {
 #[derive(Default)]
 pub(super) struct Profile {
     processes: Vec<Rc<str>>,
-    places: HashMap<Rc<str>, u32>,
-    /// Nanoseconds, and samples or sleeps.
-    held: HashMap<Pair, (u64, u64)>,
-    /// The same, the heaviest first, once all are there.
-    pairs: Vec<(Pair, u64, u64)>,
+    /// The heaviest first.
+    pairs: Sorted<Weighed>,
+    ns: u64,
+    count: u64,
     /// Innermost frames that say nothing.
     without: &'static [&'static str],
 }
 
-/// About what a pair of stacks takes in memory, and a process's name.
+/// A pair of stacks with nanoseconds, and with samples or sleeps.
+type Weighed = (Reverse<u64>, Pair, u64);
+
+/// About what a pair of stacks takes in memory while pairs are added up, and a process's name.
 const PAIR_BYTES: usize = 80;
 const NAME_BYTES: usize = 96;
-/// What all of a profile's stacks may take, and all frames and functions: each less than half of what a view may.
+/// What all frames and functions may take: less than half of what a view may.
 const MOST_BYTES: usize = 100 << 20;
 /// Stacks of a picture: thinner ones are narrower than a pixel. The rest of a process is one.
 const DRAWN: usize = 10_000;
@@ -218,49 +252,55 @@ impl Profile {
         without: &'static [&'static str],
         mut pick: impl FnMut(&Row<'_>) -> Option<Sample<'p>>,
     ) -> Result<Profile> {
-        let mut profile = Profile { without, ..Profile::default() };
-        let mut limit = Limit::of(MOST_BYTES);
+        let mut limit = Limit::new();
+        let (mut processes, mut places) = (Vec::new(), HashMap::<Rc<str>, u32>::new());
+        let mut pairs = Pairs::default();
         source.rows(kind, ints, texts, |row| {
             let Some(sample) = pick(row) else { return };
-            let process = match profile.places.get(&*sample.process) {
+            let process = match places.get(&*sample.process) {
                 Some(process) => *process,
                 None if !limit.take(NAME_BYTES + sample.process.len()) => return,
                 None => {
                     let name: Rc<str> = sample.process.into();
-                    let process = u32::try_from(profile.processes.len()).unwrap_or(u32::MAX);
-                    profile.processes.push(Rc::clone(&name));
-                    profile.places.insert(name, process);
+                    let process = u32::try_from(processes.len()).unwrap_or(u32::MAX);
+                    processes.push(Rc::clone(&name));
+                    places.insert(name, process);
                     process
                 }
             };
             // Stacks are numbered in 32 bits.
             let number = |id: Option<i64>| id.and_then(|id| i32::try_from(id).ok());
             let pair = Pair { process, kernel: number(sample.kernel), user: number(sample.user) };
-            let sum = match profile.held.entry(pair) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(_) if !limit.take(PAIR_BYTES) => return,
-                Entry::Vacant(new) => new.insert((0, 0)),
-            };
-            *sum = (sum.0.saturating_add(sample.ns), sum.1.saturating_add(sample.count));
+            pairs.add(pair, (sample.ns, sample.count));
         })?;
-        limit.check(source, "different stacks")?;
-        profile.rank();
-        Ok(profile)
+        limit.check(source, "names of processes")?;
+        let (mut ns, mut count) = (0u64, 0u64);
+        let mut ranked = Sorter::new(SORTED_BYTES);
+        pairs.each(|pair, sum| {
+            ns = ns.saturating_add(sum.0);
+            count = count.saturating_add(sum.1);
+            ranked.push((Reverse(sum.0), pair, sum.1), size_of::<Weighed>());
+        })?;
+        Ok(Profile { processes, pairs: ranked.finish().context(NO_ROOM)?, ns, count, without })
     }
 
-    fn rank(&mut self) {
-        self.pairs = std::mem::take(&mut self.held).into_iter().map(|(pair, (ns, count))| (pair, ns, count)).collect();
-        self.pairs.sort_unstable_by_key(|(pair, ns, _)| (Reverse(*ns), *pair));
+    /// Visits the pairs of stacks, the heaviest first: with nanoseconds, and with samples or sleeps.
+    fn each(&self, mut visit: impl FnMut(&Pair, u64, u64)) -> Result<()> {
+        for weighed in self.pairs.iter().context(UNREADABLE)? {
+            let (Reverse(ns), pair, count) = weighed.context(UNREADABLE)?;
+            visit(&pair, ns, count);
+        }
+        Ok(())
     }
 
     /// Nanoseconds in all.
     pub(super) fn ns(&self) -> u64 {
-        self.pairs.iter().fold(0, |sum, (_, ns, _)| sum.saturating_add(*ns))
+        self.ns
     }
 
     /// Samples or sleeps in all.
     pub(super) fn count(&self) -> u64 {
-        self.pairs.iter().fold(0, |sum, (.., count)| sum.saturating_add(*count))
+        self.count
     }
 
     /// The frames of a pair of stacks from the outermost in, without those that say nothing.
@@ -279,30 +319,31 @@ impl Profile {
     }
 
     /// Every function's weight.
-    pub(super) fn functions(&self, stacks: &Stacks) -> HashMap<Rc<Function>, Weight> {
+    pub(super) fn functions(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Weight>> {
         let mut weights: HashMap<Rc<Function>, Weight> = HashMap::new();
         let mut seen: HashSet<&Rc<Function>> = HashSet::new();
-        for (pair, ns, _) in &self.pairs {
+        self.each(|pair, ns, _| {
             let frames = self.frames(stacks, pair);
             seen.clear();
             for frame in &frames {
                 if seen.insert(&frame.function) {
                     let weight = weights.entry(Rc::clone(&frame.function)).or_default();
-                    weight.total = weight.total.saturating_add(*ns);
+                    weight.total = weight.total.saturating_add(ns);
                 }
             }
             if let Some(innermost) = frames.last() {
                 let weight = weights.entry(Rc::clone(&innermost.function)).or_default();
-                weight.own = weight.own.saturating_add(*ns);
+                weight.own = weight.own.saturating_add(ns);
             }
-        }
-        weights
+        })?;
+        Ok(weights)
     }
 
     /// The stacks as text, the process outermost, each once with its nanoseconds; beyond the heaviest, one for each process.
-    pub(super) fn folded(&self, stacks: &Stacks) -> HashMap<String, u64> {
+    pub(super) fn folded(&self, stacks: &Stacks) -> Result<HashMap<String, u64>> {
         let mut folded: HashMap<String, u64> = HashMap::new();
-        for (at, (pair, ns, _)) in self.pairs.iter().enumerate() {
+        let mut at = 0;
+        self.each(|pair, ns, _| {
             let process = self.process(pair).replace(';', ":");
             let line = if at < DRAWN {
                 let frames = self.frames(stacks, pair);
@@ -312,53 +353,106 @@ impl Profile {
                 format!("{process};{REST}")
             };
             let sum = folded.entry(line).or_default();
-            *sum = sum.saturating_add(*ns);
-        }
-        folded
+            *sum = sum.saturating_add(ns);
+            at += 1;
+        })?;
+        Ok(folded)
     }
 
     /// How many of the frames have names, and what keeps the others from having one; stacks weigh by their count.
-    pub(super) fn naming(&self, stacks: &Stacks) -> String {
+    pub(super) fn naming(&self, stacks: &Stacks) -> Result<String> {
         let (mut named, mut reasons) = (0u64, HashMap::<&str, u64>::new());
-        for (pair, _, count) in &self.pairs {
+        self.each(|pair, _, count| {
             for frame in self.frames(stacks, pair) {
                 let sum = match &frame.unnamed {
                     None => &mut named,
                     Some(why) => reasons.entry(why).or_default(),
                 };
-                *sum = sum.saturating_add(*count);
+                *sum = sum.saturating_add(count);
             }
-        }
+        })?;
         let all = reasons.values().fold(named, |sum, count| sum.saturating_add(*count));
         if all == 0 {
-            return "no stack was recorded".to_owned();
+            return Ok("no stack was recorded".to_owned());
         }
         let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
         let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
         reasons.sort_by_key(|(why, count)| (Reverse(*count), *why));
         let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
-        match reasons.is_empty() {
+        Ok(match reasons.is_empty() {
             true => "all frames have names".to_owned(),
             false => format!("{} of the frames have names; of the others: {}", percent(named), reasons.join(", ")),
-        }
+        })
     }
 
     /// The calls from the outermost in, heaviest first, without branches below `least` nanoseconds: (depth, name, ns).
     ///
     /// The heaviest stacks come first, and once there are very many calls the others only add to those that are there,
     /// so that every call has all of its time.
-    pub(super) fn tree(&self, stacks: &Stacks, least: u64) -> Vec<(u16, Rc<str>, u64)> {
+    pub(super) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<(u16, Rc<str>, u64)>> {
         let mut tree = Tree { nodes: vec![Node::default()], names: HashMap::new() };
-        for (pair, ns, _) in &self.pairs {
+        self.each(|pair, ns, _| {
             let frames = self.frames(stacks, pair);
             let names = std::iter::once(self.process(pair)).chain(frames.iter().map(|frame| &frame.function.text));
             let mut at = 0;
             for name in names {
-                let Some(child) = tree.child(at, name, *ns) else { break };
+                let Some(child) = tree.child(at, name, ns) else { break };
                 at = child;
             }
+        })?;
+        Ok(tree.list(least.max(1)))
+    }
+}
+
+/// Pairs of stacks while they are added up.
+#[derive(Default)]
+struct Pairs {
+    held: HashMap<Pair, Sum>,
+    runs: Runs<(Pair, Sum)>,
+    failed: Option<io::Error>,
+}
+
+/// Nanoseconds, and samples or sleeps.
+type Sum = (u64, u64);
+
+impl Pairs {
+    fn add(&mut self, pair: Pair, (ns, count): Sum) {
+        let sum = self.held.entry(pair).or_default();
+        *sum = (sum.0.saturating_add(ns), sum.1.saturating_add(count));
+        if self.held.len() > SORTED_BYTES / PAIR_BYTES && self.failed.is_none() {
+            let sorted = self.sorted();
+            self.failed = self.runs.add(sorted.into_iter()).err();
         }
-        tree.list(least.max(1))
+    }
+
+    fn sorted(&mut self) -> Vec<(Pair, Sum)> {
+        let mut sorted: Vec<(Pair, Sum)> = self.held.drain().collect();
+        sorted.sort_unstable();
+        sorted
+    }
+
+    /// Visits each pair once, with all of its sums.
+    fn each(mut self, mut visit: impl FnMut(Pair, Sum)) -> Result<()> {
+        if let Some(error) = self.failed {
+            return Err(error).context(NO_ROOM);
+        }
+        let last = self.sorted();
+        let mut current: Option<(Pair, Sum)> = None;
+        for pair in self.runs.merged(last).context(UNREADABLE)? {
+            let (pair, (ns, count)) = pair.context(UNREADABLE)?;
+            match &mut current {
+                Some((own, sum)) if *own == pair => *sum = (sum.0.saturating_add(ns), sum.1.saturating_add(count)),
+                _ => {
+                    if let Some((own, sum)) = current.replace((pair, (ns, count))) {
+                        visit(own, sum);
+                    }
+                }
+            }
+        }
+        if let Some((own, sum)) = current {
+            visit(own, sum);
+        }
+        Ok(())
     }
 }
 
@@ -433,41 +527,72 @@ impl Tree {
 mod tests {
     use super::Frame;
     use super::Function;
+    use super::PAIR_BYTES;
     use super::Pair;
+    use super::Pairs;
     use super::Profile;
-    use super::ROOT;
+    use super::SORTED_BYTES;
     use super::Stacks;
     use super::Weight;
+    use crate::report::limit::Limit;
+    use crate::spill::Sorter;
+    use std::cmp::Reverse;
     use std::collections::HashMap;
     use std::rc::Rc;
 
     /// A profile of one process, and its stacks from the outermost in.
     fn profile(of: &[(&[&str], u64)]) -> (Profile, Stacks) {
-        let mut stacks = Stacks { symbols: HashMap::new(), leaves: HashMap::new(), nodes: Vec::new() };
-        let mut profile = Profile { processes: vec!["p".into()], ..Profile::default() };
+        let mut stacks = Stacks { symbols: HashMap::new(), leaves: Vec::new(), nodes: Vec::new() };
+        let (mut sorter, mut pairs) = (Sorter::new(usize::MAX), Sorter::new(0));
         let mut ids: HashMap<String, i32> = HashMap::new();
         for (at, (names, ns)) in of.iter().enumerate() {
-            let mut caller = ROOT;
+            let mut frames = Vec::new();
             for name in *names {
                 let next = ids.len() as i32;
                 let id = *ids.entry((*name).to_owned()).or_insert(next);
                 let unnamed = name.contains('+').then(|| "no symbol there".into());
                 let function = Function { text: (*name).into(), module: "m".into() };
                 stacks.symbols.entry(id).or_insert_with(|| Frame { function: Rc::new(function), unnamed });
-                stacks.nodes.push((id, caller));
-                caller = stacks.nodes.len() as u32 - 1;
+                frames.push(id);
             }
-            stacks.leaves.insert(at as i64, caller);
-            profile.held.insert(Pair { process: 0, kernel: None, user: Some(at as i32) }, (*ns, 1));
+            sorter.push((frames, at as i64), 0);
+            pairs.push((Reverse(*ns), Pair { process: 0, kernel: None, user: Some(at as i32) }, 1), 1);
         }
-        profile.rank();
-        (profile, stacks)
+        stacks.plant(&sorter.finish().unwrap(), &mut Limit::new()).unwrap();
+        let pairs = pairs.finish().unwrap();
+        (Profile { processes: vec!["p".into()], pairs, ..Profile::default() }, stacks)
+    }
+
+    #[test]
+    fn pairs_are_added_up_whether_they_fit_into_memory_or_not() {
+        let many = (SORTED_BYTES / PAIR_BYTES + 10) as i32;
+        let mut pairs = Pairs::default();
+        for round in 0..2u64 {
+            (0..many).for_each(|user| pairs.add(Pair { process: 0, kernel: None, user: Some(user) }, (round + 1, 1)));
+        }
+        assert!(!pairs.runs.is_empty());
+        let mut seen = 0;
+        pairs
+            .each(|pair, sum| {
+                assert_eq!((pair.user, sum), (Some(seen), (3, 2)));
+                seen += 1;
+            })
+            .unwrap();
+        assert_eq!(seen, many);
+    }
+
+    #[test]
+    fn stacks_that_begin_alike_share_their_frames() {
+        let (_, stacks) = profile(&[(&["a", "b", "c"], 1), (&["a"], 1), (&["a", "b", "d"], 1), (&["a", "b"], 1)]);
+        assert_eq!(stacks.nodes.len(), 4);
+        let names = |id| stacks.innermost_first(None, Some(id)).join(" ");
+        assert_eq!([names(0), names(1), names(2), names(3)], ["c b a", "a", "d b a", "b a"]);
     }
 
     #[test]
     fn a_recursive_function_weighs_once() {
         let (profile, stacks) = profile(&[(&["main", "f", "f"], 7), (&["main"], 3)]);
-        let weights = profile.functions(&stacks);
+        let weights = profile.functions(&stacks).unwrap();
         let of = |name: &str| weights.iter().find(|(function, _)| &*function.text == name).map(|(_, weight)| *weight);
         assert_eq!(of("f"), Some(Weight { own: 7, total: 7 }));
         assert_eq!(of("main"), Some(Weight { own: 3, total: 10 }));
@@ -476,7 +601,8 @@ mod tests {
     #[test]
     fn the_tree_has_the_heaviest_branch_first_and_leaves_out_small_ones() {
         let (profile, stacks) = profile(&[(&["a", "x"], 1), (&["a", "y"], 9), (&["b"], 20)]);
-        let rows: Vec<(u16, String)> = profile.tree(&stacks, 2).iter().map(|row| (row.0, row.1.to_string())).collect();
+        let rows: Vec<(u16, String)> =
+            profile.tree(&stacks, 2).unwrap().iter().map(|row| (row.0, row.1.to_string())).collect();
         let expected = [(0, "p"), (1, "b"), (1, "a"), (2, "y")].map(|(depth, name)| (depth, name.to_owned()));
         assert_eq!(rows, expected);
     }
@@ -484,6 +610,9 @@ mod tests {
     #[test]
     fn frames_without_names_are_counted_by_their_reason() {
         let (profile, stacks) = profile(&[(&["a", "lib+0x1"], 1), (&["a", "b"], 1)]);
-        assert_eq!(profile.naming(&stacks), "75.0% of the frames have names; of the others: 25.0% no symbol there");
+        assert_eq!(
+            profile.naming(&stacks).unwrap(),
+            "75.0% of the frames have names; of the others: 25.0% no symbol there"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! View `threads`: the wall-clock ledger. For each thread, on a CPU, waiting for one, blocked or asleep by cause, adding up to its life.
 
-use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -8,11 +8,13 @@ use crate::render::Bars;
 use crate::render::Document;
 use crate::render::Field;
 use crate::render::Value;
+use crate::report::few::Few;
 use crate::report::ledger::Account;
 use crate::report::ledger::Ledger;
 use crate::report::ledger::Sort;
 use crate::report::ledger::Spent;
 use crate::report::ledger::State;
+use crate::report::paper::PROCESS_START;
 use crate::report::paper::note_absent_probe;
 use crate::report::paper::share;
 use crate::report::paper::whole;
@@ -29,65 +31,46 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("threads", "Where each thread's time went");
     let several = sources.len() > 1;
     let shown = plan.rows_shown(20);
-    let mut threads = Ranking::new(sources, "threads", "", thread_fields()).top(shown);
     let everything = plan.format.is_for_programs();
+    let mut threads = Ranking::new(sources, "threads", "", thread_fields(everything)).top(shown);
     let title = if everything { "Time by state and cause" } else { "Time by state and cause, idle by design left out" };
     let mut states = Ranking::new(sources, "states", title, state_fields());
     if !everything {
         states = states.largest_first("ns").top(shown);
     }
     let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_fields());
-    let mut bars = Vec::new();
+    let mut bars = Few::new(BARS.min(shown));
     for source in sources {
         let ledger = Ledger::of(source)?;
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
-        if ledger.threads.is_empty() && ledger.cpus.is_empty() {
-            continue;
-        }
-        let (of_threads, of_cpus) = ledger.worst_percent();
-        let lives = match ledger.threads.len() {
-            1 => "one thread add up to its life".to_owned(),
-            number => format!("{} threads add up to their lives", units::count(number as u64)),
-        };
-        // A filter by process leaves no CPU.
-        let closed = match ledger.cpus.len() {
-            0 => String::new(),
-            1 => format!(", those of the CPU to the window within {}", units::percent(of_cpus)),
-            number => format!(", those of {number} CPUs to the window within {}", units::percent(of_cpus)),
-        };
-        document.note(format!("{whose}the states of {lives} within {}{closed}", units::percent(of_threads)));
-        let mut list: Vec<(&(Which, i64), &Account)> = ledger.threads.iter().collect();
-        list.sort_by_key(|(_, account)| Reverse(account.lived_ns.saturating_sub(account.of(Sort::Idle))));
-        for ((which, tid), account) in list {
-            threads.row(source, thread_cells(which.pid, *tid, account));
+        let (mut number, mut worst) = (0u64, 0.0f64);
+        ledger.each_thread(|which, tid, account| {
+            number += 1;
+            worst = worst.max(account.error_percent());
+            let active_ns = account.lived_ns.saturating_sub(account.of(Sort::Idle));
+            let weight = whole(active_ns);
+            threads.weighed(source, Some(weight), || thread_cells(which, tid, account, everything));
             // Threads of the kernel that had nothing to do would fill the screen.
             let wanted = |state: &State, spent: Spent| everything || state.sort(spent) != Sort::Idle;
             for (state, spent) in account.spent.iter().filter(|(state, spent)| wanted(state, **spent)) {
-                let cause = (!state.cause.is_empty()).then_some(&*state.cause);
-                states.row(
-                    source,
-                    vec![
-                        Value::from(&*account.comm),
-                        Value::Id(*tid),
-                        Value::Id(which.pid),
-                        Value::from(&*state.state),
-                        Value::from(cause),
-                        Value::Nanos(whole(spent.ns)),
-                        share(spent.ns as f64, account.lived_ns as f64),
-                        Value::Int(whole(spent.count)),
-                    ],
-                );
+                let weight = if everything { weight } else { whole(spent.ns) };
+                states.weighed(source, Some(weight), || state_cells(which.pid, tid, account, (state, *spent)));
             }
-            if bars.len() < BARS.min(shown) {
+            bars.add(active_ns, || {
                 let parts = Sort::ALL.map(|sort| 100.0 * account.of(sort) as f64 / account.lived_ns.max(1) as f64);
-                bars.push((format!("{whose}{} ({tid})", account.comm), parts.to_vec()));
-            }
+                (format!("{whose}{} ({tid})", account.comm), parts.to_vec())
+            });
+        })?;
+        if number == 0 && ledger.cpus.is_empty() {
+            continue;
         }
+        document.note(closure(&whose, (number, worst), &ledger.cpus));
         for (cpu, account) in &ledger.cpus {
             cpus.row(source, cpu_cells(*cpu, account));
         }
     }
     // Programs find every table, and the manual lists it.
+    let bars = bars.things();
     if !bars.is_empty() || everything {
         let parts = Sort::ALL.map(|sort| sort.title().to_owned()).to_vec();
         document.push(threads.table()?);
@@ -106,8 +89,24 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-fn thread_fields() -> Vec<Field> {
-    vec![
+/// How well the states of threads add up to their lives, and those of CPUs to the window.
+fn closure(whose: &str, (threads, worst): (u64, f64), cpus: &BTreeMap<i64, Account>) -> String {
+    let lives = match threads {
+        1 => "one thread add up to its life".to_owned(),
+        number => format!("{} threads add up to their lives", units::count(number)),
+    };
+    let of_cpus = cpus.values().map(Account::error_percent).fold(0.0, f64::max);
+    // A filter by process leaves no CPU.
+    let closed = match cpus.len() {
+        0 => String::new(),
+        1 => format!(", those of the CPU to the window within {}", units::percent(of_cpus)),
+        number => format!(", those of {number} CPUs to the window within {}", units::percent(of_cpus)),
+    };
+    format!("{whose}the states of {lives} within {}{closed}", units::percent(worst))
+}
+
+fn thread_fields(every: bool) -> Vec<Field> {
+    let mut fields = vec![
         Field::new("comm", "thread").help("Name of the thread."),
         Field::new("tid", "tid"),
         Field::new("pid", "pid"),
@@ -123,19 +122,23 @@ fn thread_fields() -> Vec<Field> {
         Field::new("wait_ns", "there").help("Time in that wait."),
         Field::new("on_cpu_ns", "CPU time"),
         Field::new("error", "not closed").help("By how much the states miss the life."),
-    ]
+    ];
+    if every {
+        fields.push(Field::new("pid_start_ns", "process start").help(PROCESS_START));
+    }
+    fields
 }
 
-fn thread_cells(pid: i64, tid: i64, account: &Account) -> Vec<Value> {
+fn thread_cells(which: Which, tid: i64, account: &Account, every: bool) -> Vec<Value> {
     let part = |state: &str| match account.in_state(state) {
         0 => Value::Null,
         ns => share(ns as f64, account.lived_ns as f64),
     };
     let top = account.top_wait();
-    vec![
+    let mut cells = vec![
         Value::from(&*account.comm),
         Value::Id(tid),
-        Value::Id(pid),
+        Value::Id(which.pid),
         Value::Nanos(whole(account.lived_ns)),
         part("on_cpu"),
         part("runnable"),
@@ -146,6 +149,21 @@ fn thread_cells(pid: i64, tid: i64, account: &Account) -> Vec<Value> {
         Value::nanos(top.map(|(_, spent)| whole(spent.ns))),
         Value::Nanos(whole(account.in_state("on_cpu"))),
         Value::Percent(account.error_percent()),
+    ];
+    cells.extend(every.then(|| Value::nanos(which.start_ns)));
+    cells
+}
+
+fn state_cells(pid: i64, tid: i64, account: &Account, (state, spent): (&State, Spent)) -> Vec<Value> {
+    vec![
+        Value::from(&*account.comm),
+        Value::Id(tid),
+        Value::Id(pid),
+        Value::from(&*state.state),
+        Value::from((!state.cause.is_empty()).then_some(&*state.cause)),
+        Value::Nanos(whole(spent.ns)),
+        share(spent.ns as f64, account.lived_ns as f64),
+        Value::Int(whole(spent.count)),
     ]
 }
 

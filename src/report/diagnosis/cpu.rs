@@ -89,7 +89,7 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let had: Vec<String> = greedy
         .iter()
         .map(|(name, ns)| {
-            let count = scene.commands.get(name).map_or(0, |command| command.pids.len());
+            let count = scene.commands.get(name.as_str()).map_or(0, |command| command.pids.len());
             let several = if count > 1 { format!(" ({count} processes)") } else { String::new() };
             let name = if count > 1 { name.clone() } else { scene.call(name) };
             format!("{name}{several} had {}", units::percent(percent(*ns)))
@@ -103,7 +103,7 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let mut finding = victim.finding("CPU", format!("{text}."));
     if let Some((name, ns)) = greedy.first() {
         finding.culprit = Some(name.clone());
-        finding.culprit_pid = scene.commands.get(name).and_then(|command| command.only());
+        finding.culprit_pid = scene.commands.get(name.as_str()).and_then(|command| command.only());
         finding.culprit_percent = Some(100.0 * *ns as f64 / used.all.max(1) as f64);
     }
     Ok(Some(finding))

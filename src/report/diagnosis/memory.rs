@@ -47,7 +47,7 @@ pub(super) fn stalls(scene: &Scene<'_>) -> Result<Option<Finding>> {
     }
     let mut found: Option<Finding> = None;
     for (name, spent) in by {
-        let command = scene.commands.get(&name);
+        let command = scene.commands.get(name.as_str());
         let busy_ns = command.map_or(spent.ns, |command| command.busy_ns());
         let Some(weight) = scene.weight(spent.ns, busy_ns) else { continue };
         if found.as_ref().is_some_and(|found| found.weight >= weight) {

@@ -208,6 +208,6 @@ fn busy(source: &Source) -> Result<Option<u64>> {
     if window::scope(source).is_some() {
         return Ok(None);
     }
-    let cpus = Ledger::of(source)?.cpus;
+    let cpus = Ledger::cpus_of(source)?;
     Ok((!cpus.is_empty()).then(|| cpus.values().map(|cpu| cpu.in_state("busy")).sum()))
 }
