@@ -36,6 +36,17 @@ impl Unit {
         }
     }
 
+    /// Returns what the names of raw numbers in this unit end with, in JSON and CSV; nothing for counts.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Unit::Nanoseconds => "_ns",
+            Unit::Bytes => "_bytes",
+            Unit::Count => "",
+            Unit::Percent => "_pct",
+            Unit::PerSecond => "_hz",
+        }
+    }
+
     /// Finds a unit by its stable name.
     pub fn parse(name: &str) -> Option<Unit> {
         Unit::ALL.into_iter().find(|u| u.name() == name)

@@ -191,7 +191,7 @@ def check_queries(python, files):
                 problems.append(f"{name}: {seconds} s of CPU for {process} ({pid}), {cpu.get(pid)} ns by ebrec")
         by = ("--by", "dev", "--by", "op")
         groups = tables("report", "hist", "block.device_time", *by, path)["groups"]
-        p99 = {(row["dev"], row["op"]): row["p99"] for row in groups if row["count"]}
+        p99 = {(row["dev"], row["op"]): row["p99_ns"] for row in groups if row["count"]}
         for dev, op, _, ms in answers["p99 by key"][at]:
             # ebrec keeps within the smallest and the largest value, which is within the bucket.
             if abs(ms * 1e6 / p99[dev, op] - 1) > 1 / 16:

@@ -488,9 +488,9 @@ fn data(roff: &mut Roff) {
     );
     paragraph(
         roff,
-        "Numbers are raw: names that end in _ns are nanoseconds, times among them since the start of the window; _bytes are bytes; \
-         shares are hundredths. What is not known is null, or empty in CSV. With several recordings, rows begin with host. Fields \
-         are only ever added.",
+        "Numbers are raw: names that end in _ns are nanoseconds, times among them since the start of the window; _bytes are bytes, \
+         _pct hundredths, _hz per second; rows of different units have a field unit. What is not known is null, or empty in CSV. With \
+         several recordings, rows begin with host. Fields are only ever added.",
     );
     for view in VIEWS {
         for table in tables(view) {
@@ -511,8 +511,8 @@ fn data(roff: &mut Roff) {
             ),
             "hist" => paragraph(
                 roff,
-                "With a metric, the table groups: the columns of --by, count, share, sum, and of histograms p50, p90, p99, p99.9, \
-                 p99.99 and max.",
+                "With a metric, the table groups: the columns of --by, count, share_pct, sum, and of histograms p50, p90, p99, p99.9, \
+                 p99.99 and max, the last ones with the metric's unit at their end, as in p99_ns.",
             ),
             _ => {}
         }

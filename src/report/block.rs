@@ -82,7 +82,7 @@ fn device_fields() -> Vec<Field> {
         Field::new("queue_p50_ns", "queue p50").help("Median time in the queue, from insertion to issue."),
         Field::new("queue_p99_ns", "queue p99"),
         Field::new("queue_max_ns", "queue max"),
-        Field::new("sequential", "sequential").help("Requests that began where the last one on the device ended."),
+        Field::new("sequential_pct", "sequential").help("Requests that began where the last one on the device ended."),
         Field::new("errors", "errors").help("Requests that failed."),
         Field::new("device_sum_ns", "device sum"),
         Field::new("depth_mean", "depth mean")

@@ -200,18 +200,14 @@ fn function_fields(what: &str) -> Vec<Field> {
         Field::new("function", "function"),
         Field::new("module", "module").help("Program, library or kernel module; [kernel] is the kernel itself."),
         Field::new("self_ns", "self").help(format!("Part of the {what} in the function itself.")),
-        Field::new("self_percent", "self share"),
+        Field::new("self_pct", "self share"),
         Field::new("total_ns", "total").help(format!("Part of the {what} in the function and in what it called.")),
-        Field::new("total_percent", "total share"),
+        Field::new("total_pct", "total share"),
     ]
 }
 
 fn tree_fields() -> Vec<Field> {
-    vec![
-        Field::new("function", "call tree"),
-        Field::new("total_ns", "total"),
-        Field::new("total_percent", "total share"),
-    ]
+    vec![Field::new("function", "call tree"), Field::new("total_ns", "total"), Field::new("total_pct", "total share")]
 }
 
 fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks, plan: &ReportPlan) -> Result<Table> {
@@ -266,7 +262,7 @@ fn cause_fields() -> Vec<Field> {
         Field::new("name", "system call"),
         Field::new("count", "sleeps"),
         Field::new("sum_ns", "time"),
-        Field::new("percent", "share"),
+        Field::new("share_pct", "share"),
         Field::new("mean_ns", "mean"),
     ]
 }

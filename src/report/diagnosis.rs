@@ -120,12 +120,12 @@ pub(super) fn fields() -> Vec<Field> {
         ),
         Field::new("comm", "command").help("The process that lost most."),
         Field::new("pid", "pid").help("The process, where there is one of that name only."),
-        Field::new("ns", "time").help("Time that its threads waited, added up."),
-        Field::new("busy_share", "of busy time").help("Of the time in which its threads were not idle by design."),
+        Field::new("waited_ns", "time").help("Time that its threads waited, added up."),
+        Field::new("busy_pct", "of busy time").help("Of the time in which its threads were not idle by design."),
         Field::new("count", "waits"),
         Field::new("by_comm", "had by").help("The process that had most of what was waited for."),
         Field::new("by_pid", "its pid"),
-        Field::new("by_share", "share").help("How much of it that process had: of a disk's time, of CPU time in use."),
+        Field::new("by_pct", "share").help("How much of it that process had: of a disk's time, of CPU time in use."),
         Field::new("text", "in words"),
     ]
 }

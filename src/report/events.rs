@@ -79,7 +79,7 @@ fn count_fields() -> Vec<Field> {
     fields.push(
         Field::new("count", "count").help("Hits that pass the event's filter; of a latency, calls that returned."),
     );
-    fields.push(Field::new("per_second", "per second"));
+    fields.push(Field::new("rate_hz", "per second"));
     fields
 }
 
@@ -95,14 +95,14 @@ fn counted(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
         }
         let hits = count(hits);
         cells.push(Value::Int(whole(hits)));
-        cells.push(Value::of(Unit::Count, (seconds > 0.0).then(|| hits as f64 / seconds)));
+        cells.push(Value::of(Unit::PerSecond, (seconds > 0.0).then(|| hits as f64 / seconds)));
         table.row(source, cells);
     })?;
     // One that never came is an answer too.
     for event in source.meta().events.iter().filter(|event| !came.contains(&event.name)) {
         let nobody = [Value::Null, Value::Null, Value::Null, Value::Null];
         let cells = std::iter::once(Value::from(event.name.as_str())).chain(nobody);
-        table.row(source, cells.chain([Value::Int(0), Value::of(Unit::Count, Some(0.0))]).collect());
+        table.row(source, cells.chain([Value::Int(0), Value::of(Unit::PerSecond, Some(0.0))]).collect());
     }
     Ok(())
 }

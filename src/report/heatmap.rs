@@ -56,7 +56,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
                     let end = interval.begin_ns.saturating_add(interval.dur_ns);
                     let name = Value::from(metric.name.as_str());
                     let count = Value::Int(whole(bucket.count));
-                    table.row(source, vec![name, Value::Time(end), bound(bucket.lo), bound(bucket.hi), count]);
+                    let unit_name = Value::from(metric.unit.as_str());
+                    table.row(
+                        source,
+                        vec![name, Value::Time(end), bound(bucket.lo), bound(bucket.hi), count, unit_name],
+                    );
                 }
             }
         }
@@ -77,8 +81,9 @@ fn fields() -> Vec<Field> {
     vec![
         Field::new("metric", "metric"),
         Field::new("time_ns", "until").help("End of the interval."),
-        Field::new("lo", "from").help("Smallest value of the cell, in the metric's unit."),
-        Field::new("hi", "to").help("First value beyond the cell."),
+        Field::new("lo", "from").each_its_unit().help("Smallest value of the cell, in the metric's unit."),
+        Field::new("hi", "to").each_its_unit().help("First value beyond the cell."),
         Field::new("count", "count"),
+        Field::new("unit", "unit").help("Unit of the raw numbers."),
     ]
 }

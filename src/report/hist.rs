@@ -61,7 +61,7 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     };
     let by = dimensions(metric, &plan.by)?;
     let is_histogram = is_histogram(metric);
-    let fields = fields(is_histogram, &by);
+    let fields = fields(metric, &by);
     let mut table = Ranking::new(sources, "groups", "", fields).largest_first("count").top(plan.rows_shown(20));
     let many = if plan.format == Format::Json { SERIES } else { APART };
     let mut series = Heaviest::new(many.min(plan.rows_shown(many)));
@@ -146,14 +146,16 @@ fn dimensions(metric: &MetricMeta, asked: &[String]) -> Result<Vec<String>, Fail
     Ok(asked.to_vec())
 }
 
-fn fields(is_histogram: bool, by: &[String]) -> Vec<Field> {
+fn fields(metric: &MetricMeta, by: &[String]) -> Vec<Field> {
+    let ending = unit(&metric.unit).ending();
     let mut fields: Vec<Field> = by.iter().map(|name| Field::new(name.clone(), name.clone())).collect();
     fields.push(Field::new("count", "count"));
-    fields.push(Field::new("share", "share").help("Part of the count of all groups."));
-    fields.push(Field::new("sum", "sum").help("Exact sum of the values."));
-    if is_histogram {
-        fields.extend(distributions::PERCENTILES.iter().map(|(_, name)| Field::new(*name, *name)));
-        fields.push(Field::new("max", "max"));
+    fields.push(Field::new("share_pct", "share").help("Part of the count of all groups."));
+    fields.push(Field::new(format!("sum{ending}"), "sum").help("Exact sum of the values."));
+    if is_histogram(metric) {
+        let percentile = |(_, name): &(f64, &'static str)| Field::new(format!("{name}{ending}"), *name);
+        fields.extend(distributions::PERCENTILES.iter().map(percentile));
+        fields.push(Field::new(format!("max{ending}"), "max"));
     }
     fields
 }

@@ -146,7 +146,7 @@ fn unparsed_fields() -> Vec<Field> {
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
         Field::new("count", "count").help("Connections, or requests and answers without their other half."),
-        Field::new("share", "share").help("Part of all that is not parsed."),
+        Field::new("share_pct", "share").help("Part of all that is not parsed."),
     ]
 }
 

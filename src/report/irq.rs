@@ -53,7 +53,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 fn fields(name: &'static str, delayed: bool) -> Vec<Field> {
     let mut fields = vec![Field::new("name", name)];
     fields.extend(times::fields());
-    fields.push(Field::new("cpu", "of a CPU").help("Its time as a share of one CPU."));
+    fields.push(Field::new("cpu_pct", "of a CPU").help("Its time as a share of one CPU."));
     if delayed {
         fields.push(Field::new("delay_p50_ns", "delay p50").help("Median time from its raising until it ran."));
         fields.push(Field::new("delay_p99_ns", "delay p99"));

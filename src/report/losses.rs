@@ -59,7 +59,7 @@ fn probe_fields() -> Vec<Field> {
         Field::new("cause", "cause").help("Why events were lost; empty when none were."),
         Field::new("lost", "lost").help("Events lost."),
         Field::new("events", "events seen").help("Events that the probe counted or streamed."),
-        Field::new("lost_share", "share lost").help("Lost events of all events, lost and seen."),
+        Field::new("lost_pct", "share lost").help("Lost events of all events, lost and seen."),
     ]
 }
 

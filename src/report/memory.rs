@@ -70,12 +70,12 @@ fn kill_fields() -> Vec<Field> {
         Field::new("comm", "victim"),
         Field::new("pid", "pid"),
         Field::new("uid", "uid"),
-        Field::new("anon_rss", "anonymous").help("Its resident anonymous memory."),
-        Field::new("file_rss", "files").help("Its resident pages of files."),
-        Field::new("shmem_rss", "shared").help("Its resident shared memory."),
-        Field::new("swap", "swap"),
-        Field::new("page_tables", "page tables"),
-        Field::new("total_vm", "address space"),
+        Field::new("anon_rss_bytes", "anonymous").help("Its resident anonymous memory."),
+        Field::new("file_rss_bytes", "files").help("Its resident pages of files."),
+        Field::new("shmem_rss_bytes", "shared").help("Its resident shared memory."),
+        Field::new("swap_bytes", "swap"),
+        Field::new("page_tables_bytes", "page tables"),
+        Field::new("total_vm_bytes", "address space"),
         Field::new("oom_score_adj", "adjustment").help("Its oom_score_adj: 1000 is killed first, -1000 never."),
         Field::new("asker", "asked by").help("Whose request for memory could not be met."),
         Field::new("asker_pid", "asker pid"),
@@ -114,7 +114,7 @@ fn stall_fields() -> Vec<Field> {
             .help("What it did before it got memory, and for whose limit; kswapd's work is no stall."),
     ];
     fields.extend(times::fields());
-    fields.push(Field::new("freed", "freed").help("Memory that was freed."));
+    fields.push(Field::new("freed_bytes", "freed").help("Memory that was freed."));
     fields
 }
 
@@ -173,7 +173,7 @@ fn slow_fields() -> Vec<Field> {
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
         Field::new("tid", "thread"),
-        Field::new("freed", "freed").help("Memory that was freed."),
+        Field::new("freed_bytes", "freed").help("Memory that was freed."),
     ]
 }
 

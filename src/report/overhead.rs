@@ -19,7 +19,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_fields());
     let mut own_cpu = Ranking::new(sources, "own_cpu", "CPU time of the recorder's process", cpu_fields());
     let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields())
-        .largest_first("ns")
+        .largest_first("sum_ns")
         .top(plan.rows_shown(20));
     for source in sources {
         let cost = Cost::of(source)?;
@@ -60,14 +60,14 @@ fn tell(document: &mut Document, source: &Source, cost: &Cost, several: bool) {
 
 fn recorder_fields() -> Vec<Field> {
     vec![
-        Field::new("bpf_cpu", "BPF CPU").help("Time in all BPF programs as a share of one CPU."),
-        Field::new("own_cpu", "own CPU").help("CPU time of the recorder's process as a share of one CPU."),
+        Field::new("bpf_cpu_pct", "BPF CPU").help("Time in all BPF programs as a share of one CPU."),
+        Field::new("own_cpu_pct", "own CPU").help("CPU time of the recorder's process as a share of one CPU."),
         Field::new("own_cpu_ns", "own CPU time").help("CPU time of the recorder's process within the window."),
         Field::new("rss_bytes", "memory").help("Largest resident set of the recorder's process."),
         Field::new("map_bytes", "kernel memory").help("Memory of all BPF maps: ring buffers, stacks, histograms, processes in scope; without what is kept by thread in task storage."),
         Field::new("file_bytes", "file").help("Size of the recording."),
         Field::new("rows", "rows").help("Rows in the recording."),
-        Field::new("measured", "measured").help("Part of the window in which BPF programs were measured."),
+        Field::new("measured_pct", "measured").help("Part of the window in which BPF programs were measured."),
     ]
 }
 
@@ -105,9 +105,9 @@ fn program_fields() -> Vec<Field> {
     vec![
         Field::new("program", "program").help("Probe and program."),
         Field::new("runs", "runs").help("Runs while it was measured."),
-        Field::new("ns_per_run", "per run").help("Mean time of a run."),
-        Field::new("cpu", "of a CPU").help("Time in the program as a share of one CPU."),
-        Field::new("ns", "time").help("Time in the program while it was measured."),
+        Field::new("per_run_ns", "per run").help("Mean time of a run."),
+        Field::new("cpu_pct", "of a CPU").help("Time in the program as a share of one CPU."),
+        Field::new("sum_ns", "time").help("Time in the program while it was measured."),
         Field::new("measured_ns", "measured").help("Length of the measurement."),
     ]
 }

@@ -98,16 +98,7 @@ fn metrics_by_process(sources: &[Source]) -> Vec<MetricMeta> {
 fn main_field(metric: &MetricMeta) -> String {
     match unit(&metric.unit) {
         Unit::Count => format!("{}.count", metric.name),
-        _ => format!("{}.sum{}", metric.name, ending(metric)),
-    }
-}
-
-/// What the names of numbers in the unit of a metric end with.
-fn ending(metric: &MetricMeta) -> &'static str {
-    match unit(&metric.unit) {
-        Unit::Nanoseconds => "_ns",
-        Unit::Bytes => "_bytes",
-        _ => "",
+        _ => format!("{}.sum{}", metric.name, unit(&metric.unit).ending()),
     }
 }
 
@@ -129,7 +120,7 @@ fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
     for metric in metrics.iter().filter(|_| every) {
         for (name, _) in others(metric) {
             let heading = format!("{} {name}", title(metric));
-            let ending = if name == "count" { "" } else { ending(metric) };
+            let ending = if name == "count" { "" } else { unit(&metric.unit).ending() };
             let field = Field::new(format!("{}.{name}{ending}", metric.name), heading);
             fields.push(field.help(metric.help.clone()).sparse());
         }

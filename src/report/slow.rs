@@ -247,7 +247,7 @@ fn fields() -> Vec<Field> {
         Field::new("overlapping", "overlapping")
             .help("Other slow events of the same device, thread, CPU or process in its time."),
         Field::new("busiest_comm", "busiest").help("Process that had most CPU time in the intervals that it touches."),
-        Field::new("busiest", "of a CPU").help("CPU time of that process, of one CPU."),
+        Field::new("busiest_pct", "of a CPU").help("CPU time of that process, of one CPU."),
         Field::new("meanwhile", "meanwhile").help("What else happened, in words."),
     ]
 }

@@ -190,7 +190,7 @@ fn call_fields() -> Vec<Field> {
         Field::new("class", "class").help("'wait' for calls whose purpose is to wait, 'work' for others."),
         Field::new("count", "count").help("Calls that returned."),
         Field::new("sum_ns", "total").help("Time from entry to return, added up."),
-        Field::new("share", "share").help("Part of the time in all calls of the class."),
+        Field::new("share_pct", "share").help("Part of the time in all calls of the class."),
         Field::new("p50_ns", "p50"),
         Field::new("p99_ns", "p99"),
         Field::new("max_ns", "max"),
@@ -274,7 +274,7 @@ fn process_fields() -> Vec<Field> {
         Field::new("count", "calls"),
         Field::new("errors", "errors"),
         Field::new("work_ns", "work").help("Time in calls that are no waits by design, of all its threads."),
-        Field::new("share", "share").help("Part of that time of all processes."),
+        Field::new("share_pct", "share").help("Part of that time of all processes."),
         Field::new("wait_ns", "waits").help("Time in calls whose purpose is to wait, of all its threads."),
         Field::new("p50_ns", "p50").help("Of the calls that are no waits."),
         Field::new("p99_ns", "p99"),
@@ -311,6 +311,6 @@ fn error_fields() -> Vec<Field> {
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
         Field::new("count", "count"),
-        Field::new("share", "share").help("Part of the process's calls of that name."),
+        Field::new("share_pct", "share").help("Part of the process's calls of that name."),
     ]
 }

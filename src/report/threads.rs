@@ -36,7 +36,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let title = if everything { "Time by state and cause" } else { "Time by state and cause, idle by design left out" };
     let mut states = Ranking::new(sources, "states", title, state_fields());
     if !everything {
-        states = states.largest_first("ns").top(shown);
+        states = states.largest_first("sum_ns").top(shown);
     }
     let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_fields());
     let mut bars = Few::new(BARS.min(shown));
@@ -111,17 +111,17 @@ fn thread_fields(every: bool) -> Vec<Field> {
         Field::new("tid", "tid"),
         Field::new("pid", "pid"),
         Field::new("lived_ns", "lived").help("How much of the window the thread lived."),
-        Field::new("on_cpu", "on CPU").help("Share of its life on a CPU."),
-        Field::new("runnable", "for CPU").help("Share of its life runnable, but waiting for a CPU."),
-        Field::new("uninterruptible", "blocked")
+        Field::new("on_cpu_pct", "on CPU").help("Share of its life on a CPU."),
+        Field::new("runnable_pct", "for CPU").help("Share of its life runnable, but waiting for a CPU."),
+        Field::new("uninterruptible_pct", "blocked")
             .help("Share of its life in uninterruptible sleep: disks, pages, kernel locks."),
-        Field::new("interruptible", "asleep").help("Share of its life in interruptible sleep."),
-        Field::new("stopped", "stopped").help("Share of its life stopped by a signal or a tracer."),
+        Field::new("interruptible_pct", "asleep").help("Share of its life in interruptible sleep."),
+        Field::new("stopped_pct", "stopped").help("Share of its life stopped by a signal or a tracer."),
         Field::new("wait", "waits most in")
             .help("The wait in which most time went, those left out that are idle by design."),
         Field::new("wait_ns", "there").help("Time in that wait."),
         Field::new("on_cpu_ns", "CPU time"),
-        Field::new("error", "not closed").help("By how much the states miss the life."),
+        Field::new("error_pct", "not closed").help("By how much the states miss the life."),
     ];
     if every {
         fields.push(Field::new("pid_start_ns", "process start").help(PROCESS_START));
@@ -174,8 +174,8 @@ fn state_fields() -> Vec<Field> {
         Field::new("pid", "pid"),
         Field::new("state", "state"),
         Field::new("cause", "cause"),
-        Field::new("ns", "time"),
-        Field::new("share", "of its life"),
+        Field::new("sum_ns", "time"),
+        Field::new("share_pct", "of its life"),
         Field::new("count", "times").help("How often the thread went into the state."),
     ]
 }
@@ -183,11 +183,12 @@ fn state_fields() -> Vec<Field> {
 fn cpu_fields() -> Vec<Field> {
     vec![
         Field::new("cpu", "CPU"),
-        Field::new("busy", "busy").help("Share of the window in which it ran something."),
-        Field::new("idle", "idle").help("Share of the window in which it had nothing to run."),
-        Field::new("unknown", "not shown").help("Share of the window in which the kernel did not show what it ran."),
+        Field::new("busy_pct", "busy").help("Share of the window in which it ran something."),
+        Field::new("idle_pct", "idle").help("Share of the window in which it had nothing to run."),
+        Field::new("unknown_pct", "not shown")
+            .help("Share of the window in which the kernel did not show what it ran."),
         Field::new("busy_ns", "busy time"),
-        Field::new("error", "not closed").help("By how much these miss the window."),
+        Field::new("error_pct", "not closed").help("By how much these miss the window."),
     ]
 }
 

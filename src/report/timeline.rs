@@ -144,7 +144,7 @@ fn fields() -> Vec<Field> {
         Field::new("dur_ns", "interval").help("Its length."),
         Field::new("metric", "metric"),
         Field::new("count", "count").help("Values in the interval."),
-        Field::new("rate", "per second").help("Values a second."),
+        Field::new("rate_hz", "per second").help("Values a second."),
         Field::new("sum", "sum").each_its_unit().help("Sum of the values, in the metric's unit."),
         Field::new("p50", "p50").each_its_unit(),
         Field::new("p99", "p99").each_its_unit(),

@@ -155,7 +155,7 @@ fn no_part_of_the_window_has_more_than_all_of_a_cpu_for_one_thread() {
         let part = format!("--from {from} --to {to}");
         let summary = taken.report(&format!("summary {part}"));
         let commands = summary["tables"]["commands"].as_array().unwrap();
-        let of_a_cpu = commands.iter().find(|row| row["comm"] == "spinner").unwrap()["cpu"].as_f64().unwrap();
+        let of_a_cpu = commands.iter().find(|row| row["comm"] == "spinner").unwrap()["cpu_pct"].as_f64().unwrap();
         let shown = summary["facts"].to_string();
         println!("{part}: {of_a_cpu:.1} % of a CPU, {shown}");
         // The kernel leaves a twentieth to threads that are not of real time.

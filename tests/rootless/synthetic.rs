@@ -1,6 +1,5 @@
 //! Recordings that were never recorded: rows of every kind whose report is known.
 
 pub mod build;
-#[cfg(all(feature = "record", target_os = "linux"))]
 pub mod large;
 pub mod recording;

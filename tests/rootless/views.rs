@@ -8,6 +8,7 @@ mod several;
 mod summary;
 mod tables;
 
+mod units;
 use std::path::PathBuf;
 
 use crate::synthetic::build::build;
@@ -62,7 +63,9 @@ impl Case {
 
     /// The report as a program reads it.
     fn json(&self) -> Value {
-        serde_json::from_str(&render::json(&report(&self.plan).unwrap())).unwrap()
+        let document = report(&self.plan).unwrap();
+        units::assert_named(&document);
+        serde_json::from_str(&render::json(&document)).unwrap()
     }
 
     /// The report as a person reads it.
@@ -100,7 +103,7 @@ fn losses_are_told_by_probe_and_by_time() {
     let document = Case::new("losses", vec![("run.parquet", lossy("builder"))]).json();
     let share = 2.5;
     assert_eq!(
-        cells(&document, "probes", &["probe", "cause", "lost", "events", "lost_share"]),
+        cells(&document, "probes", &["probe", "cause", "lost", "events", "lost_pct"]),
         [
             json!(["process", null, 0, 9, 0.0]),
             json!(["sched", "ring full", 25, 975, share]),
@@ -121,7 +124,7 @@ fn overhead_scales_samples_and_says_how_much_was_measured() {
     let document = of_build("overhead").json();
     assert_eq!(document["notes"], json!(["the time in BPF programs is estimated from 25.0% of the window"]));
     assert_eq!(
-        cells(&document, "programs", &["program", "runs", "ns_per_run", "cpu", "ns"]),
+        cells(&document, "programs", &["program", "runs", "per_run_ns", "cpu_pct", "sum_ns"]),
         [
             json!(["sched/sched_switch", 5000, 200, 0.1, 1_000_000]),
             json!(["block/block_rq_issue", 100, 500, 0.005, 50_000]),
@@ -129,7 +132,7 @@ fn overhead_scales_samples_and_says_how_much_was_measured() {
         .map(|row| row.as_array().unwrap().clone())
     );
     assert_eq!(
-        cells(&document, "recorder", &["bpf_cpu", "own_cpu", "rss_bytes", "map_bytes", "measured"]),
+        cells(&document, "recorder", &["bpf_cpu_pct", "own_cpu_pct", "rss_bytes", "map_bytes", "measured_pct"]),
         [[json!(0.105), json!(1.0), json!(48 << 20), json!(33 << 20), json!(25.0)]]
     );
 }

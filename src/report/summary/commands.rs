@@ -50,7 +50,7 @@ pub(super) fn fields() -> Vec<Field> {
         Field::new("processes", "processes").help("Processes of this command that did anything in the window."),
         Field::new("starts", "starts").help("Processes of this command that started in the window."),
         Field::new("cpu_ns", "CPU time"),
-        Field::new("cpu", "of a CPU").help("CPU time as a share of one CPU."),
+        Field::new("cpu_pct", "of a CPU").help("CPU time as a share of one CPU."),
         Field::new("runqueue_ns", "waited").help("Time that its threads waited for a CPU, added up."),
         Field::new("io", "I/O").help("Disk requests."),
         Field::new("io_bytes", "I/O size"),

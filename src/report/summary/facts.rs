@@ -156,7 +156,7 @@ impl Facts {
             Field::new("lost", "lost").help("Events lost."),
             Field::new("events", "events").help("Events seen."),
             Field::new("partial", "unfinished").help("Whether the recording was not finished."),
-            Field::new("cpu", "CPU").help("CPU time in use as a share of all CPUs."),
+            Field::new("cpu_pct", "CPU").help("CPU time in use as a share of all CPUs."),
             Field::new("cpu_ns", "CPU time"),
             Field::new("runqueue_ns", "waited").help("Time that threads waited for a CPU, added up."),
             Field::new("starts", "starts").help("Processes started."),
@@ -165,8 +165,8 @@ impl Facts {
             Field::new("io_bytes", "I/O size"),
             Field::new("start", "start").help("Start of the window."),
             Field::new("kernel", "kernel"),
-            Field::new("bpf_cpu", "BPF CPU").help("Time in BPF programs as a share of one CPU."),
-            Field::new("own_cpu", "own CPU").help("CPU time of the recorder as a share of one CPU."),
+            Field::new("bpf_cpu_pct", "BPF CPU").help("Time in BPF programs as a share of one CPU."),
+            Field::new("own_cpu_pct", "own CPU").help("CPU time of the recorder as a share of one CPU."),
             Field::new("hostname", "name").help("Host name as the machine itself gave it."),
         ]
     }

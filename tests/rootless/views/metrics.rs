@@ -17,18 +17,18 @@ fn a_histogram_has_the_percentiles_of_its_values() {
             plan.by = by.iter().map(|column| (*column).to_owned()).collect();
         })
     };
-    let fields = ["count", "share", "sum", "max"];
+    let fields = ["count", "share_pct", "sum_ns", "max_ns"];
     assert_eq!(
         cells(&of(&[]).json(), "groups", &fields),
         [[json!(110), json!(100.0), json!(120_000_000), json!(20_000_000)]]
     );
     let document = of(&["op"]).json();
     assert_eq!(
-        cells(&document, "groups", &["op", "count", "sum", "max"]),
+        cells(&document, "groups", &["op", "count", "sum_ns", "max_ns"]),
         [json!(["write", 100, 119_000_000, 20_000_000]), json!(["read", 10, 1_000_000, 100_000])]
             .map(|row| row.as_array().unwrap().clone())
     );
-    let p50 = cells(&document, "groups", &["p50"])[0][0].as_f64().unwrap();
+    let p50 = cells(&document, "groups", &["p50_ns"])[0][0].as_f64().unwrap();
     assert!((p50 / 1e6 - 1.0).abs() <= ebrec::hist::ERROR, "{p50}");
     assert_eq!(document["histograms"]["block.device_time"]["series"][0]["name"], "write");
     assert_eq!(

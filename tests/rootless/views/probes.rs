@@ -15,7 +15,8 @@ use crate::synthetic::recording::Synthetic;
 #[test]
 fn block_adds_up_devices_processes_and_requests() {
     let document = of_build("block").json();
-    let fields = ["dev", "op", "count", "bytes", "device_max_ns", "queue_max_ns", "sequential", "errors", "depth_mean"];
+    let fields =
+        ["dev", "op", "count", "bytes", "device_max_ns", "queue_max_ns", "sequential_pct", "errors", "depth_mean"];
     assert_eq!(
         cells(&document, "devices", &fields),
         [
@@ -143,7 +144,7 @@ fn a_slow_event_tells_what_happened_around_it() {
     made.row("block_io", 1490 * MS, &[("dev", "vda".into()), ("pid", 301.into()), ("dur_ns", MS.into())]);
     let case = Case::new("slow", vec![("run.parquet", made)]);
     let document = case.json();
-    let fields = ["dur_ns", "kind", "comm", "dev", "overlapping", "busiest_comm", "busiest"];
+    let fields = ["dur_ns", "kind", "comm", "dev", "overlapping", "busiest_comm", "busiest_pct"];
     let rows = cells(&document, "events", &fields);
     // In the second interval nobody had a CPU.
     let none = Value::Null;

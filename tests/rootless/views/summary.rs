@@ -24,7 +24,8 @@ fn the_summary_of_a_whole_recording_says_so_first() {
 #[test]
 fn the_summary_adds_up_what_the_machine_did() {
     let document = of_build("summary").json();
-    let fields = ["window_ns", "lost", "events", "cpu", "cpu_ns", "runqueue_ns", "starts", "exits", "io", "io_bytes"];
+    let fields =
+        ["window_ns", "lost", "events", "cpu_pct", "cpu_ns", "runqueue_ns", "starts", "exits", "io", "io_bytes"];
     // 1 s on two CPUs in 4 s; three waits of cc1 and one, two of postgres; 10 reads of 4 KiB and 100 writes of 8 KiB.
     assert_eq!(
         cells(&document, "hosts", &fields),
@@ -60,7 +61,7 @@ fn the_machine_is_no_busier_than_its_cpus() {
 #[test]
 fn the_summary_ranks_commands_by_cpu_and_counts_their_starts() {
     let document = of_build("summary").json();
-    let fields = ["comm", "pid", "processes", "starts", "cpu_ns", "cpu", "runqueue_ns", "io", "io_bytes", "io_ns"];
+    let fields = ["comm", "pid", "processes", "starts", "cpu_ns", "cpu_pct", "runqueue_ns", "io", "io_bytes", "io_ns"];
     assert_eq!(
         cells(&document, "commands", &fields),
         [
@@ -147,7 +148,7 @@ fn the_summary_begins_with_slow_routes_and_failed_ones() {
     let case = Case::new("summary", vec![("run.parquet", http("builder"))]);
     let document = case.json();
     assert_eq!(
-        cells(&document, "findings", &["resource", "comm", "pid", "ns", "count"]),
+        cells(&document, "findings", &["resource", "comm", "pid", "waited_ns", "count"]),
         [
             json!(["slow request", "nginx", 10, 550_000_000, 2]),
             json!(["failed request", "nginx", 10, 0, 1]),
@@ -187,7 +188,7 @@ fn one_route_of_many_short_lived_clients_is_one_finding() {
     ask(1200, "wget", "/slow", 200, 150_000_000);
     let case = Case::new("summary", vec![("run.parquet", made)]);
     assert_eq!(
-        cells(&case.json(), "findings", &["resource", "comm", "pid", "ns", "count"]),
+        cells(&case.json(), "findings", &["resource", "comm", "pid", "waited_ns", "count"]),
         [
             json!(["slow request", "curl", null, 4_190_000_000i64, 20]),
             json!(["slow request", "wget", 1200, 150_000_000, 1]),

@@ -67,7 +67,8 @@ fn tcp_adds_up_peers_failures_connects_and_what_is_open() {
     let open = [("op", "still open".into()), ("state", "established".into()), ("dur_ns", (3 * SECOND).into())];
     made.row("tcp", 4 * SECOND, &[&flow[..], &moved, &open].concat());
     let document = view("tcp", made);
-    let fields = ["comm", "pid", "side", "peer", "port", "connections", "failed", "sent", "received", "bytes"];
+    let fields =
+        ["comm", "pid", "side", "peer", "port", "connections", "failed", "sent_bytes", "received_bytes", "bytes"];
     holds(
         &document,
         "peers",
@@ -94,7 +95,7 @@ fn tcp_adds_up_peers_failures_connects_and_what_is_open() {
     holds(
         &document,
         "open",
-        &["peer", "state", "dur_ns", "bytes", "sent", "received", "resent"],
+        &["peer", "state", "dur_ns", "bytes", "sent_bytes", "received_bytes", "resent"],
         &[json!(["10.0.0.1", "established", 3 * SECOND, 1000, 700, 300, 2])],
     );
 }
@@ -300,8 +301,8 @@ fn events_shows_counts_latencies_values_and_hits_under_their_names() {
     holds(
         &document,
         "events",
-        &["name", "function", "comm", "pid", "count", "per_second"],
-        &[json!(["reads", "vfs_read", "cat", 10, 8, 2]), json!(["never", null, null, null, 0, 0])],
+        &["name", "function", "comm", "pid", "count", "rate_hz"],
+        &[json!(["reads", "vfs_read", "cat", 10, 8, 2.0]), json!(["never", null, null, null, 0, 0.0])],
     );
     holds(
         &document,
@@ -362,7 +363,7 @@ fn memory_tells_stalls_faults_and_victims_apart() {
     holds(
         &document,
         "stalls",
-        &["comm", "pid", "what", "count", "sum_ns", "max_ns", "freed"],
+        &["comm", "pid", "what", "count", "sum_ns", "max_ns", "freed_bytes"],
         &[
             json!(["java", 10, "reclaim, limit", 2, 8_000_000, 5_000_000, 1 << 20]),
             json!(["java", 10, "compaction", 1, 1_000_000, 1_000_000, null]),
@@ -371,10 +372,19 @@ fn memory_tells_stalls_faults_and_victims_apart() {
     holds(
         &document,
         "slowest",
-        &["time_ns", "dur_ns", "what", "comm", "pid", "tid", "freed"],
+        &["time_ns", "dur_ns", "what", "comm", "pid", "tid", "freed_bytes"],
         &[json!([SECOND, 5 * MS, "reclaim, limit", "java", 10, 11, 4096])],
     );
-    let fields = ["comm", "uid", "total_vm", "anon_rss", "file_rss", "shmem_rss", "swap", "page_tables"];
+    let fields = [
+        "comm",
+        "uid",
+        "total_vm_bytes",
+        "anon_rss_bytes",
+        "file_rss_bytes",
+        "shmem_rss_bytes",
+        "swap_bytes",
+        "page_tables_bytes",
+    ];
     holds(&document, "oom", &fields, &[json!(["java", 1000, 900, 500, 40, 30, 20, 10])]);
     holds(
         &document,
@@ -403,7 +413,7 @@ fn irq_adds_up_handlers_vectors_and_delays() {
     holds(
         &document,
         "hard",
-        &["name", "count", "sum_ns", "max_ns", "cpu"],
+        &["name", "count", "sum_ns", "max_ns", "cpu_pct"],
         &[json!(["virtio0", 1, 40_000_000, 40_000_000, 1.0])],
     );
     holds(
