@@ -213,7 +213,7 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
             return;
         }
         let [queue, device, size] = requests.metrics;
-        let comm = pid.int().and_then(|pid| people.comm(pid)).or(requests.comm.as_deref());
+        let comm = people.name(pid.process()).or(requests.comm.as_deref());
         table.row(
             source,
             vec![

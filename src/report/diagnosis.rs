@@ -28,6 +28,7 @@ use crate::report::paper::whole;
 use crate::report::people::People;
 use crate::report::source::Source;
 use crate::report::source::Which;
+use crate::report::tally::Dim;
 use crate::units;
 
 /// A wait that adds up to less than this part of the window is nothing to begin a report with: a hundredth is below what a
@@ -45,7 +46,7 @@ const OTHERS: usize = 2;
 
 /// About what a state of a command takes in memory, and each process of it.
 const STATE_BYTES: usize = 128;
-const PID_BYTES: usize = 24;
+const PROCESS_BYTES: usize = 40;
 
 /// Process id of kthreadd, the parent of every kernel thread.
 const KTHREADD: i64 = 2;
@@ -151,7 +152,7 @@ pub(super) fn cells(finding: &Finding) -> Vec<Value> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Command {
     /// Its processes.
-    pub(super) pids: BTreeSet<i64>,
+    pub(super) processes: BTreeSet<Which>,
     /// How many threads lived in the window.
     pub(super) threads: u64,
     /// How long they lived, added up, in nanoseconds.
@@ -162,9 +163,9 @@ pub(super) struct Command {
 
 impl Command {
     /// Adds a thread, whose waits are of the sort that its own habits make them; all threads of the name worked for `of_all`.
-    fn add(&mut self, pid: i64, account: &Account, of_all: u64, limit: &mut Limit) {
-        if self.pids.insert(pid) {
-            limit.take(PID_BYTES);
+    fn add(&mut self, which: Which, account: &Account, of_all: u64, limit: &mut Limit) {
+        if self.processes.insert(which) {
+            limit.take(PROCESS_BYTES);
         }
         self.threads += 1;
         self.lived_ns = self.lived_ns.saturating_add(account.lived_ns);
@@ -208,7 +209,7 @@ impl Command {
 
     /// The process, where it is one.
     pub(super) fn only(&self) -> Option<i64> {
-        self.pids.first().copied().filter(|_| self.pids.len() == 1)
+        self.processes.first().map(|which| which.pid).filter(|_| self.processes.len() == 1)
     }
 }
 
@@ -247,7 +248,7 @@ impl<'a> Scene<'a> {
             let of_all = worked_by.get(&name).copied().unwrap_or(0);
             let command = commands.entry(name).or_default();
             let before = command.spent.len();
-            command.add(which.pid, account, of_all, &mut limit);
+            command.add(which, account, of_all, &mut limit);
             limit.take((command.spent.len() - before) * STATE_BYTES);
         })?;
         limit.check(source, "commands")?;
@@ -256,8 +257,8 @@ impl<'a> Scene<'a> {
     }
 
     /// The name under which a process is counted.
-    fn name(&self, pid: Option<i64>, comm: Option<&str>) -> String {
-        pid.and_then(|pid| self.people.comm(pid)).or(comm).unwrap_or("?").to_owned()
+    fn name(&self, process: &Dim, comm: &Dim) -> String {
+        self.people.of_dims(process, comm).unwrap_or("?").to_owned()
     }
 
     /// `make (4200)`, `make` where there are several of that name or none.
@@ -267,8 +268,9 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether a process is a kernel thread. It works for others, and what it waits for shows in their waits.
-    fn is_kernel(&self, pid: i64) -> bool {
-        pid == KTHREADD || self.people.get(pid).is_some_and(|person| person.ppid == Some(KTHREADD))
+    fn is_kernel(&self, which: Which) -> bool {
+        let person = self.people.one(&which).or_else(|| self.people.get(which.pid));
+        which.pid == KTHREADD || person.is_some_and(|person| person.ppid == Some(KTHREADD))
     }
 
     fn span_ns(&self) -> f64 {
@@ -285,7 +287,7 @@ impl<'a> Scene<'a> {
     /// The processes for which waiting of one sort is worth telling, the weightiest first.
     fn victims(&self, sort: Sort) -> Vec<Victim<'_>> {
         let mut found: Vec<Victim<'_>> = Vec::new();
-        let people = |command: &&Command| !command.pids.iter().all(|pid| self.is_kernel(*pid));
+        let people = |command: &&Command| !command.processes.iter().all(|which| self.is_kernel(*which));
         for (name, command) in self.commands.iter().filter(|(_, command)| people(command)) {
             let (spent, busy_ns) = (command.of(sort), command.busy_ns());
             if let Some(weight) = self.weight(spent.ns, busy_ns) {

@@ -115,7 +115,7 @@ fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking)
         if count(&asked.times) == 0 && asked.failed == 0 && asked.unanswered == 0 {
             return;
         }
-        let comm = pid.int().and_then(|pid| people.comm(pid)).or(asked.comm.as_deref());
+        let comm = people.name(pid.process()).or(asked.comm.as_deref());
         let mut cells = vec![Value::from(comm), pid.value(), name.value()];
         cells.extend(times::cells(&asked.times));
         cells.extend([Value::Int(whole(asked.failed)), Value::Int(whole(asked.unanswered))]);

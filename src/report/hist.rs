@@ -120,8 +120,10 @@ impl Groups {
     /// Visits them; a process gets the command that it bears, whatever its threads are called.
     fn each(&self, metric: &str, by: &[String], mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
         self.tally.groups(metric, |dims, histogram| {
-            let named = by.iter().zip(dims).map(|(name, dim)| match dim.int() {
-                Some(pid) if name == PROCESS => Dim::Text(self.people.call(pid, None).into()),
+            let named = by.iter().zip(dims).map(|(name, dim)| match dim.process() {
+                Some(which) if name == PROCESS => {
+                    Dim::Text(self.people.call(which.pid, self.people.name(Some(which))).into())
+                }
                 _ => dim.clone(),
             });
             visit(&named.collect::<Vec<Dim>>(), histogram);

@@ -160,7 +160,7 @@ fn page_faults(source: &Source, people: &People, table: &mut Ranking) -> Result<
         let [pid] = dims else { return };
         let number = |count: u64| Value::Int(whole(count));
         let all = minor.saturating_add(major);
-        let comm = pid.int().and_then(|pid| people.comm(pid)).or(name.as_deref());
+        let comm = people.name(pid.process()).or(name.as_deref());
         table.row(source, vec![Value::from(comm), pid.value(), number(all), number(minor), number(major)]);
     })
 }

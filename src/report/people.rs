@@ -172,9 +172,15 @@ impl People {
         row.comm().or_else(|| self.one(&row.which()?)?.comm.as_deref())
     }
 
+    /// The last name of a process. One whose start the recording does not know has to be the only one with its id.
+    pub(super) fn name(&self, which: Option<Which>) -> Option<&str> {
+        let which = which?;
+        self.one(&which).or_else(|| self.get(which.pid))?.comm.as_deref()
+    }
+
     /// The name of a process that figures are broken down by: its last, or what it was called then.
     pub(super) fn of_dims<'a>(&'a self, pid: &Dim, comm: &'a Dim) -> Option<&'a str> {
-        pid.int().and_then(|pid| self.comm(pid)).or(comm.text())
+        self.name(pid.process()).or(comm.text())
     }
 
     /// What tables of single events begin with: when it ended, how long it took, what it was, whose it was.

@@ -176,8 +176,8 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
     let (people, arguments) = People::with_arguments(source)?;
     let of_process = |name: &str| shown.metrics.iter().any(|metric| metric.name == name);
     let tally = match shown.every {
-        true => Tally::of(source, &["pid", "pid_start_ns", "comm"], of_process)?,
-        false => Tally::totals_of(source, &["pid", "pid_start_ns", "comm"], of_process)?,
+        true => Tally::of(source, &["pid", "comm"], of_process)?,
+        false => Tally::totals_of(source, &["pid", "comm"], of_process)?,
     };
     let mut limit = Limit::new();
     let waits = top_waits(&Ledger::of(source)?, &mut limit)?;
@@ -220,7 +220,7 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
         }
     };
     let (none, mut rest) = (Measured::default(), processes.iter().copied().peekable());
-    tally.sums(2, Measured::add, |dims, measured| {
+    tally.sums(1, Measured::add, |dims, measured| {
         let Some(which) = which(dims) else { return };
         // Both are in the order of process ids and starts.
         while let Some(before) = rest.next_if(|other| *other < which) {
@@ -268,9 +268,9 @@ const WAIT_BYTES: usize = 96;
 /// About what a process takes in a set.
 const PROCESS_BYTES: usize = 32;
 
-/// The process of dimensions that begin with its id and its start.
+/// The process of dimensions that begin with it.
 fn which(dims: &[Dim]) -> Option<Which> {
-    Some(Which { pid: dims.first()?.int()?, start_ns: dims.get(1)?.int() })
+    dims.first()?.process()
 }
 
 /// All that is known of one process.

@@ -23,6 +23,7 @@ use crate::report::slow::around::Around;
 use crate::report::slow::event::Event;
 use crate::report::slow::event::Kind;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::units;
 
 /// Events that are shown without a request, each with several lines.
@@ -169,11 +170,11 @@ impl Names {
         let [kernel, user] = event.stacks;
         let stack = self.stacks.as_ref().map(|stacks| stacks.innermost_first(kernel, user)).unwrap_or_default();
         let people = &self.people;
-        let who = match (event.pid, event.tid) {
-            (Some(pid), Some(tid)) if tid != pid => {
+        let who = match (event.which, event.tid) {
+            (Some(Which { pid, .. }), Some(tid)) if tid != pid => {
                 format!("{}, thread {tid}", people.call(pid, event.comm.as_deref()))
             }
-            (Some(pid), _) => people.call(pid, event.comm.as_deref()),
+            (Some(Which { pid, .. }), _) => people.call(pid, event.comm.as_deref()),
             (None, _) => event.comm.clone().unwrap_or_else(|| "no process".to_owned()),
         };
         event.name_processes(people);
@@ -217,7 +218,7 @@ impl Told<'_> {
             Value::from(event.kind.as_str()),
             Value::from(event.probe.as_str()),
             Value::from(event.comm.clone()),
-            Value::id(event.pid),
+            Value::id(event.which.map(|which| which.pid)),
             Value::id(event.tid),
             Value::id(event.cpu),
             Value::from(event.dev.clone()),

@@ -150,7 +150,7 @@ impl Counted {
         let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| process.add(rest, by);
         self.tally.sums(1, add, |dims, process| {
             let [pid] = dims else { return };
-            let comm = pid.int().and_then(|pid| people.comm(pid)).or(process.comm.as_deref());
+            let comm = people.name(pid.process()).or(process.comm.as_deref());
             for ((call, errno), failed) in &process.failed {
                 let all = process.by_call.get(call).map_or(0, |call| call.count);
                 let share = share(*failed as f64, all as f64);

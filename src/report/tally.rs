@@ -19,6 +19,7 @@ use crate::recording::MetricMeta;
 use crate::render::Value;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::spill::Runs;
 
 /// The value of one dimension.
@@ -30,6 +31,8 @@ pub(super) enum Dim {
     Int(i64),
     /// A name.
     Text(Rc<str>),
+    /// A process, told from others that had its id.
+    Process(Which),
 }
 
 impl Dim {
@@ -37,7 +40,7 @@ impl Dim {
     pub(super) fn value(&self) -> Value {
         match self {
             Dim::None => Value::Null,
-            Dim::Int(id) => Value::Id(*id),
+            Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => Value::Id(*id),
             Dim::Text(text) => Value::Text(text.to_string()),
         }
     }
@@ -46,7 +49,7 @@ impl Dim {
     pub(super) fn word(&self) -> String {
         match self {
             Dim::None => "?".to_owned(),
-            Dim::Int(id) => id.to_string(),
+            Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => id.to_string(),
             Dim::Text(text) => text.to_string(),
         }
     }
@@ -54,7 +57,15 @@ impl Dim {
     /// The number, where it is one.
     pub(super) fn int(&self) -> Option<i64> {
         match self {
-            Dim::Int(id) => Some(*id),
+            Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The process, where it is one.
+    pub(super) fn process(&self) -> Option<Which> {
+        match self {
+            Dim::Process(which) => Some(*which),
             _ => None,
         }
     }
@@ -142,7 +153,8 @@ impl ByMetric<'_> {
 impl Tally {
     /// Adds up the `hist` and `metric` rows of a recording that pass its filters, for the metrics that `wanted` names.
     ///
-    /// A dimension that a metric does not have is [`Dim::None`] in its groups.
+    /// A dimension that a metric does not have is [`Dim::None`] in its groups. The dimension `pid` is the process: two that had
+    /// one id after each other are two groups.
     pub(super) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], true)
     }
@@ -167,6 +179,10 @@ impl Tally {
         let (mut ints, mut texts, mut places): (Vec<&str>, Vec<&str>, Vec<Place>) = Default::default();
         for column in by {
             // What a probe's own column holds, only the file knows.
+            if *column == "pid" {
+                places.push(Place::Process);
+                continue;
+            }
             let number = is_number(column);
             places.push(match number {
                 Some(true) => Place::Int(ints.len()),
@@ -313,6 +329,8 @@ enum Place {
     Int(usize),
     Text(usize),
     Either(usize, usize),
+    /// At hand in every row.
+    Process,
 }
 
 /// Groups while rows are added to them.
@@ -334,6 +352,7 @@ impl Adder {
         }
         let Adder { places, held, held_bytes, names, .. } = self;
         let mut dim = |place: &Place| match *place {
+            Place::Process => row.which().map_or(Dim::None, Dim::Process),
             Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
             Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
             Place::Either(int, text) => match row.int(int) {

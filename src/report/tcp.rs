@@ -176,7 +176,7 @@ fn by_peer(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
     tally.sums(5, add, |dims, peer| {
         let [pid, side, address, remote, own] = dims else { return };
         let [connect, accepted, lifetime, rtt, sent, received, resent, reset_out, reset_in, failed] = peer.found;
-        let comm = pid.int().and_then(|pid| people.comm(pid)).or(peer.comm.as_deref());
+        let comm = people.name(pid.process()).or(peer.comm.as_deref());
         let time = |times: &Histogram, q: f64| percentile(times, Unit::Nanoseconds, q);
         let most = |times: &Histogram| times.max().map_or(Value::Null, |max| Value::Nanos(whole(max)));
         let number = |count: u64| Value::Int(whole(count));

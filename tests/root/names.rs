@@ -95,14 +95,14 @@ fn reused(options: &str, processes: usize, ms: u32) -> (Taken, i64, Vec<(i64, i6
     (Taken::open(&dir.path().join("run.parquet"), dir), numbers[0], ended)
 }
 
-/// The table of the view `processes`.
-fn lines_of_processes(taken: &Taken) -> Vec<serde_json::Value> {
+/// A table of a view.
+fn lines_of(taken: &Taken, view: &[&str], table: &str) -> Vec<serde_json::Value> {
     let mut command = Command::new(EBREC);
     let output =
-        command.args(["report", "processes", "--format", "json"]).arg(taken.recording.path()).output().unwrap();
+        command.arg("report").args(view).args(["--format", "json"]).arg(taken.recording.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    document["tables"]["processes"].as_array().unwrap().clone()
+    document["tables"][table].as_array().unwrap().clone()
 }
 
 #[test]
@@ -119,7 +119,8 @@ fn processes_that_share_one_id_are_told_apart() {
         let columns = ["pid", "tid", "process", "pid_start_ns", "state", "sum"];
         let on_cpu = taken.rows("ledger", &columns).with("pid", pid).named("state", "on_cpu");
         let rows = taken.rows("process", &["pid", "process", "pid_start_ns"]).with("pid", pid);
-        let lines = lines_of_processes(&taken);
+        let lines = lines_of(&taken, &["processes"], "processes");
+        let by_process = lines_of(&taken, &["hist", "sched.on_cpu", "--by", "process"], "groups");
         let mut starts = Vec::new();
         for (exit, (code, cpu_ns)) in exits.iter().zip(&ended) {
             let (name, start) = (format!("reuse-{code}"), exit.int("pid_start_ns"));
@@ -136,6 +137,9 @@ fn processes_that_share_one_id_are_told_apart() {
             let [own] = own[..] else { panic!("{options}: {name} has the lines {own:?}") };
             let figures: Vec<i64> = own.as_object().unwrap().values().filter_map(serde_json::Value::as_i64).collect();
             assert!(figures.contains(&pid) && figures.contains(&total), "{options}: {total} is not in {own}");
+            let name = serde_json::Value::from(format!("{name} ({pid})"));
+            let apart: Vec<_> = by_process.iter().filter(|line| line["process"] == name).collect();
+            assert!(matches!(apart[..], [line] if line["sum_ns"] == total), "{options}: {name} has {apart:?}");
             starts.push(start);
         }
         assert!(starts.is_sorted_by(|a, b| a < b), "{starts:?}");

@@ -1,14 +1,15 @@
 //! Every view over recordings whose numbers can be added up by hand.
 
 mod findings;
+mod identity;
 mod metrics;
 mod probes;
 mod processes;
 mod several;
 mod summary;
 mod tables;
-
 mod units;
+
 use std::path::PathBuf;
 
 use crate::synthetic::build::build;

@@ -10,7 +10,6 @@ use crate::report::diagnosis::Scene;
 use crate::report::diagnosis::others;
 use crate::report::ledger::Sort;
 use crate::report::metrics;
-use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::sum;
 use crate::units;
@@ -32,7 +31,8 @@ fn use_of_cpus(scene: &Scene<'_>) -> Result<Option<Used>> {
     }
     let mut by: BTreeMap<String, u64> = BTreeMap::new();
     tally.groups(metrics::ON_CPU, |dims, time| {
-        let name = scene.name(dims.first().and_then(Dim::int), dims.get(1).and_then(Dim::text));
+        let [process, comm] = dims else { return };
+        let name = scene.name(process, comm);
         let own = by.entry(name).or_default();
         *own = own.saturating_add(sum(time));
     })?;
@@ -89,7 +89,7 @@ pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let had: Vec<String> = greedy
         .iter()
         .map(|(name, ns)| {
-            let count = scene.commands.get(name.as_str()).map_or(0, |command| command.pids.len());
+            let count = scene.commands.get(name.as_str()).map_or(0, |command| command.processes.len());
             let several = if count > 1 { format!(" ({count} processes)") } else { String::new() };
             let name = if count > 1 { name.clone() } else { scene.call(name) };
             format!("{name}{several} had {}", units::percent(percent(*ns)))
@@ -114,7 +114,9 @@ fn run_queue(scene: &Scene<'_>, name: &str) -> Result<Histogram> {
     let tally = Tally::of(scene.source, &["pid", "comm"], |metric| metric == metrics::RUN_QUEUE)?;
     let mut waits = Histogram::new();
     tally.groups(metrics::RUN_QUEUE, |dims, own| {
-        if scene.name(dims.first().and_then(Dim::int), dims.get(1).and_then(Dim::text)) == name {
+        if let [process, comm] = dims
+            && scene.name(process, comm) == name
+        {
             waits.merge(own);
         }
     })?;

@@ -185,8 +185,8 @@ fn requests(scene: &Scene<'_>) -> Result<BTreeMap<String, ByCommand>> {
     tally.each(|dims, metrics| {
         let [dev, pid, comm] = dims else { return };
         let by = devices.entry(dev.word()).or_default();
-        let own = by.entry(scene.name(pid.int(), comm.text())).or_default();
-        own.by_kernel |= pid.int().is_some_and(|pid| scene.is_kernel(pid));
+        let own = by.entry(scene.name(pid, comm)).or_default();
+        own.by_kernel |= pid.process().is_some_and(|which| scene.is_kernel(which));
         for (slot, metric) in own.metrics.iter_mut().zip(METRICS) {
             metrics.get(metric).into_iter().for_each(|values| slot.merge(values));
         }

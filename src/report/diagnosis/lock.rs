@@ -52,7 +52,7 @@ fn place(scene: &Scene<'_>, victim: &Victim<'_>) -> Result<Option<String>> {
     let mut places: HashMap<Rc<Function>, u64> = HashMap::new();
     let mut all = 0u64;
     source.rows("stack_total", &["ustack_id", "sum"], &["name"], |row| {
-        let own = row.pid().is_some_and(|pid| victim.command.pids.contains(&pid));
+        let own = row.which().is_some_and(|which| victim.command.processes.contains(&which));
         if !own || row.text(0) != Some("futex") {
             return;
         }

@@ -9,7 +9,6 @@ use crate::report::diagnosis::Scene;
 use crate::report::ledger::Spent;
 use crate::report::metrics;
 use crate::report::paper::whole;
-use crate::report::tally::Dim;
 use crate::report::tally::Tally;
 use crate::report::tally::count;
 use crate::report::tally::sum;
@@ -40,7 +39,8 @@ pub(super) fn stalls(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let mut by: BTreeMap<String, Spent> = BTreeMap::new();
     for metric in kinds {
         tally.groups(metric, |dims, stalls| {
-            let name = scene.name(dims.first().and_then(Dim::int), dims.get(1).and_then(Dim::text));
+            let [process, comm] = dims else { return };
+            let name = scene.name(process, comm);
             let own = by.entry(name).or_default();
             *own = Spent { ns: own.ns.saturating_add(sum(stalls)), count: own.count.saturating_add(count(stalls)) };
         })?;

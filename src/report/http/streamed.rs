@@ -14,6 +14,7 @@ use crate::report::people::People;
 use crate::report::ranking::Ranking;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::report::times;
 
 use super::PATH;
@@ -62,7 +63,7 @@ pub(super) fn route_fields() -> Vec<Field> {
 }
 
 /// Path, method, process and side.
-type RouteKey = (Rc<str>, Rc<str>, Option<i64>, Rc<str>);
+type RouteKey = (Rc<str>, Rc<str>, Option<Which>, Rc<str>);
 
 #[derive(Default)]
 struct Route {
@@ -80,8 +81,12 @@ impl Routes {
     fn add(&mut self, row: &Row<'_>, comm: Option<&str>, failed: bool) {
         let Some(path) = row.text(0) else { return };
         let limit = &mut self.limit;
-        let key =
-            (limit.name(path), limit.name(row.text(3).unwrap_or("")), row.pid(), limit.name(row.text(1).unwrap_or("")));
+        let key = (
+            limit.name(path),
+            limit.name(row.text(3).unwrap_or("")),
+            row.which(),
+            limit.name(row.text(1).unwrap_or("")),
+        );
         if !self.all.contains_key(&key) && !limit.take(ROUTE_BYTES) {
             return;
         }
@@ -93,8 +98,9 @@ impl Routes {
 
     fn put(self, source: &Source, table: &mut Ranking) -> Result<()> {
         self.limit.check(source, "paths")?;
-        for ((path, method, pid, side), route) in self.all {
-            let mut cells = vec![Value::from(&*path), Value::from(&*method), Value::from(route.comm), Value::id(pid)];
+        for ((path, method, which, side), route) in self.all {
+            let mut cells = vec![Value::from(&*path), Value::from(&*method), Value::from(route.comm)];
+            cells.push(Value::id(which.map(|which| which.pid)));
             cells.push(Value::from(&*side));
             cells.extend(times::cells(&route.times));
             cells.push(Value::Int(whole(route.failed)));
@@ -127,7 +133,7 @@ pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3]) 
     let mut routes = Routes { all: BTreeMap::new(), limit: Limit::new() };
     for kind in ["http", "http_unanswered"] {
         source.rows(kind, &NUMBERS, &TEXTS, |row| {
-            let comm = row.pid().and_then(|pid| people.comm(pid)).or_else(|| row.comm());
+            let comm = people.name(row.which()).or_else(|| row.comm());
             let status = row.int(0);
             let failure = match (kind, status) {
                 ("http", status) => status.is_some_and(|status| status >= FAILED).then_some("status"),

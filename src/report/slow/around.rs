@@ -63,7 +63,7 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
             }
             for (event, around) in events.iter().zip(&mut around).take(LOOKED_AT) {
                 if let Some(relation) = relation(event, place, row) {
-                    let comm = row.pid().and_then(|pid| people.comm(pid)).or_else(|| row.comm()).unwrap_or("?");
+                    let comm = people.name(row.which()).or_else(|| row.comm()).unwrap_or("?");
                     let by = around.others.entry(relation).or_default();
                     let comm = if by.len() < COMMANDS || by.contains_key(comm) { comm } else { "others" };
                     match by.get_mut(comm) {
@@ -95,7 +95,7 @@ fn relation(event: &Event, place: usize, row: &Row<'_>) -> Option<Relation> {
         () if event.dev.is_some() && row.text(0) == event.dev.as_deref() => Some(Relation::Device),
         () if same(row.int(1), event.tid) => Some(Relation::Thread),
         () if event.dev.is_none() && same(row.int(0), event.cpu) => Some(Relation::Cpu),
-        () if same(row.pid(), event.pid) => Some(Relation::Process),
+        () if event.which.is_some() && row.which() == event.which => Some(Relation::Process),
         () => None,
     }
 }
@@ -178,7 +178,7 @@ impl Loads {
                     if !loads.cpu.contains_key(&end) && !limit.take(BUSY * 64) {
                         return;
                     }
-                    let name = row.pid().and_then(|pid| people.comm(pid)).or_else(|| row.comm()).unwrap_or("?");
+                    let name = people.name(row.which()).or_else(|| row.comm()).unwrap_or("?");
                     let interval = loads.cpu.entry(end).or_insert_with(|| (begin, HashMap::new()));
                     interval.0 = interval.0.min(begin);
                     let sum = interval.1.entry(limit.name(name)).or_default();

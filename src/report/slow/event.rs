@@ -10,6 +10,7 @@ use crate::report::paper::errno;
 use crate::report::people::People;
 use crate::report::source::Row;
 use crate::report::source::Source;
+use crate::report::source::Which;
 use crate::units;
 
 /// Core columns that say what a row was; a probe's own begin with its name and come after them.
@@ -84,7 +85,7 @@ pub(super) struct Event {
     /// The probe that saw it.
     pub(super) probe: String,
     /// Whose it was.
-    pub(super) pid: Option<i64>,
+    pub(super) which: Option<Which>,
     /// Its thread.
     pub(super) tid: Option<i64>,
     /// Its command.
@@ -167,7 +168,7 @@ impl Kind {
             place,
             kind: self.name.clone(),
             probe: self.probe.clone(),
-            pid: row.pid(),
+            which: row.which(),
             tid: row.int(1),
             comm: row.comm().map(str::to_owned),
             cpu: row.int(0),

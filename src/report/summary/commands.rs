@@ -21,12 +21,12 @@ use crate::report::tally::sum;
 
 /// About what a command takes in memory, and each process of it.
 const COMMAND_BYTES: usize = 160;
-const PID_BYTES: usize = 24;
+const PROCESS_BYTES: usize = 40;
 
 /// All processes of one command.
 #[derive(Default)]
 struct Command {
-    pids: BTreeSet<i64>,
+    processes: BTreeSet<Which>,
     starts: u64,
     cpu_ns: u64,
     wait_ns: u64,
@@ -90,15 +90,15 @@ fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Comman
     let mut commands: BTreeMap<String, Command> = BTreeMap::new();
     let mut limit = Limit::new();
     tally.each(|dims, by| {
-        let pid = dims.first().and_then(Dim::int);
+        let process = dims.first().and_then(Dim::process);
         // The process's own name, so that its threads' names do not scatter it.
-        let own = pid.and_then(|pid| people.comm(pid)).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?");
+        let own = people.name(process).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?");
         if !commands.contains_key(own) && !limit.take(COMMAND_BYTES + own.len()) {
             return;
         }
         let command = commands.entry(own.to_owned()).or_default();
-        if pid.is_some_and(|pid| command.pids.insert(pid)) {
-            limit.take(PID_BYTES);
+        if process.is_some_and(|process| command.processes.insert(process)) {
+            limit.take(PROCESS_BYTES);
         }
         for (metric, histogram) in by.iter() {
             match metric {
@@ -113,28 +113,29 @@ fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Comman
         }
     })?;
     limit.check(source, "commands")?;
-    for (Which { pid, .. }, person) in people.iter() {
+    for (which, person) in people.iter() {
         let in_time = person.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
-        let Some(comm) = person.comm.as_deref().filter(|comm| in_time && source.shows(pid, Some(comm), None, None))
+        let Some(comm) =
+            person.comm.as_deref().filter(|comm| in_time && source.shows(which.pid, Some(comm), None, None))
         else {
             continue;
         };
         let command = commands.entry(comm.to_owned()).or_default();
         command.starts += 1;
-        command.pids.insert(pid);
+        command.processes.insert(which);
     }
     Ok((commands, METRICS.map(|metric| tally.has(metric))))
 }
 
 fn cells(source: &Source, name: &str, command: &Command, measured: Measured) -> Vec<Value> {
-    let only = command.pids.first().filter(|_| command.pids.len() == 1);
+    let only = command.processes.first().filter(|_| command.processes.len() == 1);
     let [cpu, wait, size, device] = measured;
     let known = |known: bool, value: Value| if known { value } else { Value::Null };
     let ns = |ns: u64| Value::Nanos(whole(ns));
     vec![
         Value::from(name),
-        Value::id(only.copied()),
-        Value::Int(whole(command.pids.len() as u64)),
+        Value::id(only.map(|which| which.pid)),
+        Value::Int(whole(command.processes.len() as u64)),
         Value::Int(whole(command.starts)),
         known(cpu, ns(command.cpu_ns)),
         known(cpu, share(command.cpu_ns as f64, source.span_ns() as f64)),
