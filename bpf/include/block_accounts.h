@@ -16,6 +16,8 @@
 #define MAX_ACCOUNTS 4096
 /* Gaps that are kept for a disk and group: a hidden task runs for a few milliseconds, and tags are used again soon after. */
 #define GAPS 8
+/* CPUs that may take a disk's interrupts where a gap has no end yet. */
+#define OPEN_GAP_CPUS 128
 /* Between a completion that is shown and its time in the counters: the ends of its bios. */
 #define GAP_SLACK_NS 100000
 
@@ -59,10 +61,13 @@ struct {
 
 /* The counters at the last completion that a CPU showed, and what that itself was to add. */
 struct account {
-	__u64 at; /* 0: there was none */
+	__u64 at;
 	__u64 ios;
 	__u64 ns;
 	__u64 own_ns;
+	/* What requests have had of what was hidden since. */
+	__u64 taken;
+	__u64 taken_ns;
 };
 
 struct account_key {
@@ -129,9 +134,9 @@ static __always_inline __u64 allocated(struct request *rq)
 }
 
 /* The counters of one CPU, of what a disk has of each. */
-static __always_inline bool read_counters(struct request *rq, __u32 cpu, __u32 group, __u64 *ios, __u64 *ns)
+static __always_inline bool read_counters(struct gendisk___accounts *disk, __u32 cpu, __u32 group, __u64 *ios,
+					  __u64 *ns)
 {
-	struct gendisk___accounts *disk = (void *)request_disk(rq);
 	__u64 *offset = bpf_map_lookup_elem(&cpu_offsets, &cpu);
 	struct disk_stats *stats;
 	unsigned long *number;
@@ -176,7 +181,7 @@ static __always_inline void add_gap(__u32 dev, __u32 group, struct account *befo
 	gap = &all->gap[all->next++ % GAPS];
 	gap->from = before->at;
 	gap->to = now;
-	gap->ns = ns - before->ns - before->own_ns;
+	gap->ns = ns - before->ns - before->own_ns - before->taken_ns;
 	gap->ended = ended;
 	gap->taken = 0;
 }
@@ -190,55 +195,79 @@ static __always_inline void completion_shown(struct request *rq, __u32 dev, __u6
 	struct account *account, fresh = {.at = now, .own_ns = now - own->start_time_ns};
 	__s64 ended;
 
-	if (!read_counters(rq, key.cpu, key.group, &fresh.ios, &fresh.ns))
+	if (!read_counters((void *)request_disk(rq), key.cpu, key.group, &fresh.ios, &fresh.ns))
 		return;
 	account = bpf_map_lookup_elem(&accounts, &key);
 	if (!account) {
 		bpf_map_update_elem(&accounts, &key, &fresh, BPF_NOEXIST);
 		return;
 	}
-	ended = fresh.ios - account->ios - 1;
+	ended = fresh.ios - account->ios - 1 - account->taken;
 	if (ended > 0)
 		add_gap(dev, key.group, account, now, ended, fresh.ns);
 	*account = fresh;
+}
+
+/* `at` where it lies between the two. */
+static __always_inline __u64 within(__u64 at, __u64 from, __u64 to)
+{
+	return at < from ? from : at > to ? to : at;
+}
+
+/* In a gap that is still open: a request may be used again while the task that hides its end still runs. */
+static __noinline __u64 end_in_open_gap(struct request *rq, __u32 dev, __u32 group, __u64 started, __u64 issued)
+{
+	struct gendisk___accounts *disk = (void *)request_disk(rq);
+	__u64 now = bpf_ktime_get_ns();
+
+#pragma clang loop unroll(disable)
+	for (__u32 cpu = 0; cpu < OPEN_GAP_CPUS; cpu++) {
+		struct account_key key = {.dev = dev, .cpu = cpu, .group = group};
+		struct account *account = bpf_map_lookup_elem(&accounts, &key);
+		__u64 ios, ns, end;
+		__s64 ended;
+
+		if (!account || !read_counters(disk, cpu, group, &ios, &ns))
+			continue;
+		ended = ios - account->ios - 1 - account->taken;
+		if (ended <= 0)
+			continue;
+		end = started + (ns - account->ns - account->own_ns - account->taken_ns) / ended;
+		end = within(end, account->at > issued ? account->at : issued + 1, now);
+		account->taken++;
+		account->taken_ns += end - started;
+		return end;
+	}
+	return 0;
 }
 
 /*
  * When a request ended whose end was not shown: by its start and what it took where it was the only one of a gap; in a gap of
  * several by the mean, within the gap. 0: not known.
  */
-static __always_inline __u64 end_by_counters(__u32 dev, __u32 op, __u64 started, __u64 issued)
+static __noinline __u64 end_by_counters(struct request *rq, __u32 dev, __u32 op, __u64 started, __u64 issued)
 {
-	__u64 key = (__u64)dev << 8 | group_of(op);
+	__u32 group = group_of(op);
+	__u64 key = (__u64)dev << 8 | group;
 	struct gaps *all = bpf_map_lookup_elem(&gaps, &key);
 
-	if (!all || !started)
+	if (!started)
 		return 0;
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < GAPS; i++) {
+	for (__u32 i = 0; all && i < GAPS; i++) {
 		struct gap *gap = &all->gap[i];
-		__u64 end;
+		__u64 end, from = gap->from > issued ? gap->from : issued + 1;
 
 		if (gap->taken >= gap->ended || gap->to <= issued)
 			continue;
 		end = started + gap->ns / gap->ended;
-		if (end > gap->to) {
-			/* The kernel reads the clock some microseconds after it shows a completion. */
-			if (gap->ended == 1 && end - gap->to > GAP_SLACK_NS)
-				continue;
-			end = gap->to;
-		}
-		if (end < gap->from) {
-			if (gap->ended == 1 && gap->from - end > GAP_SLACK_NS)
-				continue;
-			end = gap->from;
-		}
-		if (end <= issued)
+		/* The kernel reads the clock some microseconds after it shows a completion. */
+		if (gap->ended == 1 && (end + GAP_SLACK_NS < from || end > gap->to + GAP_SLACK_NS))
 			continue;
 		gap->taken++;
-		return end;
+		return within(end, from, gap->to);
 	}
-	return 0;
+	return end_in_open_gap(rq, dev, group, started, issued);
 }
 
 #endif

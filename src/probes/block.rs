@@ -96,7 +96,7 @@ static INFO: ProbeInfo = ProbeInfo {
             unit: Unit::Count,
             by: &["dev", "op"],
             help: "Requests whose completion the kernel hid from tracing and whose end the disk's own counters gave: to some \
-                   tens of microseconds where one ended alone, else to the time in which the kernel showed none.",
+                   tens of microseconds where one ended alone, else by the mean of those that ended in one such time.",
             events: None,
         },
     ],
