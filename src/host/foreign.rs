@@ -18,6 +18,9 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
 
+/// Bytes that are asked for first.
+const FIRST_READ: usize = 4096;
+
 /// What tells files apart while they exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -96,7 +99,8 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When it can't be read.
 pub fn read_up_to(file: File, most: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Files of /proc don't tell their size: with room for most of them, one is read in two calls and not in seven.
+    let mut bytes = Vec::with_capacity(most.min(FIRST_READ));
     file.take(most as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,5 +1,6 @@
 //! How soon a thread gets a CPU where there are not enough of them.
 
+use rustix::process::getpriority_process;
 use rustix::process::setpriority_process;
 
 /// The highest among ordinary threads: for what has little to do, and loses what it comes too late for.
@@ -10,6 +11,17 @@ const SOONER: i32 = -5;
 /// Puts the calling thread before all other ordinary ones. It may be refused; then the thread waits as others do.
 pub fn first() {
     let _ = setpriority_process(None, FIRST);
+}
+
+/// Does something before all other ordinary threads, on the calling one, and on those that it starts for it.
+pub fn first_while<T>(work: impl FnOnce() -> T) -> T {
+    let before = getpriority_process(None);
+    first();
+    let result = work();
+    if let Ok(before) = before {
+        let _ = setpriority_process(None, before);
+    }
+    result
 }
 
 /// Gives the calling thread an ordinary share, whatever the thread that started it has.

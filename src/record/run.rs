@@ -144,7 +144,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     limits::raise_open_files(host.cpus.slots() as u64);
     let command = waiting.as_ref().map(Waiting::pid);
     let here = Here { host: &host, identity: &identity, cgroups: cgroups.as_ref() };
-    let attached = attach(plan, here, &chosen, &own_events, &mut scope, &schema);
+    // Among threads that all want a CPU, attaching would take as many times longer as there are of them.
+    let attached = priority::first_while(|| attach(plan, here, &chosen, &own_events, &mut scope, &schema));
     let attached = attached.and_then(|ready| interrupts.enter(Stage::Window { command }).map(|()| ready));
     let attached = match attached {
         Ok(attached) => attached,
