@@ -32,4 +32,6 @@ pub mod resolver;
 mod sections;
 mod table;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod turns;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod watch;

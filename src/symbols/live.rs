@@ -28,6 +28,7 @@ use super::place::Numbered;
 use super::place::Place;
 use super::place::StackRows;
 use super::place::SymbolRows;
+use super::turns::User;
 use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
@@ -38,6 +39,8 @@ use crate::recording::Rows;
 
 /// Mappings that are remembered beyond the end of their processes.
 const MAX_REMEMBERED: usize = 4 * MAX_MAPPINGS;
+/// A file of more symbols takes long: a tenth of a second and more.
+const MANY_SYMBOLS: u64 = 500_000;
 /// Places in files whose inlined functions are remembered.
 const MAX_INLINED: usize = 100_000;
 
@@ -61,10 +64,28 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whose it is.
+    pub(super) fn user(&self) -> User {
+        match self.stack.as_deref() {
+            Some(RawStack::User { uid, .. }) => Some(*uid),
+            _ => None,
+        }
+    }
+
     /// Whether the kernel kept as many frames as it keeps, and there were more.
     pub(super) fn is_cut(&self) -> bool {
         matches!(self.stack.as_deref(), Some(RawStack::User { frames, .. }) if frames.len() >= DEEPEST)
     }
+}
+
+/// A stack whose frames' places are known.
+pub(super) struct Placed {
+    /// Its number.
+    pub(super) id: i32,
+    /// Whose it is.
+    pub(super) user: User,
+    is_cut: bool,
+    places: Vec<Place>,
 }
 
 /// The symbols of a recording.
@@ -76,6 +97,8 @@ pub(super) struct Symbols {
     inlined: Option<Inlined>,
     maps: HashMap<u32, Mapped>,
     symbols: SymbolRows,
+    /// How many symbols files have.
+    sizes: HashMap<usize, u64>,
 }
 
 /// The functions that were inlined at places in files, the innermost first.
@@ -107,6 +130,7 @@ impl Symbols {
             inlined: inlines.then(inlined),
             maps: HashMap::new(),
             symbols: SymbolRows::new(last),
+            sizes: HashMap::new(),
         }
     }
 
@@ -118,17 +142,38 @@ impl Symbols {
         self.files.heard(programs);
     }
 
-    /// Writes a `stack` row for every stack, and the `symbol` rows that those need.
-    pub(super) fn write(&mut self, asked: &[Asked], now_ns: u64, rows: &mut Rows) {
+    /// Finds what the frames of stacks are.
+    pub(super) fn place_all(&mut self, asked: &[Asked]) -> Vec<Placed> {
         let mut round = Round::default();
-        let mut placed: Vec<Vec<Place>> = asked.iter().map(|one| self.places(one, &mut round)).collect();
-        name_generated(&mut placed, &self.watch);
-        let names = self.names(placed.iter().flatten());
-        let mut stacks = StackRows::new();
-        for (one, places) in asked.iter().zip(placed) {
+        let placed = |one: &Asked| Placed {
+            id: one.id,
+            user: one.user(),
+            is_cut: one.is_cut(),
+            places: self.places(one, &mut round),
+        };
+        asked.iter().map(placed).collect()
+    }
+
+    /// Whether the names of a stack take long to find: they are in what a compiler left behind, or in a large file.
+    pub(super) fn takes_long(&mut self, placed: &Placed) -> bool {
+        placed.places.iter().any(|place| match place {
+            Place::Memory(..) => true,
+            Place::File(file, _) if !self.symbols.knows(place) => {
+                *self.sizes.entry(*file).or_insert_with(|| self.files.symbols(*file)) > MANY_SYMBOLS
+            }
+            _ => false,
+        })
+    }
+
+    /// Writes a `stack` row for every stack, and the `symbol` rows that those need.
+    pub(super) fn write(&mut self, mut stacks: Vec<Placed>, now_ns: u64, rows: &mut Rows) {
+        name_generated(&mut stacks, &self.watch);
+        let names = self.names(stacks.iter().flat_map(|stack| &stack.places));
+        let mut written = StackRows::new();
+        for Placed { id, is_cut, places, .. } in stacks {
             let frames: Vec<Numbered> =
                 places.into_iter().map(|place| self.symbol(place, &names, now_ns, rows)).collect();
-            stacks.write(one.id, &frames, one.is_cut(), now_ns, rows);
+            written.write(id, &frames, is_cut, now_ns, rows);
         }
     }
 
@@ -262,9 +307,9 @@ pub(super) fn before_return(depth: usize, frame: UserFrame) -> UserFrame {
 }
 
 /// Gives generated code the names that its compilers left.
-fn name_generated(placed: &mut [Vec<Place>], watch: &Watch) {
+fn name_generated(placed: &mut [Placed], watch: &Watch) {
     let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    for place in placed.iter().flatten() {
+    for place in placed.iter().flat_map(|stack| &stack.places) {
         if let Place::Memory(pid, address) = place {
             asked.entry(*pid).or_default().push(*address);
         }
@@ -273,7 +318,7 @@ fn name_generated(placed: &mut [Vec<Place>], watch: &Watch) {
         return;
     }
     let names = jit::names(&asked, watch);
-    for place in placed.iter_mut().flatten() {
+    for place in placed.iter_mut().flat_map(|stack| &mut stack.places) {
         if let Place::Memory(pid, address) = place {
             *place = match names.get(&(*pid, *address)) {
                 Some(name) => Place::Generated(*pid, name.clone()),

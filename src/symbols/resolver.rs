@@ -17,6 +17,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::live::Asked;
+use super::live::Placed;
 use super::live::Symbols;
 use super::live::before_return;
 use super::place::InFile;
@@ -25,6 +26,7 @@ use super::place::Place;
 use super::place::StackRows;
 use super::place::SymbolRows;
 use super::pool::Pool;
+use super::turns::Turns;
 use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
@@ -72,7 +74,7 @@ impl Worker {
     fn start(
         inlines: bool,
         ids: Arc<ProcessIds>,
-        mut rows: Rows,
+        rows: Rows,
         last: Arc<AtomicI32>,
         avoided: HashSet<Suspect>,
     ) -> std::io::Result<Worker> {
@@ -83,22 +85,68 @@ impl Worker {
         thread::Builder::new().name("ebrec-symbols".to_owned()).spawn(move || {
             priority::ordinary();
             watched.begin();
-            let mut symbols = Symbols::new(inlines, ids, last, watched);
-            for Request { asked, programs, now_ns } in asked {
-                symbols.heard(programs);
-                // The kernel's first: they need no stranger's file.
-                let (user, kernel): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|asked| asked.pid.is_some());
-                for asked in [kernel, user] {
-                    symbols.write(&asked, now_ns, &mut rows);
-                    let ids = asked.iter().map(|asked| asked.id).collect();
-                    // Nobody listens any more: the recording is over, or another thread does the work.
-                    if answer.send(Answer { ids, batches: rows.take(1, true) }).is_err() {
-                        return;
-                    }
-                }
-            }
+            let symbols = Symbols::new(inlines, ids, last, watched);
+            Work { symbols, rows, turns: Turns::default(), long: Vec::new(), latest_ns: 0, answer }.run(&asked);
         })?;
         Ok(Worker { requests, answers, watch })
+    }
+}
+
+/// What the thread works on.
+struct Work {
+    symbols: Symbols,
+    rows: Rows,
+    turns: Turns,
+    /// Stacks that take long: they wait until nothing else is asked.
+    long: Vec<Placed>,
+    latest_ns: u64,
+    answer: Sender<Answer>,
+}
+
+impl Work {
+    /// Goes on until nobody asks any more, or nobody listens: another thread does the work then.
+    fn run(mut self, asked: &Receiver<Request>) {
+        loop {
+            let request = if self.long.is_empty() { asked.recv().ok() } else { asked.try_recv().ok() };
+            let answered = match request {
+                Some(request) => self.name_soon(request),
+                None => self.name_long(),
+            };
+            if answered.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn name_soon(&mut self, Request { asked, programs, now_ns }: Request) -> Option<()> {
+        self.latest_ns = now_ns;
+        self.symbols.heard(programs);
+        for (user, asked) in self.turns.in_order(asked, Asked::user) {
+            let begun = Instant::now();
+            let placed = self.symbols.place_all(&asked);
+            let (long, soon) = placed.into_iter().partition(|one| self.symbols.takes_long(one));
+            self.write(soon)?;
+            self.long.extend::<Vec<Placed>>(long);
+            self.turns.took(user, begun.elapsed());
+        }
+        Some(())
+    }
+
+    /// Names those of one user; `None` if there are none.
+    fn name_long(&mut self) -> Option<()> {
+        let mut parts = self.turns.in_order(std::mem::take(&mut self.long), |one| one.user).into_iter();
+        let (user, stacks) = parts.next()?;
+        self.long.extend(parts.flat_map(|(_, stacks)| stacks));
+        let begun = Instant::now();
+        self.write(stacks)?;
+        self.turns.took(user, begun.elapsed());
+        Some(())
+    }
+
+    fn write(&mut self, stacks: Vec<Placed>) -> Option<()> {
+        let ids = stacks.iter().map(|stack| stack.id).collect();
+        self.symbols.write(stacks, self.latest_ns, &mut self.rows);
+        self.answer.send(Answer { ids, batches: self.rows.take(1, true) }).ok()
     }
 }
 

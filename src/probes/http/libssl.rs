@@ -3,8 +3,13 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -57,8 +62,8 @@ const DONE: &str = "ssl_done";
 /// that name.
 const MAX_LIBRARIES: usize = 64;
 const MAX_FILE: u64 = 16 << 20;
-/// Bytes of the list of a process's mappings: with more of them it does without.
-const MAX_MAPS: usize = 16 << 20;
+/// Bytes of the list of a process's mappings that are read.
+const MAX_MAPS: u64 = 16 << 20;
 /// A process maps its libraries soon after it starts; at the ends of that many intervals it is looked at.
 const LOOKS: u8 = 3;
 
@@ -171,9 +176,8 @@ impl Libraries {
                 continue;
             }
             *looks += 1;
-            let Ok(maps) = foreign::read(Path::new(&format!("/proc/{pid}/maps")), MAX_MAPS) else { continue };
-            let maps = String::from_utf8_lossy(&maps);
-            found.extend(mapped(&maps).into_iter().map(|path| (pid, PathBuf::from(path))));
+            let Ok(maps) = foreign::open(Path::new(&format!("/proc/{pid}/maps"))) else { continue };
+            found.extend(mapped(BufReader::new(maps.take(MAX_MAPS))).into_iter().map(|path| (pid, path)));
         }
         found
     }
@@ -214,14 +218,19 @@ fn is_libssl(path: &Path) -> bool {
 }
 
 /// The library's paths in the text of /proc/PID/maps: a package may bring its own copy beside the system's.
-fn mapped(maps: &str) -> BTreeSet<&str> {
-    let paths = maps.lines().filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
-    paths.filter(|path| is_libssl(Path::new(path))).collect()
+fn mapped(maps: impl BufRead) -> BTreeSet<PathBuf> {
+    let path = |line: Vec<u8>| {
+        let begin = line.iter().position(|byte| *byte == b'/')?;
+        let path = Path::new(OsStr::from_bytes(line.get(begin..)?));
+        is_libssl(path).then(|| path.to_owned())
+    };
+    maps.split(b'\n').map_while(Result::ok).filter_map(path).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::PathBuf;
 
     use super::mapped;
 
@@ -230,11 +239,13 @@ mod tests {
         let maps = "55d0-55d1 r-xp 00000000 fe:00 1 /usr/sbin/nginx\n\
                     7eff-7fff r--p 00000000 fe:00 2      /usr/lib/x86_64-linux-gnu/libssl.so.3\n\
                     7fff-8000 rw-p 00000000 00:00 0      [stack]\n";
+        let mapped = |maps: &str| mapped(maps.as_bytes());
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
         let system = "/usr/lib/x86_64-linux-gnu/libssl.so.3";
-        assert_eq!(mapped(maps), BTreeSet::from([system]));
-        assert_eq!(mapped("7eff-7fff r-xp 00000000 fe:00 2 /usr/lib/libssl3.so\n"), BTreeSet::new(), "that is NSS");
+        assert_eq!(mapped(maps), paths(&[system]));
+        assert_eq!(mapped("7eff-7fff r-xp 00000000 fe:00 2 /usr/lib/libssl3.so\n"), paths(&[]), "that is NSS");
         let wheel = "/venv/psycopg2_binary.libs/libssl-0b1ee1c1.so.1.1";
         let both = format!("{maps}7eff-7fff r-xp 00000000 fe:00 2 {wheel}\n");
-        assert_eq!(mapped(&both), BTreeSet::from([system, wheel]));
+        assert_eq!(mapped(&both), paths(&[system, wheel]));
     }
 }
