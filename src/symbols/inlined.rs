@@ -372,6 +372,49 @@ mod tests {
         }
     }
 
+    /// Debug information of one unit, in which `deep` is inlined at 0x1010 below so many blocks, one in the other.
+    fn nested(dir: &Path, blocks: usize) -> File {
+        let source = dir.join("nested.s");
+        let abbreviations = "\
+            .uleb128 1, 0x11\n .byte 1\n .uleb128 0x11, 0x01, 0x12, 0x07, 0, 0\n\
+            .uleb128 2, 0x0b\n .byte 1\n .uleb128 0, 0\n\
+            .uleb128 3, 0x1d\n .byte 0\n .uleb128 0x31, 0x13, 0x11, 0x01, 0x12, 0x07, 0, 0\n\
+            .uleb128 4, 0x2e\n .byte 0\n .uleb128 0x03, 0x08, 0x20, 0x0b, 0, 0\n\
+            .uleb128 5, 0x2e\n .byte 1\n .uleb128 0x11, 0x01, 0x12, 0x07, 0, 0\n .byte 0\n";
+        let text = format!(
+            ".section .debug_abbrev,\"\",%progbits\n{abbreviations}\
+             .section .debug_line,\"\",%progbits\n\
+             .section .debug_info,\"\",%progbits\n\
+             .Lunit: .4byte .Lend - .Lbegin\n.Lbegin: .2byte 4\n .4byte 0\n .byte 8\n\
+             .uleb128 1\n .8byte 0x1000, 0x100\n\
+             .Ldeep: .uleb128 4\n .asciz \"deep\"\n .byte 1\n\
+             .uleb128 5\n .8byte 0x1000, 0x100\n\
+             .rept {blocks}\n .uleb128 2\n .endr\n\
+             .uleb128 3\n .4byte .Ldeep - .Lunit\n .8byte 0x1010, 0x10\n\
+             .zero {}\n.Lend:\n",
+            blocks + 2
+        );
+        std::fs::write(&source, text).unwrap();
+        let object = dir.join("nested.o");
+        assert!(Command::new("cc").arg("-c").arg(&source).arg("-o").arg(&object).status().unwrap().success());
+        File::open(&object).unwrap()
+    }
+
+    #[test]
+    fn blocks_that_nest_by_the_hundred_thousand_take_neither_the_stack_nor_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = std::time::Instant::now();
+        let at = |blocks, address| {
+            InlinedFunctions::default().at(0, address, || nested(dir.path(), blocks).try_clone().ok())
+        };
+        assert_eq!(at(3, 0x1015), ["deep"]);
+        assert_eq!(at(300_000, 0x1015), ["deep"]);
+        assert_eq!(at(300_000, 0x1025), [""; 0]);
+        // More entries than are looked at.
+        assert_eq!(at(5_000_000, 0x1015), [""; 0]);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
     #[test]
     fn what_is_cut_short_or_is_no_debug_information_names_nothing() {
         let dir = tempfile::tempdir().unwrap();

@@ -14,13 +14,25 @@ pub(crate) struct Run {
 }
 
 /// Runs ebrec without keeping what it prints; `EBREC` names another build of it.
-#[allow(clippy::zombie_processes, reason = "the standard library waits without measuring")]
 pub(crate) fn run(arguments: &[&str]) -> Run {
+    measure(Command::new(program()).args(arguments))
+}
+
+/// Likewise, with so many MiB of address space, as `ulimit -v` sets it.
+pub(crate) fn run_within(mib: u64, arguments: &[&str]) -> Run {
+    let script = "ulimit -v \"$1\" && shift && exec \"$@\"";
+    measure(Command::new("sh").args(["-c", script, "sh", &(mib << 10).to_string(), &program()]).args(arguments))
+}
+
+fn program() -> String {
+    std::env::var("EBREC").unwrap_or(env!("CARGO_BIN_EXE_ebrec").to_owned())
+}
+
+#[allow(clippy::zombie_processes, reason = "the standard library waits without measuring")]
+fn measure(command: &mut Command) -> Run {
     let started = Instant::now();
     let errors = tempfile::NamedTempFile::new().unwrap();
-    let program = std::env::var("EBREC").unwrap_or(env!("CARGO_BIN_EXE_ebrec").to_owned());
-    let mut command = Command::new(program);
-    command.args(arguments).stdout(Stdio::null()).stderr(errors.reopen().unwrap());
+    command.stdout(Stdio::null()).stderr(errors.reopen().unwrap());
     let child = command.spawn().unwrap();
     // SAFETY: the structure holds nothing but numbers.
     let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });

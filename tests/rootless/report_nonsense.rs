@@ -144,11 +144,14 @@ fn write(path: &Path, meta: &Meta, count: u64, mut fill: impl FnMut(&Schema, &mu
     writer.finish(Duration::from_secs(60)).unwrap();
 }
 
+/// What a careful user gives to a view of a stranger's file.
+const ADDRESS_SPACE_MIB: u64 = 512;
+
 /// Runs every view in every format over a file.
 fn hold(path: &Path, what: &str) {
     let mut wrong = Vec::new();
     let mut hold = |arguments: &[&str]| {
-        let run = measured::run(arguments);
+        let run = measured::run_within(ADDRESS_SPACE_MIB, arguments);
         let name = arguments[..arguments.len() - 1].join(" ");
         let told = run.errors.lines().filter(|line| !line.starts_with("hint: ")).count();
         if run.status > 1 || run.status == 1 && told != 1 || run.errors.contains("panicked") {
@@ -215,6 +218,38 @@ fn windows_that_can_not_be() {
         });
         hold(&path, &format!("a window of {length} ns from {start} in intervals of {interval}"));
     }
+}
+
+/// A recording with bytes of others in it, of its rows as of its footer.
+#[test]
+fn damaged_files_in_little_address_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.parquet");
+    write(&path, &meta(), 200, |_, row, n| {
+        row.at(1_700_000_000_000_000_000 + n).int(column::PID, n as i64 % 7).int(column::SUM, 5).int(column::COUNT, 1);
+        row.int(column::DUR_NS, 1000).text(column::METRIC, METRICS[n as usize % METRICS.len()]).text(column::NAME, "b");
+    });
+    let whole = std::fs::read(&path).unwrap();
+    let mut wrong = Vec::new();
+    let (mut read, mut refused) = (0, 0);
+    for n in 0..120_u64 {
+        let mut bytes = whole.clone();
+        // Half of them in the last fifth, where the footer is.
+        let begin = if n % 2 == 0 { 0 } else { bytes.len() / 5 * 4 };
+        let at = begin + scatter(n) as usize % (bytes.len() - begin - 8);
+        bytes[at..at + 1 + n as usize % 8].fill([0xff, 0x80, 0x7f, 0][n as usize / 2 % 4]);
+        std::fs::write(&path, &bytes).unwrap();
+        let view = VIEWS[n as usize % VIEWS.len()].name;
+        let run =
+            measured::run_within(ADDRESS_SPACE_MIB, &["report", view, "--format", "json", path.to_str().unwrap()]);
+        let told = run.errors.lines().filter(|line| !line.starts_with("hint: ")).count();
+        if run.status > 1 || run.status == 1 && told != 1 || run.took > Duration::from_secs(20) {
+            wrong.push(format!("{view}, byte {at}: exit status {} after {:?}: {}", run.status, run.took, run.errors));
+        }
+        *if run.status == 0 { &mut read } else { &mut refused } += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused > 60, "{read} were read, {refused} refused");
 }
 
 fn scatter(n: u64) -> u64 {

@@ -324,6 +324,11 @@ fn a_small_file_that_unpacks_to_gigabytes_is_refused() {
     assert_eq!(read(&names[..2]), Ok(Some(20 << 20)));
     let error = read(&names).unwrap_err();
     assert!(error.ends_with("its pages would take 180 MiB of memory"), "{error}");
+    #[cfg(all(feature = "record", target_os = "linux"))]
+    for view in ["summary", "exec", "processes"] {
+        let run = crate::measured::run_within(512, &["report", view, "--format", "json", path.to_str().unwrap()]);
+        assert!(run.status <= 1, "{view}: exit status {}: {}", run.status, run.errors);
+    }
 
     forged(&path, 1, &mebibytes(33));
     let error = read(&names[..1]).unwrap_err();
