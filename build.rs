@@ -1,6 +1,6 @@
-//! Compiles every `bpf/*.bpf.c` into a skeleton in `OUT_DIR` and records the git revision.
+//! Compiles every `bpf/*/*.bpf.c` into a skeleton in `OUT_DIR` and records the git revision.
 //!
-//! It names no probe: a new `bpf/<name>.bpf.c` becomes `OUT_DIR/<name>.bpf.o` and `<name>.skel.rs` by being there. Without the feature
+//! It names no probe: a new `bpf/<name>/<name>.bpf.c` becomes `OUT_DIR/<name>.bpf.o` and `<name>.skel.rs` by being there. Without the feature
 //! `record` only the revision is recorded, so that the report-only build needs neither clang nor libbpf.
 
 use std::path::Path;
@@ -95,9 +95,11 @@ mod bpf {
 
     /// The names and paths of the sources, in a stable order.
     fn sources() -> Vec<(String, PathBuf)> {
-        let Ok(directory) = fs::read_dir(SOURCES) else { return Vec::new() };
-        let mut sources: Vec<_> = directory
-            .filter_map(|entry| Some(entry.ok()?.path()))
+        let entries = |directory: &Path| {
+            fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+        };
+        let mut sources: Vec<_> = entries(Path::new(SOURCES))
+            .flat_map(|room| entries(&room).collect::<Vec<_>>())
             .filter_map(|path| Some((path.file_name()?.to_str()?.strip_suffix(".bpf.c")?.to_owned(), path)))
             .collect();
         sources.sort();
@@ -115,7 +117,7 @@ mod bpf {
         .to_owned();
         [
             "-I",
-            "bpf/include",
+            "bpf/shared",
             &format!("-D__TARGET_ARCH_{arch}"),
             // Instruction set 3 (32-bit arithmetic and jumps) is in Linux since 5.1; compilers differ in their default.
             "-mcpu=v3",

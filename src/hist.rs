@@ -1,6 +1,6 @@
 //! Log-linear histograms: 16 steps per power of two over all of `u64`.
 //!
-//! The kernel side (`bpf/include/hist.h`) counts into the same buckets with the same arithmetic, so a bucket
+//! The kernel side (`bpf/shared/hist.h`) counts into the same buckets with the same arithmetic, so a bucket
 //! number means the same on both sides. Up to 32 every value has a bucket of its own; above, a bucket is 1/16 to 1/32 of
 //! its values wide, so its midpoint is never further than 1/32 from any of them.
 

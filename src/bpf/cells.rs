@@ -13,11 +13,11 @@ use super::batch::take_all;
 use super::batch::take_range;
 use super::read;
 
-/// Bits of a bucket's number below the metric's in a key; the same number stands in bpf/include/hist.h.
+/// Bits of a bucket's number below the metric's in a key; the same number stands in bpf/shared/hist.h.
 const BUCKET_BITS: u32 = 10;
 /// The bucket number of a counter's cell.
 const COUNTER: u16 = (1 << BUCKET_BITS) - 1;
-/// Where metric and bucket begin in a key's head, and where the process does, as in bpf/include/hist.h.
+/// Where metric and bucket begin in a key's head, and where the process does, as in bpf/shared/hist.h.
 const METRIC_BUCKET: u32 = 16;
 const PID: u32 = 32;
 

@@ -1,4 +1,4 @@
-//! What is decided by the running kernel before an object is loaded; the Rust half of bpf/include/compat.h.
+//! What is decided by the running kernel before an object is loaded; the Rust half of bpf/shared/compat.h.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Frames of functions of programs, which bpf/include/frames.h pairs: what the attachments say of their places, and sweeping up
+//! Frames of functions of programs, which bpf/shared/frames.h pairs: what the attachments say of their places, and sweeping up
 //! after processes that are gone.
 
 use std::collections::HashMap;

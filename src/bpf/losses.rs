@@ -66,7 +66,7 @@ pub(super) fn interrupted<'a>(programs: impl Iterator<Item = ProgramMut<'a>>) ->
     Ok(by_both_copies(missed).into_iter().map(name).collect())
 }
 
-/// Takes copies of a program together (bpf/include/twice.h): an event is lost if both left it out, so the smaller number
+/// Takes copies of a program together (bpf/tcp/twice.h): an event is lost if both left it out, so the smaller number
 /// is the most that can have been lost.
 fn by_both_copies(mut missed: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let copies: Vec<String> = missed.keys().filter(|name| name.ends_with(COPY)).cloned().collect();
@@ -82,7 +82,7 @@ fn by_both_copies(mut missed: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
 /// What the name of a program's second copy ends with.
 const COPY: &str = "_again";
 
-/// The causes of bpf/include/loss.h, in words.
+/// The causes of bpf/shared/loss.h, in words.
 fn cause_name(cause: u32) -> String {
     let name = match types::loss_cause(cause) {
         types::loss_cause::LOSS_RING_FULL => "ring full",

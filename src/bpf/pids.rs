@@ -18,7 +18,7 @@ use super::source::object;
 object! {
     name: "pids",
     cells: 0,
-    // SAFETY: integers only, as bpf/pids.bpf.c declares it.
+    // SAFETY: integers only, as bpf/pids/pids.bpf.c declares it.
     unsafe plain: pid_line,
 }
 

@@ -30,7 +30,7 @@ use super::ring::Ring;
 use super::scope::types;
 use super::stacks::StackMaps;
 
-/// Processes that can be in scope at one time; the same number stands in bpf/include/filter.h.
+/// Processes that can be in scope at one time; the same number stands in bpf/shared/filter.h.
 const MAX_SCOPE_TASKS: u32 = 65_536;
 /// A process there.
 const SCOPE_TASK: u32 = size_of::<types::scope_task>() as u32;

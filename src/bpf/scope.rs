@@ -17,16 +17,16 @@ use crate::host::clocks;
 object! {
     name: "scope",
     cells: 1,
-    // SAFETY: integers only, as bpf/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring,frame_types}.h declare them.
+    // SAFETY: integers only, as bpf/scope/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring,frame_types}.h declare them.
     unsafe plain: scope_names, scope_task, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
 }
 
-/// SCOPE_PID of bpf/include/config.h: the process matched --pid, or descends from one that did.
+/// SCOPE_PID of bpf/shared/config.h: the process matched --pid, or descends from one that did.
 pub const MATCHED_PID: u8 = 0x1;
-/// SCOPE_COMM of bpf/include/config.h: likewise --comm.
+/// SCOPE_COMM of bpf/shared/config.h: likewise --comm.
 pub const MATCHED_COMM: u8 = 0x2;
 
-/// Most users, control groups or names that a filter takes, as in bpf/include/config.h.
+/// Most users, control groups or names that a filter takes, as in bpf/shared/config.h.
 pub const MAX_FILTERS: usize = 8;
 
 /// What a record says.

@@ -13,7 +13,7 @@ use super::memory::MapMemory;
 use super::rings::create_map;
 use super::rings::options;
 
-/// Frames of a stack, as in bpf/include/stack.h.
+/// Frames of a stack, as in bpf/shared/stack.h.
 const MAX_FRAMES: usize = 128;
 /// `struct user_frame` there, and a stack's head.
 const USER_FRAME: usize = 32;

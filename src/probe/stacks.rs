@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Bit 0 of a user stack's hash, as in bpf/include/stack.h: it means something in its process only.
+/// Bit 0 of a user stack's hash, as in bpf/shared/stack.h: it means something in its process only.
 const PRIVATE: u64 = 1;
 
 /// Programs that were heard of, at most; beyond, the oldest are forgotten.

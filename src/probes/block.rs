@@ -34,7 +34,7 @@ object! {
     name: "block",
     // A few disks, four operations, some tens of processes.
     cells: 4096,
-    // SAFETY: integers only, as bpf/block.bpf.c declares it.
+    // SAFETY: integers only, as bpf/block/block.bpf.c declares it.
     unsafe plain: block_record, block_knobs,
 }
 
@@ -202,7 +202,7 @@ impl Decoder for Block {
     }
 
     fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
-        // The packing of bpf/block.bpf.c: the disk alone, the disk and operation, or those and the access pattern.
+        // The packing of bpf/block/block.bpf.c: the disk alone, the disk and operation, or those and the access pattern.
         let sub = gathered.sub;
         let (dev, op) = match metric {
             "block.queue_depth" => (sub as u32, None),

@@ -29,7 +29,7 @@ object! {
     name: "cpu",
     // Processes that run within one interval, and CPUs that idle.
     cells: 4096,
-    // SAFETY: integers only, as bpf/cpu.bpf.c declares them.
+    // SAFETY: integers only, as bpf/cpu/cpu.bpf.c declares them.
     unsafe plain: sample_key, sample_record,
 }
 

@@ -42,7 +42,7 @@ object! {
     name: "dns",
     // A few hundred names that processes ask for in one interval, each with a handful of buckets.
     cells: 4096,
-    // SAFETY: integers only, as bpf/dns.bpf.c declares them.
+    // SAFETY: integers only, as bpf/dns/dns.bpf.c declares them.
     unsafe plain: dns_record, query, query_key, dns_name,
 }
 
@@ -55,7 +55,7 @@ struct Asked {
 
 /// Names in one call: all that the map holds.
 const NAMES: u32 = 1024;
-/// The same number stands in bpf/include/dns_queries.h.
+/// The same number stands in bpf/dns/queries.h.
 const CODE_BITS: u32 = 4;
 /// The resolver of the C library asks again after this time (resolv.conf(5), `timeout`).
 const PATIENCE_NS: u64 = 5_000_000_000;

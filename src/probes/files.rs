@@ -37,7 +37,7 @@ object! {
     name: "files",
     // A hundred processes with a few operations each on two file systems, each spread over sixteen buckets of time and four of size.
     cells: 16_384,
-    // SAFETY: integers only, as bpf/files.bpf.c declares them.
+    // SAFETY: integers only, as bpf/files/files.bpf.c declares them.
     unsafe plain: file_record, path_key,
 }
 
@@ -192,7 +192,7 @@ impl Decoder for Files {
             key.extend(self.error.map(|column| KeyPart::Text(column, error)));
             return key;
         }
-        // The packing of bpf/include/file_records.h.
+        // The packing of bpf/files/records.h.
         if metric != "files.short_lived" {
             let number = (gathered.sub >> types::sub_bits::SUB_OP_SHIFT.0 & 0xff) as u32;
             key.push(KeyPart::Text(column::OP, op(number).to_owned()));
@@ -245,7 +245,7 @@ impl Paths {
     }
 }
 
-/// The name of a `file_op` of bpf/include/file_calls.h.
+/// The name of a `file_op` of bpf/files/calls.h.
 fn op(number: u32) -> &'static str {
     match types::file_op(number) {
         types::file_op::FILE_OPEN => "open",

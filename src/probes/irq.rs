@@ -35,7 +35,7 @@ object! {
     name: "irq",
     // A hundred handlers and ten vectors, each with the twenty or so buckets of a distribution.
     cells: 4096,
-    // SAFETY: integers only, as bpf/irq.bpf.c declares them.
+    // SAFETY: integers only, as bpf/irq/irq.bpf.c declares them.
     unsafe plain: irq_record, irq_handler,
 }
 

@@ -30,7 +30,7 @@ object! {
     name: "locks",
     // A hundred processes that wait for locks within one interval, on a few thousand addresses.
     cells: 8192,
-    // SAFETY: integers only, as bpf/locks.bpf.c declares it.
+    // SAFETY: integers only, as bpf/locks/locks.bpf.c declares it.
     unsafe plain: lock_record,
 }
 

@@ -42,7 +42,7 @@ object! {
     name: "memory",
     // Four thousand threads that end within one interval, each with minor and perhaps major faults; stalls are few.
     cells: 8192,
-    // SAFETY: integers only, as bpf/memory.bpf.c declares them.
+    // SAFETY: integers only, as bpf/memory/memory.bpf.c declares them.
     unsafe plain: stall_record, oom_record, fault_reading,
 }
 

@@ -32,7 +32,7 @@ object! {
     name: "offcpu",
     // Processes that sleep within one interval, a few hundred, each in one or two ways of 20 or so buckets.
     cells: 16_384,
-    // SAFETY: integers only, as bpf/include/offcpu_records.h declares them.
+    // SAFETY: integers only, as bpf/offcpu/records.h declares them.
     unsafe plain: total_key, total, block_record,
 }
 

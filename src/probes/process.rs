@@ -32,7 +32,7 @@ object! {
     name: "process",
     // Parents that start or end processes within one interval: a hundred, each with a lifetime histogram.
     cells: 2048,
-    // SAFETY: integers only, as bpf/process.bpf.c declares them.
+    // SAFETY: integers only, as bpf/process/process.bpf.c declares them.
     unsafe plain: fork_record, exec_record, exit_record,
 }
 

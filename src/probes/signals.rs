@@ -32,7 +32,7 @@ object! {
     name: "signals",
     // A few hundred pairs of processes within one interval, and the delays of as many signals.
     cells: 4096,
-    // SAFETY: integers only, as bpf/signals.bpf.c declares it.
+    // SAFETY: integers only, as bpf/signals/signals.bpf.c declares it.
     unsafe plain: signal_record,
 }
 
@@ -230,7 +230,7 @@ impl Decoder for Signals {
             key.push(KeyPart::Text(column::NAME, name(gathered.sub as u32)));
             return key;
         }
-        // The packing of bpf/signals.bpf.c.
+        // The packing of bpf/signals/signals.bpf.c.
         let byte = |shift: types::send_shift| (gathered.sub >> shift.0 & 0xff) as u32;
         key.push(KeyPart::Text(column::NAME, name(byte(types::send_shift::SEND_SIGNAL_SHIFT))));
         let pid = gathered.sub as u32;

@@ -41,7 +41,7 @@ object! {
     name: "syscall",
     // A hundred processes of ten calls each, every call spread over sixteen buckets.
     cells: 16_384,
-    // SAFETY: integers only, as bpf/syscall.bpf.c declares them.
+    // SAFETY: integers only, as bpf/syscall/syscall.bpf.c declares them.
     unsafe plain: syscall_record, syscall_knobs,
 }
 
@@ -171,7 +171,7 @@ impl Decoder for Syscall {
     }
 
     fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
-        // The packing of bpf/syscall.bpf.c: the call below, its error above.
+        // The packing of bpf/syscall/syscall.bpf.c: the call below, its error above.
         let call = self.calls.get(gathered.sub as u32);
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
         key.push(KeyPart::Text(column::NAME, call.name.to_string()));

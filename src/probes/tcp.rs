@@ -39,14 +39,14 @@ object! {
     name: "tcp",
     // A thousand peers, each with bytes both ways, an accept, and a few buckets of lifetime and round-trip time.
     cells: 8192,
-    // SAFETY: integers only, as bpf/tcp.bpf.c and bpf/include/connections.h declare them.
+    // SAFETY: integers only, as bpf/tcp/tcp.bpf.c and bpf/tcp/connections.h declare them.
     unsafe plain: tcp_record, peer,
 }
 
 /// Peers in one call: all that the map holds.
 const PEERS: u32 = 1024;
 
-/// The same number stands in bpf/include/connections.h.
+/// The same number stands in bpf/tcp/connections.h.
 const PEER_SHIFT: u32 = 4;
 
 const SIDE: &str = "tcp_side";

@@ -15,7 +15,7 @@
 #define const
 #undef bool
 #undef NULL
-#include "../../bpf/dns.bpf.c"
+#include "../../bpf/dns/dns.bpf.c"
 #undef const
 
 /* Of the byte before a packet. */

@@ -16,7 +16,7 @@
 #define const
 #undef bool
 #undef NULL
-#include "../../bpf/http.bpf.c"
+#include "../../bpf/http/http.bpf.c"
 #undef const
 
 #define FD	     3

@@ -6,9 +6,8 @@ use std::path::Path;
 /// Files of bpf/ with their names and texts, headers too.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
-    let directories = [root.clone(), root.join("include")];
-    let files =
-        directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap()).map(|entry| entry.unwrap().path());
+    let rooms = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let files = rooms.flat_map(|room| fs::read_dir(room).unwrap()).map(|entry| entry.unwrap().path());
     let code = files.filter(|path| path.extension().is_some_and(|extension| extension == "c" || extension == "h"));
     let named =
         code.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap()));

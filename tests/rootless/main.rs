@@ -16,6 +16,8 @@ mod floors;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod harmless;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod headers;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod large;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod measured;

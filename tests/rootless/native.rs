@@ -47,7 +47,7 @@ fn parser(name: &str, test: &str) -> Option<PathBuf> {
     command.args(["-O1", "-g", "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unknown-attributes"]);
     // Traps need no library of the compiler's.
     command.args(["-fsanitize=undefined", "-fsanitize-trap=all", &format!("-D__TARGET_ARCH_{arch}")]);
-    command.arg("-I").arg(native.join("include")).arg("-I").arg(native.join("../../bpf/include"));
+    command.arg("-I").arg(native.join("include")).arg("-I").arg(native.join("../../bpf/shared"));
     command.arg("-o").arg(&program).arg(native.join("machine.c")).arg(native.join(format!("{name}.c")));
     match command.output() {
         Ok(output) => {

@@ -20,14 +20,14 @@ use crate::probe::event::WANTED_CHUNK;
 use crate::probe::event::Who;
 use crate::probe::hook::Hook;
 
-/// Arguments that the kernel's side has room for, as bpf/include/event_knobs.h says.
+/// Arguments that the kernel's side has room for, as bpf/events/knobs.h says.
 const ARGUMENTS: u8 = 12;
 /// Arguments that are kept of a call until it returns.
 const KEPT_ARGUMENTS: u8 = 6;
 /// Arguments in registers of a call: x86_64 has the fewest.
 const REGISTER_ARGUMENTS: u8 = if cfg!(target_arch = "x86_64") { 6 } else { 8 };
 
-/// Room that is enough for most texts, and for every address, as bpf/include/event_knobs.h says.
+/// Room that is enough for most texts, and for every address, as bpf/events/knobs.h says.
 const SHORT_TEXT: u16 = 128;
 
 /// What an event's object has to be told beside its code.

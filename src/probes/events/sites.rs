@@ -14,7 +14,7 @@ use crate::probe::site::Site;
 use crate::probe::site::SiteArgument;
 
 const MAP: &str = "event_sites";
-/// No register, as bpf/include/event_sites.h has it.
+/// No register, as bpf/events/sites.h has it.
 const NONE: u8 = 0xff;
 /// Where in its page a place is, and how many such there are: all that tells it without a cookie.
 const PAGE_MASK: u64 = 0xfff;

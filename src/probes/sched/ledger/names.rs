@@ -17,7 +17,7 @@ pub(in super::super) fn of(slot: u32) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// The causes of bpf/include/causes.h.
+/// The causes of bpf/sched/causes.h.
 fn cause(cause: u32) -> &'static str {
     match types::ledger_cause(cause) {
         types::ledger_cause::CAUSE_FUTEX => "futex",

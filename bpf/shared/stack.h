@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Stacks, each kept once, under the hash of its content: user_stack(ctx) and kernel_stack(ctx) give that hash, which
+ * is all that a record or a key holds. User space empties both maps once per interval, and whenever enough is in them; a
+ * stack that comes again is put back, and its hash is still the same, so that nothing has to be kept in step.
+ *
+ * The kernel's own stack-trace map has numbers of slots instead: two stacks that fall into one slot lose one of them
+ * (one in ten is lost when a tenth of the slots is taken), and a slot can't be emptied while its number is in use.
+ *
+ * Frames of files are (build id, file offset), found while the process lives: they need no look at /proc/PID/maps of a
+ * process that is gone by then, and are alike in all processes of a program wherever it was loaded.
+ *
+ * The hash includes the user, so that two users never share a stack: a user may give a file the build id of another file,
+ * so user space names a user's frames only by files that this user runs, and by those that only root can write.
+ *
+ * Included by the probes that have stacks; ebrec.h does not, for each object that does has the buffers.
+ */
+#ifndef EBREC_STACK_H
+#define EBREC_STACK_H
+
+#include "ebrec.h"
+
+/* The kernel stops at 127, unless the sysctl kernel.perf_event_max_stack says otherwise. */
+#define MAX_FRAMES 128
+
+/* Frames hashed in one step. The kernel clears what it does not fill, so a last step that is not full is zeroes. */
+#define STEP 4
+_Static_assert(MAX_FRAMES % STEP == 0, "whole steps");
+
+/* uapi/linux/bpf.h */
+#define BPF_F_USER_STACK    (1ULL << 8)
+#define BPF_F_USER_BUILD_ID (1ULL << 11)
+#define FRAME_IS_ADDRESS    2 /* BPF_STACK_BUILD_ID_IP */
+
+/* struct bpf_stack_build_id */
+struct user_frame {
+	__s32 status;
+	__u8 build_id[20]; /* zeroes where there is none */
+	__u64 offset;	   /* in the file; else the address */
+};
+
+struct user_stack {
+	__u32 count;
+	__u32 uid; /* the real one of the thread */
+	struct user_frame frames[MAX_FRAMES];
+};
+_Static_assert(sizeof(struct user_stack) == 8 + 32 * MAX_FRAMES, "no holes");
+
+struct kernel_stack {
+	__u32 count;
+	__u32 pad;
+	__u64 frames[MAX_FRAMES];
+};
+
+/* Bit 0 of a user stack's hash: it has addresses that mean something in their process only. */
+#define STACK_IS_PRIVATE 1ULL
+
+/* Both are made by user space, sized by the number of CPUs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct user_stack);
+} user_stacks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct kernel_stack);
+} kernel_stacks SEC(".maps");
+
+/* Too large for the stack. No program of an object interrupts another of it with these in use. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct user_stack);
+} user_scratch SEC(".maps");
+
+/* Of the kernel, or of user code before its files are known. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kernel_stack);
+} address_scratch SEC(".maps");
+
+static __always_inline __u64 hash_word(__u64 hash, __u64 word)
+{
+	/* 2^64 / the golden ratio: each bit of a word reaches the upper half, and the shift brings it down again. */
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 32;
+}
+
+/*
+ * The hash of so many frames in the scratch. Global functions, because the verifier looks at each of those once and for
+ * itself: inlined, with all that follows, each number of frames was a path of its own, 100,000 instructions in all. They
+ * take numbers only: pointers are accepted since 5.13 (commit e5069b9c23b3).
+ */
+__noinline __u64 hash_addresses(__u32 count)
+{
+	struct kernel_stack *stack;
+	__u64 hash = 1;
+	__u32 zero = 0;
+
+	stack = bpf_map_lookup_elem(&address_scratch, &zero);
+	if (!stack)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
+		__u64 *frames = &stack->frames[i];
+
+		hash = hash_word(hash, frames[0]);
+		hash = hash_word(hash, frames[1]);
+		hash = hash_word(hash, frames[2]);
+		hash = hash_word(hash, frames[3]);
+	}
+	return hash;
+}
+
+/* The build id is a hash itself: eight bytes of it tell files apart. */
+static __always_inline __u64 hash_user_frame(__u64 hash, struct user_frame *frame)
+{
+	return hash_word(hash_word(hash, ((__u64 *)frame)[1]), frame->offset);
+}
+
+__noinline __u64 hash_user_frames(__u32 count)
+{
+	struct user_stack *stack;
+	__u32 zero = 0, status = 0;
+	__u64 hash;
+
+	stack = bpf_map_lookup_elem(&user_scratch, &zero);
+	if (!stack)
+		return 0;
+	hash = hash_word(1, stack->uid);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
+		struct user_frame *frames = &stack->frames[i];
+
+		hash = hash_user_frame(hash, &frames[0]);
+		hash = hash_user_frame(hash, &frames[1]);
+		hash = hash_user_frame(hash, &frames[2]);
+		hash = hash_user_frame(hash, &frames[3]);
+		status |= frames[0].status | frames[1].status | frames[2].status | frames[3].status;
+	}
+	return status & FRAME_IS_ADDRESS ? hash | STACK_IS_PRIVATE : hash & ~STACK_IS_PRIVATE;
+}
+
+static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
+{
+	if (bpf_map_lookup_elem(map, hash))
+		return;
+	if (!bpf_map_update_elem(map, hash, stack, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&epoch.stacks, 1);
+	} else if (!bpf_map_lookup_elem(map, hash)) { /* else -EEXIST: another CPU was faster */
+		count_loss(LOSS_STACK_NOT_KEPT);
+		*hash = 0;
+	}
+}
+
+/* The kernel stack of the current thread; 0: none, as in a sample of user code. */
+static __always_inline __u64 kernel_stack(void *ctx)
+{
+	struct kernel_stack *stack;
+	__u32 zero = 0;
+	__u64 hash;
+	long bytes;
+
+	stack = bpf_map_lookup_elem(&address_scratch, &zero);
+	if (!stack)
+		return 0;
+	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames), 0);
+	if (bytes <= 0)
+		return 0;
+	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
+	stack->pad = 0;
+	hash = hash_addresses(stack->count);
+	if (hash)
+		keep_stack(&kernel_stacks, &hash, stack);
+	return hash;
+}
+
+/* The user stack of the current thread, by frame pointers; 0: none, as in a kernel thread. */
+static __always_inline __u64 user_stack(void *ctx)
+{
+	struct user_stack *stack;
+	__u32 zero = 0;
+	__u64 hash;
+	long bytes;
+
+	stack = bpf_map_lookup_elem(&user_scratch, &zero);
+	if (!stack)
+		return 0;
+	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
+	if (bytes <= 0)
+		return 0;
+	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
+	stack->uid = (__u32)bpf_get_current_uid_gid();
+	hash = hash_user_frames(stack->count);
+	if (hash)
+		keep_stack(&user_stacks, &hash, stack);
+	return hash;
+}
+
+#endif
