@@ -1,0 +1,436 @@
+//! What the aggregate rows add up to, for any metric by any of its columns.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io;
+use std::rc::Rc;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::hist::Histogram;
+use crate::recording::CORE;
+use crate::recording::ColumnType;
+use crate::recording::MetricMeta;
+use crate::render::Value;
+use crate::report::read::input::Row;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::spill::Runs;
+
+/// The value of one dimension.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(in crate::report) enum Dim {
+    /// The rows do not say.
+    None,
+    /// A number that names something.
+    Int(i64),
+    /// A name.
+    Text(Rc<str>),
+    /// A process, told from others that had its id.
+    Process(Which),
+}
+
+impl Dim {
+    /// The value as a cell.
+    pub(in crate::report) fn value(&self) -> Value {
+        match self {
+            Dim::None => Value::Null,
+            Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => Value::Id(*id),
+            Dim::Text(text) => Value::Text(text.to_string()),
+        }
+    }
+
+    /// The value as a word in a name.
+    pub(in crate::report) fn word(&self) -> String {
+        match self {
+            Dim::None => "?".to_owned(),
+            Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => id.to_string(),
+            Dim::Text(text) => text.to_string(),
+        }
+    }
+
+    /// The number, where it is one.
+    pub(in crate::report) fn int(&self) -> Option<i64> {
+        match self {
+            Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The process, where it is one.
+    pub(in crate::report) fn process(&self) -> Option<Which> {
+        match self {
+            Dim::Process(which) => Some(*which),
+            _ => None,
+        }
+    }
+
+    /// The name, where it is one.
+    pub(in crate::report) fn text(&self) -> Option<&str> {
+        match self {
+            Dim::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// A kind of aggregate rows, and its columns of numbers.
+type Numbers = (&'static str, &'static [&'static str]);
+
+const BUCKETS: Numbers = ("hist", &["bucket_lo", "bucket_hi", "count"]);
+const TOTALS: Numbers = ("metric", &["count", "sum", "min", "max"]);
+
+/// All metrics of a recording, each by the same dimensions.
+///
+/// What does not fit into memory is in temporary files, in the order of the dimensions, so that the groups are visited
+/// in that order and never looked up.
+#[derive(Debug, Default)]
+pub(in crate::report) struct Tally {
+    groups: Vec<Group>,
+    runs: Runs<Group>,
+    metrics: BTreeSet<Rc<str>>,
+}
+
+/// What one metric is for one value of each dimension.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Group {
+    dims: Vec<Dim>,
+    metric: Rc<str>,
+    histogram: Histogram,
+}
+
+impl Group {
+    fn key(&self) -> (&[Dim], &str) {
+        (&self.dims, &self.metric)
+    }
+}
+
+impl Ord for Group {
+    fn cmp(&self, other: &Group) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Group {
+    fn partial_cmp(&self, other: &Group) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Group {
+    fn eq(&self, other: &Group) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Group {}
+
+/// The metrics that have one value of each dimension.
+pub(in crate::report) struct ByMetric<'a>(&'a [Group]);
+
+impl ByMetric<'_> {
+    /// What one of them is.
+    pub(in crate::report) fn get(&self, metric: &str) -> Option<&Histogram> {
+        self.0.iter().find(|group| *group.metric == *metric).map(|group| &group.histogram)
+    }
+
+    /// The same, empty where there is none.
+    pub(in crate::report) fn of(&self, metric: &str) -> Histogram {
+        self.get(metric).cloned().unwrap_or_default()
+    }
+
+    /// All of them.
+    pub(in crate::report) fn iter(&self) -> impl Iterator<Item = (&str, &Histogram)> {
+        self.0.iter().map(|group| (&*group.metric, &group.histogram))
+    }
+}
+
+impl Tally {
+    /// Adds up the `hist` and `metric` rows of a recording that pass its filters, for the metrics that `wanted` names.
+    ///
+    /// A dimension that a metric does not have is [`Dim::None`] in its groups. The dimension `pid` is the process: two that had
+    /// one id after each other are two groups.
+    pub(in crate::report) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], true)
+    }
+
+    /// The same whatever the filters by process: who was in the way need not be who is looked at.
+    pub(in crate::report) fn of_all_processes(
+        source: &Source,
+        by: &[&str],
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], false)
+    }
+
+    /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
+    pub(in crate::report) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &[TOTALS], true)
+    }
+
+    fn of_kinds(
+        source: &Source,
+        by: &[&str],
+        wanted: impl Fn(&str) -> bool,
+        kinds: &[Numbers],
+        filtered: bool,
+    ) -> Result<Tally> {
+        let (mut ints, mut texts, mut places): (Vec<&str>, Vec<&str>, Vec<Place>) = Default::default();
+        for column in by {
+            // What a probe's own column holds, only the file knows.
+            if *column == "pid" {
+                places.push(Place::Process);
+                continue;
+            }
+            let number = is_number(column);
+            places.push(match number {
+                Some(true) => Place::Int(ints.len()),
+                Some(false) => Place::Text(texts.len()),
+                None => Place::Either(ints.len(), texts.len()),
+            });
+            ints.extend((number != Some(false)).then_some(*column));
+            texts.extend((number != Some(true)).then_some(*column));
+        }
+        let mut adder = Adder { places, ..Adder::default() };
+        for (kind, own) in kinds {
+            let numbers = [ints.as_slice(), own].concat();
+            let names = [texts.as_slice(), &["metric"]].concat();
+            let add = |row: &Row<'_>| {
+                let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
+                let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
+                let is_bucket = *kind == BUCKETS.0;
+                let histogram = adder.group(metric, row);
+                let before = histogram.filled();
+                if is_bucket {
+                    histogram.add_bucket(a, b, c)
+                } else {
+                    histogram.add_totals(a, b, c, d)
+                }
+                let more = histogram.filled() - before;
+                adder.take(more * BUCKET_BYTES);
+            };
+            if filtered {
+                source.rows(kind, &numbers, &names, add)?;
+            } else {
+                source.rows_of_all_processes(kind, &numbers, &names, add)?;
+            }
+        }
+        adder.finish()
+    }
+
+    /// Visits the groups in the order of their dimensions.
+    ///
+    /// # Errors
+    /// A temporary file can't be read.
+    pub(in crate::report) fn each(&self, mut visit: impl FnMut(&[Dim], &ByMetric<'_>)) -> Result<()> {
+        let mut visit = |groups: &[Group]| {
+            if let Some(first) = groups.first() {
+                visit(&first.dims, &ByMetric(groups));
+            }
+        };
+        self.groups.chunk_by(|a, b| a.dims == b.dims).for_each(&mut visit);
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        let mut same: Vec<Group> = Vec::new();
+        for group in self.runs.merged(Vec::new()).context(UNREADABLE)? {
+            let group = group.context(UNREADABLE)?;
+            match same.last_mut() {
+                Some(last) if *last == group => last.histogram.merge(&group.histogram),
+                Some(last) if last.dims == group.dims => same.push(group),
+                _ => {
+                    visit(&same);
+                    same.clear();
+                    same.push(group);
+                }
+            }
+        }
+        visit(&same);
+        Ok(())
+    }
+
+    /// Visits the groups of one metric; none when no row has it.
+    pub(in crate::report) fn groups(&self, metric: &str, mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
+        self.each(|dims, by| {
+            if let Some(histogram) = by.get(metric) {
+                visit(dims, histogram);
+            }
+        })
+    }
+
+    /// Adds up the groups that agree in their first dimensions, as many as `prefix` says, and hands over each sum.
+    pub(in crate::report) fn sums<T: Default>(
+        &self,
+        prefix: usize,
+        mut add: impl FnMut(&mut T, &[Dim], &ByMetric<'_>),
+        mut done: impl FnMut(&[Dim], T),
+    ) -> Result<()> {
+        let mut current: Option<(Vec<Dim>, T)> = None;
+        self.each(|dims, by| {
+            let (own, rest) = dims.split_at_checked(prefix).unwrap_or((dims, &[]));
+            match &mut current {
+                Some((key, sum)) if key == own => add(sum, rest, by),
+                _ => {
+                    if let Some((key, sum)) = current.take() {
+                        done(&key, sum);
+                    }
+                    let mut sum = T::default();
+                    add(&mut sum, rest, by);
+                    current = Some((own.to_vec(), sum));
+                }
+            }
+        })?;
+        if let Some((key, sum)) = current {
+            done(&key, sum);
+        }
+        Ok(())
+    }
+
+    /// One metric with all its groups together.
+    pub(in crate::report) fn total(&self, metric: &str) -> Result<Histogram> {
+        let mut total = Histogram::new();
+        self.groups(metric, |_, histogram| total.merge(histogram))?;
+        Ok(total)
+    }
+
+    /// Whether any row has the metric.
+    pub(in crate::report) fn has(&self, metric: &str) -> bool {
+        self.metrics.contains(metric)
+    }
+}
+
+const UNREADABLE: &str = "can't read groups of metrics back from a temporary file";
+
+/// The number of occurrences, whether the metric is a counter or a histogram.
+pub(in crate::report) fn count(histogram: &Histogram) -> u64 {
+    histogram.totals().map_or_else(|| histogram.count(), |totals| totals.count)
+}
+
+/// The exact sum, zero when the rows do not say.
+pub(in crate::report) fn sum(histogram: &Histogram) -> u64 {
+    histogram.totals().map_or(0, |totals| totals.sum)
+}
+
+/// Whether a metric has buckets.
+pub(in crate::report) fn is_histogram(metric: &MetricMeta) -> bool {
+    metric.kind == "histogram"
+}
+
+/// Whether a column that metrics are split by holds numbers; `None` for one that is not of the core.
+fn is_number(column: &str) -> Option<bool> {
+    let core = CORE.iter().find(|core| core.name == column)?;
+    Some(matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
+}
+
+/// Where a dimension stands in a row.
+#[derive(Clone, Copy)]
+enum Place {
+    Int(usize),
+    Text(usize),
+    Either(usize, usize),
+    /// At hand in every row.
+    Process,
+}
+
+/// Groups while rows are added to them.
+#[derive(Default)]
+struct Adder {
+    places: Vec<Place>,
+    held: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
+    held_bytes: usize,
+    names: HashSet<Rc<str>>,
+    tally: Tally,
+    failed: Option<io::Error>,
+}
+
+impl Adder {
+    /// The group of a row.
+    fn group(&mut self, metric: &str, row: &Row<'_>) -> &mut Histogram {
+        if self.held_bytes > MOST_BYTES {
+            self.spill();
+        }
+        let Adder { places, held, held_bytes, names, .. } = self;
+        let mut dim = |place: &Place| match *place {
+            Place::Process => row.which().map_or(Dim::None, Dim::Process),
+            Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
+            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
+            Place::Either(int, text) => match row.int(int) {
+                Some(number) => Dim::Int(number),
+                None => row.text(text).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
+            },
+        };
+        let key: Vec<Dim> = places.iter().map(&mut dim).collect();
+        if !held.contains_key(metric) {
+            held.insert(name(names, held_bytes, metric), HashMap::new());
+        }
+        let groups = held.entry(name(names, held_bytes, metric)).or_default();
+        let size = GROUP_BYTES + key.len() * size_of::<Dim>();
+        groups.entry(key).or_insert_with(|| {
+            *held_bytes += size;
+            Histogram::new()
+        })
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.held_bytes += bytes;
+    }
+
+    /// The groups so far, in order.
+    fn sorted(&mut self) -> Vec<Group> {
+        let mut sorted = Vec::new();
+        for (metric, groups) in self.held.drain() {
+            self.tally.metrics.insert(Rc::clone(&metric));
+            let group = |(dims, histogram)| Group { dims, metric: Rc::clone(&metric), histogram };
+            sorted.extend(groups.into_iter().map(group));
+        }
+        sorted.sort_unstable();
+        self.names.clear();
+        self.held_bytes = 0;
+        sorted
+    }
+
+    fn spill(&mut self) {
+        let sorted = self.sorted();
+        if self.failed.is_none()
+            && let Err(error) = self.tally.runs.add(sorted.into_iter())
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn finish(mut self) -> Result<Tally> {
+        if self.tally.runs.is_empty() && self.failed.is_none() {
+            self.tally.groups = self.sorted();
+        } else {
+            self.spill();
+        }
+        match self.failed {
+            Some(error) => Err(error).context("can't put groups of metrics into a temporary file"),
+            None => Ok(self.tally),
+        }
+    }
+}
+
+/// A name that is kept once.
+fn name(names: &mut HashSet<Rc<str>>, bytes: &mut usize, text: &str) -> Rc<str> {
+    if let Some(known) = names.get(text) {
+        return Rc::clone(known);
+    }
+    let kept: Rc<str> = Rc::from(text);
+    // The text, its two counters, and its place in the set.
+    *bytes += text.len() + 48;
+    names.insert(Rc::clone(&kept));
+    kept
+}
+
+/// About what the groups may take in memory before they go to a temporary file.
+const MOST_BYTES: usize = 24 << 20;
+/// About what a group of a metric takes in memory without its buckets.
+const GROUP_BYTES: usize = 160;
+/// About what a bucket takes.
+const BUCKET_BYTES: usize = 56;

@@ -1,0 +1,96 @@
+//! What a recording cost the machine it was made on.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::report::read::input::Source;
+use crate::report::read::limit::Limit;
+
+/// Name of the `cost` rows about the recorder itself; every other name is a BPF program's.
+const OURSELVES: &str = "ebrec";
+
+/// Time over a measured part of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::report) struct Measured {
+    /// Runs of a program; 0 for the recorder itself.
+    pub(in crate::report) runs: u64,
+    /// Nanoseconds spent.
+    pub(in crate::report) ns: u64,
+    /// Nanoseconds of the window in which it was measured.
+    pub(in crate::report) during_ns: u64,
+}
+
+impl Measured {
+    /// Share of one CPU, where 1 is all of it; `None` when nothing was measured.
+    pub(in crate::report) fn share(&self) -> Option<f64> {
+        (self.during_ns > 0).then(|| self.ns as f64 / self.during_ns as f64)
+    }
+
+    /// Nanoseconds a run.
+    pub(in crate::report) fn per_run(&self) -> Option<f64> {
+        (self.runs > 0).then(|| self.ns as f64 / self.runs as f64)
+    }
+
+    fn add(&mut self, runs: u64, ns: u64, during_ns: u64) {
+        self.runs = self.runs.saturating_add(runs);
+        self.ns = self.ns.saturating_add(ns);
+        self.during_ns = self.during_ns.saturating_add(during_ns);
+    }
+}
+
+/// The cost of one recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::report) struct Cost {
+    /// BPF programs by name, such as `sched/sched_switch`.
+    pub(in crate::report) programs: BTreeMap<Rc<str>, Measured>,
+    /// The recorder's own CPU time within the window.
+    pub(in crate::report) own_cpu: Option<Measured>,
+    /// Its CPU time before the window, in nanoseconds: loading and attaching.
+    pub(in crate::report) start_cpu_ns: Option<u64>,
+    /// Its CPU time after the window, in nanoseconds: naming stacks and writing, but for the last merge.
+    pub(in crate::report) finish_cpu_ns: Option<u64>,
+    /// The recorder's largest resident set, in bytes.
+    pub(in crate::report) rss_bytes: Option<u64>,
+    /// Kernel memory of all maps, ring buffers among them, in bytes.
+    pub(in crate::report) map_bytes: Option<u64>,
+}
+
+impl Cost {
+    /// Adds up the `cost` rows, of all processes.
+    pub(in crate::report) fn of(source: &Source) -> Result<Cost> {
+        let mut cost = Cost::default();
+        let mut limit = Limit::new();
+        source.rows_of_all_processes("cost", &["count", "sum", "max"], &["name", "op"], |row| {
+            let Some(name) = row.text(0) else { return };
+            let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
+            match (name, row.text(1)) {
+                (OURSELVES, Some("cpu")) => {
+                    cost.own_cpu.get_or_insert_default().add(row.natural(0), row.natural(1), during)
+                }
+                (OURSELVES, Some("cpu_start")) => cost.start_cpu_ns = Some(row.natural(1)),
+                (OURSELVES, Some("cpu_finish")) => cost.finish_cpu_ns = Some(row.natural(1)),
+                (OURSELVES, Some("rss")) => cost.rss_bytes = cost.rss_bytes.max(Some(row.natural(2))),
+                (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(row.natural(2))),
+                (OURSELVES, _) => {}
+                (program, _) => {
+                    cost.programs.entry(limit.name(program)).or_default().add(row.natural(0), row.natural(1), during);
+                }
+            }
+        })?;
+        limit.check(source, "programs")?;
+        Ok(cost)
+    }
+
+    /// Share of one CPU that all BPF programs take together; `None` when none was measured.
+    pub(in crate::report) fn programs_share(&self) -> Option<f64> {
+        self.programs.values().filter_map(Measured::share).reduce(|sum, share| sum + share)
+    }
+
+    /// The part of a span of the window in which programs were measured, between 0 and 1; `None` when none was.
+    pub(in crate::report) fn measured_part(&self, span_ns: i64) -> Option<f64> {
+        let longest = self.programs.values().map(|program| program.during_ns).max()?;
+        (span_ns > 0).then(|| (longest as f64 / span_ns as f64).min(1.0))
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether a recording is whole, and what it lacks if it is not.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::recording::ProbeOutcome;
+use crate::render::Document;
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::is_histogram;
+use crate::report::read::input::Source;
+use crate::report::read::limit::Limit;
+use crate::report::table::cells::outcome_word;
+use crate::units;
+
+/// Events that were lost, by probe and cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::report) struct Losses(pub(in crate::report) BTreeMap<(Rc<str>, Rc<str>), u64>);
+
+impl Losses {
+    /// Adds up the `lost` rows of a recording, of all processes, since a lost event has none.
+    pub(in crate::report) fn of(source: &Source) -> Result<Losses> {
+        let mut losses = BTreeMap::new();
+        let mut limit = Limit::new();
+        source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
+            let key = (limit.name(row.text(0).unwrap_or("?")), limit.name(row.text(1).unwrap_or("?")));
+            let count: &mut u64 = losses.entry(key).or_default();
+            *count = count.saturating_add(row.natural(0));
+        })?;
+        limit.check(source, "causes of losses")?;
+        losses.retain(|_, count| *count > 0);
+        Ok(Losses(losses))
+    }
+
+    /// All of them.
+    pub(in crate::report) fn total(&self) -> u64 {
+        self.0.values().fold(0, |total, count| total.saturating_add(*count))
+    }
+
+    /// Those of one probe.
+    pub(in crate::report) fn of_probe(&self, probe: &str) -> u64 {
+        self.0
+            .iter()
+            .filter(|((name, _), _)| **name == *probe)
+            .fold(0, |total, (_, count)| total.saturating_add(*count))
+    }
+}
+
+/// Says in a document how whole a recording is, the good news included.
+pub(in crate::report) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
+    if missing(source)?.is_empty() {
+        document.note(format!("{whose}complete: no event lost"));
+    }
+    for problem in problems(source)? {
+        document.warning(format!("{whose}{problem}"));
+    }
+    Ok(())
+}
+
+/// What every view says first: that events or the end of the recording are missing.
+pub(in crate::report) fn missing(source: &Source) -> Result<Vec<String>> {
+    let losses = Losses::of(source)?;
+    let mut missing = Vec::new();
+    if losses.total() > 0 {
+        missing.push(format!("incomplete: {}", of_events(source, &losses)));
+    }
+    if source.recording().is_partial() {
+        missing.push("unfinished: its writer was stopped or still runs; what it wrote last may be missing".to_owned());
+    }
+    Ok(missing)
+}
+
+/// Everything that makes the recording less than whole, one sentence each.
+fn problems(source: &Source) -> Result<Vec<String>> {
+    let mut problems = missing(source)?;
+    for probe in &source.meta().probes {
+        if probe.state != ProbeOutcome::Ran {
+            let reason = probe.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            problems.push(format!("the probe '{}' {}{reason}", probe.name, outcome_word(probe.state)));
+        }
+    }
+    problems.extend(unequal(source)?);
+    let unnamed = source.meta().unnamed_stacks;
+    if unnamed > 0 {
+        let stacks = if unnamed == 1 { "stack has" } else { "stacks have" };
+        problems.push(format!("{} {stacks} no names: no time was left to look them up", units::count(unnamed)));
+    }
+    Ok(problems)
+}
+
+/// `12 of 1,234 events lost (0.97%): sched 10 (ring full), block 2 (map full)`.
+fn of_events(source: &Source, losses: &Losses) -> String {
+    let lost = losses.total();
+    let seen: u64 = source.meta().probes.iter().fold(0, |sum, probe| sum.saturating_add(probe.events));
+    let causes: Vec<String> =
+        losses.0.iter().map(|((probe, cause), count)| format!("{probe} {} ({cause})", units::count(*count))).collect();
+    let causes = causes.join(", ");
+    let all = seen.saturating_add(lost);
+    if seen == 0 {
+        return format!("{} events lost: {causes}", units::count(lost));
+    }
+    let share = units::percent(100.0 * lost as f64 / all as f64);
+    format!("{} of {} events lost ({share}): {causes}", units::count(lost), units::count(all))
+}
+
+/// Histograms whose buckets and totals disagree, which no interval that was read whole ever shows.
+fn unequal(source: &Source) -> Result<Vec<String>> {
+    let is_own = |name: &str| source.meta().metrics.iter().any(|metric| metric.name == name && is_histogram(metric));
+    let tally = Tally::of(source, &[], is_own)?;
+    let mut sentences = Vec::new();
+    for metric in source.meta().metrics.iter().filter(|metric| is_histogram(metric)) {
+        let histogram = tally.total(&metric.name)?;
+        let Some(totals) = histogram.totals() else { continue };
+        if totals.count != histogram.count() {
+            let (counted, all) = (units::count(histogram.count()), units::count(totals.count));
+            sentences.push(format!("the histogram '{}' holds {counted} of {all} values", metric.name));
+        }
+    }
+    Ok(sentences)
+}

@@ -1,0 +1,444 @@
+//! The wall-clock ledger of a recording: for every thread and CPU, how long it was in which state and why.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::io;
+use std::rc::Rc;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::report::read::input::Row;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::report::read::limit::Limit;
+use crate::spill::Runs;
+use crate::spill::Sorted;
+
+/// About what a state of a thread takes in memory.
+const STATE_BYTES: usize = 72;
+/// About what a thread takes without its states.
+const THREAD_BYTES: usize = 2 * size_of::<Thread>();
+/// What threads may take in memory before they go to a temporary file.
+const MOST_BYTES: usize = 24 << 20;
+
+/// Everything that the `ledger` rows say, under the source's filters.
+///
+/// Threads that do not fit into memory are in temporary files, so they are visited in their order and never looked up.
+#[derive(Clone, Debug, Default)]
+pub(in crate::report) struct Ledger {
+    threads: Sorted<Thread>,
+    /// By number.
+    pub(in crate::report) cpus: BTreeMap<i64, Account>,
+}
+
+/// A thread, or what was known of it when it had to leave memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Thread {
+    which: Which,
+    tid: i64,
+    account: Account,
+}
+
+impl Thread {
+    fn key(&self) -> (Which, i64) {
+        (self.which, self.tid)
+    }
+}
+
+impl From<((Which, i64), Account)> for Thread {
+    fn from(((which, tid), account): ((Which, i64), Account)) -> Thread {
+        Thread { which, tid, account }
+    }
+}
+
+impl Ord for Thread {
+    fn cmp(&self, other: &Thread) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Thread {
+    fn partial_cmp(&self, other: &Thread) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Thread {
+    fn eq(&self, other: &Thread) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Thread {}
+
+/// How one thread or CPU spent its part of the window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::report) struct Account {
+    /// The thread's name, the last that was seen.
+    pub(in crate::report) comm: Rc<str>,
+    /// How much of the window it lived, in nanoseconds.
+    pub(in crate::report) lived_ns: u64,
+    /// Time and number of entries by state.
+    pub(in crate::report) spent: States,
+    /// The first interval: when it ended, and how much of it the thread lived.
+    first: Option<(i64, u64)>,
+    last_at: Option<i64>,
+}
+
+/// A state with its cause; the cause is empty where a state has none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(in crate::report) struct State {
+    /// `on_cpu`, `runnable`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
+    pub(in crate::report) state: Rc<str>,
+    /// Why it slept.
+    pub(in crate::report) cause: Rc<str>,
+}
+
+/// Time and number of entries of a handful of states, in their order: of 100,000 threads, maps would take ten times the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::report) struct States(Vec<(State, Spent)>);
+
+impl States {
+    /// What was spent in a state, which may be added to.
+    pub(in crate::report) fn entry(&mut self, state: &State) -> &mut Spent {
+        let at = match self.0.binary_search_by(|(own, _)| own.cmp(state)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.0.insert(at, (state.clone(), Spent::default()));
+                at
+            }
+        };
+        // It was just found or added.
+        &mut self.0[at].1
+    }
+
+    /// Number of states.
+    pub(in crate::report) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Each of them.
+    pub(in crate::report) fn iter(&self) -> impl Iterator<Item = (&State, &Spent)> {
+        self.0.iter().map(|(state, spent)| (state, spent))
+    }
+}
+
+/// What was spent in a state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::report) struct Spent {
+    /// Nanoseconds.
+    pub(in crate::report) ns: u64,
+    /// How often it was entered.
+    pub(in crate::report) count: u64,
+}
+
+/// What people are told of a state, in the order in which it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::report) enum Sort {
+    /// On a CPU.
+    OnCpu,
+    /// Runnable, but waiting for a CPU.
+    ForCpu,
+    /// Files, disks, pages.
+    Storage,
+    /// Another thread or the kernel holds something.
+    Lock,
+    /// Another process or machine has to say something.
+    Message,
+    /// Stopped by a signal or a tracer.
+    Stopped,
+    /// Anything else that is no choice of its own.
+    Other,
+    /// Nothing to do, by design.
+    Idle,
+}
+
+impl Sort {
+    /// All, in the order of drawing.
+    pub(in crate::report) const ALL: [Sort; 8] =
+        [Sort::OnCpu, Sort::ForCpu, Sort::Storage, Sort::Lock, Sort::Message, Sort::Stopped, Sort::Other, Sort::Idle];
+
+    /// In words.
+    pub(in crate::report) fn title(self) -> &'static str {
+        match self {
+            Sort::OnCpu => "on CPU",
+            Sort::ForCpu => "waiting for a CPU",
+            Sort::Storage => "files and disks",
+            Sort::Lock => "locks",
+            Sort::Message => "pipes and sockets",
+            Sort::Stopped => "stopped",
+            Sort::Other => "other waits",
+            Sort::Idle => "idle by design",
+        }
+    }
+}
+
+/// A wait that lasts longer than this on average, and that others end, is taken for having nothing to do: a worker that
+/// waits for work. Waits for locks and answers are shorter.
+pub(in crate::report) const IDLE_NS: u64 = 100_000_000;
+
+impl State {
+    /// What sort of state it is, when it lasted `spent` in all.
+    pub(in crate::report) fn sort(&self, spent: Spent) -> Sort {
+        match &*self.state {
+            "on_cpu" => return Sort::OnCpu,
+            "runnable" => return Sort::ForCpu,
+            "stopped" => return Sort::Stopped,
+            "unknown" => return Sort::Other,
+            _ => {}
+        }
+        let interruptible = &*self.state == "interruptible";
+        let long = spent.ns / spent.count.max(1) >= IDLE_NS;
+        match &*self.cause {
+            "poll" | "sleep" | "signal" | "kernel work" | "child" | "event file" if interruptible => Sort::Idle,
+            "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O" if interruptible && long => Sort::Idle,
+            // A disk is waited for uninterruptibly: this is a FIFO without another end, or a file system that a process serves.
+            "file system" if interruptible => Sort::Message,
+            "futex" | "file lock" | "ipc" | "kernel lock" => Sort::Lock,
+            "pipe" | "socket" | "device" => Sort::Message,
+            "file read" | "file write" | "file copy" | "fsync" | "file system" | "page fault" | "block I/O"
+            | "async I/O" => Sort::Storage,
+            _ => Sort::Other,
+        }
+    }
+
+    /// As the end of a sentence: `blocked in fsync`.
+    pub(in crate::report) fn words(&self) -> String {
+        match (&*self.state, &*self.cause) {
+            ("on_cpu", _) => "on a CPU".to_owned(),
+            ("runnable", _) => "waiting for a CPU".to_owned(),
+            ("uninterruptible", cause) => format!("blocked in {cause}"),
+            ("interruptible", cause) => format!("asleep in {cause}"),
+            ("unknown", _) => "in a state that the kernel did not show".to_owned(),
+            (state, "") => state.to_owned(),
+            (state, cause) => format!("{state} in {cause}"),
+        }
+    }
+}
+
+impl Account {
+    /// All that is accounted for.
+    pub(in crate::report) fn total_ns(&self) -> u64 {
+        self.spent.iter().fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
+    }
+
+    /// By how much the states miss the life, in hundredths of it.
+    pub(in crate::report) fn error_percent(&self) -> f64 {
+        if self.lived_ns == 0 {
+            return 0.0;
+        }
+        100.0 * self.total_ns().abs_diff(self.lived_ns) as f64 / self.lived_ns as f64
+    }
+
+    /// Time in states of one sort.
+    pub(in crate::report) fn of(&self, sort: Sort) -> u64 {
+        let own = self.spent.iter().filter(|(state, spent)| state.sort(**spent) == sort);
+        own.fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
+    }
+
+    /// Time in one state, whatever the cause.
+    pub(in crate::report) fn in_state(&self, name: &str) -> u64 {
+        let own = self.spent.iter().filter(|(state, _)| &*state.state == name);
+        own.fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
+    }
+
+    /// Adds the same of another.
+    pub(in crate::report) fn merge(&mut self, other: &Account) {
+        self.lived_ns = self.lived_ns.saturating_add(other.lived_ns);
+        for (state, spent) in other.spent.iter() {
+            let own = self.spent.entry(state);
+            *own = Spent { ns: own.ns.saturating_add(spent.ns), count: own.count.saturating_add(spent.count) };
+        }
+    }
+
+    /// The state other than running in which most time went, those by design left out.
+    pub(in crate::report) fn top_wait(&self) -> Option<(&State, Spent)> {
+        let waits = self
+            .spent
+            .iter()
+            .filter(|(state, spent)| !matches!(state.sort(**spent), Sort::OnCpu | Sort::Idle) && spent.ns > 0);
+        waits.max_by_key(|(_, spent)| spent.ns).map(|(state, spent)| (state, *spent))
+    }
+}
+
+impl Account {
+    /// Adds what a row says.
+    fn add(&mut self, row: &Row<'_>, state: &State) {
+        // The rows of one interval say the same of the life in it.
+        if row.at() != self.last_at {
+            let lived = row.dur().and_then(|ns| ns.try_into().ok()).unwrap_or(0);
+            self.first = self.first.or(row.at().map(|at| (at, lived)));
+            self.last_at = row.at();
+            self.lived_ns = self.lived_ns.saturating_add(lived);
+        }
+        let spent = self.spent.entry(state);
+        spent.ns = spent.ns.saturating_add(row.natural(2));
+        spent.count = spent.count.saturating_add(row.natural(3));
+    }
+
+    /// Adds what later rows said of the same thread, which may begin within the interval that the earlier ones end with.
+    fn continue_with(&mut self, later: &Account) {
+        let twice = later.first.filter(|(at, _)| self.last_at == Some(*at)).map_or(0, |(_, lived)| lived);
+        self.merge(later);
+        self.lived_ns = self.lived_ns.saturating_sub(twice);
+        self.last_at = later.last_at.or(self.last_at);
+        if !later.comm.is_empty() {
+            self.comm = Rc::clone(&later.comm);
+        }
+    }
+}
+
+/// Threads while their rows are read.
+#[derive(Default)]
+struct Threads {
+    held: BTreeMap<(Which, i64), Account>,
+    held_bytes: usize,
+    names: HashSet<Rc<str>>,
+    runs: Runs<Thread>,
+    failed: Option<io::Error>,
+}
+
+impl Threads {
+    fn add(&mut self, which: Which, tid: i64, row: &Row<'_>) {
+        let Threads { held, held_bytes, names, .. } = self;
+        let mut name = |text: &str| match names.get(text) {
+            Some(known) => Rc::clone(known),
+            None => {
+                let new: Rc<str> = text.into();
+                *held_bytes += text.len() + 48;
+                names.insert(Rc::clone(&new));
+                new
+            }
+        };
+        let state =
+            State { state: name(row.text(0).unwrap_or("unknown")), cause: name(row.text(1).unwrap_or_default()) };
+        let comm = row.comm().map(name);
+        let before = held.len();
+        let account = held.entry((which, tid)).or_default();
+        account.comm = comm.unwrap_or_else(|| Rc::clone(&account.comm));
+        let states = account.spent.len();
+        account.add(row, &state);
+        *held_bytes += (account.spent.len() - states) * STATE_BYTES;
+        *held_bytes += (held.len() - before) * THREAD_BYTES;
+        if *held_bytes > MOST_BYTES {
+            self.spill();
+        }
+    }
+
+    fn spill(&mut self) {
+        let threads = std::mem::take(&mut self.held).into_iter().map(Thread::from);
+        if self.failed.is_none()
+            && let Err(error) = self.runs.add(threads)
+        {
+            self.failed = Some(error);
+        }
+        self.names.clear();
+        self.held_bytes = 0;
+    }
+
+    fn finish(self) -> io::Result<Sorted<Thread>> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => self.runs.ended_by(self.held.into_iter().map(Thread::from).collect()),
+        }
+    }
+}
+
+impl Ledger {
+    /// Reads the rows of threads and of CPUs.
+    pub(in crate::report) fn of(source: &Source) -> Result<Ledger> {
+        let mut threads = Threads::default();
+        source.rows("ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+            if let (Some(which), Some(tid)) = (row.which(), row.int(0)) {
+                threads.add(which, tid, row);
+            }
+        })?;
+        let threads = threads.finish().context("can't put threads into a temporary file")?;
+        Ok(Ledger { threads, cpus: Ledger::cpus_of(source)? })
+    }
+
+    /// Reads the rows of CPUs only.
+    pub(in crate::report) fn cpus_of(source: &Source) -> Result<BTreeMap<i64, Account>> {
+        let mut cpus: BTreeMap<i64, Account> = BTreeMap::new();
+        let mut limit = Limit::new();
+        source.rows("cpu_ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
+            let Some(cpu) = row.int(1) else { return };
+            if !cpus.contains_key(&cpu) && !limit.take(2 * size_of::<Account>()) {
+                return;
+            }
+            let account = cpus.entry(cpu).or_default();
+            let state = State {
+                state: limit.name(row.text(0).unwrap_or("unknown")),
+                cause: limit.name(row.text(1).unwrap_or_default()),
+            };
+            let before = account.spent.len();
+            account.add(row, &state);
+            limit.take((account.spent.len() - before) * STATE_BYTES);
+        })?;
+        limit.check(source, "CPUs")?;
+        Ok(cpus)
+    }
+
+    /// Visits the threads in the order of their processes and ids.
+    ///
+    /// # Errors
+    /// A temporary file can't be read.
+    pub(in crate::report) fn each_thread(&self, mut visit: impl FnMut(Which, i64, &Account)) -> Result<()> {
+        let mut current: Option<Thread> = None;
+        for thread in self.threads.iter().context(UNREADABLE)? {
+            let thread = thread.context(UNREADABLE)?;
+            match &mut current {
+                Some(known) if *known == thread => known.account.continue_with(&thread.account),
+                _ => {
+                    if let Some(known) = current.replace(thread) {
+                        visit(known.which, known.tid, &known.account);
+                    }
+                }
+            }
+        }
+        if let Some(last) = current {
+            visit(last.which, last.tid, &last.account);
+        }
+        Ok(())
+    }
+}
+
+const UNREADABLE: &str = "can't read threads back from a temporary file";
+
+#[cfg(test)]
+mod tests {
+    use super::Account;
+    use super::Sort;
+    use super::Spent;
+    use super::State;
+
+    fn state(state: &str, cause: &str) -> State {
+        State { state: state.into(), cause: cause.into() }
+    }
+
+    #[test]
+    fn a_lock_convoy_is_no_idle_pool_of_workers() {
+        let convoy = Spent { ns: 5_000_000_000, count: 10_000 };
+        let pool = Spent { ns: 5_000_000_000, count: 3 };
+        assert_eq!(state("interruptible", "futex").sort(convoy), Sort::Lock);
+        assert_eq!(state("interruptible", "futex").sort(pool), Sort::Idle);
+        assert_eq!(state("interruptible", "poll").sort(convoy), Sort::Idle);
+        assert_eq!(state("uninterruptible", "fsync").sort(pool), Sort::Storage);
+        assert_eq!(state("uninterruptible", "file system").sort(pool), Sort::Storage);
+        assert_eq!(state("interruptible", "file system").sort(pool), Sort::Message);
+    }
+
+    #[test]
+    fn closure_is_what_the_states_miss_of_the_life() {
+        let mut account = Account { lived_ns: 1000, ..Account::default() };
+        *account.spent.entry(&state("on_cpu", "")) = Spent { ns: 400, count: 2 };
+        *account.spent.entry(&state("uninterruptible", "fsync")) = Spent { ns: 590, count: 2 };
+        assert!((account.error_percent() - 1.0).abs() < 1e-9);
+        assert_eq!(account.top_wait().map(|(state, _)| state.words()).as_deref(), Some("blocked in fsync"));
+        assert_eq!(Account::default().error_percent(), 0.0);
+    }
+}

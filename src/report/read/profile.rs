@@ -1,0 +1,618 @@
+//! Stacks by weight: what the views `cpu` and `offcpu` have in common.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::report::read::input::Row;
+use crate::report::read::input::Source;
+use crate::report::read::limit::Limit;
+use crate::spill::Runs;
+use crate::spill::Sorted;
+use crate::spill::Sorter;
+use crate::symbols::offline::DebugDirs;
+use crate::units;
+
+/// Deepest stack that is believed; the kernel's own bound is 127 for each half.
+const MAX_DEPTH: usize = 1024;
+
+/// What of a kernel stack only says that the thread left the CPU, not for what.
+pub(in crate::report) const LEAVING: [&str; 9] = [
+    "__schedule",
+    "schedule",
+    "__cond_resched",
+    "schedule_timeout",
+    "schedule_preempt_disabled",
+    "schedule_hrtimeout_range_clock",
+    "schedule_hrtimeout_range",
+    "io_schedule",
+    "io_schedule_timeout",
+];
+
+/// A function, or a place that has no name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::report) struct Function {
+    /// What it is called.
+    pub(in crate::report) text: Rc<str>,
+    /// The file or kernel module that it is in; empty where that is not known.
+    pub(in crate::report) module: Rc<str>,
+}
+
+/// A frame of a stack: which function, and why that has no name.
+#[derive(Clone, Debug)]
+pub(in crate::report) struct Frame {
+    /// The function.
+    pub(in crate::report) function: Rc<Function>,
+    /// Why it has no name.
+    pub(in crate::report) unnamed: Option<Rc<str>>,
+}
+
+/// The stacks of a recording by number.
+///
+/// Stacks of one program mostly begin alike, so they are kept as paths in a forest, each from its innermost frame out.
+pub(in crate::report) struct Stacks {
+    symbols: HashMap<i32, Frame>,
+    /// Where each stack's innermost frame is among the nodes, by the stack's number.
+    leaves: Vec<(i64, u32)>,
+    /// A frame and where its caller is, or [`ROOT`].
+    nodes: Vec<(i32, u32)>,
+}
+
+/// What has no caller.
+const ROOT: u32 = u32::MAX;
+/// About what a symbol, a stack and a frame of one take in memory.
+const SYMBOL_BYTES: usize = 160;
+const STACK_BYTES: usize = size_of::<(i64, u32)>();
+const NODE_BYTES: usize = size_of::<(i32, u32)>();
+/// What stacks, and pairs of them, may take in memory while they are sorted.
+const SORTED_BYTES: usize = 16 << 20;
+
+impl Stacks {
+    /// Reads them; frames without a name are looked for in the directories.
+    pub(in crate::report) fn of(source: &Source, debug_dirs: &[PathBuf]) -> Result<Stacks> {
+        let mut limit = Limit::of(MOST_BYTES);
+        let symbols = symbols(source, debug_dirs, &mut limit)?;
+        let mut stacks = Stacks { symbols, leaves: Vec::new(), nodes: Vec::new() };
+        stacks.plant(&sorted(source)?, &mut limit)?;
+        limit.check(source, "stacks and functions")?;
+        Ok(stacks)
+    }
+
+    /// Adds all stacks, which are in the order of their frames from the outermost in: each shares its beginning with the one before.
+    fn plant(&mut self, stacks: &Sorted<Stack>, limit: &mut Limit) -> Result<()> {
+        let mut path: Vec<(i32, u32)> = Vec::new();
+        for stack in stacks.iter().context(UNREADABLE)? {
+            let (frames, id) = stack.context(UNREADABLE)?;
+            let shared = path.iter().zip(&frames).take_while(|((own, _), frame)| own == *frame).count();
+            path.truncate(shared);
+            for frame in frames.iter().skip(shared) {
+                if !limit.take(NODE_BYTES) {
+                    return Ok(());
+                }
+                let caller = path.last().map_or(ROOT, |(_, node)| *node);
+                let node = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
+                self.nodes.push((*frame, caller));
+                path.push((*frame, node));
+            }
+            if limit.take(STACK_BYTES) {
+                self.leaves.push((id, path.last().map_or(ROOT, |(_, node)| *node)));
+            }
+        }
+        self.leaves.sort_unstable();
+        Ok(())
+    }
+
+    fn leaf(&self, id: i64) -> Option<u32> {
+        let at = self.leaves.binary_search_by_key(&id, |(own, _)| *own).ok()?;
+        self.leaves.get(at).map(|(_, leaf)| *leaf)
+    }
+
+    /// The frames of a pair of stacks from the innermost out, the kernel's first.
+    pub(in crate::report) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
+        let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaf(id));
+        leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| self.symbols.get(&id))
+    }
+
+    /// The symbols from a node out.
+    fn path(&self, leaf: u32) -> impl Iterator<Item = i32> {
+        let node = |at: u32| self.nodes.get(usize::try_from(at).ok()?).copied();
+        std::iter::successors(node(leaf), move |(_, caller)| node(*caller)).map(|(symbol, _)| symbol)
+    }
+
+    /// The names of a pair of stacks' frames from the innermost out, without those that only say that the thread left the CPU.
+    pub(in crate::report) fn innermost_first(&self, kernel: Option<i64>, user: Option<i64>) -> Vec<String> {
+        let names = self.frames(kernel, user).map(|frame| &*frame.function.text);
+        names.skip_while(|name| LEAVING.contains(name)).map(str::to_owned).collect()
+    }
+}
+
+/// The frames of a stack from the outermost in, and its number.
+type Stack = (Vec<i32>, i64);
+
+const NO_ROOM: &str = "can't put stacks into a temporary file";
+const UNREADABLE: &str = "can't read stacks back from a temporary file";
+
+/// All stacks in the order of their frames.
+fn sorted(source: &Source) -> Result<Sorted<Stack>> {
+    let failed = || format!("can't read the stacks in '{}'", source.recording().path().display());
+    let mut sorter = Sorter::new(SORTED_BYTES);
+    for chunk in source.recording().scan("stack", &["id", "frames"]).with_context(failed)? {
+        let chunk = chunk.with_context(failed)?;
+        let (ids, frames) = (chunk.int(0), chunk.list(1));
+        for row in 0..chunk.len() {
+            let (Some(id), Some(frames)) = (ids.get(row), frames.get(row)) else { continue };
+            // The innermost frames matter most where a stack is deeper than is believed.
+            let frames: Vec<i32> = frames.iter().take(MAX_DEPTH).rev().copied().collect();
+            let bytes = size_of::<Stack>() + size_of_val(frames.as_slice()) + 16;
+            sorter.push((frames, id), bytes);
+        }
+    }
+    sorter.finish().context(NO_ROOM)
+}
+
+fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result<HashMap<i32, Frame>> {
+    let mut dirs = DebugDirs::new(debug_dirs);
+    let mut functions: HashSet<Rc<Function>> = HashSet::new();
+    let mut symbols = HashMap::new();
+    source.rows_of_all_times(
+        "symbol",
+        &["id", "file_offset", "module_addr"],
+        &["name", "module", "build_id", "cause"],
+        |row| {
+            let Some(id) = row.int(0).and_then(|id| i32::try_from(id).ok()) else { return };
+            if !limit.take(SYMBOL_BYTES + row.text(0).map_or(0, str::len)) {
+                return;
+            }
+            let offset = row.int(1).and_then(|offset| u64::try_from(offset).ok());
+            let address = row.int(2).and_then(|address| u64::try_from(address).ok());
+            let module = row.text(1).unwrap_or_default();
+            // Without a function's name, `name` says where the frame is and `cause` why there is no name.
+            let found = match (row.text(3), row.text(2), offset) {
+                (Some(_), Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
+                    dirs.function(build_id, address, offset)
+                }
+                _ => None,
+            };
+            let unnamed = row.text(3).filter(|_| found.is_none()).map(|cause| limit.name(cause));
+            let text = found.unwrap_or_else(|| row.text(0).unwrap_or("[unknown]").to_owned());
+            let function = Function { text: text.into(), module: limit.name(module) };
+            let function = match functions.get(&function) {
+                Some(known) => Rc::clone(known),
+                None => {
+                    let new = Rc::new(function);
+                    functions.insert(Rc::clone(&new));
+                    new
+                }
+            };
+            symbols.insert(id, Frame { function, unnamed });
+        },
+    )?;
+    Ok(symbols)
+}
+
+/// One pair of stacks of one process: a name, by its number among those of the profile, and the stacks' numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+struct Pair {
+    process: u32,
+    kernel: Option<i32>,
+    user: Option<i32>,
+}
+
+/// All stacks of a recording that the filters let through.
+#[derive(Default)]
+pub(in crate::report) struct Profile {
+    processes: Vec<Rc<str>>,
+    /// The heaviest first.
+    pairs: Sorted<Weighed>,
+    ns: u64,
+    count: u64,
+    /// Innermost frames that say nothing.
+    without: &'static [&'static str],
+}
+
+/// A pair of stacks with nanoseconds, and with samples or sleeps.
+type Weighed = (Reverse<u64>, Pair, u64);
+
+/// About what a pair of stacks takes in memory while pairs are added up, and a process's name.
+const PAIR_BYTES: usize = 80;
+const NAME_BYTES: usize = 96;
+/// What all frames and functions may take: less than half of what a view may.
+const MOST_BYTES: usize = 100 << 20;
+/// Stacks of a picture: thinner ones are narrower than a pixel. The rest of a process is one.
+const DRAWN: usize = 10_000;
+/// Calls of the tree; below it, what more there is counts for the caller only.
+const NODES: usize = 200_000;
+/// What the rest is called.
+const REST: &str = "[other stacks]";
+
+/// What a function weighs: as the innermost one, and anywhere in a stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::report) struct Weight {
+    /// As the innermost.
+    pub(in crate::report) own: u64,
+    /// Anywhere; a recursive function counts once.
+    pub(in crate::report) total: u64,
+}
+
+impl Profile {
+    /// Adds up the rows of a kind by process and stacks; `pick` says whose a row is, and what it weighs.
+    pub(in crate::report) fn of<'p>(
+        source: &Source,
+        (kind, ints, texts): (&str, &[&str], &[&str]),
+        without: &'static [&'static str],
+        mut pick: impl FnMut(&Row<'_>) -> Option<Sample<'p>>,
+    ) -> Result<Profile> {
+        let mut limit = Limit::new();
+        let (mut processes, mut places) = (Vec::new(), HashMap::<Rc<str>, u32>::new());
+        let mut pairs = Pairs::default();
+        source.rows(kind, ints, texts, |row| {
+            let Some(sample) = pick(row) else { return };
+            let process = match places.get(&*sample.process) {
+                Some(process) => *process,
+                None if !limit.take(NAME_BYTES + sample.process.len()) => return,
+                None => {
+                    let name: Rc<str> = sample.process.into();
+                    let process = u32::try_from(processes.len()).unwrap_or(u32::MAX);
+                    processes.push(Rc::clone(&name));
+                    places.insert(name, process);
+                    process
+                }
+            };
+            // Stacks are numbered in 32 bits.
+            let number = |id: Option<i64>| id.and_then(|id| i32::try_from(id).ok());
+            let pair = Pair { process, kernel: number(sample.kernel), user: number(sample.user) };
+            pairs.add(pair, (sample.ns, sample.count));
+        })?;
+        limit.check(source, "names of processes")?;
+        let (mut ns, mut count) = (0u64, 0u64);
+        let mut ranked = Sorter::new(SORTED_BYTES);
+        pairs.each(|pair, sum| {
+            ns = ns.saturating_add(sum.0);
+            count = count.saturating_add(sum.1);
+            ranked.push((Reverse(sum.0), pair, sum.1), size_of::<Weighed>());
+        })?;
+        Ok(Profile { processes, pairs: ranked.finish().context(NO_ROOM)?, ns, count, without })
+    }
+
+    /// Visits the pairs of stacks, the heaviest first: with nanoseconds, and with samples or sleeps.
+    fn each(&self, mut visit: impl FnMut(&Pair, u64, u64)) -> Result<()> {
+        for weighed in self.pairs.iter().context(UNREADABLE)? {
+            let (Reverse(ns), pair, count) = weighed.context(UNREADABLE)?;
+            visit(&pair, ns, count);
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds in all.
+    pub(in crate::report) fn ns(&self) -> u64 {
+        self.ns
+    }
+
+    /// Samples or sleeps in all.
+    pub(in crate::report) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The frames of a pair of stacks from the outermost in, without those that say nothing.
+    fn frames<'s>(&self, stacks: &'s Stacks, pair: &Pair) -> Vec<&'s Frame> {
+        let number = |id: Option<i32>| id.map(i64::from);
+        let all: Vec<&Frame> = stacks.frames(number(pair.kernel), number(pair.user)).collect();
+        let own = all.iter().take_while(|frame| self.without.contains(&&*frame.function.text)).count();
+        // A thread that only gave up its CPU has nothing else.
+        let own = if own == all.len() { 0 } else { own };
+        all.into_iter().skip(own).rev().collect()
+    }
+
+    fn process(&self, pair: &Pair) -> &Rc<str> {
+        // Every pair's process was numbered when it was added.
+        &self.processes[pair.process as usize]
+    }
+
+    /// Every function's weight.
+    pub(in crate::report) fn functions(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Weight>> {
+        let mut weights: HashMap<Rc<Function>, Weight> = HashMap::new();
+        let mut seen: HashSet<&Rc<Function>> = HashSet::new();
+        self.each(|pair, ns, _| {
+            let frames = self.frames(stacks, pair);
+            seen.clear();
+            for frame in &frames {
+                if seen.insert(&frame.function) {
+                    let weight = weights.entry(Rc::clone(&frame.function)).or_default();
+                    weight.total = weight.total.saturating_add(ns);
+                }
+            }
+            if let Some(innermost) = frames.last() {
+                let weight = weights.entry(Rc::clone(&innermost.function)).or_default();
+                weight.own = weight.own.saturating_add(ns);
+            }
+        })?;
+        Ok(weights)
+    }
+
+    /// The stacks as text, the process outermost, each once with its nanoseconds; beyond the heaviest, one for each process.
+    pub(in crate::report) fn folded(&self, stacks: &Stacks) -> Result<HashMap<String, u64>> {
+        let mut folded: HashMap<String, u64> = HashMap::new();
+        let mut at = 0;
+        self.each(|pair, ns, _| {
+            let process = self.process(pair).replace(';', ":");
+            let line = if at < DRAWN {
+                let frames = self.frames(stacks, pair);
+                let names = frames.iter().map(|frame| frame.function.text.replace(';', ":"));
+                std::iter::once(process).chain(names).collect::<Vec<String>>().join(";")
+            } else {
+                format!("{process};{REST}")
+            };
+            let sum = folded.entry(line).or_default();
+            *sum = sum.saturating_add(ns);
+            at += 1;
+        })?;
+        Ok(folded)
+    }
+
+    /// How many of the frames have names, and what keeps the others from having one; stacks weigh by their count.
+    pub(in crate::report) fn naming(&self, stacks: &Stacks) -> Result<String> {
+        let (mut named, mut reasons) = (0u64, HashMap::<&str, u64>::new());
+        self.each(|pair, _, count| {
+            for frame in self.frames(stacks, pair) {
+                let sum = match &frame.unnamed {
+                    None => &mut named,
+                    Some(why) => reasons.entry(why).or_default(),
+                };
+                *sum = sum.saturating_add(count);
+            }
+        })?;
+        let all = reasons.values().fold(named, |sum, count| sum.saturating_add(*count));
+        if all == 0 {
+            return Ok("no stack was recorded".to_owned());
+        }
+        let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
+        let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
+        reasons.sort_by_key(|(why, count)| (Reverse(*count), *why));
+        let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
+        Ok(match reasons.is_empty() {
+            true => "all frames have names".to_owned(),
+            false => format!("{} of the frames have names; of the others: {}", percent(named), reasons.join(", ")),
+        })
+    }
+
+    /// The calls from the outermost in, heaviest first, without branches below `least` nanoseconds: (depth, name, ns).
+    ///
+    /// The heaviest stacks come first, and once there are very many calls the others only add to those that are there,
+    /// so that every call has all of its time.
+    pub(in crate::report) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<(u16, Rc<str>, u64)>> {
+        let mut tree = Tree { nodes: vec![Node::default()], names: HashMap::new() };
+        self.each(|pair, ns, _| {
+            let frames = self.frames(stacks, pair);
+            let names = std::iter::once(self.process(pair)).chain(frames.iter().map(|frame| &frame.function.text));
+            let mut at = 0;
+            for name in names {
+                let Some(child) = tree.child(at, name, ns) else { break };
+                at = child;
+            }
+        })?;
+        Ok(tree.list(least.max(1)))
+    }
+}
+
+/// Pairs of stacks while they are added up.
+#[derive(Default)]
+struct Pairs {
+    held: HashMap<Pair, Sum>,
+    runs: Runs<(Pair, Sum)>,
+    failed: Option<io::Error>,
+}
+
+/// Nanoseconds, and samples or sleeps.
+type Sum = (u64, u64);
+
+impl Pairs {
+    fn add(&mut self, pair: Pair, (ns, count): Sum) {
+        let sum = self.held.entry(pair).or_default();
+        *sum = (sum.0.saturating_add(ns), sum.1.saturating_add(count));
+        if self.held.len() > SORTED_BYTES / PAIR_BYTES && self.failed.is_none() {
+            let sorted = self.sorted();
+            self.failed = self.runs.add(sorted.into_iter()).err();
+        }
+    }
+
+    fn sorted(&mut self) -> Vec<(Pair, Sum)> {
+        let mut sorted: Vec<(Pair, Sum)> = self.held.drain().collect();
+        sorted.sort_unstable();
+        sorted
+    }
+
+    /// Visits each pair once, with all of its sums.
+    fn each(mut self, mut visit: impl FnMut(Pair, Sum)) -> Result<()> {
+        if let Some(error) = self.failed {
+            return Err(error).context(NO_ROOM);
+        }
+        let last = self.sorted();
+        let mut current: Option<(Pair, Sum)> = None;
+        for pair in self.runs.merged(last).context(UNREADABLE)? {
+            let (pair, (ns, count)) = pair.context(UNREADABLE)?;
+            match &mut current {
+                Some((own, sum)) if *own == pair => *sum = (sum.0.saturating_add(ns), sum.1.saturating_add(count)),
+                _ => {
+                    if let Some((own, sum)) = current.replace((pair, (ns, count))) {
+                        visit(own, sum);
+                    }
+                }
+            }
+        }
+        if let Some((own, sum)) = current {
+            visit(own, sum);
+        }
+        Ok(())
+    }
+}
+
+/// A row as a sample of a profile.
+pub(in crate::report) struct Sample<'p> {
+    /// The process's name.
+    pub(in crate::report) process: Cow<'p, str>,
+    /// The kernel's stack.
+    pub(in crate::report) kernel: Option<i64>,
+    /// The program's.
+    pub(in crate::report) user: Option<i64>,
+    /// Nanoseconds.
+    pub(in crate::report) ns: u64,
+    /// Samples or sleeps.
+    pub(in crate::report) count: u64,
+}
+
+/// Calls by their callers.
+struct Tree {
+    /// The root first.
+    nodes: Vec<Node>,
+    /// Where the calls of a name by a caller are.
+    names: HashMap<(u32, Rc<str>), u32>,
+}
+
+#[derive(Default)]
+struct Node {
+    name: Rc<str>,
+    ns: u64,
+    children: Vec<u32>,
+}
+
+impl Tree {
+    /// Adds to the calls of a name by a caller; nothing where there is no room for them.
+    fn child(&mut self, caller: u32, name: &Rc<str>, ns: u64) -> Option<u32> {
+        let next = u32::try_from(self.nodes.len()).ok()?;
+        let at = match self.names.entry((caller, Rc::clone(name))) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(_) if self.nodes.len() >= NODES => return None,
+            Entry::Vacant(new) => {
+                self.nodes.push(Node { name: Rc::clone(name), ..Node::default() });
+                self.nodes.get_mut(caller as usize)?.children.push(next);
+                *new.insert(next)
+            }
+        };
+        let node = self.nodes.get_mut(at as usize)?;
+        node.ns = node.ns.saturating_add(ns);
+        Some(at)
+    }
+
+    /// Lists the branches, without recursion: a stranger's stack may be deep.
+    fn list(&self, least: u64) -> Vec<(u16, Rc<str>, u64)> {
+        let mut rows = Vec::new();
+        let mut rest = self.heaviest_last(0, 0, least);
+        while let Some((depth, at, node)) = rest.pop() {
+            rows.push((depth, Rc::clone(&node.name), node.ns));
+            rest.extend(self.heaviest_last(at, depth.saturating_add(1), least));
+        }
+        rows
+    }
+
+    fn heaviest_last(&self, at: u32, depth: u16, least: u64) -> Vec<(u16, u32, &Node)> {
+        let children = self.nodes.get(at as usize).map(|node| node.children.as_slice()).unwrap_or_default();
+        let nodes = children.iter().filter_map(|child| Some((depth, *child, self.nodes.get(*child as usize)?)));
+        let mut heavy: Vec<_> = nodes.filter(|(.., node)| node.ns >= least).collect();
+        heavy.sort_by(|a, b| a.2.ns.cmp(&b.2.ns).then_with(|| b.2.name.cmp(&a.2.name)));
+        heavy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frame;
+    use super::Function;
+    use super::PAIR_BYTES;
+    use super::Pair;
+    use super::Pairs;
+    use super::Profile;
+    use super::SORTED_BYTES;
+    use super::Stacks;
+    use super::Weight;
+    use crate::report::read::limit::Limit;
+    use crate::spill::Sorter;
+    use std::cmp::Reverse;
+    use std::collections::HashMap;
+    use std::rc::Rc;
+
+    /// A profile of one process, and its stacks from the outermost in.
+    fn profile(of: &[(&[&str], u64)]) -> (Profile, Stacks) {
+        let mut stacks = Stacks { symbols: HashMap::new(), leaves: Vec::new(), nodes: Vec::new() };
+        let (mut sorter, mut pairs) = (Sorter::new(usize::MAX), Sorter::new(0));
+        let mut ids: HashMap<String, i32> = HashMap::new();
+        for (at, (names, ns)) in of.iter().enumerate() {
+            let mut frames = Vec::new();
+            for name in *names {
+                let next = ids.len() as i32;
+                let id = *ids.entry((*name).to_owned()).or_insert(next);
+                let unnamed = name.contains('+').then(|| "no symbol there".into());
+                let function = Function { text: (*name).into(), module: "m".into() };
+                stacks.symbols.entry(id).or_insert_with(|| Frame { function: Rc::new(function), unnamed });
+                frames.push(id);
+            }
+            sorter.push((frames, at as i64), 0);
+            pairs.push((Reverse(*ns), Pair { process: 0, kernel: None, user: Some(at as i32) }, 1), 1);
+        }
+        stacks.plant(&sorter.finish().unwrap(), &mut Limit::new()).unwrap();
+        let pairs = pairs.finish().unwrap();
+        (Profile { processes: vec!["p".into()], pairs, ..Profile::default() }, stacks)
+    }
+
+    #[test]
+    fn pairs_are_added_up_whether_they_fit_into_memory_or_not() {
+        let many = (SORTED_BYTES / PAIR_BYTES + 10) as i32;
+        let mut pairs = Pairs::default();
+        for round in 0..2u64 {
+            (0..many).for_each(|user| pairs.add(Pair { process: 0, kernel: None, user: Some(user) }, (round + 1, 1)));
+        }
+        assert!(!pairs.runs.is_empty());
+        let mut seen = 0;
+        pairs
+            .each(|pair, sum| {
+                assert_eq!((pair.user, sum), (Some(seen), (3, 2)));
+                seen += 1;
+            })
+            .unwrap();
+        assert_eq!(seen, many);
+    }
+
+    #[test]
+    fn stacks_that_begin_alike_share_their_frames() {
+        let (_, stacks) = profile(&[(&["a", "b", "c"], 1), (&["a"], 1), (&["a", "b", "d"], 1), (&["a", "b"], 1)]);
+        assert_eq!(stacks.nodes.len(), 4);
+        let names = |id| stacks.innermost_first(None, Some(id)).join(" ");
+        assert_eq!([names(0), names(1), names(2), names(3)], ["c b a", "a", "d b a", "b a"]);
+    }
+
+    #[test]
+    fn a_recursive_function_weighs_once() {
+        let (profile, stacks) = profile(&[(&["main", "f", "f"], 7), (&["main"], 3)]);
+        let weights = profile.functions(&stacks).unwrap();
+        let of = |name: &str| weights.iter().find(|(function, _)| &*function.text == name).map(|(_, weight)| *weight);
+        assert_eq!(of("f"), Some(Weight { own: 7, total: 7 }));
+        assert_eq!(of("main"), Some(Weight { own: 3, total: 10 }));
+    }
+
+    #[test]
+    fn the_tree_has_the_heaviest_branch_first_and_leaves_out_small_ones() {
+        let (profile, stacks) = profile(&[(&["a", "x"], 1), (&["a", "y"], 9), (&["b"], 20)]);
+        let rows: Vec<(u16, String)> =
+            profile.tree(&stacks, 2).unwrap().iter().map(|row| (row.0, row.1.to_string())).collect();
+        let expected = [(0, "p"), (1, "b"), (1, "a"), (2, "y")].map(|(depth, name)| (depth, name.to_owned()));
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn frames_without_names_are_counted_by_their_reason() {
+        let (profile, stacks) = profile(&[(&["a", "lib+0x1"], 1), (&["a", "b"], 1)]);
+        assert_eq!(
+            profile.naming(&stacks).unwrap(),
+            "75.0% of the frames have names; of the others: 25.0% no symbol there"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! The window of a recording in words.
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use serde_json::Value;
+
+use crate::report::read::input::Source;
+use crate::report::read::span::Span;
+use crate::units;
+
+/// When a moment since the Unix epoch was, in UTC to the second: `2026-11-22 17:33:09 UTC`.
+pub(in crate::report) fn moment(real_ns: i64) -> String {
+    Timestamp::from_nanosecond(i128::from(real_ns))
+        .ok()
+        .and_then(|at| strtime::format("%Y-%m-%d %H:%M:%S UTC", at).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Start, length, what was asked for, and why it ended.
+pub(in crate::report) fn describe(source: &Source) -> String {
+    let window = &source.meta().window;
+    let mut text = format!("{} from {}", units::duration(window.actual_ns), moment(window.start_real_ns));
+    if let Some(asked) = window.asked_ns.filter(|asked| *asked > 0)
+        && window.actual_ns < asked - asked / 100
+    {
+        text.push_str(&format!(", {} asked for", units::duration(asked)));
+    }
+    // That a window ended when it should needs no words.
+    if !matches!(window.ended.as_str(), "" | "duration") {
+        text.push_str(&format!("; ended by {}", window.ended));
+    }
+    text
+}
+
+/// What the recording was confined to, when it was: `processes named make, and their children`.
+pub(in crate::report) fn scope(source: &Source) -> Option<String> {
+    let config = &source.meta().config;
+    let list = |key: &str| -> Vec<String> {
+        let values = config.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
+    };
+    let yes = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let mut parts = Vec::new();
+    for (key, what) in [
+        ("pids", "processes"),
+        ("comms", "processes named"),
+        ("cgroups", "processes in the cgroup"),
+        ("containers", "processes of the container"),
+        ("users", "processes of the user"),
+    ] {
+        let values = list(key);
+        if !values.is_empty() {
+            parts.push(format!("{what} {}", values.join(", ")));
+        }
+    }
+    let children = if yes("follow") { ", and their children" } else { "" };
+    if !parts.is_empty() {
+        return Some(format!("{}{children}", parts.join("; ")));
+    }
+    let confined = !list("command").is_empty() && !yes("system_wide");
+    confined.then(|| "the command after '--' and its descendants".to_owned())
+}
+
+/// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`; where totals cover another part, both.
+pub(in crate::report) fn part(source: &Source) -> Option<String> {
+    let words = |span: Span| format!("{} to {}", units::duration(span.begin_ns), units::duration(span.end_ns));
+    let (asked, shown) = (source.asked(), Span { begin_ns: source.begin_ns(), end_ns: source.end_ns() });
+    let all = asked == Span { begin_ns: 0, end_ns: source.meta().window.actual_ns.max(0) };
+    // Nobody sees a difference of less than a hundredth.
+    let close = |one: i64, other: i64| one.abs_diff(other) <= shown.length_ns().unsigned_abs() / 100;
+    match close(asked.begin_ns, shown.begin_ns) && close(asked.end_ns, shown.end_ns) {
+        _ if all => None,
+        true => Some(words(asked)),
+        false => Some(format!("{}; totals cover whole intervals: {}", words(asked), words(shown))),
+    }
+}
+
+/// Host, kernel and size of the recorded machine in one line.
+pub(in crate::report) fn machine(source: &Source) -> String {
+    let host = &source.meta().host;
+    let cpus = if host.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", host.cpus) };
+    let mut parts = vec![source.label().to_owned(), format!("Linux {} {}", host.kernel, host.arch), cpus];
+    parts.push(format!("{} of memory", units::bytes(host.memory_bytes)));
+    if !host.distro.is_empty() {
+        parts.push(host.distro.clone());
+    }
+    parts.extend(host.virt.clone());
+    parts.join(", ")
+}

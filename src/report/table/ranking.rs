@@ -1,0 +1,194 @@
+//! The rows of a table, bounded in memory: the first of a ranking, or all of them by way of temporary files.
+
+use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::io;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::render::Field;
+use crate::render::Rest;
+use crate::render::Table;
+use crate::render::Value;
+use crate::report::read::input::Source;
+use crate::spill::Runs;
+
+/// About what the rows of one table may take in memory.
+const MOST_BYTES: usize = 8 << 20;
+/// Rows beyond twice those that are shown, before the last of them are dropped.
+const SLACK: usize = 1024;
+
+/// A table that grows by recording, with a host column in front when there are several.
+///
+/// How its rows are ordered and how many are shown is said first, so that it never holds many more.
+pub(in crate::report) struct Ranking {
+    table: Table,
+    with_host: bool,
+    /// The column that the rows are ordered by, the largest first; without one they stay as they come.
+    by: Option<usize>,
+    /// Rows that are shown.
+    most: usize,
+    held: Vec<Ranked>,
+    held_bytes: usize,
+    /// Rows that could not be held.
+    runs: Runs<Ranked>,
+    rows: u64,
+    /// Once as many rows are held as are shown: the least of their weights.
+    least: Option<i64>,
+    failed: Option<io::Error>,
+}
+
+/// A row with the number that it is ordered by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Ranked {
+    weight: i64,
+    cells: Vec<Value>,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        Reverse(self.weight).cmp(&Reverse(other.weight))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.weight == other.weight
+    }
+}
+
+impl Eq for Ranked {}
+
+impl Ranking {
+    /// Starts a table without rows, in the order in which they come, that shows all of them.
+    pub(in crate::report) fn new(sources: &[Source], name: &str, title: &str, fields: Vec<Field>) -> Ranking {
+        let with_host = sources.len() > 1;
+        let host = with_host.then(|| Field::new("host", "host").help("Host of the recording."));
+        Ranking {
+            table: Table::new(name, title, host.into_iter().chain(fields).collect()),
+            with_host,
+            by: None,
+            most: usize::MAX,
+            held: Vec::new(),
+            held_bytes: 0,
+            runs: Runs::default(),
+            rows: 0,
+            least: None,
+            failed: None,
+        }
+    }
+
+    /// Orders the rows by a number of theirs, the largest first; equal ones stay as they come.
+    pub(in crate::report) fn largest_first(mut self, field: &str) -> Ranking {
+        self.by = self.table.fields.iter().position(|own| own.name == field);
+        self
+    }
+
+    /// Shows no more than the first rows.
+    pub(in crate::report) fn top(mut self, shown: usize) -> Ranking {
+        self.most = shown;
+        self
+    }
+
+    /// Adds a row, without the host.
+    pub(in crate::report) fn row(&mut self, source: &Source, cells: Vec<Value>) {
+        let at = self.by.map(|by| by - usize::from(self.with_host));
+        let weight = at.map_or(0, |at| cells.get(at).map_or(i64::MIN, magnitude));
+        self.add(source, weight, || cells);
+    }
+
+    /// Adds a row whose weight is known before its cells, which are made only where they may be shown.
+    pub(in crate::report) fn weighed(
+        &mut self,
+        source: &Source,
+        weight: Option<i64>,
+        cells: impl FnOnce() -> Vec<Value>,
+    ) {
+        self.add(source, weight.unwrap_or(i64::MIN), cells);
+    }
+
+    fn add(&mut self, source: &Source, weight: i64, cells: impl FnOnce() -> Vec<Value>) {
+        self.rows += 1;
+        if self.least.is_some_and(|least| weight <= least) || self.failed.is_some() {
+            return;
+        }
+        let host = self.with_host.then(|| Value::from(source.label()));
+        let cells: Vec<Value> = host.into_iter().chain(cells()).collect();
+        self.held_bytes += size_of::<Ranked>() + cells.iter().map(bytes).sum::<usize>();
+        self.held.push(Ranked { weight, cells });
+        if self.held.len() >= self.most.saturating_mul(2).saturating_add(SLACK) {
+            self.cut();
+        }
+        if self.held_bytes > MOST_BYTES {
+            self.spill();
+        }
+    }
+
+    /// Drops the rows that are not shown.
+    fn cut(&mut self) {
+        self.held.sort();
+        self.held.truncate(self.most);
+        self.least = self.held.last().map(|last| last.weight);
+        self.held_bytes =
+            self.held.iter().map(|row| size_of::<Ranked>() + row.cells.iter().map(bytes).sum::<usize>()).sum();
+    }
+
+    fn spill(&mut self) {
+        self.held.sort();
+        let rows = std::mem::take(&mut self.held).into_iter().take(self.most);
+        self.held_bytes = 0;
+        if let Err(error) = self.runs.add(rows) {
+            self.failed = Some(error);
+        }
+    }
+
+    /// Counts rows that exist and were never added.
+    pub(in crate::report) fn left_out(&mut self, rows: u64) {
+        self.table.omitted = self.table.omitted.saturating_add(rows);
+    }
+
+    /// The table.
+    pub(in crate::report) fn table(mut self) -> Result<Table> {
+        let shown = u64::try_from(self.most).unwrap_or(u64::MAX).min(self.rows);
+        self.left_out(self.rows - shown);
+        if self.runs.is_empty() && self.failed.is_none() {
+            self.held.sort();
+            self.table.rows = self.held.into_iter().take(self.most).map(|row| row.cells).collect();
+            return Ok(self.table);
+        }
+        self.spill();
+        if let Some(error) = self.failed {
+            return Err(error).context("can't put rows into a temporary file");
+        }
+        let (runs, most) = (self.runs, self.most);
+        self.table.rest =
+            Some(Rest::new(shown, move || Ok(Box::new(runs.merged(Vec::new())?.take(most).map(|row| Ok(row?.cells))))));
+        Ok(self.table)
+    }
+}
+
+/// About what a cell takes in memory.
+fn bytes(value: &Value) -> usize {
+    let text = if let Value::Text(text) = value { text.len() + 16 } else { 0 };
+    size_of::<Value>() + text
+}
+
+/// A number to order by; what is not there comes last.
+fn magnitude(value: &Value) -> i64 {
+    match value {
+        Value::Int(n) | Value::Id(n) | Value::Nanos(n) | Value::Bytes(n) | Value::Time(n) => *n,
+        // Hundredths and rates are ordered to a thousandth.
+        Value::Float(x) | Value::Percent(x) | Value::Rate(x) => (x * 1000.0) as i64,
+        Value::Bool(yes) => i64::from(*yes),
+        Value::Null | Value::Text(_) => i64::MIN,
+    }
+}

@@ -1,0 +1,419 @@
+//! View `exec`: every program start and every end of a process, with arguments, duration and exit status.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::plan::ReportPlan;
+use crate::report::read::aside::Aside;
+use crate::report::read::input::Row;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::report::read::limit::Limit;
+use crate::report::read::processes::End;
+use crate::report::table::cells::PROCESS_START;
+use crate::report::table::cells::note_absent_probe;
+use crate::report::table::cells::whole;
+use crate::report::table::ranking::Ranking;
+use crate::spill::Sorted;
+use crate::spill::Sorter;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("exec", "Process starts and exits");
+    note_absent_probe(&mut document, sources, "process");
+    let every = plan.format.is_for_programs();
+    let shown = plan.rows_shown(20);
+    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_fields(every)).top(shown);
+    let mut commands =
+        Ranking::new(sources, "commands", "By program", command_fields()).largest_first("starts").top(shown);
+    for source in sources {
+        let (runs, arguments) = runs(source)?;
+        let mut texts = arguments.look_up()?;
+        let mut programs = Programs::default();
+        // By where their arguments are kept; the ranking puts them in the order of their start.
+        for run in runs.iter().context(UNREADABLE)? {
+            let run = run.context(UNREADABLE)?;
+            let argv = run.argv.map(|argv| texts.get(argv)).transpose()?.flatten();
+            programs.add(&run);
+            each.weighed(source, Some(run.start.map_or(i64::MAX, |start| -start)), || run.cells(argv, every));
+        }
+        programs.limit.check(source, "programs")?;
+        for (program, sum) in programs.sums {
+            commands.row(source, sum.cells(&program));
+        }
+    }
+    document.push(each.table()?);
+    document.push(commands.table()?);
+    Ok(document)
+}
+
+/// One program in one process, from its start to its end or to the next program. Times are nanoseconds since the window's start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Run {
+    which: Which,
+    ppid: Option<i64>,
+    uid: Option<i64>,
+    comm: Option<Rc<str>>,
+    filename: Option<Rc<str>>,
+    /// Where its arguments are kept.
+    argv: Option<i64>,
+    /// `None` when it started before the window.
+    start: Option<i64>,
+    /// `None` when it went on after the window.
+    end: Option<i64>,
+    outcome: Outcome,
+    cpu_ns: Option<i64>,
+    max_rss: Option<i64>,
+    /// Whether this process ran this program, and is not a copy of its parent.
+    executed: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+enum Outcome {
+    #[default]
+    Running,
+    Replaced,
+    Ended(Option<End>),
+}
+
+impl Ord for Run {
+    fn cmp(&self, other: &Run) -> Ordering {
+        self.argv.cmp(&other.argv)
+    }
+}
+
+impl PartialOrd for Run {
+    fn partial_cmp(&self, other: &Run) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Run) -> bool {
+        self.argv == other.argv
+    }
+}
+
+impl Eq for Run {}
+
+impl Run {
+    fn new(which: Which) -> Run {
+        Run {
+            which,
+            ppid: None,
+            uid: None,
+            comm: None,
+            filename: None,
+            argv: None,
+            start: None,
+            end: None,
+            outcome: Outcome::Running,
+            cpu_ns: None,
+            max_rss: None,
+            executed: false,
+        }
+    }
+
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<Rc<str>>| text.as_deref().map_or(0, |text| text.len() + 32);
+        size_of::<Run>() + text(&self.comm) + text(&self.filename)
+    }
+
+    fn duration(&self) -> Option<i64> {
+        Some(self.end?.saturating_sub(self.start?))
+    }
+
+    fn status(&self) -> Value {
+        match &self.outcome {
+            Outcome::Running => Value::from("running"),
+            Outcome::Replaced => Value::from("replaced"),
+            Outcome::Ended(end) => end.as_ref().map_or(Value::Null, |end| Value::from(end.text())),
+        }
+    }
+
+    fn cells(&self, argv: Option<String>, every: bool) -> Vec<Value> {
+        let mut cells = vec![
+            self.start.map_or(Value::Null, Value::Time),
+            Value::Id(self.which.pid),
+            Value::id(self.ppid),
+            Value::from(self.comm.as_deref()),
+            self.status(),
+            Value::nanos(self.duration()),
+            Value::nanos(self.cpu_ns),
+            self.max_rss.map_or(Value::Null, Value::Bytes),
+            Value::from(argv.or_else(|| self.filename.as_deref().map(str::to_owned))),
+        ];
+        if every {
+            let end = self.end.map_or(Value::Null, Value::Time);
+            cells.extend([Value::id(self.uid), Value::from(self.filename.as_deref()), end, Value::Bool(self.executed)]);
+            cells.push(Value::nanos(self.which.start_ns));
+        }
+        cells
+    }
+}
+
+fn run_fields(every: bool) -> Vec<Field> {
+    let mut fields = vec![
+        Field::new("time_ns", "start").help("Start of the program; empty when it started before the window."),
+        Field::new("pid", "pid"),
+        Field::new("ppid", "parent"),
+        Field::new("comm", "command"),
+        Field::new("status", "status")
+            .help("Exit status or signal; 'running' at the window's end; 'replaced' by another program."),
+        Field::new("dur_ns", "ran for").help("From the start to the end of the program."),
+        Field::new("cpu_ns", "CPU").help("CPU time of the process, as the kernel accounts it."),
+        Field::new("max_rss_bytes", "memory").help("Largest resident set of the process."),
+        Field::new("argv", "arguments").help("Arguments, or the program's file where there are none."),
+    ];
+    if every {
+        fields.extend(more_run_fields());
+    }
+    fields
+}
+
+/// What programs get and people would have to scroll for.
+fn more_run_fields() -> Vec<Field> {
+    vec![
+        Field::new("uid", "user"),
+        Field::new("filename", "file").help("The program's file."),
+        Field::new("end_ns", "end").help("End of the program; empty when it went on after the window."),
+        Field::new("executed", "program")
+            .help("Whether the process ran a program of its own; otherwise it is a copy of its parent."),
+        Field::new("pid_start_ns", "process start").help(PROCESS_START),
+    ]
+}
+
+/// What happened to a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Event {
+    Fork,
+    Exec { filename: Option<Rc<str>>, argv: Option<i64> },
+    Exit { end: Option<End>, lifetime: Option<i64>, cpu_ns: Option<i64>, max_rss: Option<i64> },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Happening {
+    at: i64,
+    which: Which,
+    ppid: Option<i64>,
+    uid: Option<i64>,
+    comm: Option<Rc<str>>,
+    event: Event,
+}
+
+impl Happening {
+    /// A fork comes before an exec before an exit of the same moment.
+    fn key(&self) -> (i64, u8) {
+        let order = match self.event {
+            Event::Fork => 0,
+            Event::Exec { .. } => 1,
+            Event::Exit { .. } => 2,
+        };
+        (self.at, order)
+    }
+}
+
+impl Ord for Happening {
+    fn cmp(&self, other: &Happening) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Happening {
+    fn partial_cmp(&self, other: &Happening) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Happening {
+    fn eq(&self, other: &Happening) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Happening {}
+
+/// Every run of a recording by its arguments' number; and the arguments.
+fn runs(source: &Source) -> Result<(Sorted<Run>, Aside)> {
+    let (happenings, arguments) = happenings(source)?;
+    let mut runs = Runs { going_on: BTreeMap::new(), limit: Limit::new(), done: Sorter::new(MOST_BYTES) };
+    for happening in happenings.iter().context(UNREADABLE)? {
+        runs.add(happening.context(UNREADABLE)?);
+    }
+    runs.limit.check(source, "processes that run at the same time")?;
+    std::mem::take(&mut runs.going_on).into_values().for_each(|run| runs.end(run));
+    Ok((runs.done.finish().context(NO_ROOM)?, arguments))
+}
+
+/// Runs while what happened is gone through in its order.
+struct Runs {
+    /// Those that have not ended yet.
+    going_on: BTreeMap<Which, Run>,
+    limit: Limit,
+    done: Sorter<Run>,
+}
+
+impl Runs {
+    fn add(&mut self, Happening { at, which, ppid, uid, comm, event }: Happening) {
+        let known = self.going_on.remove(&which);
+        self.limit.give_back(known.as_ref().map_or(0, Run::bytes));
+        let started = Run { ppid, uid, comm, start: Some(at), ..Run::new(which) };
+        match event {
+            Event::Fork => {
+                // Where starts are not known, its id has been another's.
+                known.into_iter().for_each(|run| self.end(run));
+                self.begin(started);
+            }
+            Event::Exec { filename, argv } => {
+                let mut program = Run { filename, argv, executed: true, ..started };
+                match known {
+                    // The usual fork and exec are one start.
+                    Some(copy) if !copy.executed => {
+                        program.ppid = program.ppid.or(copy.ppid);
+                        program.uid = program.uid.or(copy.uid);
+                        program.start = copy.start;
+                    }
+                    Some(earlier) => self.end(Run { end: Some(at), outcome: Outcome::Replaced, ..earlier }),
+                    None => {}
+                }
+                self.begin(program);
+            }
+            Event::Exit { end, lifetime, cpu_ns, max_rss } => {
+                // It started before the window, or its start was lost: then its lifetime tells when.
+                let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
+                let run = match known {
+                    Some(run) => Run { comm: started.comm.or(run.comm), ..run },
+                    None => Run { start, ..started },
+                };
+                self.end(Run { end: Some(at), outcome: Outcome::Ended(end), cpu_ns, max_rss, ..run });
+            }
+        }
+    }
+
+    fn begin(&mut self, run: Run) {
+        if self.limit.take(run.bytes()) {
+            self.going_on.insert(run.which, run);
+        }
+    }
+
+    fn end(&mut self, run: Run) {
+        let bytes = run.bytes();
+        self.done.push(run, bytes);
+    }
+}
+
+fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
+    let mut found = Sorter::new(MOST_BYTES);
+    let mut add = |row: &Row<'_>, event: Event| {
+        let (Some(at), Some(which)) = (row.at(), row.which()) else { return };
+        let comm = row.comm().map(Rc::from);
+        let bytes = size_of::<Happening>() + row.comm().map_or(0, |comm| comm.len() + 32);
+        found.push(Happening { at, which, ppid: row.int(0), uid: row.int(1), comm, event }, bytes);
+    };
+    source.rows("fork", &WHO, &[], |row| add(row, Event::Fork))?;
+    let (mut arguments, mut number) = (Aside::default(), 0);
+    source.rows("exec", &WHO, &["filename", "argv"], |row| {
+        let argv = row.text(1).map(|argv| {
+            number += 1;
+            arguments.put(number, argv);
+            number
+        });
+        add(row, Event::Exec { filename: row.text(0).map(Rc::from), argv });
+    })?;
+    let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
+    source.rows("exit", &figures, &["name"], |row| {
+        let end = End::of(row.int(2), row.text(0));
+        add(row, Event::Exit { end, lifetime: row.dur(), cpu_ns: row.int(3), max_rss: row.int(4) });
+    })?;
+    Ok((found.finish().context(NO_ROOM)?, arguments))
+}
+
+/// The columns of numbers that all three kinds begin with.
+const WHO: [&str; 2] = ["ppid", "uid"];
+/// What happened to processes may take so much memory before it goes to a temporary file, and so may runs.
+const MOST_BYTES: usize = 16 << 20;
+const NO_ROOM: &str = "can't put program starts into a temporary file";
+const UNREADABLE: &str = "can't read program starts back from a temporary file";
+
+/// All runs of one program.
+#[derive(Default)]
+struct Sum {
+    starts: u64,
+    exits: u64,
+    failed: u64,
+    killed: u64,
+    durations: Vec<i64>,
+    cpu_ns: i64,
+}
+
+/// Programs while their runs are added up.
+#[derive(Default)]
+struct Programs {
+    sums: BTreeMap<Rc<str>, Sum>,
+    limit: Limit,
+}
+
+impl Programs {
+    fn add(&mut self, run: &Run) {
+        let name = self.limit.name(run.filename.as_deref().or(run.comm.as_deref()).unwrap_or("?"));
+        if !self.limit.take(size_of::<i64>()) || (!self.sums.contains_key(&name) && !self.limit.take(PROGRAM_BYTES)) {
+            return;
+        }
+        let sum = self.sums.entry(name).or_default();
+        sum.starts += u64::from(run.start.is_some());
+        if let Outcome::Ended(end) = &run.outcome {
+            sum.exits += 1;
+            sum.failed += u64::from(matches!(end, Some(End::Status(_))) && end.as_ref().is_some_and(End::failed));
+            sum.killed += u64::from(matches!(end, Some(End::Signal(_))));
+        }
+        sum.durations.extend(run.duration());
+        sum.cpu_ns = sum.cpu_ns.saturating_add(run.cpu_ns.unwrap_or(0));
+    }
+}
+
+/// About what a program takes in memory.
+const PROGRAM_BYTES: usize = 160;
+
+fn command_fields() -> Vec<Field> {
+    vec![
+        Field::new("program", "program").help("File of the program, or the command where it is a copy of its parent."),
+        Field::new("starts", "starts").help("Starts in the window."),
+        Field::new("exits", "exits").help("Ends in the window."),
+        Field::new("failed", "failed").help("Ends with another exit status than 0."),
+        Field::new("killed", "killed").help("Ends by a signal."),
+        Field::new("dur_p50_ns", "ran for p50").help("Median duration, of those that started and ended in the window."),
+        Field::new("dur_max_ns", "max").help("Longest duration."),
+        Field::new("dur_sum_ns", "in all").help("Sum of the durations."),
+        Field::new("cpu_ns", "CPU").help("CPU time of those that ended."),
+    ]
+}
+
+impl Sum {
+    fn cells(mut self, program: &str) -> Vec<Value> {
+        self.durations.sort_unstable();
+        let middle = self.durations.get(self.durations.len().saturating_sub(1) / 2);
+        vec![
+            Value::from(program),
+            Value::Int(whole(self.starts)),
+            Value::Int(whole(self.exits)),
+            Value::Int(whole(self.failed)),
+            Value::Int(whole(self.killed)),
+            Value::nanos(middle.copied()),
+            Value::nanos(self.durations.last().copied()),
+            Value::nanos(
+                (!self.durations.is_empty())
+                    .then(|| self.durations.iter().fold(0, |sum: i64, ns| sum.saturating_add(*ns))),
+            ),
+            Value::Nanos(self.cpu_ns),
+        ]
+    }
+}

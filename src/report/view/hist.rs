@@ -1,0 +1,199 @@
+//! View `hist`: the distribution of a metric, whole or split by any of its columns; without a metric, all of them side by side.
+
+use std::cmp::Reverse;
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+use crate::failure::did_you_mean;
+use crate::hist::Histogram;
+use crate::recording::MetricMeta;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::HistogramPlot;
+use crate::render::Value;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::read::aggregate::Dim;
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::count;
+use crate::report::read::aggregate::is_histogram;
+use crate::report::read::aggregate::sum;
+use crate::report::read::input::Source;
+use crate::report::read::processes::People;
+use crate::report::table::cells::note_absent_probe;
+use crate::report::table::cells::percentile;
+use crate::report::table::cells::share;
+use crate::report::table::cells::unit;
+use crate::report::table::cells::whole;
+use crate::report::table::heaviest::Heaviest;
+use crate::report::table::heaviest::SERIES;
+use crate::report::table::ranking::Ranking;
+use crate::report::view::distributions;
+use crate::text::nearest;
+
+/// The dimension that stands for a process with its command.
+const PROCESS: &str = "process";
+/// Distributions that one picture can hold apart.
+const APART: usize = 6;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    match plan.metrics.first() {
+        Some(name) => one(sources, plan, name),
+        None => all(sources, plan),
+    }
+}
+
+fn all(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("hist", "Distributions");
+    document.push(distributions::table(sources, "metrics", plan)?);
+    match plan.format {
+        Format::Text => document.note("'ebrec report hist METRIC FILE' draws one of them"),
+        _ => distributions::plots(&mut document, sources)?,
+    }
+    Ok(document)
+}
+
+fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
+    let metric = sources.iter().find_map(|source| source.meta().metrics.iter().find(|metric| metric.name == name));
+    let Some(metric) = metric else {
+        return absent(sources, name);
+    };
+    let by = dimensions(metric, &plan.by)?;
+    let is_histogram = is_histogram(metric);
+    let fields = fields(metric, &by);
+    let mut table = Ranking::new(sources, "groups", "", fields).largest_first("count").top(plan.rows_shown(20));
+    let many = if plan.format == Format::Json { SERIES } else { APART };
+    let mut series = Heaviest::new(many.min(plan.rows_shown(many)));
+    let (mut found, mut whole) = (0u64, Histogram::new());
+    for source in sources {
+        let host = (sources.len() > 1).then(|| source.label().to_owned());
+        let groups = Groups::of(source, name, &by)?;
+        let all = groups.tally.total(name)?;
+        groups.each(name, &by, |dims, histogram| {
+            found += 1;
+            let words: Vec<String> = host.iter().cloned().chain(dims.iter().map(Dim::word)).collect();
+            series.add(words.join(" "), histogram);
+            table.row(source, cells(metric, dims, histogram, count(&all)));
+        })?;
+        whole.merge(&all);
+    }
+    let mut document = Document::new("hist", name);
+    if !metric.help.is_empty() {
+        document.note(metric.help.as_str());
+    }
+    if plan.filter.by_process() && !metric.by.iter().any(|column| column == "pid" || column == "comm") {
+        document.warning(format!("'{name}' does not tell processes apart, so the filter leaves nothing of it"));
+    }
+    if found == 0 {
+        note_absent_probe(&mut document, sources, &metric.probe);
+    }
+    let apart = found <= APART as u64;
+    if is_histogram && found > 0 {
+        // In text, groups that are too many to be told apart are drawn as one.
+        let one = plan.format == Format::Text && !apart;
+        let mut series = if one { vec![(String::new(), whole)] } else { series.series() };
+        series.sort_by_key(|(_, own)| Reverse((count(own), sum(own))));
+        let unit = unit(&metric.unit);
+        document.push(HistogramPlot { name: metric.name.clone(), title: metric.name.clone(), unit, series });
+    }
+    // The text of a plot ends with the same numbers.
+    if plan.format != Format::Text || !apart || !is_histogram || found == 0 {
+        document.push(table.table()?);
+    }
+    Ok(document)
+}
+
+/// A metric by the dimensions that were asked for.
+struct Groups {
+    tally: Tally,
+    people: People,
+}
+
+impl Groups {
+    fn of(source: &Source, metric: &str, by: &[String]) -> Result<Groups> {
+        let columns: Vec<&str> = by.iter().map(|name| if name == PROCESS { "pid" } else { name.as_str() }).collect();
+        let people = if by.iter().any(|name| name == PROCESS) { People::of(source)? } else { People::default() };
+        Ok(Groups { tally: Tally::of(source, &columns, |name| name == metric)?, people })
+    }
+
+    /// Visits them; a process gets the command that it bears, whatever its threads are called.
+    fn each(&self, metric: &str, by: &[String], mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
+        self.tally.groups(metric, |dims, histogram| {
+            let named = by.iter().zip(dims).map(|(name, dim)| match dim.process() {
+                Some(which) if name == PROCESS => {
+                    Dim::Text(self.people.call(which.pid, self.people.name(Some(which))).into())
+                }
+                _ => dim.clone(),
+            });
+            visit(&named.collect::<Vec<Dim>>(), histogram);
+        })
+    }
+}
+
+/// The columns to split by, checked against those that the metric has.
+fn dimensions(metric: &MetricMeta, asked: &[String]) -> Result<Vec<String>, Failure> {
+    let by_process = metric.by.iter().any(|column| column == "pid");
+    let mut names: Vec<&str> = metric.by.iter().map(String::as_str).collect();
+    if by_process {
+        names.insert(0, PROCESS);
+    }
+    for column in asked {
+        if !names.contains(&column.as_str()) {
+            let near = nearest(column, names.iter().copied());
+            let unknown = Failure::usage(format!("'{}' can't be split by '{column}'", metric.name));
+            return Err(unknown.hint(did_you_mean(&near, &names)));
+        }
+    }
+    Ok(asked.to_vec())
+}
+
+fn fields(metric: &MetricMeta, by: &[String]) -> Vec<Field> {
+    let ending = unit(&metric.unit).ending();
+    let mut fields: Vec<Field> = by.iter().map(|name| Field::new(name.clone(), name.clone())).collect();
+    fields.push(Field::new("count", "count"));
+    fields.push(Field::new("share_pct", "share").help("Part of the count of all groups."));
+    fields.push(Field::new(format!("sum{ending}"), "sum").help("Exact sum of the values."));
+    if is_histogram(metric) {
+        let percentile = |(_, name): &(f64, &'static str)| Field::new(format!("{name}{ending}"), *name);
+        fields.extend(distributions::PERCENTILES.iter().map(percentile));
+        fields.push(Field::new(format!("max{ending}"), "max"));
+    }
+    fields
+}
+
+fn cells(metric: &MetricMeta, dims: &[Dim], histogram: &Histogram, all: u64) -> Vec<Value> {
+    let unit = unit(&metric.unit);
+    let mut cells: Vec<Value> = dims.iter().map(Dim::value).collect();
+    cells.push(Value::Int(whole(count(histogram))));
+    cells.push(share(count(histogram) as f64, all as f64));
+    cells.push(Value::of(unit, histogram.totals().map(|totals| totals.sum as f64)));
+    if is_histogram(metric) {
+        cells.extend(distributions::PERCENTILES.iter().map(|(q, _)| percentile(histogram, unit, *q)));
+        cells.push(Value::of(unit, histogram.max().map(|max| max as f64)));
+    }
+    cells
+}
+
+/// An unknown metric is a mistake, unless it belongs to a probe that the recording knows to have not run.
+fn absent(sources: &[Source], name: &str) -> Result<Document> {
+    let probe = name.split('.').next().unwrap_or(name);
+    let measured = |source: &Source| source.meta().metrics.iter().any(|metric| metric.probe == probe);
+    let asked = |source: &Source| source.meta().probes.iter().any(|state| state.name == probe);
+    if sources.iter().all(|source| asked(source) && !measured(source)) {
+        let mut document = Document::new("hist", name);
+        note_absent_probe(&mut document, sources, probe);
+        document.push(Ranking::new(sources, "groups", "", vec![Field::new("count", "count")]).table()?);
+        return Ok(document);
+    }
+    let mut names: Vec<&str> =
+        sources.iter().flat_map(|source| source.meta().metrics.iter().map(|metric| metric.name.as_str())).collect();
+    names.sort_unstable();
+    names.dedup();
+    let near = nearest(name, names.iter().copied());
+    let hint = match near.is_empty() && names.is_empty() {
+        true => format!("the recording holds no metrics; 'ebrec record -p {probe}' might record it"),
+        false => did_you_mean(&near, &names),
+    };
+    Err(Failure::usage(format!("no metric '{name}' in the recording")).hint(hint).into())
+}

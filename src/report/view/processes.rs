@@ -1,0 +1,358 @@
+//! View `processes`: every process with every metric that tells processes apart, in rank or under its parent.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::recording::MetricMeta;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Table;
+use crate::render::Value;
+use crate::report::plan::ReportPlan;
+use crate::report::read::aggregate::ByMetric;
+use crate::report::read::aggregate::Dim;
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::count;
+use crate::report::read::aggregate::is_histogram;
+use crate::report::read::aggregate::sum;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::report::read::ledger::Account;
+use crate::report::read::ledger::Ledger;
+use crate::report::read::ledger::State;
+use crate::report::read::limit::Limit;
+use crate::report::read::metrics;
+use crate::report::read::processes::End;
+use crate::report::read::processes::People;
+use crate::report::read::processes::Person;
+use crate::report::table::cells::PROCESS_START;
+use crate::report::table::cells::percentile;
+use crate::report::table::cells::unit;
+use crate::report::table::cells::whole;
+use crate::report::table::ranking::Ranking;
+use crate::units::Unit;
+
+mod tree;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("processes", "Processes");
+    let metrics = metrics_by_process(sources);
+    let every = plan.format.is_for_programs();
+    // Without a recording this is for the manual, which lists all fields.
+    let waits = sources.is_empty()
+        || sources.iter().any(|source| source.recording().kinds().iter().any(|(kind, _)| kind == "ledger"));
+    let fields = fields(&metrics, every, waits);
+    let first = metrics.first().map(main_field).unwrap_or_default();
+    let mut table = Ranking::new(sources, "processes", "", fields);
+    // By CPU time, or by the first metric where that was not recorded.
+    table = if plan.tree {
+        table.top(plan.rows_shown(usize::MAX))
+    } else {
+        table.largest_first(&first).top(plan.rows_shown(20))
+    };
+    let mut depths = Vec::new();
+    for source in sources {
+        rows(source, &Shown { metrics: &metrics, every, waits, tree: plan.tree }, &mut table, &mut depths)?;
+    }
+    let mut table = table.table()?;
+    if plan.tree {
+        depths.truncate(usize::try_from(table.len()).unwrap_or(usize::MAX));
+        table.depths = Some(depths);
+    }
+    let table = if every { table } else { for_people(table)? };
+    if table.is_empty() && plan.filter.passes_all() {
+        document.note("no probe of this recording tells processes apart; 'ebrec record' without -p does");
+    }
+    document.push(table);
+    Ok(document)
+}
+
+/// What is shown of processes.
+struct Shown<'a> {
+    metrics: &'a [MetricMeta],
+    /// Every number of each metric.
+    every: bool,
+    /// Where the time of their threads went.
+    waits: bool,
+    /// Each under its parent.
+    tree: bool,
+}
+
+/// Metrics that name a process, each once, in the order of the recordings.
+fn metrics_by_process(sources: &[Source]) -> Vec<MetricMeta> {
+    let mut metrics: Vec<MetricMeta> = Vec::new();
+    for metric in sources.iter().flat_map(|source| &source.meta().metrics) {
+        if metric.by.iter().any(|column| column == "pid") && !metrics.iter().any(|known| known.name == metric.name) {
+            metrics.push(metric.clone());
+        }
+    }
+    // What a process did with the CPU comes first; the sort keeps the order of the rest.
+    metrics.sort_by_key(|metric| metric.name != metrics::ON_CPU);
+    metrics
+}
+
+/// The number that says most of a metric: its total, and for pure counts how often.
+fn main_field(metric: &MetricMeta) -> String {
+    match unit(&metric.unit) {
+        Unit::Count => format!("{}.count", metric.name),
+        _ => format!("{}.sum{}", metric.name, unit(&metric.unit).ending()),
+    }
+}
+
+/// Programs get every number of each metric, people the one that says most.
+fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
+    let mut fields = vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("ppid", "parent"),
+        Field::new("started_ns", "start").help("Start; empty when it started before the window."),
+        Field::new("lifetime_ns", "lived").help("From its start to its end, where its end was seen."),
+        Field::new("status", "status").help("Exit status or signal, where its end was seen."),
+    ];
+    let word = |word: &str| if word == "cpu" { "CPU".to_owned() } else { word.to_owned() };
+    let title = |metric: &MetricMeta| metric.name.split(['.', '_']).map(word).collect::<Vec<_>>().join(" ");
+    for metric in metrics {
+        fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()).sparse());
+    }
+    for metric in metrics.iter().filter(|_| every) {
+        for (name, _) in others(metric) {
+            let heading = format!("{} {name}", title(metric));
+            let ending = if name == "count" { "" } else { unit(&metric.unit).ending() };
+            let field = Field::new(format!("{}.{name}{ending}", metric.name), heading);
+            fields.push(field.help(metric.help.clone()).sparse());
+        }
+    }
+    if waits {
+        fields.push(
+            Field::new("wait", "waits most in").help("The wait in which most time of its threads went.").at_least(20),
+        );
+        fields.push(Field::new("wait_ns", "there").help("Time of its threads in that wait."));
+    }
+    fields.push(Field::new("argv", "arguments").at_least(36));
+    if every {
+        fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
+        fields.push(Field::new("pid_start_ns", "process start").help(PROCESS_START));
+    }
+    fields.push(Field::new("ns_pid", "own pid").help("Id in the process's own PID namespace, where that is another."));
+    fields
+}
+
+/// The further numbers of a metric: name, and percentile where it is one.
+fn others(metric: &MetricMeta) -> Vec<(&'static str, Option<f64>)> {
+    let mut others = Vec::new();
+    if unit(&metric.unit) != Unit::Count {
+        others.push(("count", None));
+    }
+    if is_histogram(metric) {
+        others.extend([("p50", Some(0.5)), ("p99", Some(0.99)), ("max", None)]);
+    }
+    others
+}
+
+/// What the metrics of one process are, and the name that their rows give it.
+#[derive(Default)]
+struct Measured {
+    comm: Option<String>,
+    metrics: BTreeMap<String, Histogram>,
+}
+
+impl Measured {
+    fn add(&mut self, dims: &[Dim], by: &ByMetric<'_>) {
+        self.comm = self.comm.take().or_else(|| dims.first().and_then(Dim::text).map(str::to_owned));
+        for (metric, histogram) in by.iter() {
+            match self.metrics.get_mut(metric) {
+                Some(own) => own.merge(histogram),
+                None => drop(self.metrics.insert(metric.to_owned(), histogram.clone())),
+            }
+        }
+    }
+}
+
+/// Adds a row per process that any row names and the filters let through, by process id or in the order of the tree.
+fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Vec<u16>) -> Result<()> {
+    let (people, arguments) = People::with_arguments(source)?;
+    let of_process = |name: &str| shown.metrics.iter().any(|metric| metric.name == name);
+    let tally = match shown.every {
+        true => Tally::of(source, &["pid", "comm"], of_process)?,
+        false => Tally::totals_of(source, &["pid", "comm"], of_process)?,
+    };
+    let mut limit = Limit::new();
+    let waits = top_waits(&Ledger::of(source)?, &mut limit)?;
+    let of_people = people
+        .iter()
+        .filter(|(which, person)| source.shows(which.pid, person.comm.as_deref(), person.started, person.ended));
+    let mut processes: BTreeSet<Which> = of_people.map(|(which, _)| which).collect();
+    tally.each(|dims, _| {
+        if let Some(which) = which(dims)
+            && !processes.contains(&which)
+            && limit.take(PROCESS_BYTES)
+        {
+            processes.insert(which);
+        }
+    })?;
+    limit.check(source, "processes")?;
+    let places = shown.tree.then(|| {
+        let before = depths.len() as i64;
+        let parent = |which: &Which| people.at_start(people.one(which)?.ppid?, which.start_ns);
+        let parents = processes.iter().map(|which| (*which, parent(which))).collect();
+        let mut places = BTreeMap::new();
+        for (place, (which, depth)) in tree::depth_first(&parents).into_iter().enumerate() {
+            places.insert(which, before + place as i64);
+            depths.push(depth);
+        }
+        places
+    });
+    let (mut arguments, mut failed) = (arguments.look_up()?, None);
+    let mut row = |which: Which, measured: &Measured| {
+        let argv = arguments.get(which).unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            None
+        });
+        let process = Process { which, person: people.one(&which), measured, wait: waits.get(&which), argv };
+        let cells = process.cells(shown);
+        match &places {
+            // The first place comes first.
+            Some(places) => table.weighed(source, places.get(&which).map(|place| -place), || cells),
+            None => table.row(source, cells),
+        }
+    };
+    let (none, mut rest) = (Measured::default(), processes.iter().copied().peekable());
+    tally.sums(1, Measured::add, |dims, measured| {
+        let Some(which) = which(dims) else { return };
+        // Both are in the order of process ids and starts.
+        while let Some(before) = rest.next_if(|other| *other < which) {
+            row(before, &none);
+        }
+        rest.next_if_eq(&which);
+        row(which, &measured);
+    })?;
+    rest.for_each(|which| row(which, &none));
+    failed.map_or(Ok(()), Err)
+}
+
+/// A wait, and how long it was in nanoseconds.
+type Wait = (State, u64);
+
+/// The wait in which most time of a process's threads went, for each process.
+fn top_waits(ledger: &Ledger, limit: &mut Limit) -> Result<BTreeMap<Which, Wait>> {
+    let mut waits = BTreeMap::new();
+    let mut keep = |(which, account): (Which, Account)| {
+        if let Some((state, spent)) = account.top_wait()
+            && limit.take(WAIT_BYTES)
+        {
+            // Each name is kept once.
+            let state = State { state: limit.name(&state.state), cause: limit.name(&state.cause) };
+            waits.insert(which, (state, spent.ns));
+        }
+    };
+    let mut current: Option<(Which, Account)> = None;
+    ledger.each_thread(|which, _, account| match &mut current {
+        Some((own, sum)) if *own == which => sum.merge(account),
+        _ => {
+            if let Some(done) = current.replace((which, account.clone())) {
+                keep(done);
+            }
+        }
+    })?;
+    if let Some(done) = current {
+        keep(done);
+    }
+    Ok(waits)
+}
+
+/// About what a wait takes in memory.
+const WAIT_BYTES: usize = 96;
+/// About what a process takes in a set.
+const PROCESS_BYTES: usize = 32;
+
+/// The process of dimensions that begin with it.
+fn which(dims: &[Dim]) -> Option<Which> {
+    dims.first()?.process()
+}
+
+/// All that is known of one process.
+struct Process<'a> {
+    which: Which,
+    person: Option<&'a Person>,
+    measured: &'a Measured,
+    wait: Option<&'a Wait>,
+    argv: Option<String>,
+}
+
+impl Process<'_> {
+    fn cells(self, shown: &Shown<'_>) -> Vec<Value> {
+        let person = self.person;
+        let comm = person.and_then(|person| person.comm.as_deref()).or(self.measured.comm.as_deref());
+        let mut cells = vec![
+            Value::from(comm),
+            Value::Id(self.which.pid),
+            Value::id(person.and_then(|person| person.ppid)),
+            person.and_then(|person| person.started).map_or(Value::Null, Value::Time),
+            Value::nanos(person.and_then(|person| person.lifetime_ns)),
+            Value::from(person.and_then(|person| person.end.as_ref()).map(End::text)),
+        ];
+        let of = |metric: &MetricMeta| self.measured.metrics.get(&metric.name);
+        for metric in shown.metrics {
+            cells.push(of(metric).map_or(Value::Null, |histogram| main_value(metric, histogram)));
+        }
+        for metric in shown.metrics.iter().filter(|_| shown.every) {
+            let value = |other| of(metric).map_or(Value::Null, |histogram| other_value(metric, histogram, other));
+            cells.extend(others(metric).into_iter().map(value));
+        }
+        if shown.waits {
+            cells.push(Value::from(self.wait.map(|(state, _)| state.words())));
+            cells.push(Value::nanos(self.wait.map(|(_, ns)| whole(*ns))));
+        }
+        cells.push(Value::from(self.argv));
+        if shown.every {
+            cells.push(Value::id(person.and_then(|person| person.uid)));
+            cells.push(Value::from(person.and_then(|person| person.container.as_deref())));
+            cells.push(Value::nanos(self.which.start_ns));
+        }
+        cells.push(Value::id(person.and_then(|person| person.ns_pid)));
+        cells
+    }
+}
+
+fn main_value(metric: &MetricMeta, histogram: &Histogram) -> Value {
+    match unit(&metric.unit) {
+        Unit::Count => Value::Int(whole(count(histogram))),
+        unit => Value::of(unit, Some(sum(histogram) as f64)),
+    }
+}
+
+fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Option<f64>)) -> Value {
+    let unit = unit(&metric.unit);
+    match (name, q) {
+        (_, Some(q)) => percentile(histogram, unit, q),
+        ("max", None) => Value::of(unit, histogram.max().map(|max| max as f64)),
+        _ => Value::Int(whole(count(histogram))),
+    }
+}
+
+/// People get no column that says nothing of any process, and what tells most of one before the metrics that a narrow
+/// terminal has no room for.
+fn for_people(mut table: Table) -> Result<Table> {
+    let first = |name: &str| {
+        let early = ["host", "comm", "pid", "ns_pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum_ns"];
+        let early = early.into_iter().chain(["sched.runqueue_latency.sum_ns", "wait", "wait_ns", "argv", "ppid"]);
+        early.into_iter().position(|own| own == name).unwrap_or(usize::MAX)
+    };
+    let mut says = vec![false; table.fields.len()];
+    table.each(|_, row| {
+        says.iter_mut().zip(row).for_each(|(says, cell)| *says |= *cell != Value::Null);
+        Ok(())
+    })?;
+    let fields = table.fields.iter().zip(says).enumerate();
+    let wanted = |field: &Field, says: bool| says || (first(&field.name) < usize::MAX && field.name != "ns_pid");
+    let mut kept: Vec<usize> = fields.filter(|(_, (field, says))| wanted(field, *says)).map(|(at, _)| at).collect();
+    kept.sort_by_key(|at| table.fields.get(*at).map(|field| first(&field.name)));
+    table.fields = kept.iter().filter_map(|at| table.fields.get(*at).cloned()).collect();
+    let keep = move |row: Vec<Value>| kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
+    table.rows = table.rows.into_iter().map(&keep).collect();
+    table.rest = table.rest.map(|rest| rest.map(keep));
+    Ok(table)
+}

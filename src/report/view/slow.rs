@@ -1,0 +1,254 @@
+//! View `slow`: the slowest events of all probes, and what else happened around each.
+//!
+//! Which kinds of rows can be slow, and what their columns mean, is what the recording says of itself.
+
+mod around;
+mod event;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use anyhow::Result;
+
+use crate::render::Block;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::report::read::processes::People;
+use crate::report::read::profile::Stacks;
+use crate::report::table::ranking::Ranking;
+use crate::report::view::slow::around::Around;
+use crate::report::view::slow::event::Event;
+use crate::report::view::slow::event::Kind;
+use crate::units;
+
+/// Events that are shown without a request, each with several lines.
+const SHOWN: usize = 10;
+
+/// Events of which is told what else happened around them; the rest, which only --top 0 shows, are a table.
+const TOLD: usize = 1000;
+
+/// Frames of a stack that people see.
+const FRAMES: usize = 6;
+
+/// What is known of one of the slowest events.
+struct Told<'a> {
+    source: &'a Source,
+    event: Event,
+    who: String,
+    stack: Vec<String>,
+    around: Around,
+}
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("slow", "The slowest events, and what else happened around them");
+    let most = plan.events_shown(SHOWN);
+    let mut told = Vec::new();
+    let mut table = Ranking::new(sources, "events", "", fields()).largest_first("dur_ns").top(most);
+    let mut all = 0u64;
+    for source in sources {
+        let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
+        let kinds = event::kinds(source);
+        if kinds.is_empty() {
+            document.note(format!("{whose}no probe of this recording streamed slow events"));
+            continue;
+        }
+        let found = slowest(source, &kinds, most.min(TOLD))?;
+        let thresholds: Vec<String> = kinds.iter().map(Kind::threshold).collect();
+        document.note(format!(
+            "{whose}{} events at or over their probes' thresholds: {}",
+            units::count(found.all),
+            thresholds.join(", ")
+        ));
+        if found.by_design > 0 {
+            let count = units::count(found.by_design);
+            document.note(format!(
+                "{whose}{count} more were asleep by design, or until others had something to say: not here"
+            ));
+        }
+        all = all.saturating_add(found.all);
+        let names = Names::of(source, plan, &kinds, found.all > 0)?;
+        let least = found.events.last().cloned();
+        let of_source = tell(source, &names, &kinds, found.events)?;
+        if plan.format != Format::Text {
+            for one in &of_source {
+                table.weighed(source, Some(one.event.dur_ns), || one.cells());
+            }
+        }
+        told.extend(of_source);
+        if most > TOLD
+            && let Some(least) = least
+        {
+            rest(source, &names, &kinds, &least, &mut table)?;
+        }
+    }
+    if plan.format != Format::Text {
+        document.push(table.table()?);
+        return Ok(document);
+    }
+    told.sort_by_key(|told| Reverse(told.event.dur_ns));
+    told.truncate(most);
+    for told in &told {
+        document.push(Block::Pairs(told.lines(sources.len() > 1)));
+    }
+    let rest = table.table()?;
+    let more = all.saturating_sub(told.len() as u64).saturating_sub(rest.len());
+    if !rest.is_empty() {
+        document.push(rest);
+    }
+    if more > 0 {
+        document.note(format!("… and {} more (--top 0 shows all)", units::count(more)));
+    }
+    Ok(document)
+}
+
+/// Adds the events that are less slow than those that are told of.
+fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &mut Ranking) -> Result<()> {
+    for (place, kind) in kinds.iter().enumerate() {
+        kind.each(source, true, |row| {
+            if !kind.is_slow(row) || row.dur().is_some_and(|dur| dur > least.dur_ns) || kind.is_by_design(row) {
+                return;
+            }
+            if let Some(event) = kind.event(place, row).filter(|event| event < least) {
+                table.weighed(source, Some(event.dur_ns), || names.told(source, event, Around::default()).cells());
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// The slowest events of one recording.
+struct Found {
+    events: Vec<Event>,
+    all: u64,
+    by_design: u64,
+}
+
+fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
+    let mut heap: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
+    let (mut all, mut by_design) = (0u64, 0u64);
+    for (at, kind) in kinds.iter().enumerate() {
+        kind.each(source, true, |row| {
+            let Some(dur_ns) = row.dur().filter(|_| kind.is_slow(row)) else { return };
+            if kind.is_by_design(row) {
+                by_design += 1;
+                return;
+            }
+            all += 1;
+            let full = heap.len() >= most;
+            if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
+                return;
+            }
+            heap.extend(kind.event(at, row).map(Reverse));
+            if heap.len() > most {
+                heap.pop();
+            }
+        })?;
+    }
+    let events = heap.into_sorted_vec().into_iter().map(|Reverse(event)| event).collect();
+    Ok(Found { events, all, by_design })
+}
+
+/// What gives the numbers of an event names.
+struct Names {
+    people: People,
+    stacks: Option<Stacks>,
+}
+
+impl Names {
+    fn of(source: &Source, plan: &ReportPlan, kinds: &[Kind], any: bool) -> Result<Names> {
+        let has_stacks = any && kinds.iter().any(|kind| kind.has_stacks(source));
+        let stacks = has_stacks.then(|| Stacks::of(source, &plan.debug_dirs)).transpose()?;
+        Ok(Names { people: People::of(source)?, stacks })
+    }
+
+    fn told<'a>(&self, source: &'a Source, mut event: Event, around: Around) -> Told<'a> {
+        let [kernel, user] = event.stacks;
+        let stack = self.stacks.as_ref().map(|stacks| stacks.innermost_first(kernel, user)).unwrap_or_default();
+        let people = &self.people;
+        let who = match (event.which, event.tid) {
+            (Some(Which { pid, .. }), Some(tid)) if tid != pid => {
+                format!("{}, thread {tid}", people.call(pid, event.comm.as_deref()))
+            }
+            (Some(Which { pid, .. }), _) => people.call(pid, event.comm.as_deref()),
+            (None, _) => event.comm.clone().unwrap_or_else(|| "no process".to_owned()),
+        };
+        event.name_processes(people);
+        Told { source, event, who, stack, around }
+    }
+}
+
+fn tell<'a>(source: &'a Source, names: &Names, kinds: &[Kind], events: Vec<Event>) -> Result<Vec<Told<'a>>> {
+    let around = around::of(source, &names.people, kinds, &events)?;
+    Ok(events.into_iter().zip(around).map(|(event, around)| names.told(source, event, around)).collect())
+}
+
+impl Told<'_> {
+    /// The event as a person reads it, a line for each part.
+    fn lines(&self, several: bool) -> Vec<(String, String)> {
+        let event = &self.event;
+        let host = if several { format!(" on {}", self.source.label()) } else { String::new() };
+        let head = format!("{}: {}, until {:.3} s{host}", event.what(), self.who, event.at as f64 / 1e9);
+        let mut lines = vec![(units::duration(event.dur_ns), head)];
+        let facts = event.facts();
+        if !facts.is_empty() {
+            lines.push((String::new(), facts));
+        }
+        if !self.stack.is_empty() {
+            let shown = self.stack.get(..FRAMES).unwrap_or(&self.stack).join(" < ");
+            let more = if self.stack.len() > FRAMES { " < …" } else { "" };
+            lines.push((String::new(), format!("in {shown}{more}")));
+        }
+        let meanwhile = self.around.words();
+        if !meanwhile.is_empty() {
+            lines.push((String::new(), format!("meanwhile: {meanwhile}")));
+        }
+        lines
+    }
+
+    fn cells(&self) -> Vec<Value> {
+        let event = &self.event;
+        vec![
+            Value::Time(event.at),
+            Value::Nanos(event.dur_ns),
+            Value::from(event.kind.as_str()),
+            Value::from(event.probe.as_str()),
+            Value::from(event.comm.clone()),
+            Value::id(event.which.map(|which| which.pid)),
+            Value::id(event.tid),
+            Value::id(event.cpu),
+            Value::from(event.dev.clone()),
+            Value::from(event.facts()),
+            Value::from((!self.stack.is_empty()).then(|| self.stack.join(";"))),
+            Value::from(self.around.overlapping()),
+            Value::from(self.around.busiest().map(str::to_owned)),
+            self.around.busiest_percent().map_or(Value::Null, Value::Percent),
+            Value::from(self.around.words()),
+        ]
+    }
+}
+
+fn fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "end").help("When it ended."),
+        Field::new("dur_ns", "took"),
+        Field::new("kind", "kind").help("Kind of its row in the recording."),
+        Field::new("probe", "probe"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("tid", "thread"),
+        Field::new("cpu", "CPU"),
+        Field::new("dev", "device"),
+        Field::new("what", "what").help("What else its row says."),
+        Field::new("stack", "stack").help("Frames from the innermost out, separated by semicolons."),
+        Field::new("overlapping", "overlapping")
+            .help("Other slow events of the same device, thread, CPU or process in its time."),
+        Field::new("busiest_comm", "busiest").help("Process that had most CPU time in the intervals that it touches."),
+        Field::new("busiest_pct", "of a CPU").help("CPU time of that process, of one CPU."),
+        Field::new("meanwhile", "meanwhile").help("What else happened, in words."),
+    ]
+}

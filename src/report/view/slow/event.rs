@@ -1,0 +1,256 @@
+//! Rows that can be slow, whatever their probe, by what the recording says of kinds and columns.
+
+use std::cmp::Ordering;
+use std::cmp::Reverse;
+
+use anyhow::Result;
+
+use crate::recording::ProbeState;
+use crate::report::read::input::Row;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::report::read::processes::People;
+use crate::report::table::cells::errno;
+use crate::units;
+
+/// Core columns that say what a row was; a probe's own begin with its name and come after them.
+const TELLING: [&str; 11] =
+    ["name", "op", "dev", "bytes", "state", "cause", "ret", "filename", "daddr", "dport", "waker_pid"];
+
+/// Columns that are at hand for every kind, before those that tell what it was.
+const INTS: [&str; 4] = ["cpu", "tid", "kstack_id", "ustack_id"];
+const TEXTS: [&str; 3] = ["dev", "state", CLASS];
+
+/// Kinds whose length is how long something was there, which nobody waited for.
+const LIVES: [&str; 1] = ["file_short_lived"];
+
+/// Whether a system call waits by design, where there is such a column.
+const CLASS: &str = "syscall_class";
+
+/// What a column holds.
+#[derive(Clone, Debug)]
+struct Telling {
+    name: String,
+    title: String,
+    unit: Option<String>,
+}
+
+/// A kind of rows of a probe with a threshold.
+#[derive(Clone, Debug)]
+pub(super) struct Kind {
+    /// The value of the column `kind`.
+    pub(super) name: String,
+    probe: String,
+    /// What the probe takes for slow, in nanoseconds.
+    pub(super) slow_ns: i64,
+    columns: Vec<Telling>,
+}
+
+/// The kinds of the probes that stream what is slow.
+pub(super) fn kinds(source: &Source) -> Vec<Kind> {
+    let meta = source.meta();
+    let threshold = |probe: &ProbeState| probe.settings.get("slow_ns").and_then(serde_json::Value::as_i64);
+    let kind = |kind: &crate::recording::KindMeta| {
+        let probe = kind.probe.as_deref()?;
+        let state = meta.probes.iter().find(|state| state.name == probe && !state.hooks.is_empty())?;
+        let slow_ns = threshold(state).filter(|_| state.mode != "hist")?;
+        let own = format!("{probe}_");
+        let telling = |name: &str| TELLING.contains(&name) || (name.starts_with(&own) && !name.ends_with("_id"));
+        let mut columns: Vec<Telling> = meta
+            .columns
+            .iter()
+            .filter(|column| telling(&column.name))
+            .map(|column| Telling { name: column.name.clone(), title: column.title.clone(), unit: column.unit.clone() })
+            .collect();
+        columns.sort_by_key(|column| TELLING.iter().position(|name| *name == column.name).unwrap_or(TELLING.len()));
+        Some(Kind { name: kind.name.clone(), probe: probe.to_owned(), slow_ns, columns })
+    };
+    // A kind without rows says nothing, and a recording names the kinds of all probes.
+    let wanted = |name: &str| !LIVES.contains(&name);
+    let has_rows = |name: &str| source.recording().kinds().iter().any(|(own, rows)| own == name && *rows > 0);
+    meta.kinds.iter().filter(|kind| wanted(&kind.name) && has_rows(&kind.name)).filter_map(kind).collect()
+}
+
+/// One event that was slow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Event {
+    /// How long it took, in nanoseconds.
+    pub(super) dur_ns: i64,
+    /// When it ended, in nanoseconds since the window's start.
+    pub(super) at: i64,
+    /// The place of its kind among those of the recording.
+    pub(super) place: usize,
+    /// Its kind.
+    pub(super) kind: String,
+    /// The probe that saw it.
+    pub(super) probe: String,
+    /// Whose it was.
+    pub(super) which: Option<Which>,
+    /// Its thread.
+    pub(super) tid: Option<i64>,
+    /// Its command.
+    pub(super) comm: Option<String>,
+    /// Where it ended.
+    pub(super) cpu: Option<i64>,
+    /// The device that it was about.
+    pub(super) dev: Option<String>,
+    /// The kernel's and the program's stack.
+    pub(super) stacks: [Option<i64>; 2],
+    /// What else its row says.
+    facts: Vec<Fact>,
+}
+
+/// One value of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fact {
+    column: String,
+    title: String,
+    text: String,
+    pid: Option<i64>,
+}
+
+impl Ord for Event {
+    fn cmp(&self, other: &Event) -> Ordering {
+        let key = |event: &Event| (event.dur_ns, Reverse(event.at), event.place, event.tid);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Event {
+    fn partial_cmp(&self, other: &Event) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Kind {
+    /// `block_io 10.0 ms`.
+    pub(super) fn threshold(&self) -> String {
+        format!("{} {}", self.name, units::duration(self.slow_ns))
+    }
+
+    /// Whether a row of the kind is as slow as its probe's threshold: a raw recording has the fast ones too.
+    pub(super) fn is_slow(&self, row: &Row<'_>) -> bool {
+        row.dur().is_some_and(|dur| dur >= self.slow_ns)
+    }
+
+    /// Calls `each` for every row of the kind.
+    pub(super) fn each(&self, source: &Source, filtered: bool, each: impl FnMut(&Row<'_>)) -> Result<()> {
+        // A column is of numbers or of text; asked for as the other it is null.
+        let own = || self.columns.iter().map(|column| column.name.as_str());
+        let ints: Vec<&str> = INTS.into_iter().chain(own()).collect();
+        let texts: Vec<&str> = TEXTS.into_iter().chain(own()).collect();
+        if filtered {
+            source.rows(&self.name, &ints, &texts, each)
+        } else {
+            source.rows_of_all_processes(&self.name, &ints, &texts, each)
+        }
+    }
+
+    /// Whether any row of the kind has a stack.
+    pub(super) fn has_stacks(&self, source: &Source) -> bool {
+        source.recording().has_values(&self.name, &["kstack_id", "ustack_id"])
+    }
+
+    /// Whether a row is a sleep that its thread chose, or that lasts until others have something to say: no row of those is slow.
+    pub(super) fn is_by_design(&self, row: &Row<'_>) -> bool {
+        matches!(row.text(1), Some("idle" | "sleeping")) || row.text(2) == Some("wait")
+    }
+
+    /// The event that a row is.
+    pub(super) fn event(&self, place: usize, row: &Row<'_>) -> Option<Event> {
+        let facts = self.columns.iter().enumerate().filter_map(|(at, column)| {
+            let (number, text) = (row.int(INTS.len() + at), row.text(TEXTS.len() + at));
+            column.fact(number, text)
+        });
+        Some(Event {
+            dur_ns: row.dur()?,
+            at: row.at()?,
+            place,
+            kind: self.name.clone(),
+            probe: self.probe.clone(),
+            which: row.which(),
+            tid: row.int(1),
+            comm: row.comm().map(str::to_owned),
+            cpu: row.int(0),
+            dev: row.text(0).map(str::to_owned),
+            stacks: [row.int(2), row.int(3)],
+            facts: facts.collect(),
+        })
+    }
+}
+
+impl Telling {
+    fn fact(&self, number: Option<i64>, text: Option<&str>) -> Option<Fact> {
+        let is_pid = self.name.ends_with("_pid");
+        let text = match (number, text, self.unit.as_deref()) {
+            (_, Some(text), _) if !text.is_empty() => text.to_owned(),
+            // What a call gave back says something only when it is an error.
+            (Some(ret), _, _) if self.name == "ret" => (ret < 0).then(|| errno(ret))?,
+            (Some(ns), _, Some("ns")) => units::duration(ns),
+            (Some(bytes), _, Some("bytes")) => units::bytes(bytes.unsigned_abs()),
+            (Some(bytes), ..) if self.name == "bytes" => units::bytes(bytes.unsigned_abs()),
+            (Some(number), ..) => number.to_string(),
+            _ => return None,
+        };
+        let mut letters = self.title.chars();
+        // In a sentence; a title that is an abbreviation stays as it is.
+        let small = letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect());
+        let capitals = self.title.chars().take(2).all(char::is_uppercase);
+        let title = if capitals { self.title.clone() } else { small };
+        Some(Fact { column: self.name.clone(), title, text, pid: number.filter(|_| is_pid) })
+    }
+}
+
+impl Event {
+    /// When it began, in nanoseconds since the window's start.
+    pub(super) fn begin(&self) -> i64 {
+        self.at.saturating_sub(self.dur_ns)
+    }
+
+    /// `block io write`.
+    pub(super) fn what(&self) -> String {
+        let more = self.facts.iter().filter(|fact| matches!(fact.column.as_str(), "op" | "name"));
+        let words = std::iter::once(self.kind.replace('_', " ")).chain(more.map(|fact| fact.text.clone()));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// `device vda; bytes 256 KiB; time in queue 15.6 ms`.
+    pub(super) fn facts(&self) -> String {
+        // An error has a column of its own in some kinds.
+        let twice = |fact: &Fact| {
+            fact.column == "ret" && self.facts.iter().any(|other| other.column != "ret" && other.text == fact.text)
+        };
+        let facts = self.facts.iter().filter(|fact| !matches!(fact.column.as_str(), "op" | "name") && !twice(fact));
+        let mut words: Vec<String> = facts.map(|fact| format!("{} {}", fact.title, fact.text)).collect();
+        if let (Some(cpu), true) = (self.cpu, self.dev.is_none()) {
+            words.insert(0, format!("CPU {cpu}"));
+        }
+        words.join("; ")
+    }
+
+    /// Gives the processes that the row names by number their names, and drops what then says the same twice.
+    pub(super) fn name_processes(&mut self, people: &People) {
+        let named: Vec<(String, String)> = self
+            .facts
+            .iter()
+            .filter_map(|fact| Some((fact.column.strip_suffix("_pid")?.to_owned(), fact.text.clone())))
+            .collect();
+        let comm_of = |stem: &str| {
+            let column = format!("{stem}_comm");
+            self.facts.iter().find(|fact| fact.column == column).map(|fact| fact.text.clone())
+        };
+        let comms: Vec<Option<String>> = named.iter().map(|(stem, _)| comm_of(stem)).collect();
+        for fact in &mut self.facts {
+            let stem = fact.column.strip_suffix("_pid");
+            let at = stem.and_then(|stem| named.iter().position(|(own, _)| own == stem));
+            if let (Some(pid), Some(at)) = (fact.pid, at) {
+                fact.text = people.call(pid, comms.get(at).and_then(Option::as_deref));
+            }
+        }
+        let twice = |fact: &Fact| {
+            let stem = fact.column.strip_suffix("_comm").or_else(|| fact.column.strip_suffix("_tid"));
+            stem.is_some_and(|stem| named.iter().any(|(own, _)| own == stem))
+        };
+        self.facts.retain(|fact| !twice(fact));
+    }
+}

@@ -1,0 +1,151 @@
+//! View `summary`: whether the recording is whole, what the machine spent its time on, who did it, what was slow, what it cost.
+
+use anyhow::Result;
+
+use crate::render::Block;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::read::health;
+use crate::report::read::input::Source;
+use crate::report::read::processes::People;
+use crate::report::read::window;
+use crate::report::table::ranking::Ranking;
+use crate::report::view::distributions;
+use crate::report::view::summary::facts::Facts;
+
+mod commands;
+mod facts;
+mod memory;
+mod slow;
+mod waits;
+
+/// Rows of each ranking, so that a quiet machine fits on a screen.
+const ROWS: usize = 10;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("summary", "");
+    let several = sources.len() > 1;
+    let facts: Vec<Facts> = sources.iter().map(Facts::of).collect::<Result<_>>()?;
+    for source in sources {
+        let whose = if several { format!("{}: ", source.label()) } else { String::new() };
+        health::tell(&mut document, source, &whose)?;
+    }
+    waits::tell(&mut document, sources, plan)?;
+    if let ([source], [facts]) = (sources, facts.as_slice()) {
+        if has_heading(&document) {
+            document.heading("The window");
+        }
+        document.push(Block::Pairs(opening(source)));
+        let mut machine = facts.machine();
+        machine.extend(memory::lines(source)?);
+        machine.extend(crate::report::view::tcp::lines(source)?);
+        machine.extend(crate::report::view::dns::lines(source)?);
+        if !machine.is_empty() {
+            let whole = window::scope(source).is_none();
+            document.heading(if whole { "What the machine did" } else { "What the recorded processes did" });
+            document.push(Block::Pairs(machine));
+        }
+    }
+    if several || plan.format.is_for_programs() {
+        let mut hosts = Ranking::new(sources, "hosts", "Hosts", Facts::fields());
+        for (source, facts) in sources.iter().zip(&facts) {
+            hosts.row(source, facts.cells(source));
+        }
+        document.push(hosts.table()?);
+    }
+    rankings(&mut document, sources, plan)?;
+    let latencies = distributions::table(sources, "distributions", plan)?;
+    if !latencies.is_empty() || plan.format.is_for_programs() {
+        document.heading("Distributions");
+        document.push(latencies);
+    }
+    if plan.format != Format::Text {
+        distributions::plots(&mut document, sources)?;
+    }
+    if let ([source], [facts]) = (sources, facts.as_slice()) {
+        document.heading("The recording itself");
+        document.push(Block::Pairs(facts.recording(source)));
+    }
+    Ok(document)
+}
+
+/// Without a ledger the facts need no heading.
+fn has_heading(document: &Document) -> bool {
+    document.blocks.iter().any(|block| matches!(block, Block::Heading(_)))
+}
+
+/// Where, when, and what ran.
+fn opening(source: &Source) -> Vec<(String, String)> {
+    let meta = source.meta();
+    let mut pairs = vec![("host".to_owned(), window::machine(source)), ("window".to_owned(), window::describe(source))];
+    pairs.extend(window::scope(source).map(|scope| ("only".to_owned(), scope)));
+    pairs.extend(window::part(source).map(|part| ("shown".to_owned(), part)));
+    if !meta.command.is_empty() {
+        pairs.push(("command".to_owned(), meta.command.join(" ")));
+    }
+    let probes: Vec<String> = meta
+        .probes
+        .iter()
+        .filter(|probe| probe.state == crate::recording::ProbeOutcome::Ran)
+        .map(
+            |probe| if probe.mode.is_empty() { probe.name.clone() } else { format!("{} ({})", probe.name, probe.mode) },
+        )
+        .collect();
+    pairs.push(("probes".to_owned(), if probes.is_empty() { "none".to_owned() } else { probes.join(", ") }));
+    pairs
+}
+
+fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
+    let most = plan.events_shown(ROWS);
+    let always = plan.format.is_for_programs();
+    let mut commands = Ranking::new(sources, "commands", "", commands::fields());
+    let mut slow = Ranking::new(sources, "slowest", "", slow_fields()).largest_first("dur_ns").top(most);
+    let mut any = [false, false];
+    for source in sources {
+        let people = People::of(source)?;
+        let (rows, left_out) = commands::rows(source, &people, most)?;
+        commands.left_out(left_out);
+        for cells in rows {
+            any[0] = true;
+            commands.row(source, cells);
+        }
+        for row in slow::slowest(source, &people, most)? {
+            any[1] = true;
+            slow.row(source, slow_cells(row));
+        }
+    }
+    if any[0] || always {
+        document.heading("Processes that matter");
+        document.push(commands.table()?);
+    }
+    if any[1] || always {
+        document.heading("Slowest");
+        document.push(slow.table()?);
+    }
+    Ok(())
+}
+
+fn slow_fields() -> Vec<Field> {
+    vec![
+        Field::new("time_ns", "end").help("When it ended."),
+        Field::new("dur_ns", "took"),
+        Field::new("what", "what"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("cause", "cause").help("Why it took so long, as far as the recording tells.").prose(),
+    ]
+}
+
+fn slow_cells(slow: slow::Slow) -> Vec<Value> {
+    vec![
+        Value::Time(slow.at),
+        Value::Nanos(slow.dur_ns),
+        Value::from(slow.what),
+        Value::from(slow.comm),
+        Value::id(slow.pid),
+        Value::from(slow.cause),
+    ]
+}

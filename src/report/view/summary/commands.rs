@@ -1,0 +1,147 @@
+//! The processes that matter, by command: CPU time, waiting for a CPU, disk I/O and starts in one table.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::render::Field;
+use crate::render::Value;
+use crate::report::read::aggregate::Dim;
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::count;
+use crate::report::read::aggregate::sum;
+use crate::report::read::input::Source;
+use crate::report::read::input::Which;
+use crate::report::read::limit::Limit;
+use crate::report::read::metrics;
+use crate::report::read::processes::People;
+use crate::report::table::cells::share;
+use crate::report::table::cells::whole;
+
+/// About what a command takes in memory, and each process of it.
+const COMMAND_BYTES: usize = 160;
+const PROCESS_BYTES: usize = 40;
+
+/// All processes of one command.
+#[derive(Default)]
+struct Command {
+    processes: BTreeSet<Which>,
+    starts: u64,
+    cpu_ns: u64,
+    wait_ns: u64,
+    io: u64,
+    io_bytes: u64,
+    io_ns: u64,
+}
+
+impl Command {
+    fn figures(&self) -> [u64; 4] {
+        [self.cpu_ns, self.wait_ns, self.io_ns, self.starts]
+    }
+}
+
+const METRICS: [&str; 4] = [metrics::ON_CPU, metrics::RUN_QUEUE, metrics::BLOCK_SIZE, metrics::BLOCK_DEVICE];
+
+pub(super) fn fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid").help("The process, where the command has one only."),
+        Field::new("processes", "processes").help("Processes of this command that did anything in the window."),
+        Field::new("starts", "starts").help("Processes of this command that started in the window."),
+        Field::new("cpu_ns", "CPU time"),
+        Field::new("cpu_pct", "of a CPU").help("CPU time as a share of one CPU."),
+        Field::new("runqueue_ns", "waited").help("Time that its threads waited for a CPU, added up."),
+        Field::new("io", "I/O").help("Disk requests."),
+        Field::new("io_bytes", "I/O size"),
+        Field::new("io_ns", "I/O time").help("Time of its disk requests in the device, added up."),
+    ]
+}
+
+/// A row per command, those that matter most, by CPU time; and how many were left out.
+///
+/// A command matters by its largest share of anything: all CPU time, all waiting, all I/O time, all starts.
+pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec<Vec<Value>>, u64)> {
+    let (commands, measured) = commands(source, people)?;
+    let mut totals = [0u64; 4];
+    for command in commands.values() {
+        for (total, own) in totals.iter_mut().zip(command.figures()) {
+            *total = total.saturating_add(own);
+        }
+    }
+    let weight = |command: &Command| {
+        let shares = command.figures().into_iter().zip(totals).map(|(own, total)| own as f64 / total.max(1) as f64);
+        shares.fold(0.0, f64::max)
+    };
+    let mut ranked: Vec<(&String, &Command)> = commands.iter().filter(|(_, command)| weight(command) > 0.0).collect();
+    ranked.sort_by(|a, b| weight(b.1).total_cmp(&weight(a.1)));
+    let left_out = ranked.len().saturating_sub(most) as u64;
+    ranked.truncate(most);
+    ranked.sort_by_key(|(_, command)| std::cmp::Reverse((command.cpu_ns, command.io_ns, command.starts)));
+    let rows = ranked.into_iter().map(|(name, command)| cells(source, name, command, measured));
+    Ok((rows.collect(), left_out))
+}
+
+/// Which of [`METRICS`] the recording has: what was not recorded is not zero.
+type Measured = [bool; 4];
+
+fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Command>, Measured)> {
+    let tally = Tally::totals_of(source, &["pid", "comm"], |name| METRICS.contains(&name))?;
+    let mut commands: BTreeMap<String, Command> = BTreeMap::new();
+    let mut limit = Limit::new();
+    tally.each(|dims, by| {
+        let process = dims.first().and_then(Dim::process);
+        // The process's own name, so that its threads' names do not scatter it.
+        let own = people.name(process).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?");
+        if !commands.contains_key(own) && !limit.take(COMMAND_BYTES + own.len()) {
+            return;
+        }
+        let command = commands.entry(own.to_owned()).or_default();
+        if process.is_some_and(|process| command.processes.insert(process)) {
+            limit.take(PROCESS_BYTES);
+        }
+        for (metric, histogram) in by.iter() {
+            match metric {
+                metrics::ON_CPU => command.cpu_ns = command.cpu_ns.saturating_add(sum(histogram)),
+                metrics::RUN_QUEUE => command.wait_ns = command.wait_ns.saturating_add(sum(histogram)),
+                metrics::BLOCK_DEVICE => command.io_ns = command.io_ns.saturating_add(sum(histogram)),
+                _ => {
+                    command.io = command.io.saturating_add(count(histogram));
+                    command.io_bytes = command.io_bytes.saturating_add(sum(histogram));
+                }
+            }
+        }
+    })?;
+    limit.check(source, "commands")?;
+    for (which, person) in people.iter() {
+        let in_time = person.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
+        let Some(comm) =
+            person.comm.as_deref().filter(|comm| in_time && source.shows(which.pid, Some(comm), None, None))
+        else {
+            continue;
+        };
+        let command = commands.entry(comm.to_owned()).or_default();
+        command.starts += 1;
+        command.processes.insert(which);
+    }
+    Ok((commands, METRICS.map(|metric| tally.has(metric))))
+}
+
+fn cells(source: &Source, name: &str, command: &Command, measured: Measured) -> Vec<Value> {
+    let only = command.processes.first().filter(|_| command.processes.len() == 1);
+    let [cpu, wait, size, device] = measured;
+    let known = |known: bool, value: Value| if known { value } else { Value::Null };
+    let ns = |ns: u64| Value::Nanos(whole(ns));
+    vec![
+        Value::from(name),
+        Value::id(only.map(|which| which.pid)),
+        Value::Int(whole(command.processes.len() as u64)),
+        Value::Int(whole(command.starts)),
+        known(cpu, ns(command.cpu_ns)),
+        known(cpu, share(command.cpu_ns as f64, source.span_ns() as f64)),
+        known(wait, ns(command.wait_ns)),
+        known(size, Value::Int(whole(command.io))),
+        known(size, Value::Bytes(whole(command.io_bytes))),
+        known(device, ns(command.io_ns)),
+    ]
+}

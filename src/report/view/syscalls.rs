@@ -1,0 +1,316 @@
+//! View `syscalls`: system calls by call and by process, their errors, and the slowest; waits told from work.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::hist::Histogram;
+use crate::render::Document;
+use crate::render::Field;
+use crate::render::HistogramPlot;
+use crate::render::Value;
+use crate::report::plan::Format;
+use crate::report::plan::ReportPlan;
+use crate::report::read::aggregate::ByMetric;
+use crate::report::read::aggregate::Dim;
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::count;
+use crate::report::read::aggregate::sum;
+use crate::report::read::input::Source;
+use crate::report::read::limit::Limit;
+use crate::report::read::metrics;
+use crate::report::read::processes::People;
+use crate::report::table::cells::note_absent_probe;
+use crate::report::table::cells::percentile;
+use crate::report::table::cells::share;
+use crate::report::table::cells::whole;
+use crate::report::table::ranking::Ranking;
+use crate::units::Unit;
+
+mod slowest;
+
+/// The columns that the probe adds: the error, and whether a call waits by design.
+const ERRNO: &str = "syscall_errno";
+const CLASS: &str = "syscall_class";
+/// The class of calls that wait by design.
+const WAIT: &str = "wait";
+/// Distributions that one picture can hold apart.
+const APART: usize = 6;
+/// About what a call takes in memory, and an error of one.
+const CALL_BYTES: usize = 1 << 10;
+const ERROR_BYTES: usize = 96;
+
+pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("syscalls", "System calls");
+    note_absent_probe(&mut document, sources, "syscall");
+    let shown = plan.rows_shown(20);
+    let mut calls = Ranking::new(sources, "calls", "By call", call_fields()).top(shown);
+    let mut processes =
+        Ranking::new(sources, "processes", "By process", process_fields()).largest_first("work_ns").top(shown);
+    let mut errors = Ranking::new(sources, "errors", "Errors", error_fields()).largest_first("count").top(shown);
+    let mut slow =
+        Ranking::new(sources, "slowest", "Slowest calls", slowest::fields()).largest_first("dur_ns").top(shown);
+    let mut rows: Vec<(&Source, Call)> = Vec::new();
+    for source in sources {
+        let people = People::of(source)?;
+        let counted = Counted::of(source)?;
+        rows.extend(counted.calls(source)?.into_iter().map(|call| (source, call)));
+        counted.by_process(source, &people, &mut processes, &mut errors)?;
+        slowest::rows(source, &people, &mut slow)?;
+    }
+    // Work first, each by the time that it took in all.
+    rows.sort_by_key(|(_, call)| (call.waits, Reverse(sum(&call.latency)), Reverse(count(&call.latency))));
+    let mut series = Vec::new();
+    for (source, call) in rows {
+        if !call.waits && series.len() < APART {
+            let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
+            series.push((format!("{host}{}", call.name.word()), call.latency.clone()));
+        }
+        calls.row(source, call.cells());
+    }
+    for table in [calls, processes, errors, slow] {
+        document.push(table.table()?);
+    }
+    if plan.format != Format::Text && !series.is_empty() {
+        let (name, title) = (metrics::SYSCALL_LATENCY.into(), "Time in system calls that are no waits".into());
+        document.push(HistogramPlot { name, title, unit: Unit::Nanoseconds, series });
+    }
+    Ok(document)
+}
+
+/// All that the aggregates of one recording say.
+struct Counted {
+    tally: Tally,
+    /// Time in calls that are no waits.
+    work_ns: u64,
+    wait_ns: u64,
+}
+
+/// The dimensions of calls, of which errors have the third and fourth otherwise.
+const BY: [&str; 5] = ["pid", "name", CLASS, ERRNO, "comm"];
+
+impl Counted {
+    fn of(source: &Source) -> Result<Counted> {
+        let wanted = |name: &str| name == metrics::SYSCALL_LATENCY || name == metrics::SYSCALL_ERRORS;
+        let mut counted = Counted { tally: Tally::of(source, &BY, wanted)?, work_ns: 0, wait_ns: 0 };
+        let (mut work, mut wait) = (0u64, 0u64);
+        counted.tally.groups(metrics::SYSCALL_LATENCY, |dims, histogram| {
+            let total = if waits(dims) { &mut wait } else { &mut work };
+            *total = total.saturating_add(sum(histogram));
+        })?;
+        (counted.work_ns, counted.wait_ns) = (work, wait);
+        Ok(counted)
+    }
+
+    /// By call, of all processes: there are some hundreds of calls.
+    fn calls(&self, source: &Source) -> Result<Vec<Call>> {
+        let mut latency: BTreeMap<(Dim, bool), Histogram> = BTreeMap::new();
+        let mut errors: BTreeMap<Dim, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut limit = Limit::new();
+        self.tally.each(|dims, by| {
+            let [_, name, _, errno, _] = dims else { return };
+            if let Some(histogram) = by.get(metrics::SYSCALL_LATENCY) {
+                let key = (name.clone(), waits(dims));
+                if latency.contains_key(&key) || limit.take(CALL_BYTES) {
+                    latency.entry(key).or_default().merge(histogram);
+                }
+            }
+            if let Some(failed) = by.get(metrics::SYSCALL_ERRORS) {
+                let of_call = errors.entry(name.clone()).or_default();
+                let errno = errno.word();
+                if of_call.contains_key(&errno) || limit.take(ERROR_BYTES) {
+                    let own = of_call.entry(errno).or_default();
+                    *own = own.saturating_add(count(failed));
+                }
+            }
+        })?;
+        limit.check(source, "system calls")?;
+        let several =
+            |name: &Dim| latency.contains_key(&(name.clone(), true)) && latency.contains_key(&(name.clone(), false));
+        let call = |((name, waits), histogram): (&(Dim, bool), &Histogram)| Call {
+            name: name.clone(),
+            waits: *waits,
+            // The errors of a call that both waits and works are not told apart: they stand beside its waits.
+            errors: if several(name) && !waits { Vec::new() } else { most_first(errors.get(name)) },
+            latency: histogram.clone(),
+            of_class_ns: if *waits { self.wait_ns } else { self.work_ns },
+        };
+        Ok(latency.iter().map(call).collect())
+    }
+
+    /// By process, and its errors by call.
+    fn by_process(
+        &self,
+        source: &Source,
+        people: &People,
+        processes: &mut Ranking,
+        errors: &mut Ranking,
+    ) -> Result<()> {
+        let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| process.add(rest, by);
+        self.tally.sums(1, add, |dims, process| {
+            let [pid] = dims else { return };
+            let comm = people.name(pid.process()).or(process.comm.as_deref());
+            for ((call, errno), failed) in &process.failed {
+                let all = process.by_call.get(call).map_or(0, |call| call.count);
+                let share = share(*failed as f64, all as f64);
+                let count = Value::Int(whole(*failed));
+                errors.row(source, vec![call.value(), errno.value(), Value::from(comm), pid.value(), count, share]);
+            }
+            if let Some(pid) = pid.int().filter(|_| process.any) {
+                processes.row(source, process.cells(comm, pid, self.work_ns));
+            }
+        })
+    }
+}
+
+fn waits(dims: &[Dim]) -> bool {
+    dims.get(2).and_then(Dim::text) == Some(WAIT)
+}
+
+fn most_first(errors: Option<&BTreeMap<String, u64>>) -> Vec<(String, u64)> {
+    let mut errors: Vec<(String, u64)> = errors.into_iter().flatten().map(|(name, n)| (name.clone(), *n)).collect();
+    errors.sort_by_key(|(_, count)| Reverse(*count));
+    errors
+}
+
+/// One call of all processes.
+struct Call {
+    name: Dim,
+    waits: bool,
+    errors: Vec<(String, u64)>,
+    latency: Histogram,
+    /// Time in all calls of its class.
+    of_class_ns: u64,
+}
+
+fn call_fields() -> Vec<Field> {
+    vec![
+        Field::new("name", "call"),
+        Field::new("class", "class").help("'wait' for calls whose purpose is to wait, 'work' for others."),
+        Field::new("count", "count").help("Calls that returned."),
+        Field::new("sum_ns", "total").help("Time from entry to return, added up."),
+        Field::new("share_pct", "share").help("Part of the time in all calls of the class."),
+        Field::new("p50_ns", "p50"),
+        Field::new("p99_ns", "p99"),
+        Field::new("max_ns", "max"),
+        Field::new("errors", "errors").help("Calls that returned an error."),
+        Field::new("errnos", "which").help("Errors by name, the most frequent first."),
+    ]
+}
+
+impl Call {
+    fn cells(&self) -> Vec<Value> {
+        let each: Vec<String> = self.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let failed = self.errors.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+        vec![
+            self.name.value(),
+            Value::from(if self.waits { WAIT } else { "work" }),
+            Value::Int(whole(count(&self.latency))),
+            Value::Nanos(whole(sum(&self.latency))),
+            share(sum(&self.latency) as f64, self.of_class_ns as f64),
+            percentile(&self.latency, Unit::Nanoseconds, 0.5),
+            percentile(&self.latency, Unit::Nanoseconds, 0.99),
+            longest(&self.latency),
+            Value::Int(whole(failed)),
+            if each.is_empty() { Value::Null } else { Value::from(each.join(", ")) },
+        ]
+    }
+}
+
+fn longest(histogram: &Histogram) -> Value {
+    histogram.max().map_or(Value::Null, |max| Value::Nanos(whole(max)))
+}
+
+/// All calls of one process.
+#[derive(Default)]
+struct Process {
+    comm: Option<String>,
+    /// Whether any call of it was measured.
+    any: bool,
+    count: u64,
+    wait_ns: u64,
+    work: Histogram,
+    by_call: BTreeMap<Dim, OfCall>,
+    failed: BTreeMap<(Dim, Dim), u64>,
+}
+
+/// What one call of a process comes to, however it ended and whether it waited.
+#[derive(Default)]
+struct OfCall {
+    count: u64,
+    /// Time in it, when it is no wait.
+    work_ns: u64,
+}
+
+impl Process {
+    /// Adds what one group holds; its dimensions are those behind the process.
+    fn add(&mut self, dims: &[Dim], by: &ByMetric<'_>) {
+        let [name, class, errno, comm] = dims else { return };
+        self.comm = self.comm.take().or_else(|| comm.text().map(str::to_owned));
+        if let Some(failed) = by.get(metrics::SYSCALL_ERRORS) {
+            let own = self.failed.entry((name.clone(), errno.clone())).or_default();
+            *own = own.saturating_add(count(failed));
+        }
+        let Some(latency) = by.get(metrics::SYSCALL_LATENCY) else { return };
+        let (calls, ns) = (count(latency), sum(latency));
+        self.any = true;
+        self.count = self.count.saturating_add(calls);
+        let call = self.by_call.entry(name.clone()).or_default();
+        call.count = call.count.saturating_add(calls);
+        if class.text() == Some(WAIT) {
+            self.wait_ns = self.wait_ns.saturating_add(ns);
+        } else {
+            call.work_ns = call.work_ns.saturating_add(ns);
+            self.work.merge(latency);
+        }
+    }
+}
+
+fn process_fields() -> Vec<Field> {
+    vec![
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("count", "calls"),
+        Field::new("errors", "errors"),
+        Field::new("work_ns", "work").help("Time in calls that are no waits by design, of all its threads."),
+        Field::new("share_pct", "share").help("Part of that time of all processes."),
+        Field::new("wait_ns", "waits").help("Time in calls whose purpose is to wait, of all its threads."),
+        Field::new("p50_ns", "p50").help("Of the calls that are no waits."),
+        Field::new("p99_ns", "p99"),
+        Field::new("max_ns", "max"),
+        Field::new("most", "most in").help("The call that took most of its work."),
+    ]
+}
+
+impl Process {
+    fn cells(&self, comm: Option<&str>, pid: i64, work_ns: u64) -> Vec<Value> {
+        let worked = self.by_call.iter().filter(|(_, call)| call.work_ns > 0);
+        let most = worked.max_by_key(|(_, call)| call.work_ns).map(|(name, _)| name.word());
+        let errors = self.failed.values().fold(0u64, |sum, count| sum.saturating_add(*count));
+        vec![
+            Value::from(comm),
+            Value::Id(pid),
+            Value::Int(whole(self.count)),
+            Value::Int(whole(errors)),
+            Value::Nanos(whole(sum(&self.work))),
+            share(sum(&self.work) as f64, work_ns as f64),
+            Value::Nanos(whole(self.wait_ns)),
+            percentile(&self.work, Unit::Nanoseconds, 0.5),
+            percentile(&self.work, Unit::Nanoseconds, 0.99),
+            longest(&self.work),
+            Value::from(most),
+        ]
+    }
+}
+
+fn error_fields() -> Vec<Field> {
+    vec![
+        Field::new("name", "call"),
+        Field::new("errno", "error"),
+        Field::new("comm", "command"),
+        Field::new("pid", "pid"),
+        Field::new("count", "count"),
+        Field::new("share_pct", "share").help("Part of the process's calls of that name."),
+    ]
+}
