@@ -66,9 +66,9 @@ pub enum Action {
     /// Carry a recording's metrics to a time-series database.
     Export(ExportPlan),
     /// Show what a recording says of itself.
-    Info(PathBuf, Paper),
+    Info(PathBuf, OutputOptions),
     /// List the probes, or everything about one.
-    Probes(Option<String>, Paper),
+    Probes(Option<String>, OutputOptions),
     /// List what events of the user's own would be put on.
     Events {
         /// The events as they were written.
@@ -76,10 +76,10 @@ pub enum Action {
         /// Processes in whose file systems files are looked up.
         pids: Vec<u32>,
         /// How the list is written.
-        paper: Paper,
+        output: OutputOptions,
     },
     /// Check this machine.
-    Doctor(Paper),
+    Doctor(OutputOptions),
     /// Finish a recording whose writer was killed.
     Recover {
         /// The recording, with or without `.partial`.
@@ -97,7 +97,7 @@ pub enum Action {
 
 /// How a document that never draws is written, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paper {
+pub struct OutputOptions {
     /// The format.
     pub format: Format,
     /// Where it goes.
@@ -149,7 +149,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
         args::Command::Info(info) => Action::Info(info.file, info.format.into()),
         args::Command::Probes(probes) if probes.events.is_empty() => Action::Probes(probes.name, probes.format.into()),
         args::Command::Probes(probes) => {
-            Action::Events { events: events(probes.events)?, pids: probes.pid, paper: probes.format.into() }
+            Action::Events { events: events(probes.events)?, pids: probes.pid, output: probes.format.into() }
         }
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
         args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },
@@ -198,9 +198,9 @@ fn named_command<'w>(terminal: &Terminal, words: &'w [OsString]) -> (clap::Comma
     }
 }
 
-impl From<args::ListFormat> for Paper {
-    fn from(list: args::ListFormat) -> Paper {
-        Paper {
+impl From<args::ListFormat> for OutputOptions {
+    fn from(list: args::ListFormat) -> OutputOptions {
+        OutputOptions {
             format: list.format.into(),
             destination: Destination { file: list.output, svg_dir: None, table: list.table },
         }

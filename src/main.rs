@@ -10,7 +10,7 @@ use ebrec::cli;
 use ebrec::cli::Action;
 use ebrec::cli::Console;
 use ebrec::cli::Invocation;
-use ebrec::cli::Paper;
+use ebrec::cli::OutputOptions;
 use ebrec::cli::Terminal;
 use ebrec::dispositions;
 use ebrec::exit;
@@ -82,12 +82,12 @@ fn run(invocation: &Invocation) -> Result<u8> {
                 eprintln!("pushed {samples} samples of {series} series in {} requests", units::count(pushed.requests));
             }
         }
-        Action::Info(file, paper) => show(&report::info(file)?, paper, console)?,
-        Action::Probes(name, paper) => show(&record::probes_document(name.as_deref())?, paper, console)?,
-        Action::Events { events, pids, paper } => show(&record::events_document(events, pids)?, paper, console)?,
-        Action::Doctor(paper) => {
+        Action::Info(file, output) => show(&report::info(file)?, output, console)?,
+        Action::Probes(name, output) => show(&record::probes_document(name.as_deref())?, output, console)?,
+        Action::Events { events, pids, output } => show(&record::events_document(events, pids)?, output, console)?,
+        Action::Doctor(output) => {
             let doctor = record::doctor_document()?;
-            show(&doctor.document, paper, console)?;
+            show(&doctor.document, output, console)?;
             return Ok(if doctor.can_record { 0 } else { exit::FAILURE });
         }
         Action::Recover { file, force } => recover(file, *force, console)?,
@@ -143,8 +143,8 @@ fn style(console: &Console) -> TextStyle {
     TextStyle { width: console.width, color: console.color }
 }
 
-fn show(document: &Document, paper: &Paper, console: &Console) -> Result<()> {
-    hand_out(document, paper.format, &paper.destination, console)
+fn show(document: &Document, output: &OutputOptions, console: &Console) -> Result<()> {
+    hand_out(document, output.format, &output.destination, console)
 }
 
 /// Delivers a document; warnings go to stderr where rows or a picture have no place for them.

@@ -16,17 +16,19 @@ mod cost;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod describe;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod dispatch;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod documents;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod drain;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod identity;
 #[cfg(all(feature = "record", target_os = "linux"))]
-mod intake;
-#[cfg(all(feature = "record", target_os = "linux"))]
 mod output;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod own_cpu;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod processes;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod progress;
 #[cfg(all(feature = "record", target_os = "linux"))]
@@ -43,8 +45,6 @@ mod spool;
 mod state;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod summary;
-#[cfg(all(feature = "record", target_os = "linux"))]
-mod table;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod window;
 #[cfg(all(feature = "record", target_os = "linux"))]

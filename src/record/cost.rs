@@ -12,7 +12,7 @@ use crate::host::root::Root;
 use crate::host::usage::Usage;
 use crate::probe::attached::Interval;
 use crate::probe::attached::ProgramCost;
-use crate::record::intake::Source;
+use crate::record::dispatch::Source;
 use crate::record::own_cpu::OURSELVES;
 use crate::record::own_cpu::OwnCpu;
 use crate::recording::Rows;

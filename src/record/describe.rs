@@ -33,7 +33,7 @@ use crate::recording::Window;
 
 /// A probe that was chosen, and what became of it.
 #[derive(Debug, Clone)]
-pub(super) struct Fate {
+pub(super) struct Attempt {
     /// What it says of itself.
     pub(super) name: &'static str,
     /// The settings that only it has.
@@ -69,13 +69,13 @@ impl Description {
         command_line: Vec<String>,
         host: &Host,
         registry: &[&'static ProbeInfo],
-        fates: &[Fate],
+        attempts: &[Attempt],
         events: &[Event],
         start: &ClockAnchor,
     ) -> Description {
         let nanoseconds = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         // Every footer repeats it, so only what can be in the file.
-        let asked = registry.iter().copied().filter(|info| fates.iter().any(|fate| fate.name == info.name));
+        let asked = registry.iter().copied().filter(|info| attempts.iter().any(|attempt| attempt.name == info.name));
         let asked: Vec<&ProbeInfo> = asked.collect();
         let base = Meta {
             format: FORMAT,
@@ -100,7 +100,7 @@ impl Description {
                 virt: host.virtualisation.describe(),
             },
             clock: vec![*start],
-            probes: fates.iter().map(probe_state).collect(),
+            probes: attempts.iter().map(probe_state).collect(),
             metrics: asked
                 .iter()
                 .flat_map(|info| info.metrics.iter().map(|metric| metric_meta(info, metric)))
@@ -158,20 +158,20 @@ fn config(plan: &RecordPlan) -> Map<String, Value> {
     }
 }
 
-fn probe_state(fate: &Fate) -> ProbeState {
+fn probe_state(attempt: &Attempt) -> ProbeState {
     let mut settings = Map::new();
-    if fate.settings.slow_ns > 0 {
-        settings.insert("slow_ns".to_owned(), json!(fate.settings.slow_ns));
+    if attempt.settings.slow_ns > 0 {
+        settings.insert("slow_ns".to_owned(), json!(attempt.settings.slow_ns));
     }
-    for (_, switch) in fate.switches.iter().enumerate().filter(|(place, _)| fate.settings.is_on(*place)) {
+    for (_, switch) in attempt.switches.iter().enumerate().filter(|(place, _)| attempt.settings.is_on(*place)) {
         settings.insert(switch.name.to_owned(), json!(true));
     }
-    let (state, reason, hooks) = match &fate.outcome {
+    let (state, reason, hooks) = match &attempt.outcome {
         Ok(hooks) => (ProbeOutcome::Ran, without(hooks), hooks.used.clone()),
         Err(reason) => (ProbeOutcome::Skipped, Some(reason.clone()), Vec::new()),
     };
-    let mode = fate.settings.mode.name().to_owned();
-    ProbeState { name: fate.name.to_owned(), state, reason, mode, settings, hooks, ..ProbeState::default() }
+    let mode = attempt.settings.mode.name().to_owned();
+    ProbeState { name: attempt.name.to_owned(), state, reason, mode, settings, hooks, ..ProbeState::default() }
 }
 
 /// What a probe that ran could not see.

@@ -26,13 +26,13 @@ use crate::probe::stacks::Stacks;
 use crate::record::backlog::Backlog;
 use crate::record::backlog::Weight;
 use crate::record::cost::CostMeter;
-use crate::record::intake::Intake;
-use crate::record::intake::Source;
+use crate::record::dispatch::Dispatch;
+use crate::record::dispatch::Source;
+use crate::record::processes::Processes;
 use crate::record::state::Figures;
 use crate::record::state::Message;
 use crate::record::state::Shared;
 use crate::record::state::State;
-use crate::record::table::Table;
 use crate::recording::Batch;
 use crate::recording::ClockAnchor;
 use crate::recording::Rows;
@@ -74,7 +74,7 @@ pub(super) struct Drain {
     /// The column builders.
     pub(super) rows: Rows,
     /// The processes.
-    pub(super) table: Table,
+    pub(super) processes: Processes,
     /// The control groups, for the containers of new processes.
     pub(super) cgroups: Option<Cgroups>,
     /// Where the window begins.
@@ -110,7 +110,7 @@ impl Drain {
             grace,
             sources,
             rows,
-            table,
+            processes,
             cgroups,
             start_ns,
             end_ns,
@@ -124,9 +124,10 @@ impl Drain {
         let symbols = Resolver::start(inlines, ids, rows.empty())?;
         // Where every CPU has more to do than it can, rings and maps are full before a thread like any other is back.
         priority::first();
-        let intake = Intake { sources, rows, table, stacks: Stacks::default(), start_ns, latest_ns: 0, undecodable: 0 };
+        let dispatch =
+            Dispatch { sources, rows, processes, stacks: Stacks::default(), start_ns, latest_ns: 0, undecodable: 0 };
         let mut round = Round {
-            intake,
+            dispatch,
             maps,
             epoch,
             symbols,
@@ -152,7 +153,7 @@ impl Drain {
 
 /// The drain at work.
 struct Round {
-    intake: Intake,
+    dispatch: Dispatch,
     maps: SharedMaps,
     epoch: Arc<Epoch>,
     symbols: Resolver,
@@ -181,7 +182,7 @@ impl Round {
         while self.epoch.is_open() && !self.shared.stop.load(Ordering::Relaxed) {
             let until_due = self.next_due().saturating_sub(clocks::monotonic_ns());
             reader.wait(patience.min(Duration::from_nanos(until_due)))?;
-            let records = reader.drain(&mut |record| self.intake.take(record));
+            let records = reader.drain(&mut |record| self.dispatch.take(record));
             let now = clocks::monotonic_ns();
             let stacks_fill = self.maps.stacks().is_filling(self.epoch.stacks() - self.stacks_taken);
             patience = match records {
@@ -195,7 +196,7 @@ impl Round {
                 self.epoch.close(now);
                 break;
             }
-            self.cost.tick(now, &self.scope, &self.intake.sources)?;
+            self.cost.tick(now, &self.scope, &self.dispatch.sources)?;
             if now >= self.interval_due() {
                 self.end_interval(now)?;
             }
@@ -213,14 +214,14 @@ impl Round {
             self.publish();
             let due = now >= self.next_checkpoint;
             if due {
-                self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+                self.dispatch_rows(|dispatch, cgroups| dispatch.processes.write_fresh(cgroups, &mut dispatch.rows));
                 self.write_stacks(now)?;
                 self.anchor_clocks();
             }
-            self.intake.name_processes();
+            self.dispatch.name_processes();
             // What ended within an interval has its rows at the interval's end.
             let needed = self.swapped.map_or(self.interval_start, |interval| interval.start_ns);
-            self.intake.table.forget_names_before(needed.saturating_sub(LATE_NS));
+            self.dispatch.processes.forget_names_before(needed.saturating_sub(LATE_NS));
             self.send(due)?;
             if due {
                 self.checkpoint(now);
@@ -245,16 +246,16 @@ impl Round {
 
     fn finish(mut self, reader: &mut Reader) -> Result<State> {
         let now = self.epoch.close(clocks::monotonic_ns());
-        self.cost.stop(now, &self.scope, &self.intake.sources)?;
+        self.cost.stop(now, &self.scope, &self.dispatch.sources)?;
         // The pending interval first: its set of maps takes new values from the next swap on.
         self.settle(reader)?;
         self.snapshot()?;
         self.swap(now)?;
         self.epoch.end_totals();
-        for source in &mut self.intake.sources {
+        for source in &mut self.dispatch.sources {
             source.attached.ended()?;
         }
-        self.intake.sources.iter_mut().for_each(|source| source.attached.detach());
+        self.dispatch.sources.iter_mut().for_each(|source| source.attached.detach());
         self.scope.detach();
         self.grace.begin(clocks::monotonic_ns());
         self.settle(reader)?;
@@ -264,15 +265,15 @@ impl Round {
         self.swapped = Some(Interval { start_ns: self.interval_start, end_ns: now });
         self.snapshot()?;
         self.late_values(now)?;
-        self.intake_rows(|intake, cgroups| intake.table.write_fresh(cgroups, &mut intake.rows));
+        self.dispatch_rows(|dispatch, cgroups| dispatch.processes.write_fresh(cgroups, &mut dispatch.rows));
         self.write_stacks(now)?;
-        let named = self.symbols.finish(Instant::now() + LAST_LOOK, now, &mut self.intake.rows);
+        let named = self.symbols.finish(Instant::now() + LAST_LOOK, now, &mut self.dispatch.rows);
         self.send_batches(named)?;
         self.state.unnamed_stacks = self.symbols.given_up();
         self.anchor_clocks();
         self.publish();
         self.send(true)?;
-        self.state.now_ns = now.max(self.intake.latest_ns);
+        self.state.now_ns = now.max(self.dispatch.latest_ns);
         Ok(self.state)
     }
 
@@ -280,7 +281,7 @@ impl Round {
     fn settle(&mut self, reader: &mut Reader) -> Result<()> {
         loop {
             let over = self.grace.is_over(clocks::monotonic_ns())?;
-            reader.drain(&mut |record| self.intake.take(record));
+            reader.drain(&mut |record| self.dispatch.take(record));
             if over {
                 return Ok(());
             }
@@ -288,13 +289,13 @@ impl Round {
         }
     }
 
-    fn intake_rows(&mut self, write: impl FnOnce(&mut Intake, Option<&Cgroups>)) {
-        write(&mut self.intake, self.cgroups.as_ref());
+    fn dispatch_rows(&mut self, write: impl FnOnce(&mut Dispatch, Option<&Cgroups>)) {
+        write(&mut self.dispatch, self.cgroups.as_ref());
     }
 
     /// From here on new values go to the other set of maps.
     fn swap(&mut self, now: u64) -> Result<()> {
-        let sources = &mut self.intake.sources;
+        let sources = &mut self.dispatch.sources;
         sources.iter_mut().try_for_each(|source| source.attached.ending_interval())?;
         self.epoch.swap();
         sources.iter_mut().try_for_each(|source| source.attached.end_interval(now))
@@ -314,11 +315,11 @@ impl Round {
         let Some(interval) = self.swapped.take() else { return Ok(()) };
         self.next_look = u64::MAX;
         let mut dropped = self.out.take_dropped();
-        let Intake { sources, rows, table, stacks, undecodable, .. } = &mut self.intake;
+        let Dispatch { sources, rows, processes, stacks, undecodable, .. } = &mut self.dispatch;
         self.state.probes.resize_with(sources.len(), Figures::default);
         for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
             let mut context =
-                Context { rows: &mut *rows, names: table.names().at(interval.end_ns), stacks: &mut *stacks };
+                Context { rows: &mut *rows, names: processes.names().at(interval.end_ns), stacks: &mut *stacks };
             source.attached.snapshot(interval, &mut context)?;
             let mut losses = source.attached.losses().with_context(|| format!("the losses of '{}'", source.name))?;
             losses.extend(too_slow(source.kinds.iter().filter_map(|kind| dropped.remove(kind)).sum()));
@@ -347,11 +348,11 @@ impl Round {
     /// Values of programs that were still running at the last swap.
     fn late_values(&mut self, now: u64) -> Result<()> {
         self.swap(now)?;
-        let Intake { sources, rows, table, stacks, .. } = &mut self.intake;
+        let Dispatch { sources, rows, processes, stacks, .. } = &mut self.dispatch;
         let interval = Interval { start_ns: self.interval_start, end_ns: now };
         for source in sources {
             let mut context =
-                Context { rows: &mut *rows, names: table.names().at(interval.end_ns), stacks: &mut *stacks };
+                Context { rows: &mut *rows, names: processes.names().at(interval.end_ns), stacks: &mut *stacks };
             source.attached.snapshot(interval, &mut context)?;
         }
         Ok(())
@@ -361,7 +362,7 @@ impl Round {
     fn write_stacks(&mut self, now: u64) -> Result<()> {
         self.stacks_taken = self.epoch.stacks();
         let taken = self.maps.stacks().take()?;
-        let Intake { rows, stacks, .. } = &mut self.intake;
+        let Dispatch { rows, stacks, .. } = &mut self.dispatch;
         self.symbols.ask(taken, stacks, now, rows);
         Ok(())
     }
@@ -374,7 +375,7 @@ impl Round {
             boot_ns: signed(reading.boot_ns),
             real_ns: reading.real_ns,
         };
-        write_clock(&anchor, &mut self.intake.rows);
+        write_clock(&anchor, &mut self.dispatch.rows);
         // The footer has the first and the last; the rows have all.
         self.state.clocks.truncate(1);
         self.state.clocks.push(anchor);
@@ -382,10 +383,10 @@ impl Round {
 
     /// Lets the other threads see how far it has got.
     fn publish(&mut self) {
-        let intake = &self.intake;
-        self.state.probes.resize_with(intake.sources.len(), Figures::default);
-        let streamed: HashMap<&str, u64> = intake.rows.counts().collect();
-        for (source, figures) in intake.sources.iter().zip(&mut self.state.probes) {
+        let dispatch = &self.dispatch;
+        self.state.probes.resize_with(dispatch.sources.len(), Figures::default);
+        let streamed: HashMap<&str, u64> = dispatch.rows.counts().collect();
+        for (source, figures) in dispatch.sources.iter().zip(&mut self.state.probes) {
             let aggregated = source.attached.aggregated();
             let of =
                 |kind: &&str| aggregated.get(kind).copied().unwrap_or(0).max(streamed.get(kind).copied().unwrap_or(0));
@@ -401,9 +402,9 @@ impl Round {
     fn send(&mut self, everything: bool) -> Result<()> {
         let named = self.symbols.answers(clocks::monotonic_ns());
         self.send_batches(named)?;
-        if everything || self.intake.rows.is_due(BATCH_ROWS) {
-            self.intake.name_processes();
-            let batches = self.intake.rows.take(BATCH_ROWS, everything);
+        if everything || self.dispatch.rows.is_due(BATCH_ROWS) {
+            self.dispatch.name_processes();
+            let batches = self.dispatch.rows.take(BATCH_ROWS, everything);
             self.send_batches(batches)?;
         }
         self.out.hand_over()
@@ -411,7 +412,7 @@ impl Round {
 
     fn send_batches(&mut self, batches: Vec<Batch>) -> Result<()> {
         for batch in batches {
-            let is_event = self.intake.sources.iter().any(|source| source.kinds.contains(&batch.kind()));
+            let is_event = self.dispatch.sources.iter().any(|source| source.kinds.contains(&batch.kind()));
             self.out.take(batch, if is_event { Weight::Event } else { Weight::Frame })?;
         }
         Ok(())

@@ -53,17 +53,18 @@ use crate::record::Outcome;
 use crate::record::backlog::Backlog;
 use crate::record::child::Waiting;
 use crate::record::cost::CostMeter;
+use crate::record::describe::Attempt;
 use crate::record::describe::Description;
-use crate::record::describe::Fate;
 use crate::record::describe::Hooks;
+use crate::record::dispatch::Source;
 use crate::record::drain::Drain;
 use crate::record::drain::write_clock;
 use crate::record::identity::Identity;
-use crate::record::intake::Source;
 use crate::record::output::Output;
 use crate::record::own_cpu;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::Verbosity;
+use crate::record::processes::Processes;
 use crate::record::progress::Progress;
 use crate::record::scope;
 use crate::record::select;
@@ -76,7 +77,6 @@ use crate::record::state::Message;
 use crate::record::state::Shared;
 use crate::record::state::State;
 use crate::record::summary;
-use crate::record::table::Table;
 use crate::record::window::Ended;
 use crate::record::window::Event;
 use crate::record::window::Events;
@@ -157,7 +157,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
             return Err(advised(error, &host));
         }
     };
-    let Ready { maps, reader, grace, mut scope_object, mut sources, fates, table, mut rows } = attached;
+    let Ready { maps, reader, grace, mut scope_object, mut sources, attempts, processes, mut rows } = attached;
 
     let window = plan.window.or(if waiting.is_some() { None } else { Some(DEFAULT_WINDOW) });
     let epoch = Arc::new(Epoch::view(maps.epoch())?);
@@ -176,7 +176,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let cost = CostMeter::new(start.mono_ns);
     own_cpu::write("cpu_start", start.mono_ns, cost.own_cpu().start_ns, &mut rows);
     let mut last_rows = rows.empty();
-    let description = Description::new(plan, command_line, &host, &registry, &fates, &own_events, &anchor);
+    let description = Description::new(plan, command_line, &host, &registry, &attempts, &own_events, &anchor);
     // All that takes more privileges has been done.
     confine(&host, &partial, &sources)?;
     let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
@@ -193,7 +193,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         grace,
         sources,
         rows,
-        table,
+        processes,
         cgroups,
         start_ns: start.mono_ns,
         end_ns: due_ns.unwrap_or(u64::MAX),
@@ -277,8 +277,8 @@ struct Ready {
     grace: grace::Maps,
     scope_object: crate::bpf::live::Live,
     sources: Vec<Source>,
-    fates: Vec<Fate>,
-    table: Table,
+    attempts: Vec<Attempt>,
+    processes: Processes,
     rows: Rows,
 }
 
@@ -333,7 +333,7 @@ fn attach(
     };
     let shared = Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 };
     let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace, maps.scope_place())?;
-    let mut table = Table::new(Arc::clone(&identity.ids));
+    let mut processes = Processes::new(Arc::clone(&identity.ids));
     let clock = clocks::read();
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
     let look = || {
@@ -347,11 +347,11 @@ fn attach(
     let snapshot = look()?;
     scope::seed(scope, &snapshot, &maps)?;
     let in_scope = scope::contains(scope, &snapshot, cgroups);
-    table.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
+    processes.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
     write_machine(host, cgroups, clock.mono_ns, &mut rows);
 
     let mut sources = Vec::new();
-    let mut fates = Vec::new();
+    let mut attempts = Vec::new();
     for (Chosen { index, settings, named }, (number, attached)) in
         chosen.iter().zip(attach_side_by_side(chosen, setup)?)
     {
@@ -383,13 +383,13 @@ fn attach(
                 Err(format!("{error:#}"))
             }
         };
-        fates.push(Fate { name: info.name, switches: info.switches, settings: *settings, outcome });
+        attempts.push(Attempt { name: info.name, switches: info.switches, settings: *settings, outcome });
     }
     if sources.is_empty() {
-        let reasons: Vec<String> = fates.iter().filter_map(|fate| fate.outcome.clone().err()).collect();
+        let reasons: Vec<String> = attempts.iter().filter_map(|attempt| attempt.outcome.clone().err()).collect();
         return Err(refused(&format!("no probe can run here: {}", reasons.join("; ")), host));
     }
-    Ok(Ready { maps, reader, grace, scope_object, sources, fates, table, rows })
+    Ok(Ready { maps, reader, grace, scope_object, sources, attempts, processes, rows })
 }
 
 /// A probe's number in its records, and the probe or why it can't run.

@@ -8,7 +8,7 @@ use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::stacks::Program;
 use crate::probe::stacks::Stacks;
-use crate::record::table::Table;
+use crate::record::processes::Processes;
 use crate::recording::Rows;
 use crate::recording::column;
 
@@ -25,13 +25,13 @@ pub(super) struct Source {
 }
 
 /// Where records arrive.
-pub(super) struct Intake {
+pub(super) struct Dispatch {
     /// The probes; the number 0 in a record is the scope's.
     pub(super) sources: Vec<Source>,
     /// The column builders.
     pub(super) rows: Rows,
     /// The processes.
-    pub(super) table: Table,
+    pub(super) processes: Processes,
     /// The numbers of stacks.
     pub(super) stacks: Stacks,
     /// Where the window begins; records from before are left out.
@@ -42,10 +42,10 @@ pub(super) struct Intake {
     pub(super) undecodable: u64,
 }
 
-impl Intake {
+impl Dispatch {
     /// Says which process each row is of that does not have it yet: its name at the row's time, and its start.
     pub(super) fn name_processes(&mut self) {
-        let names = self.table.names();
+        let names = self.processes.names();
         for (pid, name) in [(column::PID, column::PROCESS), (column::WAKER_PID, column::WAKER_PROCESS)] {
             self.rows.derive(pid, name, |pid, at_ns| names.at(at_ns).get(u32::try_from(pid).ok()?));
         }
@@ -62,7 +62,7 @@ impl Intake {
         };
         if header.probe == 0 {
             match scope::decode(record) {
-                Some(Told::Process(heard)) => self.table.hear(heard),
+                Some(Told::Process(heard)) => self.processes.hear(heard),
                 Some(Told::Ran { ppid, uid, path }) => self.stacks.heard_program(Program { ppid, uid, path }),
                 None => self.undecodable += 1,
             }
@@ -77,7 +77,7 @@ impl Intake {
             return;
         };
         let mut context =
-            Context { rows: &mut self.rows, names: self.table.names().at(header.ts), stacks: &mut self.stacks };
+            Context { rows: &mut self.rows, names: self.processes.names().at(header.ts), stacks: &mut self.stacks };
         if source.attached.decode(record, &mut context).is_err() {
             self.undecodable += 1;
         }

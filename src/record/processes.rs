@@ -19,7 +19,7 @@ const TICK_NS: u64 = 10_000_000;
 
 /// What is known of processes that the file does not have yet, and the names of all.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct Processes {
     names: Names,
     /// By process id and start.
     fresh: HashMap<(u32, u64), Fresh>,
@@ -38,10 +38,10 @@ struct Fresh {
     named_ns: u64,
 }
 
-impl Table {
+impl Processes {
     /// Empty; what is heard of ids is told to others by `ids`.
-    pub(super) fn new(ids: Arc<ProcessIds>) -> Table {
-        Table { ids, ..Table::default() }
+    pub(super) fn new(ids: Arc<ProcessIds>) -> Processes {
+        Processes { ids, ..Processes::default() }
     }
 
     /// Names by process id and time.
@@ -153,7 +153,7 @@ fn comm_text(comm: &[u8]) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::Heard;
-    use super::Table;
+    use super::Processes;
 
     fn heard(ts: u64, comm: &str, is_birth: bool) -> Heard {
         let mut bytes = [0; 16];
@@ -164,39 +164,39 @@ mod tests {
 
     #[test]
     fn a_child_that_runs_another_program_is_one_process_with_the_last_name() {
-        let mut table = Table::default();
-        table.hear(heard(10, "sh", true));
-        table.hear(heard(20, "true", false));
-        assert_eq!([10, 20].map(|ns| table.names().at(ns).get(9)), [Some("sh"), Some("true")]);
-        assert_eq!(table.fresh.len(), 1);
-        assert!(table.fresh[&(9, 10)].heard.is_birth);
+        let mut processes = Processes::default();
+        processes.hear(heard(10, "sh", true));
+        processes.hear(heard(20, "true", false));
+        assert_eq!([10, 20].map(|ns| processes.names().at(ns).get(9)), [Some("sh"), Some("true")]);
+        assert_eq!(processes.fresh.len(), 1);
+        assert!(processes.fresh[&(9, 10)].heard.is_birth);
     }
 
     #[test]
     fn a_birth_that_is_read_after_the_first_exec_does_not_take_the_name_back() {
-        let mut table = Table::default();
-        table.hear(heard(20, "true", false));
-        table.hear(heard(10, "sh", true));
-        assert_eq!(table.names().at(20).get(9), Some("true"));
-        let fresh = &table.fresh[&(9, 10)].heard;
+        let mut processes = Processes::default();
+        processes.hear(heard(20, "true", false));
+        processes.hear(heard(10, "sh", true));
+        assert_eq!(processes.names().at(20).get(9), Some("true"));
+        let fresh = &processes.fresh[&(9, 10)].heard;
         assert_eq!((fresh.is_birth, fresh.ts, &fresh.comm[..4]), (true, 10, &b"true"[..]));
     }
 
     #[test]
     fn a_process_that_lived_at_the_beginning_keeps_the_start_that_proc_told() {
-        let mut table = Table::default();
-        table.living.insert(9, 5);
-        table.hear(heard(20, "renamed", false));
-        table.hear(Heard { born_ns: 5 + super::TICK_NS, ..heard(30, "another", true) });
-        assert_eq!([20, 30].map(|ns| table.names().at(ns).start_ns(9)), [Some(5), Some(5 + super::TICK_NS)]);
+        let mut processes = Processes::default();
+        processes.living.insert(9, 5);
+        processes.hear(heard(20, "renamed", false));
+        processes.hear(Heard { born_ns: 5 + super::TICK_NS, ..heard(30, "another", true) });
+        assert_eq!([20, 30].map(|ns| processes.names().at(ns).start_ns(9)), [Some(5), Some(5 + super::TICK_NS)]);
     }
 
     #[test]
     fn two_processes_that_had_one_id_are_two() {
-        let mut table = Table::default();
-        table.hear(heard(10, "one", true));
-        table.hear(Heard { born_ns: 30, ..heard(30, "two", true) });
-        assert_eq!(table.fresh.len(), 2);
-        assert_eq!([29, 30].map(|ns| table.names().at(ns).get(9)), [Some("one"), Some("two")]);
+        let mut processes = Processes::default();
+        processes.hear(heard(10, "one", true));
+        processes.hear(Heard { born_ns: 30, ..heard(30, "two", true) });
+        assert_eq!(processes.fresh.len(), 2);
+        assert_eq!([29, 30].map(|ns| processes.names().at(ns).get(9)), [Some("one"), Some("two")]);
     }
 }
