@@ -249,8 +249,8 @@ mod tests {
     /// The C sources of all probes, one behind the other.
     fn sources() -> String {
         let bpf = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
-        let files = [bpf.join("include"), bpf].into_iter().flat_map(|dir| std::fs::read_dir(dir).unwrap());
-        let files = files.map(|file| file.unwrap().path());
+        let rooms = std::fs::read_dir(bpf).unwrap().map(|room| room.unwrap().path()).filter(|room| room.is_dir());
+        let files = rooms.flat_map(|room| std::fs::read_dir(room).unwrap()).map(|file| file.unwrap().path());
         let is_c =
             |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "h" || extension == "c");
         files.filter(is_c).map(|path| std::fs::read_to_string(path).unwrap()).collect()

@@ -17,7 +17,7 @@ use crate::host::clocks;
 object! {
     name: "scope",
     cells: 1,
-    // SAFETY: integers only, as bpf/scope/scope.bpf.c and, for what all objects have, bpf/include/{config,compat,hist,ring,frame_types}.h declare them.
+    // SAFETY: integers only, as bpf/scope/scope.bpf.c and, for what all objects have, bpf/shared/{config,compat,hist,ring,frame_types}.h declare them.
     unsafe plain: scope_names, scope_task, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame,
 }
 

@@ -59,7 +59,7 @@ object! {
     name: "events",
     // Each event has its own number: see `cells`.
     cells: 4096,
-    // SAFETY: integers only, as bpf/include/event_{knobs,rows,hit,sites}.h declare them.
+    // SAFETY: integers only, as bpf/events/{knobs,rows,hit,sites}.h declare them.
     unsafe plain: event_record, event_key, event_key_text, event_knobs, event_site,
 }
 

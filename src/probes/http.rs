@@ -47,7 +47,7 @@ object! {
     name: "http",
     // A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
     cells: 4096,
-    // SAFETY: integers only, as bpf/include/http_{conn,calls,route}.h declare them.
+    // SAFETY: integers only, as bpf/http/{conn,calls,route}.h declare them.
     unsafe plain: http_record, http_knobs, method_name, route,
 }
 

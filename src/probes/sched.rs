@@ -43,7 +43,7 @@ object! {
     name: "sched",
     // Two hundred processes that run within one interval.
     cells: 16_384,
-    // SAFETY: integers only, as bpf/include/{sched_records,ledger,cpu_ledger}.h declare them.
+    // SAFETY: integers only, as bpf/sched/{records,ledger,cpu_ledger}.h declare them.
     unsafe plain: wakeup_record, slice_record, migration_record, running, thread_line, ledger, death_record,
 }
 

@@ -1,7 +1,7 @@
 //! Columns as Parquet column chunks.
 //!
 //! Integers and texts, nearly all of what is recorded, are encoded here and not by the parquet crate: its encoders look
-//! every value up in a general hash processes, which was measured to be most of what a row costs. What comes out is the
+//! every value up in a general hash table, which was measured to be most of what a row costs. What comes out is the
 //! same: version 1 data pages, by dictionary (RLE_DICTIONARY), by differences (DELTA_BINARY_PACKED) or plain.
 
 use std::borrow::Cow;

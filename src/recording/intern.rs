@@ -23,22 +23,14 @@ pub(crate) struct Interner {
     ends: Vec<u32>,
     hashes: Vec<u32>,
     /// Numbers of strings, or EMPTY; a power of two long, or empty.
-    processes: Vec<u32>,
+    table: Vec<u32>,
     last: u32,
 }
 
 impl Interner {
     /// An empty set, for strings that are together at most as long as `most`, which is less than 2^32.
     pub(crate) fn new(seed: u64, most: usize) -> Interner {
-        Interner {
-            seed,
-            most,
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            hashes: Vec::new(),
-            processes: Vec::new(),
-            last: EMPTY,
-        }
+        Interner { seed, most, bytes: Vec::new(), ends: Vec::new(), hashes: Vec::new(), table: Vec::new(), last: EMPTY }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -71,14 +63,14 @@ impl Interner {
 
     fn find_or_add(&mut self, value: &[u8]) -> Option<u32> {
         let hash = hash(self.seed, value);
-        if self.processes.len() < 2 * (self.ends.len() + 1) {
+        if self.table.len() < 2 * (self.ends.len() + 1) {
             self.grow();
         }
-        let mask = self.processes.len() - 1;
+        let mask = self.table.len() - 1;
         let mut at = hash as usize & mask;
-        // The processes is at most half full, so that an empty place ends every search.
+        // The table is at most half full, so that an empty place ends every search.
         loop {
-            match self.processes.get(at).copied() {
+            match self.table.get(at).copied() {
                 Some(key) if key != EMPTY => {
                     if self.hashes.get(key as usize) == Some(&hash) && self.get(key) == value {
                         self.last = key;
@@ -96,7 +88,7 @@ impl Interner {
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len() as u32);
         self.hashes.push(hash);
-        if let Some(place) = self.processes.get_mut(at) {
+        if let Some(place) = self.table.get_mut(at) {
             *place = key;
         }
         self.last = key;
@@ -104,18 +96,18 @@ impl Interner {
     }
 
     fn grow(&mut self) {
-        let size = (self.processes.len() * 2).max(32);
-        let mut processes = vec![EMPTY; size];
+        let size = (self.table.len() * 2).max(32);
+        let mut table = vec![EMPTY; size];
         for (key, hash) in self.hashes.iter().enumerate() {
             let mut at = *hash as usize & (size - 1);
-            while processes.get(at).is_some_and(|place| *place != EMPTY) {
+            while table.get(at).is_some_and(|place| *place != EMPTY) {
                 at = (at + 1) & (size - 1);
             }
-            if let Some(place) = processes.get_mut(at) {
+            if let Some(place) = table.get_mut(at) {
                 *place = key as u32;
             }
         }
-        self.processes = processes;
+        self.table = table;
     }
 }
 

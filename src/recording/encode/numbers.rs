@@ -9,7 +9,7 @@ const EMPTY: u32 = u32::MAX;
 pub(crate) struct Numbers {
     values: Vec<i64>,
     /// A number and its index, or EMPTY; a power of two long, at most half full.
-    processes: Vec<(i64, u32)>,
+    table: Vec<(i64, u32)>,
     shift: u32,
 }
 
@@ -40,14 +40,14 @@ impl Numbers {
 
     #[inline]
     fn index(&mut self, value: i64) -> u32 {
-        if self.processes.len() < 2 * (self.values.len() + 1) {
+        if self.table.len() < 2 * (self.values.len() + 1) {
             self.grow();
         }
-        let mask = self.processes.len() - 1;
+        let mask = self.table.len() - 1;
         // The upper bits of the product depend on all bits of the number.
         let mut at = (value as u64).wrapping_mul(MULTIPLIER).wrapping_shr(self.shift) as usize;
-        // The processes is at most half full, so that an empty place ends every search.
-        while let Some((known, index)) = self.processes.get(at & mask).copied() {
+        // The table is at most half full, so that an empty place ends every search.
+        while let Some((known, index)) = self.table.get(at & mask).copied() {
             if index == EMPTY {
                 break;
             }
@@ -59,7 +59,7 @@ impl Numbers {
         // Row groups have fewer rows than 2^32.
         let index = self.values.len() as u32;
         self.values.push(value);
-        if let Some(place) = self.processes.get_mut(at & mask) {
+        if let Some(place) = self.table.get_mut(at & mask) {
             *place = (value, index);
         }
         index
@@ -67,19 +67,19 @@ impl Numbers {
 
     #[cold]
     fn grow(&mut self) {
-        let size = (self.processes.len() * 2).max(64);
+        let size = (self.table.len() * 2).max(64);
         self.shift = u64::BITS - size.trailing_zeros();
-        let mut processes = vec![(0, EMPTY); size];
+        let mut table = vec![(0, EMPTY); size];
         for (index, value) in self.values.iter().enumerate() {
             let mut at = (*value as u64).wrapping_mul(MULTIPLIER).wrapping_shr(self.shift) as usize;
-            while processes.get(at & (size - 1)).is_some_and(|(_, index)| *index != EMPTY) {
+            while table.get(at & (size - 1)).is_some_and(|(_, index)| *index != EMPTY) {
                 at += 1;
             }
-            if let Some(place) = processes.get_mut(at & (size - 1)) {
+            if let Some(place) = table.get_mut(at & (size - 1)) {
                 *place = (*value, index as u32);
             }
         }
-        self.processes = processes;
+        self.table = table;
     }
 }
 

@@ -62,7 +62,7 @@ pub static CORE: &[Column] = &[
     Column { name: "module", ty: ColumnType::Utf8, title: "Module", unit: None, help: "Executable, library or kernel module that holds the symbol." },
     Column { name: "build_id", ty: ColumnType::Utf8, title: "Build id", unit: None, help: "Build id of the module in hexadecimal." },
     Column { name: "file_offset", ty: ColumnType::Int64, title: "File offset", unit: Some("bytes"), help: "Offset of the address in the module's file." },
-    Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol processes numbers it." },
+    Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
     Column { name: "arg_0", ty: ColumnType::Int64, title: "Argument 0", unit: None, help: "Captured number 0 of a user's event; the metadata tells its name." },
     Column { name: "arg_1", ty: ColumnType::Int64, title: "Argument 1", unit: None, help: "Captured number 1 of a user's event; the metadata tells its name." },
     Column { name: "arg_2", ty: ColumnType::Int64, title: "Argument 2", unit: None, help: "Captured number 2 of a user's event; the metadata tells its name." },

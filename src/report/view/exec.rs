@@ -43,7 +43,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             let run = run.context(UNREADABLE)?;
             let argv = run.argv.map(|argv| texts.get(argv)).transpose()?.flatten();
             programs.add(&run);
-            each.weighed(source, Some(run.start.map_or(i64::MAX, |start| -start)), || run.cells(argv, every));
+            each.weighed(source, Some(run.start.map_or(i64::MAX, i64::saturating_neg)), || run.cells(argv, every));
         }
         programs.limit.check(source, "programs")?;
         for (program, sum) in programs.sums {
