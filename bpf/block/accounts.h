@@ -218,29 +218,43 @@ static __always_inline __u64 within(__u64 at, __u64 from, __u64 to)
 	return at < from ? from : at > to ? to : at;
 }
 
-/* In a gap that is still open: a request may be used again while the task that hides its end still runs. */
-static __noinline __u64 end_in_open_gap(struct request *rq, __u32 dev, __u32 group, __u64 started, __u64 issued)
+/*
+ * An end in what the counters of one CPU gained since the last completion that it showed; 0: none. Neither this nor the next two
+ * functions are static: such a function is verified once by itself, not for each state in which it is called, which took seconds.
+ */
+__noinline __u64 end_on_cpu(__u64 disk, __u64 account_number, __u64 started, __u64 issued)
 {
-	struct gendisk___accounts *disk = (void *)request_disk(rq);
-	__u64 now = bpf_ktime_get_ns();
+	struct account_key key;
+	struct account *account;
+	__u64 ios, ns, end;
+	__s64 ended;
 
+	__builtin_memcpy(&key, &account_number, sizeof(key));
+	account = bpf_map_lookup_elem(&accounts, &key);
+	if (!account || !read_counters((void *)disk, key.cpu, key.group, &ios, &ns))
+		return 0;
+	ended = ios - account->ios - 1 - account->taken;
+	if (ended <= 0)
+		return 0;
+	end = started + (ns - account->ns - account->own_ns - account->taken_ns) / ended;
+	end = within(end, account->at > issued ? account->at : issued + 1, bpf_ktime_get_ns());
+	account->taken++;
+	account->taken_ns += end - started;
+	return end;
+}
+
+/* In a gap that is still open: a request may be used again while the task that hides its end still runs. */
+__noinline __u64 end_in_open_gap(__u64 disk, __u32 dev, __u32 group, __u64 started, __u64 issued)
+{
 #pragma clang loop unroll(disable)
 	for (__u32 cpu = 0; cpu < OPEN_GAP_CPUS; cpu++) {
 		struct account_key key = {.dev = dev, .cpu = cpu, .group = group};
-		struct account *account = bpf_map_lookup_elem(&accounts, &key);
-		__u64 ios, ns, end;
-		__s64 ended;
+		__u64 number, end;
 
-		if (!account || !read_counters(disk, cpu, group, &ios, &ns))
-			continue;
-		ended = ios - account->ios - 1 - account->taken;
-		if (ended <= 0)
-			continue;
-		end = started + (ns - account->ns - account->own_ns - account->taken_ns) / ended;
-		end = within(end, account->at > issued ? account->at : issued + 1, now);
-		account->taken++;
-		account->taken_ns += end - started;
-		return end;
+		__builtin_memcpy(&number, &key, sizeof(number));
+		end = end_on_cpu(disk, number, started, issued);
+		if (end)
+			return end;
 	}
 	return 0;
 }
@@ -249,9 +263,8 @@ static __noinline __u64 end_in_open_gap(struct request *rq, __u32 dev, __u32 gro
  * When a request ended whose end was not shown: by its start and what it took where it was the only one of a gap; in a gap of
  * several by the mean, within the gap. 0: not known.
  */
-static __noinline __u64 end_by_counters(struct request *rq, __u32 dev, __u32 op, __u64 started, __u64 issued)
+__noinline __u64 end_by_counters(__u64 disk, __u32 dev, __u32 group, __u64 started, __u64 issued)
 {
-	__u32 group = group_of(op);
 	__u64 key = (__u64)dev << 8 | group;
 	struct gaps *all = bpf_map_lookup_elem(&gaps, &key);
 
@@ -271,7 +284,7 @@ static __noinline __u64 end_by_counters(struct request *rq, __u32 dev, __u32 op,
 		gap->taken++;
 		return within(end, from, gap->to);
 	}
-	return end_in_open_gap(rq, dev, group, started, issued);
+	return end_in_open_gap(disk, dev, group, started, issued);
 }
 
 #endif

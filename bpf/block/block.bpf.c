@@ -131,7 +131,7 @@ static __always_inline void forget(struct pending *pending, struct request *rq)
 	struct disk *disk;
 
 	if (pending->issued) {
-		end = end_by_counters(rq, dev, op, pending->allocated, pending->issued);
+		end = end_by_counters((__u64)request_disk(rq), dev, group_of(op), pending->allocated, pending->issued);
 		if (!end) {
 			count_loss(LOSS_END_UNSEEN);
 		} else if (window_start()) {

@@ -47,6 +47,23 @@ fn request(info: &ProbeInfo, mode: Mode) -> String {
     }
 }
 
+/// What the verifier walks through is time before the window begins, and the kernel refuses more than a million.
+#[test]
+#[ignore = "root: attaches probes"]
+fn no_default_program_keeps_the_verifier_long() {
+    const MOST: u64 = 100_000;
+    let running = Recorder::new("").start();
+    let directory = format!("/proc/{}/fdinfo", running.pid());
+    let facts =
+        std::fs::read_dir(directory).unwrap().filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+    let verified =
+        |facts: String| facts.lines().find_map(|line| line.strip_prefix("verified_insns:")?.trim().parse().ok());
+    let verified: Vec<u64> = facts.filter_map(verified).collect();
+    running.finish();
+    assert!(verified.len() > 20, "{verified:?}");
+    assert!(verified.iter().all(|instructions| *instructions < MOST), "{verified:?}");
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn every_probe_attaches_alone_in_each_of_its_modes() {
