@@ -4,7 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install demo test vm bench fuzz man clean
+.PHONY: help build install demo check test vm bench fuzz man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ install: ## the program, its manual pages and completions, below PREFIX (/usr/lo
 demo: ## record this machine for five seconds and report on it
 	@tools/install-deps build
 	@tools/demo
+
+check: ## formatting, lints, unit tests, command-line cases and views: two minutes after the first build
+	@tests/run quick
 
 test: ## every check: formatting, lints, tests, root tests where it can
 	@tools/install-deps build test

@@ -1,6 +1,6 @@
 //! Facts about this machine and what they allow.
 //!
-//! Facts are read in one place each, below a [`Root`](root::Root) that may be a fixture; rules over them are pure.
+//! Facts are read in one place each, below a [`Root`] that may be a fixture; rules over them are pure.
 
 use crate::host::auxv::Auxv;
 use crate::host::cgroups::CgroupMount;

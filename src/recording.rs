@@ -40,7 +40,7 @@
 //! **A recording is valid at every moment after its first checkpoint.** Rows go to `run.parquet.partial`; a checkpoint
 //! closes all row groups, syncs the data, and renames a footer for it into place beside it. Offsets in a footer are
 //! absolute, so the two files joined are a recording. [`Recording::open`] opens the unfinished file by itself,
-//! [`recover`] finishes it.
+//! [`recover()`] finishes it.
 //!
 //! **Row groups stay few.** One a second and kind would make the footer of an hour hundreds of megabytes, so small ones
 //! are merged while recording once hundreds have piled up, and all of them at the end, into a file without gaps.

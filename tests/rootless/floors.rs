@@ -72,9 +72,6 @@ const OPEN_THEIR_OWN: &[&str] = &[
     "symbols/offline.rs",
 ];
 
-/// Lines of one file beyond which it probably holds two ideas.
-const SOFT_LIMIT: usize = 400;
-
 fn floor(module: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
 }
@@ -209,17 +206,6 @@ fn what_strangers_can_influence_is_opened_in_one_place() {
     assert!(sources.len() > 50, "only {} files", sources.len());
     let findings = forbidden(&sources, &[], RAW_OPENS);
     assert_none(&findings, "programs, /proc and all else that others can influence is opened by host::foreign");
-}
-
-#[test]
-fn a_long_file_is_told_but_does_not_fail() {
-    for source in sources().iter().filter(|source| source.lines() > SOFT_LIMIT) {
-        println!(
-            "warning: src/{} has {} lines; more than {SOFT_LIMIT} often hold two ideas",
-            source.path(),
-            source.lines()
-        );
-    }
 }
 
 fn findings_of(path: &str, text: &str) -> Vec<String> {

@@ -44,11 +44,6 @@ impl Source {
         &self.path
     }
 
-    /// The number of lines.
-    pub(crate) fn lines(&self) -> usize {
-        self.original.len()
-    }
-
     /// The module of the crate's root that the file belongs to; none for `lib.rs`, which only lists them.
     pub(crate) fn module(&self) -> Option<&str> {
         let first = self.path.split('/').next().unwrap_or_default();
