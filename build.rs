@@ -56,6 +56,8 @@ mod bpf {
     pub(super) fn build() {
         println!("cargo::rerun-if-changed={SOURCES}");
         println!("cargo::rerun-if-env-changed=CLANG");
+        // For the test that compiles each header alone: libbpf-sys says where libbpf's headers are.
+        println!("cargo::rustc-env=EBREC_LIBBPF_HEADERS={}", env::var("DEP_BPF_INCLUDE").unwrap_or_default());
         let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else { return };
         let clang = env::var("CLANG").ok().filter(|clang| !clang.is_empty()).unwrap_or_else(|| "clang".to_owned());
         let sources = sources();

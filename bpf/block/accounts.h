@@ -118,12 +118,18 @@ static __always_inline __u32 group_of(__u32 op)
 	return op == 2 ? STAT_FLUSH : op == 3 ? STAT_DISCARD : op & 1;
 }
 
+/* Whether ends are had in this way: older kernels have neither names of flags nor, before 5.11, the disk's counters here. */
+static __always_inline bool has_accounts(void)
+{
+	return bpf_core_enum_value_exists(enum rqf_flags, __RQF_IO_STAT);
+}
+
 /* The kernel adds a request to its disk's counters when it ends, unless it is one that is not counted. */
 static __always_inline bool is_counted(struct request *rq)
 {
 	struct request___accounts *own = (void *)rq;
 
-	if (!bpf_core_enum_value_exists(enum rqf_flags, __RQF_IO_STAT))
+	if (!has_accounts())
 		return false;
 	if (own->rq_flags & 1U << bpf_core_enum_value(enum rqf_flags, __RQF_FLUSH_SEQ))
 		return group_of(rq->cmd_flags & 0xff) ==
@@ -141,11 +147,13 @@ static __always_inline __u64 allocated(struct request *rq)
 static __always_inline bool read_counters(struct gendisk___accounts *disk, __u32 cpu, __u32 group, __u64 *ios,
 					  __u64 *ns)
 {
-	__u64 *offset = bpf_map_lookup_elem(&cpu_offsets, &cpu);
 	struct disk_stats *stats;
 	unsigned long *number;
-	__u64 *time;
+	__u64 *offset, *time;
 
+	if (!has_accounts())
+		return false;
+	offset = bpf_map_lookup_elem(&cpu_offsets, &cpu);
 	if (!offset || !disk)
 		return false;
 	stats = (void *)((__u64)BPF_CORE_READ(disk, part0, bd_stats) + *offset);
@@ -161,9 +169,12 @@ static __always_inline bool read_counters(struct gendisk___accounts *disk, __u32
 static __always_inline void learn_cpu(struct request *rq)
 {
 	struct request___accounts *own = (void *)rq;
-	__u32 cpu = own->mq_ctx->cpu;
 	__u64 offset;
+	__u32 cpu;
 
+	if (!has_accounts())
+		return;
+	cpu = own->mq_ctx->cpu;
 	if (bpf_map_lookup_elem(&cpu_offsets, &cpu))
 		return;
 	offset = (__u64)own->mq_ctx - (__u64)own->q->queue_ctx;
