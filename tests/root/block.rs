@@ -347,8 +347,8 @@ fn a_disk_without_a_queue_of_requests_has_its_bios_recorded() {
 /// here. The disk's own counters have those.
 #[test]
 #[ignore = "root: attaches probes"]
-fn hidden_ends_of_requests_are_had_from_the_disk_s_counters_or_counted_as_lost() {
-    let Some(disk) = Disk::find("hidden_ends_of_requests_are_had_from_the_disk_s_counters_or_counted_as_lost") else {
+fn hidden_ends_of_requests_are_had_from_the_disk_s_counters() {
+    let Some(disk) = Disk::find("hidden_ends_of_requests_are_had_from_the_disk_s_counters") else {
         return;
     };
     let running = Recorder::in_memory("-p block:raw").start();
@@ -362,10 +362,10 @@ fn hidden_ends_of_requests_are_had_from_the_disk_s_counters_or_counted_as_lost()
     let reads = all.with("pid", first);
     let unshown = taken.metric("block.unshown", &["dev", "op"]).named("dev", &disk.name).sum("count");
     println!("{} of {} reads, {unshown} by the disk's counters", reads.count(), told.len());
-    let lost = taken.lost_by("block");
-    assert_eq!(reads.count() as i64 + lost, told.len() as i64, "lost {:?}", taken.lost());
-    // Several hidden tasks in a row can leave an end that lies in no gap of the counters.
-    assert!(lost * 10 <= unshown + 10, "{lost} lost, {unshown} found");
+    // Several hidden tasks in a row can leave an end that lies in no gap of the counters, which is counted as lost; and one whose
+    // memory no later request gets is not noticed. Both are few among those that are hidden.
+    let (missing, lost) = (told.len() as i64 - reads.count() as i64, taken.lost_by("block"));
+    assert!(missing >= lost && missing * 10 <= unshown + 10, "{missing} missing, {lost} lost, {unshown} found");
     let total: i64 = reads.sum("dur_ns");
     let longest = |values: &mut dyn Iterator<Item = i64>| values.max().unwrap();
     assert!(total <= told.iter().sum(), "{total} ns");
