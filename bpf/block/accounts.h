@@ -26,7 +26,7 @@
 #define GAP_SLACK_NS 100000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-/* 6.12, commit 5f89154e8e9e: flags are an enum, whose values can be asked for. Before, no end is had in this way. */
+/* 6.12, commit 5f89154e8e9e: flags are an enum, so BTF has their values. Before, the counters are not used. */
 enum rqf_flags {
 	__RQF_FLUSH_SEQ = 1,
 	__RQF_IO_STAT = 8,
@@ -118,7 +118,7 @@ static __always_inline __u32 group_of(__u32 op)
 	return op == 2 ? STAT_FLUSH : op == 3 ? STAT_DISCARD : op & 1;
 }
 
-/* Whether ends are had in this way: older kernels have neither names of flags nor, before 5.11, the disk's counters here. */
+/* Whether the counters can be used: before 6.12 BTF has no request flags, and before 5.11 the counters are elsewhere. */
 static __always_inline bool has_accounts(void)
 {
 	return bpf_core_enum_value_exists(enum rqf_flags, __RQF_IO_STAT);

@@ -65,7 +65,7 @@ static __always_inline void forget_conn(struct conn *conn, struct conn_key *key)
 
 /*
  * The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes; that
- * it is still the same Unix socket, its inode tells. NULL with a transport: it is another socket.
+ * it is still the same Unix socket, its inode shows. NULL with a transport: it is another socket.
  */
 static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file,
 					    enum http_transport *transport)

@@ -123,11 +123,11 @@ static __always_inline bool ends_with_version(struct job *job, __u32 end)
 }
 
 /*
- * Functions of their own, not static: the verifier looks at each of them once, and not anew for each way that leads there.
+ * Not static: the verifier checks such a function once, not once for each path that calls it.
  * Before 5.12 they take numbers only.
  */
 
-/* Goes to the end of the first line, and tells what it begins with: enum http_first. */
+/* Skips the first line, and returns what it begins with: enum http_first. */
 __noinline int http_first_line(__u32 place)
 {
 	struct job *job = job_of(place);

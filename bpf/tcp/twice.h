@@ -13,7 +13,7 @@
 
 #define EVENTS_UNDER_WAY 1024
 
-/* The event that the first copy has done and the second has not met, by its hash: an interrupt has its own. */
+/* The event that the first copy has handled and the second has not seen, by its hash: an interrupt has another. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, EVENTS_UNDER_WAY);
@@ -21,7 +21,7 @@ struct {
 	__type(value, __u64);
 } events_under_way SEC(".maps");
 
-/* Whether this copy is the first that comes to the event. A number of its own for each event of a moment, and not 0. */
+/* Whether this copy is the first to see the event. `event` identifies it among those under way on this CPU, and is not 0. */
 static __always_inline bool comes_first(__u64 event)
 {
 	__u32 slot = event * 0x9e3779b97f4a7c15ULL >> 32 & (EVENTS_UNDER_WAY - 1);

@@ -99,7 +99,7 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// When it can't be read.
 pub fn read_up_to(file: File, most: usize) -> io::Result<Vec<u8>> {
-    // Files of /proc don't tell their size: with room for most of them, one is read in two calls and not in seven.
+    // Files in /proc report no size: a buffer that fits most of them takes two reads instead of seven.
     let mut bytes = Vec::with_capacity(most.min(FIRST_READ));
     file.take(most as u64).read_to_end(&mut bytes)?;
     Ok(bytes)

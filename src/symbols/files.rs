@@ -174,7 +174,7 @@ impl Files {
         let file = kernels.or_else(inside).filter(|_| self.held < MAX_HELD)?;
         self.held += 1;
         let held = file.try_clone().ok()?;
-        // In a mount namespace of one's own a file can have any name.
+        // In its own mount namespace, a process can give a file any name.
         self.add(&file, path.display().to_string(), Place::Held(held), Whose::User(uid))
     }
 

@@ -211,7 +211,7 @@ fn the_route_that_sleeps_is_the_first_that_the_report_names() {
     assert!(named.contains("3 requests of status 200 took 2"), "{summary}");
 }
 
-/// The server is left out, so that its clients are told of: each request has a process of its own.
+/// The server is left out, so that the findings name its clients: each request is another process.
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_loop_of_short_lived_clients_is_one_line_of_the_summary() {

@@ -97,7 +97,7 @@ impl Libraries {
         let first = self.seen.is_empty() && self.looks.is_empty();
         let lying = if first { lying_about() } else { Vec::new() };
         let lying = lying.into_iter().map(|path| (foreign::open(&path), path));
-        // As the process sees them: it may live in a file system of its own.
+        // As the process sees them: it may have another root directory.
         let mapped = self.newly_mapped();
         let mapped = mapped.into_iter().map(|(pid, path)| (foreign::open_in_root_of(pid, &path), path));
         for (file, path) in lying.chain(mapped) {

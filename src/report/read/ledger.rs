@@ -136,7 +136,7 @@ pub(in crate::report) struct Spent {
     pub(in crate::report) count: u64,
 }
 
-/// What people are told of a state, in the order in which it is drawn.
+/// How a state is shown, in drawing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::report) enum Sort {
     /// On a CPU.
@@ -151,7 +151,7 @@ pub(in crate::report) enum Sort {
     Message,
     /// Stopped by a signal or a tracer.
     Stopped,
-    /// Anything else that is no choice of its own.
+    /// Any other involuntary wait.
     Other,
     /// Nothing to do, by design.
     Idle,

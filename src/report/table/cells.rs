@@ -9,8 +9,7 @@ use crate::report::read::input::Source;
 use crate::units::Unit;
 
 /// The help of a column `pid_start_ns`.
-pub(in crate::report) const PROCESS_START: &str =
-    "Start of the process in nanoseconds of CLOCK_BOOTTIME, which tells it from others that had its id.";
+pub(in crate::report) const PROCESS_START: &str = "Start of the process in nanoseconds of CLOCK_BOOTTIME, which distinguishes it from other processes with the same id.";
 
 /// Says of each recording without a probe's rows why it has none, and which option would have recorded them.
 pub(in crate::report) fn note_absent_probe(document: &mut Document, sources: &[Source], probe: &str) {

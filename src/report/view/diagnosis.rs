@@ -172,7 +172,7 @@ impl Command {
         let by_others = of_all.saturating_sub(worked(account));
         for (state, spent) in account.spent.iter() {
             let sort = match state.sort(*spent) {
-                // Whoever holds a lock works meanwhile. Who waits twice as long as all others worked waits for a timer, or for work.
+                // The holder of a lock works meanwhile. A thread that waits twice as long as all others worked waits for a timer or for work.
                 Sort::Lock if &*state.cause == "futex" && spent.ns / 2 > by_others => Sort::Idle,
                 sort => sort,
             };

@@ -288,7 +288,7 @@ impl Runs {
                 self.begin(program);
             }
             Event::Exit { end, lifetime, cpu_ns, max_rss } => {
-                // It started before the window, or its start was lost: then its lifetime tells when.
+                // It started before the window, or its start was lost: then its lifetime gives it.
                 let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
                 let run = match known {
                     Some(run) => Run { comm: started.comm.or(run.comm), ..run },

@@ -1,4 +1,4 @@
-//! Two processes that had one id and one name after each other, in every view that tells processes apart.
+//! Two processes that had the same id and name one after the other, in every view that separates processes.
 
 use serde_json::Value;
 

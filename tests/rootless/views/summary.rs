@@ -165,7 +165,7 @@ fn the_summary_begins_with_slow_routes_and_failed_ones() {
     assert!(found < window, "{text}");
 }
 
-/// Each request of a shell's loop has a curl of its own: two lines of 20 told of them, and the other routes of none.
+/// Each request of a shell's loop is another curl: of 20 findings, two were shown, and none of the other routes.
 #[test]
 fn one_route_of_many_short_lived_clients_is_one_finding() {
     let mut made = Synthetic::new("builder");

@@ -25,14 +25,14 @@ use crate::units;
 const SLOW_NS: i64 = 100_000_000;
 /// From here on a status is the server's failure: RFC 9110, 15.6.
 const FAILED: i64 = 500;
-/// Routes of either sort that are told of.
+/// Slow routes, and failing ones, that become findings.
 const ROUTES: usize = 2;
 /// About what a route takes in memory, and each process of it.
 const ROUTE_BYTES: usize = 256;
 const PROCESS_BYTES: usize = 48;
 
-/// Method, route, command, and which end of the connection it is. Processes of one command are one: each request may have a
-/// client of its own.
+/// Method, route, command, and which end of the connection it is. Processes of one command are one: each request may come from
+/// another client.
 type Key = (Rc<str>, Rc<str>, Rc<str>, Rc<str>);
 
 /// The requests of one route that were slow, and those that failed.
