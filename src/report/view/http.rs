@@ -20,7 +20,10 @@ use crate::report::table::cells::whole;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
 
+mod routes;
 mod streamed;
+
+use routes::Routes;
 
 /// The columns that the probe adds.
 const STATUS: &str = "http_status";
@@ -114,30 +117,23 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
 }
 
 fn by_route_fields() -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("route", "route")
-            .help("The path with {id} for numbers, UUIDs and hashes; 'other': one of too many."),
-        Field::new("method", "method"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("side", "side").help("Which end of the connection the process is."),
-    ];
-    fields.extend(times::fields());
-    fields
+    let help = "The path with {id} for numbers, UUIDs and hashes; 'other': one of too many.";
+    routes::fields(Field::new("route", "route").help(help))
 }
 
 fn routes_of(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
     let tally = Tally::of(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
+    let mut routes = Routes::new();
     tally.groups(metrics::HTTP_LATENCY, |dims, requests| {
         let [route, method, comm, pid, side] = dims else { return };
-        if *route == Dim::None {
-            return;
+        let Some(name) = route.text() else { return };
+        let [method, side] = [method, side].map(|dim| dim.text().unwrap_or(""));
+        let own = people.of_dims(pid, comm).unwrap_or("");
+        if let Some(route) = routes.of([name, method, own, side], pid.process()) {
+            route.times.merge(requests);
         }
-        let own = people.of_dims(pid, comm);
-        let mut cells = vec![route.value(), method.value(), Value::from(own), pid.value(), side.value()];
-        cells.extend(times::cells(requests));
-        table.row(source, cells);
-    })
+    })?;
+    routes.put(source, false, table)
 }
 
 fn unparsed_fields() -> Vec<Field> {

@@ -165,9 +165,8 @@ fn the_summary_begins_with_slow_routes_and_failed_ones() {
     assert!(found < window, "{text}");
 }
 
-/// Each request of a shell's loop is another curl: of 20 findings, two were shown, and none of the other routes.
-#[test]
-fn one_route_of_many_short_lived_clients_is_one_finding() {
+/// 20 curls of a slow route and 10 of a broken one, and one wget.
+fn short_lived_clients() -> Synthetic {
     let mut made = Synthetic::new("builder");
     made.probe("http", "slow", 40);
     made.metric("http.latency", "histogram", "ns", &["pid", "comm", "op", "http_status", "http_side", "http_tls"]);
@@ -186,7 +185,27 @@ fn one_route_of_many_short_lived_clients_is_one_finding() {
     (0..20).for_each(|at| ask(1000 + at, "curl", "/slow", 200, 200_000_000 + u64::try_from(at).unwrap() * 1_000_000));
     (0..10).for_each(|at| ask(1100 + at, "curl", "/broken", 503, 1_000_000));
     ask(1200, "wget", "/slow", 200, 150_000_000);
-    let case = Case::new("summary", vec![("run.parquet", made)]);
+    made
+}
+
+#[test]
+fn one_route_of_many_short_lived_clients_is_one_row_of_the_view() {
+    let document = Case::new("http", vec![("run.parquet", short_lived_clients())]).json();
+    let expected = [
+        json!(["/slow", "curl", null, 20, 20, 4_190_000_000i64, 0]),
+        json!(["/slow", "wget", 1200, 1, 1, 150_000_000, 0]),
+        json!(["/broken", "curl", null, 10, 10, 10_000_000, 10]),
+    ];
+    assert_eq!(
+        cells(&document, "routes", &["path", "comm", "pid", "processes", "count", "sum_ns", "failed"]),
+        expected.map(|row| row.as_array().unwrap().clone())
+    );
+}
+
+/// Each request of a shell's loop is another curl: of 20 findings, two were shown, and none of the other routes.
+#[test]
+fn one_route_of_many_short_lived_clients_is_one_finding() {
+    let case = Case::new("summary", vec![("run.parquet", short_lived_clients())]);
     assert_eq!(
         cells(&case.json(), "findings", &["resource", "comm", "pid", "waited_ns", "count"]),
         [

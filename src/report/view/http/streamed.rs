@@ -1,33 +1,24 @@
 //! The requests that were streamed one by one: by route, the slowest, and the failed.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
 use anyhow::Result;
 
-use crate::hist::Histogram;
 use crate::render::Field;
 use crate::render::Value;
 use crate::report::read::input::Row;
 use crate::report::read::input::Source;
-use crate::report::read::input::Which;
-use crate::report::read::limit::Limit;
 use crate::report::read::processes::People;
-use crate::report::table::cells::whole;
 use crate::report::table::ranking::Ranking;
-use crate::report::table::times;
 
 use super::PATH;
 use super::SIDE;
 use super::STATUS;
 use super::TLS;
+use super::routes;
+use super::routes::Routes;
 use super::who_fields;
 
 /// From here on a status is the server's failure: RFC 9110, 15.6.
 const FAILED: i64 = 500;
-/// About what a route takes in memory.
-const ROUTE_BYTES: usize = 1024;
-
 const NUMBERS: [&str; 3] = [STATUS, "bytes", "dport"];
 const TEXTS: [&str; 4] = [PATH, SIDE, TLS, "op"];
 
@@ -50,64 +41,9 @@ pub(super) fn failure_fields() -> Vec<Field> {
 }
 
 pub(super) fn route_fields() -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("path", "path"),
-        Field::new("method", "method"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("side", "side").help("Which end of the connection the process is."),
-    ];
-    fields.extend(times::fields());
+    let mut fields = routes::fields(Field::new("path", "path"));
     fields.push(Field::new("failed", "failed").help("Those of status 500 and more, or without a whole answer."));
     fields
-}
-
-/// Path, method, process and side.
-type RouteKey = (Rc<str>, Rc<str>, Option<Which>, Rc<str>);
-
-#[derive(Default)]
-struct Route {
-    comm: Option<String>,
-    times: Histogram,
-    failed: u64,
-}
-
-struct Routes {
-    all: BTreeMap<RouteKey, Route>,
-    limit: Limit,
-}
-
-impl Routes {
-    fn add(&mut self, row: &Row<'_>, comm: Option<&str>, failed: bool) {
-        let Some(path) = row.text(0) else { return };
-        let limit = &mut self.limit;
-        let key = (
-            limit.name(path),
-            limit.name(row.text(3).unwrap_or("")),
-            row.which(),
-            limit.name(row.text(1).unwrap_or("")),
-        );
-        if !self.all.contains_key(&key) && !limit.take(ROUTE_BYTES) {
-            return;
-        }
-        let route = self.all.entry(key).or_default();
-        route.comm = route.comm.take().or_else(|| comm.map(str::to_owned));
-        route.times.record(row.dur().and_then(|dur| u64::try_from(dur).ok()).unwrap_or(0));
-        route.failed += u64::from(failed);
-    }
-
-    fn put(self, source: &Source, table: &mut Ranking) -> Result<()> {
-        self.limit.check(source, "paths")?;
-        for ((path, method, which, side), route) in self.all {
-            let mut cells = vec![Value::from(&*path), Value::from(&*method), Value::from(route.comm)];
-            cells.push(Value::id(which.map(|which| which.pid)));
-            cells.push(Value::from(&*side));
-            cells.extend(times::cells(&route.times));
-            cells.push(Value::Int(whole(route.failed)));
-            table.row(source, cells);
-        }
-        Ok(())
-    }
 }
 
 /// A row of the tables, without and with why it failed.
@@ -130,7 +66,7 @@ fn cells(row: &Row<'_>, comm: Option<&str>, failure: Option<&str>) -> Vec<Value>
 /// Adds what was streamed to the tables of routes, of the slowest and of the failed.
 pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3]) -> Result<()> {
     let [routes_table, slowest_table, failed_table] = tables;
-    let mut routes = Routes { all: BTreeMap::new(), limit: Limit::new() };
+    let mut routes = Routes::new();
     for kind in ["http", "http_unanswered"] {
         source.rows(kind, &NUMBERS, &TEXTS, |row| {
             let comm = people.name(row.which()).or_else(|| row.comm());
@@ -141,7 +77,13 @@ pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3]) 
                 (_, Some(_)) => Some("answer cut short"),
             };
             let dur = row.dur().unwrap_or(0);
-            routes.add(row, comm, failure.is_some());
+            let text = |at| row.text(at).unwrap_or("");
+            if let Some(path) = row.text(0)
+                && let Some(route) = routes.of([path, text(3), comm.unwrap_or(""), text(1)], row.which())
+            {
+                route.times.record(u64::try_from(dur).unwrap_or(0));
+                route.failed += u64::from(failure.is_some());
+            }
             if kind == "http" {
                 slowest_table.weighed(source, Some(dur), || cells(row, comm, None));
             }
@@ -150,5 +92,5 @@ pub(super) fn rows(source: &Source, people: &People, tables: [&mut Ranking; 3]) 
             }
         })?;
     }
-    routes.put(source, routes_table)
+    routes.put(source, true, routes_table)
 }
