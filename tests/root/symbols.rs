@@ -140,7 +140,9 @@ fn a_perf_map_that_another_user_made_names_nothing() {
     std::fs::write(&map, "600000000000 1000 forged\n").unwrap();
     std::os::unix::fs::chown(&map, Some(1234), Some(1234)).unwrap();
     let names = names_of(&record("-p process,cpu"), spinner.pid());
-    assert!(names.iter().all(|stack| stack.ends_with("[unknown]")), "{names:?}");
+    // Between two calls of the generated code a sample may find the program's own.
+    assert!(names.iter().any(|stack| stack.ends_with("[unknown]")), "{names:?}");
+    assert!(!names.iter().any(|stack| stack.contains("forged")), "{names:?}");
 }
 
 #[test]
