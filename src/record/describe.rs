@@ -120,6 +120,7 @@ impl Description {
         meta.window.ended = ended.to_owned();
         meta.clock.extend(state.clocks.last());
         meta.unnamed_stacks = state.unnamed_stacks;
+        meta.skipped_checkpoints = state.skipped_checkpoints;
         let ran = meta.probes.iter_mut().filter(|probe| probe.state == ProbeOutcome::Ran);
         for (probe, figures) in ran.zip(&state.probes) {
             let Figures { events, lost, cost_ns } = *figures;

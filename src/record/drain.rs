@@ -418,11 +418,13 @@ impl Round {
         Ok(())
     }
 
-    /// Asks for a checkpoint, unless the disk is still busy with the one before.
+    /// Asks for a checkpoint, or counts it as skipped while the disk is still busy with the one before.
     fn checkpoint(&mut self, now: u64) {
         self.state.now_ns = now;
         self.next_checkpoint = now + CHECKPOINT_NS;
-        if !self.shared.checkpointing.swap(true, Ordering::Relaxed) {
+        if self.shared.checkpointing.swap(true, Ordering::Relaxed) {
+            self.state.skipped_checkpoints += 1;
+        } else {
             self.out.checkpoint(Message::Checkpoint(self.state.clone()));
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) shared_lost: u64,
     /// Stacks that have no names for want of time.
     pub(super) unnamed_stacks: u64,
+    /// Checkpoints that were due while the disk was still busy with the one before.
+    pub(super) skipped_checkpoints: u64,
     /// Estimated nanoseconds in programs that all probes share.
     pub(super) shared_cost_ns: u64,
     /// ebrec's own CPU time.

@@ -40,6 +40,8 @@ pub struct Meta {
     pub events: Vec<EventMeta>,
     /// Stacks whose functions have no names since no time was left to look them up.
     pub unnamed_stacks: u64,
+    /// Checkpoints that were skipped because the disk was still busy with the one before.
+    pub skipped_checkpoints: u64,
     /// The columns; filled in from the schema when the file is written.
     pub columns: Vec<ColumnMeta>,
     /// What was removed or masked, one line each; empty for a recording as it was made.
@@ -257,6 +259,7 @@ impl Meta {
             ("ebrec.kinds", json(&self.kinds)),
             ("ebrec.events", json(&self.events)),
             ("ebrec.unnamed_stacks", self.unnamed_stacks.to_string()),
+            ("ebrec.skipped_checkpoints", self.skipped_checkpoints.to_string()),
             ("ebrec.columns", json(&self.columns)),
             ("ebrec.redaction", json(&self.redaction)),
         ];
@@ -284,6 +287,7 @@ impl Meta {
                 "ebrec.kinds" => meta.kinds = parse("ebrec.kinds", value)?,
                 "ebrec.events" => meta.events = parse("ebrec.events", value)?,
                 "ebrec.unnamed_stacks" => meta.unnamed_stacks = parse("ebrec.unnamed_stacks", value)?,
+                "ebrec.skipped_checkpoints" => meta.skipped_checkpoints = parse("ebrec.skipped_checkpoints", value)?,
                 "ebrec.columns" => meta.columns = parse("ebrec.columns", value)?,
                 "ebrec.redaction" => meta.redaction = parse("ebrec.redaction", value)?,
                 _ => {}
@@ -319,6 +323,7 @@ mod tests {
             version: "0.1.0".into(),
             command: vec!["ebrec".into(), "record".into(), "-d\u{1b}".into()],
             probes: vec![ProbeState { name: "sched".into(), state: ProbeOutcome::Thinned, ..ProbeState::default() }],
+            skipped_checkpoints: 2,
             ..Meta::default()
         };
         let pairs = pairs_of(&meta);

@@ -190,6 +190,11 @@ fn a_disk_that_stands_still_for_seconds_costs_no_value_of_an_aggregate() {
     println!("{rows} rows of {calls}, {lost:?}");
     // Every call is a row or a loss; how many of them had to wait for the disk differs from run to run.
     assert!(rows + lost.values().sum::<i64>() >= calls, "{rows} rows of {calls}, {lost:?}");
+    // The first is under way until the disk goes on, three seconds later; one is due every 0.8 s.
+    let skipped = taken.recording.meta().skipped_checkpoints;
+    assert!((1..=4).contains(&skipped), "{skipped} checkpoints skipped");
+    let said = taken.report("losses")["warnings"].to_string();
+    assert!(said.contains("skipped while the disk was slow"), "{said}");
 }
 
 /// Threads of real-time priority leave 5 % of each CPU to all others, among them what ends the kernel's grace periods.

@@ -86,7 +86,39 @@ fn problems(source: &Source) -> Result<Vec<String>> {
         let stacks = if unnamed == 1 { "stack has" } else { "stacks have" };
         problems.push(format!("{} {stacks} no names: no time was left to look them up", units::count(unnamed)));
     }
+    problems.extend(skipped_checkpoints(source.meta().skipped_checkpoints));
+    problems.extend(late_intervals(source)?);
     Ok(problems)
+}
+
+fn skipped_checkpoints(skipped: u64) -> Option<String> {
+    let checkpoints = if skipped == 1 { "checkpoint was" } else { "checkpoints were" };
+    (skipped > 0).then(|| {
+        let skipped = units::count(skipped);
+        format!("{skipped} {checkpoints} skipped while the disk was slow; a kill then would have lost more than the last second")
+    })
+}
+
+/// Intervals that ended well after they were due: the kernel was slow to end the programs of the one before, or the machine was too busy.
+///
+/// The window's last interval may be half as long again, since it takes in a short rest.
+fn late_intervals(source: &Source) -> Result<Option<String>> {
+    let due = source.meta().window.interval_ns;
+    let (mut all, mut late, mut longest) = (0, 0, 0);
+    // Each interval has one row of ebrec's own CPU time.
+    source.rows_of_all_processes("cost", &[], &["op"], |row| {
+        let Some(length) = row.dur().filter(|_| row.text(0) == Some("cpu")) else { return };
+        all += 1;
+        if length > due.saturating_add(due / 2) {
+            late += 1;
+            longest = longest.max(length);
+        }
+    })?;
+    Ok((due > 0 && late > 0).then(|| {
+        let [due, longest] = [due, longest].map(units::duration);
+        let (late, all) = (units::count(late), units::count(all));
+        format!("{late} of {all} intervals ended late, up to {longest} long instead of {due}: counts are whole, their times less exact")
+    }))
 }
 
 /// `12 of 1,234 events lost (0.97%): sched 10 (ring full), block 2 (map full)`.

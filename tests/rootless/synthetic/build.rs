@@ -175,13 +175,15 @@ fn cost(made: &mut Synthetic) {
         [
             ("name", Cell::Text("ebrec")),
             ("op", Cell::Text(op)),
-            ("dur_ns", Cell::Int(4 * SECOND)),
+            ("dur_ns", Cell::Int(SECOND)),
             (column, Cell::Int(value)),
         ]
     };
-    made.row("cost", 4 * SECOND, &own("cpu", "sum", 40 * MS));
-    made.row("cost", 4 * SECOND, &own("rss", "max", 48 << 20));
-    made.row("cost", 4 * SECOND, &own("maps", "max", 33 << 20));
+    for interval in 1..=4 {
+        made.row("cost", interval * SECOND, &own("cpu", "sum", 10 * MS));
+        made.row("cost", interval * SECOND, &own("rss", "max", 48 << 20));
+        made.row("cost", interval * SECOND, &own("maps", "max", 33 << 20));
+    }
 }
 
 /// A machine of two programs that make system calls: `cat` (10) reads and waits, `find` (20) fails to open.

@@ -11,6 +11,7 @@ use crate::synthetic::build::http;
 use crate::synthetic::build::lossy;
 use crate::synthetic::build::waiting;
 use crate::synthetic::recording::Cell;
+use crate::synthetic::recording::MS;
 use crate::synthetic::recording::SECOND;
 use crate::synthetic::recording::Synthetic;
 
@@ -114,6 +115,26 @@ fn buckets_that_do_not_add_up_to_the_totals_are_told() {
     made.counter("sched.runqueue_latency", SECOND, &by, 5, 5000);
     let document = Case::new("summary", vec![("run.parquet", made)]).json();
     assert_eq!(document["warnings"], json!(["the histogram 'sched.runqueue_latency' holds 6 of 11 values"]));
+}
+
+#[test]
+fn skipped_checkpoints_and_late_intervals_are_stated() {
+    for view in ["summary", "losses"] {
+        let mut made = Synthetic::new("builder");
+        made.meta.skipped_checkpoints = 2;
+        for (at, length) in [(1000, 1000), (3400, 2400), (5000, 1500)] {
+            let own = [("name", "ebrec".into()), ("op", "cpu".into()), ("dur_ns", Cell::Int(length * MS))];
+            made.row("cost", at * MS, &own);
+        }
+        let document = Case::new(view, vec![("run.parquet", made)]).json();
+        assert_eq!(
+            document["warnings"],
+            json!([
+                "2 checkpoints were skipped while the disk was slow; a kill then would have lost more than the last second",
+                "1 of 3 intervals ended late, up to 2.40 s long instead of 1.00 s: counts are whole, their times less exact",
+            ])
+        );
+    }
 }
 
 #[test]
