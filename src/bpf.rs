@@ -9,6 +9,7 @@ mod compat;
 pub mod epoch;
 pub mod frames;
 pub mod grace;
+pub mod io_calls;
 mod kernel_types;
 pub mod live;
 pub mod log;

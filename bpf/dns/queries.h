@@ -30,6 +30,7 @@ enum dns_metric {
 	DNS_FAILURES,	/* counter by process, name and code */
 	DNS_NO_ANSWERS, /* counter by process and name; most are added by user space */
 	DNS_BY_TCP,	/* counter by process */
+	DNS_UNREAD,	/* counter by process; directions of connections by TCP */
 };
 
 struct query_key {
@@ -38,6 +39,7 @@ struct query_key {
 	__u32 network; /* the namespace's number */
 	__u16 port;
 	__u16 id;
+	__u64 tcp; /* 0: by UDP */
 };
 
 /* What is asked for, as it is on the wire. */
@@ -64,7 +66,7 @@ struct dns_record {
 	__u32 flags; /* of the answer, the code in the low four bits */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct dns_record) == 384, "no holes");
+_Static_assert(sizeof(struct dns_record) == 392, "no holes");
 
 struct dns_record *export_dns_record;
 struct query *export_query;
@@ -92,6 +94,7 @@ struct {
 enum scratch_place {
 	SCRATCH_OF_SEND,
 	SCRATCH_OF_CONNECT,
+	SCRATCH_OF_CALL,
 	SCRATCHES,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The system calls that move bytes through sockets: which socket, where the bytes are in the process's memory, how many.
+ * The sockets that calls move bytes through, and what such a socket is to HTTP.
  */
 #ifndef EBREC_HTTP_CALLS_H
 #define EBREC_HTTP_CALLS_H
@@ -8,8 +8,8 @@
 #include "ebrec.h"
 
 #include "sock.h"
+#include "io_calls.h"
 
-#define HTTP_CALLS 512
 /* include/uapi/linux/stat.h, include/linux/socket.h, include/uapi/linux/in.h, include/net/tcp_states.h */
 #define HTTP_S_IFMT   0170000
 #define HTTP_S_IFSOCK 0140000
@@ -21,42 +21,24 @@
 #define HTTP_UDP      17
 #define HTTP_MPTCP    262
 /* include/net/sock.h: SHUTDOWN_MASK, of a Unix socket whose peer is closed. */
-#define HTTP_SHUTDOWN 3
-/* MSG_PEEK, MSG_ERRQUEUE: the bytes stay there, or are none of the stream. */
-#define HTTP_MSG_NOT_TAKEN 0x2002
-/* PF_IO_WORKER (5.12) and PF_USER_WORKER (6.4) of include/linux/sched.h */
-#define HTTP_PF_IO_WORKER      0x4010
+#define HTTP_SHUTDOWN	       3
 #define HTTP_STATE_ESTABLISHED 1
 #define HTTP_STATE_FIN_WAIT1   4
 #define HTTP_STATE_CLOSE       7
 #define HTTP_STATE_LAST_ACK    9
 
-/* What a system call does, by number; user space knows the numbers. */
-enum http_call {
-	CALL_NONE,
-	CALL_BUFFER,	   /* read, write: descriptor, buffer */
-	CALL_BUFFER_FLAGS, /* recvfrom, sendto: and flags in the fourth argument */
-	CALL_VECTOR,	   /* readv, writev */
-	CALL_MESSAGE,	   /* recvmsg, sendmsg: a struct msghdr, flags in the third */
-	CALL_SENDFILE,
-	CALL_MANY,   /* recvmmsg, sendmmsg: an array of struct mmsghdr, how many, flags in the fourth */
-	CALL_SPLICE, /* from the first descriptor to the third */
-	CALL_OUT = 0x80,
-};
-
 const volatile struct http_knobs {
-	__u8 calls[HTTP_CALLS];
+	__u8 calls[IO_CALLS];
 	__u8 routes;  /* count by route */
 	__u8 cookies; /* attachments say what place they are at */
 	__u8 pad[6];
 } knobs SEC(".rodata.knobs") = {};
 struct http_knobs *export_http_knobs;
-enum http_call export_http_call;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs___http {
-	unsigned long di, si, cx, r8, ax;
+	unsigned long di, si, cx, ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs___http {
@@ -83,19 +65,11 @@ struct unix_sock___http {
 };
 struct socket___http {
 	struct sock___http *sk;
-	struct file___http *file; /* NULL: the kernel's own */
+	struct file___io *file; /* NULL: the kernel's own */
 };
 struct tcp_sock___http {
 	__u32 copied_seq; /* up to where bytes were read */
 	__u32 write_seq;  /* up to where bytes were written */
-};
-struct inode___http {
-	__u16 i_mode;
-	unsigned long i_ino;
-};
-struct file___http {
-	struct inode___http *f_inode;
-	void *private_data;
 };
 /* include/linux/io_uring_types.h; its tracepoint has it since 6.0, commit 48863ffd3e81. */
 struct io_cqe___http {
@@ -112,68 +86,8 @@ struct io_kiocb___http {
 	(1ULL << 1 | 1ULL << 2 | 1ULL << 9 | 1ULL << 10 | 1ULL << 22 | 1ULL << 23 | 1ULL << 26 | 1ULL << 27 |          \
 	 1ULL << 47 | 1ULL << 48)
 
-/* include/uapi/linux/uio.h, include/linux/socket.h as programs see it on 64-bit machines */
-struct user_vector {
-	__u64 base;
-	__u64 length;
-};
-struct user_message {
-	__u64 name;
-	__u32 name_length;
-	__u32 pad;
-	__u64 vectors;
-	__u64 count;
-	__u64 control[2];
-	__u32 flags;
-	__u32 pad_end;
-};
-/* One of the array that recvmmsg and sendmmsg take. */
-struct user_message_of_many {
-	struct user_message message;
-	__u32 length; /* that it moved */
-	__u32 pad;
-};
-_Static_assert(sizeof(struct user_message_of_many) == 64, "struct mmsghdr");
-
-/* The fifth argument of a system call: the peer's address, of recvfrom and sendto. */
-static __always_inline __u64 call_argument_5(struct pt_regs *regs)
-{
-	struct pt_regs___http *r = (void *)regs;
-
-#if defined(__TARGET_ARCH_x86)
-	return r->r8;
-#else
-	return r->regs[4];
-#endif
-}
-
-/* What is behind a descriptor of the current task; NULL: nothing. */
-static __always_inline struct file___http *file_of(struct task_struct *current, __u32 fd)
-{
-	struct file___http *file = NULL;
-	struct task_struct *task;
-	struct fdtable *table;
-	struct file **files;
-	__u32 count;
-
-	/* What is found from here by type alone costs no helper. */
-	if (current) {
-		table = current->files->fdt;
-		count = table->max_fds;
-		files = table->fd;
-	} else {
-		task = (void *)bpf_get_current_task();
-		table = BPF_CORE_READ(task, files, fdt);
-		count = BPF_CORE_READ(table, max_fds);
-		files = BPF_CORE_READ(table, fd);
-	}
-	if (fd < count)
-		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	return file;
-}
-
 /* What would be the file's socket, if it is one of a socket. */
-static __always_inline struct sock___http *sock_if_socket(struct file___http *file)
+static __always_inline struct sock___http *sock_if_socket(struct file___io *file)
 {
 	struct socket___http *socket = BPF_CORE_READ(file, private_data);
 
@@ -206,9 +120,9 @@ static __always_inline enum http_transport transport_of(struct sock___http *sk)
 }
 
 /* Of the socket that is behind a file, if it is one. */
-static __always_inline enum http_transport transport_of_file(struct file___http *file, struct sock___http *sk)
+static __always_inline enum http_transport transport_of_file(struct file___io *file, struct sock___http *sk)
 {
-	struct inode___http *inode = BPF_CORE_READ(file, f_inode);
+	struct inode___io *inode = BPF_CORE_READ(file, f_inode);
 
 	if ((BPF_CORE_READ(inode, i_mode) & HTTP_S_IFMT) != HTTP_S_IFSOCK)
 		return TRANSPORT_OTHER;

@@ -31,7 +31,7 @@ int BPF_PROG(http_enter, struct pt_regs *regs, long number)
 	__u32 tid;
 	__u64 who;
 
-	if ((__u64)number >= HTTP_CALLS || !(knobs.calls[number & (HTTP_CALLS - 1)] & CALL_OUT))
+	if ((__u64)number >= IO_CALLS || !(knobs.calls[number & (IO_CALLS - 1)] & CALL_OUT))
 		return 0;
 	current = current_task();
 	who = who_is(current);
@@ -62,7 +62,8 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 {
 	enum http_transport transport = TRANSPORT_OTHER;
-	__u64 number = syscall_number(regs), name = 0;
+	__u64 number = syscall_number(regs);
+	struct io_bytes moved = {.total = ret};
 	struct task_struct *current;
 	struct conn *conn;
 	struct job *job;
@@ -70,9 +71,9 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	__u64 who;
 	__u8 call;
 
-	if (number >= HTTP_CALLS || ret < 0)
+	if (number >= IO_CALLS || ret < 0)
 		return 0;
-	if (!knobs.calls[number & (HTTP_CALLS - 1)] && !compat_calls[number & (HTTP_CALLS - 1)])
+	if (!knobs.calls[number & (IO_CALLS - 1)] && !compat_calls[number & (IO_CALLS - 1)])
 		return 0;
 	current = current_task();
 	who = who_is(current);
@@ -82,7 +83,7 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 		compat_call(current, regs, number);
 		return 0;
 	}
-	call = knobs.calls[number & (HTTP_CALLS - 1)];
+	call = knobs.calls[number & (IO_CALLS - 1)];
 	if (!call)
 		return 0;
 	job = job_of(JOB_OF_CALL);
@@ -106,11 +107,13 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 		tls_socket(conn, job->who, regs);
 		return 0;
 	}
-	job->total = ret;
-	if (!find_bytes(job, regs, job->kind, &name))
+	if (!find_bytes(&moved, regs, job->kind, job->outgoing))
 		return 0;
+	job->base = moved.base;
+	job->vectors = moved.vectors;
+	job->total = moved.total;
 	if (!conn) {
-		look_at_datagram(job, name);
+		look_at_datagram(job, moved.name);
 		return 0;
 	}
 	job->now = bpf_ktime_get_ns();
@@ -171,7 +174,7 @@ int BPF_PROG(http_received, struct sock___http *sk, int ret, int flags)
 	enum http_transport transport = transport_of(sk);
 	struct job *job;
 
-	if (transport == TRANSPORT_OTHER || flags & HTTP_MSG_NOT_TAKEN || (ret < 0 && transport != TRANSPORT_UNIX))
+	if (transport == TRANSPORT_OTHER || flags & MSG_NOT_TAKEN || (ret < 0 && transport != TRANSPORT_UNIX))
 		return 0;
 	if (!current || !current_in_scope_as(current->tgid))
 		return 0;

@@ -51,7 +51,7 @@ struct job {
 	volatile __u8 whole;	/* the first line is */
 	volatile __u8 ended;	/* the header, the chunk's size, the trailer has */
 	volatile __u8 answered; /* the answer has come to its end */
-	volatile __u8 kind;	/* enum http_call, without its direction */
+	volatile __u8 kind;	/* enum io_call, without its direction */
 	volatile __u8 pad;
 	volatile __u32 gave_up;		   /* 1 + enum http_reason */
 	volatile __u32 target;		   /* of a request line: where it begins */

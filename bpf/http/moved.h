@@ -67,7 +67,7 @@ static __always_inline void forget_conn(struct conn *conn, struct conn_key *key)
  * The connection of a file. That it is a TCP socket has been seen to when its entry was made, which is gone when it closes; that
  * it is still the same Unix socket, its inode shows. NULL with a transport: it is another socket.
  */
-static __always_inline struct conn *conn_of(struct conn_key *key, struct file___http *file,
+static __always_inline struct conn *conn_of(struct conn_key *key, struct file___io *file,
 					    enum http_transport *transport)
 {
 	struct sock___http *sk = file ? sock_if_socket(file) : NULL;
@@ -130,7 +130,7 @@ static __always_inline void end_if_closed(struct job *job, __u32 place)
 }
 
 /* The calls of 32-bit code that move bytes through sockets: those whose first argument is the descriptor. */
-static const __u8 compat_calls[HTTP_CALLS] = {
+static const __u8 compat_calls[IO_CALLS] = {
 #if defined(__TARGET_ARCH_x86)
 	/* arch/x86/entry/syscalls/syscall_32.tbl: sendto, sendmsg, recvfrom, recvmsg */
 	[369 ... 372] = 1,
@@ -151,7 +151,7 @@ static __always_inline void compat_call(struct task_struct *current, struct pt_r
 	struct conn_key key = {};
 	struct conn *conn;
 
-	if (!compat_calls[number & (HTTP_CALLS - 1)])
+	if (!compat_calls[number & (IO_CALLS - 1)])
 		return;
 	conn = conn_of(&key, file_of(current, compat_argument(regs, 1)), &transport);
 	if (conn && conn->role != ROLE_OTHER)
@@ -207,19 +207,19 @@ static __always_inline struct pt_regs *regs_of_call(struct task_struct *current,
 	struct pt_regs *regs;
 	__u64 number;
 
-	if (current->flags & (PF_KTHREAD | HTTP_PF_IO_WORKER))
+	if (current->flags & (PF_KTHREAD | PF_ANY_WORKER))
 		return NULL;
 	regs = (struct pt_regs *)bpf_task_pt_regs(current);
 	number = syscall_number(regs);
-	if (number >= HTTP_CALLS || task_in_compat_call(current, regs))
+	if (number >= IO_CALLS || task_in_compat_call(current, regs))
 		return NULL;
-	*call = knobs.calls[number & (HTTP_CALLS - 1)];
+	*call = knobs.calls[number & (IO_CALLS - 1)];
 	return *call ? regs : NULL;
 }
 
 static __always_inline bool is_compat_call(struct task_struct *current)
 {
-	if (current->flags & (PF_KTHREAD | HTTP_PF_IO_WORKER))
+	if (current->flags & (PF_KTHREAD | PF_ANY_WORKER))
 		return false;
 	return task_in_compat_call(current, (struct pt_regs *)bpf_task_pt_regs(current));
 }
@@ -280,7 +280,7 @@ static __always_inline bool is_missing(struct conn *conn, struct sock___http *sk
 static __always_inline __u64 inode_of(struct sock___http *sk)
 {
 	struct socket___http *socket = sk->sk_socket;
-	struct file___http *file = socket ? socket->file : NULL;
+	struct file___io *file = socket ? socket->file : NULL;
 
 	return file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
 }
@@ -288,7 +288,8 @@ static __always_inline __u64 inode_of(struct sock___http *sk)
 static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
 					 struct sock___http *sk, enum http_transport transport, __u32 bytes)
 {
-	__u64 name = 0, inode = transport == TRANSPORT_UNIX ? inode_of(sk) : 0;
+	__u64 inode = transport == TRANSPORT_UNIX ? inode_of(sk) : 0;
+	struct io_bytes moved = {.total = bytes};
 	struct conn *conn = known_conn(&job->key, sk);
 	struct pt_regs *regs;
 	__u8 call = 0;
@@ -321,14 +322,15 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 		return;
 	}
 	job->kind = call & ~CALL_OUT;
-	job->total = bytes;
-	if (!find_bytes(job, regs, job->kind, &name))
+	if (!find_bytes(&moved, regs, job->kind, job->outgoing))
 		return;
+	job->base = moved.base;
+	job->vectors = moved.vectors;
 	job->total = bytes;
 	if (!conn) {
 		/* Where it came from is not in the process's memory yet: the answer to it will tell. */
 		if (job->outgoing || sk->__sk_common.skc_dport)
-			look_at_datagram(job, name);
+			look_at_datagram(job, moved.name);
 		return;
 	}
 	/* When a client's request is written whole says nothing. */

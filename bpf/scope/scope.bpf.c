@@ -6,6 +6,7 @@
  */
 #include "ebrec.h"
 #include "frame_types.h"
+#include "io_calls.h"
 #include "pid_namespace.h"
 
 const volatile struct scope_names {
@@ -51,6 +52,7 @@ struct scope_task *export_scope_task;
 struct program_record *export_program_record;
 enum scope_event export_scope_event;
 enum loss_cause export_loss_cause;
+enum io_call export_io_call;
 struct cell_key *export_cell_key;
 struct cell *export_cell;
 struct hot_cell *export_hot_cell;

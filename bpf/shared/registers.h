@@ -185,6 +185,23 @@ static __always_inline __u32 compat_argument(struct pt_regs *regs, int number)
 	return 0;
 }
 
+/* The first argument of the 32-bit call that a thread is in. For a current thread, or one that is off its CPU. */
+static __always_inline __u32 compat_fd(struct task_struct *task)
+{
+	struct pt_regs *regs;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___regs))
+		return compat_argument((struct pt_regs *)bpf_task_pt_regs(task), 1);
+	regs = task->stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+#if defined(__TARGET_ARCH_x86)
+	return BPF_CORE_READ(regs, bx);
+#elif defined(__TARGET_ARCH_arm64)
+	return BPF_CORE_READ(regs, orig_x0);
+#else
+	return 0;
+#endif
+}
+
 /* Whether a task is in a system call of 32-bit code, whose numbers are others. */
 static __always_inline bool is_compat(struct task_struct *task)
 {

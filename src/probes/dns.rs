@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use anyhow::Result;
 use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
+use libbpf_rs::OpenObject;
 
 use super::BuiltIn;
 use super::Decoder;
@@ -16,10 +17,13 @@ use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::batch::take_all;
+use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
+use crate::bpf::io_calls;
 use crate::bpf::live::Live;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
+use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
@@ -36,14 +40,15 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
+mod hooks;
 mod question;
 
 object! {
     name: "dns",
     // A few hundred names that processes ask for in one interval, each with a handful of buckets.
     cells: 4096,
-    // SAFETY: integers only, as bpf/dns/dns.bpf.c declares them.
-    unsafe plain: dns_record, query, query_key, dns_name,
+    // SAFETY: integers only, as bpf/dns/{queries,connection}.h declare them.
+    unsafe plain: dns_record, dns_knobs, query, query_key, dns_name,
 }
 
 /// A query with what tells it from others.
@@ -62,6 +67,7 @@ const PATIENCE_NS: u64 = 5_000_000_000;
 
 const TYPE: &str = "dns_type";
 const CODE: &str = "dns_rcode";
+const TRANSPORT: &str = "dns_transport";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "dns",
@@ -75,7 +81,8 @@ static INFO: ProbeInfo = ProbeInfo {
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm", "name"],
-            help: "Time from a query's leaving by UDP until its answer came in, whatever the answer said.",
+            help: "Time from a query's leaving until its answer came in, whatever the answer said; by TCP from the return of the call that \
+                   wrote the query to the return of the call that read the answer's end.",
             events: None,
         },
         Metric {
@@ -99,7 +106,16 @@ static INFO: ProbeInfo = ProbeInfo {
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm"],
-            help: "Connects to port 53 by TCP, as after an answer that was too long; what is asked there is not read.",
+            help: "Connects to port 53 by TCP, as after an answer that was too long for UDP.",
+            events: None,
+        },
+        Metric {
+            name: "dns.unread",
+            kind: MetricKind::Counter,
+            unit: Unit::Count,
+            by: &["pid", "comm"],
+            help: "Directions of connections to port 53 by TCP that were not read to their end: their messages moved by io_uring, \
+                   splice or 32-bit calls, or are not DNS.",
             events: None,
         },
     ],
@@ -121,6 +137,7 @@ static INFO: ProbeInfo = ProbeInfo {
             "dport",
             "dns_type",
             "dns_rcode",
+            "dns_transport",
         ],
     }],
     columns: &[
@@ -138,17 +155,33 @@ static INFO: ProbeInfo = ProbeInfo {
             unit: None,
             help: "The answer's code: 'NOERROR', 'NXDOMAIN', 'SERVFAIL'…",
         },
+        Column {
+            name: TRANSPORT,
+            ty: ColumnType::Utf8,
+            title: "Transport",
+            unit: None,
+            help: "How the query went: 'udp' or 'tcp'.",
+        },
     ],
-    hooks: &["tp_btf/net_dev_queue", "tp_btf/netif_receive_skb", "tp_btf/inet_sock_set_state"],
+    hooks: &[
+        "tp_btf/net_dev_queue",
+        "tp_btf/netif_receive_skb",
+        "tp_btf/inet_sock_set_state",
+        "tp_btf/sock_send_length",
+        "tp_btf/sock_recv_length",
+        "tp_btf/sys_exit",
+    ],
     switches: &[],
     oldest_kernel: (5, 10),
-    cost: "about a tenth of a microsecond for each packet sent or received, a microsecond for each query",
+    cost: "about a tenth of a microsecond for each packet sent or received, a microsecond for each query; before Linux 6.3 a tenth of \
+           one for each system call, too",
 };
 
 /// The probe at work.
 pub(super) struct Dns {
     kind: Option<ColumnId>,
     code: Option<ColumnId>,
+    transport: Option<ColumnId>,
     streams: bool,
     names: Numbered<String>,
     /// Queries that were given up in the interval that ended last.
@@ -165,11 +198,21 @@ impl BuiltIn for Dns {
         Dns {
             kind: setup.schema.id(TYPE),
             code: setup.schema.id(CODE),
+            transport: setup.schema.id(TRANSPORT),
             streams: setup.settings.mode != Mode::Hist,
             names: Numbered::default(),
             late: Vec::new(),
             pending: Vec::new(),
         }
+    }
+
+    fn knobs(setup: &Setup<'_>) -> Option<Vec<u8>> {
+        let knobs = types::dns_knobs { calls: io_calls::table(Arch::of(&setup.host.arch)) };
+        Some(bytes_of(&knobs).to_vec())
+    }
+
+    fn choose(_: &Setup<'_>, open: &mut OpenObject) -> Vec<String> {
+        hooks::choose(open)
     }
 }
 
@@ -198,7 +241,7 @@ impl Decoder for Dns {
 
     fn key(&mut self, metric: &str, gathered: &Gathered, names: NamesThen<'_>) -> Vec<KeyPart> {
         let mut key = Vec::from(KeyPart::process(gathered.pid, names));
-        if metric != "dns.by_tcp" {
+        if !matches!(metric, "dns.by_tcp" | "dns.unread") {
             let name = self.names.get(gathered.sub >> CODE_BITS).map_or("other", String::as_str);
             key.push(KeyPart::Text(column::NAME, name.to_owned()));
         }
@@ -220,7 +263,7 @@ impl Decoder for Dns {
         for asked in waiting(live)? {
             if asked.query.sent.saturating_add(PATIENCE_NS) < end_ns {
                 // One that was answered just now is not there, and was not late either.
-                if map.delete(crate::bpf::bytes_of(&asked.key)).is_ok() {
+                if map.delete(bytes_of(&asked.key)).is_ok() {
                     self.names.insert(asked.query.number, asked_for(&asked.query.name).0);
                     self.late.push(asked);
                 }
@@ -285,6 +328,9 @@ impl Dns {
         row.at(outcome.at_ns).int(column::PID, query.pid.into()).int(column::TID, query.tid.into());
         row.bytes(column::COMM, &query.comm).text(column::OP, outcome.op).text(column::FAMILY, family(remote));
         row.text(column::DADDR, &remote.to_string()).int(column::DPORT, 53);
+        if let Some(column) = self.transport {
+            row.text(column, if key.tcp == 0 { "udp" } else { "tcp" });
+        }
         if outcome.op == "tcp" {
             return;
         }

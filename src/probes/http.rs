@@ -11,6 +11,7 @@ use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::frames::Sweeper;
+use crate::bpf::io_calls;
 use crate::bpf::live::Live;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
@@ -31,13 +32,11 @@ use crate::recording::ColumnType;
 use crate::recording::column;
 use crate::units::Unit;
 
-use self::calls::knobs;
 use self::hooks::Wanted;
 use self::libssl::Libraries;
 use self::methods::Methods;
 use self::routes::Routes;
 
-mod calls;
 mod hooks;
 mod libssl;
 mod methods;
@@ -246,7 +245,7 @@ impl BuiltIn for Http {
     }
 
     fn knobs(setup: &Setup<'_>) -> Option<Vec<u8>> {
-        let mut knobs = knobs(Arch::of(&setup.host.arch));
+        let mut knobs = types::http_knobs { calls: io_calls::table(Arch::of(&setup.host.arch)), ..Default::default() };
         knobs.cookies = u8::from(setup.host.kernel.at_least(5, 15));
         knobs.routes = u8::from(setup.settings.is_on(BY_ROUTE));
         Some(bytes_of(&knobs).to_vec())

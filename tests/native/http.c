@@ -95,11 +95,11 @@ static const struct native_map maps[] = {
 	{},
 };
 
-static struct inode___http inode = {.i_mode = HTTP_S_IFSOCK};
+static struct inode___io inode = {.i_mode = HTTP_S_IFSOCK};
 static struct sock___http stream_sk, datagram_sk;
 static struct socket___http stream_socket = {.sk = &stream_sk}, datagram_socket = {.sk = &datagram_sk};
-static struct file___http stream_file = {.f_inode = &inode, .private_data = &stream_socket};
-static struct file___http datagram_file = {.f_inode = &inode, .private_data = &datagram_socket};
+static struct file___io stream_file = {.f_inode = &inode, .private_data = &stream_socket};
+static struct file___io datagram_file = {.f_inode = &inode, .private_data = &datagram_socket};
 static struct file *files[FD + 2] = {[FD] = (void *)&stream_file, [FD + 1] = (void *)&datagram_file};
 static struct fdtable table = {.max_fds = FD + 2, .fd = files};
 static struct files_struct open_files = {.fdt = &table};

@@ -2,6 +2,9 @@
 //! what it asked and how long it took.
 
 use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::io::Read;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -34,27 +37,36 @@ fn query(id: u16, name: &str, kind: u16) -> Vec<u8> {
     message
 }
 
-/// Answers until it is told to stop: by the first letters of the name.
+/// Makes the answer of a query: its code is by the first letters of the name. `None`: there is none.
+fn answer(query: &[u8]) -> Option<Vec<u8>> {
+    let name = query[13..].to_ascii_lowercase();
+    if name.starts_with(b"late") {
+        std::thread::sleep(LATE);
+    } else if name.starts_with(b"never") {
+        return None;
+    }
+    let mut answer = query.to_vec();
+    (answer[2], answer[3]) = (0x81, 0x80 | code_of(&name));
+    Some(answer)
+}
+
+fn code_of(name: &[u8]) -> u8 {
+    match name {
+        name if name.starts_with(b"missing") => 3,
+        name if name.starts_with(b"broken") => 2,
+        _ => 0,
+    }
+}
+
+/// Answers until it is told to stop.
 fn serve(socket: &UdpSocket, stop: &AtomicBool) {
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut bytes = [0; 512];
     while !stop.load(Ordering::Relaxed) {
         let Ok((length, from)) = socket.recv_from(&mut bytes) else { continue };
-        let name = bytes[13..length].to_ascii_lowercase();
-        if name.starts_with(b"late") {
-            std::thread::sleep(LATE);
-        } else if name.starts_with(b"never") {
-            continue;
+        if let Some(answer) = answer(&bytes[..length]) {
+            socket.send_to(&answer, from).unwrap();
         }
-        let code = if name.starts_with(b"missing") {
-            3
-        } else if name.starts_with(b"broken") {
-            2
-        } else {
-            0
-        };
-        (bytes[2], bytes[3]) = (0x81, 0x80 | code);
-        socket.send_to(&bytes[..length], from).unwrap();
     }
 }
 
@@ -194,4 +206,144 @@ fn by_default_only_slow_and_failed_queries_are_told_one_by_one() {
     assert_eq!(rows.named("dns_rcode", "NXDOMAIN").count(), 2);
     assert_eq!(rows.named("name", "late.example.org").one().text("dns_rcode"), Some("NOERROR"));
     assert_eq!(rows.count(), 3);
+}
+
+/// A message behind its length, as RFC 1035, 4.2.2 has it.
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&u16::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
+}
+
+/// Reads one message, its length first.
+fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut message).ok()?;
+    Some(message)
+}
+
+/// Answers on one connection after the other, each until its client closes it. A name that begins with `long` has an answer
+/// of 40,000 bytes.
+fn serve_streams(listener: &TcpListener, connections: usize) {
+    for _ in 0..connections {
+        let (mut stream, _) = listener.accept().unwrap();
+        while let Some(query) = receive(&mut stream) {
+            let Some(mut answer) = answer(&query) else { continue };
+            if query[13..].starts_with(b"long") {
+                answer.resize(40_000, 7);
+            }
+            stream.write_all(&framed(&answer)).unwrap();
+        }
+    }
+}
+
+/// How a client writes a query, and reads its answer.
+#[derive(Clone, Copy)]
+enum Habit {
+    /// Both in one call each.
+    Whole,
+    /// The length, then the message.
+    LengthFirst,
+    /// The length and the message as two vectors, as the C library does.
+    Vectors,
+    /// One byte in each call.
+    Bytes,
+}
+
+fn ask_by_stream(stream: &mut TcpStream, habit: Habit, message: &[u8]) {
+    let (length, whole) = (u16::try_from(message.len()).unwrap().to_be_bytes(), framed(message));
+    match habit {
+        Habit::Whole => stream.write_all(&whole).unwrap(),
+        Habit::LengthFirst => {
+            stream.write_all(&length).unwrap();
+            stream.write_all(message).unwrap();
+        }
+        Habit::Vectors => {
+            let written = stream.write_vectored(&[IoSlice::new(&length), IoSlice::new(message)]).unwrap();
+            assert_eq!(written, whole.len());
+        }
+        Habit::Bytes => whole.iter().for_each(|byte| stream.write_all(&[*byte]).unwrap()),
+    }
+    match habit {
+        Habit::Whole | Habit::Vectors => {
+            let (mut bytes, mut have) = (vec![0; 65_537], 0);
+            while have < 2 || have < 2 + usize::from(u16::from_be_bytes([bytes[0], bytes[1]])) {
+                have += stream.read(&mut bytes[have..]).unwrap();
+            }
+        }
+        Habit::LengthFirst => _ = receive(stream).unwrap(),
+        Habit::Bytes => {
+            let mut one = |_| {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                byte[0]
+            };
+            let length = [0, 1].map(&mut one);
+            (0..u16::from_be_bytes(length)).for_each(|_| _ = one(0));
+        }
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn queries_by_tcp_are_what_the_client_asked_however_it_writes_and_reads() {
+    const ROUNDS: usize = 5;
+    let namespace = Namespace::new();
+    let running = Recorder::new("-p dns:raw").start();
+    let waited = namespace.within(|| {
+        let listener = TcpListener::bind(("127.0.0.53", PORT)).unwrap();
+        let server = listener.local_addr().unwrap();
+        std::thread::scope(|threads| {
+            threads.spawn(|| serve_streams(&listener, 6));
+            let mut waited = BTreeMap::<String, i64>::new();
+            for (at, habit) in [Habit::Whole, Habit::LengthFirst, Habit::Vectors, Habit::Bytes].into_iter().enumerate()
+            {
+                let mut stream = TcpStream::connect(server).unwrap();
+                stream.set_nodelay(true).unwrap();
+                for (turn, name) in ["www", "missing", "long", "late"].iter().cycle().take(4 * ROUNDS).enumerate() {
+                    let name = format!("{name}.w{at}.example.org");
+                    let begun = Instant::now();
+                    ask_by_stream(&mut stream, habit, &query(turn as u16, &name, 28));
+                    *waited.entry(name).or_default() += i64::try_from(begun.elapsed().as_nanos()).unwrap();
+                }
+            }
+            // Three in one call, answered one after the other.
+            let mut stream = TcpStream::connect(server).unwrap();
+            let three: Vec<u8> = (0..3).flat_map(|id| framed(&query(id, "three.example.org", 1))).collect();
+            stream.write_all(&three).unwrap();
+            (0..3).for_each(|_| _ = receive(&mut stream).unwrap());
+            drop(stream);
+            // What is not DNS is not made out to be.
+            let mut stream = TcpStream::connect(server).unwrap();
+            stream.write_all(&framed(&[0xff; 40])).unwrap();
+            assert!(receive(&mut stream).is_some());
+            waited
+        })
+    });
+    let taken = running.finish();
+    let pid = i64::from(std::process::id());
+    let rows = taken.rows("dns", &[&DNS[..], &["dns_transport"]].concat()).with("pid", pid);
+    let answers = rows.named("op", "answer").named("dns_transport", "tcp").named("daddr", "127.0.0.53");
+    assert_eq!(waited.len(), 16);
+    for (name, waited) in &waited {
+        let own = answers.named("name", name);
+        let code = if name.starts_with("missing") { "NXDOMAIN" } else { "NOERROR" };
+        assert_eq!(
+            (own.count(), own.named("dns_rcode", code).named("dns_type", "AAAA").count()),
+            (ROUNDS, ROUNDS),
+            "{name}"
+        );
+        assert!(own.sum("dur_ns") <= *waited, "{name}: {} of {waited}", own.sum("dur_ns"));
+        if name.starts_with("late") {
+            assert!(own.iter().all(|row| row.int("dur_ns") >= LATE.as_nanos() as i64 * 9 / 10), "{own:?}");
+        }
+    }
+    assert_eq!(answers.named("name", "three.example.org").named("dns_type", "A").count(), 3);
+    assert_eq!(answers.count(), 16 * ROUNDS + 3);
+    let metric = |metric: &str| taken.metric(metric, &["pid"]).with("pid", pid).sum("count");
+    assert_eq!(metric("dns.latency"), 16 * ROUNDS as i64 + 3);
+    assert_eq!(metric("dns.failures"), 4 * ROUNDS as i64);
+    // What was asked on the last connection is no query.
+    assert_eq!((metric("dns.by_tcp"), metric("dns.unread"), metric("dns.unanswered")), (6, 1, 0));
+    assert_eq!(taken.lost_by("dns"), 0, "{:?}", taken.lost());
 }

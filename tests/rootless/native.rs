@@ -372,3 +372,52 @@ fn queries_meet_their_answers_and_garbage_is_neither() {
     fragment[3 + 7] = 1;
     assert_eq!(told(&[fragment, packet(RECEIVED, 53, 4000, &answer)]), [last]);
 }
+
+/// What a call on a connection by TCP moved, for tests/native/dns.c.
+fn call(flags: u8, bytes: &[u8]) -> Vec<u8> {
+    framed(0x10 | flags, bytes)
+}
+
+const VECTORS: u8 = 0x20;
+
+#[test]
+fn queries_by_tcp_meet_their_answers_wherever_calls_divide_them() {
+    let Some(dns) = parser("dns", "queries_by_tcp_meet_their_answers_wherever_calls_divide_them") else { return };
+    let question = b"\x03wWw\x07example\x03org\0\0\x1c\0\x01";
+    let behind_length = |message: &[u8]| [&(message.len() as u16).to_be_bytes(), message].concat();
+    let query = behind_length(&[b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\0".as_slice(), question].concat());
+    let header = b"\x12\x34\x81\x83\0\x01\0\0\0\0\0\0".as_slice();
+    let answer = behind_length(&[header, question].concat());
+    let long = behind_length(&[header, question, &[7; 3000]].concat());
+    let hex: String = question.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (answered, last) = (format!("tcp answered id 1234 code 3 port 4000 {hex}"), "tcp id 0000 code 0 port 0 ");
+    let told =
+        |calls: &[Vec<u8>]| run(&dns, &calls.concat()).into_iter().filter(|line| line != last).collect::<Vec<_>>();
+    for (answer, vectors) in [(&answer, 0), (&long, 0), (&answer, VECTORS), (&long, VECTORS)] {
+        // Two of each, so that what follows a message is seen, too: divided at every place that could matter.
+        let (queries, answers) = (query.repeat(2), answer.repeat(2));
+        for at in (1..queries.len().min(120)).chain([queries.len()]) {
+            let mut calls = Vec::new();
+            for (id, (asks, hears)) in queries.chunks(query.len()).zip(answers.chunks(answer.len())).enumerate() {
+                let (mut asks, mut hears) = (asks.to_vec(), hears.to_vec());
+                (asks[2], hears[2]) = (id as u8, id as u8);
+                calls.extend(asks.chunks(at).map(|part| call(vectors, part)));
+                calls.extend(hears.chunks(at * 7).map(|part| call(vectors | RECEIVED, part)));
+            }
+            let expected = [0, 1].map(|id| answered.replace("1234", &format!("{id:02x}34")));
+            assert_eq!(told(&calls), expected, "calls of {at} bytes");
+        }
+    }
+    // Several messages in one call, in either direction.
+    let mut other = query.clone();
+    other[2] = 0x99;
+    let mut other_answer = long.clone();
+    other_answer[2] = 0x99;
+    let calls = [call(0, &[query.clone(), other].concat()), call(RECEIVED, &[other_answer, answer.clone()].concat())];
+    assert_eq!(told(&calls), [answered.replace("1234", "9934"), answered.clone()]);
+    // By UDP it would be another query.
+    assert_eq!(told(&[packet(0, 4000, 53, &query[2..]), call(RECEIVED, &answer)]), [""; 0]);
+    // Too short for a header, or an answer where a query should be: nothing is read from there on.
+    assert_eq!(told(&[call(0, b"\0\x03abc"), call(0, &query), call(RECEIVED, &answer)]), [""; 0]);
+    assert_eq!(told(&[call(0, &answer), call(0, &query), call(RECEIVED, &answer)]), [""; 0]);
+}

@@ -97,6 +97,8 @@ pub(in crate::report) const DNS_FAILURES: &str = "dns.failures";
 pub(in crate::report) const DNS_UNANSWERED: &str = "dns.unanswered";
 /// Connects to port 53, by process.
 pub(in crate::report) const DNS_BY_TCP: &str = "dns.by_tcp";
+/// Directions of connections to port 53 that were not read to their end, by process.
+pub(in crate::report) const DNS_UNREAD: &str = "dns.unread";
 /// Hits of events of the user's own, by process, event, function and what they are kept by, as all of theirs.
 pub(in crate::report) const EVENT_COUNT: &str = "events.count";
 /// Nanoseconds from entry to return.

@@ -39,10 +39,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let tally = Tally::of(source, &["pid", "name", "dns_rcode", "comm"], |name| name.starts_with("dns."))?;
         by_name(source, &people, &tally, &mut names)?;
         by_failure(source, &people, &tally, &mut failures)?;
-        tally.groups(metrics::DNS_BY_TCP, |dims, connects| {
-            let [pid, _, _, comm] = dims else { return };
-            tcp.row(source, vec![own(&people, pid, comm), pid.value(), Value::Int(whole(count(connects)))]);
-        })?;
+        by_tcp(source, &people, &tally, &mut tcp)?;
         queries(source, &people, &mut slowest)?;
     }
     document.push(names.table()?);
@@ -180,10 +177,37 @@ fn queries(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
     })
 }
 
+/// The connections by TCP of one process.
+#[derive(Default)]
+struct Connections {
+    comm: Option<String>,
+    connects: u64,
+    unread: u64,
+}
+
+fn by_tcp(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) -> Result<()> {
+    let add = |own: &mut Connections, rest: &[Dim], by: &ByMetric<'_>| {
+        own.comm = own.comm.take().or_else(|| rest.last().and_then(Dim::text).map(str::to_owned));
+        let counted = |metric: &str| by.get(metric).map_or(0, count);
+        own.connects = own.connects.saturating_add(counted(metrics::DNS_BY_TCP));
+        own.unread = own.unread.saturating_add(counted(metrics::DNS_UNREAD));
+    };
+    tally.sums(1, add, |dims, own| {
+        let [pid] = dims else { return };
+        if own.connects == 0 && own.unread == 0 {
+            return;
+        }
+        let comm = people.name(pid.process()).or(own.comm.as_deref());
+        let numbers = [own.connects, own.unread].map(|number| Value::Int(whole(number)));
+        table.row(source, [Value::from(comm), pid.value()].into_iter().chain(numbers).collect());
+    })
+}
+
 fn tcp_fields() -> Vec<Field> {
     vec![
         Field::new("comm", "command"),
         Field::new("pid", "pid"),
         Field::new("connects", "connects").help("Connections to port 53."),
+        Field::new("unread", "not read").help("Directions of connections whose messages could not be read."),
     ]
 }

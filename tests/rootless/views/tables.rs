@@ -104,7 +104,7 @@ fn tcp_adds_up_peers_failures_connects_and_what_is_open() {
 fn dns_counts_answers_failures_and_silence_by_name() {
     let mut made = of_probe("dns");
     made.metric("dns.latency", "histogram", "ns", &["pid", "comm", "name"]);
-    for metric in ["dns.failures", "dns.unanswered", "dns.by_tcp"] {
+    for metric in ["dns.failures", "dns.unanswered", "dns.by_tcp", "dns.unread"] {
         made.metric(metric, "counter", "count", &["pid", "comm", "name", "dns_rcode"]);
     }
     let own = who(10, "curl");
@@ -115,6 +115,7 @@ fn dns_counts_answers_failures_and_silence_by_name() {
     made.counter("dns.failures", SECOND, &missing, 3, 3);
     made.counter("dns.unanswered", 2 * SECOND, &asked("silent.example"), 2, 2);
     made.counter("dns.by_tcp", SECOND, &own, 4, 4);
+    made.counter("dns.unread", SECOND, &own, 1, 1);
     for (op, name, code, dur) in [("answer", "a.example", "NOERROR", 3), ("unanswered", "silent.example", "", 900)] {
         let mut row = asked(name);
         row.extend([("op", op.into()), ("dur_ns", (dur * MS).into()), ("daddr", "10.0.0.53".into())]);
@@ -149,7 +150,7 @@ fn dns_counts_answers_failures_and_silence_by_name() {
             json!([3 * MS, "a.example", "AAAA", "NOERROR", "10.0.0.53", 5000]),
         ],
     );
-    holds(&document, "tcp", &["comm", "pid", "connects"], &[json!(["curl", 10, 4])]);
+    holds(&document, "tcp", &["comm", "pid", "connects", "unread"], &[json!(["curl", 10, 4, 1])]);
 }
 
 #[test]

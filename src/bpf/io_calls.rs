@@ -1,13 +1,16 @@
-//! The system calls that move bytes through sockets.
+//! The system calls that move bytes through descriptors, as programs are told of them.
 
-use super::types;
+use super::scope::types;
 use crate::names::syscalls::Arch;
 
-/// What each system call does, by the architecture's numbers.
-pub(super) fn knobs(arch: Option<Arch>) -> types::http_knobs {
-    use types::http_call as call;
+/// `IO_CALLS` of bpf/shared/io_calls.h: beyond all numbers.
+const CALLS: usize = 512;
+
+/// What each system call does (`enum io_call`), by the architecture's numbers.
+pub fn table(arch: Option<Arch>) -> [u8; CALLS] {
+    use types::io_call as call;
     const OUT: u32 = call::CALL_OUT.0;
-    let mut knobs = types::http_knobs::default();
+    let mut table = [0; CALLS];
     let known = [
         ("read", call::CALL_BUFFER.0),
         ("write", call::CALL_BUFFER.0 | OUT),
@@ -24,24 +27,24 @@ pub(super) fn knobs(arch: Option<Arch>) -> types::http_knobs {
     ];
     for (name, what) in known {
         let number = arch.and_then(|arch| arch.number(name)).map(|number| number as usize);
-        if let Some(slot) = number.and_then(|number| knobs.calls.get_mut(number)) {
+        if let Some(slot) = number.and_then(|number| table.get_mut(number)) {
             *slot = what as u8;
         }
     }
-    knobs
+    table
 }
 
 #[cfg(test)]
 mod tests {
     use super::Arch;
-    use super::knobs;
-    use super::types::http_call;
+    use super::table;
+    use super::types::io_call;
 
     #[test]
     fn the_kernel_is_told_which_calls_move_bytes() {
-        let knobs = knobs(Some(Arch::X86_64));
-        assert_eq!(u32::from(knobs.calls[1]), http_call::CALL_BUFFER.0 | http_call::CALL_OUT.0);
-        assert_eq!(u32::from(knobs.calls[45]), http_call::CALL_BUFFER_FLAGS.0);
-        assert_eq!(knobs.calls[3], 0, "close moves none");
+        let table = table(Some(Arch::X86_64));
+        assert_eq!(u32::from(table[1]), io_call::CALL_BUFFER.0 | io_call::CALL_OUT.0);
+        assert_eq!(u32::from(table[45]), io_call::CALL_BUFFER_FLAGS.0);
+        assert_eq!(table[3], 0, "close moves none");
     }
 }
