@@ -10,6 +10,7 @@
 #include "ebrec.h"
 
 #include "causes.h"
+#include "compat_causes.h"
 
 /* States, and for the two kinds of sleep a slot for each cause. */
 enum ledger_slot {
@@ -76,6 +77,15 @@ static __always_inline __u32 cause_by_file(struct task_struct *task, __u32 fd, _
 	}
 }
 
+/* Of a call of 32-bit code, whose first argument is elsewhere. */
+static __always_inline __u32 compat_cause(struct task_struct *task, __u32 nr, __u32 *fd)
+{
+	if (nr >= SYSCALL_NUMBERS)
+		return CAUSE_OTHER;
+	*fd = compat_fd(task);
+	return cause_of_compat_syscall[nr & (SYSCALL_NUMBERS - 1)];
+}
+
 static __always_inline __u32 cause_of_wait(struct task_struct *task)
 {
 	__u32 flags = task->flags, fd = 0, cause;
@@ -91,7 +101,10 @@ static __always_inline __u32 cause_of_wait(struct task_struct *task)
 	nr = syscall_of(task, &fd);
 	if (nr < 0)
 		return CAUSE_PAGE_FAULT;
-	cause = is_compat(task) || nr >= SYSCALL_NUMBERS ? CAUSE_OTHER : cause_of_syscall[nr & (SYSCALL_NUMBERS - 1)];
+	if (is_compat(task))
+		cause = compat_cause(task, nr, &fd);
+	else
+		cause = nr < SYSCALL_NUMBERS ? cause_of_syscall[nr & (SYSCALL_NUMBERS - 1)] : CAUSE_OTHER;
 	if (cause == CAUSE_READ || cause == CAUSE_WRITE)
 		return cause_by_file(task, fd, cause);
 	/* A call that says nothing of storage, stopped by it: a page of its arguments, most often. */

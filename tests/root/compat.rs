@@ -20,7 +20,7 @@ fn calls_of_32_bit_code_are_seen_under_their_own_numbers() {
     if workload.words(&words[1]) == ["none"] {
         return skip(name, "the kernel takes no calls of 32-bit code");
     }
-    let running = Recorder::new("-p offcpu:raw,files:raw,locks:raw,syscall:raw");
+    let running = Recorder::new("-p sched,offcpu:raw,files:raw,locks:raw,syscall:raw");
     let taken = running.start_command(&words, Stdio::null(), Stdio::null()).finished(0);
 
     let slept = taken.rows("off_cpu", &["name", "dur_ns"]).keep(|row| row.int("dur_ns") >= LONG_NS);
@@ -28,6 +28,14 @@ fn calls_of_32_bit_code_are_seen_under_their_own_numbers() {
     println!("slept in {slept:?}");
     assert!(slept.contains(&"compat_162") && slept.contains(&"compat_240"), "{slept:?}");
     assert!(!slept.contains(&"sync"), "{slept:?}");
+
+    // nanosleep for 80 ms, and a futex for 60 ms of 32-bit code as of 64-bit code.
+    let ledger = taken.rows("ledger", &["comm", "cause", "sum"]).named("comm", "ebrec-compat");
+    let waited = |cause: &str| ledger.named("cause", cause).sum("sum");
+    println!("slept {} ns, waited for a futex {} ns", waited("sleep"), waited("futex"));
+    assert!(waited("sleep") >= 2 * LONG_NS, "{ledger:?}");
+    assert!(waited("futex") >= LONG_NS, "{ledger:?}");
+    assert!(waited("other") < LONG_NS, "{ledger:?}");
 
     let files = taken.rows("file", &["op", "filename", "bytes"]);
     let of_it = files.keep(|row| row.text("filename").is_some_and(|name| name.ends_with("written")));
