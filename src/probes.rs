@@ -138,6 +138,11 @@ trait Decoder: Send {
         Ok(())
     }
 
+    /// What began in the window and is still under way; `None` for a probe whose events are moments.
+    fn under_way(&self, _live: &Live) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Takes what the probe itself keeps in the interval's maps, which no program writes any more.
     fn collect(&mut self, _live: &Live) -> Result<()> {
         Ok(())

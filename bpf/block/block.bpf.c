@@ -4,6 +4,7 @@
  * completion; of a bio for a disk without requests, submission to completion), in nanoseconds; sizes in bytes; requests in flight at each issue; sequential or random.
  */
 #include "ebrec.h"
+#include "unfinished.h"
 #include "requests.h"
 #include "accounts.h"
 #include "bios.h"
@@ -260,6 +261,8 @@ static __always_inline void came_back(__u64 key, __u32 dev, __u64 now, __s32 err
 		__sync_fetch_and_add(&disk->in_flight, -1);
 	if (window_start())
 		ended(pending, dev, now, error);
+	else
+		count_unfinished();
 	bpf_map_delete_elem(&requests, &key);
 }
 

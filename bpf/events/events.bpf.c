@@ -10,6 +10,7 @@
 /* Functions of processes, and functions of the kernel by their type. */
 #define PREEMPTIBLE_HOOKS
 #include "ebrec.h"
+#include "unfinished.h"
 
 #include "ended.h"
 #include "frames.h"
@@ -98,14 +99,23 @@ static __always_inline int measured_begins(struct pt_regs *ctx, bool user)
 	return call_begins(&hit, stack_pointer(ctx), user);
 }
 
+/* Whether a call ends in the window; otherwise it is counted as unfinished. */
+static __always_inline bool ends_in_window(void)
+{
+	if (window_start())
+		return true;
+	count_unfinished();
+	return false;
+}
+
 static __always_inline int measured_returns(struct pt_regs *ctx, bool user)
 {
 	struct hit hit = {};
 
 	hit.place = place_of(ctx);
 	hit.returned = returned(ctx);
-	/* The end of a call that began in the window and in scope; one that ends after the window is not counted. */
-	if (!call_ends(&hit, user ? stack_pointer(ctx) - RETURN_POPS : 0, user) || !window_start())
+	/* The end of a call that began in the window and in scope. */
+	if (!call_ends(&hit, user ? stack_pointer(ctx) - RETURN_POPS : 0, user) || !ends_in_window())
 		return 0;
 	return on_hit(ctx, &hit);
 }
@@ -143,7 +153,7 @@ static __always_inline int frame_exits(struct pt_regs *ctx)
 	struct hit hit = {.place = place, .returned = returned(ctx)};
 
 	/* As for measured_returns(). */
-	if (knobs.paired ? !call_frame_ends(&hit, ctx, place) || !window_start() : !current_in_scope())
+	if (knobs.paired ? !call_frame_ends(&hit, ctx, place) || !ends_in_window() : !current_in_scope())
 		return 0;
 	return on_hit(ctx, &hit);
 }

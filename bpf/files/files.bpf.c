@@ -8,6 +8,7 @@
 /* One of them counts, and the kernel runs none within itself. */
 #define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
+#include "unfinished.h"
 #include "calls.h"
 #include "records.h"
 #include "paths.h"
@@ -145,8 +146,11 @@ int BPF_PROG(files_exit, struct pt_regs *regs, long ret)
 	took = now - call->start;
 	call->start = 0;
 	who = bpf_get_current_pid_tgid();
-	if (!current_in_scope_as(who >> 32))
+	if (!current_in_scope_as(who >> 32)) {
+		if (!window_start())
+			count_unfinished();
 		return 0;
+	}
 	if (op == FILE_OPEN && ret >= 0) {
 		file = file_of(ret);
 		/* It waited for somebody to open the other end. */
@@ -174,4 +178,20 @@ int BPF_PROG(files_exit, struct pt_regs *regs, long ret)
 	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && took >= config.slow_ns))
 		stream(who, now, call, took, what, regs, ret);
 	return 0;
+}
+
+/* After the window: a word for each thread that is in a call which began in it. */
+SEC("iter/task")
+int files_walk(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct call *call;
+
+	if (!task)
+		return 0;
+	call = state_of(task, false);
+	if (!call || !call->start)
+		return 0;
+	/* A full buffer: again, with an empty one. */
+	return bpf_seq_write(ctx->meta->seq, &call->start, sizeof(call->start)) ? 1 : 0;
 }

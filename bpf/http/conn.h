@@ -193,5 +193,6 @@ struct {
 } conns SEC(".maps");
 
 static const struct conn no_conn = {};
+struct conn *export_conn;
 
 #endif

@@ -4,6 +4,7 @@
  * which user space builds its locks (system call entry to exit), by address.
  */
 #include "ebrec.h"
+#include "unfinished.h"
 
 /* Threads that wait at one time: a default pid_max of 32,768, twice. */
 #define MAX_WAITS 65536
@@ -100,8 +101,10 @@ static __always_inline void waited(enum locks_event event, struct wait *wait, __
 	__u32 pid = id >> 32;
 	void *ring;
 
-	if (!window_start())
+	if (!window_start()) {
+		count_unfinished();
 		return;
+	}
 	if (event == LOCKS_KERNEL) {
 		hist_add(LOCKS_CONTENTION, pid, wait->kind, dur);
 	} else {

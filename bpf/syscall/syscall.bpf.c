@@ -5,6 +5,7 @@
 /* One of them counts, and the kernel runs none within itself. */
 #define HOOKS_DO_NOT_NEST
 #include "ebrec.h"
+#include "unfinished.h"
 
 /* The highest number of any architecture is 471 in Linux 7.0; the sets have room for those to come. */
 #define SYSCALL_NUMBERS 1024
@@ -230,8 +231,10 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	}
 	now = bpf_ktime_get_ns();
 	took = now - call.start;
-	if (!window_start())
+	if (!window_start()) {
+		count_unfinished();
 		return 0;
+	}
 	described = describe(call.number, current, regs, ret, left);
 	failed = ret < 0 && ret >= -MAX_ERRNO && described != knobs.sigreturn;
 	hist_add(SYSCALL_LATENCY, who >> 32, described, took);
@@ -241,4 +244,20 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	    (config.stream == STREAM_SLOW && took >= config.slow_ns && !waits_by_design(described)))
 		stream(described, who, now, took, ret);
 	return 0;
+}
+
+/* After the window: a word for each thread that is in a call which began in it. */
+SEC("iter/task")
+int syscall_walk(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct call *call;
+
+	if (!task)
+		return 0;
+	call = state_of(task, false);
+	if (!call || !call->start)
+		return 0;
+	/* A full buffer: again, with an empty one. */
+	return bpf_seq_write(ctx->meta->seq, &call->start, sizeof(call->start)) ? 1 : 0;
 }

@@ -16,6 +16,7 @@ use libbpf_rs::Iter;
 use libbpf_rs::Link;
 use libbpf_rs::Map;
 use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
 use libbpf_rs::Object;
 use libbpf_rs::ObjectBuilder;
 use libbpf_rs::OpenObject;
@@ -198,6 +199,24 @@ impl Live {
             .maps()
             .find(|map| map.name() == name)
             .with_context(|| format!("the object '{}' has no map '{name}'", self.name))
+    }
+
+    /// How many entries a hash map has.
+    ///
+    /// # Errors
+    /// When the object has no such map.
+    pub fn entries(&self, map: &str) -> Result<u64> {
+        Ok(self.map(map)?.keys().count() as u64)
+    }
+
+    /// How much ended after the window that had begun in it (bpf/shared/unfinished.h); 0 for an object that does not count it.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the counter.
+    pub fn unfinished(&self) -> Result<u64> {
+        let Ok(map) = self.map("unfinished") else { return Ok(0) };
+        let by_cpu = map.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+        Ok(by_cpu.iter().filter_map(|bytes| super::read::<u64>(bytes)).sum())
     }
 
     /// When the window began, in nanoseconds of CLOCK_MONOTONIC; 0 before it, and once all totals are read.

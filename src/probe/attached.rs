@@ -73,6 +73,13 @@ pub trait Attached: Send {
     /// When the kernel refuses a last look at what there is.
     fn ended(&mut self) -> Result<()>;
 
+    /// How much had begun in the window and had not ended at its end; `None` for a probe whose events are moments. Asked after
+    /// [`Attached::ended`], while the programs are attached.
+    ///
+    /// # Errors
+    /// When the kernel refuses a last look at what there is.
+    fn unfinished(&self) -> Result<Option<u64>>;
+
     /// Whether it attaches to more while it records, as to libraries that are loaded later: the privilege for that is kept then.
     fn attaches_more(&self) -> bool {
         false

@@ -10,6 +10,7 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::host::devices::BlockDevices;
@@ -177,6 +178,10 @@ impl BuiltIn for Block {
 }
 
 impl Decoder for Block {
+    fn under_way(&self, live: &Live) -> Result<Option<u64>> {
+        Ok(Some(live.entries("requests")?))
+    }
+
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(record)?;
         if u32::from(header.event) != types::block_event::BLOCK_DONE.0 {

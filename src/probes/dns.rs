@@ -277,6 +277,11 @@ impl Decoder for Dns {
         Ok(())
     }
 
+    /// Queries without an answer yet.
+    fn under_way(&self, _: &Live) -> Result<Option<u64>> {
+        Ok(Some(self.pending.len() as u64))
+    }
+
     fn write(&mut self, interval: Interval, context: &mut Context<'_>) {
         let pending = std::mem::take(&mut self.pending);
         if !self.streams {

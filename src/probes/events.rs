@@ -408,6 +408,16 @@ impl Attached for Attachment {
         self.each(Running::ended)
     }
 
+    fn unfinished(&self) -> Result<Option<u64>> {
+        let mut sum = None;
+        for object in &self.objects {
+            if let Some(unfinished) = object.running.unfinished()? {
+                sum = Some(unfinished.saturating_add(sum.unwrap_or(0)));
+            }
+        }
+        Ok(sum)
+    }
+
     fn detach(&mut self) {
         thread::scope(|threads| {
             for object in &mut self.objects {

@@ -126,7 +126,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Error that the call returned, as 'ENOENT'; null when it succeeded.",
         },
     ],
-    hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_free"],
+    hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_free", "iter/task"],
     oldest_kernel: (5, 10),
     cost: "tens of nanoseconds for each system call, half a microsecond for one on a file",
 };
@@ -157,6 +157,10 @@ impl BuiltIn for Files {
 }
 
 impl Decoder for Files {
+    fn under_way(&self, live: &Live) -> Result<Option<u64>> {
+        Ok(Some((live.walk("files_walk")?.len() / size_of::<u64>()) as u64))
+    }
+
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let kind = match types::files_event(header.event.into()) {

@@ -1,6 +1,8 @@
 //! HTTP/1: how long requests took, by process, method and status; the slow and the failed ones one by one.
 
 use anyhow::Result;
+use libbpf_rs::MapCore;
+use libbpf_rs::MapFlags;
 use libbpf_rs::OpenObject;
 
 use super::BuiltIn;
@@ -47,7 +49,7 @@ object! {
     // A hundred pairs of processes, methods and statuses, each with the thirty buckets of a distribution.
     cells: 4096,
     // SAFETY: integers only, as bpf/http/{conn,calls,route}.h declare them.
-    unsafe plain: http_record, http_knobs, method_name, route,
+    unsafe plain: http_record, http_knobs, method_name, route, conn,
 }
 
 /// Cells when routes are kept apart: five hundred of them.
@@ -319,6 +321,18 @@ fn path(bytes: &[u8], query: bool) -> String {
 }
 
 impl Decoder for Http {
+    /// Requests whose answer has not ended.
+    fn under_way(&self, live: &Live) -> Result<Option<u64>> {
+        let map = live.map("conns")?;
+        let mut waiting: u64 = 0;
+        for key in map.keys() {
+            let conn = map.lookup(&key, MapFlags::ANY)?.and_then(|conn| read::<types::conn>(&conn).ok());
+            let of_conn = |conn: types::conn| u64::from(conn.tail.wrapping_sub(conn.head)) + u64::from(conn.over);
+            waiting = waiting.saturating_add(conn.map_or(0, of_conn));
+        }
+        Ok(Some(waiting))
+    }
+
     fn attached(&mut self, live: &mut Live) -> Result<()> {
         for refused in self.libraries.attach_new(live) {
             live.leaves_out(refused);

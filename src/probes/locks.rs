@@ -9,6 +9,7 @@ use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::probe::EventKind;
@@ -101,6 +102,10 @@ impl BuiltIn for Locks {
 }
 
 impl Decoder for Locks {
+    fn under_way(&self, live: &Live) -> Result<Option<u64>> {
+        Ok(Some(live.entries("sleepers")?.saturating_add(live.entries("futexes")?)))
+    }
+
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let header: EventHeader = read(bytes)?;
         let futex = match types::locks_event(header.event.into()) {

@@ -80,6 +80,12 @@ impl<D: Decoder> Attached for Running<D> {
         self.decoder.ended(&mut self.live)
     }
 
+    fn unfinished(&self) -> Result<Option<u64>> {
+        // First those that have ended meanwhile: what ends between the two looks is missed, and not counted twice.
+        let ended = self.live.unfinished()?;
+        Ok(self.decoder.under_way(&self.live)?.map(|under_way| ended.saturating_add(under_way)))
+    }
+
     fn attaches_more(&self) -> bool {
         self.decoder.attaches_more()
     }

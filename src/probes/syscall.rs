@@ -9,6 +9,7 @@ use super::read;
 use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
+use crate::bpf::live::Live;
 use crate::bpf::source::Source;
 use crate::bpf::source::object;
 use crate::names::errnos;
@@ -96,7 +97,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "'wait' for a system call whose purpose is to wait, such as poll, nanosleep, accept or recvmsg, for a futex or a file lock that waits, for reading a pipe, socket, terminal or eventfd, for a write to one that slept, and for opening a FIFO; 'work' for any other.",
         },
     ],
-    hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free"],
+    hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free", "iter/task"],
     oldest_kernel: (5, 10),
     cost: "a quarter to half a microsecond for each system call, most of it two readings of the clock",
 };
@@ -146,6 +147,10 @@ fn knobs(arch: Option<Arch>, errors: bool) -> types::syscall_knobs {
 }
 
 impl Decoder for Syscall {
+    fn under_way(&self, live: &Live) -> Result<Option<u64>> {
+        Ok(Some((live.walk("syscall_walk")?.len() / size_of::<u64>()) as u64))
+    }
+
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let types::syscall_record { header, took_ns, ret } = read(record)?;
         if u32::from(header.event) != types::syscall_event::SYSCALL_DONE.0 {

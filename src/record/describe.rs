@@ -123,8 +123,9 @@ impl Description {
         meta.skipped_checkpoints = state.skipped_checkpoints;
         let ran = meta.probes.iter_mut().filter(|probe| probe.state == ProbeOutcome::Ran);
         for (probe, figures) in ran.zip(&state.probes) {
-            let Figures { events, lost, cost_ns } = *figures;
+            let Figures { events, lost, cost_ns, unfinished } = *figures;
             (probe.events, probe.lost, probe.cost_ns) = (events, lost, cost_ns);
+            probe.unfinished = unfinished;
         }
         meta
     }

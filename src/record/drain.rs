@@ -252,8 +252,11 @@ impl Round {
         self.snapshot()?;
         self.swap(now)?;
         self.epoch.end_totals();
-        for source in &mut self.dispatch.sources {
+        let sources = &mut self.dispatch.sources;
+        self.state.probes.resize_with(sources.len(), Figures::default);
+        for (source, figures) in sources.iter_mut().zip(&mut self.state.probes) {
             source.attached.ended()?;
+            figures.unfinished = source.attached.unfinished()?;
         }
         self.dispatch.sources.iter_mut().for_each(|source| source.attached.detach());
         self.scope.detach();

@@ -46,6 +46,8 @@ pub(super) struct Figures {
     pub(super) lost: u64,
     /// Estimated nanoseconds in its programs.
     pub(super) cost_ns: u64,
+    /// What had begun in the window and had not ended at its end, where that is known.
+    pub(super) unfinished: Option<u64>,
 }
 
 /// What the other threads may look at and set.

@@ -140,6 +140,9 @@ pub struct ProbeState {
     pub lost: u64,
     /// Time spent in its programs, in nanoseconds; 0 when it was not measured.
     pub cost_ns: u64,
+    /// What had begun in the window and had not ended at its end: no histogram has it. `None` for a probe whose events are moments, and
+    /// before the window's end.
+    pub unfinished: Option<u64>,
 }
 
 /// One metric that aggregates carry.

@@ -1,6 +1,9 @@
 //! The window is as long as asked for, whatever is slow: the scheduler, the kernel's grace periods, the disk.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -232,4 +235,49 @@ fn an_interrupted_window_ends_at_the_interrupt() {
 fn clock_ns() -> i64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
+/// A histogram has no call that is under way at the window's end, however long it takes: the recording says how many there are.
+#[test]
+#[ignore = "root: attaches probes"]
+fn what_the_end_of_the_window_cuts_off_is_counted_by_each_probe() {
+    let test = "what_the_end_of_the_window_cuts_off_is_counted_by_each_probe";
+    let disk = if has("fsfreeze") { Disk::new() } else { None };
+    let Some(disk) = disk else {
+        skip(test, "no ext4 on a loop device can be made and frozen here");
+        return;
+    };
+    let workload = Workload::compile("window/cut.c", "ebrec-cut", tempfile::tempdir().unwrap());
+    let event = format!("latency:{}:held", workload.path().display());
+    let running = Recorder::in_memory("-p syscall,locks,http,files,process --comm ebrec-cut -e").word(&event).start();
+    let frozen = disk.freeze();
+    let mut command = Command::new(workload.path());
+    command.arg(disk.point.join("new")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    let taken = running.finish();
+    drop(frozen);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let unfinished: BTreeMap<_, _> =
+        taken.recording.meta().probes.iter().map(|probe| (probe.name.as_str(), probe.unfinished)).collect();
+    let probe = |name: &str| taken.recording.meta().probes.iter().find(|probe| probe.name == name).unwrap();
+    // A frozen file system holds a lock of the kernel, whose waits are seen since Linux 5.19.
+    let kernel_locks = u64::from(probe("locks").hooks.iter().any(|hook| hook == "tp_btf/contention_begin"));
+    // The four threads and the main one; both ends of a request.
+    let expected = [
+        ("events", Some(1)),
+        ("files", Some(1)),
+        ("http", Some(2)),
+        ("locks", Some(1 + kernel_locks)),
+        ("process", None),
+        ("syscall", Some(5)),
+    ];
+    assert_eq!(unfinished, BTreeMap::from(expected));
+    let report = taken.report("losses");
+    let rows = report["tables"]["probes"].as_array().unwrap();
+    let syscalls = rows.iter().find(|row| row["probe"] == "syscall").unwrap();
+    assert_eq!(syscalls["unfinished"], 5);
 }

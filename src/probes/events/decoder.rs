@@ -86,6 +86,24 @@ impl Hits {
 }
 
 impl Decoder for Hits {
+    /// Calls that have not returned.
+    fn under_way(&self, live: &Live) -> Result<Option<u64>> {
+        if !self.is_latency {
+            return Ok(None);
+        }
+        if self.sweeper.is_some() {
+            return Ok(Some(live.entries("frames")?));
+        }
+        let map = live.map("calls_of_thread")?;
+        let mut calls: u64 = 0;
+        for thread in map.keys() {
+            // They begin with their number.
+            let depth = map.lookup(&thread, MapFlags::ANY)?.and_then(|calls| calls.first_chunk().copied());
+            calls += u64::from(depth.map_or(0, u32::from_ne_bytes));
+        }
+        Ok(Some(calls))
+    }
+
     fn decode(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let record: types::event_record = read(bytes)?;
         let kept = bytes.get(size_of::<types::event_record>()..).unwrap_or_default();

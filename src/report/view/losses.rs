@@ -60,6 +60,9 @@ fn probe_fields() -> Vec<Field> {
         Field::new("lost", "lost").help("Events lost."),
         Field::new("events", "events seen").help("Events that the probe counted or streamed."),
         Field::new("lost_pct", "share lost").help("Lost events of all events, lost and seen."),
+        Field::new("unfinished", "unfinished").help(
+            "Calls, waits or requests that began in the window and had not ended at its end, which no histogram has; empty for a probe whose events are moments.",
+        ),
     ]
 }
 
@@ -79,7 +82,8 @@ fn probe_rows(table: &mut Ranking, source: &Source, state: &ProbeState, losses: 
     let mut causes = losses.0.iter().filter(|((probe, _), _)| **probe == *state.name).peekable();
     let cells = |cause: Value, lost: u64| {
         let events = Value::Int(whole(state.events));
-        vec![state.name.as_str().into(), cause, Value::Int(whole(lost)), events, share(lost as f64, all)]
+        let unfinished = state.unfinished.map_or(Value::Null, |unfinished| Value::Int(whole(unfinished)));
+        vec![state.name.as_str().into(), cause, Value::Int(whole(lost)), events, share(lost as f64, all), unfinished]
     };
     if causes.peek().is_none() {
         table.row(source, cells(Value::Null, 0));
