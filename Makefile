@@ -4,7 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install demo check test vm bench fuzz man clean
+.PHONY: help build install deb static demo check test vm bench fuzz man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,10 +16,21 @@ build: ## the release program, target/release/ebrec
 install: ## the program, its manual pages and completions, below PREFIX (/usr/local) and DESTDIR
 	@tools/install-deps build
 	$(CARGO) build --release
-	install -D -m 755 target/release/ebrec '$(DESTDIR)$(PREFIX)/bin/ebrec'
-	for page in man/*.[15]; do \
-		install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}" || exit; done
-	tools/install-completions '$(DESTDIR)$(PREFIX)'
+	tools/install-files target/release/ebrec '$(DESTDIR)$(PREFIX)'
+
+deb: ## a Debian package, target/package/ebrec_VERSION_ARCHITECTURE.deb
+	@tools/install-deps build package
+	$(CARGO) build --profile dist
+	tools/package-deb target/dist/ebrec target/package
+
+# Needs libelf.a and libz.a, which Debian's development packages have. A target is named, so that build scripts and procedural
+# macros stay dynamic.
+static: TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
+static: ## a program without shared libraries, target/package/ebrec-static: for any Linux of this architecture
+	@tools/install-deps build
+	LIBBPF_SYS_LIBRARY_PATH="$$(dirname "$$(cc -print-file-name=libelf.a)")" RUSTFLAGS='-C target-feature=+crt-static' \
+		$(CARGO) build --profile dist --target $(TARGET) --features libbpf-sys/static-libelf,libbpf-sys/static-zlib
+	install -D -m 755 target/$(TARGET)/dist/ebrec target/package/ebrec-static
 
 demo: ## record this machine for five seconds and report on it
 	@tools/install-deps build
