@@ -68,6 +68,8 @@ struct socket___http {
 	struct file___io *file; /* NULL: the kernel's own */
 };
 struct tcp_sock___http {
+	__u32 snd_una;
+	__u64 bytes_acked;
 	__u32 copied_seq; /* up to where bytes were read */
 	__u32 write_seq;  /* up to where bytes were written */
 };

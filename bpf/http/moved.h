@@ -285,6 +285,22 @@ static __always_inline __u64 inode_of(struct sock___http *sk)
 	return file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
 }
 
+/*
+ * Whether these bytes are the first that were sent. A connection that has been reset while its first send waited for room has no entry
+ * yet, and what was sent may be a request, which gets no answer; with bytes before, the entry is gone.
+ */
+static __always_inline bool is_first_sent(struct sock___http *sk, __u32 bytes)
+{
+	struct tcp_sock___http *tcp = (void *)bpf_skc_to_tcp_sock(sk);
+	__u32 before;
+
+	if (!tcp)
+		return false;
+	before = tcp->write_seq - bytes - (tcp->snd_una - (__u32)tcp->bytes_acked);
+	/* The SYN counts as one of those acknowledged. */
+	return before <= 1;
+}
+
 static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
 					 struct sock___http *sk, enum http_transport transport, __u32 bytes)
 {
@@ -292,13 +308,16 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 	struct io_bytes moved = {.total = bytes};
 	struct conn *conn = known_conn(&job->key, sk);
 	struct pt_regs *regs;
+	bool closed;
 	__u8 call = 0;
 
 	if (conn && conn->inode != inode) {
 		forget_conn(conn, &job->key);
 		conn = NULL;
 	}
-	if (!conn && (transport == TRANSPORT_TCP || inode) && !is_closed(sk))
+	closed = is_closed(sk);
+	if (!conn && (transport == TRANSPORT_TCP || inode) &&
+	    (!closed || (transport == TRANSPORT_TCP && job->outgoing && is_first_sent(sk, bytes))))
 		conn = new_conn(&job->key, sk, inode);
 	if (conn ? conn->role == ROLE_OTHER : transport != TRANSPORT_UDP)
 		return;
@@ -337,6 +356,8 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 	job->now = job->start && conn->role == ROLE_CLIENT ? job->start : bpf_ktime_get_ns();
 	job->start = job->start ?: job->now;
 	follow_call(job, place, conn, regs, syscall_argument_3(regs) > 1);
+	if (closed)
+		end_if_closed(job, place);
 }
 
 #endif

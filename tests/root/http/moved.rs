@@ -112,6 +112,23 @@ fn a_connection_that_is_reset_during_its_first_call_is_counted() {
     }
 }
 
+/// The server ends while the client's write waits for room: the write returns when the connection has been reset.
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_request_whose_connection_is_reset_while_it_is_sent_is_not_lost() {
+    let program = Workload::compile("http/moves.c", "ebrec-moves", tempdir().unwrap());
+    for probe in BOTH {
+        let running = Recorder::new(&format!("-p {probe}")).start();
+        let clients: Vec<i64> = (0..50).map(|_| program.run("reset 1")[1]).collect();
+        let taken = running.finish();
+        let unanswered = taken.metric("http.unanswered", &["pid", "http_side"]).named("http_side", "client");
+        let of =
+            |client: i64| unanswered.with("pid", client).sum("count") + unparsed(&taken, client).values().sum::<i64>();
+        let lost = clients.iter().filter(|client| of(**client) != 1).count();
+        assert_eq!(lost, 0, "{probe}: of {} requests; {:?}", clients.len(), taken.lost());
+    }
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_connection_through_io_uring_is_counted_as_such() {

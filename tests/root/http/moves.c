@@ -6,6 +6,8 @@
  *   splice-in   the body of each request goes from the socket into a pipe
  *   many        sendmmsg and recvmmsg, of one message each, in two vectors
  *   several     the client's sendmmsg has two messages
+ *   reset       the server reads one byte of a request that is larger than all buffers, and ends: that resets the connection
+ *               within the client's write
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -14,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define BODY	   "GET /in-the-body HTTP/1.1\r\nHost: a\r\n\r\n"
+#define LARGE	   (16 << 20)
 #define BODY_BYTES ((int)sizeof(BODY) - 1)
 
 static const char *how;
@@ -98,6 +102,8 @@ static void serve(int fd, int requests)
 			check(write(ends[1], BODY, BODY_BYTES) == BODY_BYTES, "write");
 			check(send(fd, header, strlen(header), MSG_MORE) > 0, "send");
 			check(splice(ends[0], NULL, fd, NULL, BODY_BYTES, 0) == BODY_BYTES, "splice");
+		} else if (is("reset")) {
+			check(read(fd, text, 1) == 1, "read");
 		} else {
 			check(hear(fd), "hear");
 			say(fd, header, 1);
@@ -116,6 +122,13 @@ static int ask(int fd, int requests)
 			check(write(fd, header, strlen(header)) > 0, "write");
 			check(read(fd, text, 25) == 25, "read");
 			check(write(fd, BODY, BODY_BYTES) == BODY_BYTES, "write");
+		} else if (is("reset")) {
+			static char body[LARGE];
+			struct iovec parts[2] = {{header, 0}, {body, sizeof(body)}};
+
+			parts[0].iov_len =
+				sprintf(header, "POST /reset HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", LARGE);
+			check(writev(fd, parts, 2) > 0, "writev");
 		} else {
 			say(fd, header, is("several") ? 2 : 1);
 		}
