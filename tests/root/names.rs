@@ -83,6 +83,29 @@ fn names_belong_to_the_moment_where_all_cpus_are_busy() {
     assert_named_by_the_moment();
 }
 
+/// A process is called by its leader, whatever its threads call themselves.
+#[test]
+#[ignore = "root: attaches probes"]
+fn rows_of_a_renamed_thread_have_its_name_and_that_of_its_process() {
+    let leader = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let running = Recorder::new(&format!("-p files:raw,process --pid {}", std::process::id())).start();
+    let call = || {
+        (0..CALLS).for_each(|_| _ = std::fs::File::open("/proc/self/limits").unwrap());
+        i64::from(rustix::thread::gettid().as_raw_nonzero().get())
+    };
+    let threads = ["one-thread", "other-thread"].map(|name| {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(call).unwrap();
+        (name, thread.join().unwrap())
+    });
+    let taken = running.finish();
+    let rows = taken.rows("file", &["pid", "tid", "op", "comm", "process"]).named("op", "open");
+    for (name, tid) in threads {
+        let own = rows.with("tid", tid).with("pid", std::process::id().into());
+        let named = own.named("comm", name).named("process", leader.trim_end());
+        assert_eq!((own.count(), named.count()), (CALLS, CALLS), "{own:?}");
+    }
+}
+
 /// Records `reuse.c`; gives the id that its processes share, and the exit code and CPU time of each.
 fn reused(options: &str, processes: usize, ms: u32) -> (Taken, i64, Vec<(i64, i64)>) {
     let workload = Workload::compile("names/reuse.c", "reuse", tempfile::tempdir().unwrap());
