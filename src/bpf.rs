@@ -26,6 +26,7 @@ pub mod settings;
 pub mod source;
 pub mod stacks;
 pub mod stats;
+pub mod unwind;
 
 // What every object shares comes from the one that is always loaded.
 pub use self::scope::types::cell as Cell;

@@ -222,6 +222,7 @@ fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize
         output: record.output,
         force: record.force,
         inlines: record.inlines,
+        unwind_bytes: record.unwind_memory,
         probes: probe_spec::parse(&record.probes)?,
         events: events(record.events)?,
         filters: Filters {

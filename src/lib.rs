@@ -34,3 +34,5 @@ pub mod spinner;
 pub mod symbols;
 pub mod text;
 pub mod units;
+#[cfg(all(feature = "record", target_os = "linux"))]
+pub mod unwind;

@@ -32,6 +32,8 @@ pub mod resolver;
 mod sections;
 mod table;
 #[cfg(all(feature = "record", target_os = "linux"))]
+pub mod tables;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod turns;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod watch;

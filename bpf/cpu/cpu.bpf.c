@@ -35,9 +35,6 @@ struct sample_record {
 _Static_assert(sizeof(struct sample_record) == 56, "no holes");
 
 struct sample_record *export_sample_record;
-struct user_frame *export_user_frame;
-struct user_stack *export_user_stack;
-struct kernel_stack *export_kernel_stack;
 enum cpu_event export_cpu_event;
 enum cpu_metric export_cpu_metric;
 

@@ -67,10 +67,10 @@ static __always_inline bool innermost_has_file(void)
 	__u32 zero = 0;
 
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
-	return stack && !(stack->frames[0].status & FRAME_IS_ADDRESS);
+	return stack && !(stack->found_frames[0].status & FRAME_IS_ADDRESS);
 }
 
-/* The user stack of the current thread, by frame pointers; 0: none, as in a kernel thread. */
+/* The user stack of the current thread; 0: none, as in a kernel thread. */
 static __always_inline __u64 seen_user_stack(void *ctx, __u64 now)
 {
 	struct kernel_stack *addresses;
@@ -79,6 +79,9 @@ static __always_inline __u64 seen_user_stack(void *ctx, __u64 now)
 	__u64 hash;
 	long bytes;
 
+	/* The walk by tables takes no longer than the look for the addresses. */
+	if (config.unwinds)
+		return user_stack(ctx);
 	addresses = bpf_map_lookup_elem(&address_scratch, &slot);
 	if (!addresses)
 		return 0;

@@ -8,6 +8,9 @@
 #include "frame_types.h"
 #include "io_calls.h"
 #include "pid_namespace.h"
+#include "stack_types.h"
+#include "unwind_types.h"
+#include "unwind_wanted.h"
 
 const volatile struct scope_names {
 	__u8 comms[MAX_SCOPE_COMMS][TASK_COMM_LEN];
@@ -60,6 +63,15 @@ enum stream_mode export_stream_mode;
 enum frame_place export_frame_place;
 struct frame_key *export_frame_key;
 struct frame *export_frame;
+enum stack_end export_stack_end;
+enum unwind_cfa export_unwind_cfa;
+enum unwind_frame_pointer export_unwind_frame_pointer;
+enum unwind_mapping_kind export_unwind_mapping_kind;
+struct unwind_rule *export_unwind_rule;
+struct unwind_page *export_unwind_page;
+struct unwind_mapping *export_unwind_mapping;
+struct unwind_process *export_unwind_process;
+struct unwind_file *export_unwind_file;
 
 /*
  * One ring for all CPUs, apart from those of the probes: user space empties it before it names the records of any CPU, and a
@@ -232,5 +244,16 @@ int close_window(void *ctx)
 		return 0;
 	*(volatile __u64 *)&epoch.end_ns = now;
 	*(volatile __u64 *)&epoch.open_ns = 0;
+	return 0;
+}
+
+/* Once, before the window: asks for the mappings of all processes that are there. */
+SEC("iter/task")
+int scope_programs(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task && task->pid == task->tgid && !(task->flags & PF_KTHREAD) && task_matches(task))
+		want_mappings(task->tgid, program_of((void *)task));
 	return 0;
 }

@@ -45,6 +45,7 @@ struct config {
 	__u8 comm_count;
 	__u32 never;	 /* 0: what only the verifier is to see */
 	__u32 hot_cells; /* of one set, of all CPUs */
+	__u32 unwinds;	 /* user stacks by unwind tables, else by frame pointers */
 	__u32 uids[MAX_SCOPE_UIDS];
 	struct scope_cgroup cgroups[MAX_SCOPE_CGROUPS];
 };

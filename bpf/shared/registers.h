@@ -74,6 +74,24 @@ enum bpf_func_id___regs {
 /* 16 KiB on both, where the page size is 4 KiB. Kernels before 5.15 only. */
 #define THREAD_SIZE 16384
 
+/* Where the registers are that the current thread entered the kernel with; those of a kernel thread mean nothing. */
+static __always_inline void *current_registers(void)
+{
+	struct task_struct *task;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___regs))
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, stack) + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+}
+
+static __always_inline bool in_kernel_thread(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+}
+
 /* The system call that a thread is in; negative: none. For a current thread, or one that is off its CPU. */
 static __always_inline int syscall_of(struct task_struct *task, __u32 *fd)
 {

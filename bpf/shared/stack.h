@@ -20,31 +20,19 @@
 
 #include "ebrec.h"
 
+#include "stack_types.h"
+#include "unwind.h"
+
 /* The kernel stops at 127, unless the sysctl kernel.perf_event_max_stack says otherwise. */
 #define MAX_FRAMES 128
 
 /* Frames hashed in one step. The kernel clears what it does not fill, so a last step that is not full is zeroes. */
 #define STEP 4
-_Static_assert(MAX_FRAMES % STEP == 0, "whole steps");
+_Static_assert(MAX_FRAMES % STEP == 0 && MAX_USER_FRAMES % STEP == 0, "whole steps");
 
 /* uapi/linux/bpf.h */
 #define BPF_F_USER_STACK    (1ULL << 8)
 #define BPF_F_USER_BUILD_ID (1ULL << 11)
-#define FRAME_IS_ADDRESS    2 /* BPF_STACK_BUILD_ID_IP */
-
-/* struct bpf_stack_build_id */
-struct user_frame {
-	__s32 status;
-	__u8 build_id[20]; /* zeroes where there is none */
-	__u64 offset;	   /* in the file; else the address */
-};
-
-struct user_stack {
-	__u32 count;
-	__u32 uid; /* the real one of the thread */
-	struct user_frame frames[MAX_FRAMES];
-};
-_Static_assert(sizeof(struct user_stack) == 8 + 32 * MAX_FRAMES, "no holes");
 
 struct kernel_stack {
 	__u32 count;
@@ -69,14 +57,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct kernel_stack);
 } kernel_stacks SEC(".maps");
-
-/* Too large for the stack. No program of an object interrupts another of it with these in use. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct user_stack);
-} user_scratch SEC(".maps");
 
 /* Of the kernel, or of user code before its files are known. */
 struct {
@@ -120,9 +100,42 @@ __noinline __u64 hash_addresses(__u32 count)
 }
 
 /* The build id is a hash itself: eight bytes of it tell files apart. */
-static __always_inline __u64 hash_user_frame(__u64 hash, struct user_frame *frame)
+static __always_inline __u64 hash_found_frame(__u64 hash, struct found_frame *frame)
 {
 	return hash_word(hash_word(hash, ((__u64 *)frame)[1]), frame->offset);
+}
+
+static __always_inline __u64 hash_of_stack(__u64 hash, __u32 status)
+{
+	return status & FRAME_IS_ADDRESS ? hash | STACK_IS_PRIVATE : hash & ~STACK_IS_PRIVATE;
+}
+
+__noinline __u64 hash_found_frames(__u32 count)
+{
+	struct user_stack *stack;
+	__u32 zero = 0, status = 0;
+	__u64 hash;
+
+	stack = bpf_map_lookup_elem(&user_scratch, &zero);
+	if (!stack)
+		return 0;
+	hash = hash_word(stack->end + 1, stack->uid);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MAX_FOUND_FRAMES && i < count; i += STEP) {
+		struct found_frame *frames = &stack->found_frames[i];
+
+		hash = hash_found_frame(hash, &frames[0]);
+		hash = hash_found_frame(hash, &frames[1]);
+		hash = hash_found_frame(hash, &frames[2]);
+		hash = hash_found_frame(hash, &frames[3]);
+		status |= frames[0].status | frames[1].status | frames[2].status | frames[3].status;
+	}
+	return hash_of_stack(hash, status);
+}
+
+static __always_inline __u64 hash_user_frame(__u64 hash, struct user_frame *frame)
+{
+	return hash_word(hash, frame->offset ^ (__u64)frame->file << 40);
 }
 
 __noinline __u64 hash_user_frames(__u32 count)
@@ -134,9 +147,9 @@ __noinline __u64 hash_user_frames(__u32 count)
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
 	if (!stack)
 		return 0;
-	hash = hash_word(1, stack->uid);
+	hash = hash_word(stack->end + 1, stack->uid);
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
+	for (__u32 i = 0; i < MAX_USER_FRAMES && i < count; i += STEP) {
 		struct user_frame *frames = &stack->frames[i];
 
 		hash = hash_user_frame(hash, &frames[0]);
@@ -145,7 +158,7 @@ __noinline __u64 hash_user_frames(__u32 count)
 		hash = hash_user_frame(hash, &frames[3]);
 		status |= frames[0].status | frames[1].status | frames[2].status | frames[3].status;
 	}
-	return status & FRAME_IS_ADDRESS ? hash | STACK_IS_PRIVATE : hash & ~STACK_IS_PRIVATE;
+	return hash_of_stack(hash, status);
 }
 
 static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
@@ -182,23 +195,50 @@ static __always_inline __u64 kernel_stack(void *ctx)
 	return hash;
 }
 
-/* The user stack of the current thread, by frame pointers; 0: none, as in a kernel thread. */
+/* By frame pointers, as many frames as `most` bytes hold; the kernel clears the rest of those. */
+static __always_inline void follow_frame_pointers(void *ctx, struct user_stack *stack, __u32 most)
+{
+	long bytes = bpf_get_stack(ctx, stack->found_frames, most, BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
+
+	stack->count = bytes <= 0 ? 0 : (__u32)bytes / sizeof(stack->found_frames[0]);
+	stack->found = true;
+}
+
+/* A last step of hashing that is not full is zeroes. */
+static __always_inline void clear_after(struct user_stack *stack)
+{
+	for (__u32 i = 0; i < STEP - 1; i++) {
+		__u32 at = stack->count + i;
+
+		if (stack->found && at < MAX_FOUND_FRAMES)
+			__builtin_memset(&stack->found_frames[at], 0, sizeof(stack->found_frames[at]));
+		if (!stack->found && at < MAX_USER_FRAMES)
+			__builtin_memset(&stack->frames[at], 0, sizeof(stack->frames[at]));
+	}
+}
+
+/* The user stack of the current thread; 0: none, as in a kernel thread. */
 static __always_inline __u64 user_stack(void *ctx)
 {
 	struct user_stack *stack;
 	__u32 zero = 0;
 	__u64 hash;
-	long bytes;
 
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
-	if (!stack)
+	if (!stack || in_kernel_thread())
 		return 0;
-	bytes = bpf_get_stack(ctx, stack->frames, sizeof(stack->frames), BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
-	if (bytes <= 0)
-		return 0;
-	stack->count = (__u32)bytes / sizeof(stack->frames[0]);
 	stack->uid = (__u32)bpf_get_current_uid_gid();
-	hash = hash_user_frames(stack->count);
+	stack->found = false;
+	stack->end = config.unwinds ? walk_user_stack(stack) : STACK_BY_FRAME_POINTER;
+	if (stack->end == STACK_BY_FRAME_POINTER)
+		follow_frame_pointers(ctx, stack, sizeof(stack->found_frames));
+	else if (!stack->count)
+		/* Where it runs is certain; who called that is not. */
+		follow_frame_pointers(ctx, stack, sizeof(stack->found_frames[0]));
+	if (!stack->count)
+		return 0;
+	clear_after(stack);
+	hash = stack->found ? hash_found_frames(stack->count) : hash_user_frames(stack->count);
 	if (hash)
 		keep_stack(&user_stacks, &hash, stack);
 	return hash;

@@ -1,5 +1,6 @@
 //! One ring buffer per CPU, shared by all probes, one for the scope, and the map of processes in scope.
 
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -28,7 +29,9 @@ use super::memory;
 use super::memory::MapMemory;
 use super::ring::Ring;
 use super::scope::types;
+use super::stacks::RawStack;
 use super::stacks::StackMaps;
+use super::unwind::UnwindMaps;
 
 /// Processes that can be in scope at one time; the same number stands in bpf/shared/filter.h.
 const MAX_SCOPE_TASKS: u32 = 65_536;
@@ -48,6 +51,7 @@ pub struct SharedMaps {
     by_cpu: MapHandle,
     scope_tasks: MapHandle,
     stacks: StackMaps,
+    unwind: Option<UnwindMaps>,
     ring_bytes: u64,
     scope_ring_bytes: u64,
     scope_place: u32,
@@ -95,6 +99,7 @@ impl SharedMaps {
             by_cpu,
             scope_tasks,
             stacks,
+            unwind: None,
             ring_bytes,
             scope_ring_bytes,
             scope_place: possible,
@@ -122,6 +127,33 @@ impl SharedMaps {
         &self.stacks
     }
 
+    /// Takes every stack out: (hash, frames).
+    ///
+    /// # Errors
+    /// When the kernel refuses the batch.
+    pub fn take_stacks(&self) -> Result<Vec<(u64, RawStack)>> {
+        let mut known = HashMap::new();
+        let mut build_id = |file: u32| {
+            let read = || self.unwind.as_ref().and_then(|unwind| unwind.build_id(file));
+            *known.entry(file).or_insert_with(read)
+        };
+        self.stacks.take(&mut build_id)
+    }
+
+    /// Creates the maps for unwinding user stacks by tables of so many bytes.
+    ///
+    /// # Errors
+    /// When the kernel refuses a map.
+    pub fn unwind_by_tables(&mut self, bytes: u64) -> Result<()> {
+        self.unwind = Some(UnwindMaps::create(bytes, usize::try_from(self.page)?)?);
+        Ok(())
+    }
+
+    /// The maps for unwinding user stacks, if that is wanted.
+    pub fn unwind(&self) -> Option<&UnwindMaps> {
+        self.unwind.as_ref()
+    }
+
     /// One ring's size in bytes.
     pub fn ring_bytes(&self) -> u64 {
         self.ring_bytes
@@ -142,6 +174,7 @@ impl SharedMaps {
         let mut found = self.stacks.memory();
         self.rings.iter().for_each(|ring| memory::add(&mut found, ring, self.ring_bytes));
         memory::add(&mut found, &self.scope_ring, self.scope_ring_bytes);
+        self.unwind.iter().for_each(|unwind| found.extend(unwind.memory()));
         [&self.epoch, &self.by_cpu, &self.scope_tasks].iter().for_each(|map| memory::add(&mut found, *map, 0));
         found
     }

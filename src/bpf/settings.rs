@@ -38,6 +38,8 @@ pub struct Settings<'a> {
     pub user_stacks: BorrowedFd<'a>,
     /// The shared map of kernel stacks.
     pub kernel_stacks: BorrowedFd<'a>,
+    /// The shared maps to unwind user stacks by, by name; none: user stacks are followed by frame pointers.
+    pub unwind: &'a [(&'static str, BorrowedFd<'a>)],
     /// The object's own constants, as the bytes of its `knobs`.
     pub knobs: Option<&'a [u8]>,
 }
@@ -55,6 +57,9 @@ impl Settings<'_> {
         compat::make_elements_early(open, self.kernel)?;
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
+            if let Some((_, shared)) = self.unwind.iter().find(|(own, _)| *own == name) {
+                map.reuse_fd(*shared).context("can't share the unwind tables")?;
+            }
             match name.as_str() {
                 ".data.epoch" => map.reuse_fd(self.epoch).context("can't share the window")?,
                 "rings" => map.reuse_fd(self.rings).context("can't share the rings")?,
@@ -101,6 +106,7 @@ impl Settings<'_> {
             }
             .0 as u8,
             task_storage: u8::from(compat::task_storage_is_safe(self.kernel)),
+            unwinds: u32::from(!self.unwind.is_empty()),
             task_filters: scope.task_filters,
             follow: u8::from(scope.follow),
             comm_count: scope.comms,

@@ -12,14 +12,22 @@ use super::memory;
 use super::memory::MapMemory;
 use super::rings::create_map;
 use super::rings::options;
+use super::scope::types;
 
-/// Frames of a stack, as in bpf/shared/stack.h.
-const MAX_FRAMES: usize = 128;
-/// `struct user_frame` there, and a stack's head.
-const USER_FRAME: usize = 32;
-const HEAD: usize = 8;
-const USER_VALUE: usize = HEAD + USER_FRAME * MAX_FRAMES;
-const KERNEL_VALUE: usize = HEAD + 8 * MAX_FRAMES;
+/// Frames of a stack of the kernel's, as in bpf/shared/stack.h; of one of a program, as in stack_types.h beside it; and of one that
+/// the kernel has followed.
+const MAX_KERNEL_FRAMES: usize = 128;
+const MAX_USER_FRAMES: usize = 256;
+const MAX_FOUND_FRAMES: usize = 128;
+/// `struct user_frame` and `struct found_frame` there, and the heads of stacks.
+const USER_FRAME: usize = 16;
+const FOUND_FRAME: usize = 32;
+const KERNEL_HEAD: usize = 8;
+const USER_HEAD: usize = 16;
+const USER_VALUE: usize = USER_HEAD + USER_FRAME * MAX_USER_FRAMES;
+const KERNEL_VALUE: usize = KERNEL_HEAD + 8 * MAX_KERNEL_FRAMES;
+/// Frames that the kernel follows by frame pointers, at most (kernel.perf_event_max_stack, unless someone raised it).
+const DEEPEST_BY_FRAME_POINTER: usize = 127;
 /// BPF_STACK_BUILD_ID_VALID of uapi/linux/bpf.h.
 const IN_FILE: u32 = 1;
 
@@ -54,9 +62,51 @@ pub enum RawStack {
     User {
         /// The real user id of the thread.
         uid: u32,
+        /// How it ended.
+        end: StackEnd,
         /// Its frames.
         frames: Vec<UserFrame>,
     },
+}
+
+/// How a user stack ended; `enum stack_end` of bpf/shared/stack_types.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StackEnd {
+    /// It was followed by frame pointers alone: nobody knows whether it is whole.
+    ByFramePointer,
+    /// Its outermost function is there.
+    Whole,
+    /// It has more frames than are kept.
+    TooDeep,
+    /// The unwind tables of the program or file were not there yet.
+    NoTable,
+    /// There was no room for them.
+    NoRoom,
+    /// A return address where nothing is mapped.
+    NoMapping,
+    /// Code that the tables don't describe.
+    NoRule,
+    /// Memory that is not resident.
+    Unreadable,
+    /// Generated code without frame pointers.
+    Generated,
+}
+
+impl StackEnd {
+    fn of(number: u32, frames: usize) -> StackEnd {
+        match types::stack_end(number) {
+            types::stack_end::STACK_BY_FRAME_POINTER if frames >= DEEPEST_BY_FRAME_POINTER => StackEnd::TooDeep,
+            types::stack_end::STACK_WHOLE => StackEnd::Whole,
+            types::stack_end::STACK_TOO_DEEP => StackEnd::TooDeep,
+            types::stack_end::STACK_NO_TABLE => StackEnd::NoTable,
+            types::stack_end::STACK_NO_ROOM => StackEnd::NoRoom,
+            types::stack_end::STACK_NO_MAPPING => StackEnd::NoMapping,
+            types::stack_end::STACK_NO_RULE => StackEnd::NoRule,
+            types::stack_end::STACK_UNREADABLE => StackEnd::Unreadable,
+            types::stack_end::STACK_GENERATED => StackEnd::Generated,
+            _ => StackEnd::ByFramePointer,
+        }
+    }
 }
 
 impl RawStack {
@@ -114,11 +164,11 @@ impl StackMaps {
         found
     }
 
-    /// Takes every stack out: (hash, frames).
+    /// Takes every stack out: (hash, frames). `build_id` is that of a file by its number in the unwind tables.
     ///
     /// # Errors
     /// When the kernel refuses the batch.
-    pub fn take(&self) -> Result<Vec<(u64, RawStack)>> {
+    pub fn take(&self, mut build_id: impl FnMut(u32) -> Option<[u8; 20]>) -> Result<Vec<(u64, RawStack)>> {
         let mut stacks = Vec::new();
         take_all(self.kernel(), (8, KERNEL_VALUE), BATCH, |hash, value| {
             if let (Some(hash), Some(frames)) = (u64_at(hash, 0), kernel_frames(value)) {
@@ -126,7 +176,7 @@ impl StackMaps {
             }
         })?;
         take_all(self.user(), (8, USER_VALUE), BATCH, |hash, value| {
-            if let (Some(hash), Some(stack)) = (u64_at(hash, 0), user_stack(value)) {
+            if let (Some(hash), Some(stack)) = (u64_at(hash, 0), user_stack(value, &mut build_id)) {
                 stacks.push((hash, stack));
             }
         })?;
@@ -142,22 +192,38 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
 }
 
-fn count(value: &[u8]) -> Option<usize> {
-    u32_at(value, 0).map(|count| (count as usize).min(MAX_FRAMES))
+fn count(value: &[u8], most: usize) -> Option<usize> {
+    u32_at(value, 0).map(|count| (count as usize).min(most))
 }
 
 fn kernel_frames(value: &[u8]) -> Option<Vec<u64>> {
-    (0..count(value)?).map(|frame| u64_at(value, HEAD + 8 * frame)).collect()
+    (0..count(value, MAX_KERNEL_FRAMES)?).map(|frame| u64_at(value, KERNEL_HEAD + 8 * frame)).collect()
 }
 
-fn user_stack(value: &[u8]) -> Option<RawStack> {
-    Some(RawStack::User { uid: u32_at(value, 4)?, frames: user_frames(value)? })
+/// A user stack; `build_id` is that of a file by its number.
+fn user_stack(value: &[u8], build_id: impl FnMut(u32) -> Option<[u8; 20]>) -> Option<RawStack> {
+    let is_found = u32_at(value, 12)? != 0;
+    let frames = if is_found { found_frames(value)? } else { user_frames(value, build_id)? };
+    Some(RawStack::User { uid: u32_at(value, 4)?, end: StackEnd::of(u32_at(value, 8)?, frames.len()), frames })
 }
 
-fn user_frames(value: &[u8]) -> Option<Vec<UserFrame>> {
-    (0..count(value)?)
+fn user_frames(value: &[u8], mut build_id: impl FnMut(u32) -> Option<[u8; 20]>) -> Option<Vec<UserFrame>> {
+    (0..count(value, MAX_USER_FRAMES)?)
         .map(|frame| {
-            let at = HEAD + USER_FRAME * frame;
+            let at = USER_HEAD + USER_FRAME * frame;
+            let (offset, file, status) = (u64_at(value, at)?, u32_at(value, at + 8)?, u32_at(value, at + 12)?);
+            match status {
+                IN_FILE => build_id(file).map(|build_id| UserFrame::InFile { build_id, offset }),
+                _ => Some(UserFrame::At(offset)),
+            }
+        })
+        .collect()
+}
+
+fn found_frames(value: &[u8]) -> Option<Vec<UserFrame>> {
+    (0..count(value, MAX_FOUND_FRAMES)?)
+        .map(|frame| {
+            let at = USER_HEAD + FOUND_FRAME * frame;
             let place = u64_at(value, at + 24)?;
             if u32_at(value, at)? != IN_FILE {
                 return Some(UserFrame::At(place));
@@ -171,13 +237,14 @@ fn user_frames(value: &[u8]) -> Option<Vec<UserFrame>> {
 #[cfg(test)]
 mod tests {
     use super::RawStack;
+    use super::StackEnd;
     use super::UserFrame;
     use super::kernel_frames;
     use super::user_stack;
 
     #[test]
     fn frames_are_read_as_the_kernel_lays_them_out_and_no_further_than_they_reach() {
-        let mut value = vec![2, 0, 0, 0, 0xe8, 3, 0, 0, 1, 0, 0, 0];
+        let mut value = vec![2, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0];
         value.extend([7; 20]);
         value.extend(0x1234u64.to_ne_bytes());
         value.extend([2, 0, 0, 0]);
@@ -185,8 +252,15 @@ mod tests {
         value.extend(0x7fff_0000u64.to_ne_bytes());
         let first = UserFrame::InFile { build_id: [7; 20], offset: 0x1234 };
         let frames = vec![first, UserFrame::At(0x7fff_0000)];
-        assert_eq!(user_stack(&value), Some(RawStack::User { uid: 1000, frames }));
-        assert_eq!(user_stack(&value[..60]), None);
+        let end = StackEnd::ByFramePointer;
+        assert_eq!(user_stack(&value, |_| None), Some(RawStack::User { uid: 1000, end, frames: frames.clone() }));
+        assert_eq!(user_stack(&value[..68], |_| None), None);
+        let mut value = vec![2, 0, 0, 0, 0xe8, 3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        value.extend([0x1234u64.to_ne_bytes(), (1u64 << 32 | 5).to_ne_bytes()].concat());
+        value.extend([0x7fff_0000u64.to_ne_bytes(), (2u64 << 32).to_ne_bytes()].concat());
+        let end = StackEnd::Whole;
+        let build_id = |file| (file == 5).then_some([7; 20]);
+        assert_eq!(user_stack(&value, build_id), Some(RawStack::User { uid: 1000, end, frames }));
         assert_eq!(kernel_frames(&[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]), Some(vec![9]));
     }
 }

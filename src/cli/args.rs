@@ -106,6 +106,14 @@ pub(super) struct Record {
     /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub(super) buffer: u64,
+    /// Kernel memory for the unwind tables of programs: 16MiB, 0
+    ///
+    /// User stacks are followed by the tables that compilers leave in programs and libraries for exceptions
+    /// (`.eh_frame`), since most programs are built without frame pointers. A program with its libraries takes 0.5 to
+    /// 4 MiB. With 0, stacks are followed by frame pointers alone, which skips callers of code that has none. The tables
+    /// are used on x86_64.
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
+    pub(super) unwind_memory: u64,
     /// Show inlined functions in stacks; reads debug information, which takes time and memory
     ///
     /// Adds a frame `NAME (inlined)` for each inlined function, if the program or its separate debug information is on

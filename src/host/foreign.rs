@@ -6,14 +6,17 @@
 use std::fs::File;
 use std::io;
 use std::io::Read;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use rustix::fs::FileType;
+use rustix::fs::MemfdFlags;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
@@ -103,6 +106,18 @@ pub fn read_up_to(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(most.min(FIRST_READ));
     file.take(most as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A copy of a part of this process's own memory, as a file.
+///
+/// # Errors
+/// When it can't be read, or there is no memory for it.
+pub fn memory_of_self(part: Range<u64>) -> io::Result<File> {
+    let mut bytes = vec![0; usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(0)];
+    open(Path::new("/proc/self/mem"))?.read_exact_at(&mut bytes, part.start)?;
+    let copy: File = rustix::fs::memfd_create("image", MemfdFlags::CLOEXEC)?.into();
+    copy.write_all_at(&bytes, 0)?;
+    Ok(copy)
 }
 
 /// Opens what a path led to. To open a FIFO waits for its other end, and to open a device may do anything: so it is looked at

@@ -204,6 +204,8 @@ pub struct Setup<'a> {
     pub user_stacks: BorrowedFd<'a>,
     /// The map of kernel stacks.
     pub kernel_stacks: BorrowedFd<'a>,
+    /// The maps to unwind user stacks by, by name; none: user stacks are followed by frame pointers.
+    pub unwind: &'a [(&'static str, BorrowedFd<'a>)],
     /// The events of the user's own, for the probe that records them.
     pub events: &'a [Event],
 }

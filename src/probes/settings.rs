@@ -60,6 +60,7 @@ pub(super) fn object_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) 
         scope_tasks: setup.scope_tasks,
         user_stacks: setup.user_stacks,
         kernel_stacks: setup.kernel_stacks,
+        unwind: setup.unwind,
         knobs: None,
     }
 }

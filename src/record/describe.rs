@@ -30,6 +30,7 @@ use crate::recording::MetricMeta;
 use crate::recording::ProbeOutcome;
 use crate::recording::ProbeState;
 use crate::recording::Window;
+use crate::symbols::tables::UNWINDS;
 
 /// A probe that was chosen, and what became of it.
 #[derive(Debug, Clone)]
@@ -145,6 +146,7 @@ fn config(plan: &RecordPlan) -> Map<String, Value> {
         "events": plan.events,
         "interval_ns": plan.interval.as_nanos() as u64,
         "buffer_bytes": plan.buffer_bytes,
+        "unwind_bytes": if UNWINDS { plan.unwind_bytes } else { 0 },
         "pids": pids,
         "comms": comms,
         "cgroups": cgroups,

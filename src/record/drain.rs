@@ -364,7 +364,7 @@ impl Round {
     /// Has the stacks that rows refer to named, while the processes that had them may still be there.
     fn write_stacks(&mut self, now: u64) -> Result<()> {
         self.stacks_taken = self.epoch.stacks();
-        let taken = self.maps.stacks().take()?;
+        let taken = self.maps.take_stacks()?;
         let Dispatch { rows, stacks, .. } = &mut self.dispatch;
         self.symbols.ask(taken, stacks, now, rows);
         Ok(())

@@ -29,6 +29,8 @@ pub struct RecordPlan {
     pub interval: Duration,
     /// Total size of the ring buffers of all CPUs, in bytes.
     pub buffer_bytes: u64,
+    /// Kernel memory for the unwind tables of programs, in bytes; 0: user stacks are followed by frame pointers alone.
+    pub unwind_bytes: u64,
     /// Whether functions that the compiler inlined are frames of stacks, which reads debug information.
     pub inlines: bool,
     /// How much is said on stderr.

@@ -22,6 +22,7 @@ use crate::bpf::log;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
 use crate::bpf::scope::close_at;
+use crate::bpf::unwind::UnwindMaps;
 use crate::events;
 use crate::failure::Failure;
 use crate::host::Host;
@@ -85,11 +86,17 @@ use crate::recording::ClockAnchor;
 use crate::recording::Rows;
 use crate::recording::Schema;
 use crate::recording::column;
+use crate::symbols::tables::Tables;
+use crate::symbols::tables::UNWINDS;
 
 /// The window without `-d` and without a command.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
 /// Batches on their way to the writer; more wait in the drain's backlog.
 const BATCHES_IN_FLIGHT: usize = 2;
+/// How long a command waits for the unwind tables of its program and its libraries.
+const FIRST_TABLES: Duration = Duration::from_secs(1);
+/// The column that stands for a stack of a program.
+const USER_STACK: &str = "ustack_id";
 /// Time for merging small row groups at the end.
 const MERGE_BUDGET: Duration = Duration::from_secs(20);
 
@@ -182,6 +189,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
     out.send(Message::Checkpoint(state.clone())).context("the writer has stopped")?;
+    let unwind = maps.unwind().map(UnwindMaps::share).transpose()?;
+    let tables = unwind.map(|unwind| Tables::start(unwind, Arc::clone(&identity.ids), &plan.command)).transpose()?;
     let version = (host.kernel.version.major, host.kernel.version.minor);
     let hooks: Vec<String> = sources.iter().flat_map(|source| source.attached.hooks()).collect();
     let drain = Drain {
@@ -229,6 +238,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let live_after = Duration::from_nanos(clocks::monotonic_ns().saturating_sub(start_clock.mono_ns));
     say(plan, Verbosity::Verbose, || format!("all probes live after {} ms", live_after.as_millis()));
     if let Some(waiting) = waiting {
+        tables.iter().for_each(|tables| tables.wait(FIRST_TABLES));
         events.watch(waiting.release()?)?;
     }
     let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet || !plan.command.is_empty());
@@ -306,7 +316,11 @@ fn attach(
     let Here { host, identity, cgroups } = here;
     let possible = u32::try_from(host.cpus.slots())?;
     let kernel = (host.kernel.version.major, host.kernel.version.minor);
-    let maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
+    let mut maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
+    if plan.unwind_bytes > 0 && UNWINDS && chosen.iter().any(has_user_stacks) {
+        maps.unwind_by_tables(plan.unwind_bytes)?;
+    }
+    let unwind = maps.unwind().map(UnwindMaps::named).unwrap_or_default();
     let grace = grace::Maps::create()?;
     let reader = maps.reader()?;
     identity.look_again()?;
@@ -329,6 +343,7 @@ fn attach(
         scope_tasks: maps.scope_tasks(),
         user_stacks: maps.stacks().user(),
         kernel_stacks: maps.stacks().kernel(),
+        unwind: &unwind,
         events,
     };
     let shared = Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 };
@@ -346,6 +361,9 @@ fn attach(
     }
     let snapshot = look()?;
     scope::seed(scope, &snapshot, &maps)?;
+    if !unwind.is_empty() {
+        scope_object.walk("scope_programs")?;
+    }
     let in_scope = scope::contains(scope, &snapshot, cgroups);
     processes.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
     write_machine(host, cgroups, clock.mono_ns, &mut rows);
@@ -390,6 +408,12 @@ fn attach(
         return Err(refused(&format!("no probe can run here: {}", reasons.join("; ")), host));
     }
     Ok(Ready { maps, reader, grace, scope_object, sources, attempts, processes, rows })
+}
+
+/// Whether rows of a probe have stacks of programs.
+fn has_user_stacks(chosen: &Chosen) -> bool {
+    let has = |info: &ProbeInfo| info.kinds.iter().any(|kind| kind.columns.contains(&USER_STACK));
+    REGISTRY.get(chosen.index).is_some_and(|probe| has(probe.info()))
 }
 
 /// A probe's number in its records, and the probe or why it can't run.

@@ -62,8 +62,8 @@ pub static CORE_KINDS: &[CoreKind] = &[
     CoreKind {
         name: "stack",
         is_aggregate: false,
-        help: "A stack: its frames from the innermost out as ids of symbols, and as text.",
-        columns: &["id", "frames", "folded", "depth", "flags"],
+        help: "A stack: its frames from the innermost out as ids of symbols, and as text. cause says why its outermost frames are not there; none: it is whole.",
+        columns: &["id", "frames", "folded", "depth", "cause", "flags"],
     },
     CoreKind {
         name: "symbol",

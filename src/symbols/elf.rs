@@ -17,6 +17,8 @@ const NT_GNU_BUILD_ID: u32 = 3;
 /// What is known of an ELF file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Elf {
+    /// The machine that its code is for (`EM_…`).
+    pub machine: u16,
     /// The build id in hexadecimal, if it has one.
     pub build_id: Option<String>,
     loads: Vec<Load>,
@@ -42,7 +44,7 @@ impl Elf {
             return None;
         }
         let table = bytes(&mut file, place, 56 * count as u64)?;
-        let mut elf = Elf::default();
+        let mut elf = Elf { machine: u16_at(&head, 18)?, ..Elf::default() };
         for header in table.chunks_exact(56) {
             let (offset, address, size) = (u64_at(header, 8)?, u64_at(header, 16)?, u64_at(header, 32)?);
             match u32_at(header, 0)? {
@@ -57,6 +59,11 @@ impl Elf {
             }
         }
         Some(elf)
+    }
+
+    /// The parts that are mapped executable: address, place in the file, bytes.
+    pub fn code(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.loads.iter().filter(|load| load.is_code).map(|load| (load.address, load.offset, load.size))
     }
 
     /// Whether a place in the file is in a part that is mapped executable.

@@ -365,7 +365,7 @@ fn beside(file: &CodeFile, opened: &File) -> Option<File> {
 }
 
 /// A build id out of a file, as the kernel would give it.
-fn padded(hex: &str) -> Option<BuildId> {
+pub(super) fn padded(hex: &str) -> Option<BuildId> {
     let mut id = BuildId::default();
     for (at, byte) in id.iter_mut().enumerate().take(hex.len() / 2) {
         *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;

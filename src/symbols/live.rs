@@ -28,10 +28,12 @@ use super::place::Numbered;
 use super::place::Place;
 use super::place::StackRows;
 use super::place::SymbolRows;
+use super::place::cause_of;
 use super::turns::User;
 use super::watch::Suspect;
 use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
+use crate::bpf::stacks::StackEnd;
 use crate::bpf::stacks::UserFrame;
 use crate::host::process_ids::ProcessIds;
 use crate::probe::stacks::Program;
@@ -43,10 +45,6 @@ const MAX_REMEMBERED: usize = 4 * MAX_MAPPINGS;
 const MANY_SYMBOLS: u64 = 500_000;
 /// Places in files whose inlined functions are remembered.
 const MAX_INLINED: usize = 100_000;
-
-/// Frames that the kernel takes, at most (kernel.perf_event_max_stack, unless someone raised it): deeper stacks lack their
-/// outermost frames.
-const DEEPEST: usize = 127;
 
 /// A mapping that the kernel made, as `[vdso]`: it has no file, and no name of its functions is known.
 const OF_THE_KERNEL: &str = "[v";
@@ -72,9 +70,13 @@ impl Asked {
         }
     }
 
-    /// Whether the kernel kept as many frames as it keeps, and there were more.
-    pub(super) fn is_cut(&self) -> bool {
-        matches!(self.stack.as_deref(), Some(RawStack::User { frames, .. }) if frames.len() >= DEEPEST)
+    /// How it ended; a stack of the kernel's is whole.
+    pub(super) fn end(&self) -> StackEnd {
+        match self.stack.as_deref() {
+            Some(RawStack::User { end, .. }) => *end,
+            Some(RawStack::Kernel(_)) => StackEnd::Whole,
+            None => StackEnd::NoTable,
+        }
     }
 }
 
@@ -84,7 +86,7 @@ pub(super) struct Placed {
     pub(super) id: i32,
     /// Whose it is.
     pub(super) user: User,
-    is_cut: bool,
+    end: StackEnd,
     places: Vec<Place>,
 }
 
@@ -145,12 +147,8 @@ impl Symbols {
     /// Finds what the frames of stacks are.
     pub(super) fn place_all(&mut self, asked: &[Asked]) -> Vec<Placed> {
         let mut round = Round::default();
-        let placed = |one: &Asked| Placed {
-            id: one.id,
-            user: one.user(),
-            is_cut: one.is_cut(),
-            places: self.places(one, &mut round),
-        };
+        let placed =
+            |one: &Asked| Placed { id: one.id, user: one.user(), end: one.end(), places: self.places(one, &mut round) };
         asked.iter().map(placed).collect()
     }
 
@@ -170,10 +168,10 @@ impl Symbols {
         name_generated(&mut stacks, &self.watch);
         let names = self.names(stacks.iter().flat_map(|stack| &stack.places));
         let mut written = StackRows::new();
-        for Placed { id, is_cut, places, .. } in stacks {
+        for Placed { id, end, places, .. } in stacks {
             let frames: Vec<Numbered> =
                 places.into_iter().map(|place| self.symbol(place, &names, now_ns, rows)).collect();
-            written.write(id, &frames, is_cut, now_ns, rows);
+            written.write(id, &frames, end, now_ns, rows);
         }
     }
 
@@ -181,11 +179,10 @@ impl Symbols {
     fn places(&mut self, asked: &Asked, round: &mut Round) -> Vec<Place> {
         match (asked.stack.as_deref(), asked.pid) {
             (Some(RawStack::Kernel(stack)), _) => self.kernel.functions(stack).into_iter().map(Place::Kernel).collect(),
-            (Some(RawStack::User { uid, frames }), Some(pid)) => {
+            (Some(RawStack::User { uid, end, frames }), Some(pid)) => {
                 // 0 is no process: of one outside of this PID namespace there are no files to read.
                 let process = Process { pid: self.ids.here(pid).unwrap_or(0), uid: *uid };
                 let mut places = Vec::new();
-                let end = asked.is_cut().then_some(Place::Truncated);
                 for (depth, frame) in frames.iter().enumerate() {
                     let place = self.place(process, depth, *frame, round);
                     places.extend(self.inlined(&place));
@@ -196,7 +193,7 @@ impl Symbols {
                         return places;
                     }
                 }
-                places.extend(end);
+                places.extend(cause_of(*end).map(Place::Truncated));
                 places
             }
             _ => Vec::new(),

@@ -22,6 +22,8 @@ pub(super) struct Mapping {
     pub(super) start: u64,
     /// Address behind the last.
     pub(super) end: u64,
+    /// Whether it can be written to.
+    pub(super) is_writable: bool,
     /// The place in the file of the first address.
     pub(super) offset: u64,
     /// The device that the file is on: its major number above its minor one.
@@ -80,7 +82,8 @@ pub(super) fn parse(text: impl BufRead) -> Vec<Mapping> {
 fn line(line: &str) -> Option<Mapping> {
     let mut words = line.splitn(6, ' ');
     let (start, end) = words.next()?.split_once('-')?;
-    if !words.next()?.contains('x') {
+    let access = words.next()?;
+    if !access.contains('x') {
         return None;
     }
     let offset = u64::from_str_radix(words.next()?, 16).ok()?;
@@ -91,6 +94,7 @@ fn line(line: &str) -> Option<Mapping> {
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
         end: u64::from_str_radix(end, 16).ok()?,
+        is_writable: access.contains('w'),
         offset,
         device,
         inode,

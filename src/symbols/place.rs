@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::elf;
 use super::files::BuildId;
 use super::kernel::Function;
+use crate::bpf::stacks::StackEnd;
 use crate::demangle::bounded;
 use crate::recording::Rows;
 use crate::recording::column;
@@ -25,7 +26,9 @@ const MAX_FOLDED_AT_ONCE: usize = 4 << 20;
 const NO_SYMBOL: &str = "no symbol there";
 const NO_KERNEL_SYMBOL: &str = "no kernel symbol";
 const TOO_MANY: &str = "too many names";
-const TOO_DEEP: &str = "stack too deep";
+
+/// What stands for the cause where a stack was followed by frame pointers: whether it is whole is not known.
+const BY_FRAME_POINTER: &str = "frame pointers only";
 
 /// Why frames have no name.
 pub(super) const NO_FILE: &str = "file not found";
@@ -33,6 +36,20 @@ pub(super) const GONE: &str = "process ended";
 pub(super) const NO_CODE: &str = "no code there";
 pub(super) const GENERATED: &str = "generated code";
 pub(super) const NO_TIME: &str = "no time left";
+
+/// Why the outermost frames of a stack are not there; `None` for a whole one, and for one of which nobody knows.
+pub(super) fn cause_of(end: StackEnd) -> Option<&'static str> {
+    match end {
+        StackEnd::Whole | StackEnd::ByFramePointer => None,
+        StackEnd::TooDeep => Some("stack too deep"),
+        StackEnd::NoTable => Some("no unwind table yet"),
+        StackEnd::NoRoom => Some("no room for unwind tables"),
+        StackEnd::NoMapping => Some("nothing mapped there"),
+        StackEnd::NoRule => Some("no unwind information"),
+        StackEnd::Unreadable => Some("memory not resident"),
+        StackEnd::Generated => Some("generated code without frame pointers"),
+    }
+}
 
 /// What a frame is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,8 +68,8 @@ pub(super) enum Place {
     /// A function that a process generated.
     Generated(u32, String),
     Nowhere(&'static str),
-    /// The outermost frames, which the kernel left out.
-    Truncated,
+    /// The outermost frames, which are not known, and why.
+    Truncated(&'static str),
 }
 
 /// What is known of a file that frames are in.
@@ -150,12 +167,17 @@ impl StackRows {
         StackRows { left: MAX_FOLDED_AT_ONCE }
     }
 
-    /// Writes the row of a stack: its frames from the innermost out, and whether the kernel cut it off.
-    pub(super) fn write(&mut self, id: i32, frames: &[Numbered], is_cut: bool, now_ns: u64, rows: &mut Rows) {
+    /// Writes the row of a stack: its frames from the innermost out, and how it ended.
+    pub(super) fn write(&mut self, id: i32, frames: &[Numbered], end: StackEnd, now_ns: u64, rows: &mut Rows) {
         let numbers: Vec<i32> = frames.iter().map(|(number, _)| *number).collect();
         let mut row = rows.row("stack");
         row.at(now_ns).int(column::ID, id.into()).list(column::FRAMES, &numbers);
-        row.int(column::DEPTH, i64::try_from(frames.len()).unwrap_or(i64::MAX)).int(column::FLAGS, is_cut.into());
+        row.int(column::DEPTH, i64::try_from(frames.len()).unwrap_or(i64::MAX));
+        let cause = if end == StackEnd::ByFramePointer { Some(BY_FRAME_POINTER) } else { cause_of(end) };
+        row.int(column::FLAGS, cause_of(end).is_some().into());
+        if let Some(cause) = cause {
+            row.text(column::CAUSE, cause);
+        }
         let folded = folded(frames);
         if let Some(left) = self.left.checked_sub(folded.len()) {
             self.left = left;
@@ -223,8 +245,8 @@ impl Symbol {
             Place::Generated(_, name) => {
                 Symbol { name: Some(bounded(name)), module: Some("[generated]".to_owned()), ..Symbol::default() }
             }
-            Place::Truncated => {
-                Symbol { module: Some("[truncated]".to_owned()), unnamed: Some(TOO_DEEP), ..Symbol::default() }
+            Place::Truncated(why) => {
+                Symbol { module: Some("[truncated]".to_owned()), unnamed: Some(why), ..Symbol::default() }
             }
             Place::Nowhere(why) => Symbol { unnamed: Some(why), ..Symbol::default() },
         }

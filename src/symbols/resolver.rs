@@ -277,7 +277,7 @@ impl Resolver {
             };
             let frames: Vec<_> =
                 places.into_iter().map(|place| self.by_place.symbol(place, &InFile::default(), now_ns, rows)).collect();
-            stacks.write(one.id, &frames, one.is_cut(), now_ns, rows);
+            stacks.write(one.id, &frames, one.end(), now_ns, rows);
         }
         self.given_up += asked.len() as u64;
     }

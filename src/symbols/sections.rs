@@ -19,6 +19,8 @@ pub(super) struct Section {
     pub(super) kind: u32,
     /// Its flags (`SHF_…`).
     pub(super) flags: u64,
+    /// Its address, as the file numbers them.
+    pub(super) address: u64,
     /// Where its bytes are in the file.
     pub(super) offset: u64,
     /// How many they are.
@@ -79,6 +81,7 @@ fn section(header: &[u8]) -> Option<Section> {
         name: u32_at(header, 0)?,
         kind: u32_at(header, 4)?,
         flags: u64_at(header, 8)?,
+        address: u64_at(header, 16)?,
         offset: u64_at(header, 24)?,
         size: u64_at(header, 32)?,
         link: u32_at(header, 40)?,

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("events", 3),
     ("render", 3),
     ("exits", 1),
+    ("unwind", 1),
     ("probe", 2),
     ("bpf", 2),
     ("host", 1),

@@ -78,7 +78,7 @@ pub static CORE: &[Column] = &[
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
     Column { name: "pid_start_ns", ty: ColumnType::Int64, title: "Start of the process", unit: Some("ns"), help: "When the process that pid is the id of was started, in nanoseconds of CLOCK_BOOTTIME. An id is used again: pid and pid_start_ns together name one process, in all recordings between two boots. Of a process that is older than the recording to 10 ms, as /proc tells it. Totals of an interval in which an id was used again are the last process's." },
-    Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Bits of what is unusual: of a stack, 1 if the kernel cut it off at its bound." },
+    Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Bits of what is unusual: of a stack, 1 if it lacks callers, for the reason in cause." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].

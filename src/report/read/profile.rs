@@ -57,6 +57,16 @@ pub(in crate::report) struct Frame {
     pub(in crate::report) unnamed: Option<Rc<str>>,
 }
 
+impl Frame {
+    /// Whether it stands for callers that are not known.
+    fn is_truncation(&self) -> bool {
+        &*self.function.module == TRUNCATED
+    }
+}
+
+/// The module of the frame that stands for the callers that a stack lacks.
+const TRUNCATED: &str = "[truncated]";
+
 /// The stacks of a recording by number.
 ///
 /// Stacks of one program mostly begin alike, so they are kept as paths in a forest, each from its innermost frame out.
@@ -363,7 +373,7 @@ impl Profile {
     pub(in crate::report) fn naming(&self, stacks: &Stacks) -> Result<String> {
         let (mut named, mut reasons) = (0u64, HashMap::<&str, u64>::new());
         self.each(|pair, _, count| {
-            for frame in self.frames(stacks, pair) {
+            for frame in self.frames(stacks, pair).into_iter().filter(|frame| !frame.is_truncation()) {
                 let sum = match &frame.unnamed {
                     None => &mut named,
                     Some(why) => reasons.entry(why).or_default(),
@@ -375,13 +385,39 @@ impl Profile {
         if all == 0 {
             return Ok("no stack was recorded".to_owned());
         }
-        let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
-        let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
-        reasons.sort_by_key(|(why, count)| (Reverse(*count), *why));
-        let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
         Ok(match reasons.is_empty() {
             true => "all frames have names".to_owned(),
-            false => format!("{} of the frames have names; of the others: {}", percent(named), reasons.join(", ")),
+            false => {
+                let named = units::percent(100.0 * named as f64 / all as f64);
+                format!("{named} of the frames have names; of the others: {}", shares(reasons, all))
+            }
+        })
+    }
+
+    /// How many user stacks reach the outermost function, and why the others do not; `by_tables`: callers were found by unwind
+    /// tables. `None` where no sample has a user stack.
+    pub(in crate::report) fn wholeness(&self, stacks: &Stacks, by_tables: bool) -> Result<Option<String>> {
+        let (mut all, mut whole, mut reasons) = (0u64, 0u64, HashMap::<&str, u64>::new());
+        self.each(|pair, _, count| {
+            let Some(user) = pair.user else { return };
+            all = all.saturating_add(count);
+            let outermost = stacks.frames(None, Some(user.into())).last();
+            let sum = match outermost.filter(|frame| frame.is_truncation()) {
+                Some(frame) => reasons.entry(frame.unnamed.as_deref().unwrap_or_default()).or_default(),
+                None => &mut whole,
+            };
+            *sum = sum.saturating_add(count);
+        })?;
+        let share = units::percent(100.0 * whole as f64 / all.max(1) as f64);
+        Ok(match (all, by_tables, reasons.is_empty()) {
+            (0, ..) => None,
+            (_, false, _) => Some(
+                "user stacks were followed by frame pointers alone: they lack callers of code that has none".to_owned(),
+            ),
+            (_, true, true) => Some("all user stacks are whole".to_owned()),
+            (_, true, false) => {
+                Some(format!("{share} of the user stacks are whole; of the others: {}", shares(reasons, all)))
+            }
         })
     }
 
@@ -402,6 +438,15 @@ impl Profile {
         })?;
         Ok(tree.list(least.max(1)))
     }
+}
+
+/// Reasons with their shares of all, the largest first.
+fn shares(reasons: HashMap<&str, u64>, all: u64) -> String {
+    let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(why, count)| (Reverse(*count), *why));
+    let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
+    let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
+    reasons.join(", ")
 }
 
 /// Pairs of stacks while they are added up.

@@ -55,10 +55,26 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
         document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming(&stacks)?));
+        note_wholeness(&mut document, &whose, source, &profile, &stacks)?;
         profiles.push((profile, stacks));
     }
     finish(&mut document, sources, &profiles, plan, "CPU time")?;
     Ok(document)
+}
+
+/// Says how many stacks have all callers.
+fn note_wholeness(
+    document: &mut Document,
+    whose: &str,
+    source: &Source,
+    profile: &Profile,
+    stacks: &Stacks,
+) -> Result<()> {
+    let by_tables = source.meta().config.get("unwind_bytes").and_then(|bytes| bytes.as_u64()) > Some(0);
+    if let Some(text) = profile.wholeness(stacks, by_tables)? {
+        document.note(format!("{whose}{text}"));
+    }
+    Ok(())
 }
 
 pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
@@ -115,6 +131,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = whose(sources, source);
         let sleeps = units::count(profile.count());
         document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming(&stacks)?));
+        note_wholeness(&mut document, &whose, source, &profile, &stacks)?;
         if bare > 0 {
             let part = units::percent(100.0 * bare as f64 / profile.ns().max(1) as f64);
             document.note(format!(

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * User stacks by unwind tables: walk_user_stack(ctx) leaves the frames of the current thread in user_scratch.
+ *
+ * User space packs the tables of programs and libraries (src/unwind) into maps that all objects share. A frame takes three
+ * searches: the mapping of the address among those of the process, the page of code, and the row within the page. Each is
+ * one step of a global function, which the verifier looks at once and for itself.
+ *
+ * Code without tables, as what runtimes generate, is followed by its frame pointers, which are right there. A walk says how it
+ * ended (enum stack_end), and never guesses: a frame is an address that some executable mapping has.
+ */
+#ifndef EBREC_UNWIND_H
+#define EBREC_UNWIND_H
+
+#include "ebrec.h"
+
+#include "stack_types.h"
+#include "unwind_types.h"
+#include "unwind_wanted.h"
+
+/* Mappings of one process that are searched: 2^10. */
+#define UNWIND_MAPPING_STEPS 10
+/* Rows of one page, of which each is of another byte: 2^12. */
+#define UNWIND_ROW_STEPS 13
+/* A frame pointer that is further from the stack pointer is none. */
+#define UNWIND_FRAME_LIMIT (1 << 20)
+
+/* All are made by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_chunk);
+} unwind_chunks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_page);
+} unwind_pages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_rule);
+} unwind_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_mapping);
+} unwind_mappings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_file);
+} unwind_files SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_process);
+} unwind_processes SEC(".maps");
+
+#if defined(__TARGET_ARCH_x86)
+/* struct pt_regs, whose order is the kernel's interface to debuggers. */
+struct unwind_registers {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip;
+	__u16 cs, pad[3];
+	__u64 flags, sp;
+};
+/* arch/x86/include/asm/segment.h: the code segment of 64-bit programs. */
+#define USER_CS 0x33
+#endif
+
+/* Too large for the stack. No program of an object interrupts another of it with this in use. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct user_stack);
+} user_scratch SEC(".maps");
+
+/* A walk under way. */
+struct unwind_walk {
+	__u64 pc;
+	__u64 sp;
+	__u64 fp;
+	__u32 first; /* of the process's mappings */
+	__u32 count;
+	__u32 mapping; /* where the frame before was */
+	__u8 is_exact; /* pc is the instruction that runs next, not one to return to */
+	__u8 end;      /* enum stack_end */
+	__u16 pad;
+#if defined(__TARGET_ARCH_x86)
+	struct unwind_registers registers;
+#endif
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct unwind_walk);
+} unwind_walks SEC(".maps");
+
+static __always_inline bool has_address(struct unwind_mapping *mapping, __u64 address)
+{
+	return address >= mapping->start && address < mapping->end;
+}
+
+/* The mapping of an address: its number, or -1. */
+__noinline int unwind_find_mapping(__u64 address)
+{
+	struct unwind_mapping *mapping;
+	struct unwind_walk *walk;
+	__u32 zero = 0, low, length, half, at;
+
+	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
+	if (!walk)
+		return -1;
+	/* Functions that call one another are mostly of one file. */
+	at = walk->mapping;
+	mapping = bpf_map_lookup_elem(&unwind_mappings, &at);
+	if (mapping && at - walk->first < walk->count && has_address(mapping, address))
+		return at;
+	low = walk->first;
+	length = walk->count;
+	for (int step = 0; step <= UNWIND_MAPPING_STEPS && length > 1; step++) {
+		half = length / 2;
+		at = low + half;
+		mapping = bpf_map_lookup_elem(&unwind_mappings, &at);
+		if (!mapping)
+			return -1;
+		if (mapping->start <= address)
+			low = at;
+		length -= half;
+	}
+	if (!length)
+		return -1;
+	mapping = bpf_map_lookup_elem(&unwind_mappings, &low);
+	if (!mapping || !has_address(mapping, address))
+		return -1;
+	walk->mapping = low;
+	return low;
+}
+
+/* The number of the rule that holds at a place of a page; 0: none. */
+__noinline int unwind_find_rule(__u32 page, __u32 place)
+{
+	__u32 low, length, half, at, row;
+	struct unwind_page *entry;
+	struct unwind_chunk *chunk;
+
+	entry = bpf_map_lookup_elem(&unwind_pages, &page);
+	if (!entry || !entry->count)
+		return 0;
+	at = entry->first / UNWIND_CHUNK_ROWS;
+	chunk = bpf_map_lookup_elem(&unwind_chunks, &at);
+	if (!chunk)
+		return 0;
+	low = entry->first % UNWIND_CHUNK_ROWS;
+	length = entry->count;
+	for (int step = 0; step < UNWIND_ROW_STEPS && length > 1; step++) {
+		half = length / 2;
+		row = chunk->rows[(low + half) % UNWIND_CHUNK_ROWS];
+		if ((row & 0xffff) <= place)
+			low += half;
+		length -= half;
+	}
+	return chunk->rows[low % UNWIND_CHUNK_ROWS] >> 16;
+}
+
+static __always_inline bool read_user(__u64 address, __u64 *word)
+{
+	return !bpf_probe_read_user(word, sizeof(*word), (void *)address);
+}
+
+#if defined(__TARGET_ARCH_x86)
+/* The register of a number in unwind tables. */
+static __always_inline __u64 unwind_register(struct unwind_registers *registers, __u16 number)
+{
+	switch (number) {
+	case 0:
+		return registers->ax;
+	case 1:
+		return registers->dx;
+	case 2:
+		return registers->cx;
+	case 3:
+		return registers->bx;
+	case 4:
+		return registers->si;
+	case 5:
+		return registers->di;
+	case 8:
+		return registers->r8;
+	case 9:
+		return registers->r9;
+	case 10:
+		return registers->r10;
+	case 11:
+		return registers->r11;
+	case 12:
+		return registers->r12;
+	case 13:
+		return registers->r13;
+	case 14:
+		return registers->r14;
+	case 15:
+		return registers->r15;
+	}
+	return 0;
+}
+
+/* rt_sigframe, when its handler has returned: the stack pointer is at the ucontext, whose registers come after 40 bytes. */
+static __always_inline int unwind_signal(struct unwind_walk *walk)
+{
+	__u64 context = walk->sp + 40;
+
+	if (!read_user(context + 10 * 8, &walk->fp) || !read_user(context + 16 * 8, &walk->pc) ||
+	    !read_user(context + 15 * 8, &walk->sp))
+		return walk->end = STACK_UNREADABLE;
+	walk->is_exact = true;
+	return 0;
+}
+
+/* mov $15, %rax; syscall: the C libraries' end of a signal handler, for which some have no tables. */
+static __always_inline bool is_signal_return(__u64 pc)
+{
+	__u8 code[9] = {};
+
+	if (bpf_probe_read_user(code, sizeof(code), (void *)pc))
+		return false;
+	return code[0] == 0x48 && code[1] == 0xc7 && code[2] == 0xc0 && code[3] == 15 && !code[4] && !code[5] &&
+	       !code[6] && code[7] == 0x0f && code[8] == 0x05;
+}
+#endif
+
+/* By frame pointer, where the code has them: what it generated, and what no table describes. */
+static __always_inline int unwind_by_frame_pointer(struct unwind_walk *walk, __u32 end)
+{
+	__u64 frame = walk->fp;
+
+	/* The x86-64 ABI marks the outermost frame so. */
+	if (!frame && !walk->is_exact)
+		return walk->end = STACK_WHOLE;
+	if (frame < walk->sp || frame - walk->sp >= UNWIND_FRAME_LIMIT || frame % 8)
+		return walk->end = end;
+	if (!read_user(frame + 8, &walk->pc) || !read_user(frame, &walk->fp))
+		return walk->end = STACK_UNREADABLE;
+	walk->sp = frame + 16;
+	walk->is_exact = false;
+	return 0;
+}
+
+/* By a rule of the tables; other than 0: that was the last. */
+static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwind_rule *rule, bool is_innermost)
+{
+	__u64 cfa = 0, fp = walk->fp;
+
+	switch (rule->cfa) {
+	case CFA_OUTERMOST:
+		return walk->end = STACK_WHOLE;
+	case CFA_SIGNAL:
+#if defined(__TARGET_ARCH_x86)
+		return unwind_signal(walk);
+#else
+		return walk->end = STACK_NO_RULE;
+#endif
+	case CFA_STACK_POINTER:
+		cfa = walk->sp + rule->offset;
+		break;
+	case CFA_FRAME_POINTER:
+		cfa = walk->fp + rule->offset;
+		break;
+	case CFA_AT_STACK_POINTER:
+		if (!read_user(walk->sp + rule->offset, &cfa))
+			return walk->end = STACK_UNREADABLE;
+		cfa += rule->more;
+		break;
+	case CFA_AT_FRAME_POINTER:
+		if (!read_user(walk->fp + rule->offset, &cfa))
+			return walk->end = STACK_UNREADABLE;
+		cfa += rule->more;
+		break;
+	case CFA_STUB:
+		cfa = walk->sp + 8 + ((walk->pc & 15) >= rule->offset ? 8 : 0);
+		break;
+	case CFA_REGISTER:
+		if (!is_innermost)
+			return walk->end = STACK_NO_RULE;
+#if defined(__TARGET_ARCH_x86)
+		cfa = unwind_register(&walk->registers, rule->reg) + rule->offset;
+#endif
+		break;
+	case CFA_RETURN_IN_REGISTER:
+		if (!is_innermost)
+			return walk->end = STACK_NO_RULE;
+#if defined(__TARGET_ARCH_x86)
+		walk->pc = unwind_register(&walk->registers, rule->reg);
+#endif
+		walk->sp += rule->offset;
+		walk->is_exact = false;
+		return 0;
+	default:
+		return walk->end = STACK_NO_RULE;
+	}
+	/* The stack grows down: a caller's part of it is above. */
+	if (cfa <= walk->sp)
+		return walk->end = STACK_NO_RULE;
+	if (!read_user(cfa - 8, &walk->pc))
+		return walk->end = STACK_UNREADABLE;
+	if (rule->frame_pointer == FP_AT_CFA && !read_user(cfa + rule->frame_pointer_offset, &fp))
+		return walk->end = STACK_UNREADABLE;
+	if (rule->frame_pointer == FP_AT_FRAME_POINTER && !read_user(fp + rule->frame_pointer_offset, &fp))
+		return walk->end = STACK_UNREADABLE;
+	walk->fp = fp;
+	walk->sp = cfa;
+	walk->is_exact = false;
+	return 0;
+}
+
+/* Adds one frame and goes to its caller. Other than 0: there is no more. */
+__noinline int unwind_step(__u32 depth)
+{
+	struct unwind_mapping *mapping;
+	struct unwind_rule *rule = NULL;
+	struct unwind_file *file = NULL;
+	struct user_frame *frame;
+	struct user_stack *stack;
+	struct unwind_walk *walk;
+	__u32 zero = 0, key, page;
+	__u64 at, place;
+	int number;
+
+	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
+	stack = bpf_map_lookup_elem(&user_scratch, &zero);
+	if (!walk || !stack)
+		return 1;
+	if (depth >= MAX_USER_FRAMES)
+		return walk->end = STACK_TOO_DEEP;
+	if (depth && !walk->pc)
+		return walk->end = STACK_WHOLE;
+	/* A call that never returns may be the last instruction of its function. */
+	at = walk->is_exact ? walk->pc : walk->pc - 1;
+	number = unwind_find_mapping(at);
+	if (number < 0) {
+		walk->end = STACK_NO_MAPPING;
+		if (depth)
+			return 1;
+	}
+	frame = &stack->frames[depth % MAX_USER_FRAMES];
+	stack->count = depth + 1;
+	frame->status = FRAME_IS_ADDRESS;
+	frame->file = 0;
+	/* User space takes one off all but the innermost. */
+	frame->offset = at + (depth ? 1 : 0);
+	key = number;
+	mapping = number < 0 ? NULL : bpf_map_lookup_elem(&unwind_mappings, &key);
+	if (!mapping)
+		return 1;
+	place = at - mapping->start;
+	if (mapping->kind == MAPPING_FILE || mapping->kind == MAPPING_FILE_UNREAD || mapping->kind == MAPPING_NO_ROOM) {
+		key = mapping->file;
+		file = bpf_map_lookup_elem(&unwind_files, &key);
+	}
+	if (file && file->status == FRAME_IS_IN_FILE) {
+		frame->status = FRAME_IS_IN_FILE;
+		frame->file = key;
+		frame->offset += mapping->offset - mapping->start;
+	}
+	if (mapping->kind == MAPPING_FILE_UNREAD)
+		return walk->end = STACK_NO_TABLE;
+	if (mapping->kind == MAPPING_NO_ROOM)
+		return walk->end = STACK_NO_ROOM;
+	page = place / UNWIND_PAGE;
+	if (mapping->kind == MAPPING_GENERATED || page >= mapping->pages)
+		return unwind_by_frame_pointer(walk, STACK_GENERATED);
+	key = unwind_find_rule(mapping->page + page, place % UNWIND_PAGE);
+	rule = bpf_map_lookup_elem(&unwind_rules, &key);
+	if (!rule)
+		return 1;
+	if (rule->cfa == CFA_UNKNOWN) {
+#if defined(__TARGET_ARCH_x86)
+		if (is_signal_return(walk->pc))
+			return unwind_signal(walk);
+#endif
+		return unwind_by_frame_pointer(walk, STACK_NO_RULE);
+	}
+	return unwind_by_rule(walk, rule, !depth);
+}
+
+/* Goes from the registers up, and gives how the walk ended. */
+__noinline int unwind_walk(void)
+{
+	struct unwind_walk *walk;
+	__u32 zero = 0;
+
+#pragma clang loop unroll(disable)
+	for (__u32 depth = 0; depth <= MAX_USER_FRAMES; depth++)
+		if (unwind_step(depth))
+			break;
+	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
+	return walk ? walk->end : STACK_NO_TABLE;
+}
+
+/* The mappings of the current process; those of a child are its parent's until it runs another program. */
+static __always_inline struct unwind_process *unwind_process_of(struct task_struct___unwind *task, __u32 pid,
+								__u64 program)
+{
+	struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &pid);
+	struct task_struct___unwind *parent;
+
+	if (process && process->program == program) {
+		if (process->exec_vm != BPF_CORE_READ(task, mm, exec_vm))
+			want_mappings(pid, program);
+		return process;
+	}
+	want_mappings(pid, program);
+	parent = BPF_CORE_READ(task, real_parent);
+	if (BPF_CORE_READ(parent, self_exec_id) != BPF_CORE_READ(task, self_exec_id))
+		return NULL;
+	pid = BPF_CORE_READ(parent, tgid);
+	process = bpf_map_lookup_elem(&unwind_processes, &pid);
+	return process && process->program == program_of(parent) ? process : NULL;
+}
+
+/*
+ * The stack of the current thread by unwind tables: frames are in user_scratch. Gives how the walk ended; STACK_NO_TABLE and no
+ * frame where the process's mappings are not here, STACK_BY_FRAME_POINTER and no frame where its code has no such tables.
+ */
+static __always_inline int walk_user_stack(struct user_stack *stack)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct task_struct___unwind *task = (void *)bpf_get_current_task();
+	__u32 zero = 0, pid = bpf_get_current_pid_tgid() >> 32;
+	__u64 program = program_of(task);
+	struct unwind_process *process;
+	struct unwind_walk *walk;
+	int end;
+
+	stack->count = 0;
+	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
+	if (!walk)
+		return STACK_NO_TABLE;
+	if (bpf_probe_read_kernel(&walk->registers, sizeof(walk->registers), current_registers()))
+		return STACK_BY_FRAME_POINTER;
+	if (walk->registers.cs != USER_CS)
+		return STACK_BY_FRAME_POINTER;
+	process = unwind_process_of(task, pid, program);
+	if (!process)
+		return STACK_NO_TABLE;
+	walk->first = process->first;
+	walk->count = process->count;
+	walk->mapping = process->first;
+	walk->pc = walk->registers.ip;
+	walk->sp = walk->registers.sp;
+	walk->fp = walk->registers.bp;
+	walk->is_exact = true;
+	walk->end = STACK_NO_TABLE;
+	end = unwind_walk();
+	if (end == STACK_NO_MAPPING)
+		want_mappings(pid, program);
+	return end;
+#else
+	return STACK_BY_FRAME_POINTER;
+#endif
+}
+
+#endif

@@ -1,0 +1,386 @@
+//! The thread that keeps the kernel's unwind tables: of the files that processes have mapped, and of the mappings themselves.
+//!
+//! Programs ask for the mappings of a process when they first meet it, when its executable memory has changed, and when they
+//! come to an address that is not in them. Its tables are in place some milliseconds later; the stacks until then say that they
+//! had none. Files are shared by all processes that have them mapped, and stay until the recording ends.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+
+use super::elf::Elf;
+use super::files::padded;
+use super::maps;
+use super::maps::Mapped;
+use super::maps::Mapping;
+use super::sections;
+use super::sections::Section;
+use super::sections::Sections;
+use crate::bpf::unwind;
+use crate::bpf::unwind::MappingKind;
+use crate::bpf::unwind::Runs;
+use crate::bpf::unwind::UnwindMaps;
+use crate::host::clocks;
+use crate::host::foreign;
+use crate::host::foreign::Identity;
+use crate::host::priority;
+use crate::host::process_ids::ProcessIds;
+use crate::unwind::pool::PAGE;
+use crate::unwind::pool::Pool;
+use crate::unwind::pool::Stretch;
+use crate::unwind::table;
+use crate::unwind::table::Segment;
+use crate::unwind::table::Table;
+
+/// Whether programs follow unwind tables on this machine's architecture.
+pub const UNWINDS: bool = cfg!(target_arch = "x86_64");
+
+/// How soon it is noticed that the recording has ended.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+/// The least time between two looks at one process, while its mappings change; where they do not, looking takes at most this
+/// part of the time: stacks may lead to addresses that no mapping has.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+const SHARE: u32 = 20;
+/// Mappings of one process that are searched, as in bpf/shared/unwind.h.
+const MAX_MAPPINGS: usize = 1 << 10;
+/// Bytes of a file's tables; node has 8 MiB, Chromium 20.
+const MAX_SECTION: u64 = 32 << 20;
+/// How often processes that have ended are forgotten.
+const SWEEP: Duration = Duration::from_secs(2);
+/// Instruction set of this build, as ELF files name it.
+const MACHINE: u16 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+/// SHF_COMPRESSED of elf.h.
+const COMPRESSED: u64 = 1 << 11;
+
+/// The thread; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Tables {
+    stop: Arc<AtomicBool>,
+    ready: Receiver<()>,
+}
+
+impl Tables {
+    /// Starts the thread. `ids`: what `/proc` calls processes; `command`: what will be run, whose program is read before that.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn start(maps: UnwindMaps, ids: Arc<ProcessIds>, command: &[OsString]) -> Result<Tables> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let (done, ready) = channel();
+        let program = command.first().and_then(|name| program(name));
+        let work = move || {
+            // A stack that comes before the mappings are in place is cut short: that is little work, and reading tables is not.
+            priority::first();
+            let mut work = Work::new(maps, ids, done);
+            // Without tables stacks are shorter, and say so.
+            let _ = program.map_or(Ok(()), |file| work.expect(file)).and_then(|()| work.run(&stopped));
+        };
+        thread::Builder::new().name("ebrec-unwind".to_owned()).spawn(work).context("can't start a thread")?;
+        Ok(Tables { stop, ready })
+    }
+
+    /// Waits until the tables are in place of all that ran when it was started, and of the command; at most so long.
+    pub fn wait(&self, patience: Duration) {
+        let _ = self.ready.recv_timeout(patience);
+    }
+}
+
+/// The file of a program as a shell would find it.
+fn program(name: &OsStr) -> Option<File> {
+    if name.as_encoded_bytes().contains(&b'/') {
+        return foreign::open(Path::new(name)).ok();
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find_map(|directory| foreign::open(&directory.join(name)).ok())
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A file that is mapped executable.
+#[derive(Debug, Clone)]
+enum Known {
+    /// No program and no library of this machine: there frame pointers are all there is.
+    NoCode,
+    /// Its tables are not read yet.
+    Unread(u32),
+    /// They are in place.
+    Read(u32, Vec<Stretch>),
+    /// There was no room for them.
+    NoRoom(u32),
+}
+
+/// A file, by its device and its inode as mappings have them.
+type FileKey = (u64, u64);
+
+/// What a process has mapped of a program that it runs.
+struct Image {
+    program: u64,
+    mappings: Vec<Mapping>,
+    /// Until when it is not looked at again, unless it has changed.
+    rests_until: Instant,
+}
+
+struct Work {
+    maps: UnwindMaps,
+    ids: Arc<ProcessIds>,
+    pool: Pool,
+    runs: Runs,
+    files: HashMap<FileKey, Known>,
+    /// Files whose tables are wanted, the smallest first.
+    unread: BTreeMap<(u64, FileKey), (File, Elf)>,
+    images: HashMap<u32, Image>,
+    /// The code that the kernel maps into processes.
+    vdso: Option<Known>,
+    swept: Instant,
+    /// The file of this program.
+    own: Option<Identity>,
+    /// Files that have a number.
+    numbered: u32,
+    /// Told when nothing is left to be read for the first time.
+    ready: Option<Sender<()>>,
+}
+
+impl Work {
+    fn new(maps: UnwindMaps, ids: Arc<ProcessIds>, ready: Sender<()>) -> Work {
+        let (chunks, pages) = maps.room();
+        Work {
+            maps,
+            ids,
+            pool: Pool::new(chunks, pages),
+            runs: Runs::default(),
+            files: HashMap::new(),
+            unread: BTreeMap::new(),
+            images: HashMap::new(),
+            vdso: None,
+            swept: Instant::now(),
+            own: foreign::open(Path::new("/proc/self/exe")).ok().and_then(|file| Identity::of(&file)),
+            numbered: 0,
+            ready: Some(ready),
+        }
+    }
+
+    fn run(&mut self, stop: &AtomicBool) -> Result<()> {
+        self.vdso = self.read_vdso()?;
+        let mut bell = self.maps.bell()?;
+        while !stop.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            let mut patience = LONGEST_WAIT;
+            for (pid, program) in self.maps.wanted()? {
+                match self.rest(pid, program, now) {
+                    Duration::ZERO => self.load(pid, program)?,
+                    rest => patience = patience.min(rest),
+                }
+            }
+            if self.swept.elapsed() > SWEEP {
+                self.swept = Instant::now();
+                self.sweep();
+            }
+            // One file, and between two a look at who else is waiting.
+            match self.unread.pop_first() {
+                Some(((_, key), (file, elf))) => {
+                    priority::ordinary();
+                    self.read(key, &file, &elf)?;
+                    priority::first();
+                }
+                None => {
+                    self.ready = None;
+                    bell.wait(patience)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a process is not to be looked at yet.
+    fn rest(&self, pid: u32, program: u64, now: Instant) -> Duration {
+        let image = self.images.get(&pid).filter(|image| image.program == program);
+        image.map_or(Duration::ZERO, |image| image.rests_until.saturating_duration_since(now))
+    }
+
+    /// Puts a process's mappings in place, with the tables of the files that were read.
+    fn load(&mut self, pid: u32, program: u64) -> Result<()> {
+        let begun = Instant::now();
+        // Before its mappings are read: what changes from here on is asked for again.
+        self.maps.answer(pid);
+        let Some(here) = self.ids.here(pid) else { return Ok(()) };
+        let Some(Mapped { mappings, .. }) = maps::of_process(here) else { return Ok(()) };
+        for mapping in mappings.iter().filter(|mapping| mapping.is_file()) {
+            if !self.files.contains_key(&key(mapping)) {
+                self.meet(here, mapping)?;
+            }
+        }
+        self.set(pid, program, &mappings)?;
+        let is_new = |image: &Image| image.program != program || image.mappings != mappings;
+        let rest = if self.images.get(&pid).is_none_or(is_new) { SHORTEST_REST } else { begun.elapsed() * SHARE };
+        self.images.insert(pid, Image { program, mappings, rests_until: begun + rest });
+        Ok(())
+    }
+
+    /// Notes a file that some process has mapped, while it can be opened.
+    fn meet(&mut self, pid: u32, mapping: &Mapping) -> Result<()> {
+        self.note(key(mapping), mapping.end - mapping.start, open(pid, mapping))
+    }
+
+    /// Notes the file of a program that will run.
+    fn expect(&mut self, file: File) -> Result<()> {
+        let facts = file.metadata()?;
+        let device = u64::from(rustix::fs::major(facts.dev())) << 32 | u64::from(rustix::fs::minor(facts.dev()));
+        self.note((device, facts.ino()), facts.size(), Some(file))
+    }
+
+    /// Notes a file of so many bytes, if it could be opened; its tables are read later.
+    fn note(&mut self, key: FileKey, bytes: u64, file: Option<File>) -> Result<()> {
+        let is_ours = |file: File| Some((Elf::read(&file).filter(|elf| elf.machine == MACHINE)?, file));
+        let known = match file.and_then(is_ours) {
+            None => Known::NoCode,
+            // The number 0 is that of files without one.
+            Some(_) if self.numbered + 1 >= self.maps.max_files() => Known::NoRoom(0),
+            Some((elf, file)) => {
+                self.numbered += 1;
+                self.maps.write_file(self.numbered, elf.build_id.as_deref().and_then(padded))?;
+                // A command has this program mapped until it is released. Its tables would be the largest of all.
+                if Identity::of(&file) != self.own {
+                    self.unread.insert((bytes, key), (file, elf));
+                }
+                Known::Unread(self.numbered)
+            }
+        };
+        self.files.insert(key, known);
+        Ok(())
+    }
+
+    /// Reads a file's tables, and puts the mappings of the processes in place again that have it.
+    fn read(&mut self, file: FileKey, opened: &File, elf: &Elf) -> Result<()> {
+        let Some(Known::Unread(number)) = self.files.get(&file) else { return Ok(()) };
+        let known = self.add(*number, &read_table(opened, elf))?;
+        self.files.insert(file, known);
+        let images = std::mem::take(&mut self.images);
+        let set = images.iter().filter(|(_, image)| image.mappings.iter().any(|mapping| key(mapping) == file));
+        let result = set.map(|(pid, image)| self.set(*pid, image.program, &image.mappings)).collect();
+        self.images = images;
+        result
+    }
+
+    fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<()> {
+        let placed: Vec<unwind::Mapping> =
+            mappings.iter().take(MAX_MAPPINGS).map(|mapping| self.place(mapping)).collect();
+        // What the kernel counts as executable memory of a process (`is_exec_mapping()` in mm/internal.h); this page is no mapping.
+        let executable = mappings.iter().filter(|mapping| !mapping.is_writable && mapping.path != "[vsyscall]");
+        let pages = executable.map(|mapping| (mapping.end - mapping.start) / PAGE).sum();
+        self.runs.set(&self.maps, (pid, program), &placed, pages, clocks::monotonic_ns())?;
+        Ok(())
+    }
+
+    /// A mapping as the programs search it.
+    fn place(&self, mapping: &Mapping) -> unwind::Mapping {
+        let known = match mapping.path.as_str() {
+            "[vdso]" => self.vdso.as_ref(),
+            _ if mapping.is_file() => self.files.get(&key(mapping)),
+            _ => None,
+        };
+        let (file, pages, kind) = match known {
+            None | Some(Known::NoCode) => (0, (0, 0), MappingKind::MAPPING_GENERATED),
+            Some(Known::Unread(number)) => (*number, (0, 0), MappingKind::MAPPING_FILE_UNREAD),
+            Some(Known::NoRoom(number)) => (*number, (0, 0), MappingKind::MAPPING_NO_ROOM),
+            Some(Known::Read(number, stretches)) => {
+                let kind = if *number == 0 { MappingKind::MAPPING_KERNEL } else { MappingKind::MAPPING_FILE };
+                (*number, pages(mapping, stretches), kind)
+            }
+        };
+        unwind::Mapping { start: mapping.start, end: mapping.end, offset: mapping.offset, pages, file, kind }
+    }
+
+    fn add(&mut self, number: u32, table: &Table) -> Result<Known> {
+        let Some(added) = self.pool.add(table) else { return Ok(Known::NoRoom(number)) };
+        for (chunk, rows) in self.pool.take_chunks() {
+            self.maps.write_chunk(chunk, &rows)?;
+        }
+        self.maps.write_rules(added.rules.0, &added.rules.1)?;
+        self.maps.write_pages(added.pages.0, &added.pages.1)?;
+        Ok(Known::Read(number, added.stretches))
+    }
+
+    /// The tables of the code that the kernel maps into every process: ours is the same.
+    fn read_vdso(&mut self) -> Result<Option<Known>> {
+        self.maps.write_file(0, None)?;
+        let Some(Mapped { mappings, .. }) = maps::of_process(std::process::id()) else { return Ok(None) };
+        let Some(mapping) = mappings.iter().find(|mapping| mapping.path == "[vdso]") else { return Ok(None) };
+        let Ok(image) = foreign::memory_of_self(mapping.start..mapping.end) else { return Ok(None) };
+        let Some(elf) = Elf::read(&image) else { return Ok(None) };
+        let table = read_table(&image, &elf);
+        self.add(0, &table).map(Some)
+    }
+
+    fn sweep(&mut self) {
+        let ids = Arc::clone(&self.ids);
+        let lives = |pid| ids.here(pid).is_some_and(|here| Path::new(&format!("/proc/{here}")).exists());
+        self.images.retain(|pid, _| lives(*pid));
+        self.runs.retain(&self.maps, |pid| self.images.contains_key(&pid), clocks::monotonic_ns());
+    }
+}
+
+fn key(mapping: &Mapping) -> FileKey {
+    (mapping.device, mapping.inode)
+}
+
+/// Where the pages of a mapping have their entries: the number of the first, and how many. Code that the file does not call
+/// executable has none.
+fn pages(mapping: &Mapping, stretches: &[Stretch]) -> (u32, u32) {
+    let page = mapping.offset / PAGE;
+    let into = |stretch: &Stretch| {
+        let into = u32::try_from(page.checked_sub(stretch.in_file)?).ok()?;
+        Some((stretch.in_pool + into, stretch.pages.checked_sub(into)?))
+    };
+    stretches.iter().find_map(into).unwrap_or_default()
+}
+
+/// The file of a mapping: the kernel gives the very one that is mapped, also if it was deleted.
+fn open(pid: u32, mapping: &Mapping) -> Option<File> {
+    let kernels = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
+    let has_inode = |file: &File| Identity::of(file).is_some_and(|identity| identity.inode == mapping.inode);
+    let inside = || foreign::open_in_root_of(pid, &mapping.file()).ok().filter(has_inode);
+    foreign::open(Path::new(&kernels)).ok().or_else(inside)
+}
+
+/// What a file says of its code.
+fn read_table(file: &File, elf: &Elf) -> Table {
+    let sections = Sections::read(file);
+    let named = |name: &str| sections.as_ref().and_then(|sections| sections.named(name));
+    let bytes = |section: Option<Section>| {
+        let section = section.filter(|section| section.size <= MAX_SECTION && section.flags & COMPRESSED == 0)?;
+        sections::read(file, section.offset, usize::try_from(section.size).ok()?)
+    };
+    let segment = |(address, offset, size)| Segment { address, offset, size };
+    let eh_frame = named(".eh_frame");
+    let read = bytes(eh_frame).unwrap_or_default();
+    let debug_frame = if read.is_empty() { bytes(named(".debug_frame")).unwrap_or_default() } else { Vec::new() };
+    Table::read(&table::Image {
+        segments: elf.code().map(segment).collect(),
+        eh_frame: &read,
+        eh_frame_address: eh_frame.map_or(0, |section| section.address),
+        text_address: named(".text").map(|section| section.address),
+        got_address: named(".got").map(|section| section.address),
+        debug_frame: &debug_frame,
+    })
+}

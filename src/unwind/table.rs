@@ -1,0 +1,422 @@
+//! A file's unwind tables as rows: from which byte of the file on which rule holds.
+
+use std::collections::HashMap;
+
+use super::rule::Cfa;
+use super::rule::FramePointer;
+use super::rule::Rule;
+use gimli::BaseAddresses;
+use gimli::CfaRule;
+use gimli::CieOrFde;
+use gimli::CommonInformationEntry;
+use gimli::DebugFrame;
+use gimli::EhFrame;
+use gimli::EndianSlice;
+use gimli::FrameDescriptionEntry;
+use gimli::LittleEndian;
+use gimli::Operation;
+use gimli::Register;
+use gimli::RegisterRule;
+use gimli::UnwindContext;
+use gimli::UnwindExpression;
+use gimli::UnwindOffset;
+use gimli::UnwindSection;
+use gimli::UnwindTableRow;
+use gimli::X86_64;
+
+/// Rows of a file before those that say the same are joined: librustc_driver has a million.
+const MAX_ROWS: usize = 3 << 20;
+/// Distinct rules of one file; cc1plus has some thousand.
+const MAX_RULES: usize = 8 << 10;
+/// Operations of an expression that are looked at.
+const MAX_OPERATIONS: usize = 12;
+
+type Bytes<'data> = EndianSlice<'data, LittleEndian>;
+
+/// From a byte of the file on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The byte's place in the file.
+    pub offset: u32,
+    /// What holds there, up to the next row: the number of a rule.
+    pub rule: u16,
+}
+
+/// What is known of a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Where code is in the file: first byte, and the one behind the last.
+    pub code: Vec<(u64, u64)>,
+    /// The rules; the first is [`Rule::UNKNOWN`].
+    pub rules: Vec<Rule>,
+    /// In the order of their places.
+    pub rows: Vec<Row>,
+}
+
+/// What of a file the tables are read from.
+#[derive(Debug, Default)]
+pub struct Image<'data> {
+    /// The parts that are mapped executable.
+    pub segments: Vec<Segment>,
+    /// The section `.eh_frame`, or nothing.
+    pub eh_frame: &'data [u8],
+    /// Its address, and those of `.text` and `.got`, which entries may count from.
+    pub eh_frame_address: u64,
+    /// See above.
+    pub text_address: Option<u64>,
+    /// See above.
+    pub got_address: Option<u64>,
+    /// The section `.debug_frame`, or nothing.
+    pub debug_frame: &'data [u8],
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Its address, as the file numbers them.
+    pub address: u64,
+    /// Its place in the file.
+    pub offset: u64,
+    /// Its bytes.
+    pub size: u64,
+}
+
+impl Table {
+    /// Reads the tables of code for x86_64; what can't be read of them is left out.
+    pub fn read(image: &Image<'_>) -> Table {
+        let mut reading = Reading::new(&image.segments);
+        let mut bases = BaseAddresses::default().set_eh_frame(image.eh_frame_address);
+        if let Some(text) = image.text_address {
+            bases = bases.set_text(text);
+        }
+        if let Some(got) = image.got_address {
+            bases = bases.set_got(got);
+        }
+        let mut table = EhFrame::new(image.eh_frame, LittleEndian);
+        table.set_address_size(8);
+        reading.append(&table, &bases);
+        // Programs that are built without exceptions may have theirs among the debug information only.
+        if reading.parts.is_empty() {
+            let mut table = DebugFrame::new(image.debug_frame, LittleEndian);
+            table.set_address_size(8);
+            reading.append(&table, &BaseAddresses::default());
+        }
+        let end = |segment: &Segment| segment.offset.saturating_add(segment.size);
+        let code = image.segments.iter().map(|segment| (segment.offset, end(segment))).collect();
+        Table { code, rules: reading.rules, rows: joined(reading.parts) }
+    }
+}
+
+/// A stretch of a file in which a rule holds: first byte, the one behind the last, the rule's number.
+type Part = (u32, u32, u16);
+
+/// Tables that are being read.
+struct Reading<'a> {
+    segments: &'a [Segment],
+    rules: Vec<Rule>,
+    numbers: HashMap<Rule, u16>,
+    parts: Vec<Part>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(segments: &'a [Segment]) -> Reading<'a> {
+        let rules = vec![Rule::UNKNOWN, Rule::UNSUPPORTED];
+        let numbers = HashMap::from([(Rule::UNKNOWN, 0), (Rule::UNSUPPORTED, 1)]);
+        Reading { segments, rules, numbers, parts: Vec::new() }
+    }
+
+    /// The number of a rule; one more than a file may have is not supported.
+    fn number(&mut self, rule: Rule) -> u16 {
+        if let Some(number) = self.numbers.get(&rule) {
+            return *number;
+        }
+        if self.rules.len() >= MAX_RULES {
+            return 1;
+        }
+        let number = self.rules.len() as u16;
+        self.rules.push(rule);
+        self.numbers.insert(rule, number);
+        number
+    }
+
+    /// The place in the file of an address; that of a segment's end counts to it. Files of 4 GiB and more have none.
+    fn offset(&self, address: u64) -> Option<u32> {
+        let into = |segment: &Segment| address.checked_sub(segment.address).filter(|into| *into <= segment.size);
+        let place = self.segments.iter().find_map(|segment| segment.offset.checked_add(into(segment)?));
+        place.and_then(|place| u32::try_from(place).ok())
+    }
+
+    /// Adds the rows of all functions of a table; what can't be read of it is left out.
+    fn append<'data, S: UnwindSection<Bytes<'data>>>(&mut self, section: &S, bases: &BaseAddresses) {
+        let mut cies: HashMap<usize, Option<CommonInformationEntry<Bytes<'data>>>> = HashMap::new();
+        let mut context = UnwindContext::new();
+        let mut entries = section.entries(bases);
+        while let Ok(Some(entry)) = entries.next() {
+            let CieOrFde::Fde(partial) = entry else { continue };
+            let fde = partial.parse(|section, bases, offset| {
+                let cie = cies
+                    .entry(UnwindOffset::into(offset))
+                    .or_insert_with(|| section.cie_from_offset(bases, offset).ok());
+                cie.clone().ok_or(gimli::Error::NotCiePointer(0))
+            });
+            // Linkers leave the entries of functions that they dropped at address zero.
+            let Some(fde) = fde.ok().filter(|fde| fde.initial_address() != 0 && fde.len() > 0) else { continue };
+            let before = self.parts.len();
+            if self.append_function(section, bases, &fde, &mut context).is_none() {
+                // What of it could be read is not all: a rule that ends too late is worse than none.
+                self.parts.truncate(before);
+                let (begin, end) = (self.offset(fde.initial_address()), self.offset(fde.end_address()));
+                self.parts.extend(begin.zip(end).map(|(begin, end)| (begin, end, 1)));
+            }
+            if self.parts.len() >= MAX_ROWS {
+                return;
+            }
+        }
+    }
+
+    fn append_function<'data, S: UnwindSection<Bytes<'data>>>(
+        &mut self,
+        section: &S,
+        bases: &BaseAddresses,
+        fde: &FrameDescriptionEntry<Bytes<'data>>,
+        context: &mut UnwindContext<usize>,
+    ) -> Option<()> {
+        let mut table = fde.rows(section, bases, context).ok()?;
+        while let Some(row) = table.next_row().ok()? {
+            let rule = if fde.is_signal_trampoline() { Rule::SIGNAL } else { rule(section, row) };
+            let (start, end) = (self.offset(row.start_address())?, self.offset(row.end_address())?);
+            let number = self.number(rule);
+            if self.parts.len() >= MAX_ROWS {
+                return None;
+            }
+            self.parts.push((start, end, number));
+        }
+        Some(())
+    }
+}
+
+fn rule<'data, S: UnwindSection<Bytes<'data>>>(section: &S, row: &UnwindTableRow<usize>) -> Rule {
+    match row.register(X86_64::RA) {
+        Some(RegisterRule::Undefined) => return Rule::OUTERMOST,
+        Some(RegisterRule::Offset(-8)) => {}
+        // vfork() keeps it there, since its child shares the stack.
+        Some(RegisterRule::Register(Register(back @ 0..=15))) => {
+            let CfaRule::RegisterAndOffset { register: X86_64::RSP, offset } = row.cfa() else {
+                return Rule::UNSUPPORTED;
+            };
+            return match i32::try_from(*offset) {
+                Ok(offset) => {
+                    Rule { cfa: Cfa::ReturnInRegister(back as u8, offset), frame_pointer: FramePointer::Same }
+                }
+                Err(_) => Rule::UNSUPPORTED,
+            };
+        }
+        _ => return Rule::UNSUPPORTED,
+    }
+    let operations = |expression: &UnwindExpression<usize>| operations(section, expression);
+    let cfa = match row.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => of_register(*register, *offset),
+        CfaRule::Expression(expression) => operations(expression).and_then(|all| of_expression(&all)),
+    };
+    let frame_pointer = match row.register(X86_64::RBP) {
+        None | Some(RegisterRule::SameValue) => Some(FramePointer::Same),
+        Some(RegisterRule::Offset(offset)) => i32::try_from(offset).ok().map(FramePointer::AtCfa),
+        Some(RegisterRule::Expression(expression)) => match operations(&expression).as_deref() {
+            Some([Operation::RegisterOffset { register, offset, .. }]) if *register == X86_64::RBP => {
+                i32::try_from(*offset).ok().map(FramePointer::AtFramePointer)
+            }
+            _ => None,
+        },
+        Some(_) => None,
+    };
+    match cfa {
+        Some(cfa) => Rule { cfa, frame_pointer: frame_pointer.unwrap_or(FramePointer::Lost) },
+        None => Rule::UNSUPPORTED,
+    }
+}
+
+fn of_register(register: Register, offset: i64) -> Option<Cfa> {
+    let offset = i32::try_from(offset).ok()?;
+    match register {
+        X86_64::RSP => Some(Cfa::StackPointer(offset)),
+        X86_64::RBP => Some(Cfa::FramePointer(offset)),
+        Register(number @ 0..=15) => Some(Cfa::Register(number as u8, offset)),
+        _ => None,
+    }
+}
+
+/// The expressions that linkers and compilers write: import stubs, and functions that align their stack.
+fn of_expression(operations: &[Operation<Bytes<'_>>]) -> Option<Cfa> {
+    let number = |offset: i64| i32::try_from(offset).ok();
+    let at = |register: Register, offset: i64, more: i64| match register {
+        X86_64::RSP => Some(Cfa::AtStackPointer(number(offset)?, number(more)?)),
+        X86_64::RBP => Some(Cfa::AtFramePointer(number(offset)?, number(more)?)),
+        _ => None,
+    };
+    match operations {
+        [Operation::RegisterOffset { register, offset, .. }] => of_register(*register, *offset),
+        [Operation::RegisterOffset { register, offset, .. }, Operation::Deref { size: 8, .. }] => {
+            at(*register, *offset, 0)
+        }
+        [
+            Operation::RegisterOffset { register, offset, .. },
+            Operation::Deref { size: 8, .. },
+            Operation::PlusConstant { value },
+        ] => at(*register, *offset, i64::try_from(*value).ok()?),
+        // rsp + 8 + ((rip & 15) >= from) << 3
+        [
+            Operation::RegisterOffset { register: X86_64::RSP, offset: 8, .. },
+            Operation::RegisterOffset { register: X86_64::RA, offset: 0, .. },
+            Operation::UnsignedConstant { value: 15 },
+            Operation::And,
+            Operation::UnsignedConstant { value: from },
+            Operation::Ge,
+            Operation::UnsignedConstant { value: 3 },
+            Operation::Shl,
+            Operation::Plus,
+        ] => Some(Cfa::Stub(i32::try_from(*from).ok()?)),
+        _ => None,
+    }
+}
+
+fn operations<'data, S: UnwindSection<Bytes<'data>>>(
+    section: &S,
+    expression: &UnwindExpression<usize>,
+) -> Option<Vec<Operation<Bytes<'data>>>> {
+    let encoding = gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 };
+    let mut operations = expression.get(section).ok()?.operations(encoding);
+    let mut all = Vec::new();
+    while let Some(operation) = operations.next().ok()? {
+        if all.len() == MAX_OPERATIONS {
+            return None;
+        }
+        all.push(operation);
+    }
+    Some(all)
+}
+
+/// Rows in the order of their places, each said once, with an unknown one where functions do not follow one another.
+fn joined(mut parts: Vec<Part>) -> Vec<Row> {
+    // Tables that overlap contradict each other: the part that begins last counts.
+    parts.sort_unstable_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
+    let mut rows: Vec<Row> = Vec::new();
+    let mut covered = 0;
+    let mut add = |offset: u32, rule: u16| match rows.last_mut() {
+        Some(last) if last.rule == rule => {}
+        Some(last) if last.offset == offset => last.rule = rule,
+        _ => rows.push(Row { offset, rule }),
+    };
+    for (start, end, rule) in parts.into_iter().filter(|(start, end, _)| start < end) {
+        if start > covered {
+            add(covered, 0);
+        }
+        add(start, rule);
+        covered = end;
+    }
+    add(covered, 0);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::process::Command;
+
+    use object::Object;
+    use object::ObjectSection;
+    use object::ObjectSegment;
+
+    use super::Image;
+    use super::Segment;
+    use super::Table;
+    use crate::unwind::rule::Cfa;
+    use crate::unwind::rule::FramePointer;
+    use crate::unwind::rule::Rule;
+
+    const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
+
+    fn table(path: &str) -> Table {
+        let bytes = std::fs::read(path).unwrap();
+        let elf = object::File::parse(&*bytes).unwrap();
+        let section = elf.section_by_name(".eh_frame").unwrap();
+        let segment = |segment: object::Segment<'_, '_>| {
+            let (offset, size) = segment.file_range();
+            Segment { address: segment.address(), offset, size }
+        };
+        Table::read(&Image {
+            segments: elf.segments().map(segment).collect(),
+            eh_frame: section.data().unwrap(),
+            eh_frame_address: section.address(),
+            ..Image::default()
+        })
+    }
+
+    fn at(table: &Table, offset: u64) -> Rule {
+        let behind = table.rows.partition_point(|row| u64::from(row.offset) <= offset);
+        behind.checked_sub(1).map_or(Rule::UNKNOWN, |at| table.rules[usize::from(table.rows[at].rule)])
+    }
+
+    /// What readelf says of one place: how the CFA is computed, and where the frame pointer is.
+    fn reads(rule: Rule, cfa: &str, frame_pointer: Option<&str>) -> bool {
+        let offset = |register: &str| cfa.strip_prefix(register).and_then(|rest| rest.parse::<i32>().ok());
+        let same = match rule.cfa {
+            Cfa::StackPointer(distance) | Cfa::ReturnInRegister(_, distance) => offset("rsp") == Some(distance),
+            Cfa::FramePointer(distance) => offset("rbp") == Some(distance),
+            Cfa::Register(10, distance) => offset("r10") == Some(distance),
+            Cfa::Register(..) | Cfa::Unsupported => cfa != "exp" && offset("rsp").is_none() && offset("rbp").is_none(),
+            Cfa::Outermost | Cfa::Signal => return true,
+            Cfa::AtStackPointer(..) | Cfa::AtFramePointer(..) | Cfa::Stub(..) => cfa == "exp",
+            Cfa::Unknown => false,
+        };
+        let kept = match (rule.frame_pointer, frame_pointer) {
+            (FramePointer::Same, None | Some("u" | "s")) => true,
+            (FramePointer::AtCfa(distance), Some(text)) => {
+                text.strip_prefix('c').and_then(|text| text.parse().ok()) == Some(distance)
+            }
+            (FramePointer::AtFramePointer(_) | FramePointer::Lost, Some(text)) => text.contains("exp"),
+            _ => false,
+        };
+        same && (kept || rule.cfa == Cfa::Unsupported)
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn every_row_of_libc_says_what_readelf_says() {
+        if !Path::new(LIBC).exists() {
+            return;
+        }
+        let output = Command::new("readelf").args(["--debug-dump=frames-interp", "-W", LIBC]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let table = table(LIBC);
+        let mut columns: Vec<&str> = Vec::new();
+        let mut found: BTreeMap<u64, (&str, Option<&str>)> = BTreeMap::new();
+        let mut is_fde = false;
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [_, _, _, kind @ ("FDE" | "CIE"), ..] => is_fde = *kind == "FDE",
+                ["LOC", "CFA", rest @ ..] => columns = rest.to_vec(),
+                [place, cfa, rest @ ..] if is_fde && place.len() == 16 => {
+                    let Ok(address) = u64::from_str_radix(place, 16) else { continue };
+                    let frame_pointer = columns.iter().position(|column| *column == "rbp");
+                    found.insert(address, (cfa, frame_pointer.and_then(|at| rest.get(at)).copied()));
+                }
+                _ => {}
+            }
+        }
+        // Addresses and places in the file are the same in libc's code.
+        assert!(found.len() > 20_000, "{}", found.len());
+        for (address, (cfa, frame_pointer)) in found {
+            let rule = at(&table, address);
+            assert!(reads(rule, cfa, frame_pointer), "{address:x}: {rule:?}, not {cfa} and {frame_pointer:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_table_has_no_rows() {
+        let segments = vec![Segment { address: 0, offset: 0, size: 100 }];
+        let table = Table::read(&Image { segments, eh_frame: &[0xff; 50], ..Image::default() });
+        assert!(table.rows.iter().all(|row| row.rule == 0));
+    }
+}
