@@ -112,7 +112,7 @@ pub(super) struct Record {
     /// (`.eh_frame`), since most programs are built without frame pointers. A program with its libraries takes 0.5 to
     /// 4 MiB. With 0, stacks are followed by frame pointers alone, which skips callers of code that has none. The tables
     /// are used on x86_64.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size_or_nothing)]
     pub(super) unwind_memory: u64,
     /// Show inlined functions in stacks; reads debug information, which takes time and memory
     ///
@@ -401,6 +401,10 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("it must be longer than nothing".to_owned()),
         duration => Ok(duration),
     }
+}
+
+fn size_or_nothing(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|error| error.to_string())
 }
 
 fn size(text: &str) -> Result<u64, String> {

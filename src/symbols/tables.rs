@@ -276,8 +276,8 @@ impl Work {
         let known = self.add(*number, &read_table(opened, elf))?;
         self.files.insert(file, known);
         let images = std::mem::take(&mut self.images);
-        let set = images.iter().filter(|(_, image)| image.mappings.iter().any(|mapping| key(mapping) == file));
-        let result = set.map(|(pid, image)| self.set(*pid, image.program, &image.mappings)).collect();
+        let mut set = images.iter().filter(|(_, image)| image.mappings.iter().any(|mapping| key(mapping) == file));
+        let result = set.try_for_each(|(pid, image)| self.set(*pid, image.program, &image.mappings));
         self.images = images;
         result
     }

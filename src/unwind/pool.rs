@@ -148,7 +148,7 @@ fn page_rows(rows: &[Row], numbers: &[u16], page: u64) -> Vec<u32> {
     let behind = rows.partition_point(|row| u64::from(row.offset) <= start);
     let first = behind.checked_sub(1).and_then(|at| rows.get(at)).map_or(0, number);
     let within = rows.get(behind..).unwrap_or_default().iter().take_while(|row| u64::from(row.offset) < end);
-    std::iter::once(first).chain(within.map(|row| number(row) | row.offset % PAGE as u32)).collect()
+    std::iter::once(first).chain(within.map(|row| number(row) | (row.offset % PAGE as u32))).collect()
 }
 
 /// Pages of code, without overlap: first, and the one behind the last.

@@ -269,3 +269,38 @@ fn thousands_of_different_stacks_in_a_second_are_all_kept() {
     let own = stacks.keep(|row| row.text("folded").is_some_and(|folded| folded.matches(";further").count() > 10));
     assert!(own.count() >= DIFFERENT, "{} of {DIFFERENT} stacks", own.count());
 }
+
+/// What `stacks/callers.c` calls, from main on.
+const CALLERS: &str = "main;recursive;recursive;recursive;recursive;varied;aligned;sorted;";
+const WITHIN_LIBC: &str = ";compare;signalled;";
+const INNERMOST: &str = ";handler;innermost";
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
+fn callers_of_code_without_frame_pointers_are_those_that_called() {
+    let workload = Workload::compile("stacks/callers.c", "callers", tempfile::tempdir().unwrap());
+    let program = workload.path().display().to_string();
+    for (words, kind) in [(vec![program.clone()], "cpu_sample"), (vec![program, "asleep".to_owned()], "stack_total")] {
+        let (output, dir) = Recorder::new("-p process,cpu,offcpu").run(&words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+        let stacks = taken.rows("stack", &["id", "folded", "cause"]);
+        let (mut all, mut whole) = (0, 0);
+        for row in taken.rows(kind, &["comm", "process", "ustack_id", "count"]).named("process", "callers").iter() {
+            let stack = stacks.with("id", row.maybe("ustack_id").unwrap_or_default());
+            let Some(stack) = stack.iter().next() else { continue };
+            let folded = stack.text("folded").unwrap_or_default();
+            all += row.int("count");
+            match stack.text("cause") {
+                Some(_) => assert!(folded.starts_with("[truncated];"), "{folded}"),
+                None => whole += row.int("count"),
+            }
+            if folded.contains(INNERMOST) {
+                let is_cut = folded.starts_with("[truncated];");
+                assert!(is_cut || folded.contains(CALLERS) && folded.contains(WITHIN_LIBC), "{folded}");
+            }
+        }
+        assert!(whole * 100 >= all * 95 && all > 50, "{whole} of {all} stacks are whole in {kind}");
+    }
+}
