@@ -83,7 +83,17 @@ static __always_inline __u32 compat_cause(struct task_struct *task, __u32 nr, __
 	if (nr >= SYSCALL_NUMBERS)
 		return CAUSE_OTHER;
 	*fd = compat_fd(task);
+	/* The compiler knows the bound and would leave the mask out, which older verifiers need. */
+	barrier_var(nr);
 	return cause_of_compat_syscall[nr & (SYSCALL_NUMBERS - 1)];
+}
+
+static __always_inline __u32 native_cause(__u32 nr)
+{
+	if (nr >= SYSCALL_NUMBERS)
+		return CAUSE_OTHER;
+	barrier_var(nr);
+	return cause_of_syscall[nr & (SYSCALL_NUMBERS - 1)];
 }
 
 static __always_inline __u32 cause_of_wait(struct task_struct *task)
@@ -104,7 +114,7 @@ static __always_inline __u32 cause_of_wait(struct task_struct *task)
 	if (is_compat(task))
 		cause = compat_cause(task, nr, &fd);
 	else
-		cause = nr < SYSCALL_NUMBERS ? cause_of_syscall[nr & (SYSCALL_NUMBERS - 1)] : CAUSE_OTHER;
+		cause = native_cause(nr);
 	if (cause == CAUSE_READ || cause == CAUSE_WRITE)
 		return cause_by_file(task, fd, cause);
 	/* A call that says nothing of storage, stopped by it: a page of its arguments, most often. */

@@ -217,8 +217,8 @@ static __always_inline void clear_after(struct user_stack *stack)
 	}
 }
 
-/* The user stack of the current thread; 0: none, as in a kernel thread. */
-static __always_inline __u64 user_stack(void *ctx)
+/* The user stack of the current thread; 0: none, as in a kernel thread. A function of its own: callers need their stack. */
+static __noinline __u64 user_stack(void *ctx)
 {
 	struct user_stack *stack;
 	__u32 zero = 0;

@@ -92,6 +92,7 @@ struct unwind_walk {
 	__u64 pc;
 	__u64 sp;
 	__u64 fp;
+	__u64 word;  /* read from the thread's memory: the stack has no room for it */
 	__u32 first; /* of the process's mappings */
 	__u32 count;
 	__u32 mapping; /* where the frame before was */
@@ -232,14 +233,11 @@ static __always_inline int unwind_signal(struct unwind_walk *walk)
 }
 
 /* mov $15, %rax; syscall: the C libraries' end of a signal handler, for which some have no tables. */
-static __always_inline bool is_signal_return(__u64 pc)
+static __always_inline bool is_signal_return(struct unwind_walk *walk)
 {
-	__u8 code[9] = {};
-
-	if (bpf_probe_read_user(code, sizeof(code), (void *)pc))
+	if (!read_user(walk->pc, &walk->word) || walk->word != 0x0f0000000fc0c748)
 		return false;
-	return code[0] == 0x48 && code[1] == 0xc7 && code[2] == 0xc0 && code[3] == 15 && !code[4] && !code[5] &&
-	       !code[6] && code[7] == 0x0f && code[8] == 0x05;
+	return read_user(walk->pc + 1, &walk->word) && walk->word >> 56 == 0x05;
 }
 #endif
 
@@ -263,7 +261,7 @@ static __always_inline int unwind_by_frame_pointer(struct unwind_walk *walk, __u
 /* By a rule of the tables; other than 0: that was the last. */
 static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwind_rule *rule, bool is_innermost)
 {
-	__u64 cfa = 0, fp = walk->fp;
+	__u64 cfa = 0;
 
 	switch (rule->cfa) {
 	case CFA_OUTERMOST:
@@ -281,14 +279,14 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 		cfa = walk->fp + rule->offset;
 		break;
 	case CFA_AT_STACK_POINTER:
-		if (!read_user(walk->sp + rule->offset, &cfa))
+		if (!read_user(walk->sp + rule->offset, &walk->word))
 			return walk->end = STACK_UNREADABLE;
-		cfa += rule->more;
+		cfa = walk->word + rule->more;
 		break;
 	case CFA_AT_FRAME_POINTER:
-		if (!read_user(walk->fp + rule->offset, &cfa))
+		if (!read_user(walk->fp + rule->offset, &walk->word))
 			return walk->end = STACK_UNREADABLE;
-		cfa += rule->more;
+		cfa = walk->word + rule->more;
 		break;
 	case CFA_STUB:
 		cfa = walk->sp + 8 + ((walk->pc & 15) >= rule->offset ? 8 : 0);
@@ -317,11 +315,10 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 		return walk->end = STACK_NO_RULE;
 	if (!read_user(cfa - 8, &walk->pc))
 		return walk->end = STACK_UNREADABLE;
-	if (rule->frame_pointer == FP_AT_CFA && !read_user(cfa + rule->frame_pointer_offset, &fp))
+	if (rule->frame_pointer == FP_AT_CFA && !read_user(cfa + rule->frame_pointer_offset, &walk->fp))
 		return walk->end = STACK_UNREADABLE;
-	if (rule->frame_pointer == FP_AT_FRAME_POINTER && !read_user(fp + rule->frame_pointer_offset, &fp))
+	if (rule->frame_pointer == FP_AT_FRAME_POINTER && !read_user(walk->fp + rule->frame_pointer_offset, &walk->fp))
 		return walk->end = STACK_UNREADABLE;
-	walk->fp = fp;
 	walk->sp = cfa;
 	walk->is_exact = false;
 	return 0;
@@ -389,7 +386,7 @@ __noinline int unwind_step(__u32 depth)
 		return 1;
 	if (rule->cfa == CFA_UNKNOWN) {
 #if defined(__TARGET_ARCH_x86)
-		if (is_signal_return(walk->pc))
+		if (is_signal_return(walk))
 			return unwind_signal(walk);
 #endif
 		return unwind_by_frame_pointer(walk, STACK_NO_RULE);
