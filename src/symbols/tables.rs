@@ -59,6 +59,13 @@ const SHORTEST_REST: Duration = Duration::from_millis(1);
 const SHARE: u32 = 20;
 /// Mappings of one process that are searched, as in bpf/shared/unwind.h.
 const MAX_MAPPINGS: usize = 1 << 10;
+/// Mappings of all processes that are remembered, as many as the kernel's map holds; files that are; and characters of a name,
+/// `[vsyscall]` being the longest that matters.
+const MAX_KEPT: usize = 32 << 10;
+const MAX_FILES: usize = 16 << 10;
+const MAX_NAME: usize = 10;
+/// How long a process rests for which there is no room.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Bytes of a file's tables; node has 8 MiB, Chromium 20.
 const MAX_SECTION: u64 = 32 << 20;
 /// How often processes that have ended are forgotten.
@@ -224,11 +231,19 @@ impl Work {
         // Before its mappings are read: what changes from here on is asked for again.
         self.maps.answer(pid);
         let Some(here) = self.ids.here(pid) else { return Ok(()) };
-        let Some(Mapped { mappings, .. }) = maps::of_process(here) else { return Ok(()) };
-        for mapping in mappings.iter().filter(|mapping| mapping.is_file()) {
-            if !self.files.contains_key(&key(mapping)) {
+        let Some(Mapped { mut mappings, .. }) = maps::of_process(here) else { return Ok(()) };
+        mappings.truncate(MAX_MAPPINGS);
+        let others = self.images.iter().filter(|(own, _)| **own != pid);
+        if others.map(|(_, image)| image.mappings.len()).sum::<usize>() + mappings.len() > MAX_KEPT {
+            self.images.insert(pid, Image { program, mappings: Vec::new(), rests_until: begun + LONGEST_REST });
+            return Ok(());
+        }
+        for mapping in &mut mappings {
+            if mapping.is_file() && !self.files.contains_key(&key(mapping)) && self.files.len() < MAX_FILES {
                 self.meet(here, mapping)?;
             }
+            // What it begins with is all that is asked from here on, and anyone can make long ones.
+            mapping.path = mapping.path.chars().take(MAX_NAME).collect();
         }
         self.set(pid, program, &mappings)?;
         let is_new = |image: &Image| image.program != program || image.mappings != mappings;
@@ -283,8 +298,7 @@ impl Work {
     }
 
     fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<()> {
-        let placed: Vec<unwind::Mapping> =
-            mappings.iter().take(MAX_MAPPINGS).map(|mapping| self.place(mapping)).collect();
+        let placed: Vec<unwind::Mapping> = mappings.iter().map(|mapping| self.place(mapping)).collect();
         // What the kernel counts as executable memory of a process (`is_exec_mapping()` in mm/internal.h); this page is no mapping.
         let executable = mappings.iter().filter(|mapping| !mapping.is_writable && mapping.path != "[vsyscall]");
         let pages = executable.map(|mapping| (mapping.end - mapping.start) / PAGE).sum();
@@ -300,6 +314,7 @@ impl Work {
             _ => None,
         };
         let (file, pages, kind) = match known {
+            None if mapping.is_file() => (0, (0, 0), MappingKind::MAPPING_NO_ROOM),
             None | Some(Known::NoCode) => (0, (0, 0), MappingKind::MAPPING_GENERATED),
             Some(Known::Unread(number)) => (*number, (0, 0), MappingKind::MAPPING_FILE_UNREAD),
             Some(Known::NoRoom(number)) => (*number, (0, 0), MappingKind::MAPPING_NO_ROOM),
