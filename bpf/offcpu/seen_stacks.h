@@ -94,7 +94,8 @@ static __always_inline __u64 seen_user_stack(void *ctx, __u64 now)
 	if (!seen)
 		return 0;
 	/* User space may have emptied the map since: then it wants the frames again. */
-	if (seen->addresses == hash && now < seen->until && bpf_map_lookup_elem(&user_stacks, &seen->stack))
+	if (seen->addresses == hash && now < seen->until &&
+	    (bpf_map_lookup_elem(&user_stacks, &seen->stack) || bpf_map_lookup_elem(&deep_user_stacks, &seen->stack)))
 		return seen->stack;
 	seen->stack = user_stack(ctx);
 	seen->addresses = seen->stack ? hash : 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Stacks, each kept once, under the hash of its content: user_stack(ctx) and kernel_stack(ctx) give that hash, which
- * is all that a record or a key holds. User space empties both maps once per interval, and whenever enough is in them; a
+ * is all that a record or a key holds. User space empties the maps once per interval, and whenever enough is in them; a
  * stack that comes again is put back, and its hash is still the same, so that nothing has to be kept in step.
  *
  * The kernel's own stack-trace map has numbers of slots instead: two stacks that fall into one slot lose one of them
@@ -43,13 +43,23 @@ struct kernel_stack {
 /* Bit 0 of a user stack's hash: it has addresses that mean something in their process only. */
 #define STACK_IS_PRIVATE 1ULL
 
-/* Both are made by user space, sized by the number of CPUs. */
+/*
+ * They are made by user space, sized by the number of CPUs. Most stacks have a tenth of the frames that a stack may have:
+ * such have a map of their own, so that there is room for more of them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct shallow_user_stack);
+} user_stacks SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, struct user_stack);
-} user_stacks SEC(".maps");
+} deep_user_stacks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -239,8 +249,12 @@ static __noinline __u64 user_stack(void *ctx)
 		return 0;
 	clear_after(stack);
 	hash = stack->found ? hash_found_frames(stack->count) : hash_user_frames(stack->count);
-	if (hash)
+	if (!hash)
+		return 0;
+	if (stack->count <= (stack->found ? SHALLOW_FRAMES / 2 : SHALLOW_FRAMES))
 		keep_stack(&user_stacks, &hash, stack);
+	else
+		keep_stack(&deep_user_stacks, &hash, stack);
 	return hash;
 }
 

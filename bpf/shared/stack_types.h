@@ -54,4 +54,12 @@ struct user_stack {
 };
 _Static_assert(sizeof(struct user_stack) == 16 + 16 * MAX_USER_FRAMES, "no holes");
 
+/* One of few frames: half as many where the kernel has found them. */
+#define SHALLOW_FRAMES 48
+
+struct shallow_user_stack {
+	__u32 head[4]; /* count, uid, end, found */
+	struct user_frame frames[SHALLOW_FRAMES];
+};
+
 #endif

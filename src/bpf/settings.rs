@@ -34,10 +34,8 @@ pub struct Settings<'a> {
     pub ring_bytes: u64,
     /// The shared map of processes in scope.
     pub scope_tasks: BorrowedFd<'a>,
-    /// The shared map of user stacks.
-    pub user_stacks: BorrowedFd<'a>,
-    /// The shared map of kernel stacks.
-    pub kernel_stacks: BorrowedFd<'a>,
+    /// The shared maps of stacks, by name.
+    pub stacks: &'a [(&'static str, BorrowedFd<'a>)],
     /// The shared maps to unwind user stacks by, by name; none: user stacks are followed by frame pointers.
     pub unwind: &'a [(&'static str, BorrowedFd<'a>)],
     /// The object's own constants, as the bytes of its `knobs`.
@@ -57,15 +55,13 @@ impl Settings<'_> {
         compat::make_elements_early(open, self.kernel)?;
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
-            if let Some((_, shared)) = self.unwind.iter().find(|(own, _)| *own == name) {
-                map.reuse_fd(*shared).context("can't share the unwind tables")?;
+            if let Some((_, shared)) = self.stacks.iter().chain(self.unwind).find(|(own, _)| *own == name) {
+                map.reuse_fd(*shared).with_context(|| format!("can't share '{name}'"))?;
             }
             match name.as_str() {
                 ".data.epoch" => map.reuse_fd(self.epoch).context("can't share the window")?,
                 "rings" => map.reuse_fd(self.rings).context("can't share the rings")?,
                 "scope_tasks" => map.reuse_fd(self.scope_tasks).context("can't share the scope")?,
-                "user_stacks" => map.reuse_fd(self.user_stacks).context("can't share the user stacks")?,
-                "kernel_stacks" => map.reuse_fd(self.kernel_stacks).context("can't share the kernel stacks")?,
                 // Made at the start and not when needed (BPF_F_NO_PREALLOC): with interrupts off, as at a context switch, the
                 // kernel's allocator runs dry after some tens of elements, and values were lost just when a load began.
                 "cells_even" | "cells_odd" => map.set_max_entries(cells * self.cpus_of_a_cell())?,

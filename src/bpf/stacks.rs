@@ -1,4 +1,4 @@
-//! The stacks that the programs keep by hash: two maps that all objects share, emptied in batches.
+//! The stacks that the programs keep by hash, in maps that all objects share, emptied in batches.
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -19,22 +19,30 @@ use super::scope::types;
 const MAX_KERNEL_FRAMES: usize = 128;
 const MAX_USER_FRAMES: usize = 256;
 const MAX_FOUND_FRAMES: usize = 128;
+/// Frames of those that are kept in less memory.
+const SHALLOW_FRAMES: usize = 48;
 /// `struct user_frame` and `struct found_frame` there, and the heads of stacks.
 const USER_FRAME: usize = 16;
 const FOUND_FRAME: usize = 32;
 const KERNEL_HEAD: usize = 8;
 const USER_HEAD: usize = 16;
-const USER_VALUE: usize = USER_HEAD + USER_FRAME * MAX_USER_FRAMES;
+const SHALLOW_VALUE: usize = USER_HEAD + USER_FRAME * SHALLOW_FRAMES;
+const DEEP_VALUE: usize = USER_HEAD + USER_FRAME * MAX_USER_FRAMES;
 const KERNEL_VALUE: usize = KERNEL_HEAD + 8 * MAX_KERNEL_FRAMES;
 /// Frames that the kernel follows by frame pointers, at most (kernel.perf_event_max_stack, unless someone raised it).
 const DEEPEST_BY_FRAME_POINTER: usize = 127;
 /// BPF_STACK_BUILD_ID_VALID of uapi/linux/bpf.h.
 const IN_FILE: u32 = 1;
 
-/// Distinct stacks between two looks, which come once a second, and sooner when a quarter is taken: some hundred on a machine
-/// that is busy with the same things, and what 99 samples a second can bring on each CPU when all differ.
-const STACKS: u32 = 1024;
-const STACKS_PER_CPU: u32 = 64;
+/// Distinct stacks that a look finds, as a rule: looks come once a second, and sooner when there are more. Some hundred on a
+/// machine that is busy with the same things, and a part of what 99 samples a second bring on each CPU when all differ.
+const STACKS: u32 = 256;
+const STACKS_PER_CPU: u32 = 16;
+/// Room in each map, as a multiple of that: four threads that never sleep with the same stack twice bring 33 in a millisecond,
+/// and a look may come 50 ms late on a busy machine. Of deep stacks half are found in what is run by interpreters.
+const SHALLOW_ROOM: u32 = 12;
+const DEEP_ROOM: u32 = 3;
+const KERNEL_ROOM: u32 = 8;
 
 /// Keys in one call.
 const BATCH: u32 = 256;
@@ -119,12 +127,14 @@ impl RawStack {
     }
 }
 
-/// The two maps.
+/// The maps.
 #[derive(Debug)]
 pub struct StackMaps {
-    user: MapHandle,
+    shallow: MapHandle,
+    deep: MapHandle,
     kernel: MapHandle,
-    entries: u32,
+    /// Stacks since the last look that are a reason for another one.
+    many: u32,
 }
 
 impl StackMaps {
@@ -135,32 +145,32 @@ impl StackMaps {
     pub fn create(cpus: u32) -> Result<StackMaps> {
         // Made at the start: programs of perf events take no other before 6.1, and with interrupts off the kernel's
         // allocator runs dry.
-        let entries = STACKS + STACKS_PER_CPU * cpus;
-        let options = options();
-        let user = create_map(MapType::Hash, "ebrec_ustacks", 8, USER_VALUE as u32, entries, &options)?;
-        let kernel = create_map(MapType::Hash, "ebrec_kstacks", 8, KERNEL_VALUE as u32, entries, &options)?;
-        Ok(StackMaps { user, kernel, entries })
+        let many = STACKS + STACKS_PER_CPU * cpus;
+        let map = |name, value, room| create_map(MapType::Hash, name, 8, value as u32, many * room, &options());
+        let shallow = map("ebrec_ustacks", SHALLOW_VALUE, SHALLOW_ROOM)?;
+        let deep = map("ebrec_deep", DEEP_VALUE, DEEP_ROOM)?;
+        let kernel = map("ebrec_kstacks", KERNEL_VALUE, KERNEL_ROOM)?;
+        Ok(StackMaps { shallow, deep, kernel, many })
     }
 
     /// Whether so many stacks since the last look are a reason to look again: there is room until the next round.
     pub fn is_filling(&self, stacks: u64) -> bool {
-        stacks > u64::from(self.entries / 4)
+        stacks > u64::from(self.many)
     }
 
-    /// The map of user stacks.
-    pub fn user(&self) -> BorrowedFd<'_> {
-        self.user.as_fd()
-    }
-
-    /// The map of kernel stacks.
-    pub fn kernel(&self) -> BorrowedFd<'_> {
-        self.kernel.as_fd()
+    /// The maps by their names in the programs.
+    pub fn named(&self) -> [(&'static str, BorrowedFd<'_>); 3] {
+        [
+            ("user_stacks", self.shallow.as_fd()),
+            ("deep_user_stacks", self.deep.as_fd()),
+            ("kernel_stacks", self.kernel.as_fd()),
+        ]
     }
 
     /// Kernel memory that they take.
     pub fn memory(&self) -> MapMemory {
         let mut found = MapMemory::new();
-        [&self.user, &self.kernel].iter().for_each(|map| memory::add(&mut found, *map, 0));
+        [&self.shallow, &self.deep, &self.kernel].iter().for_each(|map| memory::add(&mut found, *map, 0));
         found
     }
 
@@ -170,16 +180,18 @@ impl StackMaps {
     /// When the kernel refuses the batch.
     pub fn take(&self, mut build_id: impl FnMut(u32) -> Option<[u8; 20]>) -> Result<Vec<(u64, RawStack)>> {
         let mut stacks = Vec::new();
-        take_all(self.kernel(), (8, KERNEL_VALUE), BATCH, |hash, value| {
+        take_all(self.kernel.as_fd(), (8, KERNEL_VALUE), BATCH, |hash, value| {
             if let (Some(hash), Some(frames)) = (u64_at(hash, 0), kernel_frames(value)) {
                 stacks.push((hash, RawStack::Kernel(frames)));
             }
         })?;
-        take_all(self.user(), (8, USER_VALUE), BATCH, |hash, value| {
-            if let (Some(hash), Some(stack)) = (u64_at(hash, 0), user_stack(value, &mut build_id)) {
-                stacks.push((hash, stack));
-            }
-        })?;
+        for (map, size) in [(&self.shallow, SHALLOW_VALUE), (&self.deep, DEEP_VALUE)] {
+            take_all(map.as_fd(), (8, size), BATCH, |hash, value| {
+                if let (Some(hash), Some(stack)) = (u64_at(hash, 0), user_stack(value, &mut build_id)) {
+                    stacks.push((hash, stack));
+                }
+            })?;
+        }
         Ok(stacks)
     }
 }

@@ -200,10 +200,8 @@ pub struct Setup<'a> {
     pub ring_bytes: u64,
     /// The map of processes in scope.
     pub scope_tasks: BorrowedFd<'a>,
-    /// The map of user stacks.
-    pub user_stacks: BorrowedFd<'a>,
-    /// The map of kernel stacks.
-    pub kernel_stacks: BorrowedFd<'a>,
+    /// The maps of stacks, by name.
+    pub stacks: &'a [(&'static str, BorrowedFd<'a>)],
     /// The maps to unwind user stacks by, by name; none: user stacks are followed by frame pointers.
     pub unwind: &'a [(&'static str, BorrowedFd<'a>)],
     /// The events of the user's own, for the probe that records them.

@@ -58,8 +58,7 @@ pub(super) fn object_settings<'a>(setup: &Setup<'a>, cgroups: &'a [(u64, u32)]) 
         rings: setup.rings,
         ring_bytes: setup.ring_bytes,
         scope_tasks: setup.scope_tasks,
-        user_stacks: setup.user_stacks,
-        kernel_stacks: setup.kernel_stacks,
+        stacks: setup.stacks,
         unwind: setup.unwind,
         knobs: None,
     }

@@ -320,6 +320,7 @@ fn attach(
     if plan.unwind_bytes > 0 && UNWINDS && chosen.iter().any(has_user_stacks) {
         maps.unwind_by_tables(plan.unwind_bytes)?;
     }
+    let stacks = maps.stacks().named();
     let unwind = maps.unwind().map(UnwindMaps::named).unwrap_or_default();
     let grace = grace::Maps::create()?;
     let reader = maps.reader()?;
@@ -341,8 +342,7 @@ fn attach(
         rings: maps.rings(),
         ring_bytes: maps.ring_bytes(),
         scope_tasks: maps.scope_tasks(),
-        user_stacks: maps.stacks().user(),
-        kernel_stacks: maps.stacks().kernel(),
+        stacks: &stacks,
         unwind: &unwind,
         events,
     };

@@ -149,7 +149,10 @@ fn processes_that_share_one_id_are_told_apart() {
             let (name, start) = (format!("reuse-{code}"), exit.int("pid_start_ns"));
             assert_eq!(exit.text("process"), Some(name.as_str()), "{options}");
             let own = on_cpu.with("pid_start_ns", start);
-            assert!(own.iter().all(|row| row.text("process") == Some(name.as_str())), "{own:?}");
+            // An interval may end before it calls itself so.
+            let names = [Some("reuse"), Some(name.as_str())];
+            let names = if options.is_empty() { &names[1..] } else { &names[..] };
+            assert!(own.iter().all(|row| names.contains(&row.text("process"))), "{own:?}");
             // The kernel's rusage counts the work on the process's end too.
             let seen = [own.sum("sum"), exit.int("process_cpu_ns")];
             assert!(seen.iter().all(|seen| (seen - cpu_ns).abs() < 3_000_000), "{options}: {seen:?} of {cpu_ns}");

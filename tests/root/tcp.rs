@@ -71,6 +71,21 @@ fn talk(listener: &TcpListener, to: SocketAddr, sizes: &[usize]) {
         drop(server);
         assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), ANSWER);
     }
+    // The last acknowledgement may be on its way still.
+    wait_for("the last connection to close", || (!is_closing(to)).then_some(()));
+}
+
+/// Whether a connection from this port waits for the other side to acknowledge that it has ended.
+fn is_closing(from: SocketAddr) -> bool {
+    const LAST_ACK: &str = "09";
+    let port = format!(":{:04X}", from.port());
+    ["tcp", "tcp6"].iter().any(|table| {
+        let text = std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap();
+        text.lines().any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            words.next().is_some_and(|local| local.ends_with(&port)) && words.nth(1) == Some(LAST_ACK)
+        })
+    })
 }
 
 const ANSWER: usize = 321;
