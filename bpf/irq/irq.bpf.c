@@ -6,6 +6,8 @@
  */
 #include "ebrec.h"
 
+#include "pointer.h"
+
 /* include/linux/interrupt.h: ten since 2.6.34; room for a few more. */
 #define MAX_SOFTIRQS 16
 /* Handlers of the devices of a large machine. */
@@ -162,7 +164,7 @@ int BPF_PROG(irq_exit, int irq, struct irqaction *action, int ret)
 	if (!window_start())
 		return 0;
 	handler = handler_of(irq, action);
-	hist_add(IRQ_HARD_TIME, 0, (__u64)action, dur);
+	hist_add(IRQ_HARD_TIME, 0, number_of(action), dur);
 	if (!is_streamed(dur))
 		return 0;
 	ring = ring_of_this_cpu();

@@ -84,91 +84,92 @@ static __always_inline __u64 hash_word(__u64 hash, __u64 word)
 }
 
 /*
- * The hash of so many frames in the scratch. Global functions, because the verifier looks at each of those once and for
- * itself: inlined, with all that follows, each number of frames was a path of its own, 100,000 instructions in all. They
- * take numbers only: pointers are accepted since 5.13 (commit e5069b9c23b3).
+ * Hashes of what is in the scratch. Global functions, because the verifier looks at each of those once and for itself:
+ * inlined, with all that follows, each number of frames was a path of its own, 100,000 instructions in all, and with the
+ * steps within their loops 7,000. They take numbers only: pointers are accepted since 5.13 (commit e5069b9c23b3).
  */
-__noinline __u64 hash_addresses(__u32 count)
+__noinline __u64 hash_addresses_from(__u64 hash, __u32 at)
 {
 	struct kernel_stack *stack;
-	__u64 hash = 1;
 	__u32 zero = 0;
+	__u64 *frames;
 
 	stack = bpf_map_lookup_elem(&address_scratch, &zero);
-	if (!stack)
+	if (!stack || at > MAX_FRAMES - STEP)
 		return 0;
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < MAX_FRAMES && i < count; i += STEP) {
-		__u64 *frames = &stack->frames[i];
+	frames = &stack->frames[at];
+	hash = hash_word(hash, frames[0]);
+	hash = hash_word(hash, frames[1]);
+	hash = hash_word(hash, frames[2]);
+	return hash_word(hash, frames[3]);
+}
 
-		hash = hash_word(hash, frames[0]);
-		hash = hash_word(hash, frames[1]);
-		hash = hash_word(hash, frames[2]);
-		hash = hash_word(hash, frames[3]);
-	}
+__noinline __u64 hash_addresses(__u32 count)
+{
+	__u64 hash = 1;
+
+#pragma clang loop unroll(disable)
+	for (__u32 at = 0; at < MAX_FRAMES && at < count; at += STEP)
+		hash = hash_addresses_from(hash, at);
 	return hash;
 }
 
 /* The build id is a hash itself: eight bytes of it tell files apart. */
-static __always_inline __u64 hash_found_frame(__u64 hash, struct found_frame *frame)
+static __always_inline __u64 hash_found_frame(__u64 hash, struct found_frame *frame, __u32 *status)
 {
+	*status |= frame->status;
 	return hash_word(hash_word(hash, ((__u64 *)frame)[1]), frame->offset);
 }
 
-static __always_inline __u64 hash_of_stack(__u64 hash, __u32 status)
+static __always_inline __u64 hash_user_frame(__u64 hash, struct user_frame *frame, __u32 *status)
 {
-	return status & FRAME_IS_ADDRESS ? hash | STACK_IS_PRIVATE : hash & ~STACK_IS_PRIVATE;
-}
-
-__noinline __u64 hash_found_frames(__u32 count)
-{
-	struct user_stack *stack;
-	__u32 zero = 0, status = 0;
-	__u64 hash;
-
-	stack = bpf_map_lookup_elem(&user_scratch, &zero);
-	if (!stack)
-		return 0;
-	hash = hash_word(stack->end + 1, stack->uid);
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < MAX_FOUND_FRAMES && i < count; i += STEP) {
-		struct found_frame *frames = &stack->found_frames[i];
-
-		hash = hash_found_frame(hash, &frames[0]);
-		hash = hash_found_frame(hash, &frames[1]);
-		hash = hash_found_frame(hash, &frames[2]);
-		hash = hash_found_frame(hash, &frames[3]);
-		status |= frames[0].status | frames[1].status | frames[2].status | frames[3].status;
-	}
-	return hash_of_stack(hash, status);
-}
-
-static __always_inline __u64 hash_user_frame(__u64 hash, struct user_frame *frame)
-{
+	*status |= frame->status;
 	return hash_word(hash, frame->offset ^ (__u64)frame->file << 40);
 }
 
-__noinline __u64 hash_user_frames(__u32 count)
+__noinline __u64 hash_frames_from(__u64 hash, __u32 at)
 {
 	struct user_stack *stack;
 	__u32 zero = 0, status = 0;
+
+	stack = bpf_map_lookup_elem(&user_scratch, &zero);
+	if (!stack || at > MAX_USER_FRAMES - STEP)
+		return 0;
+	if (!stack->found) {
+		struct user_frame *frames = &stack->frames[at];
+
+		hash = hash_user_frame(hash, &frames[0], &status);
+		hash = hash_user_frame(hash, &frames[1], &status);
+		hash = hash_user_frame(hash, &frames[2], &status);
+		hash = hash_user_frame(hash, &frames[3], &status);
+	} else if (at <= MAX_FOUND_FRAMES - STEP) {
+		struct found_frame *frames = &stack->found_frames[at];
+
+		hash = hash_found_frame(hash, &frames[0], &status);
+		hash = hash_found_frame(hash, &frames[1], &status);
+		hash = hash_found_frame(hash, &frames[2], &status);
+		hash = hash_found_frame(hash, &frames[3], &status);
+	}
+	if (status & FRAME_IS_ADDRESS)
+		stack->is_private = true;
+	return hash;
+}
+
+__noinline __u64 hash_frames(__u32 count)
+{
+	struct user_stack *stack;
+	__u32 zero = 0;
 	__u64 hash;
 
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
 	if (!stack)
 		return 0;
+	stack->is_private = false;
 	hash = hash_word(stack->end + 1, stack->uid);
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < MAX_USER_FRAMES && i < count; i += STEP) {
-		struct user_frame *frames = &stack->frames[i];
-
-		hash = hash_user_frame(hash, &frames[0]);
-		hash = hash_user_frame(hash, &frames[1]);
-		hash = hash_user_frame(hash, &frames[2]);
-		hash = hash_user_frame(hash, &frames[3]);
-		status |= frames[0].status | frames[1].status | frames[2].status | frames[3].status;
-	}
-	return hash_of_stack(hash, status);
+	for (__u32 at = 0; at < MAX_USER_FRAMES && at < count; at += STEP)
+		hash = hash_frames_from(hash, at);
+	return stack->is_private ? hash | STACK_IS_PRIVATE : hash & ~STACK_IS_PRIVATE;
 }
 
 static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
@@ -248,7 +249,7 @@ static __noinline __u64 user_stack(void *ctx)
 	if (!stack->count)
 		return 0;
 	clear_after(stack);
-	hash = stack->found ? hash_found_frames(stack->count) : hash_user_frames(stack->count);
+	hash = hash_frames(stack->count);
 	if (!hash)
 		return 0;
 	if (stack->count <= (stack->found ? SHALLOW_FRAMES / 2 : SHALLOW_FRAMES))

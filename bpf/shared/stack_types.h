@@ -46,7 +46,8 @@ struct user_stack {
 	__u32 count;
 	__u32 uid;   /* the real one of the thread */
 	__u32 end;   /* enum stack_end */
-	__u32 found; /* the frames are the kernel's */
+	__u16 found; /* the frames are the kernel's */
+	__u16 is_private;
 	union {
 		struct user_frame frames[MAX_USER_FRAMES];
 		struct found_frame found_frames[MAX_FOUND_FRAMES];
@@ -58,7 +59,7 @@ _Static_assert(sizeof(struct user_stack) == 16 + 16 * MAX_USER_FRAMES, "no holes
 #define SHALLOW_FRAMES 48
 
 struct shallow_user_stack {
-	__u32 head[4]; /* count, uid, end, found */
+	__u32 head[4];
 	struct user_frame frames[SHALLOW_FRAMES];
 };
 

@@ -9,6 +9,7 @@
 #include "child_signals.h"
 #include "ended.h"
 #include "pending_signals.h"
+#include "pointer.h"
 
 /* arch/<arch>/include/uapi/asm/signal.h */
 #define SIGKILL 9
@@ -58,20 +59,11 @@ enum signals_metric export_signals_metric;
 enum signal_origin export_signal_origin;
 enum send_shift export_send_shift;
 
-/* The verifier takes a tracepoint's pointer for one that is never NULL, and drops what would be done then. */
-static __always_inline struct kernel_siginfo *as_it_is(struct kernel_siginfo *info)
-{
-	struct kernel_siginfo *plain = NULL;
-
-	bpf_probe_read_kernel(&plain, sizeof(plain), &info);
-	return plain;
-}
-
 static __always_inline __u32 origin_of(struct kernel_siginfo *info, __u32 signal)
 {
 	int code = 0;
 
-	info = as_it_is(info);
+	info = (void *)number_of(info);
 	/* 0: from a process, and no more is known. */
 	if ((__u64)info == SEND_SIG_PRIV)
 		return ORIGIN_KERNEL;
@@ -141,7 +133,7 @@ int BPF_PROG(signal_sent, int sig, struct kernel_siginfo *info, struct task_stru
 	if (sender.origin == ORIGIN_PROCESS)
 		put_current(&sender);
 	else if (sender.origin == ORIGIN_CHILD)
-		put_child(&sender, task, as_it_is(info));
+		put_child(&sender, task, (void *)number_of(info));
 	sub = sender.pid | (__u64)signal << SEND_SIGNAL_SHIFT | (__u64)sender.origin << SEND_ORIGIN_SHIFT |
 	      (__u64)result << SEND_OUTCOME_SHIFT;
 	counter_add(SIGNALS_SENDS, task->tgid, sub, 1);
@@ -199,7 +191,7 @@ int BPF_PROG(signal_taken, int sig, struct kernel_siginfo *info, struct k_sigact
 	own = pending_of_current(false);
 	process = pending_of_current(true);
 	ends = signal < FIRST_QUEUED && DUMPS_CORE >> signal & 1 && !BPF_CORE_READ(action, sa.sa_handler);
-	if (signal == SIGKILL && !as_it_is(info)) {
+	if (signal == SIGKILL && !number_of(info)) {
 		/* A thread hears that its process ends, by a signal or otherwise: the first one that hears it takes it. */
 		task = (void *)bpf_get_current_task();
 		shared = BPF_CORE_READ(task, signal);

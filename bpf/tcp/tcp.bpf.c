@@ -11,6 +11,7 @@
 #include "connections.h"
 #include "life.h"
 #include "moved.h"
+#include "pointer.h"
 #include "records.h"
 #include "twice.h"
 
@@ -26,11 +27,8 @@ static __noinline int into_state(struct sock *sk, int old, int new)
 {
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct flow flow;
-	__u64 event;
 
-	/* A copy of the address: the verifier allows no arithmetic with the pointer itself. */
-	bpf_probe_read_kernel(&event, sizeof(event), &sk);
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !comes_first(event << 8 | new))
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !comes_first(number_of(sk) << 8 | new))
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:

@@ -196,6 +196,10 @@ impl StackMaps {
     }
 }
 
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
@@ -214,7 +218,7 @@ fn kernel_frames(value: &[u8]) -> Option<Vec<u64>> {
 
 /// A user stack; `build_id` is that of a file by its number.
 fn user_stack(value: &[u8], build_id: impl FnMut(u32) -> Option<[u8; 20]>) -> Option<RawStack> {
-    let is_found = u32_at(value, 12)? != 0;
+    let is_found = u16_at(value, 12)? != 0;
     let frames = if is_found { found_frames(value)? } else { user_frames(value, build_id)? };
     Some(RawStack::User { uid: u32_at(value, 4)?, end: StackEnd::of(u32_at(value, 8)?, frames.len()), frames })
 }

@@ -51,7 +51,7 @@ fn request(info: &ProbeInfo, mode: Mode) -> String {
 #[test]
 #[ignore = "root: attaches probes"]
 fn no_default_program_keeps_the_verifier_long() {
-    const MOST: u64 = 100_000;
+    const MOST: u64 = 50_000;
     let running = Recorder::new("").start();
     let directory = format!("/proc/{}/fdinfo", running.pid());
     let facts =
