@@ -3,6 +3,7 @@
 mod findings;
 mod identity;
 mod metrics;
+mod percentiles;
 mod probes;
 mod processes;
 mod several;
