@@ -17,15 +17,19 @@ use crate::recording::CORE;
 use crate::recording::ColumnType;
 use crate::recording::MetricMeta;
 use crate::render::Value;
+use crate::report::read::input::IntColumn;
 use crate::report::read::input::Row;
+use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
+use crate::report::read::input::TextColumn;
 use crate::report::read::input::Which;
 use crate::spill::Runs;
 
 /// The value of one dimension.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::report) enum Dim {
     /// The rows do not say.
+    #[default]
     None,
     /// A number that names something.
     Int(i64),
@@ -79,11 +83,60 @@ impl Dim {
     }
 }
 
-/// A kind of aggregate rows, and its columns of numbers.
-type Numbers = (&'static str, &'static [&'static str]);
+/// A kind of rows that metrics are in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) enum AggregateKind {
+    /// One bucket of a histogram.
+    Buckets,
+    /// Count, sum, minimum and maximum.
+    Totals,
+}
 
-const BUCKETS: Numbers = ("hist", &["bucket_lo", "bucket_hi", "count"]);
-const TOTALS: Numbers = ("metric", &["count", "sum", "min", "max"]);
+/// The columns of numbers of such a kind.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) enum Numbers {
+    /// The least value of the bucket, the first beyond it, and how many there are.
+    Bucket { lo: IntColumn, hi: IntColumn, count: IntColumn },
+    /// What all values come to.
+    Totals { count: IntColumn, sum: IntColumn, min: IntColumn, max: IntColumn },
+}
+
+impl AggregateKind {
+    /// The value of the column `kind`.
+    pub(in crate::report) fn name(self) -> &'static str {
+        match self {
+            AggregateKind::Buckets => "hist",
+            AggregateKind::Totals => "metric",
+        }
+    }
+
+    /// Reads its columns of numbers.
+    pub(in crate::report) fn numbers(self, rows: &mut Rows<'_>) -> Numbers {
+        match self {
+            AggregateKind::Buckets => {
+                Numbers::Bucket { lo: rows.int("bucket_lo"), hi: rows.int("bucket_hi"), count: rows.int("count") }
+            }
+            AggregateKind::Totals => Numbers::Totals {
+                count: rows.int("count"),
+                sum: rows.int("sum"),
+                min: rows.int("min"),
+                max: rows.int("max"),
+            },
+        }
+    }
+}
+
+impl Numbers {
+    /// Adds what a row says to a histogram.
+    pub(in crate::report) fn add(self, row: &Row<'_>, to: &mut Histogram) {
+        match self {
+            Numbers::Bucket { lo, hi, count } => to.add_bucket(row.natural(lo), row.natural(hi), row.natural(count)),
+            Numbers::Totals { count, sum, min, max } => {
+                to.add_totals(row.natural(count), row.natural(sum), row.natural(min), row.natural(max));
+            }
+        }
+    }
+}
 
 /// All metrics of a recording, each by the same dimensions.
 ///
@@ -156,7 +209,7 @@ impl Tally {
     /// A dimension that a metric does not have is [`Dim::None`] in its groups. The dimension `pid` is the process: two that had
     /// one id after each other are two groups.
     pub(in crate::report) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], true)
+        Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], true)
     }
 
     /// The same whatever the filters by process: who was in the way need not be who is looked at.
@@ -165,60 +218,35 @@ impl Tally {
         by: &[&str],
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[BUCKETS, TOTALS], false)
+        Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], false)
     }
 
     /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
     pub(in crate::report) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[TOTALS], true)
+        Tally::of_kinds(source, by, wanted, &[AggregateKind::Totals], true)
     }
 
     fn of_kinds(
         source: &Source,
         by: &[&str],
         wanted: impl Fn(&str) -> bool,
-        kinds: &[Numbers],
+        kinds: &[AggregateKind],
         filtered: bool,
     ) -> Result<Tally> {
-        let (mut ints, mut texts, mut places): (Vec<&str>, Vec<&str>, Vec<Place>) = Default::default();
-        for column in by {
-            // What a probe's own column holds, only the file knows.
-            if *column == "pid" {
-                places.push(Place::Process);
-                continue;
-            }
-            let number = is_number(column);
-            places.push(match number {
-                Some(true) => Place::Int(ints.len()),
-                Some(false) => Place::Text(texts.len()),
-                None => Place::Either(ints.len(), texts.len()),
-            });
-            ints.extend((number != Some(false)).then_some(*column));
-            texts.extend((number != Some(true)).then_some(*column));
-        }
-        let mut adder = Adder { places, ..Adder::default() };
-        for (kind, own) in kinds {
-            let numbers = [ints.as_slice(), own].concat();
-            let names = [texts.as_slice(), &["metric"]].concat();
-            let add = |row: &Row<'_>| {
-                let Some(metric) = row.text(texts.len()).filter(|metric| wanted(metric)) else { return };
-                let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(ints.len() + at));
-                let is_bucket = *kind == BUCKETS.0;
-                let histogram = adder.group(metric, row);
+        let mut adder = Adder::default();
+        for kind in kinds {
+            let mut rows = if filtered { source.rows(kind.name()) } else { source.rows_of_all_processes(kind.name()) };
+            let metric = rows.text("metric");
+            let numbers = kind.numbers(&mut rows);
+            let places: Vec<Place> = by.iter().map(|column| Place::of(column, &mut rows)).collect();
+            rows.each(|row| {
+                let Some(metric) = row.text(metric).filter(|metric| wanted(metric)) else { return };
+                let histogram = adder.group(metric, &places, row);
                 let before = histogram.filled();
-                if is_bucket {
-                    histogram.add_bucket(a, b, c)
-                } else {
-                    histogram.add_totals(a, b, c, d)
-                }
+                numbers.add(row, histogram);
                 let more = histogram.filled() - before;
                 adder.take(more * BUCKET_BYTES);
-            };
-            if filtered {
-                source.rows(kind, &numbers, &names, add)?;
-            } else {
-                source.rows_of_all_processes(kind, &numbers, &names, add)?;
-            }
+            })?;
         }
         adder.finish()
     }
@@ -330,17 +358,28 @@ fn is_number(column: &str) -> Option<bool> {
 /// Where a dimension stands in a row.
 #[derive(Clone, Copy)]
 enum Place {
-    Int(usize),
-    Text(usize),
-    Either(usize, usize),
+    Int(IntColumn),
+    Text(TextColumn),
+    Either(IntColumn, TextColumn),
     /// At hand in every row.
     Process,
+}
+
+impl Place {
+    fn of<'a>(column: &'a str, rows: &mut Rows<'a>) -> Place {
+        match is_number(column) {
+            _ if column == "pid" => Place::Process,
+            Some(true) => Place::Int(rows.int(column)),
+            Some(false) => Place::Text(rows.text(column)),
+            // What a probe's own column holds, only the file knows.
+            None => Place::Either(rows.int(column), rows.text(column)),
+        }
+    }
 }
 
 /// Groups while rows are added to them.
 #[derive(Default)]
 struct Adder {
-    places: Vec<Place>,
     held: HashMap<Rc<str>, HashMap<Vec<Dim>, Histogram>>,
     held_bytes: usize,
     names: HashSet<Rc<str>>,
@@ -350,11 +389,11 @@ struct Adder {
 
 impl Adder {
     /// The group of a row.
-    fn group(&mut self, metric: &str, row: &Row<'_>) -> &mut Histogram {
+    fn group(&mut self, metric: &str, places: &[Place], row: &Row<'_>) -> &mut Histogram {
         if self.held_bytes > MOST_BYTES {
             self.spill();
         }
-        let Adder { places, held, held_bytes, names, .. } = self;
+        let Adder { held, held_bytes, names, .. } = self;
         let mut dim = |place: &Place| match *place {
             Place::Process => row.which().map_or(Dim::None, Dim::Process),
             Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),

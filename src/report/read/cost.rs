@@ -62,21 +62,21 @@ impl Cost {
     pub(in crate::report) fn of(source: &Source) -> Result<Cost> {
         let mut cost = Cost::default();
         let mut limit = Limit::new();
-        source.rows_of_all_processes("cost", &["count", "sum", "max"], &["name", "op"], |row| {
-            let Some(name) = row.text(0) else { return };
+        let mut rows = source.rows_of_all_processes("cost");
+        let (name, op) = (rows.text("name"), rows.text("op"));
+        let (count, sum, max) = (rows.int("count"), rows.int("sum"), rows.int("max"));
+        rows.each(|row| {
+            let Some(name) = row.text(name) else { return };
             let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
-            match (name, row.text(1)) {
-                (OURSELVES, Some("cpu")) => {
-                    cost.own_cpu.get_or_insert_default().add(row.natural(0), row.natural(1), during)
-                }
-                (OURSELVES, Some("cpu_start")) => cost.start_cpu_ns = Some(row.natural(1)),
-                (OURSELVES, Some("cpu_finish")) => cost.finish_cpu_ns = Some(row.natural(1)),
-                (OURSELVES, Some("rss")) => cost.rss_bytes = cost.rss_bytes.max(Some(row.natural(2))),
-                (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(row.natural(2))),
+            let (count, sum, max) = (row.natural(count), row.natural(sum), row.natural(max));
+            match (name, row.text(op)) {
+                (OURSELVES, Some("cpu")) => cost.own_cpu.get_or_insert_default().add(count, sum, during),
+                (OURSELVES, Some("cpu_start")) => cost.start_cpu_ns = Some(sum),
+                (OURSELVES, Some("cpu_finish")) => cost.finish_cpu_ns = Some(sum),
+                (OURSELVES, Some("rss")) => cost.rss_bytes = cost.rss_bytes.max(Some(max)),
+                (OURSELVES, Some("maps")) => cost.map_bytes = cost.map_bytes.max(Some(max)),
                 (OURSELVES, _) => {}
-                (program, _) => {
-                    cost.programs.entry(limit.name(program)).or_default().add(row.natural(0), row.natural(1), during);
-                }
+                (program, _) => cost.programs.entry(limit.name(program)).or_default().add(count, sum, during),
             }
         })?;
         limit.check(source, "programs")?;

@@ -23,10 +23,12 @@ impl Losses {
     pub(in crate::report) fn of(source: &Source) -> Result<Losses> {
         let mut losses = BTreeMap::new();
         let mut limit = Limit::new();
-        source.rows_of_all_processes("lost", &["count"], &["name", "cause"], |row| {
-            let key = (limit.name(row.text(0).unwrap_or("?")), limit.name(row.text(1).unwrap_or("?")));
+        let mut rows = source.rows_of_all_processes("lost");
+        let (lost, name, cause) = (rows.int("count"), rows.text("name"), rows.text("cause"));
+        rows.each(|row| {
+            let key = (limit.name(row.text(name).unwrap_or("?")), limit.name(row.text(cause).unwrap_or("?")));
             let count: &mut u64 = losses.entry(key).or_default();
-            *count = count.saturating_add(row.natural(0));
+            *count = count.saturating_add(row.natural(lost));
         })?;
         limit.check(source, "causes of losses")?;
         losses.retain(|_, count| *count > 0);
@@ -106,8 +108,10 @@ fn late_intervals(source: &Source) -> Result<Option<String>> {
     let due = source.meta().window.interval_ns;
     let (mut all, mut late, mut longest) = (0, 0, 0);
     // Each interval has one row of ebrec's own CPU time.
-    source.rows_of_all_processes("cost", &[], &["op"], |row| {
-        let Some(length) = row.dur().filter(|_| row.text(0) == Some("cpu")) else { return };
+    let mut rows = source.rows_of_all_processes("cost");
+    let op = rows.text("op");
+    rows.each(|row| {
+        let Some(length) = row.dur().filter(|_| row.text(op) == Some("cpu")) else { return };
         all += 1;
         if length > due.saturating_add(due / 2) {
             late += 1;

@@ -160,60 +160,26 @@ impl Source {
         time && self.filter.passes_process(Some(pid), comm)
     }
 
-    /// Calls `each` for every row of a kind that the filters let through, in the file's order.
-    pub(in crate::report) fn rows(
-        &self,
-        kind: &str,
-        ints: &[&str],
-        texts: &[&str],
-        each: impl FnMut(&Row<'_>),
-    ) -> Result<()> {
-        self.scan(kind, ints, texts, true, each)
+    /// The rows of a kind that the filters let through, in the file's order.
+    pub(in crate::report) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
+        Rows { passing: Some(self), by_process: self.filter.by_process(), ..self.rows_of_all_times(kind) }
     }
 
     /// The same without the filters by process, for rows about the recording itself.
-    pub(in crate::report) fn rows_of_all_processes(
-        &self,
-        kind: &str,
-        ints: &[&str],
-        texts: &[&str],
-        each: impl FnMut(&Row<'_>),
-    ) -> Result<()> {
-        self.scan(kind, ints, texts, false, each)
+    pub(in crate::report) fn rows_of_all_processes<'a>(&'a self, kind: &'a str) -> Rows<'a> {
+        Rows { by_process: false, ..self.rows(kind) }
     }
 
     /// The same without any filter, for rows that give names to others.
-    pub(in crate::report) fn rows_of_all_times(
-        &self,
-        kind: &str,
-        ints: &[&str],
-        texts: &[&str],
-        each: impl FnMut(&Row<'_>),
-    ) -> Result<()> {
-        scan(&self.recording, kind, ints, texts, self.meta().window.start_real_ns, each)
+    pub(in crate::report) fn rows_of_all_times<'a>(&'a self, kind: &'a str) -> Rows<'a> {
+        Rows::all(&self.recording, kind)
     }
 
-    fn scan(
-        &self,
-        kind: &str,
-        ints: &[&str],
-        texts: &[&str],
-        by_process: bool,
-        mut each: impl FnMut(&Row<'_>),
-    ) -> Result<()> {
-        let aggregate = matches!(
-            kind,
-            "hist" | "metric" | "ledger" | "cpu_ledger" | "lost" | "cost" | "stack_total" | "cpu_sample"
-        );
-        let by_process = by_process && self.filter.by_process();
+    /// Whether the filters by time let a row through, and those by process where they are to be asked.
+    fn passes(&self, row: &Row<'_>, aggregate: bool, by_process: bool) -> bool {
         let by_time = self.filter.from.is_some() || self.filter.to.is_some();
-        self.rows_of_all_times(kind, ints, texts, |row| {
-            let pass = (!by_time || self.is_in_time(row, aggregate))
-                && (!by_process || self.filter.passes_process(row.pid(), row.comm()));
-            if pass {
-                each(row);
-            }
-        })
+        (!by_time || self.is_in_time(row, aggregate))
+            && (!by_process || self.filter.passes_process(row.pid(), row.comm()))
     }
 
     /// An event belongs to the moment it ended, an interval to its middle, so that each counts once however it is cut.
@@ -240,9 +206,97 @@ pub(in crate::report) struct Which {
     pub(in crate::report) start_ns: Option<i64>,
 }
 
-/// Columns that every row has at hand, before those that a view asks for.
-const INTS: [&str; 3] = ["dur_ns", "pid", "pid_start_ns"];
-const TEXTS: [&str; 1] = ["comm"];
+/// The rows of one kind, and the columns of theirs that are read.
+///
+/// A column is named once, before the rows are gone through; each row is then asked with what came of the name.
+pub(in crate::report) struct Rows<'a> {
+    recording: &'a Recording,
+    kind: &'a str,
+    /// Whose filters they have to pass.
+    passing: Option<&'a Source>,
+    by_process: bool,
+    columns: Vec<&'a str>,
+    ints: Vec<usize>,
+    texts: Vec<usize>,
+}
+
+/// A numeric column of [`Rows`].
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct IntColumn(usize);
+
+/// A text column of [`Rows`].
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct TextColumn(usize);
+
+const DUR: IntColumn = IntColumn(0);
+const PID: IntColumn = IntColumn(1);
+const PID_START: IntColumn = IntColumn(2);
+const COMM: TextColumn = TextColumn(0);
+
+impl<'a> Rows<'a> {
+    /// All rows of a kind, with the columns that every row has at hand.
+    pub(in crate::report) fn all(recording: &'a Recording, kind: &'a str) -> Rows<'a> {
+        let (columns, ints, texts) = (vec!["ts", "ts_sub_ns"], Vec::new(), Vec::new());
+        let mut rows = Rows { recording, kind, passing: None, by_process: false, columns, ints, texts };
+        // In the order of `DUR` to `COMM`.
+        for name in ["dur_ns", "pid", "pid_start_ns"] {
+            rows.int(name);
+        }
+        rows.text("comm");
+        rows
+    }
+
+    /// Reads a numeric column.
+    pub(in crate::report) fn int(&mut self, name: &'a str) -> IntColumn {
+        let place = self.place(name);
+        self.ints.push(place);
+        IntColumn(self.ints.len() - 1)
+    }
+
+    /// Reads a text column.
+    pub(in crate::report) fn text(&mut self, name: &'a str) -> TextColumn {
+        let place = self.place(name);
+        self.texts.push(place);
+        TextColumn(self.texts.len() - 1)
+    }
+
+    /// The place of a column among those that are read; some ask for one that is at hand anyway.
+    fn place(&mut self, name: &'a str) -> usize {
+        self.columns.iter().position(|column| *column == name).unwrap_or_else(|| {
+            self.columns.push(name);
+            self.columns.len() - 1
+        })
+    }
+
+    /// Calls `visit` for every row, in the file's order.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub(in crate::report) fn each(self, mut visit: impl FnMut(&Row<'_>)) -> Result<()> {
+        let Rows { recording, kind, passing, by_process, columns, ints, texts } = self;
+        let start_ns = recording.meta().window.start_real_ns;
+        let aggregate = is_aggregate(kind);
+        let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
+        for chunk in recording.scan(kind, &columns).with_context(failed)? {
+            let chunk: Chunk = chunk.with_context(failed)?;
+            let times = chunk.times(0, 1);
+            let ints: Vec<Ints<'_>> = ints.iter().map(|at| chunk.int(*at)).collect();
+            let texts: Vec<Texts<'_>> = texts.iter().map(|at| chunk.text(*at)).collect();
+            for at in 0..chunk.len() {
+                let row = Row { at, start_ns, times, ints: &ints, texts: &texts };
+                if passing.is_none_or(|source| source.passes(&row, aggregate, by_process)) {
+                    visit(&row);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the rows of a kind sum up an interval each.
+fn is_aggregate(kind: &str) -> bool {
+    matches!(kind, "hist" | "metric" | "ledger" | "cpu_ledger" | "lost" | "cost" | "stack_total" | "cpu_sample")
+}
 
 /// One row while it is looked at.
 pub(in crate::report) struct Row<'a> {
@@ -261,68 +315,36 @@ impl<'a> Row<'a> {
 
     /// How long it took, in nanoseconds.
     pub(in crate::report) fn dur(&self) -> Option<i64> {
-        self.ints.first()?.get(self.at)
+        self.int(DUR)
     }
 
     /// The process.
     pub(in crate::report) fn pid(&self) -> Option<i64> {
-        self.ints.get(1)?.get(self.at)
+        self.int(PID)
     }
 
     /// The process, told from others that had its id before or after.
     pub(in crate::report) fn which(&self) -> Option<Which> {
-        Some(Which { pid: self.pid()?, start_ns: self.ints.get(2)?.get(self.at) })
+        Some(Which { pid: self.pid()?, start_ns: self.int(PID_START) })
     }
 
     /// The command.
     pub(in crate::report) fn comm(&self) -> Option<&'a str> {
-        self.texts.first()?.get(self.at)
+        self.text(COMM)
     }
 
-    /// The view's own numeric column of that place in its list.
-    pub(in crate::report) fn int(&self, column: usize) -> Option<i64> {
-        self.ints.get(INTS.len() + column)?.get(self.at)
+    /// The value of a numeric column.
+    pub(in crate::report) fn int(&self, column: IntColumn) -> Option<i64> {
+        self.ints.get(column.0)?.get(self.at)
     }
 
     /// The same, where a negative number makes no sense and nothing counts as zero.
-    pub(in crate::report) fn natural(&self, column: usize) -> u64 {
+    pub(in crate::report) fn natural(&self, column: IntColumn) -> u64 {
         self.int(column).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
     }
 
-    /// The view's own text column of that place in its list.
-    pub(in crate::report) fn text(&self, column: usize) -> Option<&'a str> {
-        self.texts.get(TEXTS.len() + column)?.get(self.at)
+    /// The value of a text column.
+    pub(in crate::report) fn text(&self, column: TextColumn) -> Option<&'a str> {
+        self.texts.get(column.0)?.get(self.at)
     }
-}
-
-/// Calls `each` for every row of a kind; `start_ns` is when the window began.
-pub(in crate::report) fn scan<'b>(
-    recording: &Recording,
-    kind: &str,
-    ints: &[&'b str],
-    texts: &[&'b str],
-    start_ns: i64,
-    mut each: impl FnMut(&Row<'_>),
-) -> Result<()> {
-    let mut columns = vec!["ts", "ts_sub_ns"];
-    let mut place = |name: &&'b str| {
-        // A view may ask for a column that is at hand anyway.
-        columns.iter().position(|column| column == name).unwrap_or_else(|| {
-            columns.push(*name);
-            columns.len() - 1
-        })
-    };
-    let int_places: Vec<usize> = INTS.iter().chain(ints).map(&mut place).collect();
-    let text_places: Vec<usize> = TEXTS.iter().chain(texts).map(&mut place).collect();
-    let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
-    for chunk in recording.scan(kind, &columns).with_context(failed)? {
-        let chunk: Chunk = chunk.with_context(failed)?;
-        let times = chunk.times(0, 1);
-        let ints: Vec<Ints<'_>> = int_places.iter().map(|at| chunk.int(*at)).collect();
-        let texts: Vec<Texts<'_>> = text_places.iter().map(|at| chunk.text(*at)).collect();
-        for at in 0..chunk.len() {
-            each(&Row { at, start_ns, times, ints: &ints, texts: &texts });
-        }
-    }
-    Ok(())
 }

@@ -11,8 +11,11 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::report::read::input::IntColumn;
 use crate::report::read::input::Row;
+use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
+use crate::report::read::input::TextColumn;
 use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
 use crate::spill::Runs;
@@ -267,7 +270,7 @@ impl Account {
 
 impl Account {
     /// Adds what a row says.
-    fn add(&mut self, row: &Row<'_>, state: &State) {
+    fn add(&mut self, row: &Row<'_>, columns: &Columns, state: &State) {
         // The rows of one interval say the same of the life in it.
         if row.at() != self.last_at {
             let lived = row.dur().and_then(|ns| ns.try_into().ok()).unwrap_or(0);
@@ -276,8 +279,8 @@ impl Account {
             self.lived_ns = self.lived_ns.saturating_add(lived);
         }
         let spent = self.spent.entry(state);
-        spent.ns = spent.ns.saturating_add(row.natural(2));
-        spent.count = spent.count.saturating_add(row.natural(3));
+        spent.ns = spent.ns.saturating_add(row.natural(columns.sum));
+        spent.count = spent.count.saturating_add(row.natural(columns.count));
     }
 
     /// Adds what later rows said of the same thread, which may begin within the interval that the earlier ones end with.
@@ -292,6 +295,25 @@ impl Account {
     }
 }
 
+/// The columns of an account's rows: a state and its cause, how long it was, and how often it was entered.
+struct Columns {
+    state: TextColumn,
+    cause: TextColumn,
+    sum: IntColumn,
+    count: IntColumn,
+}
+
+impl Columns {
+    fn of(rows: &mut Rows<'_>) -> Columns {
+        Columns { state: rows.text("state"), cause: rows.text("cause"), sum: rows.int("sum"), count: rows.int("count") }
+    }
+
+    fn state(&self, row: &Row<'_>, mut name: impl FnMut(&str) -> Rc<str>) -> State {
+        let state = name(row.text(self.state).unwrap_or("unknown"));
+        State { state, cause: name(row.text(self.cause).unwrap_or_default()) }
+    }
+}
+
 /// Threads while their rows are read.
 #[derive(Default)]
 struct Threads {
@@ -303,7 +325,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn add(&mut self, which: Which, tid: i64, row: &Row<'_>) {
+    fn add(&mut self, which: Which, tid: i64, row: &Row<'_>, columns: &Columns) {
         let Threads { held, held_bytes, names, .. } = self;
         let mut name = |text: &str| match names.get(text) {
             Some(known) => Rc::clone(known),
@@ -314,14 +336,13 @@ impl Threads {
                 new
             }
         };
-        let state =
-            State { state: name(row.text(0).unwrap_or("unknown")), cause: name(row.text(1).unwrap_or_default()) };
+        let state = columns.state(row, &mut name);
         let comm = row.comm().map(name);
         let before = held.len();
         let account = held.entry((which, tid)).or_default();
         account.comm = comm.unwrap_or_else(|| Rc::clone(&account.comm));
         let states = account.spent.len();
-        account.add(row, &state);
+        account.add(row, columns, &state);
         *held_bytes += (account.spent.len() - states) * STATE_BYTES;
         *held_bytes += (held.len() - before) * THREAD_BYTES;
         if *held_bytes > MOST_BYTES {
@@ -352,9 +373,11 @@ impl Ledger {
     /// Reads the rows of threads and of CPUs.
     pub(in crate::report) fn of(source: &Source) -> Result<Ledger> {
         let mut threads = Threads::default();
-        source.rows("ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
-            if let (Some(which), Some(tid)) = (row.which(), row.int(0)) {
-                threads.add(which, tid, row);
+        let mut rows = source.rows("ledger");
+        let (tid, columns) = (rows.int("tid"), Columns::of(&mut rows));
+        rows.each(|row| {
+            if let (Some(which), Some(tid)) = (row.which(), row.int(tid)) {
+                threads.add(which, tid, row, &columns);
             }
         })?;
         let threads = threads.finish().context("can't put threads into a temporary file")?;
@@ -365,18 +388,17 @@ impl Ledger {
     pub(in crate::report) fn cpus_of(source: &Source) -> Result<BTreeMap<i64, Account>> {
         let mut cpus: BTreeMap<i64, Account> = BTreeMap::new();
         let mut limit = Limit::new();
-        source.rows("cpu_ledger", &["tid", "cpu", "sum", "count"], &["state", "cause"], |row| {
-            let Some(cpu) = row.int(1) else { return };
+        let mut rows = source.rows("cpu_ledger");
+        let (cpu, columns) = (rows.int("cpu"), Columns::of(&mut rows));
+        rows.each(|row| {
+            let Some(cpu) = row.int(cpu) else { return };
             if !cpus.contains_key(&cpu) && !limit.take(2 * size_of::<Account>()) {
                 return;
             }
             let account = cpus.entry(cpu).or_default();
-            let state = State {
-                state: limit.name(row.text(0).unwrap_or("unknown")),
-                cause: limit.name(row.text(1).unwrap_or_default()),
-            };
+            let state = columns.state(row, |name| limit.name(name));
             let before = account.spent.len();
-            account.add(row, &state);
+            account.add(row, &columns, &state);
             limit.take((account.spent.len() - before) * STATE_BYTES);
         })?;
         limit.check(source, "CPUs")?;

@@ -8,10 +8,11 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::render::Value;
 use crate::report::read::aggregate::Dim;
 use crate::report::read::aside::Aside;
+use crate::report::read::input::IntColumn;
 use crate::report::read::input::Row;
+use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
 use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
@@ -76,6 +77,15 @@ impl End {
     }
 }
 
+/// Whose a row of a table is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::report) struct Owner {
+    /// The command.
+    pub(in crate::report) comm: Option<String>,
+    /// The process.
+    pub(in crate::report) pid: Option<i64>,
+}
+
 /// The processes of one recording by process id and start.
 #[derive(Clone, Debug, Default)]
 pub(in crate::report) struct People(BTreeMap<Which, Person>);
@@ -95,47 +105,52 @@ impl People {
 
     fn with(source: &Source, mut arguments: impl FnMut(Which, &str)) -> Result<People> {
         let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
-        source.rows_of_all_times("process", &["ppid", "uid", "ns_pid"], &["argv", "container"], |row| {
+        let mut rows = source.rows_of_all_times("process");
+        let (origin, ns_pid) = (Origin::of(&mut rows), rows.int("ns_pid"));
+        let (argv, container) = (rows.text("argv"), rows.text("container"));
+        rows.each(|row| {
             let Some((person, limit)) = people.person(row.which()) else { return };
-            set(&mut person.ppid, row.int(0));
-            set(&mut person.uid, row.int(1));
-            set(&mut person.ns_pid, row.int(2));
+            origin.set(person, row);
+            set(&mut person.ns_pid, row.int(ns_pid));
             set_text(limit, &mut person.comm, row.comm());
-            set_text(limit, &mut person.container, row.text(1));
-            if let (Some(which), Some(argv)) = (row.which(), row.text(0)) {
+            set_text(limit, &mut person.container, row.text(container));
+            if let (Some(which), Some(argv)) = (row.which(), row.text(argv)) {
                 arguments(which, argv);
             }
         })?;
-        source.rows_of_all_times("fork", &["ppid", "uid"], &[], |row| {
+        let mut rows = source.rows_of_all_times("fork");
+        let origin = Origin::of(&mut rows);
+        rows.each(|row| {
             let Some((person, limit)) = people.person(row.which()) else { return };
-            set(&mut person.ppid, row.int(0));
-            set(&mut person.uid, row.int(1));
+            origin.set(person, row);
             // The child bears its parent's name until it runs a program of its own.
             if person.comm.is_none() {
                 set_text(limit, &mut person.comm, row.comm());
             }
             set(&mut person.started, row.at());
         })?;
-        source.rows_of_all_times("exec", &["ppid", "uid"], &["argv"], |row| {
+        let mut rows = source.rows_of_all_times("exec");
+        let (origin, argv) = (Origin::of(&mut rows), rows.text("argv"));
+        rows.each(|row| {
             let Some((person, limit)) = people.person(row.which()) else { return };
-            set(&mut person.ppid, row.int(0));
-            set(&mut person.uid, row.int(1));
+            origin.set(person, row);
             set_text(limit, &mut person.comm, row.comm());
-            if let (Some(which), Some(argv)) = (row.which(), row.text(0)) {
+            if let (Some(which), Some(argv)) = (row.which(), row.text(argv)) {
                 arguments(which, argv);
             }
         })?;
-        let figures = ["ppid", "uid", "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
-        source.rows_of_all_times("exit", &figures, &["name"], |row| {
+        let mut rows = source.rows_of_all_times("exit");
+        let (origin, exit_code, signal) = (Origin::of(&mut rows), rows.int("exit_code"), rows.text("name"));
+        let (cpu_ns, max_rss) = (rows.int("process_cpu_ns"), rows.int("process_max_rss_bytes"));
+        rows.each(|row| {
             let Some((person, limit)) = people.person(row.which()) else { return };
-            set(&mut person.ppid, row.int(0));
-            set(&mut person.uid, row.int(1));
+            origin.set(person, row);
             set_text(limit, &mut person.comm, row.comm());
-            person.end = End::of(row.int(2), row.text(0));
+            person.end = End::of(row.int(exit_code), row.text(signal));
             set(&mut person.ended, row.at());
             set(&mut person.lifetime_ns, row.dur());
-            set(&mut person.cpu_ns, row.int(3));
-            set(&mut person.max_rss, row.int(4));
+            set(&mut person.cpu_ns, row.int(cpu_ns));
+            set(&mut person.max_rss, row.int(max_rss));
         })?;
         people.limit.check(source, "processes")?;
         Ok(People(people.people))
@@ -183,10 +198,19 @@ impl People {
         self.name(pid.process()).or(comm.text())
     }
 
-    /// What tables of single events begin with: when it ended, how long it took, what it was, whose it was.
-    pub(in crate::report) fn event_cells(&self, row: &Row<'_>, what: Option<&str>) -> Vec<Value> {
-        let (at, comm) = (row.at().map_or(Value::Null, Value::Time), self.of_row(row));
-        vec![at, Value::nanos(row.dur()), Value::from(what), Value::from(comm), Value::id(row.pid())]
+    /// The process that figures are broken down by.
+    pub(in crate::report) fn owner(&self, pid: &Dim, comm: &Dim) -> Owner {
+        Owner { comm: self.of_dims(pid, comm).map(str::to_owned), pid: pid.int() }
+    }
+
+    /// The same, of several groups: the last name of the process, or the one that they came with.
+    pub(in crate::report) fn or_owner(&self, pid: &Dim, comm: Option<String>) -> Owner {
+        Owner { comm: self.name(pid.process()).map(str::to_owned).or(comm), pid: pid.int() }
+    }
+
+    /// The process of a row.
+    pub(in crate::report) fn owner_of(&self, row: &Row<'_>) -> Owner {
+        Owner { comm: self.of_row(row).map(str::to_owned), pid: row.pid() }
     }
 
     /// All of them, by process id and start.
@@ -201,6 +225,26 @@ impl People {
             Some(comm) => format!("{comm} ({pid})"),
             None => format!("process {pid}"),
         }
+    }
+}
+
+/// The columns that say whose child a process is, and whose it is.
+pub(in crate::report) struct Origin {
+    /// Parent.
+    pub(in crate::report) ppid: IntColumn,
+    /// User.
+    pub(in crate::report) uid: IntColumn,
+}
+
+impl Origin {
+    /// Reads them.
+    pub(in crate::report) fn of(rows: &mut Rows<'_>) -> Origin {
+        Origin { ppid: rows.int("ppid"), uid: rows.int("uid") }
+    }
+
+    fn set(&self, person: &mut Person, row: &Row<'_>) {
+        set(&mut person.ppid, row.int(self.ppid));
+        set(&mut person.uid, row.int(self.uid));
     }
 }
 

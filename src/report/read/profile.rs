@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::report::read::input::Row;
+use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::spill::Runs;
@@ -174,39 +175,38 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
     let mut dirs = DebugDirs::new(debug_dirs);
     let mut functions: HashSet<Rc<Function>> = HashSet::new();
     let mut symbols = HashMap::new();
-    source.rows_of_all_times(
-        "symbol",
-        &["id", "file_offset", "module_addr"],
-        &["name", "module", "build_id", "cause"],
-        |row| {
-            let Some(id) = row.int(0).and_then(|id| i32::try_from(id).ok()) else { return };
-            if !limit.take(SYMBOL_BYTES + row.text(0).map_or(0, str::len)) {
-                return;
+    let mut rows = source.rows_of_all_times("symbol");
+    let (id, offset, address) = (rows.int("id"), rows.int("file_offset"), rows.int("module_addr"));
+    let (name, module) = (rows.text("name"), rows.text("module"));
+    let (build_id, cause) = (rows.text("build_id"), rows.text("cause"));
+    rows.each(|row| {
+        let Some(id) = row.int(id).and_then(|id| i32::try_from(id).ok()) else { return };
+        let (name, module, cause) = (row.text(name), row.text(module).unwrap_or_default(), row.text(cause));
+        if !limit.take(SYMBOL_BYTES + name.map_or(0, str::len)) {
+            return;
+        }
+        let offset = row.int(offset).and_then(|offset| u64::try_from(offset).ok());
+        let address = row.int(address).and_then(|address| u64::try_from(address).ok());
+        // Without a function's name, `name` says where the frame is and `cause` why there is no name.
+        let found = match (cause, row.text(build_id), offset) {
+            (Some(_), Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
+                dirs.function(build_id, address, offset)
             }
-            let offset = row.int(1).and_then(|offset| u64::try_from(offset).ok());
-            let address = row.int(2).and_then(|address| u64::try_from(address).ok());
-            let module = row.text(1).unwrap_or_default();
-            // Without a function's name, `name` says where the frame is and `cause` why there is no name.
-            let found = match (row.text(3), row.text(2), offset) {
-                (Some(_), Some(build_id), Some(offset)) if !debug_dirs.is_empty() => {
-                    dirs.function(build_id, address, offset)
-                }
-                _ => None,
-            };
-            let unnamed = row.text(3).filter(|_| found.is_none()).map(|cause| limit.name(cause));
-            let text = found.unwrap_or_else(|| row.text(0).unwrap_or("[unknown]").to_owned());
-            let function = Function { text: text.into(), module: limit.name(module) };
-            let function = match functions.get(&function) {
-                Some(known) => Rc::clone(known),
-                None => {
-                    let new = Rc::new(function);
-                    functions.insert(Rc::clone(&new));
-                    new
-                }
-            };
-            symbols.insert(id, Frame { function, unnamed });
-        },
-    )?;
+            _ => None,
+        };
+        let unnamed = cause.filter(|_| found.is_none()).map(|cause| limit.name(cause));
+        let text = found.unwrap_or_else(|| name.unwrap_or("[unknown]").to_owned());
+        let function = Function { text: text.into(), module: limit.name(module) };
+        let function = match functions.get(&function) {
+            Some(known) => Rc::clone(known),
+            None => {
+                let new = Rc::new(function);
+                functions.insert(Rc::clone(&new));
+                new
+            }
+        };
+        symbols.insert(id, Frame { function, unnamed });
+    })?;
     Ok(symbols)
 }
 
@@ -255,17 +255,17 @@ pub(in crate::report) struct Weight {
 }
 
 impl Profile {
-    /// Adds up the rows of a kind by process and stacks; `pick` says whose a row is, and what it weighs.
+    /// Adds up rows by process and stacks; `pick` says whose a row is, and what it weighs.
     pub(in crate::report) fn of<'p>(
         source: &Source,
-        (kind, ints, texts): (&str, &[&str], &[&str]),
+        rows: Rows<'_>,
         without: &'static [&'static str],
         mut pick: impl FnMut(&Row<'_>) -> Option<Sample<'p>>,
     ) -> Result<Profile> {
         let mut limit = Limit::new();
         let (mut processes, mut places) = (Vec::new(), HashMap::<Rc<str>, u32>::new());
         let mut pairs = Pairs::default();
-        source.rows(kind, ints, texts, |row| {
+        rows.each(|row| {
             let Some(sample) = pick(row) else { return };
             let process = match places.get(&*sample.process) {
                 Some(process) => *process,

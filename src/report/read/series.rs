@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::failure::did_you_mean;
 use crate::hist::Histogram;
 use crate::recording::MetricMeta;
+use crate::report::read::aggregate::AggregateKind;
 use crate::report::read::input::Row;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
@@ -69,21 +70,15 @@ impl Series {
         let recorded = source.meta().window.interval_ns.max(1);
         let mut series = Series { recorded, step: recorded, ..Series::default() };
         let mut limit = Limit::new();
-        for (kind, numbers) in
-            [("hist", ["bucket_lo", "bucket_hi", "count", ""].as_slice()), ("metric", &["count", "sum", "min", "max"])]
-        {
-            let is_bucket = kind == "hist";
-            source.rows(kind, if is_bucket { numbers.split_at(3).0 } else { numbers }, &["metric"], |row| {
-                let Some(metric) = row.text(0).filter(|metric| wanted(metric)) else { return };
+        for kind in [AggregateKind::Buckets, AggregateKind::Totals] {
+            let mut rows = source.rows(kind.name());
+            let (metric, numbers) = (rows.text("metric"), kind.numbers(&mut rows));
+            rows.each(|row| {
+                let Some(metric) = row.text(metric).filter(|metric| wanted(metric)) else { return };
                 series.make_room(&mut limit);
                 let Some(interval) = series.interval(metric, row, &mut limit) else { return };
-                let [a, b, c, d] = [0, 1, 2, 3].map(|at| row.natural(at));
                 let before = interval.values.filled();
-                if is_bucket {
-                    interval.values.add_bucket(a, b, c);
-                } else {
-                    interval.values.add_totals(a, b, c, d);
-                }
+                numbers.add(row, &mut interval.values);
                 let more = interval.values.filled() - before;
                 series.bytes += more * BUCKET_BYTES;
             })?;

@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use crate::recording::Recording;
-use crate::report::read::input::scan;
+use crate::report::read::input::Rows;
 
 /// A stretch of the window, in nanoseconds since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +54,9 @@ impl Span {
 /// # Errors
 /// The recording can't be read.
 pub(in crate::report) fn of_totals(recording: &Recording, asked: Span) -> Result<Span> {
-    let start_ns = recording.meta().window.start_real_ns;
     let (mut at_begin, mut at_end): (Option<Span>, Option<Span>) = (None, None);
     for kind in ["metric", "ledger", "cpu_ledger"] {
-        scan(recording, kind, &[], &[], start_ns, |row| {
+        Rows::all(recording, kind).each(|row| {
             let (Some(end_ns), Some(dur_ns)) = (row.at(), row.dur()) else { return };
             let row = Span { begin_ns: end_ns.saturating_sub(dur_ns.max(0)), end_ns };
             // Of a thread that lived for a part of an interval the ledger has that part only.

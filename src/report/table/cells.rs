@@ -58,7 +58,27 @@ pub(in crate::report) fn unit(name: &str) -> Unit {
     Unit::parse(name).unwrap_or(Unit::Count)
 }
 
-/// A count as a cell, without wrapping.
+/// A length of time as a cell.
+pub(in crate::report) fn nanos(ns: u64) -> Value {
+    Value::Nanos(whole(ns))
+}
+
+/// A size as a cell.
+pub(in crate::report) fn bytes(bytes: u64) -> Value {
+    Value::Bytes(whole(bytes))
+}
+
+/// A moment as a cell, null where it is not known.
+pub(in crate::report) fn time(at: Option<i64>) -> Value {
+    at.map_or(Value::Null, Value::Time)
+}
+
+/// A text as a cell, null where it is empty.
+pub(in crate::report) fn some(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { Value::from(text) }
+}
+
+/// A count as a number with a sign, without wrapping.
 pub(in crate::report) fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

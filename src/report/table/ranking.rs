@@ -14,6 +14,7 @@ use crate::render::Rest;
 use crate::render::Table;
 use crate::render::Value;
 use crate::report::read::input::Source;
+use crate::report::table::columns::Columns;
 use crate::spill::Runs;
 
 /// About what the rows of one table may take in memory.
@@ -24,8 +25,9 @@ const SLACK: usize = 1024;
 /// A table that grows by recording, with a host column in front when there are several.
 ///
 /// How its rows are ordered and how many are shown is said first, so that it never holds many more.
-pub(in crate::report) struct Ranking {
+pub(in crate::report) struct Ranking<R> {
     table: Table,
+    columns: Columns<R>,
     with_host: bool,
     /// The column that the rows are ordered by, the largest first; without one they stay as they come.
     by: Option<usize>,
@@ -68,13 +70,15 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
-impl Ranking {
+impl<R> Ranking<R> {
     /// Starts a table without rows, in the order in which they come, that shows all of them.
-    pub(in crate::report) fn new(sources: &[Source], name: &str, title: &str, fields: Vec<Field>) -> Ranking {
+    pub(in crate::report) fn new(sources: &[Source], name: &str, title: &str, columns: Columns<R>) -> Ranking<R> {
         let with_host = sources.len() > 1;
         let host = with_host.then(|| Field::new("host", "host").help("Host of the recording."));
+        let fields = columns.fields().cloned();
         Ranking {
             table: Table::new(name, title, host.into_iter().chain(fields).collect()),
+            columns,
             with_host,
             by: None,
             most: usize::MAX,
@@ -88,41 +92,43 @@ impl Ranking {
     }
 
     /// Orders the rows by a number of theirs, the largest first; equal ones stay as they come.
-    pub(in crate::report) fn largest_first(mut self, field: &str) -> Ranking {
-        self.by = self.table.fields.iter().position(|own| own.name == field);
+    pub(in crate::report) fn largest_first(mut self, name: &str) -> Ranking<R> {
+        self.by = self.columns.fields().position(|field| field.name == name);
         self
     }
 
     /// Shows no more than the first rows.
-    pub(in crate::report) fn top(mut self, shown: usize) -> Ranking {
+    pub(in crate::report) fn top(mut self, shown: usize) -> Ranking<R> {
         self.most = shown;
         self
     }
 
-    /// Adds a row, without the host.
-    pub(in crate::report) fn row(&mut self, source: &Source, cells: Vec<Value>) {
-        let at = self.by.map(|by| by - usize::from(self.with_host));
-        let weight = at.map_or(0, |at| cells.get(at).map_or(i64::MIN, magnitude));
-        self.add(source, weight, || cells);
-    }
-
-    /// Adds a row whose weight is known before its cells, which are made only where they may be shown.
-    pub(in crate::report) fn weighed(
-        &mut self,
-        source: &Source,
-        weight: Option<i64>,
-        cells: impl FnOnce() -> Vec<Value>,
-    ) {
-        self.add(source, weight.unwrap_or(i64::MIN), cells);
-    }
-
-    fn add(&mut self, source: &Source, weight: i64, cells: impl FnOnce() -> Vec<Value>) {
-        self.rows += 1;
-        if self.least.is_some_and(|least| weight <= least) || self.failed.is_some() {
-            return;
+    /// Adds a row.
+    pub(in crate::report) fn row(&mut self, source: &Source, row: &R) {
+        let by = self.by.and_then(|by| self.columns.cell(by, row));
+        let weight = by.map_or(0, |cell| magnitude(&cell));
+        if self.takes(weight) {
+            self.add(source, weight, row);
         }
+    }
+
+    /// Adds a row whose weight is known before the rest of it, which is made only where it may be shown.
+    pub(in crate::report) fn weighed(&mut self, source: &Source, weight: Option<i64>, row: impl FnOnce() -> R) {
+        let weight = weight.unwrap_or(i64::MIN);
+        if self.takes(weight) {
+            self.add(source, weight, &row());
+        }
+    }
+
+    /// Counts a row, and says whether it may be shown.
+    fn takes(&mut self, weight: i64) -> bool {
+        self.rows += 1;
+        self.least.is_none_or(|least| weight > least) && self.failed.is_none()
+    }
+
+    fn add(&mut self, source: &Source, weight: i64, row: &R) {
         let host = self.with_host.then(|| Value::from(source.label()));
-        let cells: Vec<Value> = host.into_iter().chain(cells()).collect();
+        let cells: Vec<Value> = host.into_iter().chain(self.columns.cells(row)).collect();
         self.held_bytes += size_of::<Ranked>() + cells.iter().map(bytes).sum::<usize>();
         self.held.push(Ranked { weight, cells });
         if self.held.len() >= self.most.saturating_mul(2).saturating_add(SLACK) {

@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use crate::hist::Histogram;
-use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::read::aggregate::Dim;
@@ -11,32 +10,46 @@ use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
-use crate::report::table::cells::percentile;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::nanos;
+use crate::report::table::columns::Columns;
 use crate::report::table::heaviest::Heaviest;
 use crate::report::table::heaviest::SERIES;
 use crate::units::Unit;
 
-/// Count, sum, median, 99th percentile and maximum.
-pub(in crate::report) fn fields() -> Vec<Field> {
-    vec![
-        Field::new("count", "count"),
-        Field::new("sum_ns", "sum").help("All of them added up."),
-        Field::new("p50_ns", "p50"),
-        Field::new("p99_ns", "p99"),
-        Field::new("max_ns", "max"),
-    ]
+/// What a distribution of times comes to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::report) struct Times {
+    count: u64,
+    /// All of them added up, in nanoseconds.
+    pub(in crate::report) sum_ns: u64,
+    p50_ns: Option<f64>,
+    p99_ns: Option<f64>,
+    max_ns: Option<u64>,
 }
 
-/// The cells of those columns.
-pub(in crate::report) fn cells(times: &Histogram) -> Vec<Value> {
-    vec![
-        Value::Int(whole(count(times))),
-        Value::Nanos(whole(sum(times))),
-        percentile(times, Unit::Nanoseconds, 0.5),
-        percentile(times, Unit::Nanoseconds, 0.99),
-        times.max().map_or(Value::Null, |max| Value::Nanos(whole(max))),
-    ]
+impl Times {
+    /// Out of all times in nanoseconds.
+    pub(in crate::report) fn of(times: &Histogram) -> Times {
+        Times {
+            count: count(times),
+            sum_ns: sum(times),
+            p50_ns: times.percentile(0.5),
+            p99_ns: times.percentile(0.99),
+            max_ns: times.max(),
+        }
+    }
+}
+
+impl<R> Columns<R> {
+    /// Adds count, sum, median, 99th percentile and maximum.
+    pub(in crate::report) fn times(self, times: impl Fn(&R) -> &Times + Copy + 'static) -> Columns<R> {
+        self.column("count", "count", move |row| times(row).count)
+            .column("sum_ns", "sum", move |row| nanos(times(row).sum_ns))
+            .help("All of them added up.")
+            .column("p50_ns", "p50", move |row| Value::nanos_f64(times(row).p50_ns))
+            .column("p99_ns", "p99", move |row| Value::nanos_f64(times(row).p99_ns))
+            .column("max_ns", "max", move |row| times(row).max_ns.map(nanos))
+    }
 }
 
 /// The picture of a metric in nanoseconds, a series for each value of `by`; nothing where there are no values.
@@ -56,9 +69,4 @@ pub(in crate::report) fn plot(
     let series = series.series();
     let plot = HistogramPlot { name: metric.into(), title: title.into(), unit: Unit::Nanoseconds, series };
     Ok((!plot.series.is_empty()).then_some(plot))
-}
-
-/// A text dimension as a cell, by its place.
-pub(in crate::report) fn named(dims: &[Dim], at: usize) -> Value {
-    dims.get(at).map_or(Value::Null, Dim::value)
 }

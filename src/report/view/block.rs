@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::hist::Histogram;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::plan::ReportPlan;
@@ -18,12 +17,16 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::bytes;
 use crate::report::table::cells::errno;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::share;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::heaviest::Heaviest;
 use crate::report::table::heaviest::SERIES;
 use crate::report::table::ranking::Ranking;
@@ -36,10 +39,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "block");
     let shown = plan.rows_shown(20);
     let mut devices =
-        Ranking::new(sources, "devices", "By device and operation", device_fields()).largest_first("count").top(shown);
+        Ranking::new(sources, "devices", "By device and operation", device_columns()).largest_first("count").top(shown);
     let mut processes =
-        Ranking::new(sources, "processes", "By process", process_fields()).largest_first("device_sum_ns").top(shown);
-    let mut requests = Ranking::new(sources, "requests", "Slowest requests", request_fields())
+        Ranking::new(sources, "processes", "By process", process_columns()).largest_first("device_sum_ns").top(shown);
+    let mut requests = Ranking::new(sources, "requests", "Slowest requests", request_columns())
         .largest_first("dur_ns")
         .top(plan.events_shown(20));
     let mut plots = [(metrics::BLOCK_DEVICE, "Time in the device"), (metrics::BLOCK_QUEUE, "Time in the queue")]
@@ -70,28 +73,33 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-fn device_fields() -> Vec<Field> {
-    vec![
-        Field::new("dev", "device"),
-        Field::new("op", "operation"),
-        Field::new("count", "count").help("Requests that completed."),
-        Field::new("bytes", "size").help("Bytes moved."),
-        Field::new("device_p50_ns", "device p50").help("Median time in the device, from issue to completion."),
-        Field::new("device_p99_ns", "device p99"),
-        Field::new("device_max_ns", "device max"),
-        Field::new("queue_p50_ns", "queue p50").help("Median time in the queue, from insertion to issue."),
-        Field::new("queue_p99_ns", "queue p99"),
-        Field::new("queue_max_ns", "queue max"),
-        Field::new("sequential_pct", "sequential").help("Requests that began where the last one on the device ended."),
-        Field::new("errors", "errors").help("Requests that failed."),
-        Field::new("device_sum_ns", "device sum"),
-        Field::new("depth_mean", "depth mean")
-            .help("Requests in the device when another was issued, on average; of all operations."),
-        Field::new("depth_max", "depth max"),
-    ]
+fn device_columns() -> Columns<Device> {
+    Columns::<Device>::new()
+        .column("dev", "device", |row| row.dev.value())
+        .column("op", "operation", |row| row.op.value())
+        .column("count", "count", |row| row.io.count())
+        .help("Requests that completed.")
+        .column("bytes", "size", |row| bytes(sum(&row.io.size)))
+        .help("Bytes moved.")
+        .column("device_p50_ns", "device p50", |row| estimate(&row.io.device, 0.5))
+        .help("Median time in the device, from issue to completion.")
+        .column("device_p99_ns", "device p99", |row| estimate(&row.io.device, 0.99))
+        .column("device_max_ns", "device max", |row| row.io.device.max().map(nanos))
+        .column("queue_p50_ns", "queue p50", |row| estimate(&row.io.queue, 0.5))
+        .help("Median time in the queue, from insertion to issue.")
+        .column("queue_p99_ns", "queue p99", |row| estimate(&row.io.queue, 0.99))
+        .column("queue_max_ns", "queue max", |row| row.io.queue.max().map(nanos))
+        .column("sequential_pct", "sequential", |row| share(row.sequential as f64, row.accesses as f64))
+        .help("Requests that began where the last one on the device ended.")
+        .column("errors", "errors", |row| row.failed)
+        .help("Requests that failed.")
+        .column("device_sum_ns", "device sum", |row| nanos(sum(&row.io.device)))
+        .column("depth_mean", "depth mean", |row| Value::of(Unit::Count, row.depths.as_ref().and_then(Histogram::mean)))
+        .help("Requests in the device when another was issued, on average; of all operations.")
+        .column("depth_max", "depth max", |row| row.depths.as_ref().and_then(Histogram::max))
 }
 
-fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
+fn by_device(source: &Source, table: &mut Ranking<Device>) -> Result<()> {
     let tally = Tally::of(source, &["dev", "op", "state"], |name| METRICS.contains(&name))?;
     let mut depths: BTreeMap<Dim, Histogram> = BTreeMap::new();
     let mut limit = Limit::new();
@@ -104,9 +112,7 @@ fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
     limit.check(source, "devices")?;
     let mut errors = errors(source)?;
     let add = |device: &mut Device, rest: &[Dim], by: &ByMetric<'_>| {
-        for (slot, metric) in device.metrics.iter_mut().zip(METRICS) {
-            by.get(metric).into_iter().for_each(|own| slot.merge(own));
-        }
+        device.io.add(by);
         let requests = by.get(metrics::BLOCK_ACCESS).map_or(0, count);
         device.accesses = device.accesses.saturating_add(requests);
         if rest.first().and_then(Dim::text) == Some("sequential") {
@@ -116,54 +122,69 @@ fn by_device(source: &Source, table: &mut Ranking) -> Result<()> {
     tally.sums(2, add, |dims, device| {
         let [dev, op] = dims else { return };
         let failed = errors.remove(&[dev.clone(), op.clone()]).unwrap_or(0);
-        table.row(source, device.cells(dev, op, failed, depths.get(dev)));
+        let depths = depths.get(dev).cloned();
+        table.row(source, &Device { dev: dev.clone(), op: op.clone(), failed, depths, ..device });
     })?;
     for ([dev, op], failed) in errors {
-        table.row(source, Device::default().cells(&dev, &op, failed, depths.get(&dev)));
+        let depths = depths.get(&dev).cloned();
+        table.row(source, &Device { dev, op, failed, depths, ..Device::default() });
     }
     Ok(())
 }
 
-/// Requests of one operation to one device: queue time, device time, size; and whether they began where the last ended.
+/// Times and sizes of requests.
 #[derive(Default)]
-struct Device {
-    metrics: [Histogram; 3],
-    accesses: u64,
-    sequential: u64,
+struct Io {
+    queue: Histogram,
+    device: Histogram,
+    size: Histogram,
+    /// Whether any of those is there.
+    any: bool,
 }
 
-impl Device {
-    fn cells(&self, dev: &Dim, op: &Dim, failed: u64, depths: Option<&Histogram>) -> Vec<Value> {
-        let [queue, device, size] = &self.metrics;
-        let time = |histogram: &Histogram, q: f64| percentile(histogram, Unit::Nanoseconds, q);
-        let max = |histogram: &Histogram| histogram.max().map_or(Value::Null, |max| Value::Nanos(whole(max)));
-        vec![
-            dev.value(),
-            op.value(),
-            Value::Int(whole(count(device).max(count(size)))),
-            Value::Bytes(whole(sum(size))),
-            time(device, 0.5),
-            time(device, 0.99),
-            max(device),
-            time(queue, 0.5),
-            time(queue, 0.99),
-            max(queue),
-            share(self.sequential as f64, self.accesses as f64),
-            Value::Int(whole(failed)),
-            Value::Nanos(whole(sum(device))),
-            Value::of(Unit::Count, depths.and_then(Histogram::mean)),
-            depths.and_then(Histogram::max).map_or(Value::Null, |max| Value::Int(whole(max))),
-        ]
+impl Io {
+    fn add(&mut self, by: &ByMetric<'_>) {
+        let Io { queue, device, size, any } = self;
+        for (sum, metric) in
+            [(queue, metrics::BLOCK_QUEUE), (device, metrics::BLOCK_DEVICE), (size, metrics::BLOCK_SIZE)]
+        {
+            if let Some(own) = by.get(metric) {
+                *any = true;
+                sum.merge(own);
+            }
+        }
     }
+
+    fn count(&self) -> u64 {
+        count(&self.device).max(count(&self.size))
+    }
+}
+
+fn estimate(times: &Histogram, q: f64) -> Value {
+    percentile(times, Unit::Nanoseconds, q)
+}
+
+/// Requests of one operation to one device, and whether they began where the last ended.
+#[derive(Default)]
+struct Device {
+    dev: Dim,
+    op: Dim,
+    io: Io,
+    accesses: u64,
+    sequential: u64,
+    failed: u64,
+    depths: Option<Histogram>,
 }
 
 /// Requests that failed, which are streamed one by one in every mode.
 fn errors(source: &Source) -> Result<BTreeMap<[Dim; 2], u64>> {
     let mut errors: BTreeMap<[Dim; 2], u64> = BTreeMap::new();
     let mut limit = Limit::new();
-    source.rows("block_io", &["ret"], &["dev", "op"], |row| {
-        if row.int(0).is_some_and(|ret| ret < 0) {
-            let key = [0, 1].map(|at| row.text(at).map_or(Dim::None, |text| Dim::Text(limit.name(text))));
+    let mut rows = source.rows("block_io");
+    let (ret, device) = (rows.int("ret"), [rows.text("dev"), rows.text("op")]);
+    rows.each(|row| {
+        if row.int(ret).is_some_and(|ret| ret < 0) {
+            let key = device.map(|part| row.text(part).map_or(Dim::None, |text| Dim::Text(limit.name(text))));
             *errors.entry(key).or_default() += 1;
         }
     })?;
@@ -171,99 +192,98 @@ fn errors(source: &Source) -> Result<BTreeMap<[Dim; 2], u64>> {
     Ok(errors)
 }
 
-fn process_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("op", "operation"),
-        Field::new("count", "count"),
-        Field::new("bytes", "size"),
-        Field::new("device_sum_ns", "device sum").help("Time of its requests in the device, added up."),
-        Field::new("device_p50_ns", "device p50"),
-        Field::new("device_p99_ns", "device p99"),
-        Field::new("device_max_ns", "device max"),
-        Field::new("queue_sum_ns", "queue sum").help("Time of its requests in the queue, added up."),
-    ]
-}
-
-/// Requests of one process and operation: queue time, device time, size.
+/// Requests of one process and operation.
 #[derive(Default)]
-struct Requests {
-    comm: Option<String>,
-    metrics: [Histogram; 3],
-    /// Whether any of those is there.
-    any: bool,
+struct Process {
+    owner: Owner,
+    op: Dim,
+    io: Io,
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn process_columns() -> Columns<Process> {
+    Columns::<Process>::new()
+        .comm(|row| &row.owner)
+        .pid(|row| &row.owner)
+        .column("op", "operation", |row| row.op.value())
+        .column("count", "count", |row| row.io.count())
+        .column("bytes", "size", |row| bytes(sum(&row.io.size)))
+        .column("device_sum_ns", "device sum", |row| nanos(sum(&row.io.device)))
+        .help("Time of its requests in the device, added up.")
+        .column("device_p50_ns", "device p50", |row| estimate(&row.io.device, 0.5))
+        .column("device_p99_ns", "device p99", |row| estimate(&row.io.device, 0.99))
+        .column("device_max_ns", "device max", |row| row.io.device.max().map(nanos))
+        .column("queue_sum_ns", "queue sum", |row| nanos(sum(&row.io.queue)))
+        .help("Time of its requests in the queue, added up.")
+}
+
+fn by_process(source: &Source, people: &People, table: &mut Ranking<Process>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "op", "comm"], |name| METRICS.contains(&name))?;
-    let add = |requests: &mut Requests, rest: &[Dim], by: &ByMetric<'_>| {
+    let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| {
         let name = || rest.first().and_then(Dim::text).map(str::to_owned);
-        requests.comm = requests.comm.take().or_else(name);
-        for (slot, metric) in requests.metrics.iter_mut().zip(METRICS) {
-            if let Some(own) = by.get(metric) {
-                requests.any = true;
-                slot.merge(own);
-            }
-        }
+        process.owner.comm = process.owner.comm.take().or_else(name);
+        process.io.add(by);
     };
-    tally.sums(2, add, |dims, requests| {
+    tally.sums(2, add, |dims, process| {
         let [pid, op] = dims else { return };
-        if !requests.any {
-            return;
+        if process.io.any {
+            let owner = people.or_owner(pid, process.owner.comm);
+            table.row(source, &Process { owner, op: op.clone(), io: process.io });
         }
-        let [queue, device, size] = requests.metrics;
-        let comm = people.name(pid.process()).or(requests.comm.as_deref());
-        table.row(
-            source,
-            vec![
-                Value::from(comm),
-                pid.value(),
-                op.value(),
-                Value::Int(whole(count(&device).max(count(&size)))),
-                Value::Bytes(whole(sum(&size))),
-                Value::Nanos(whole(sum(&device))),
-                percentile(&device, Unit::Nanoseconds, 0.5),
-                percentile(&device, Unit::Nanoseconds, 0.99),
-                device.max().map_or(Value::Null, |max| Value::Nanos(whole(max))),
-                Value::Nanos(whole(sum(&queue))),
-            ],
-        );
     })
 }
 
-fn request_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it completed."),
-        Field::new("dur_ns", "took").help("Queue and device together."),
-        Field::new("queue_ns", "queue"),
-        Field::new("dev", "device"),
-        Field::new("op", "operation"),
-        Field::new("bytes", "size"),
-        Field::new("comm", "command").help("Who submitted it."),
-        Field::new("pid", "pid"),
-        Field::new("error", "error").help("Error of a request that failed."),
-        Field::new("flags", "flags"),
-        Field::new("sector", "sector").help("First sector, of 512 bytes."),
-    ]
+/// One request.
+struct Request {
+    at: Option<i64>,
+    dur_ns: i64,
+    queue_ns: Option<i64>,
+    dev: Option<String>,
+    op: Option<String>,
+    bytes: Option<i64>,
+    owner: Owner,
+    ret: Option<i64>,
+    flags: Option<String>,
+    sector: Option<i64>,
 }
 
-fn slowest(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("block_io", &["block_queue_ns", "bytes", "ret", "sector"], &["dev", "op", "block_flags"], |row| {
-        table.weighed(source, Some(row.dur().unwrap_or(0)), || {
-            vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::Nanos(row.dur().unwrap_or(0)),
-                Value::nanos(row.int(0)),
-                Value::from(row.text(0)),
-                Value::from(row.text(1)),
-                row.int(1).map_or(Value::Null, Value::Bytes),
-                Value::from(people.of_row(row)),
-                Value::id(row.pid()),
-                row.int(2).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))),
-                Value::from(row.text(2)),
-                Value::id(row.int(3)),
-            ]
+fn request_columns() -> Columns<Request> {
+    Columns::<Request>::new()
+        .column("time_ns", "end", |row| time(row.at))
+        .help("When it completed.")
+        .column("dur_ns", "took", |row| Value::Nanos(row.dur_ns))
+        .help("Queue and device together.")
+        .column("queue_ns", "queue", |row| Value::nanos(row.queue_ns))
+        .column("dev", "device", |row| row.dev.clone())
+        .column("op", "operation", |row| row.op.clone())
+        .column("bytes", "size", |row| row.bytes.map(Value::Bytes))
+        .comm(|row| &row.owner)
+        .help("Who submitted it.")
+        .pid(|row| &row.owner)
+        .column("error", "error", |row| row.ret.filter(|ret| *ret < 0).map(errno))
+        .help("Error of a request that failed.")
+        .column("flags", "flags", |row| row.flags.clone())
+        .column("sector", "sector", |row| Value::id(row.sector))
+        .help("First sector, of 512 bytes.")
+}
+
+fn slowest(source: &Source, people: &People, table: &mut Ranking<Request>) -> Result<()> {
+    let mut rows = source.rows("block_io");
+    let (queue_ns, bytes, ret) = (rows.int("block_queue_ns"), rows.int("bytes"), rows.int("ret"));
+    let (sector, flags) = (rows.int("sector"), rows.text("block_flags"));
+    let (dev, op) = (rows.text("dev"), rows.text("op"));
+    rows.each(|row| {
+        let dur_ns = row.dur().unwrap_or(0);
+        table.weighed(source, Some(dur_ns), || Request {
+            at: row.at(),
+            dur_ns,
+            queue_ns: row.int(queue_ns),
+            dev: row.text(dev).map(str::to_owned),
+            op: row.text(op).map(str::to_owned),
+            bytes: row.int(bytes),
+            owner: people.owner_of(row),
+            ret: row.int(ret),
+            flags: row.text(flags).map(str::to_owned),
+            sector: row.int(sector),
         });
     })
 }

@@ -8,23 +8,30 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::FlamePlot;
 use crate::render::FlameStack;
 use crate::render::Table;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::read::input::IntColumn;
+use crate::report::read::input::Row;
+use crate::report::read::input::Rows;
 use crate::report::read::limit::Limit;
 use crate::report::read::processes::People;
 use crate::report::read::profile::Frame;
+use crate::report::read::profile::Function;
 use crate::report::read::profile::LEAVING;
 use crate::report::read::profile::Profile;
 use crate::report::read::profile::Sample;
 use crate::report::read::profile::Stacks;
+use crate::report::read::profile::Weight;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::share;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::some;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 
 use crate::report::read::input::Source;
@@ -34,8 +41,6 @@ use crate::units::Unit;
 /// Branches of the call tree below this part of the whole are left out for people.
 const LEAST_SHARE: u64 = 100;
 
-/// The columns of a sample: its stacks, and what it weighs.
-const NUMBERS: [&str; 4] = ["kstack_id", "ustack_id", "sum", "count"];
 /// About what a cause of sleeps takes in memory.
 const CAUSE_BYTES: usize = 96;
 
@@ -46,11 +51,9 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     for source in sources {
         let stacks = Stacks::of(source, &plan.debug_dirs)?;
         let people = People::of(source)?;
-        let profile = Profile::of(source, ("cpu_sample", &NUMBERS, &[]), &[], |row| {
-            let process = Cow::Owned(process(&people, row.pid(), row.comm()));
-            let (kernel, user) = (row.int(0), row.int(1));
-            Some(Sample { process, kernel, user, ns: row.natural(2), count: row.natural(3) })
-        })?;
+        let mut rows = source.rows("cpu_sample");
+        let columns = SampleColumns::of(&mut rows);
+        let profile = Profile::of(source, rows, &[], |row| Some(columns.sample(&people, row)))?;
         let whose = whose(sources, source);
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
@@ -82,9 +85,9 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "offcpu");
     let shown = plan.rows_shown(20);
     let mut causes =
-        Ranking::new(sources, "causes", "By state and system call", cause_fields()).largest_first("sum_ns").top(shown);
+        Ranking::new(sources, "causes", "By state and system call", cause_columns()).largest_first("sum_ns").top(shown);
     let mut blocks =
-        Ranking::new(sources, "blocks", "Longest sleeps", block_fields()).largest_first("dur_ns").top(shown);
+        Ranking::new(sources, "blocks", "Longest sleeps", sleep_columns()).largest_first("dur_ns").top(shown);
     let mut profiles = Vec::new();
     for source in sources {
         let stacks = Stacks::of(source, &plan.debug_dirs)?;
@@ -92,40 +95,29 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let mut by_cause: BTreeMap<(Rc<str>, Rc<str>), (u64, u64)> = BTreeMap::new();
         let mut limit = Limit::new();
         let mut bare = 0u64;
-        let columns = ("stack_total", &NUMBERS[..], &["metric", "state", "name"][..]);
-        let profile = Profile::of(source, columns, &LEAVING, |row| {
-            let (metric, state) = (row.text(0), row.text(1).unwrap_or_default());
+        let mut rows = source.rows("stack_total");
+        let columns = SampleColumns::of(&mut rows);
+        let (metric, state, call) = (rows.text("metric"), rows.text("state"), rows.text("name"));
+        let profile = Profile::of(source, rows, &LEAVING, |row| {
+            let (metric, state) = (row.text(metric), row.text(state).unwrap_or_default());
             // A kernel thread without work waits for nothing.
             if metric != Some("offcpu.time") || state == "idle" {
                 return None;
             }
-            let (ns, count) = (row.natural(2), row.natural(3));
-            let cause = (limit.name(state), limit.name(row.text(2).unwrap_or_default()));
+            let sample = columns.sample(&people, row);
+            let cause = (limit.name(state), limit.name(row.text(call).unwrap_or_default()));
             if by_cause.contains_key(&cause) || limit.take(CAUSE_BYTES) {
                 let sum = by_cause.entry(cause).or_default();
-                *sum = (sum.0.saturating_add(count), sum.1.saturating_add(ns));
+                *sum = (sum.0.saturating_add(sample.count), sum.1.saturating_add(sample.ns));
             }
-            if row.int(0).is_none() {
-                bare = bare.saturating_add(ns);
+            if sample.kernel.is_none() {
+                bare = bare.saturating_add(sample.ns);
             }
-            let process = Cow::Owned(process(&people, row.pid(), row.comm()));
-            Some(Sample { process, kernel: row.int(0), user: row.int(1), ns, count })
+            Some(sample)
         })?;
         limit.check(source, "causes of sleeps")?;
         for ((state, call), (count, ns)) in by_cause {
-            let call = if call.is_empty() { Value::Null } else { Value::from(&*call) };
-            let mean = ns.checked_div(count).map_or(Value::Null, |mean| Value::Nanos(whole(mean)));
-            causes.row(
-                source,
-                vec![
-                    Value::from(&*state),
-                    call,
-                    Value::Int(whole(count)),
-                    Value::Nanos(whole(ns)),
-                    share(ns as f64, profile.ns() as f64),
-                    mean,
-                ],
-            );
+            causes.row(source, &Cause { state, call, count, ns, of_all_ns: profile.ns() });
         }
         longest(source, &people, &stacks, &mut blocks)?;
         let whose = whose(sources, source);
@@ -148,6 +140,31 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 
 fn whose(sources: &[Source], source: &Source) -> String {
     if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() }
+}
+
+/// The columns of a sample: its stacks, and what it weighs.
+struct SampleColumns {
+    kernel: IntColumn,
+    user: IntColumn,
+    ns: IntColumn,
+    count: IntColumn,
+}
+
+impl SampleColumns {
+    fn of(rows: &mut Rows<'_>) -> SampleColumns {
+        let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
+        SampleColumns { kernel, user, ns: rows.int("sum"), count: rows.int("count") }
+    }
+
+    fn sample(&self, people: &People, row: &Row<'_>) -> Sample<'static> {
+        Sample {
+            process: Cow::Owned(process(people, row.pid(), row.comm())),
+            kernel: row.int(self.kernel),
+            user: row.int(self.user),
+            ns: row.natural(self.ns),
+            count: row.natural(self.count),
+        }
+    }
 }
 
 fn process(people: &People, pid: Option<i64>, comm: Option<&str>) -> String {
@@ -174,25 +191,15 @@ fn finish(
     plan: &ReportPlan,
     what: &str,
 ) -> Result<()> {
-    let mut functions = Ranking::new(sources, "functions", "Functions", function_fields(what))
+    let mut functions = Ranking::new(sources, "functions", "Functions", function_columns(what))
         .largest_first("self_ns")
         .top(plan.rows_shown(20));
     for (source, (profile, stacks)) in sources.iter().zip(profiles) {
-        let all = profile.ns() as f64;
+        let all = profile.ns();
         let mut weights: Vec<_> = profile.functions(stacks)?.into_iter().collect();
         weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
         for (function, weight) in weights {
-            functions.row(
-                source,
-                vec![
-                    Value::Text(function.text.to_string()),
-                    Value::Text(function.module.to_string()),
-                    Value::Nanos(whole(weight.own)),
-                    share(weight.own as f64, all),
-                    Value::Nanos(whole(weight.total)),
-                    share(weight.total as f64, all),
-                ],
-            );
+            functions.row(source, &FunctionRow { function, weight, of_all_ns: all });
         }
     }
     document.push(functions.table()?);
@@ -201,7 +208,7 @@ fn finish(
     }
     // Without a recording this is for the manual, which lists every table.
     if sources.is_empty() {
-        document.push(Ranking::new(sources, "tree", "Calls", tree_fields()).table()?);
+        document.push(Ranking::new(sources, "tree", "Calls", tree_columns()).table()?);
     }
     // Nobody else draws it.
     if plan.format == Format::Svg
@@ -212,19 +219,38 @@ fn finish(
     Ok(())
 }
 
-fn function_fields(what: &str) -> Vec<Field> {
-    vec![
-        Field::new("function", "function"),
-        Field::new("module", "module").help("Program, library or kernel module; [kernel] is the kernel itself."),
-        Field::new("self_ns", "self").help(format!("Part of the {what} in the function itself.")),
-        Field::new("self_pct", "self share"),
-        Field::new("total_ns", "total").help(format!("Part of the {what} in the function and in what it called.")),
-        Field::new("total_pct", "total share"),
-    ]
+/// A function and what it weighs.
+struct FunctionRow {
+    function: Rc<Function>,
+    weight: Weight,
+    of_all_ns: u64,
 }
 
-fn tree_fields() -> Vec<Field> {
-    vec![Field::new("function", "call tree"), Field::new("total_ns", "total"), Field::new("total_pct", "total share")]
+fn function_columns(what: &str) -> Columns<FunctionRow> {
+    Columns::<FunctionRow>::new()
+        .column("function", "function", |row| Value::from(&*row.function.text))
+        .column("module", "module", |row| Value::from(&*row.function.module))
+        .help("Program, library or kernel module; [kernel] is the kernel itself.")
+        .column("self_ns", "self", |row| nanos(row.weight.own))
+        .help(format!("Part of the {what} in the function itself."))
+        .column("self_pct", "self share", |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .column("total_ns", "total", |row| nanos(row.weight.total))
+        .help(format!("Part of the {what} in the function and in what it called."))
+        .column("total_pct", "total share", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+}
+
+/// A call in the tree.
+struct Call {
+    name: Rc<str>,
+    ns: u64,
+    of_all_ns: u64,
+}
+
+fn tree_columns() -> Columns<Call> {
+    Columns::<Call>::new()
+        .column("function", "call tree", |call| Value::from(&*call.name))
+        .column("total_ns", "total", |call| nanos(call.ns))
+        .column("total_pct", "total share", |call| share(call.ns as f64, call.of_all_ns as f64))
 }
 
 fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks, plan: &ReportPlan) -> Result<Table> {
@@ -233,11 +259,10 @@ fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks,
     let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
     let rows = profile.tree(stacks, least)?;
     let shown = plan.rows_shown(40).min(rows.len());
-    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_fields()).top(shown);
+    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_columns()).top(shown);
     let depths = rows.iter().take(shown).map(|row| row.0).collect();
     for (_, name, ns) in rows {
-        let share = share(ns as f64, all as f64);
-        table.weighed(source, Some(0), || vec![Value::Text(name.to_string()), Value::Nanos(whole(ns)), share]);
+        table.weighed(source, Some(0), || Call { name, ns, of_all_ns: all });
     }
     let mut table = table.table()?;
     table.depths = Some(depths);
@@ -273,66 +298,86 @@ fn flame(document: &Document, profiles: &[(Profile, Stacks)]) -> Result<Option<F
     Ok((!plot.stacks.is_empty()).then_some(plot))
 }
 
-fn cause_fields() -> Vec<Field> {
-    vec![
-        Field::new("state", "state").help("sleeping can be interrupted by a signal, blocked can not."),
-        Field::new("name", "system call"),
-        Field::new("count", "sleeps"),
-        Field::new("sum_ns", "time"),
-        Field::new("share_pct", "share"),
-        Field::new("mean_ns", "mean"),
-    ]
+/// Sleeps in one state and system call.
+struct Cause {
+    state: Rc<str>,
+    call: Rc<str>,
+    count: u64,
+    ns: u64,
+    of_all_ns: u64,
 }
 
-fn block_fields() -> Vec<Field> {
-    vec![
-        Field::new("at_ns", "end"),
-        Field::new("process", "process"),
-        Field::new("tid", "thread"),
-        Field::new("dur_ns", "time"),
-        Field::new("runnable_ns", "of it for a CPU"),
-        Field::new("state", "state"),
-        Field::new("name", "system call"),
-        Field::new("function", "in").help("The innermost kernel function that is not the scheduler's."),
-        Field::new("user_function", "called by").help("The innermost function of the program."),
-        Field::new("waker", "woken by"),
-        Field::new("waker_function", "waker in"),
-    ]
+fn cause_columns() -> Columns<Cause> {
+    Columns::<Cause>::new()
+        .column("state", "state", |cause| Value::from(&*cause.state))
+        .help("sleeping can be interrupted by a signal, blocked can not.")
+        .column("name", "system call", |cause| some(&cause.call))
+        .column("count", "sleeps", |cause| cause.count)
+        .column("sum_ns", "time", |cause| nanos(cause.ns))
+        .column("share_pct", "share", |cause| share(cause.ns as f64, cause.of_all_ns as f64))
+        .column("mean_ns", "mean", |cause| cause.ns.checked_div(cause.count).map(nanos))
 }
 
-fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Ranking) -> Result<()> {
-    let numbers = [
-        "tid",
-        "kstack_id",
-        "ustack_id",
-        "offcpu_runnable_ns",
-        "waker_pid",
-        "offcpu_waker_kstack_id",
-        "offcpu_waker_ustack_id",
-    ];
-    source.rows("off_cpu", &numbers, &["state", "name", "offcpu_waker_comm"], |row| {
-        let state = row.text(0).unwrap_or_default();
+/// One sleep.
+struct Sleep {
+    at: Option<i64>,
+    process: String,
+    tid: Option<i64>,
+    dur_ns: Option<i64>,
+    runnable_ns: Option<i64>,
+    state: String,
+    call: Option<String>,
+    function: Option<String>,
+    user_function: Option<String>,
+    waker: Option<String>,
+    waker_function: Option<String>,
+}
+
+fn sleep_columns() -> Columns<Sleep> {
+    Columns::<Sleep>::new()
+        .column("at_ns", "end", |sleep| time(sleep.at))
+        .column("process", "process", |sleep| sleep.process.clone())
+        .column("tid", "thread", |sleep| Value::id(sleep.tid))
+        .column("dur_ns", "time", |sleep| Value::nanos(sleep.dur_ns))
+        .column("runnable_ns", "of it for a CPU", |sleep| Value::nanos(sleep.runnable_ns))
+        .column("state", "state", |sleep| sleep.state.clone())
+        .column("name", "system call", |sleep| sleep.call.clone())
+        .column("function", "in", |sleep| sleep.function.clone())
+        .help("The innermost kernel function that is not the scheduler's.")
+        .column("user_function", "called by", |sleep| sleep.user_function.clone())
+        .help("The innermost function of the program.")
+        .column("waker", "woken by", |sleep| sleep.waker.clone())
+        .column("waker_function", "waker in", |sleep| sleep.waker_function.clone())
+}
+
+fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Ranking<Sleep>) -> Result<()> {
+    let mut rows = source.rows("off_cpu");
+    let (tid, state, call) = (rows.int("tid"), rows.text("state"), rows.text("name"));
+    let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
+    let runnable = rows.int("offcpu_runnable_ns");
+    let (waker, waker_comm) = (rows.int("waker_pid"), rows.text("offcpu_waker_comm"));
+    let (waker_kernel, waker_user) = (rows.int("offcpu_waker_kstack_id"), rows.int("offcpu_waker_ustack_id"));
+    rows.each(|row| {
+        let state = row.text(state).unwrap_or_default();
         if state == "idle" {
             return;
         }
         table.weighed(source, Some(row.dur().unwrap_or(0)), || {
-            let called =
-                |frame: Option<&Frame>| frame.map_or(Value::Null, |frame| Value::Text(frame.function.text.to_string()));
-            let kernel: Vec<Frame> = stacks.frames(row.int(1), None).cloned().collect();
-            let waker = row.int(4).map(|pid| people.call(pid, row.text(2)));
-            vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::Text(people.call(row.pid().unwrap_or(0), row.comm())),
-                Value::id(row.int(0)),
-                Value::nanos(row.dur()),
-                Value::nanos(row.int(3)),
-                Value::Text(state.to_owned()),
-                row.text(1).map_or(Value::Null, Value::from),
-                called(without_leaving(kernel).first()),
-                called(stacks.frames(None, row.int(2)).next()),
-                waker.map_or(Value::Null, Value::Text),
-                called(stacks.frames(row.int(5), row.int(6)).next()),
-            ]
+            let called = |frame: Option<&Frame>| frame.map(|frame| frame.function.text.to_string());
+            let in_kernel: Vec<Frame> = stacks.frames(row.int(kernel), None).cloned().collect();
+            Sleep {
+                at: row.at(),
+                process: people.call(row.pid().unwrap_or(0), row.comm()),
+                tid: row.int(tid),
+                dur_ns: row.dur(),
+                runnable_ns: row.int(runnable),
+                state: state.to_owned(),
+                call: row.text(call).map(str::to_owned),
+                function: called(without_leaving(in_kernel).first()),
+                user_function: called(stacks.frames(None, row.int(user)).next()),
+                waker: row.int(waker).map(|pid| people.call(pid, row.text(waker_comm))),
+                waker_function: called(stacks.frames(row.int(waker_kernel), row.int(waker_user)).next()),
+            }
         });
     })
 }

@@ -15,7 +15,6 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::read::aggregate::Dim;
 use crate::report::read::input::Source;
@@ -28,7 +27,9 @@ use crate::report::read::ledger::Spent;
 use crate::report::read::ledger::State;
 use crate::report::read::limit::Limit;
 use crate::report::read::processes::People;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::units;
 
 /// A wait that adds up to less than this part of the window is nothing to begin a report with: a hundredth is below what a
@@ -112,40 +113,29 @@ pub(super) fn quiet(scene: &Scene<'_>) -> Result<String> {
 }
 
 /// The columns of a finding.
-pub(super) fn fields() -> Vec<Field> {
-    vec![
-        Field::new("resource", "resource")
-            .help("What was waited for: disk, CPU, lock, memory, or an HTTP request that was slow or failed."),
-        Field::new("weight", "weight").help(
+pub(super) fn columns() -> Columns<Finding> {
+    Columns::<Finding>::new()
+        .column("resource", "resource", |finding| finding.resource)
+        .help("What was waited for: disk, CPU, lock, memory, or an HTTP request that was slow or failed.")
+        .column("weight", "weight", |finding| finding.weight)
+        .help(
             "Part of the window in which it was waited for, times the part of its busy time that the process lost so.",
-        ),
-        Field::new("comm", "command").help("The process that lost most."),
-        Field::new("pid", "pid").help("The process, where there is one of that name only."),
-        Field::new("waited_ns", "time").help("Time that its threads waited, added up."),
-        Field::new("busy_pct", "of busy time").help("Of the time in which its threads were not idle by design."),
-        Field::new("count", "waits"),
-        Field::new("by_comm", "had by").help("The process that had most of what was waited for."),
-        Field::new("by_pid", "its pid"),
-        Field::new("by_pct", "share").help("How much of it that process had: of a disk's time, of CPU time in use."),
-        Field::new("text", "in words"),
-    ]
-}
-
-/// A finding as a row.
-pub(super) fn cells(finding: &Finding) -> Vec<Value> {
-    vec![
-        Value::from(finding.resource),
-        Value::Float(finding.weight),
-        Value::from(finding.victim.as_str()),
-        Value::id(finding.victim_pid),
-        Value::Nanos(whole(finding.ns)),
-        Value::Percent(finding.percent),
-        Value::Int(whole(finding.count)),
-        Value::from(finding.culprit.clone()),
-        Value::id(finding.culprit_pid),
-        finding.culprit_percent.map_or(Value::Null, Value::Percent),
-        Value::from(finding.text.as_str()),
-    ]
+        )
+        .column("comm", "command", |finding| finding.victim.clone())
+        .help("The process that lost most.")
+        .column("pid", "pid", |finding| Value::id(finding.victim_pid))
+        .help("The process, where there is one of that name only.")
+        .column("waited_ns", "time", |finding| nanos(finding.ns))
+        .help("Time that its threads waited, added up.")
+        .column("busy_pct", "of busy time", |finding| Value::Percent(finding.percent))
+        .help("Of the time in which its threads were not idle by design.")
+        .column("count", "waits", |finding| finding.count)
+        .column("by_comm", "had by", |finding| finding.culprit.clone())
+        .help("The process that had most of what was waited for.")
+        .column("by_pid", "its pid", |finding| Value::id(finding.culprit_pid))
+        .column("by_pct", "share", |finding| finding.culprit_percent.map(Value::Percent))
+        .help("How much of it that process had: of a disk's time, of CPU time in use.")
+        .column("text", "in words", |finding| finding.text.clone())
 }
 
 /// All processes of one name.

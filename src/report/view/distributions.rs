@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::hist::Histogram;
 use crate::recording::MetricMeta;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Table;
 use crate::render::Value;
@@ -15,7 +14,7 @@ use crate::report::read::aggregate::is_histogram;
 use crate::report::read::input::Source;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::unit;
-use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 
 /// The percentiles that tables show, with their names.
@@ -27,23 +26,29 @@ const SHOWN: usize = 4;
 /// One line per recording and histogram that holds something.
 pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result<Table> {
     let for_programs = plan.format.is_for_programs();
-    let percentiles = || shown(for_programs).iter();
-    let fields = fields(for_programs);
-    let mut table = Ranking::new(sources, name, "", fields);
+    let mut table = Ranking::new(sources, name, "", columns(for_programs));
     for source in sources {
         for (metric, histogram) in totals(source)? {
-            let unit = unit(&metric.unit);
-            let mut cells = vec![Value::from(metric.name.as_str()), Value::Int(whole(histogram.count()))];
-            cells.extend(percentiles().map(|(q, _)| percentile(&histogram, unit, *q)));
-            cells.push(Value::of(unit, histogram.max().map(|max| max as f64)));
-            cells.push(Value::from(shape(&histogram, 16)));
-            if for_programs {
-                cells.push(Value::from(metric.unit.as_str()));
-            }
-            table.row(source, cells);
+            table.row(source, &Distribution { metric: metric.clone(), histogram });
         }
     }
     table.table()
+}
+
+/// A histogram that holds something.
+struct Distribution {
+    metric: MetricMeta,
+    histogram: Histogram,
+}
+
+impl Distribution {
+    fn percentile(&self, q: f64) -> Value {
+        percentile(&self.histogram, unit(&self.metric.unit), q)
+    }
+
+    fn max(&self) -> Value {
+        Value::of(unit(&self.metric.unit), self.histogram.max().map(|max| max as f64))
+    }
 }
 
 /// The percentiles that programs or people get.
@@ -51,16 +56,24 @@ fn shown(for_programs: bool) -> &'static [(f64, &'static str)] {
     if for_programs { &PERCENTILES } else { PERCENTILES.split_at(SHOWN).0 }
 }
 
-fn fields(for_programs: bool) -> Vec<Field> {
-    let mut fields = vec![Field::new("metric", "metric"), Field::new("count", "count")];
-    fields.extend(shown(for_programs).iter().map(|(_, name)| Field::new(*name, *name).each_its_unit()));
-    fields.push(Field::new("max", "max").each_its_unit());
-    let shape = "Counts from the smallest to the largest value, on a logarithmic scale.";
-    fields.push(Field::new("shape", "shape").help(shape));
-    if for_programs {
-        fields.push(Field::new("unit", "unit").help("Unit of the raw numbers."));
+fn columns(for_programs: bool) -> Columns<Distribution> {
+    let mut columns = Columns::<Distribution>::new().column("metric", "metric", |row| row.metric.name.clone()).column(
+        "count",
+        "count",
+        |row| row.histogram.count(),
+    );
+    for (q, name) in shown(for_programs) {
+        columns = columns.column(*name, *name, |row| row.percentile(*q)).each_its_unit();
     }
-    fields
+    columns = columns
+        .column("max", "max", Distribution::max)
+        .each_its_unit()
+        .column("shape", "shape", |row| shape(&row.histogram, 16))
+        .help("Counts from the smallest to the largest value, on a logarithmic scale.");
+    if !for_programs {
+        return columns;
+    }
+    columns.column("unit", "unit", |row| row.metric.unit.clone()).help("Unit of the raw numbers.")
 }
 
 /// One picture per metric, with a series per recording.

@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use crate::hist::Histogram;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -14,26 +13,30 @@ use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
 use crate::report::table::cells::note_absent_probe;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::few::Few;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
+use crate::report::table::times::Times;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("dns", "DNS");
     note_absent_probe(&mut document, sources, "dns");
     let shown = plan.rows_shown(20);
-    let mut failures = Ranking::new(sources, "failures", "Names that were not found or not answered", failure_fields())
-        .largest_first("count")
-        .top(shown);
+    let mut failures =
+        Ranking::new(sources, "failures", "Names that were not found or not answered", failure_columns())
+            .largest_first("count")
+            .top(shown);
     let mut names =
-        Ranking::new(sources, "names", "By process and name", name_fields()).largest_first("sum_ns").top(shown);
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest and failed queries", query_fields())
+        Ranking::new(sources, "names", "By process and name", name_columns()).largest_first("sum_ns").top(shown);
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest and failed queries", query_columns())
         .largest_first("dur_ns")
         .top(plan.events_shown(20));
-    let mut tcp = Ranking::new(sources, "tcp", "Asked by TCP", tcp_fields()).top(shown);
+    let mut tcp = Ranking::new(sources, "tcp", "Asked by TCP", tcp_columns()).top(shown);
     for source in sources {
         let people = People::of(source)?;
         let tally = Tally::of(source, &["pid", "name", "dns_rcode", "comm"], |name| name.starts_with("dns."))?;
@@ -76,19 +79,6 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
         .collect())
 }
 
-fn own(people: &People, pid: &Dim, comm: &Dim) -> Value {
-    Value::from(people.of_dims(pid, comm))
-}
-
-fn name_fields() -> Vec<Field> {
-    let mut fields =
-        vec![Field::new("comm", "command"), Field::new("pid", "pid"), Field::new("name", "name").help("Asked for.")];
-    fields.extend(times::fields());
-    fields.push(Field::new("failed", "failed").help("Answers with an error, as NXDOMAIN or SERVFAIL."));
-    fields.push(Field::new("unanswered", "unanswered").help("Queries without an answer."));
-    fields
-}
-
 /// What became of the queries of one name by one process.
 #[derive(Default)]
 struct Asked {
@@ -98,7 +88,29 @@ struct Asked {
     unanswered: u64,
 }
 
-fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) -> Result<()> {
+/// What a process asked about one name.
+struct Name {
+    owner: Owner,
+    name: Dim,
+    times: Times,
+    failed: u64,
+    unanswered: u64,
+}
+
+fn name_columns() -> Columns<Name> {
+    Columns::<Name>::new()
+        .comm(|row| &row.owner)
+        .pid(|row| &row.owner)
+        .column("name", "name", |row| row.name.value())
+        .help("Asked for.")
+        .times(|row| &row.times)
+        .column("failed", "failed", |row| row.failed)
+        .help("Answers with an error, as NXDOMAIN or SERVFAIL.")
+        .column("unanswered", "unanswered", |row| row.unanswered)
+        .help("Queries without an answer.")
+}
+
+fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<Name>) -> Result<()> {
     let add = |asked: &mut Asked, rest: &[Dim], by: &ByMetric<'_>| {
         let name = || rest.get(1).and_then(Dim::text).map(str::to_owned);
         asked.comm = asked.comm.take().or_else(name);
@@ -112,67 +124,88 @@ fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking)
         if count(&asked.times) == 0 && asked.failed == 0 && asked.unanswered == 0 {
             return;
         }
-        let comm = people.name(pid.process()).or(asked.comm.as_deref());
-        let mut cells = vec![Value::from(comm), pid.value(), name.value()];
-        cells.extend(times::cells(&asked.times));
-        cells.extend([Value::Int(whole(asked.failed)), Value::Int(whole(asked.unanswered))]);
-        table.row(source, cells);
+        let Asked { comm, failed, unanswered, .. } = asked;
+        let (owner, times) = (people.or_owner(pid, comm), Times::of(&asked.times));
+        table.row(source, &Name { owner, name: name.clone(), times, failed, unanswered });
     })
 }
 
-fn failure_fields() -> Vec<Field> {
-    vec![
-        Field::new("name", "name").help("Asked for."),
-        Field::new("outcome", "outcome").help("The answer's code, or 'no answer'."),
-        Field::new("count", "count"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-    ]
+/// Queries of one process for one name that failed alike.
+struct Failures {
+    name: Dim,
+    outcome: String,
+    count: u64,
+    owner: Owner,
 }
 
-fn by_failure(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) -> Result<()> {
+fn failure_columns() -> Columns<Failures> {
+    Columns::<Failures>::new()
+        .column("name", "name", |row| row.name.value())
+        .help("Asked for.")
+        .column("outcome", "outcome", |row| row.outcome.clone())
+        .help("The answer's code, or 'no answer'.")
+        .column("count", "count", |row| row.count)
+        .comm(|row| &row.owner)
+        .pid(|row| &row.owner)
+}
+
+fn by_failure(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<Failures>) -> Result<()> {
     for metric in [metrics::DNS_FAILURES, metrics::DNS_UNANSWERED] {
         tally.groups(metric, |dims, failures| {
             let [pid, name, code, comm] = dims else { return };
-            let outcome = Value::from(code.text().unwrap_or("no answer"));
-            let number = Value::Int(whole(count(failures)));
-            table.row(source, vec![name.value(), outcome, number, own(people, pid, comm), pid.value()]);
+            let outcome = code.text().unwrap_or("no answer").to_owned();
+            let owner = people.owner(pid, comm);
+            table.row(source, &Failures { name: name.clone(), outcome, count: count(failures), owner });
         })?;
     }
     Ok(())
 }
 
-fn query_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When the answer came, or the query was given up."),
-        Field::new("dur_ns", "took"),
-        Field::new("name", "name"),
-        Field::new("type", "type"),
-        Field::new("outcome", "outcome").help("The answer's code; 'unanswered'; 'pending' at the window's end."),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("server", "server"),
-        Field::new("own_port", "own port"),
-    ]
+/// One query.
+struct Query {
+    at: Option<i64>,
+    dur_ns: Option<i64>,
+    name: Option<String>,
+    sort: Option<String>,
+    outcome: Option<String>,
+    owner: Owner,
+    server: Option<String>,
+    own_port: Option<i64>,
 }
 
-fn queries(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("dns", &["sport"], &["op", "name", "dns_type", "dns_rcode", "daddr"], |row| {
-        if row.text(0) == Some("tcp") {
+fn query_columns() -> Columns<Query> {
+    Columns::<Query>::new()
+        .column("time_ns", "end", |query| time(query.at))
+        .help("When the answer came, or the query was given up.")
+        .column("dur_ns", "took", |query| Value::nanos(query.dur_ns))
+        .column("name", "name", |query| query.name.clone())
+        .column("type", "type", |query| query.sort.clone())
+        .column("outcome", "outcome", |query| query.outcome.clone())
+        .help("The answer's code; 'unanswered'; 'pending' at the window's end.")
+        .comm(|query| &query.owner)
+        .pid(|query| &query.owner)
+        .column("server", "server", |query| query.server.clone())
+        .column("own_port", "own port", |query| Value::id(query.own_port))
+}
+
+fn queries(source: &Source, people: &People, table: &mut Ranking<Query>) -> Result<()> {
+    let mut rows = source.rows("dns");
+    let (op, name, sort) = (rows.text("op"), rows.text("name"), rows.text("dns_type"));
+    let (code, server, own_port) = (rows.text("dns_rcode"), rows.text("daddr"), rows.int("sport"));
+    rows.each(|row| {
+        if row.text(op) == Some("tcp") {
             return;
         }
-        table.weighed(source, row.dur(), || {
-            vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::nanos(row.dur()),
-                Value::from(row.text(1)),
-                Value::from(row.text(2)),
-                Value::from(row.text(3).or(row.text(0))),
-                Value::from(people.of_row(row)),
-                Value::id(row.pid()),
-                Value::from(row.text(4)),
-                Value::id(row.int(0)),
-            ]
+        let text = |column| row.text(column).map(str::to_owned);
+        table.weighed(source, row.dur(), || Query {
+            at: row.at(),
+            dur_ns: row.dur(),
+            name: text(name),
+            sort: text(sort),
+            outcome: text(code).or_else(|| text(op)),
+            owner: people.owner_of(row),
+            server: text(server),
+            own_port: row.int(own_port),
         });
     })
 }
@@ -180,34 +213,34 @@ fn queries(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
 /// The connections by TCP of one process.
 #[derive(Default)]
 struct Connections {
-    comm: Option<String>,
+    owner: Owner,
     connects: u64,
     unread: u64,
 }
 
-fn by_tcp(source: &Source, people: &People, tally: &Tally, table: &mut Ranking) -> Result<()> {
+fn tcp_columns() -> Columns<Connections> {
+    Columns::<Connections>::new()
+        .comm(|own| &own.owner)
+        .pid(|own| &own.owner)
+        .column("connects", "connects", |own| own.connects)
+        .help("Connections to port 53.")
+        .column("unread", "not read", |own| own.unread)
+        .help("Directions of connections whose messages could not be read.")
+}
+
+fn by_tcp(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<Connections>) -> Result<()> {
     let add = |own: &mut Connections, rest: &[Dim], by: &ByMetric<'_>| {
-        own.comm = own.comm.take().or_else(|| rest.last().and_then(Dim::text).map(str::to_owned));
+        let name = || rest.last().and_then(Dim::text).map(str::to_owned);
+        own.owner.comm = own.owner.comm.take().or_else(name);
         let counted = |metric: &str| by.get(metric).map_or(0, count);
         own.connects = own.connects.saturating_add(counted(metrics::DNS_BY_TCP));
         own.unread = own.unread.saturating_add(counted(metrics::DNS_UNREAD));
     };
-    tally.sums(1, add, |dims, own| {
+    tally.sums(1, add, |dims, mut own| {
         let [pid] = dims else { return };
-        if own.connects == 0 && own.unread == 0 {
-            return;
+        if own.connects > 0 || own.unread > 0 {
+            own.owner = people.or_owner(pid, own.owner.comm);
+            table.row(source, &own);
         }
-        let comm = people.name(pid.process()).or(own.comm.as_deref());
-        let numbers = [own.connects, own.unread].map(|number| Value::Int(whole(number)));
-        table.row(source, [Value::from(comm), pid.value()].into_iter().chain(numbers).collect());
     })
-}
-
-fn tcp_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("connects", "connects").help("Connections to port 53."),
-        Field::new("unread", "not read").help("Directions of connections whose messages could not be read."),
-    ]
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use crate::hist::Histogram;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -14,29 +14,31 @@ use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::some;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
+use crate::report::table::times::Times;
 use crate::units::Unit;
 
-/// The columns of captured numbers and texts, in the order of their bits in `Named`.
+/// The columns of captured numbers and texts.
 const NUMBERS: [&str; 6] = ["arg_0", "arg_1", "arg_2", "arg_3", "arg_4", "arg_5"];
 const TEXTS: [&str; 3] = ["str_0", "str_1", "str_2"];
-/// Texts of a row that come before those that are captured.
-const BEFORE: [&str; 2] = ["name", "events_function"];
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("events", "Events of your own");
     note_absent_probe(&mut document, sources, "events");
     let shown = plan.rows_shown(20);
-    let mut counts = Ranking::new(sources, "events", "Events", count_fields()).largest_first("count").top(shown);
+    let mut counts = Ranking::new(sources, "events", "Events", count_columns()).largest_first("count").top(shown);
     let mut latencies =
-        Ranking::new(sources, "latency", "Latency", latency_fields()).largest_first("sum_ns").top(shown);
-    let mut values = Ranking::new(sources, "values", "Values", value_fields()).largest_first("count").top(shown);
-    let mut hits = Ranking::new(sources, "hits", "Hits", hit_fields()).top(shown);
+        Ranking::new(sources, "latency", "Latency", latency_columns()).largest_first("sum_ns").top(shown);
+    let mut values = Ranking::new(sources, "values", "Values", value_columns()).largest_first("count").top(shown);
+    let mut hits = Ranking::new(sources, "hits", "Hits", hit_columns()).top(shown);
     for source in sources {
         let people = People::of(source)?;
         counted(source, &people, &mut counts)?;
@@ -44,8 +46,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         valued(source, &people, &mut values)?;
         rows(source, &people, &mut hits)?;
     }
-    for table in [counts, latencies, values, hits] {
-        document.push(table.table()?);
+    for table in [counts.table()?, latencies.table()?, values.table()?, hits.table()?] {
+        document.push(table);
     }
     if plan.format != Format::Text
         && let Some(plot) = times::plot(sources, metrics::EVENT_LATENCY, "From entry to return", "name")?
@@ -56,156 +58,187 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 }
 
 /// Whose and where an aggregate is.
-fn key_fields() -> Vec<Field> {
-    vec![
-        Field::new("name", "event"),
-        Field::new("function", "function").help("Which of those that a pattern matched."),
-        Field::new("by", "by").help("What by(…) of the event says."),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-    ]
+#[derive(Default)]
+struct Key {
+    name: Dim,
+    function: Dim,
+    by: Dim,
+    owner: Owner,
 }
 
 const KEY: [&str; 5] = ["name", "events_function", "events_by", "comm", "pid"];
 
-fn key_cells(dims: &[Dim], people: &People) -> Option<Vec<Value>> {
-    let [name, function, by, comm, pid] = dims else { return None };
-    let own = people.of_dims(pid, comm);
-    Some(vec![name.value(), function.value(), by.value(), Value::from(own), pid.value()])
+impl Key {
+    /// Out of the dimensions [`KEY`].
+    fn of(dims: &[Dim], people: &People) -> Option<Key> {
+        let [name, function, by, comm, pid] = dims else { return None };
+        let [name, function, by] = [name, function, by].map(Dim::clone);
+        Some(Key { name, function, by, owner: people.owner(pid, comm) })
+    }
 }
 
-fn count_fields() -> Vec<Field> {
-    let mut fields = key_fields();
-    fields.push(
-        Field::new("count", "count").help("Hits that pass the event's filter; of a latency, calls that returned."),
-    );
-    fields.push(Field::new("rate_hz", "per second"));
-    fields
+/// Hits of one event.
+struct Hits {
+    key: Key,
+    count: u64,
+    /// Nothing where the window has no length.
+    rate: Option<f64>,
 }
 
-fn counted(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn count_columns() -> Columns<Hits> {
+    Columns::<Hits>::new()
+        .event(|hits| &hits.key)
+        .place(|hits| &hits.key)
+        .column("count", "count", |hits| hits.count)
+        .help("Hits that pass the event's filter; of a latency, calls that returned.")
+        .column("rate_hz", "per second", |hits| Value::of(Unit::PerSecond, hits.rate))
+}
+
+impl<R> Columns<R> {
+    /// Adds the name of the event.
+    fn event(self, key: impl Fn(&R) -> &Key + 'static) -> Columns<R> {
+        self.column("name", "event", move |row| key(row).name.value())
+    }
+
+    /// Adds which function of the event it was, and whose.
+    fn place(self, key: impl Fn(&R) -> &Key + Copy + 'static) -> Columns<R> {
+        self.column("function", "function", move |row| key(row).function.value())
+            .help("Which of those that a pattern matched.")
+            .column("by", "by", move |row| key(row).by.value())
+            .help("What by(…) of the event says.")
+            .comm(move |row| &key(row).owner)
+            .pid(move |row| &key(row).owner)
+    }
+}
+
+fn counted(source: &Source, people: &People, table: &mut Ranking<Hits>) -> Result<()> {
     let tally = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_COUNT)?;
     let seconds = source.span_ns() as f64 / 1e9;
     let mut came: BTreeSet<String> = BTreeSet::new();
     tally.groups(metrics::EVENT_COUNT, |dims, hits| {
-        let Some(mut cells) = key_cells(dims, people) else { return };
-        let name = dims.first().and_then(Dim::text).unwrap_or_default();
+        let Some(key) = Key::of(dims, people) else { return };
+        let name = key.name.text().unwrap_or_default();
         if !came.contains(name) && source.meta().events.iter().any(|event| event.name == name) {
             came.insert(name.to_owned());
         }
-        let hits = count(hits);
-        cells.push(Value::Int(whole(hits)));
-        cells.push(Value::of(Unit::PerSecond, (seconds > 0.0).then(|| hits as f64 / seconds)));
-        table.row(source, cells);
+        let count = count(hits);
+        table.row(source, &Hits { key, count, rate: (seconds > 0.0).then(|| count as f64 / seconds) });
     })?;
     // One that never came is an answer too.
     for event in source.meta().events.iter().filter(|event| !came.contains(&event.name)) {
-        let nobody = [Value::Null, Value::Null, Value::Null, Value::Null];
-        let cells = std::iter::once(Value::from(event.name.as_str())).chain(nobody);
-        table.row(source, cells.chain([Value::Int(0), Value::of(Unit::PerSecond, Some(0.0))]).collect());
+        let key = Key { name: Dim::Text(event.name.as_str().into()), ..Key::default() };
+        table.row(source, &Hits { key, count: 0, rate: Some(0.0) });
     }
     Ok(())
 }
 
-fn latency_fields() -> Vec<Field> {
-    let mut fields = key_fields();
-    fields.extend(times::fields());
-    fields
+/// How long calls took.
+struct Latency {
+    key: Key,
+    times: Times,
 }
 
-fn measured(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn latency_columns() -> Columns<Latency> {
+    Columns::<Latency>::new().event(|row| &row.key).place(|row| &row.key).times(|row| &row.times)
+}
+
+fn measured(source: &Source, people: &People, table: &mut Ranking<Latency>) -> Result<()> {
     let tally = Tally::of(source, &KEY, |name| name == metrics::EVENT_LATENCY)?;
     tally.groups(metrics::EVENT_LATENCY, |dims, times| {
-        let Some(mut cells) = key_cells(dims, people) else { return };
-        cells.extend(times::cells(times));
-        table.row(source, cells);
+        let Some(key) = Key::of(dims, people) else { return };
+        table.row(source, &Latency { key, times: Times::of(times) });
     })
 }
 
-fn value_fields() -> Vec<Field> {
-    let mut fields = key_fields();
-    fields.insert(1, Field::new("value", "value").help("What hist(…) is of."));
-    fields.extend([
-        Field::new("count", "count"),
-        Field::new("min", "min"),
-        Field::new("p50", "p50"),
-        Field::new("p99", "p99"),
-        Field::new("max", "max"),
-        Field::new("negative", "negative").help("Values below zero, which are in none of the other columns."),
-    ]);
-    fields
+/// Values of hist(…).
+struct Values {
+    key: Key,
+    what: Option<String>,
+    values: Histogram,
+    negative: u64,
 }
 
-fn valued(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn value_columns() -> Columns<Values> {
+    Columns::<Values>::new()
+        .event(|row| &row.key)
+        .column("value", "value", |row| row.what.clone())
+        .help("What hist(…) is of.")
+        .place(|row| &row.key)
+        .column("count", "count", |row| count(&row.values))
+        .column("min", "min", |row| row.values.min())
+        .column("p50", "p50", |row| percentile(&row.values, Unit::Count, 0.5))
+        .column("p99", "p99", |row| percentile(&row.values, Unit::Count, 0.99))
+        .column("max", "max", |row| row.values.max())
+        .column("negative", "negative", |row| row.negative)
+        .help("Values below zero, which are in none of the other columns.")
+}
+
+fn valued(source: &Source, people: &People, table: &mut Ranking<Values>) -> Result<()> {
     let wanted = |name: &str| name == metrics::EVENT_VALUE || name == metrics::EVENT_NEGATIVE;
     let tally = Tally::of(source, &KEY, wanted)?;
-    let of = |name: Option<&str>| {
-        let event = source.meta().events.iter().find(|event| Some(&*event.name) == name);
-        Value::from(event.and_then(|event| event.hist.as_deref()))
-    };
     tally.each(|dims, by| {
-        let Some(mut cells) = key_cells(dims, people) else { return };
-        let (values, negative) = (by.of(metrics::EVENT_VALUE), by.get(metrics::EVENT_NEGATIVE).map_or(0, count));
-        cells.insert(1, of(dims.first().and_then(Dim::text)));
-        let limit = |value: Option<u64>| value.map_or(Value::Null, |value| Value::Int(whole(value)));
-        cells.extend([
-            Value::Int(whole(count(&values))),
-            limit(values.min()),
-            percentile(&values, Unit::Count, 0.5),
-            percentile(&values, Unit::Count, 0.99),
-            limit(values.max()),
-            Value::Int(whole(negative)),
-        ]);
-        table.row(source, cells);
+        let Some(key) = Key::of(dims, people) else { return };
+        let event = source.meta().events.iter().find(|event| Some(&*event.name) == key.name.text());
+        let what = event.and_then(|event| event.hist.clone());
+        let negative = by.get(metrics::EVENT_NEGATIVE).map_or(0, count);
+        table.row(source, &Values { key, what, values: by.of(metrics::EVENT_VALUE), negative });
     })
 }
 
-fn hit_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "when"),
-        Field::new("name", "event"),
-        Field::new("function", "function").help("Which of those that a pattern matched."),
-        Field::new("dur_ns", "took").help("Of a latency, from entry to return."),
-        Field::new("values", "values").help("What was captured: name=value."),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("tid", "thread"),
-    ]
+/// One hit.
+struct Hit {
+    at: Option<i64>,
+    name: Option<String>,
+    function: Option<String>,
+    dur_ns: Option<i64>,
+    captured: String,
+    owner: Owner,
+    tid: Option<i64>,
+}
+
+fn hit_columns() -> Columns<Hit> {
+    Columns::<Hit>::new()
+        .column("time_ns", "when", |hit| time(hit.at))
+        .column("name", "event", |hit| hit.name.clone())
+        .column("function", "function", |hit| hit.function.clone())
+        .help("Which of those that a pattern matched.")
+        .column("dur_ns", "took", |hit| Value::nanos(hit.dur_ns))
+        .help("Of a latency, from entry to return.")
+        .column("values", "values", |hit| some(&hit.captured))
+        .help("What was captured: name=value.")
+        .comm(|hit| &hit.owner)
+        .pid(|hit| &hit.owner)
+        .column("tid", "thread", |hit| Value::id(hit.tid))
 }
 
 /// Hits in the order of the file.
-fn rows(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    let mut ints = NUMBERS.to_vec();
-    ints.push("tid");
-    let texts: Vec<&str> = BEFORE.iter().chain(&TEXTS).copied().collect();
-    source.rows("event", &ints, &texts, |row| {
+fn rows(source: &Source, people: &People, table: &mut Ranking<Hit>) -> Result<()> {
+    let mut rows = source.rows("event");
+    let (name, function, tid) = (rows.text("name"), rows.text("events_function"), rows.int("tid"));
+    let numbers = NUMBERS.map(|column| (column, rows.int(column)));
+    let texts = TEXTS.map(|column| (column, rows.text(column)));
+    rows.each(|row| {
         table.weighed(source, Some(0), || {
-            let event = source.meta().events.iter().find(|event| Some(&*event.name) == row.text(0));
-            let captures = event.map_or(&[][..], |event| &event.captures);
             let value = |column: &str| {
-                let number = NUMBERS.iter().position(|name| *name == column);
-                let text = TEXTS.iter().position(|name| *name == column);
-                match (number, text) {
-                    (Some(at), _) => row.int(at).map(|number| number.to_string()),
-                    (_, Some(at)) => row.text(BEFORE.len() + at).map(str::to_owned),
-                    _ => None,
-                }
+                let number = numbers.iter().find(|(name, _)| *name == column).and_then(|(_, at)| row.int(*at));
+                let text = texts.iter().find(|(name, _)| *name == column).and_then(|(_, at)| row.text(*at));
+                number.map(|number| number.to_string()).or(text.map(str::to_owned))
             };
-            let values: Vec<String> = captures
+            let event = source.meta().events.iter().find(|event| Some(&*event.name) == row.text(name));
+            let captures = event.map_or(&[][..], |event| &event.captures);
+            let captured: Vec<String> = captures
                 .iter()
                 .map(|capture| format!("{}={}", capture.name, value(&capture.column).as_deref().unwrap_or("?")))
                 .collect();
-            let comm = people.of_row(row);
-            vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::from(row.text(0)),
-                Value::from(row.text(1)),
-                Value::nanos(row.dur()),
-                if values.is_empty() { Value::Null } else { Value::from(values.join(" ")) },
-                Value::from(comm),
-                Value::id(row.pid()),
-                Value::id(row.int(NUMBERS.len())),
-            ]
+            Hit {
+                at: row.at(),
+                name: row.text(name).map(str::to_owned),
+                function: row.text(function).map(str::to_owned),
+                dur_ns: row.dur(),
+                captured: captured.join(" "),
+                owner: people.owner_of(row),
+                tid: row.int(tid),
+            }
         });
     })
 }

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::ReportPlan;
 use crate::report::read::aside::Aside;
@@ -19,9 +18,11 @@ use crate::report::read::input::Source;
 use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
 use crate::report::read::processes::End;
+use crate::report::read::processes::Origin;
 use crate::report::table::cells::PROCESS_START;
 use crate::report::table::cells::note_absent_probe;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::spill::Sorted;
 use crate::spill::Sorter;
@@ -31,9 +32,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "process");
     let every = plan.format.is_for_programs();
     let shown = plan.rows_shown(20);
-    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_fields(every)).top(shown);
+    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_columns(every)).top(shown);
     let mut commands =
-        Ranking::new(sources, "commands", "By program", command_fields()).largest_first("starts").top(shown);
+        Ranking::new(sources, "commands", "By program", program_columns()).largest_first("starts").top(shown);
     for source in sources {
         let (runs, arguments) = runs(source)?;
         let mut texts = arguments.look_up()?;
@@ -43,11 +44,12 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             let run = run.context(UNREADABLE)?;
             let argv = run.argv.map(|argv| texts.get(argv)).transpose()?.flatten();
             programs.add(&run);
-            each.weighed(source, Some(run.start.map_or(i64::MAX, i64::saturating_neg)), || run.cells(argv, every));
+            each.weighed(source, Some(run.start.map_or(i64::MAX, i64::saturating_neg)), || Shown { run, argv });
         }
         programs.limit.check(source, "programs")?;
-        for (program, sum) in programs.sums {
-            commands.row(source, sum.cells(&program));
+        for (name, mut runs) in programs.sums {
+            runs.durations.sort_unstable();
+            commands.row(source, &Program { name, runs });
         }
     }
     document.push(each.table()?);
@@ -139,57 +141,53 @@ impl Run {
             Outcome::Ended(end) => end.as_ref().map_or(Value::Null, |end| Value::from(end.text())),
         }
     }
+}
 
-    fn cells(&self, argv: Option<String>, every: bool) -> Vec<Value> {
-        let mut cells = vec![
-            self.start.map_or(Value::Null, Value::Time),
-            Value::Id(self.which.pid),
-            Value::id(self.ppid),
-            Value::from(self.comm.as_deref()),
-            self.status(),
-            Value::nanos(self.duration()),
-            Value::nanos(self.cpu_ns),
-            self.max_rss.map_or(Value::Null, Value::Bytes),
-            Value::from(argv.or_else(|| self.filename.as_deref().map(str::to_owned))),
-        ];
-        if every {
-            let end = self.end.map_or(Value::Null, Value::Time);
-            cells.extend([Value::id(self.uid), Value::from(self.filename.as_deref()), end, Value::Bool(self.executed)]);
-            cells.push(Value::nanos(self.which.start_ns));
-        }
-        cells
+/// A run with its arguments.
+struct Shown {
+    run: Run,
+    argv: Option<String>,
+}
+
+impl Shown {
+    /// Its arguments, or the program's file where there are none.
+    fn arguments(&self) -> Option<String> {
+        self.argv.clone().or_else(|| self.run.filename.as_deref().map(str::to_owned))
     }
 }
 
-fn run_fields(every: bool) -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("time_ns", "start").help("Start of the program; empty when it started before the window."),
-        Field::new("pid", "pid"),
-        Field::new("ppid", "parent"),
-        Field::new("comm", "command"),
-        Field::new("status", "status")
-            .help("Exit status or signal; 'running' at the window's end; 'replaced' by another program."),
-        Field::new("dur_ns", "ran for").help("From the start to the end of the program."),
-        Field::new("cpu_ns", "CPU").help("CPU time of the process, as the kernel accounts it."),
-        Field::new("max_rss_bytes", "memory").help("Largest resident set of the process."),
-        Field::new("argv", "arguments").help("Arguments, or the program's file where there are none."),
-    ];
-    if every {
-        fields.extend(more_run_fields());
-    }
-    fields
+fn run_columns(every: bool) -> Columns<Shown> {
+    let columns = Columns::<Shown>::new()
+        .column("time_ns", "start", |shown| time(shown.run.start))
+        .help("Start of the program; empty when it started before the window.")
+        .column("pid", "pid", |shown| Value::Id(shown.run.which.pid))
+        .column("ppid", "parent", |shown| Value::id(shown.run.ppid))
+        .column("comm", "command", |shown| Value::from(shown.run.comm.as_deref()))
+        .column("status", "status", |shown| shown.run.status())
+        .help("Exit status or signal; 'running' at the window's end; 'replaced' by another program.")
+        .column("dur_ns", "ran for", |shown| Value::nanos(shown.run.duration()))
+        .help("From the start to the end of the program.")
+        .column("cpu_ns", "CPU", |shown| Value::nanos(shown.run.cpu_ns))
+        .help("CPU time of the process, as the kernel accounts it.")
+        .column("max_rss_bytes", "memory", |shown| shown.run.max_rss.map(Value::Bytes))
+        .help("Largest resident set of the process.")
+        .column("argv", "arguments", Shown::arguments)
+        .help("Arguments, or the program's file where there are none.");
+    if every { with_details(columns) } else { columns }
 }
 
 /// What programs get and people would have to scroll for.
-fn more_run_fields() -> Vec<Field> {
-    vec![
-        Field::new("uid", "user"),
-        Field::new("filename", "file").help("The program's file."),
-        Field::new("end_ns", "end").help("End of the program; empty when it went on after the window."),
-        Field::new("executed", "program")
-            .help("Whether the process ran a program of its own; otherwise it is a copy of its parent."),
-        Field::new("pid_start_ns", "process start").help(PROCESS_START),
-    ]
+fn with_details(columns: Columns<Shown>) -> Columns<Shown> {
+    columns
+        .column("uid", "user", |shown| Value::id(shown.run.uid))
+        .column("filename", "file", |shown| Value::from(shown.run.filename.as_deref()))
+        .help("The program's file.")
+        .column("end_ns", "end", |shown| time(shown.run.end))
+        .help("End of the program; empty when it went on after the window.")
+        .column("executed", "program", |shown| shown.run.executed)
+        .help("Whether the process ran a program of its own; otherwise it is a copy of its parent.")
+        .column("pid_start_ns", "process start", |shown| Value::nanos(shown.run.which.start_ns))
+        .help(PROCESS_START)
 }
 
 /// What happened to a process.
@@ -313,32 +311,37 @@ impl Runs {
 
 fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
     let mut found = Sorter::new(MOST_BYTES);
-    let mut add = |row: &Row<'_>, event: Event| {
+    let mut add = |row: &Row<'_>, origin: &Origin, event: Event| {
         let (Some(at), Some(which)) = (row.at(), row.which()) else { return };
-        let comm = row.comm().map(Rc::from);
+        let (ppid, uid, comm) = (row.int(origin.ppid), row.int(origin.uid), row.comm().map(Rc::from));
         let bytes = size_of::<Happening>() + row.comm().map_or(0, |comm| comm.len() + 32);
-        found.push(Happening { at, which, ppid: row.int(0), uid: row.int(1), comm, event }, bytes);
+        found.push(Happening { at, which, ppid, uid, comm, event }, bytes);
     };
-    source.rows("fork", &WHO, &[], |row| add(row, Event::Fork))?;
+    let mut rows = source.rows("fork");
+    let origin = Origin::of(&mut rows);
+    rows.each(|row| add(row, &origin, Event::Fork))?;
     let (mut arguments, mut number) = (Aside::default(), 0);
-    source.rows("exec", &WHO, &["filename", "argv"], |row| {
-        let argv = row.text(1).map(|argv| {
+    let mut rows = source.rows("exec");
+    let (origin, filename, argv) = (Origin::of(&mut rows), rows.text("filename"), rows.text("argv"));
+    rows.each(|row| {
+        let argv = row.text(argv).map(|argv| {
             number += 1;
             arguments.put(number, argv);
             number
         });
-        add(row, Event::Exec { filename: row.text(0).map(Rc::from), argv });
+        add(row, &origin, Event::Exec { filename: row.text(filename).map(Rc::from), argv });
     })?;
-    let figures = [WHO[0], WHO[1], "exit_code", "process_cpu_ns", "process_max_rss_bytes"];
-    source.rows("exit", &figures, &["name"], |row| {
-        let end = End::of(row.int(2), row.text(0));
-        add(row, Event::Exit { end, lifetime: row.dur(), cpu_ns: row.int(3), max_rss: row.int(4) });
+    let mut rows = source.rows("exit");
+    let (origin, exit_code, signal) = (Origin::of(&mut rows), rows.int("exit_code"), rows.text("name"));
+    let (cpu_ns, max_rss) = (rows.int("process_cpu_ns"), rows.int("process_max_rss_bytes"));
+    rows.each(|row| {
+        let end = End::of(row.int(exit_code), row.text(signal));
+        let (cpu_ns, max_rss) = (row.int(cpu_ns), row.int(max_rss));
+        add(row, &origin, Event::Exit { end, lifetime: row.dur(), cpu_ns, max_rss });
     })?;
     Ok((found.finish().context(NO_ROOM)?, arguments))
 }
 
-/// The columns of numbers that all three kinds begin with.
-const WHO: [&str; 2] = ["ppid", "uid"];
 /// What happened to processes may take so much memory before it goes to a temporary file, and so may runs.
 const MOST_BYTES: usize = 16 << 20;
 const NO_ROOM: &str = "can't put program starts into a temporary file";
@@ -383,37 +386,41 @@ impl Programs {
 /// About what a program takes in memory.
 const PROGRAM_BYTES: usize = 160;
 
-fn command_fields() -> Vec<Field> {
-    vec![
-        Field::new("program", "program").help("File of the program, or the command where it is a copy of its parent."),
-        Field::new("starts", "starts").help("Starts in the window."),
-        Field::new("exits", "exits").help("Ends in the window."),
-        Field::new("failed", "failed").help("Ends with another exit status than 0."),
-        Field::new("killed", "killed").help("Ends by a signal."),
-        Field::new("dur_p50_ns", "ran for p50").help("Median duration, of those that started and ended in the window."),
-        Field::new("dur_max_ns", "max").help("Longest duration."),
-        Field::new("dur_sum_ns", "in all").help("Sum of the durations."),
-        Field::new("cpu_ns", "CPU").help("CPU time of those that ended."),
-    ]
+/// A program with all its runs.
+struct Program {
+    name: Rc<str>,
+    /// Its durations are in order.
+    runs: Sum,
+}
+
+fn program_columns() -> Columns<Program> {
+    Columns::<Program>::new()
+        .column("program", "program", |program| Value::from(&*program.name))
+        .help("File of the program, or the command where it is a copy of its parent.")
+        .column("starts", "starts", |program| program.runs.starts)
+        .help("Starts in the window.")
+        .column("exits", "exits", |program| program.runs.exits)
+        .help("Ends in the window.")
+        .column("failed", "failed", |program| program.runs.failed)
+        .help("Ends with another exit status than 0.")
+        .column("killed", "killed", |program| program.runs.killed)
+        .help("Ends by a signal.")
+        .column("dur_p50_ns", "ran for p50", |program| Value::nanos(program.runs.median()))
+        .help("Median duration, of those that started and ended in the window.")
+        .column("dur_max_ns", "max", |program| Value::nanos(program.runs.durations.last().copied()))
+        .help("Longest duration.")
+        .column("dur_sum_ns", "in all", |program| Value::nanos(program.runs.in_all()))
+        .help("Sum of the durations.")
+        .column("cpu_ns", "CPU", |program| Value::Nanos(program.runs.cpu_ns))
+        .help("CPU time of those that ended.")
 }
 
 impl Sum {
-    fn cells(mut self, program: &str) -> Vec<Value> {
-        self.durations.sort_unstable();
-        let middle = self.durations.get(self.durations.len().saturating_sub(1) / 2);
-        vec![
-            Value::from(program),
-            Value::Int(whole(self.starts)),
-            Value::Int(whole(self.exits)),
-            Value::Int(whole(self.failed)),
-            Value::Int(whole(self.killed)),
-            Value::nanos(middle.copied()),
-            Value::nanos(self.durations.last().copied()),
-            Value::nanos(
-                (!self.durations.is_empty())
-                    .then(|| self.durations.iter().fold(0, |sum: i64, ns| sum.saturating_add(*ns))),
-            ),
-            Value::Nanos(self.cpu_ns),
-        ]
+    fn median(&self) -> Option<i64> {
+        self.durations.get(self.durations.len().saturating_sub(1) / 2).copied()
+    }
+
+    fn in_all(&self) -> Option<i64> {
+        self.durations.iter().copied().reduce(i64::saturating_add)
     }
 }

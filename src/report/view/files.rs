@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -16,35 +15,39 @@ use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::bytes;
 use crate::report::table::cells::note_absent_probe;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
+use crate::report::table::times::Times;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("files", "Files");
     note_absent_probe(&mut document, sources, "files");
     let shown = plan.rows_shown(20);
-    let mut mounts = Ranking::new(sources, "mounts", "By mount", call_fields(false)).largest_first("sum_ns").top(shown);
+    let mut mounts = Ranking::new(sources, "mounts", "By mount", mount_columns()).largest_first("sum_ns").top(shown);
     let mut processes =
-        Ranking::new(sources, "processes", "By process", call_fields(true)).largest_first("sum_ns").top(shown);
+        Ranking::new(sources, "processes", "By process", process_columns()).largest_first("sum_ns").top(shown);
     let mut failed =
-        Ranking::new(sources, "failed", "Opens that failed", failed_fields()).largest_first("count").top(shown);
+        Ranking::new(sources, "failed", "Opens that failed", failed_columns()).largest_first("count").top(shown);
     let mut short =
-        Ranking::new(sources, "short_lived", "Made and removed", short_fields()).largest_first("count").top(shown);
+        Ranking::new(sources, "short_lived", "Made and removed", short_columns()).largest_first("count").top(shown);
     let mut slowest =
-        Ranking::new(sources, "slowest", "Slowest calls", slow_fields()).largest_first("dur_ns").top(shown);
+        Ranking::new(sources, "slowest", "Slowest calls", slow_columns()).largest_first("dur_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
-        calls(source, &people, &mut mounts, false)?;
-        calls(source, &people, &mut processes, true)?;
+        by_mount(source, &mut mounts)?;
+        by_process(source, &people, &mut processes)?;
         failures(source, &people, &mut failed)?;
         short_lived(source, &people, &mut short)?;
         slow(source, &people, &mut slowest)?;
     }
-    for table in [mounts, processes, failed, short, slowest] {
-        document.push(table.table()?);
+    for table in [mounts.table()?, processes.table()?, failed.table()?, short.table()?, slowest.table()?] {
+        document.push(table);
     }
     if plan.format != Format::Text
         && let Some(plot) = times::plot(sources, metrics::FILES_LATENCY, "Time in calls on files", "op")?
@@ -54,49 +57,84 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-fn call_fields(by_process: bool) -> Vec<Field> {
-    let mut fields = Vec::new();
-    if by_process {
-        fields.extend([Field::new("comm", "command"), Field::new("pid", "pid")]);
-    }
-    fields.push(Field::new("op", "operation"));
-    fields
-        .push(Field::new("mount", "mount").help("Null where a call does not say: of failed opens, renames, unlinks."));
-    fields.extend(times::fields());
-    fields.push(Field::new("moved_bytes", "moved").help("What was read, written or copied."));
-    fields
+/// Calls of one operation on one mount, of all processes or of one.
+struct Calls {
+    owner: Owner,
+    op: Dim,
+    mount: Dim,
+    times: Times,
+    moved_bytes: Option<u64>,
 }
 
-fn calls(source: &Source, people: &People, table: &mut Ranking, by_process: bool) -> Result<()> {
-    let by = ["op", "files_mount", "pid", "comm"];
-    let by = if by_process { &by[..] } else { &by[..2] };
+impl Columns<Calls> {
+    fn calls(self) -> Columns<Calls> {
+        self.column("op", "operation", |calls| calls.op.value())
+            .column("mount", "mount", |calls| calls.mount.value())
+            .help("Null where a call does not say: of failed opens, renames, unlinks.")
+            .times(|calls| &calls.times)
+            .column("moved_bytes", "moved", |calls| calls.moved_bytes.map(bytes))
+            .help("What was read, written or copied.")
+    }
+}
+
+fn mount_columns() -> Columns<Calls> {
+    Columns::<Calls>::new().calls()
+}
+
+fn process_columns() -> Columns<Calls> {
+    Columns::<Calls>::new().comm(|calls| &calls.owner).pid(|calls| &calls.owner).calls()
+}
+
+fn by_mount(source: &Source, table: &mut Ranking<Calls>) -> Result<()> {
+    calls(source, &["op", "files_mount"], |_| Some(Owner::default()), table)
+}
+
+fn by_process(source: &Source, people: &People, table: &mut Ranking<Calls>) -> Result<()> {
+    let owner = |dims: &[Dim]| match dims {
+        [pid, comm] => Some(people.owner(pid, comm)),
+        _ => None,
+    };
+    calls(source, &["op", "files_mount", "pid", "comm"], owner, table)
+}
+
+/// Adds a row for each group; `owner` finds whose it is in the dimensions behind operation and mount.
+fn calls(
+    source: &Source,
+    by: &[&str],
+    owner: impl Fn(&[Dim]) -> Option<Owner>,
+    table: &mut Ranking<Calls>,
+) -> Result<()> {
     let tally = Tally::of(source, by, |name| name == metrics::FILES_LATENCY || name == metrics::FILES_SIZE)?;
     tally.each(|dims, by| {
         let (Some(times), [op, mount, process @ ..]) = (by.get(metrics::FILES_LATENCY), dims) else { return };
-        let mut cells = Vec::new();
-        if let [pid, comm] = process {
-            let own = people.of_dims(pid, comm);
-            cells.extend([Value::from(own), pid.value()]);
-        }
-        cells.extend([op.value(), mount.value()]);
-        cells.extend(times::cells(times));
-        cells.push(by.get(metrics::FILES_SIZE).map_or(Value::Null, |bytes| Value::Bytes(whole(sum(bytes)))));
-        table.row(source, cells);
+        let Some(owner) = owner(process) else { return };
+        let (times, moved_bytes) = (Times::of(times), by.get(metrics::FILES_SIZE).map(sum));
+        table.row(source, &Calls { owner, op: op.clone(), mount: mount.clone(), times, moved_bytes });
     })
 }
 
-fn failed_fields() -> Vec<Field> {
-    vec![
-        Field::new("count", "count"),
-        Field::new("error", "error"),
-        Field::new("comm", "command"),
-        Field::new("processes", "processes").help("Processes that failed to open it."),
-        Field::new("path", "path").help("As it was given to the kernel."),
-    ]
+/// Opens of one path by one command that failed with one error.
+struct FailedOpens {
+    count: u64,
+    error: Dim,
+    comm: Option<String>,
+    processes: u64,
+    path: Dim,
+}
+
+fn failed_columns() -> Columns<FailedOpens> {
+    Columns::<FailedOpens>::new()
+        .column("count", "count", |opens| opens.count)
+        .column("error", "error", |opens| opens.error.value())
+        .column("comm", "command", |opens| opens.comm.clone())
+        .column("processes", "processes", |opens| opens.processes)
+        .help("Processes that failed to open it.")
+        .column("path", "path", |opens| opens.path.value())
+        .help("As it was given to the kernel.")
 }
 
 /// By path, error and command: many processes of one program look for the same file.
-fn failures(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn failures(source: &Source, people: &People, table: &mut Ranking<FailedOpens>) -> Result<()> {
     let by = ["filename", "files_error", "pid", "comm"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::FAILED_OPENS)?;
     // Calls and processes by command: few of them look for one path.
@@ -107,61 +145,80 @@ fn failures(source: &Source, people: &People, table: &mut Ranking) -> Result<()>
     };
     tally.sums(2, add, |dims, by_comm| {
         let [path, error] = dims else { return };
-        for (comm, (times, processes)) in by_comm {
-            let cells = vec![
-                Value::Int(whole(times)),
-                error.value(),
-                Value::from(comm),
-                Value::Int(whole(processes)),
-                path.value(),
-            ];
-            table.row(source, cells);
+        for (comm, (count, processes)) in by_comm {
+            let (error, path) = (error.clone(), path.clone());
+            table.row(source, &FailedOpens { count, error, comm, processes, path });
         }
     })
 }
 
-fn short_fields() -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("comm", "command").help("Who removed them."),
-        Field::new("pid", "pid"),
-        Field::new("mount", "mount"),
-    ];
-    fields.extend(times::fields());
-    fields
+/// Files on one mount that one process made and removed.
+struct ShortLived {
+    owner: Owner,
+    mount: Dim,
+    times: Times,
 }
 
-fn short_lived(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn short_columns() -> Columns<ShortLived> {
+    Columns::<ShortLived>::new()
+        .comm(|files| &files.owner)
+        .help("Who removed them.")
+        .pid(|files| &files.owner)
+        .column("mount", "mount", |files| files.mount.value())
+        .times(|files| &files.times)
+}
+
+fn short_lived(source: &Source, people: &People, table: &mut Ranking<ShortLived>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "comm", "files_mount"], |name| name == metrics::SHORT_LIVED)?;
     tally.groups(metrics::SHORT_LIVED, |dims, times| {
         let [pid, comm, mount] = dims else { return };
-        let own = people.of_dims(pid, comm);
-        let mut cells = vec![Value::from(own), pid.value(), mount.value()];
-        cells.extend(times::cells(times));
-        table.row(source, cells);
+        let (owner, times) = (people.owner(pid, comm), Times::of(times));
+        table.row(source, &ShortLived { owner, mount: mount.clone(), times });
     })
 }
 
-fn slow_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it returned."),
-        Field::new("dur_ns", "took"),
-        Field::new("op", "operation"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("bytes", "moved"),
-        Field::new("error", "error"),
-        Field::new("mount", "mount"),
-        Field::new("file", "file").help("The path that it was given, or the name behind its descriptor."),
-    ]
+/// One call.
+struct SlowCall {
+    at: Option<i64>,
+    dur_ns: Option<i64>,
+    op: Option<String>,
+    owner: Owner,
+    moved_bytes: Option<i64>,
+    error: Option<String>,
+    mount: Option<String>,
+    file: Option<String>,
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("file", &["bytes"], &["op", "files_error", "files_mount", "filename"], |row| {
-        table.weighed(source, row.dur(), || {
-            let mut cells = people.event_cells(row, row.text(0));
-            cells.push(row.int(0).map_or(Value::Null, Value::Bytes));
-            cells.extend([1, 2, 3].map(|column| Value::from(row.text(column))));
-            cells
+fn slow_columns() -> Columns<SlowCall> {
+    Columns::<SlowCall>::new()
+        .column("time_ns", "end", |call| time(call.at))
+        .help("When it returned.")
+        .column("dur_ns", "took", |call| Value::nanos(call.dur_ns))
+        .column("op", "operation", |call| call.op.clone())
+        .comm(|call| &call.owner)
+        .pid(|call| &call.owner)
+        .column("bytes", "moved", |call| call.moved_bytes.map(Value::Bytes))
+        .column("error", "error", |call| call.error.clone())
+        .column("mount", "mount", |call| call.mount.clone())
+        .column("file", "file", |call| call.file.clone())
+        .help("The path that it was given, or the name behind its descriptor.")
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking<SlowCall>) -> Result<()> {
+    let mut rows = source.rows("file");
+    let (op, moved, error) = (rows.text("op"), rows.int("bytes"), rows.text("files_error"));
+    let (mount, file) = (rows.text("files_mount"), rows.text("filename"));
+    rows.each(|row| {
+        let text = |column| row.text(column).map(str::to_owned);
+        table.weighed(source, row.dur(), || SlowCall {
+            at: row.at(),
+            dur_ns: row.dur(),
+            op: text(op),
+            owner: people.owner_of(row),
+            moved_bytes: row.int(moved),
+            error: text(error),
+            mount: text(mount),
+            file: text(file),
         });
     })
 }

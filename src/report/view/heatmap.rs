@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use crate::recording::MetricMeta;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::HeatColumn;
 use crate::render::Heatmap;
 use crate::render::Value;
@@ -16,13 +15,13 @@ use crate::report::read::series::Interval;
 use crate::report::read::series::Series;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::unit;
-use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     series::check(sources, &plan.metrics)?;
     let mut document = Document::new("heatmap", "Values over time");
-    let mut table = Ranking::new(sources, "cells", "", fields());
+    let mut table = Ranking::new(sources, "cells", "", columns());
     let mut any = false;
     for source in sources {
         let host = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
@@ -52,15 +51,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             });
             for interval in series.intervals(&metric.name) {
                 for bucket in interval.values.buckets() {
-                    let bound = |bound: u64| Value::of(unit(&metric.unit), Some(bound as f64));
-                    let end = interval.begin_ns.saturating_add(interval.dur_ns);
-                    let name = Value::from(metric.name.as_str());
-                    let count = Value::Int(whole(bucket.count));
-                    let unit_name = Value::from(metric.unit.as_str());
-                    table.row(
-                        source,
-                        vec![name, Value::Time(end), bound(bucket.lo), bound(bucket.hi), count, unit_name],
-                    );
+                    let end_ns = interval.begin_ns.saturating_add(interval.dur_ns);
+                    let (metric, unit_name) = (metric.name.clone(), metric.unit.clone());
+                    let (lo, hi, count) = (bucket.lo, bucket.hi, bucket.count);
+                    table.row(source, &Cell { metric, end_ns, lo, hi, count, unit_name });
                 }
             }
         }
@@ -77,13 +71,34 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-fn fields() -> Vec<Field> {
-    vec![
-        Field::new("metric", "metric"),
-        Field::new("time_ns", "until").help("End of the interval."),
-        Field::new("lo", "from").each_its_unit().help("Smallest value of the cell, in the metric's unit."),
-        Field::new("hi", "to").each_its_unit().help("First value beyond the cell."),
-        Field::new("count", "count"),
-        Field::new("unit", "unit").help("Unit of the raw numbers."),
-    ]
+/// One interval and one range of values.
+struct Cell {
+    metric: String,
+    end_ns: i64,
+    lo: u64,
+    hi: u64,
+    count: u64,
+    unit_name: String,
+}
+
+impl Cell {
+    fn bound(&self, bound: u64) -> Value {
+        Value::of(unit(&self.unit_name), Some(bound as f64))
+    }
+}
+
+fn columns() -> Columns<Cell> {
+    Columns::<Cell>::new()
+        .column("metric", "metric", |cell| cell.metric.clone())
+        .column("time_ns", "until", |cell| Value::Time(cell.end_ns))
+        .help("End of the interval.")
+        .column("lo", "from", |cell| cell.bound(cell.lo))
+        .each_its_unit()
+        .help("Smallest value of the cell, in the metric's unit.")
+        .column("hi", "to", |cell| cell.bound(cell.hi))
+        .each_its_unit()
+        .help("First value beyond the cell.")
+        .column("count", "count", |cell| cell.count)
+        .column("unit", "unit", |cell| cell.unit_name.clone())
+        .help("Unit of the raw numbers.")
 }

@@ -9,7 +9,6 @@ use crate::failure::did_you_mean;
 use crate::hist::Histogram;
 use crate::recording::MetricMeta;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::plan::Format;
@@ -25,7 +24,7 @@ use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::share;
 use crate::report::table::cells::unit;
-use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::heaviest::Heaviest;
 use crate::report::table::heaviest::SERIES;
 use crate::report::table::ranking::Ranking;
@@ -61,8 +60,8 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
     };
     let by = dimensions(metric, &plan.by)?;
     let is_histogram = is_histogram(metric);
-    let fields = fields(metric, &by);
-    let mut table = Ranking::new(sources, "groups", "", fields).largest_first("count").top(plan.rows_shown(20));
+    let columns = columns(metric, &by);
+    let mut table = Ranking::new(sources, "groups", "", columns).largest_first("count").top(plan.rows_shown(20));
     let many = if plan.format == Format::Json { SERIES } else { APART };
     let mut series = Heaviest::new(many.min(plan.rows_shown(many)));
     let (mut found, mut whole) = (0u64, Histogram::new());
@@ -74,7 +73,7 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
             found += 1;
             let words: Vec<String> = host.iter().cloned().chain(dims.iter().map(Dim::word)).collect();
             series.add(words.join(" "), histogram);
-            table.row(source, cells(metric, dims, histogram, count(&all)));
+            table.row(source, &Group { dims: dims.to_vec(), values: histogram.clone(), of_all: count(&all) });
         })?;
         whole.merge(&all);
     }
@@ -148,31 +147,38 @@ fn dimensions(metric: &MetricMeta, asked: &[String]) -> Result<Vec<String>, Fail
     Ok(asked.to_vec())
 }
 
-fn fields(metric: &MetricMeta, by: &[String]) -> Vec<Field> {
-    let ending = unit(&metric.unit).ending();
-    let mut fields: Vec<Field> = by.iter().map(|name| Field::new(name.clone(), name.clone())).collect();
-    fields.push(Field::new("count", "count"));
-    fields.push(Field::new("share_pct", "share").help("Part of the count of all groups."));
-    fields.push(Field::new(format!("sum{ending}"), "sum").help("Exact sum of the values."));
-    if is_histogram(metric) {
-        let percentile = |(_, name): &(f64, &'static str)| Field::new(format!("{name}{ending}"), *name);
-        fields.extend(distributions::PERCENTILES.iter().map(percentile));
-        fields.push(Field::new(format!("max{ending}"), "max"));
-    }
-    fields
+/// What a metric is for one value of each dimension.
+struct Group {
+    dims: Vec<Dim>,
+    values: Histogram,
+    /// Values of all groups.
+    of_all: u64,
 }
 
-fn cells(metric: &MetricMeta, dims: &[Dim], histogram: &Histogram, all: u64) -> Vec<Value> {
+fn columns(metric: &MetricMeta, by: &[String]) -> Columns<Group> {
     let unit = unit(&metric.unit);
-    let mut cells: Vec<Value> = dims.iter().map(Dim::value).collect();
-    cells.push(Value::Int(whole(count(histogram))));
-    cells.push(share(count(histogram) as f64, all as f64));
-    cells.push(Value::of(unit, histogram.totals().map(|totals| totals.sum as f64)));
-    if is_histogram(metric) {
-        cells.extend(distributions::PERCENTILES.iter().map(|(q, _)| percentile(histogram, unit, *q)));
-        cells.push(Value::of(unit, histogram.max().map(|max| max as f64)));
+    let ending = unit.ending();
+    let mut columns = Columns::<Group>::new();
+    for (at, name) in by.iter().enumerate() {
+        columns = columns.column(name.clone(), name.clone(), move |group| group.dims.get(at).map(Dim::value));
     }
-    cells
+    columns = columns
+        .column("count", "count", |group| count(&group.values))
+        .column("share_pct", "share", |group| share(count(&group.values) as f64, group.of_all as f64))
+        .help("Part of the count of all groups.")
+        .column(format!("sum{ending}"), "sum", move |group| {
+            Value::of(unit, group.values.totals().map(|totals| totals.sum as f64))
+        })
+        .help("Exact sum of the values.");
+    if is_histogram(metric) {
+        for (q, name) in distributions::PERCENTILES {
+            columns = columns.column(format!("{name}{ending}"), name, move |group| percentile(&group.values, unit, q));
+        }
+        columns = columns.column(format!("max{ending}"), "max", move |group| {
+            Value::of(unit, group.values.max().map(|max| max as f64))
+        });
+    }
+    columns
 }
 
 /// An unknown metric is a mistake, unless it belongs to a probe that the recording knows to have not run.
@@ -183,7 +189,8 @@ fn absent(sources: &[Source], name: &str) -> Result<Document> {
     if sources.iter().all(|source| asked(source) && !measured(source)) {
         let mut document = Document::new("hist", name);
         note_absent_probe(&mut document, sources, probe);
-        document.push(Ranking::new(sources, "groups", "", vec![Field::new("count", "count")]).table()?);
+        let columns = Columns::<Group>::new().column("count", "count", |group| count(&group.values));
+        document.push(Ranking::new(sources, "groups", "", columns).table()?);
         return Ok(document);
     }
     let mut names: Vec<&str> =

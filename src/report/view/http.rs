@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -13,16 +12,20 @@ use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::share;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::some;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
+use crate::report::table::times::Times;
 
 mod routes;
 mod streamed;
 
+use routes::RouteRow;
 use routes::Routes;
 
 /// The columns that the probe adds.
@@ -37,24 +40,24 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "http");
     let shown = plan.rows_shown(20);
     let mut requests =
-        Ranking::new(sources, "requests", "Requests", request_fields()).largest_first("sum_ns").top(shown);
-    let mut by_route = Ranking::new(sources, "by_route", "All requests by route", by_route_fields())
+        Ranking::new(sources, "requests", "Requests", request_columns()).largest_first("sum_ns").top(shown);
+    let mut by_route = Ranking::new(sources, "by_route", "All requests by route", by_route_columns())
         .largest_first("sum_ns")
         .top(shown);
     let mut slowest =
-        Ranking::new(sources, "slowest", "Slowest", streamed::slow_fields()).largest_first("dur_ns").top(shown);
-    let mut routes = Ranking::new(sources, "routes", "Slow and failed by route", streamed::route_fields())
+        Ranking::new(sources, "slowest", "Slowest", streamed::slow_columns()).largest_first("dur_ns").top(shown);
+    let mut routes = Ranking::new(sources, "routes", "Slow and failed by route", streamed::route_columns())
         .largest_first("sum_ns")
         .top(shown);
     let mut failed =
-        Ranking::new(sources, "failures", "Failed", streamed::failure_fields()).largest_first("dur_ns").top(shown);
+        Ranking::new(sources, "failures", "Failed", streamed::failure_columns()).largest_first("dur_ns").top(shown);
     let mut unparsed =
-        Ranking::new(sources, "unparsed", "Not in these figures", unparsed_fields()).largest_first("count").top(shown);
+        Ranking::new(sources, "unparsed", "Not in these figures", unparsed_columns()).largest_first("count").top(shown);
     for source in sources {
         let people = People::of(source)?;
         by_process(source, &people, &mut requests)?;
         routes_of(source, &people, &mut by_route)?;
-        streamed::rows(source, &people, [&mut routes, &mut slowest, &mut failed])?;
+        streamed::rows(source, &people, &mut routes, &mut slowest, &mut failed)?;
         not_parsed(source, &people, &mut unparsed)?;
     }
     document.push(requests.table()?);
@@ -63,8 +66,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     if !by_route.is_empty() || plan.format.is_for_programs() {
         document.push(by_route);
     }
-    for table in [routes, slowest, failed, unparsed] {
-        document.push(table.table()?);
+    for table in [routes.table()?, slowest.table()?, failed.table()?, unparsed.table()?] {
+        document.push(table);
     }
     if plan.format != Format::Text {
         let plots = [
@@ -78,50 +81,65 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-/// Who, on which side, how: the columns that all tables of requests begin with.
-fn who_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("side", "side").help("Which end of the connection the process is."),
-        Field::new("tls", "TLS").help("Whether it came through TLS, by libssl."),
-        Field::new("method", "method"),
-        Field::new("status", "status").help("Status code of the answer."),
-    ]
+/// Who, on which side, how: what all tables of requests begin with.
+struct Who {
+    owner: Owner,
+    side: Value,
+    tls: Value,
+    method: Value,
+    status: Value,
 }
 
-fn request_fields() -> Vec<Field> {
-    let mut fields = who_fields();
-    fields.extend(times::fields());
-    fields.push(Field::new("unanswered", "unanswered").help("Requests whose connection ended before the answer did."));
-    fields
+impl<R> Columns<R> {
+    fn who(self, who: impl Fn(&R) -> &Who + Copy + 'static) -> Columns<R> {
+        self.comm(move |row| &who(row).owner)
+            .pid(move |row| &who(row).owner)
+            .column("side", "side", move |row| who(row).side.clone())
+            .help("Which end of the connection the process is.")
+            .column("tls", "TLS", move |row| who(row).tls.clone())
+            .help("Whether it came through TLS, by libssl.")
+            .column("method", "method", move |row| who(row).method.clone())
+            .column("status", "status", move |row| who(row).status.clone())
+            .help("Status code of the answer.")
+    }
 }
 
-const BY: [&str; 6] = ["comm", "pid", SIDE, TLS, "op", STATUS];
-
-fn who(people: &People, dims: &[Dim]) -> Vec<Value> {
-    let [comm, pid, rest @ ..] = dims else { return Vec::new() };
-    let own = people.of_dims(pid, comm);
-    [Value::from(own), pid.value()].into_iter().chain(rest.iter().map(Dim::value)).collect()
+/// Requests that are alike.
+struct Requests {
+    who: Who,
+    times: Times,
+    unanswered: u64,
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn request_columns() -> Columns<Requests> {
+    Columns::<Requests>::new()
+        .who(|requests| &requests.who)
+        .times(|requests| &requests.times)
+        .column("unanswered", "unanswered", |requests| requests.unanswered)
+        .help("Requests whose connection ended before the answer did.")
+}
+
+fn by_process(source: &Source, people: &People, table: &mut Ranking<Requests>) -> Result<()> {
     let wanted = |name: &str| name == metrics::HTTP_LATENCY || name == metrics::HTTP_UNANSWERED;
-    let tally = Tally::of(source, &BY, wanted)?;
+    let tally = Tally::of(source, &["comm", "pid", SIDE, TLS, "op", STATUS], wanted)?;
     tally.each(|dims, by| {
-        let mut cells = who(people, dims);
-        cells.extend(times::cells(&by.of(metrics::HTTP_LATENCY)));
-        cells.push(Value::Int(whole(by.get(metrics::HTTP_UNANSWERED).map_or(0, count))));
-        table.row(source, cells);
+        let [comm, pid, side, tls, method, status] = dims else { return };
+        let owner = people.owner(pid, comm);
+        let [side, tls, method, status] = [side, tls, method, status].map(Dim::value);
+        let times = Times::of(&by.of(metrics::HTTP_LATENCY));
+        let unanswered = by.get(metrics::HTTP_UNANSWERED).map_or(0, count);
+        table.row(source, &Requests { who: Who { owner, side, tls, method, status }, times, unanswered });
     })
 }
 
-fn by_route_fields() -> Vec<Field> {
-    let help = "The path with {id} for numbers, UUIDs and hashes; 'other': one of too many.";
-    routes::fields(Field::new("route", "route").help(help))
+fn by_route_columns() -> Columns<RouteRow> {
+    Columns::<RouteRow>::new()
+        .column("route", "route", |row| some(&row.name))
+        .help("The path with {id} for numbers, UUIDs and hashes; 'other': one of too many.")
+        .route()
 }
 
-fn routes_of(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn routes_of(source: &Source, people: &People, table: &mut Ranking<RouteRow>) -> Result<()> {
     let tally = Tally::of(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
     let mut routes = Routes::new();
     tally.groups(metrics::HTTP_LATENCY, |dims, requests| {
@@ -133,26 +151,36 @@ fn routes_of(source: &Source, people: &People, table: &mut Ranking) -> Result<()
             route.times.merge(requests);
         }
     })?;
-    routes.put(source, false, table)
+    routes.put(source, table)
 }
 
-fn unparsed_fields() -> Vec<Field> {
-    vec![
-        Field::new("cause", "cause").help("Why it is not parsed."),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("count", "count").help("Connections, or requests and answers without their other half."),
-        Field::new("share_pct", "share").help("Part of all that is not parsed."),
-    ]
+/// What of one process is not parsed for one cause.
+struct Unparsed {
+    cause: Dim,
+    owner: Owner,
+    count: u64,
+    /// All that is not parsed.
+    of_all: u64,
 }
 
-fn not_parsed(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn unparsed_columns() -> Columns<Unparsed> {
+    Columns::<Unparsed>::new()
+        .column("cause", "cause", |row| row.cause.value())
+        .help("Why it is not parsed.")
+        .comm(|row| &row.owner)
+        .pid(|row| &row.owner)
+        .column("count", "count", |row| row.count)
+        .help("Connections, or requests and answers without their other half.")
+        .column("share_pct", "share", |row| share(row.count as f64, row.of_all as f64))
+        .help("Part of all that is not parsed.")
+}
+
+fn not_parsed(source: &Source, people: &People, table: &mut Ranking<Unparsed>) -> Result<()> {
     let tally = Tally::totals_of(source, &["cause", "pid", "comm"], |name| name == metrics::HTTP_UNPARSED)?;
-    let all = sum(&tally.total(metrics::HTTP_UNPARSED)?) as f64;
+    let of_all = sum(&tally.total(metrics::HTTP_UNPARSED)?);
     tally.groups(metrics::HTTP_UNPARSED, |dims, own| {
         let [cause, pid, comm] = dims else { return };
-        let name = people.of_dims(pid, comm);
-        let (number, share) = (Value::Int(whole(sum(own))), share(sum(own) as f64, all));
-        table.row(source, vec![cause.value(), Value::from(name), pid.value(), number, share]);
+        let owner = people.owner(pid, comm);
+        table.row(source, &Unparsed { cause: cause.clone(), owner, count: sum(own), of_all });
     })
 }

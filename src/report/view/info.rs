@@ -6,16 +6,21 @@ use anyhow::Result;
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::recording::ColumnMeta;
+use crate::recording::KindMeta;
+use crate::recording::MetricMeta;
+use crate::recording::ProbeState;
 use crate::render::Block;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Table;
-use crate::render::Value;
 use crate::report::plan::RowFilter;
 use crate::report::read::health;
 use crate::report::read::input::Source;
 use crate::report::read::window;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::nanos;
+use crate::report::table::cells::some;
+use crate::report::table::columns::Columns;
+use crate::report::table::ranking::Ranking;
 use crate::units;
 
 /// Describes one recording from its metadata and its `lost` rows.
@@ -26,10 +31,10 @@ pub fn info(path: &Path) -> Result<Document> {
     let mut document = Document::new("info", "");
     health::tell(&mut document, &source, "")?;
     document.push(Block::Pairs(pairs(&source, path)));
-    document.push(probes(&source));
-    document.push(kinds(&source));
-    document.push(metrics(&source));
-    document.push(columns(&source));
+    document.push(probes(&source)?);
+    document.push(kinds(&source)?);
+    document.push(metrics(&source)?);
+    document.push(columns(&source)?);
     Ok(document)
 }
 
@@ -68,92 +73,85 @@ fn pairs(source: &Source, path: &Path) -> Vec<(String, String)> {
     pairs
 }
 
-fn probes(source: &Source) -> Table {
-    let fields = vec![
-        Field::new("probe", "probe"),
-        Field::new("state", "state"),
-        Field::new("mode", "mode"),
-        Field::new("events", "events"),
-        Field::new("lost", "lost"),
-        Field::new("cost_ns", "cost").help("Time in its BPF programs, where it was measured."),
-        Field::new("hooks", "hooks").prose(),
-        Field::new("settings", "settings"),
-        Field::new("reason", "reason").help("Why it did not run, or not all the time.").prose(),
-    ];
-    let mut table = Table::new("probes", "Probes", fields);
-    for probe in &source.meta().probes {
-        let setting = |(key, value): (&String, &Json)| {
-            format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        };
-        table.rows.push(vec![
-            probe.name.as_str().into(),
-            format!("{:?}", probe.state).to_lowercase().into(),
-            some(&probe.mode),
-            Value::Int(whole(probe.events)),
-            Value::Int(whole(probe.lost)),
-            if probe.cost_ns == 0 { Value::Null } else { Value::Nanos(whole(probe.cost_ns)) },
-            some(&probe.hooks.join(" ")),
-            some(&probe.settings.iter().map(setting).collect::<Vec<_>>().join(" ")),
-            probe.reason.clone().into(),
-        ]);
-    }
-    table
+fn probes(source: &Source) -> Result<Table> {
+    let columns = Columns::<ProbeState>::new()
+        .column("probe", "probe", |probe| probe.name.clone())
+        .column("state", "state", |probe| format!("{:?}", probe.state).to_lowercase())
+        .column("mode", "mode", |probe| some(&probe.mode))
+        .column("events", "events", |probe| probe.events)
+        .column("lost", "lost", |probe| probe.lost)
+        .column("cost_ns", "cost", |probe| (probe.cost_ns > 0).then(|| nanos(probe.cost_ns)))
+        .help("Time in its BPF programs, where it was measured.")
+        .column("hooks", "hooks", |probe| some(&probe.hooks.join(" ")))
+        .prose()
+        .column("settings", "settings", |probe| some(&settings(probe)))
+        .column("reason", "reason", |probe| probe.reason.clone())
+        .help("Why it did not run, or not all the time.")
+        .prose();
+    table(source, "probes", "Probes", columns, &source.meta().probes)
 }
 
-/// A text that may be empty.
-fn some(text: &str) -> Value {
-    if text.is_empty() { Value::Null } else { Value::from(text) }
+/// `slow_ns=10000000 all=true`.
+fn settings(probe: &ProbeState) -> String {
+    let setting = |(key, value): (&String, &Json)| {
+        format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    probe.settings.iter().map(setting).collect::<Vec<_>>().join(" ")
 }
 
-fn kinds(source: &Source) -> Table {
-    let fields = vec![
-        Field::new("kind", "kind"),
-        Field::new("rows", "rows"),
-        Field::new("probe", "probe").help("The probe that writes it; empty for ebrec's own."),
-        Field::new("help", "what a row is").prose(),
-    ];
-    let mut table = Table::new("kinds", "Rows", fields);
-    for (name, rows) in source.recording().kinds() {
-        let kind = source.meta().kinds.iter().find(|kind| kind.name == name);
-        table.rows.push(vec![
-            name.as_str().into(),
-            Value::Int(whole(rows)),
-            kind.and_then(|kind| kind.probe.clone()).into(),
-            kind.map(|kind| kind.help.clone()).into(),
-        ]);
-    }
-    table
+/// A table of one recording.
+fn table<'r, R: 'r>(
+    source: &Source,
+    name: &str,
+    title: &str,
+    columns: Columns<R>,
+    rows: impl IntoIterator<Item = &'r R>,
+) -> Result<Table> {
+    let mut table = Ranking::new(std::slice::from_ref(source), name, title, columns);
+    rows.into_iter().for_each(|row| table.row(source, row));
+    table.table()
 }
 
-fn metrics(source: &Source) -> Table {
-    let fields = vec![
-        Field::new("metric", "metric"),
-        Field::new("type", "type"),
-        Field::new("unit", "unit"),
-        Field::new("by", "by").help("Columns that break it down.").prose(),
-        Field::new("events", "events").help("The kind of rows with its single events."),
-        Field::new("help", "what it means").prose(),
-    ];
-    let mut table = Table::new("metrics", "Metrics", fields);
-    for metric in &source.meta().metrics {
-        table.rows.push(vec![
-            metric.name.as_str().into(),
-            metric.kind.as_str().into(),
-            metric.unit.as_str().into(),
-            metric.by.join(" ").into(),
-            metric.events.clone().into(),
-            some(&metric.help),
-        ]);
-    }
-    table
+/// A kind of rows that the recording has.
+struct Kind {
+    name: String,
+    rows: u64,
+    meta: Option<KindMeta>,
 }
 
-fn columns(source: &Source) -> Table {
-    let fields =
-        vec![Field::new("column", "column"), Field::new("unit", "unit"), Field::new("help", "what it holds").prose()];
-    let mut table = Table::new("columns", "Columns", fields);
-    for column in &source.meta().columns {
-        table.rows.push(vec![column.name.as_str().into(), column.unit.clone().into(), some(&column.help)]);
-    }
-    table
+fn kinds(source: &Source) -> Result<Table> {
+    let columns = Columns::<Kind>::new()
+        .column("kind", "kind", |kind| kind.name.clone())
+        .column("rows", "rows", |kind| kind.rows)
+        .column("probe", "probe", |kind| kind.meta.as_ref().and_then(|kind| kind.probe.clone()))
+        .help("The probe that writes it; empty for ebrec's own.")
+        .column("help", "what a row is", |kind| kind.meta.as_ref().map(|kind| kind.help.clone()))
+        .prose();
+    let meta = |name: &str| source.meta().kinds.iter().find(|kind| kind.name == name).cloned();
+    let kinds = source.recording().kinds().into_iter().map(|(name, rows)| Kind { meta: meta(&name), name, rows });
+    table(source, "kinds", "Rows", columns, &kinds.collect::<Vec<Kind>>())
+}
+
+fn metrics(source: &Source) -> Result<Table> {
+    let columns = Columns::<MetricMeta>::new()
+        .column("metric", "metric", |metric| metric.name.clone())
+        .column("type", "type", |metric| metric.kind.clone())
+        .column("unit", "unit", |metric| metric.unit.clone())
+        .column("by", "by", |metric| metric.by.join(" "))
+        .help("Columns that break it down.")
+        .prose()
+        .column("events", "events", |metric| metric.events.clone())
+        .help("The kind of rows with its single events.")
+        .column("help", "what it means", |metric| some(&metric.help))
+        .prose();
+    table(source, "metrics", "Metrics", columns, &source.meta().metrics)
+}
+
+fn columns(source: &Source) -> Result<Table> {
+    let columns = Columns::<ColumnMeta>::new()
+        .column("column", "column", |column| column.name.clone())
+        .column("unit", "unit", |column| column.unit.clone())
+        .column("help", "what it holds", |column| some(&column.help))
+        .prose();
+    table(source, "columns", "Columns", columns, &source.meta().columns)
 }

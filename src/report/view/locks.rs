@@ -3,21 +3,25 @@
 use anyhow::Result;
 
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
+use crate::report::read::aggregate::Dim;
 use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
 use crate::report::table::cells::errno;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
+use crate::report::table::times::Times;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("locks", "Locks");
@@ -25,22 +29,22 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_hooks(&mut document, sources);
     let shown = plan.rows_shown(20);
     let mut kernel =
-        Ranking::new(sources, "kernel", "The kernel's locks", kernel_fields()).largest_first("sum_ns").top(shown);
+        Ranking::new(sources, "kernel", "The kernel's locks", kernel_columns()).largest_first("sum_ns").top(shown);
     let mut futexes =
-        Ranking::new(sources, "futexes", "Futex waits by process", futex_fields()).largest_first("sum_ns").top(shown);
-    let mut addresses = Ranking::new(sources, "addresses", "Futex waits by address", address_fields())
+        Ranking::new(sources, "futexes", "Futex waits by process", futex_columns()).largest_first("sum_ns").top(shown);
+    let mut addresses = Ranking::new(sources, "addresses", "Futex waits by address", address_columns())
         .largest_first("sum_ns")
         .top(shown);
-    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_fields()).largest_first("dur_ns").top(shown);
+    let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_columns()).largest_first("dur_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
-        waits(source, &people, &mut kernel, metrics::CONTENTION, true)?;
-        waits(source, &people, &mut futexes, metrics::FUTEX_WAIT, false)?;
+        waits(source, &people, &mut kernel, metrics::CONTENTION)?;
+        waits(source, &people, &mut futexes, metrics::FUTEX_WAIT)?;
         by_address(source, &people, &mut addresses)?;
         slow(source, &people, &mut slowest)?;
     }
-    for table in [kernel, futexes, addresses, slowest] {
-        document.push(table.table()?);
+    for table in [kernel.table()?, futexes.table()?, addresses.table()?, slowest.table()?] {
+        document.push(table);
     }
     if plan.format != Format::Text {
         let plots = [
@@ -65,71 +69,105 @@ fn note_absent_hooks(document: &mut Document, sources: &[Source]) {
     }
 }
 
-fn kernel_fields() -> Vec<Field> {
-    let mut fields = vec![Field::new("name", "lock").help("Kind of lock.")];
-    fields.extend(futex_fields());
-    fields
+/// Waits of one process for one lock, or in futex(2).
+struct Waits {
+    name: Dim,
+    owner: Owner,
+    times: Times,
 }
 
-fn futex_fields() -> Vec<Field> {
-    let mut fields = vec![Field::new("comm", "command"), Field::new("pid", "pid")];
-    fields.extend(times::fields());
-    fields
+fn kernel_columns() -> Columns<Waits> {
+    Columns::<Waits>::new()
+        .column("name", "lock", |waits| waits.name.value())
+        .help("Kind of lock.")
+        .comm(|waits| &waits.owner)
+        .pid(|waits| &waits.owner)
+        .times(|waits| &waits.times)
 }
 
-fn waits(source: &Source, people: &People, table: &mut Ranking, metric: &str, by_name: bool) -> Result<()> {
+fn futex_columns() -> Columns<Waits> {
+    Columns::<Waits>::new().comm(|waits| &waits.owner).pid(|waits| &waits.owner).times(|waits| &waits.times)
+}
+
+fn waits(source: &Source, people: &People, table: &mut Ranking<Waits>, metric: &str) -> Result<()> {
     let tally = Tally::of(source, &["name", "pid", "comm"], |name| name == metric)?;
     tally.groups(metric, |dims, times| {
         let [name, pid, comm] = dims else { return };
-        let own = people.of_dims(pid, comm);
-        let mut cells = if by_name { vec![name.value()] } else { Vec::new() };
-        cells.extend([Value::from(own), pid.value()]);
-        cells.extend(times::cells(times));
-        table.row(source, cells);
+        table.row(source, &Waits { name: name.clone(), owner: people.owner(pid, comm), times: Times::of(times) });
     })
 }
 
-fn address_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("address", "address").help("Where the futex is in the process's memory."),
-        Field::new("count", "count"),
-        Field::new("sum_ns", "sum").help("All waits added up."),
-    ]
+/// Waits of one process for one futex.
+struct Futex {
+    owner: Owner,
+    address: Dim,
+    count: u64,
+    sum_ns: u64,
 }
 
-fn by_address(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn address_columns() -> Columns<Futex> {
+    Columns::<Futex>::new()
+        .comm(|futex| &futex.owner)
+        .pid(|futex| &futex.owner)
+        .column("address", "address", |futex| futex.address.value())
+        .help("Where the futex is in the process's memory.")
+        .column("count", "count", |futex| futex.count)
+        .column("sum_ns", "sum", |futex| nanos(futex.sum_ns))
+        .help("All waits added up.")
+}
+
+fn by_address(source: &Source, people: &People, table: &mut Ranking<Futex>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "comm", "locks_address"], |name| name == metrics::FUTEX_ADDRESS)?;
     tally.groups(metrics::FUTEX_ADDRESS, |dims, waits| {
         let [pid, comm, address] = dims else { return };
-        let own = people.of_dims(pid, comm);
-        let (count, sum) = (Value::Int(whole(count(waits))), Value::Nanos(whole(sum(waits))));
-        table.row(source, vec![Value::from(own), pid.value(), address.value(), count, sum]);
+        let (owner, address) = (people.owner(pid, comm), address.clone());
+        table.row(source, &Futex { owner, address, count: count(waits), sum_ns: sum(waits) });
     })
 }
 
-fn slow_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When the wait ended."),
-        Field::new("dur_ns", "took"),
-        Field::new("name", "lock"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("tid", "thread"),
-        Field::new("op", "operation").help("What it asked of the futex."),
-        Field::new("address", "address").help("Where the futex is in the process's memory."),
-        Field::new("error", "error").help("Why a wait ended without the lock."),
-    ]
+/// One wait.
+struct Wait {
+    at: Option<i64>,
+    dur_ns: Option<i64>,
+    name: Option<String>,
+    owner: Owner,
+    tid: Option<i64>,
+    op: Option<String>,
+    address: Option<String>,
+    ret: Option<i64>,
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("lock", &["tid", "ret"], &["name", "op", "locks_address"], |row| {
-        table.weighed(source, row.dur(), || {
-            let mut cells = people.event_cells(row, row.text(0));
-            cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::from(row.text(2))]);
-            cells.push(row.int(1).filter(|ret| *ret < 0).map_or(Value::Null, |ret| Value::from(errno(ret))));
-            cells
+fn slow_columns() -> Columns<Wait> {
+    Columns::<Wait>::new()
+        .column("time_ns", "end", |wait| time(wait.at))
+        .help("When the wait ended.")
+        .column("dur_ns", "took", |wait| Value::nanos(wait.dur_ns))
+        .column("name", "lock", |wait| wait.name.clone())
+        .comm(|wait| &wait.owner)
+        .pid(|wait| &wait.owner)
+        .column("tid", "thread", |wait| Value::id(wait.tid))
+        .column("op", "operation", |wait| wait.op.clone())
+        .help("What it asked of the futex.")
+        .column("address", "address", |wait| wait.address.clone())
+        .help("Where the futex is in the process's memory.")
+        .column("error", "error", |wait| wait.ret.filter(|ret| *ret < 0).map(errno))
+        .help("Why a wait ended without the lock.")
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking<Wait>) -> Result<()> {
+    let mut rows = source.rows("lock");
+    let (name, op, address) = (rows.text("name"), rows.text("op"), rows.text("locks_address"));
+    let (tid, ret) = (rows.int("tid"), rows.int("ret"));
+    rows.each(|row| {
+        table.weighed(source, row.dur(), || Wait {
+            at: row.at(),
+            dur_ns: row.dur(),
+            name: row.text(name).map(str::to_owned),
+            owner: people.owner_of(row),
+            tid: row.int(tid),
+            op: row.text(op).map(str::to_owned),
+            address: row.text(address).map(str::to_owned),
+            ret: row.int(ret),
         });
     })
 }

@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -14,33 +13,27 @@ use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::bytes;
 use crate::report::table::cells::note_absent_probe;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
-
-/// The victim's sizes.
-const SIZES: [&str; 6] = [
-    "memory_total_vm_bytes",
-    "memory_anon_rss_bytes",
-    "memory_file_rss_bytes",
-    "memory_shmem_rss_bytes",
-    "memory_swap_bytes",
-    "memory_pgtables_bytes",
-];
+use crate::report::table::times::Times;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("memory", "Memory");
     note_absent_probe(&mut document, sources, "memory");
     let shown = plan.rows_shown(20);
-    let mut kills = Ranking::new(sources, "oom", "Killed because memory ran out", kill_fields());
+    let mut kills = Ranking::new(sources, "oom", "Killed because memory ran out", kill_columns());
     let mut stalls =
-        Ranking::new(sources, "stalls", "Stalls by process", stall_fields()).largest_first("sum_ns").top(shown);
+        Ranking::new(sources, "stalls", "Stalls by process", stall_columns()).largest_first("sum_ns").top(shown);
     let mut faults =
-        Ranking::new(sources, "faults", "Page faults by process", fault_fields()).largest_first("faults").top(shown);
+        Ranking::new(sources, "faults", "Page faults by process", fault_columns()).largest_first("faults").top(shown);
     let mut slowest =
-        Ranking::new(sources, "slowest", "Slowest stalls", slow_fields()).largest_first("dur_ns").top(shown);
+        Ranking::new(sources, "slowest", "Slowest stalls", slow_columns()).largest_first("dur_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
         oom(source, &people, &mut kills)?;
@@ -64,61 +57,90 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-fn kill_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "when"),
-        Field::new("comm", "victim"),
-        Field::new("pid", "pid"),
-        Field::new("uid", "uid"),
-        Field::new("anon_rss_bytes", "anonymous").help("Its resident anonymous memory."),
-        Field::new("file_rss_bytes", "files").help("Its resident pages of files."),
-        Field::new("shmem_rss_bytes", "shared").help("Its resident shared memory."),
-        Field::new("swap_bytes", "swap"),
-        Field::new("page_tables_bytes", "page tables"),
-        Field::new("total_vm_bytes", "address space"),
-        Field::new("oom_score_adj", "adjustment").help("Its oom_score_adj: 1000 is killed first, -1000 never."),
-        Field::new("asker", "asked by").help("Whose request for memory could not be met."),
-        Field::new("asker_pid", "asker pid"),
-    ]
+/// A process that was killed because memory ran out.
+struct Kill {
+    at: Option<i64>,
+    victim: Owner,
+    uid: Option<i64>,
+    anon_rss_bytes: Option<i64>,
+    file_rss_bytes: Option<i64>,
+    shmem_rss_bytes: Option<i64>,
+    swap_bytes: Option<i64>,
+    page_tables_bytes: Option<i64>,
+    total_vm_bytes: Option<i64>,
+    oom_score_adj: Option<i64>,
+    asker: Owner,
 }
 
-fn oom(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    let ints = [SIZES.as_slice(), &["uid", "memory_oom_score_adj", "memory_asker_pid"]].concat();
-    source.rows("oom", &ints, &["memory_asker_comm"], |row| {
-        let size = |at: usize| row.int(at).map_or(Value::Null, Value::Bytes);
-        let comm = people.of_row(row);
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::from(comm),
-            Value::id(row.pid()),
-            Value::id(row.int(6)),
-            size(1),
-            size(2),
-            size(3),
-            size(4),
-            size(5),
-            size(0),
-            Value::id(row.int(7)),
-            Value::from(row.text(0)),
-            Value::id(row.int(8)),
-        ];
-        table.row(source, cells);
+fn kill_columns() -> Columns<Kill> {
+    Columns::<Kill>::new()
+        .column("time_ns", "when", |kill| time(kill.at))
+        .column("comm", "victim", |kill| kill.victim.comm.clone())
+        .pid(|kill| &kill.victim)
+        .column("uid", "uid", |kill| Value::id(kill.uid))
+        .column("anon_rss_bytes", "anonymous", |kill| kill.anon_rss_bytes.map(Value::Bytes))
+        .help("Its resident anonymous memory.")
+        .column("file_rss_bytes", "files", |kill| kill.file_rss_bytes.map(Value::Bytes))
+        .help("Its resident pages of files.")
+        .column("shmem_rss_bytes", "shared", |kill| kill.shmem_rss_bytes.map(Value::Bytes))
+        .help("Its resident shared memory.")
+        .column("swap_bytes", "swap", |kill| kill.swap_bytes.map(Value::Bytes))
+        .column("page_tables_bytes", "page tables", |kill| kill.page_tables_bytes.map(Value::Bytes))
+        .column("total_vm_bytes", "address space", |kill| kill.total_vm_bytes.map(Value::Bytes))
+        .column("oom_score_adj", "adjustment", |kill| Value::id(kill.oom_score_adj))
+        .help("Its oom_score_adj: 1000 is killed first, -1000 never.")
+        .column("asker", "asked by", |kill| kill.asker.comm.clone())
+        .help("Whose request for memory could not be met.")
+        .column("asker_pid", "asker pid", |kill| Value::id(kill.asker.pid))
+}
+
+fn oom(source: &Source, people: &People, table: &mut Ranking<Kill>) -> Result<()> {
+    let mut rows = source.rows("oom");
+    let (uid, oom_score_adj) = (rows.int("uid"), rows.int("memory_oom_score_adj"));
+    let (anon_rss, file_rss) = (rows.int("memory_anon_rss_bytes"), rows.int("memory_file_rss_bytes"));
+    let (shmem_rss, swap) = (rows.int("memory_shmem_rss_bytes"), rows.int("memory_swap_bytes"));
+    let (page_tables, total_vm) = (rows.int("memory_pgtables_bytes"), rows.int("memory_total_vm_bytes"));
+    let (asker, asker_pid) = (rows.text("memory_asker_comm"), rows.int("memory_asker_pid"));
+    rows.each(|row| {
+        table.row(
+            source,
+            &Kill {
+                at: row.at(),
+                victim: people.owner_of(row),
+                uid: row.int(uid),
+                anon_rss_bytes: row.int(anon_rss),
+                file_rss_bytes: row.int(file_rss),
+                shmem_rss_bytes: row.int(shmem_rss),
+                swap_bytes: row.int(swap),
+                page_tables_bytes: row.int(page_tables),
+                total_vm_bytes: row.int(total_vm),
+                oom_score_adj: row.int(oom_score_adj),
+                asker: Owner { comm: row.text(asker).map(str::to_owned), pid: row.int(asker_pid) },
+            },
+        );
     })
 }
 
-fn stall_fields() -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("what", "what")
-            .help("What it did before it got memory, and for whose limit; kswapd's work is no stall."),
-    ];
-    fields.extend(times::fields());
-    fields.push(Field::new("freed_bytes", "freed").help("Memory that was freed."));
-    fields
+/// What one process did before it got memory.
+struct Stalls {
+    owner: Owner,
+    what: String,
+    times: Times,
+    freed_bytes: Option<u64>,
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn stall_columns() -> Columns<Stalls> {
+    Columns::<Stalls>::new()
+        .comm(|stalls| &stalls.owner)
+        .pid(|stalls| &stalls.owner)
+        .column("what", "what", |stalls| stalls.what.clone())
+        .help("What it did before it got memory, and for whose limit; kswapd's work is no stall.")
+        .times(|stalls| &stalls.times)
+        .column("freed_bytes", "freed", |stalls| stalls.freed_bytes.map(bytes))
+        .help("Memory that was freed.")
+}
+
+fn by_process(source: &Source, people: &People, table: &mut Ranking<Stalls>) -> Result<()> {
     let kinds =
         [(metrics::RECLAIM, "reclaim"), (metrics::COMPACTION, "compaction"), (metrics::KSWAPD, "kswapd at work")];
     let wanted = |name: &str| name == metrics::RECLAIMED || kinds.iter().any(|(metric, _)| *metric == name);
@@ -127,70 +149,83 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking) -> Result<(
         let [pid, cause, comm] = dims else { return };
         for (metric, what) in kinds {
             let Some(times) = by.get(metric) else { continue };
-            let own = people.of_dims(pid, comm);
             let what = cause.text().map_or_else(|| what.to_owned(), |cause| format!("{what}, {cause}"));
-            let mut cells = vec![Value::from(own), pid.value(), Value::from(what)];
-            cells.extend(times::cells(times));
             let freed = by.get(metrics::RECLAIMED).filter(|_| metric == metrics::RECLAIM);
-            cells.push(freed.map_or(Value::Null, |bytes| Value::Bytes(whole(sum(bytes)))));
-            table.row(source, cells);
+            let (owner, times) = (people.owner(pid, comm), Times::of(times));
+            table.row(source, &Stalls { owner, what, times, freed_bytes: freed.map(sum) });
         }
     })
 }
 
-fn fault_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("faults", "faults"),
-        Field::new("minor", "minor").help("The page was in memory, or had to be made."),
-        Field::new("major", "major").help("The page had to be read from a disk."),
-    ]
+/// Page faults of one process.
+#[derive(Default)]
+struct Faults {
+    owner: Owner,
+    minor: u64,
+    major: u64,
 }
 
-fn page_faults(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn fault_columns() -> Columns<Faults> {
+    Columns::<Faults>::new()
+        .comm(|faults| &faults.owner)
+        .pid(|faults| &faults.owner)
+        .column("faults", "faults", |faults| faults.minor.saturating_add(faults.major))
+        .column("minor", "minor", |faults| faults.minor)
+        .help("The page was in memory, or had to be made.")
+        .column("major", "major", |faults| faults.major)
+        .help("The page had to be read from a disk.")
+}
+
+fn page_faults(source: &Source, people: &People, table: &mut Ranking<Faults>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "state", "comm"], |name| name == metrics::FAULTS)?;
-    let add = |(name, [minor, major]): &mut (Option<String>, [u64; 2]), rest: &[Dim], by: &ByMetric<'_>| {
+    let add = |sums: &mut Faults, rest: &[Dim], by: &ByMetric<'_>| {
         let ([state, comm], Some(faults)) = (rest, by.get(metrics::FAULTS)) else { return };
-        *name = name.take().or_else(|| comm.text().map(str::to_owned));
-        let sort = if state.text() == Some("major") { major } else { minor };
-        *sort = sort.saturating_add(count(faults));
+        sums.owner.comm = sums.owner.comm.take().or_else(|| comm.text().map(str::to_owned));
+        let sum = if state.text() == Some("major") { &mut sums.major } else { &mut sums.minor };
+        *sum = sum.saturating_add(count(faults));
     };
-    tally.sums(1, add, |dims, (name, [minor, major])| {
+    tally.sums(1, add, |dims, mut faults| {
         let [pid] = dims else { return };
-        let number = |count: u64| Value::Int(whole(count));
-        let all = minor.saturating_add(major);
-        let comm = people.name(pid.process()).or(name.as_deref());
-        table.row(source, vec![Value::from(comm), pid.value(), number(all), number(minor), number(major)]);
+        faults.owner = people.or_owner(pid, faults.owner.comm);
+        table.row(source, &faults);
     })
 }
 
-fn slow_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it ended."),
-        Field::new("dur_ns", "took"),
-        Field::new("what", "what"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("tid", "thread"),
-        Field::new("freed_bytes", "freed").help("Memory that was freed."),
-    ]
+/// One stall.
+struct Stall {
+    at: Option<i64>,
+    dur_ns: Option<i64>,
+    what: String,
+    owner: Owner,
+    tid: Option<i64>,
+    freed_bytes: Option<i64>,
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn slow_columns() -> Columns<Stall> {
+    Columns::<Stall>::new()
+        .column("time_ns", "end", |stall| time(stall.at))
+        .help("When it ended.")
+        .column("dur_ns", "took", |stall| Value::nanos(stall.dur_ns))
+        .column("what", "what", |stall| stall.what.clone())
+        .comm(|stall| &stall.owner)
+        .pid(|stall| &stall.owner)
+        .column("tid", "thread", |stall| Value::id(stall.tid))
+        .column("freed_bytes", "freed", |stall| stall.freed_bytes.map(Value::Bytes))
+        .help("Memory that was freed.")
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking<Stall>) -> Result<()> {
     for kind in ["reclaim", "compaction"] {
-        source.rows(kind, &["tid", "bytes"], &["cause"], |row| {
-            table.weighed(source, row.dur(), || {
-                let what = row.text(0).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}"));
-                vec![
-                    row.at().map_or(Value::Null, Value::Time),
-                    Value::nanos(row.dur()),
-                    Value::from(what),
-                    Value::from(people.of_row(row)),
-                    Value::id(row.pid()),
-                    Value::id(row.int(0)),
-                    row.int(1).map_or(Value::Null, Value::Bytes),
-                ]
+        let mut rows = source.rows(kind);
+        let (tid, freed, cause) = (rows.int("tid"), rows.int("bytes"), rows.text("cause"));
+        rows.each(|row| {
+            table.weighed(source, row.dur(), || Stall {
+                at: row.at(),
+                dur_ns: row.dur(),
+                what: row.text(cause).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}")),
+                owner: people.owner_of(row),
+                tid: row.int(tid),
+                freed_bytes: row.int(freed),
             });
         })?;
     }

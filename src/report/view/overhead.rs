@@ -1,40 +1,49 @@
 //! View `overhead`: what the recording itself cost, by BPF program.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 
 use crate::render::Block;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::ReportPlan;
 use crate::report::read::cost::Cost;
+use crate::report::read::cost::Measured;
 use crate::report::read::input::Source;
-use crate::report::table::cells::share;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::bytes;
+use crate::report::table::cells::nanos;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::units;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("overhead", "What the recording cost");
-    let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_fields());
-    let mut own_cpu = Ranking::new(sources, "own_cpu", "CPU time of the recorder's process", cpu_fields());
-    let mut programs = Ranking::new(sources, "programs", "BPF programs", program_fields())
+    let mut recorder = Ranking::new(sources, "recorder", "The recorder", recorder_columns());
+    let mut own_cpu = Ranking::new(sources, "own_cpu", "CPU time of the recorder's process", cpu_columns());
+    let mut programs = Ranking::new(sources, "programs", "BPF programs", program_columns())
         .largest_first("sum_ns")
         .top(plan.rows_shown(20));
     for source in sources {
         let cost = Cost::of(source)?;
-        recorder.row(source, recorder_row(source, &cost));
-        own_cpu.row(source, cpu_row(&cost));
-        for (name, program) in &cost.programs {
-            let cells = vec![
-                Value::from(&**name),
-                Value::Int(whole(program.runs)),
-                Value::nanos_f64(program.per_run()),
-                program.share().map_or(Value::Null, |share| Value::Percent(100.0 * share)),
-                Value::Nanos(whole(program.ns)),
-                Value::Nanos(whole(program.during_ns)),
-            ];
-            programs.row(source, cells);
+        let recording = source.recording();
+        recorder.row(
+            source,
+            &Recorder {
+                programs_share: cost.programs_share(),
+                own_share: cost.own_cpu.and_then(|own| own.share()),
+                own_cpu_ns: cost.own_cpu.map(|own| own.ns),
+                rss_bytes: cost.rss_bytes,
+                map_bytes: cost.map_bytes,
+                file_bytes: recording.file_bytes(),
+                rows: recording.kinds().iter().map(|(_, rows)| *rows).sum(),
+                measured: cost.measured_part(source.span_ns()),
+            },
+        );
+        let window_ns = cost.own_cpu.map(|own| own.ns);
+        own_cpu.row(source, &OwnCpu { start_ns: cost.start_cpu_ns, window_ns, finish_ns: cost.finish_cpu_ns });
+        for (name, cost) in &cost.programs {
+            programs.row(source, &Program { name: Rc::clone(name), cost: *cost });
         }
         tell(&mut document, source, &cost, sources.len() > 1);
     }
@@ -58,56 +67,76 @@ fn tell(document: &mut Document, source: &Source, cost: &Cost, several: bool) {
     }
 }
 
-fn recorder_fields() -> Vec<Field> {
-    vec![
-        Field::new("bpf_cpu_pct", "BPF CPU").help("Time in all BPF programs as a share of one CPU."),
-        Field::new("own_cpu_pct", "own CPU").help("CPU time of the recorder's process as a share of one CPU."),
-        Field::new("own_cpu_ns", "own CPU time").help("CPU time of the recorder's process within the window."),
-        Field::new("rss_bytes", "memory").help("Largest resident set of the recorder's process."),
-        Field::new("map_bytes", "kernel memory").help("Memory of all BPF maps: ring buffers, stacks, histograms, processes in scope; without what is kept by thread in task storage."),
-        Field::new("file_bytes", "file").help("Size of the recording."),
-        Field::new("rows", "rows").help("Rows in the recording."),
-        Field::new("measured_pct", "measured").help("Part of the window in which BPF programs were measured."),
-    ]
+/// What the recorder as a whole cost.
+struct Recorder {
+    programs_share: Option<f64>,
+    own_share: Option<f64>,
+    own_cpu_ns: Option<u64>,
+    rss_bytes: Option<u64>,
+    map_bytes: Option<u64>,
+    file_bytes: u64,
+    rows: u64,
+    measured: Option<f64>,
 }
 
-fn recorder_row(source: &Source, cost: &Cost) -> Vec<Value> {
-    let percent = |share: Option<f64>| share.map_or(Value::Null, |share| Value::Percent(100.0 * share));
-    let bytes = |bytes: Option<u64>| bytes.map_or(Value::Null, |bytes| Value::Bytes(whole(bytes)));
-    let rows = source.recording().kinds().iter().map(|(_, rows)| *rows).sum::<u64>();
-    vec![
-        percent(cost.programs_share()),
-        percent(cost.own_cpu.and_then(|own| own.share())),
-        cost.own_cpu.map_or(Value::Null, |own| Value::Nanos(whole(own.ns))),
-        bytes(cost.rss_bytes),
-        bytes(cost.map_bytes),
-        Value::Bytes(whole(source.recording().file_bytes())),
-        Value::Int(whole(rows)),
-        cost.measured_part(source.span_ns()).map_or(Value::Null, |part| share(part, 1.0)),
-    ]
+fn recorder_columns() -> Columns<Recorder> {
+    Columns::<Recorder>::new()
+        .column("bpf_cpu_pct", "BPF CPU", |row| row.programs_share.map(percent))
+        .help("Time in all BPF programs as a share of one CPU.")
+        .column("own_cpu_pct", "own CPU", |row| row.own_share.map(percent))
+        .help("CPU time of the recorder's process as a share of one CPU.")
+        .column("own_cpu_ns", "own CPU time", |row| row.own_cpu_ns.map(nanos))
+        .help("CPU time of the recorder's process within the window.")
+        .column("rss_bytes", "memory", |row| row.rss_bytes.map(bytes))
+        .help("Largest resident set of the recorder's process.")
+        .column("map_bytes", "kernel memory", |row| row.map_bytes.map(bytes))
+        .help("Memory of all BPF maps: ring buffers, stacks, histograms, processes in scope; without what is kept by thread in task storage.")
+        .column("file_bytes", "file", |row| bytes(row.file_bytes))
+        .help("Size of the recording.")
+        .column("rows", "rows", |row| row.rows)
+        .help("Rows in the recording.")
+        .column("measured_pct", "measured", |row| row.measured.map(percent))
+        .help("Part of the window in which BPF programs were measured.")
 }
 
-fn cpu_fields() -> Vec<Field> {
-    vec![
-        Field::new("start_ns", "to start").help("Before the window: loading and attaching."),
-        Field::new("window_ns", "in the window"),
-        Field::new("finish_ns", "to finish")
-            .help("After the window: naming stacks and writing rows; the last merge of row groups is left out."),
-    ]
+fn percent(share: f64) -> Value {
+    Value::Percent(100.0 * share)
 }
 
-fn cpu_row(cost: &Cost) -> Vec<Value> {
-    let ns = |ns: Option<u64>| Value::nanos(ns.map(whole));
-    vec![ns(cost.start_cpu_ns), ns(cost.own_cpu.map(|own| own.ns)), ns(cost.finish_cpu_ns)]
+/// CPU time of the recorder's process.
+struct OwnCpu {
+    start_ns: Option<u64>,
+    window_ns: Option<u64>,
+    finish_ns: Option<u64>,
 }
 
-fn program_fields() -> Vec<Field> {
-    vec![
-        Field::new("program", "program").help("Probe and program."),
-        Field::new("runs", "runs").help("Runs while it was measured."),
-        Field::new("per_run_ns", "per run").help("Mean time of a run."),
-        Field::new("cpu_pct", "of a CPU").help("Time in the program as a share of one CPU."),
-        Field::new("sum_ns", "time").help("Time in the program while it was measured."),
-        Field::new("measured_ns", "measured").help("Length of the measurement."),
-    ]
+fn cpu_columns() -> Columns<OwnCpu> {
+    Columns::<OwnCpu>::new()
+        .column("start_ns", "to start", |cpu| cpu.start_ns.map(nanos))
+        .help("Before the window: loading and attaching.")
+        .column("window_ns", "in the window", |cpu| cpu.window_ns.map(nanos))
+        .column("finish_ns", "to finish", |cpu| cpu.finish_ns.map(nanos))
+        .help("After the window: naming stacks and writing rows; the last merge of row groups is left out.")
+}
+
+/// A BPF program.
+struct Program {
+    name: Rc<str>,
+    cost: Measured,
+}
+
+fn program_columns() -> Columns<Program> {
+    Columns::<Program>::new()
+        .column("program", "program", |program| Value::from(&*program.name))
+        .help("Probe and program.")
+        .column("runs", "runs", |program| program.cost.runs)
+        .help("Runs while it was measured.")
+        .column("per_run_ns", "per run", |program| Value::nanos_f64(program.cost.per_run()))
+        .help("Mean time of a run.")
+        .column("cpu_pct", "of a CPU", |program| program.cost.share().map(percent))
+        .help("Time in the program as a share of one CPU.")
+        .column("sum_ns", "time", |program| nanos(program.cost.ns))
+        .help("Time in the program while it was measured.")
+        .column("measured_ns", "measured", |program| nanos(program.cost.during_ns))
+        .help("Length of the measurement.")
 }

@@ -29,9 +29,11 @@ use crate::report::read::processes::End;
 use crate::report::read::processes::People;
 use crate::report::read::processes::Person;
 use crate::report::table::cells::PROCESS_START;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::percentile;
+use crate::report::table::cells::time;
 use crate::report::table::cells::unit;
-use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::units::Unit;
 
@@ -44,9 +46,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     // Without a recording this is for the manual, which lists all fields.
     let waits = sources.is_empty()
         || sources.iter().any(|source| source.recording().kinds().iter().any(|(kind, _)| kind == "ledger"));
-    let fields = fields(&metrics, every, waits);
     let first = metrics.first().map(main_field).unwrap_or_default();
-    let mut table = Ranking::new(sources, "processes", "", fields);
+    let mut table = Ranking::new(sources, "processes", "", columns(&metrics, every, waits));
     // By CPU time, or by the first metric where that was not recorded.
     table = if plan.tree {
         table.top(plan.rows_shown(usize::MAX))
@@ -55,7 +56,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     };
     let mut depths = Vec::new();
     for source in sources {
-        rows(source, &Shown { metrics: &metrics, every, waits, tree: plan.tree }, &mut table, &mut depths)?;
+        rows(source, &Shown { metrics: &metrics, every, tree: plan.tree }, &mut table, &mut depths)?;
     }
     let mut table = table.table()?;
     if plan.tree {
@@ -75,8 +76,6 @@ struct Shown<'a> {
     metrics: &'a [MetricMeta],
     /// Every number of each metric.
     every: bool,
-    /// Where the time of their threads went.
-    waits: bool,
     /// Each under its parent.
     tree: bool,
 }
@@ -103,41 +102,82 @@ fn main_field(metric: &MetricMeta) -> String {
 }
 
 /// Programs get every number of each metric, people the one that says most.
-fn fields(metrics: &[MetricMeta], every: bool, waits: bool) -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("ppid", "parent"),
-        Field::new("started_ns", "start").help("Start; empty when it started before the window."),
-        Field::new("lifetime_ns", "lived").help("From its start to its end, where its end was seen."),
-        Field::new("status", "status").help("Exit status or signal, where its end was seen."),
-    ];
-    let word = |word: &str| if word == "cpu" { "CPU".to_owned() } else { word.to_owned() };
-    let title = |metric: &MetricMeta| metric.name.split(['.', '_']).map(word).collect::<Vec<_>>().join(" ");
+fn columns(metrics: &[MetricMeta], every: bool, waits: bool) -> Columns<Process> {
+    let mut columns = Columns::<Process>::new()
+        .column("comm", "command", |process| process.comm.clone())
+        .column("pid", "pid", |process| Value::Id(process.which.pid))
+        .column("ppid", "parent", |process| Value::id(process.person.ppid))
+        .column("started_ns", "start", |process| time(process.person.started))
+        .help("Start; empty when it started before the window.")
+        .column("lifetime_ns", "lived", |process| Value::nanos(process.person.lifetime_ns))
+        .help("From its start to its end, where its end was seen.")
+        .column("status", "status", |process| process.person.end.as_ref().map(End::text))
+        .help("Exit status or signal, where its end was seen.");
     for metric in metrics {
-        fields.push(Field::new(main_field(metric), title(metric)).help(metric.help.clone()).sparse());
+        columns = with_main_number(columns, metric);
     }
     for metric in metrics.iter().filter(|_| every) {
-        for (name, _) in others(metric) {
-            let heading = format!("{} {name}", title(metric));
-            let ending = if name == "count" { "" } else { unit(&metric.unit).ending() };
-            let field = Field::new(format!("{}.{name}{ending}", metric.name), heading);
-            fields.push(field.help(metric.help.clone()).sparse());
-        }
+        columns = with_other_numbers(columns, metric);
     }
     if waits {
-        fields.push(
-            Field::new("wait", "waits most in").help("The wait in which most time of its threads went.").at_least(20),
-        );
-        fields.push(Field::new("wait_ns", "there").help("Time of its threads in that wait."));
+        columns = columns
+            .column("wait", "waits most in", |process| process.wait.as_ref().map(|(state, _)| state.words()))
+            .help("The wait in which most time of its threads went.")
+            .at_least(20)
+            .column("wait_ns", "there", |process| process.wait.as_ref().map(|(_, ns)| nanos(*ns)))
+            .help("Time of its threads in that wait.");
     }
-    fields.push(Field::new("argv", "arguments").at_least(36));
+    columns = columns.column("argv", "arguments", |process| process.argv.clone()).at_least(36);
     if every {
-        fields.extend([Field::new("uid", "user"), Field::new("container", "container")]);
-        fields.push(Field::new("pid_start_ns", "process start").help(PROCESS_START));
+        columns = columns
+            .column("uid", "user", |process| Value::id(process.person.uid))
+            .column("container", "container", |process| Value::from(process.person.container.as_deref()))
+            .column("pid_start_ns", "process start", |process| Value::nanos(process.which.start_ns))
+            .help(PROCESS_START);
     }
-    fields.push(Field::new("ns_pid", "own pid").help("Id in the process's own PID namespace, where that is another."));
-    fields
+    columns
+        .column("ns_pid", "own pid", |process| Value::id(process.person.ns_pid))
+        .help("Id in the process's own PID namespace, where that is another.")
+}
+
+/// `sched on CPU`.
+fn title(metric: &MetricMeta) -> String {
+    let word = |word: &str| if word == "cpu" { "CPU".to_owned() } else { word.to_owned() };
+    metric.name.split(['.', '_']).map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn with_main_number(columns: Columns<Process>, metric: &MetricMeta) -> Columns<Process> {
+    let (name, unit) = (metric.name.clone(), unit(&metric.unit));
+    let value = move |histogram: &Histogram| match unit {
+        Unit::Count => Value::from(count(histogram)),
+        unit => Value::of(unit, Some(sum(histogram) as f64)),
+    };
+    columns
+        .column(main_field(metric), title(metric), move |process| process.metrics.get(&name).map(&value))
+        .help(metric.help.clone())
+        .sparse()
+}
+
+fn with_other_numbers(mut columns: Columns<Process>, metric: &MetricMeta) -> Columns<Process> {
+    let unit = unit(&metric.unit);
+    for (number, q) in others(metric) {
+        let ending = if number == "count" { "" } else { unit.ending() };
+        let name = metric.name.clone();
+        let value = move |histogram: &Histogram| match (number, q) {
+            (_, Some(q)) => percentile(histogram, unit, q),
+            ("max", None) => Value::of(unit, histogram.max().map(|max| max as f64)),
+            _ => Value::from(count(histogram)),
+        };
+        columns = columns
+            .column(
+                format!("{}.{number}{ending}", metric.name),
+                format!("{} {number}", title(metric)),
+                move |process| process.metrics.get(&name).map(&value),
+            )
+            .help(metric.help.clone())
+            .sparse();
+    }
+    columns
 }
 
 /// The further numbers of a metric: name, and percentile where it is one.
@@ -172,7 +212,7 @@ impl Measured {
 }
 
 /// Adds a row per process that any row names and the filters let through, by process id or in the order of the tree.
-fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Vec<u16>) -> Result<()> {
+fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking<Process>, depths: &mut Vec<u16>) -> Result<()> {
     let (people, arguments) = People::with_arguments(source)?;
     let of_process = |name: &str| shown.metrics.iter().any(|metric| metric.name == name);
     let tally = match shown.every {
@@ -206,30 +246,32 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking, depths: &mut Ve
         places
     });
     let (mut arguments, mut failed) = (arguments.look_up()?, None);
-    let mut row = |which: Which, measured: &Measured| {
+    let mut row = |which: Which, measured: Measured| {
         let argv = arguments.get(which).unwrap_or_else(|error| {
             failed.get_or_insert(error);
             None
         });
-        let process = Process { which, person: people.one(&which), measured, wait: waits.get(&which), argv };
-        let cells = process.cells(shown);
+        let person = people.one(&which).cloned().unwrap_or_default();
+        let comm = person.comm.as_deref().map(str::to_owned).or(measured.comm);
+        let wait = waits.get(&which).cloned();
+        let process = Process { which, comm, person, metrics: measured.metrics, wait, argv };
         match &places {
             // The first place comes first.
-            Some(places) => table.weighed(source, places.get(&which).map(|place| -place), || cells),
-            None => table.row(source, cells),
+            Some(places) => table.weighed(source, places.get(&which).map(|place| -place), || process),
+            None => table.row(source, &process),
         }
     };
-    let (none, mut rest) = (Measured::default(), processes.iter().copied().peekable());
+    let mut rest = processes.iter().copied().peekable();
     tally.sums(1, Measured::add, |dims, measured| {
         let Some(which) = which(dims) else { return };
         // Both are in the order of process ids and starts.
         while let Some(before) = rest.next_if(|other| *other < which) {
-            row(before, &none);
+            row(before, Measured::default());
         }
         rest.next_if_eq(&which);
-        row(which, &measured);
+        row(which, measured);
     })?;
-    rest.for_each(|which| row(which, &none));
+    rest.for_each(|which| row(which, Measured::default()));
     failed.map_or(Ok(()), Err)
 }
 
@@ -274,63 +316,13 @@ fn which(dims: &[Dim]) -> Option<Which> {
 }
 
 /// All that is known of one process.
-struct Process<'a> {
+struct Process {
     which: Which,
-    person: Option<&'a Person>,
-    measured: &'a Measured,
-    wait: Option<&'a Wait>,
+    comm: Option<String>,
+    person: Person,
+    metrics: BTreeMap<String, Histogram>,
+    wait: Option<Wait>,
     argv: Option<String>,
-}
-
-impl Process<'_> {
-    fn cells(self, shown: &Shown<'_>) -> Vec<Value> {
-        let person = self.person;
-        let comm = person.and_then(|person| person.comm.as_deref()).or(self.measured.comm.as_deref());
-        let mut cells = vec![
-            Value::from(comm),
-            Value::Id(self.which.pid),
-            Value::id(person.and_then(|person| person.ppid)),
-            person.and_then(|person| person.started).map_or(Value::Null, Value::Time),
-            Value::nanos(person.and_then(|person| person.lifetime_ns)),
-            Value::from(person.and_then(|person| person.end.as_ref()).map(End::text)),
-        ];
-        let of = |metric: &MetricMeta| self.measured.metrics.get(&metric.name);
-        for metric in shown.metrics {
-            cells.push(of(metric).map_or(Value::Null, |histogram| main_value(metric, histogram)));
-        }
-        for metric in shown.metrics.iter().filter(|_| shown.every) {
-            let value = |other| of(metric).map_or(Value::Null, |histogram| other_value(metric, histogram, other));
-            cells.extend(others(metric).into_iter().map(value));
-        }
-        if shown.waits {
-            cells.push(Value::from(self.wait.map(|(state, _)| state.words())));
-            cells.push(Value::nanos(self.wait.map(|(_, ns)| whole(*ns))));
-        }
-        cells.push(Value::from(self.argv));
-        if shown.every {
-            cells.push(Value::id(person.and_then(|person| person.uid)));
-            cells.push(Value::from(person.and_then(|person| person.container.as_deref())));
-            cells.push(Value::nanos(self.which.start_ns));
-        }
-        cells.push(Value::id(person.and_then(|person| person.ns_pid)));
-        cells
-    }
-}
-
-fn main_value(metric: &MetricMeta, histogram: &Histogram) -> Value {
-    match unit(&metric.unit) {
-        Unit::Count => Value::Int(whole(count(histogram))),
-        unit => Value::of(unit, Some(sum(histogram) as f64)),
-    }
-}
-
-fn other_value(metric: &MetricMeta, histogram: &Histogram, (name, q): (&str, Option<f64>)) -> Value {
-    let unit = unit(&metric.unit);
-    match (name, q) {
-        (_, Some(q)) => percentile(histogram, unit, q),
-        ("max", None) => Value::of(unit, histogram.max().map(|max| max as f64)),
-        _ => Value::Int(whole(count(histogram))),
-    }
 }
 
 /// People get no column that says nothing of any process, and what tells most of one before the metrics that a narrow

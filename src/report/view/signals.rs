@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use crate::hist::Histogram;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -14,10 +13,13 @@ use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
 use crate::units::Unit;
@@ -26,12 +28,12 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("signals", "Signals");
     note_absent_probe(&mut document, sources, "signals");
     let shown = plan.rows_shown(20);
-    let mut deaths = Ranking::new(sources, "deaths", "Processes that a signal ended", death_fields()).top(shown);
-    let mut signals = Ranking::new(sources, "signals", "Signals", signal_fields()).largest_first("sent").top(shown);
+    let mut deaths = Ranking::new(sources, "deaths", "Processes that a signal ended", death_columns()).top(shown);
+    let mut signals = Ranking::new(sources, "signals", "Signals", signal_columns()).largest_first("sent").top(shown);
     let mut pairs =
-        Ranking::new(sources, "pairs", "Senders and targets", pair_fields()).largest_first("sent").top(shown);
+        Ranking::new(sources, "pairs", "Senders and targets", pair_columns()).largest_first("sent").top(shown);
     let mut slowest =
-        Ranking::new(sources, "slowest", "Latest taken", slow_fields()).largest_first("delay_ns").top(shown);
+        Ranking::new(sources, "slowest", "Latest taken", slow_columns()).largest_first("delay_ns").top(shown);
     for source in sources {
         let people = People::of(source)?;
         ended(source, &people, &mut deaths)?;
@@ -39,8 +41,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         by_pair(source, &people, &mut pairs)?;
         slow(source, &people, &mut slowest)?;
     }
-    for table in [deaths, signals, pairs, slowest] {
-        document.push(table.table()?);
+    for table in [deaths.table()?, signals.table()?, pairs.table()?, slowest.table()?] {
+        document.push(table);
     }
     if plan.format != Format::Text
         && let Some(plot) =
@@ -51,46 +53,37 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-fn death_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "when"),
-        Field::new("name", "signal"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("sender", "sent by").help("The kernel sends for faults, terminals and the end of memory."),
-        Field::new("sender_pid", "sender pid"),
-        Field::new("outcome", "how").help("Whether core was dumped."),
-    ]
+/// A process that a signal ended.
+struct Death {
+    at: Option<i64>,
+    name: Option<String>,
+    owner: Owner,
+    sender: Owner,
+    outcome: Option<String>,
 }
 
-fn ended(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("signal_death", &["signals_sender_pid"], &["name", "signals_sender", "signals_outcome"], |row| {
-        let comm = people.of_row(row);
-        let cells = vec![
-            row.at().map_or(Value::Null, Value::Time),
-            Value::from(row.text(0)),
-            Value::from(comm),
-            Value::id(row.pid()),
-            Value::from(row.text(1)),
-            Value::id(row.int(0)),
-            Value::from(row.text(2)),
-        ];
-        table.row(source, cells);
+fn death_columns() -> Columns<Death> {
+    Columns::<Death>::new()
+        .column("time_ns", "when", |death| time(death.at))
+        .column("name", "signal", |death| death.name.clone())
+        .comm(|death| &death.owner)
+        .pid(|death| &death.owner)
+        .column("sender", "sent by", |death| death.sender.comm.clone())
+        .help("The kernel sends for faults, terminals and the end of memory.")
+        .column("sender_pid", "sender pid", |death| Value::id(death.sender.pid))
+        .column("outcome", "how", |death| death.outcome.clone())
+        .help("Whether core was dumped.")
+}
+
+fn ended(source: &Source, people: &People, table: &mut Ranking<Death>) -> Result<()> {
+    let mut rows = source.rows("signal_death");
+    let (name, outcome) = (rows.text("name"), rows.text("signals_outcome"));
+    let (sender, sender_pid) = (rows.text("signals_sender"), rows.int("signals_sender_pid"));
+    rows.each(|row| {
+        let text = |column| row.text(column).map(str::to_owned);
+        let (owner, sender) = (people.owner_of(row), Owner { comm: text(sender), pid: row.int(sender_pid) });
+        table.row(source, &Death { at: row.at(), name: text(name), owner, sender, outcome: text(outcome) });
     })
-}
-
-fn signal_fields() -> Vec<Field> {
-    vec![
-        Field::new("name", "signal"),
-        Field::new("sent", "sent"),
-        Field::new("ignored", "ignored").help("Sent to a process that ignores it."),
-        Field::new("merged", "merged").help("Sent while one like it was pending: both are taken as one."),
-        Field::new("lost", "lost").help("Refused, since the target's queue was full."),
-        Field::new("delivered", "delivered").help("Taken by a thread, for its handler or to end its process."),
-        Field::new("delay_p50_ns", "delay p50").help("Median time from its sending until it was taken."),
-        Field::new("delay_p99_ns", "delay p99"),
-        Field::new("delay_max_ns", "delay max"),
-    ]
 }
 
 /// Signals by what became of them.
@@ -115,47 +108,71 @@ impl Sends {
     }
 }
 
-fn by_signal(source: &Source, table: &mut Ranking) -> Result<()> {
+/// All of one signal.
+#[derive(Default)]
+struct Signal {
+    name: String,
+    sends: Sends,
+    delivered: u64,
+    delay: Histogram,
+}
+
+fn signal_columns() -> Columns<Signal> {
+    Columns::<Signal>::new()
+        .column("name", "signal", |signal| signal.name.clone())
+        .column("sent", "sent", |signal| signal.sends.sent)
+        .column("ignored", "ignored", |signal| signal.sends.ignored)
+        .help("Sent to a process that ignores it.")
+        .column("merged", "merged", |signal| signal.sends.merged)
+        .help("Sent while one like it was pending: both are taken as one.")
+        .column("lost", "lost", |signal| signal.sends.lost)
+        .help("Refused, since the target's queue was full.")
+        .column("delivered", "delivered", |signal| signal.delivered)
+        .help("Taken by a thread, for its handler or to end its process.")
+        .column("delay_p50_ns", "delay p50", |signal| percentile(&signal.delay, Unit::Nanoseconds, 0.5))
+        .help("Median time from its sending until it was taken.")
+        .column("delay_p99_ns", "delay p99", |signal| percentile(&signal.delay, Unit::Nanoseconds, 0.99))
+        .column("delay_max_ns", "delay max", |signal| signal.delay.max().map(nanos))
+}
+
+fn by_signal(source: &Source, table: &mut Ranking<Signal>) -> Result<()> {
     let wanted = [metrics::SIGNALS_SENT, metrics::SIGNALS_DELIVERED, metrics::SIGNAL_DELAY];
     let tally = Tally::of(source, &["name", "signals_outcome"], |name| wanted.contains(&name))?;
-    let add = |(sends, delivered, delay): &mut (Sends, u64, Histogram), rest: &[Dim], by: &ByMetric<'_>| {
+    let add = |signal: &mut Signal, rest: &[Dim], by: &ByMetric<'_>| {
         if let (Some(sent), Some(outcome)) = (by.get(metrics::SIGNALS_SENT), rest.first()) {
-            sends.add(outcome, count(sent));
+            signal.sends.add(outcome, count(sent));
         }
-        *delivered = delivered.saturating_add(by.get(metrics::SIGNALS_DELIVERED).map_or(0, count));
-        by.get(metrics::SIGNAL_DELAY).into_iter().for_each(|own| delay.merge(own));
+        let delivered = by.get(metrics::SIGNALS_DELIVERED).map_or(0, count);
+        signal.delivered = signal.delivered.saturating_add(delivered);
+        by.get(metrics::SIGNAL_DELAY).into_iter().for_each(|own| signal.delay.merge(own));
     };
-    tally.sums(1, add, |dims, (sends, delivered, delay)| {
-        let number = |count: u64| Value::Int(whole(count));
-        let cells = vec![
-            dims.first().map_or(Value::Null, |name| Value::from(name.word())),
-            number(sends.sent),
-            number(sends.ignored),
-            number(sends.merged),
-            number(sends.lost),
-            number(delivered),
-            percentile(&delay, Unit::Nanoseconds, 0.5),
-            percentile(&delay, Unit::Nanoseconds, 0.99),
-            delay.max().map_or(Value::Null, |max| Value::Nanos(whole(max))),
-        ];
-        table.row(source, cells);
+    tally.sums(1, add, |dims, signal| {
+        let [name] = dims else { return };
+        table.row(source, &Signal { name: name.word(), ..signal });
     })
 }
 
-fn pair_fields() -> Vec<Field> {
-    vec![
-        Field::new("sender", "sender"),
-        Field::new("sender_pid", "sender pid"),
-        Field::new("name", "signal"),
-        Field::new("comm", "target"),
-        Field::new("pid", "pid"),
-        Field::new("sent", "sent"),
-        Field::new("ignored", "ignored"),
-        Field::new("merged", "merged"),
-    ]
+/// All of one signal from one process to another.
+struct Pair {
+    sender: Owner,
+    name: Dim,
+    target: Owner,
+    sends: Sends,
 }
 
-fn by_pair(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn pair_columns() -> Columns<Pair> {
+    Columns::<Pair>::new()
+        .column("sender", "sender", |pair| pair.sender.comm.clone())
+        .column("sender_pid", "sender pid", |pair| Value::id(pair.sender.pid))
+        .column("name", "signal", |pair| pair.name.value())
+        .column("comm", "target", |pair| pair.target.comm.clone())
+        .pid(|pair| &pair.target)
+        .column("sent", "sent", |pair| pair.sends.sent)
+        .column("ignored", "ignored", |pair| pair.sends.ignored)
+        .column("merged", "merged", |pair| pair.sends.merged)
+}
+
+fn by_pair(source: &Source, people: &People, table: &mut Ranking<Pair>) -> Result<()> {
     let by = ["signals_sender", "signals_sender_pid", "name", "pid", "comm", "signals_outcome"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::SIGNALS_SENT)?;
     let add = |sends: &mut Sends, rest: &[Dim], by: &ByMetric<'_>| {
@@ -165,41 +182,47 @@ fn by_pair(source: &Source, people: &People, table: &mut Ranking) -> Result<()> 
     };
     tally.sums(5, add, |dims, sends| {
         let [sender, sender_pid, name, pid, comm] = dims else { return };
-        let called = |pid: &Dim, comm: &Dim| Value::from(people.of_dims(pid, comm));
-        let number = |count: u64| Value::Int(whole(count));
-        let cells = vec![
-            called(sender_pid, sender),
-            sender_pid.value(),
-            name.value(),
-            called(pid, comm),
-            pid.value(),
-            number(sends.sent),
-            number(sends.ignored),
-            number(sends.merged),
-        ];
-        table.row(source, cells);
+        let (sender, target) = (people.owner(sender_pid, sender), people.owner(pid, comm));
+        table.row(source, &Pair { sender, name: name.clone(), target, sends });
     })
 }
 
-fn slow_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "taken").help("When it was taken."),
-        Field::new("delay_ns", "delay").help("Since it was sent."),
-        Field::new("name", "signal"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("tid", "thread"),
-        Field::new("sender", "sent by"),
-        Field::new("sender_pid", "sender pid"),
-    ]
+/// One signal that was taken.
+struct Taken {
+    at: Option<i64>,
+    delay_ns: Option<i64>,
+    name: Option<String>,
+    owner: Owner,
+    tid: Option<i64>,
+    sender: Owner,
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("signal_taken", &["tid", "signals_sender_pid"], &["name", "signals_sender"], |row| {
-        table.weighed(source, row.dur(), || {
-            let mut cells = people.event_cells(row, row.text(0));
-            cells.extend([Value::id(row.int(0)), Value::from(row.text(1)), Value::id(row.int(1))]);
-            cells
+fn slow_columns() -> Columns<Taken> {
+    Columns::<Taken>::new()
+        .column("time_ns", "taken", |taken| time(taken.at))
+        .help("When it was taken.")
+        .column("delay_ns", "delay", |taken| Value::nanos(taken.delay_ns))
+        .help("Since it was sent.")
+        .column("name", "signal", |taken| taken.name.clone())
+        .comm(|taken| &taken.owner)
+        .pid(|taken| &taken.owner)
+        .column("tid", "thread", |taken| Value::id(taken.tid))
+        .column("sender", "sent by", |taken| taken.sender.comm.clone())
+        .column("sender_pid", "sender pid", |taken| Value::id(taken.sender.pid))
+}
+
+fn slow(source: &Source, people: &People, table: &mut Ranking<Taken>) -> Result<()> {
+    let mut rows = source.rows("signal_taken");
+    let (name, tid) = (rows.text("name"), rows.int("tid"));
+    let (sender, sender_pid) = (rows.text("signals_sender"), rows.int("signals_sender_pid"));
+    rows.each(|row| {
+        table.weighed(source, row.dur(), || Taken {
+            at: row.at(),
+            delay_ns: row.dur(),
+            name: row.text(name).map(str::to_owned),
+            owner: people.owner_of(row),
+            tid: row.int(tid),
+            sender: Owner { comm: row.text(sender).map(str::to_owned), pid: row.int(sender_pid) },
         });
     })
 }

@@ -12,7 +12,6 @@ use anyhow::Result;
 
 use crate::render::Block;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
@@ -20,6 +19,8 @@ use crate::report::read::input::Source;
 use crate::report::read::input::Which;
 use crate::report::read::processes::People;
 use crate::report::read::profile::Stacks;
+use crate::report::table::cells::some;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::view::slow::around::Around;
 use crate::report::view::slow::event::Event;
@@ -48,7 +49,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("slow", "The slowest events, and what else happened around them");
     let most = plan.events_shown(SHOWN);
     let mut told = Vec::new();
-    let mut table = Ranking::new(sources, "events", "", fields()).largest_first("dur_ns").top(most);
+    let mut table = Ranking::new(sources, "events", "", columns()).largest_first("dur_ns").top(most);
     let mut all = 0u64;
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
@@ -76,7 +77,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let of_source = tell(source, &names, &kinds, found.events)?;
         if plan.format != Format::Text {
             for one in &of_source {
-                table.weighed(source, Some(one.event.dur_ns), || one.cells());
+                table.weighed(source, Some(one.event.dur_ns), || one.row());
             }
         }
         told.extend(of_source);
@@ -107,14 +108,14 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 }
 
 /// Adds the events that are less slow than those that are told of.
-fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &mut Ranking) -> Result<()> {
+fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &mut Ranking<EventRow>) -> Result<()> {
     for (place, kind) in kinds.iter().enumerate() {
         kind.each(source, true, |row| {
-            if !kind.is_slow(row) || row.dur().is_some_and(|dur| dur > least.dur_ns) || kind.is_by_design(row) {
+            if !kind.is_slow(row) || row.row.dur().is_some_and(|dur| dur > least.dur_ns) || kind.is_by_design(row) {
                 return;
             }
             if let Some(event) = kind.event(place, row).filter(|event| event < least) {
-                table.weighed(source, Some(event.dur_ns), || names.told(source, event, Around::default()).cells());
+                table.weighed(source, Some(event.dur_ns), || names.told(source, event, Around::default()).row());
             }
         })?;
     }
@@ -133,7 +134,7 @@ fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
     let (mut all, mut by_design) = (0u64, 0u64);
     for (at, kind) in kinds.iter().enumerate() {
         kind.each(source, true, |row| {
-            let Some(dur_ns) = row.dur().filter(|_| kind.is_slow(row)) else { return };
+            let Some(dur_ns) = row.row.dur().filter(|_| kind.is_slow(row)) else { return };
             if kind.is_by_design(row) {
                 by_design += 1;
                 return;
@@ -210,45 +211,41 @@ impl Told<'_> {
         lines
     }
 
-    fn cells(&self) -> Vec<Value> {
-        let event = &self.event;
-        vec![
-            Value::Time(event.at),
-            Value::Nanos(event.dur_ns),
-            Value::from(event.kind.as_str()),
-            Value::from(event.probe.as_str()),
-            Value::from(event.comm.clone()),
-            Value::id(event.which.map(|which| which.pid)),
-            Value::id(event.tid),
-            Value::id(event.cpu),
-            Value::from(event.dev.clone()),
-            Value::from(event.facts()),
-            Value::from((!self.stack.is_empty()).then(|| self.stack.join(";"))),
-            Value::from(self.around.overlapping()),
-            Value::from(self.around.busiest().map(str::to_owned)),
-            self.around.busiest_percent().map_or(Value::Null, Value::Percent),
-            Value::from(self.around.words()),
-        ]
+    fn row(&self) -> EventRow {
+        EventRow { event: self.event.clone(), stack: self.stack.join(";"), around: self.around.clone() }
     }
 }
 
-fn fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it ended."),
-        Field::new("dur_ns", "took"),
-        Field::new("kind", "kind").help("Kind of its row in the recording."),
-        Field::new("probe", "probe"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("tid", "thread"),
-        Field::new("cpu", "CPU"),
-        Field::new("dev", "device"),
-        Field::new("what", "what").help("What else its row says."),
-        Field::new("stack", "stack").help("Frames from the innermost out, separated by semicolons."),
-        Field::new("overlapping", "overlapping")
-            .help("Other slow events of the same device, thread, CPU or process in its time."),
-        Field::new("busiest_comm", "busiest").help("Process that had most CPU time in the intervals that it touches."),
-        Field::new("busiest_pct", "of a CPU").help("CPU time of that process, of one CPU."),
-        Field::new("meanwhile", "meanwhile").help("What else happened, in words."),
-    ]
+/// An event in the table.
+struct EventRow {
+    event: Event,
+    stack: String,
+    around: Around,
+}
+
+fn columns() -> Columns<EventRow> {
+    Columns::<EventRow>::new()
+        .column("time_ns", "end", |row| Value::Time(row.event.at))
+        .help("When it ended.")
+        .column("dur_ns", "took", |row| Value::Nanos(row.event.dur_ns))
+        .column("kind", "kind", |row| row.event.kind.clone())
+        .help("Kind of its row in the recording.")
+        .column("probe", "probe", |row| row.event.probe.clone())
+        .column("comm", "command", |row| row.event.comm.clone())
+        .column("pid", "pid", |row| Value::id(row.event.which.map(|which| which.pid)))
+        .column("tid", "thread", |row| Value::id(row.event.tid))
+        .column("cpu", "CPU", |row| Value::id(row.event.cpu))
+        .column("dev", "device", |row| row.event.dev.clone())
+        .column("what", "what", |row| row.event.facts())
+        .help("What else its row says.")
+        .column("stack", "stack", |row| some(&row.stack))
+        .help("Frames from the innermost out, separated by semicolons.")
+        .column("overlapping", "overlapping", |row| row.around.overlapping())
+        .help("Other slow events of the same device, thread, CPU or process in its time.")
+        .column("busiest_comm", "busiest", |row| Value::from(row.around.busiest()))
+        .help("Process that had most CPU time in the intervals that it touches.")
+        .column("busiest_pct", "of a CPU", |row| row.around.busiest_percent().map(Value::Percent))
+        .help("CPU time of that process, of one CPU.")
+        .column("meanwhile", "meanwhile", |row| row.around.words())
+        .help("What else happened, in words.")
 }

@@ -4,8 +4,6 @@ use anyhow::Result;
 
 use crate::render::Block;
 use crate::render::Document;
-use crate::render::Field;
-use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::read::health;
@@ -50,9 +48,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
     }
     if several || plan.format.is_for_programs() {
-        let mut hosts = Ranking::new(sources, "hosts", "Hosts", Facts::fields());
+        let mut hosts = Ranking::new(sources, "hosts", "Hosts", facts::columns());
         for (source, facts) in sources.iter().zip(&facts) {
-            hosts.row(source, facts.cells(source));
+            hosts.row(source, &facts.host(source));
         }
         document.push(hosts.table()?);
     }
@@ -101,51 +99,29 @@ fn opening(source: &Source) -> Vec<(String, String)> {
 fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
     let most = plan.events_shown(ROWS);
     let always = plan.format.is_for_programs();
-    let mut commands = Ranking::new(sources, "commands", "", commands::fields());
-    let mut slow = Ranking::new(sources, "slowest", "", slow_fields()).largest_first("dur_ns").top(most);
-    let mut any = [false, false];
+    let mut commands = Ranking::new(sources, "commands", "", commands::columns());
+    let mut slow = Ranking::new(sources, "slowest", "", slow::columns()).largest_first("dur_ns").top(most);
+    let (mut any_command, mut any_slow) = (false, false);
     for source in sources {
         let people = People::of(source)?;
         let (rows, left_out) = commands::rows(source, &people, most)?;
         commands.left_out(left_out);
-        for cells in rows {
-            any[0] = true;
-            commands.row(source, cells);
+        for row in rows {
+            any_command = true;
+            commands.row(source, &row);
         }
         for row in slow::slowest(source, &people, most)? {
-            any[1] = true;
-            slow.row(source, slow_cells(row));
+            any_slow = true;
+            slow.row(source, &row);
         }
     }
-    if any[0] || always {
+    if any_command || always {
         document.heading("Processes that matter");
         document.push(commands.table()?);
     }
-    if any[1] || always {
+    if any_slow || always {
         document.heading("Slowest");
         document.push(slow.table()?);
     }
     Ok(())
-}
-
-fn slow_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it ended."),
-        Field::new("dur_ns", "took"),
-        Field::new("what", "what"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("cause", "cause").help("Why it took so long, as far as the recording tells.").prose(),
-    ]
-}
-
-fn slow_cells(slow: slow::Slow) -> Vec<Value> {
-    vec![
-        Value::Time(slow.at),
-        Value::Nanos(slow.dur_ns),
-        Value::from(slow.what),
-        Value::from(slow.comm),
-        Value::id(slow.pid),
-        Value::from(slow.cause),
-    ]
 }

@@ -7,7 +7,6 @@ use anyhow::Result;
 
 use crate::hist::Histogram;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::HistogramPlot;
 use crate::render::Value;
 use crate::report::plan::Format;
@@ -20,11 +19,14 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::share;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::some;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::units::Unit;
 
@@ -45,12 +47,12 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("syscalls", "System calls");
     note_absent_probe(&mut document, sources, "syscall");
     let shown = plan.rows_shown(20);
-    let mut calls = Ranking::new(sources, "calls", "By call", call_fields()).top(shown);
+    let mut calls = Ranking::new(sources, "calls", "By call", call_columns()).top(shown);
     let mut processes =
-        Ranking::new(sources, "processes", "By process", process_fields()).largest_first("work_ns").top(shown);
-    let mut errors = Ranking::new(sources, "errors", "Errors", error_fields()).largest_first("count").top(shown);
+        Ranking::new(sources, "processes", "By process", process_columns()).largest_first("work_ns").top(shown);
+    let mut errors = Ranking::new(sources, "errors", "Errors", error_columns()).largest_first("count").top(shown);
     let mut slow =
-        Ranking::new(sources, "slowest", "Slowest calls", slowest::fields()).largest_first("dur_ns").top(shown);
+        Ranking::new(sources, "slowest", "Slowest calls", slowest::columns()).largest_first("dur_ns").top(shown);
     let mut rows: Vec<(&Source, Call)> = Vec::new();
     for source in sources {
         let people = People::of(source)?;
@@ -67,10 +69,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
             series.push((format!("{host}{}", call.name.word()), call.latency.clone()));
         }
-        calls.row(source, call.cells());
+        calls.row(source, &call);
     }
-    for table in [calls, processes, errors, slow] {
-        document.push(table.table()?);
+    for table in [calls.table()?, processes.table()?, errors.table()?, slow.table()?] {
+        document.push(table);
     }
     if plan.format != Format::Text && !series.is_empty() {
         let (name, title) = (metrics::SYSCALL_LATENCY.into(), "Time in system calls that are no waits".into());
@@ -144,21 +146,28 @@ impl Counted {
         &self,
         source: &Source,
         people: &People,
-        processes: &mut Ranking,
-        errors: &mut Ranking,
+        processes: &mut Ranking<Process>,
+        errors: &mut Ranking<Failures>,
     ) -> Result<()> {
         let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| process.add(rest, by);
-        self.tally.sums(1, add, |dims, process| {
+        self.tally.sums(1, add, |dims, mut process| {
             let [pid] = dims else { return };
-            let comm = people.name(pid.process()).or(process.comm.as_deref());
+            process.owner = people.or_owner(pid, process.owner.comm);
+            process.of_all_ns = self.work_ns;
             for ((call, errno), failed) in &process.failed {
-                let all = process.by_call.get(call).map_or(0, |call| call.count);
-                let share = share(*failed as f64, all as f64);
-                let count = Value::Int(whole(*failed));
-                errors.row(source, vec![call.value(), errno.value(), Value::from(comm), pid.value(), count, share]);
+                errors.row(
+                    source,
+                    &Failures {
+                        call: call.clone(),
+                        errno: errno.clone(),
+                        owner: process.owner.clone(),
+                        count: *failed,
+                        calls: process.by_call.get(call).map_or(0, |call| call.count),
+                    },
+                );
             }
-            if let Some(pid) = pid.int().filter(|_| process.any) {
-                processes.row(source, process.cells(comm, pid, self.work_ns));
+            if process.any && pid.int().is_some() {
+                processes.row(source, &process);
             }
         })
     }
@@ -184,48 +193,42 @@ struct Call {
     of_class_ns: u64,
 }
 
-fn call_fields() -> Vec<Field> {
-    vec![
-        Field::new("name", "call"),
-        Field::new("class", "class").help("'wait' for calls whose purpose is to wait, 'work' for others."),
-        Field::new("count", "count").help("Calls that returned."),
-        Field::new("sum_ns", "total").help("Time from entry to return, added up."),
-        Field::new("share_pct", "share").help("Part of the time in all calls of the class."),
-        Field::new("p50_ns", "p50"),
-        Field::new("p99_ns", "p99"),
-        Field::new("max_ns", "max"),
-        Field::new("errors", "errors").help("Calls that returned an error."),
-        Field::new("errnos", "which").help("Errors by name, the most frequent first."),
-    ]
-}
-
 impl Call {
-    fn cells(&self) -> Vec<Value> {
+    fn failed(&self) -> u64 {
+        self.errors.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// `ENOENT 12, EAGAIN 3`.
+    fn errnos(&self) -> Value {
         let each: Vec<String> = self.errors.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        let failed = self.errors.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
-        vec![
-            self.name.value(),
-            Value::from(if self.waits { WAIT } else { "work" }),
-            Value::Int(whole(count(&self.latency))),
-            Value::Nanos(whole(sum(&self.latency))),
-            share(sum(&self.latency) as f64, self.of_class_ns as f64),
-            percentile(&self.latency, Unit::Nanoseconds, 0.5),
-            percentile(&self.latency, Unit::Nanoseconds, 0.99),
-            longest(&self.latency),
-            Value::Int(whole(failed)),
-            if each.is_empty() { Value::Null } else { Value::from(each.join(", ")) },
-        ]
+        some(&each.join(", "))
     }
 }
 
-fn longest(histogram: &Histogram) -> Value {
-    histogram.max().map_or(Value::Null, |max| Value::Nanos(whole(max)))
+fn call_columns() -> Columns<Call> {
+    Columns::<Call>::new()
+        .column("name", "call", |call| call.name.value())
+        .column("class", "class", |call| if call.waits { WAIT } else { "work" })
+        .help("'wait' for calls whose purpose is to wait, 'work' for others.")
+        .column("count", "count", |call| count(&call.latency))
+        .help("Calls that returned.")
+        .column("sum_ns", "total", |call| nanos(sum(&call.latency)))
+        .help("Time from entry to return, added up.")
+        .column("share_pct", "share", |call| share(sum(&call.latency) as f64, call.of_class_ns as f64))
+        .help("Part of the time in all calls of the class.")
+        .column("p50_ns", "p50", |call| percentile(&call.latency, Unit::Nanoseconds, 0.5))
+        .column("p99_ns", "p99", |call| percentile(&call.latency, Unit::Nanoseconds, 0.99))
+        .column("max_ns", "max", |call| call.latency.max().map(nanos))
+        .column("errors", "errors", Call::failed)
+        .help("Calls that returned an error.")
+        .column("errnos", "which", Call::errnos)
+        .help("Errors by name, the most frequent first.")
 }
 
 /// All calls of one process.
 #[derive(Default)]
 struct Process {
-    comm: Option<String>,
+    owner: Owner,
     /// Whether any call of it was measured.
     any: bool,
     count: u64,
@@ -233,6 +236,8 @@ struct Process {
     work: Histogram,
     by_call: BTreeMap<Dim, OfCall>,
     failed: BTreeMap<(Dim, Dim), u64>,
+    /// Work of all processes.
+    of_all_ns: u64,
 }
 
 /// What one call of a process comes to, however it ended and whether it waited.
@@ -247,7 +252,7 @@ impl Process {
     /// Adds what one group holds; its dimensions are those behind the process.
     fn add(&mut self, dims: &[Dim], by: &ByMetric<'_>) {
         let [name, class, errno, comm] = dims else { return };
-        self.comm = self.comm.take().or_else(|| comm.text().map(str::to_owned));
+        self.owner.comm = self.owner.comm.take().or_else(|| comm.text().map(str::to_owned));
         if let Some(failed) = by.get(metrics::SYSCALL_ERRORS) {
             let own = self.failed.entry((name.clone(), errno.clone())).or_default();
             *own = own.saturating_add(count(failed));
@@ -267,50 +272,55 @@ impl Process {
     }
 }
 
-fn process_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("count", "calls"),
-        Field::new("errors", "errors"),
-        Field::new("work_ns", "work").help("Time in calls that are no waits by design, of all its threads."),
-        Field::new("share_pct", "share").help("Part of that time of all processes."),
-        Field::new("wait_ns", "waits").help("Time in calls whose purpose is to wait, of all its threads."),
-        Field::new("p50_ns", "p50").help("Of the calls that are no waits."),
-        Field::new("p99_ns", "p99"),
-        Field::new("max_ns", "max"),
-        Field::new("most", "most in").help("The call that took most of its work."),
-    ]
-}
-
 impl Process {
-    fn cells(&self, comm: Option<&str>, pid: i64, work_ns: u64) -> Vec<Value> {
+    fn errors(&self) -> u64 {
+        self.failed.values().fold(0u64, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The call that took most of its work.
+    fn most(&self) -> Option<String> {
         let worked = self.by_call.iter().filter(|(_, call)| call.work_ns > 0);
-        let most = worked.max_by_key(|(_, call)| call.work_ns).map(|(name, _)| name.word());
-        let errors = self.failed.values().fold(0u64, |sum, count| sum.saturating_add(*count));
-        vec![
-            Value::from(comm),
-            Value::Id(pid),
-            Value::Int(whole(self.count)),
-            Value::Int(whole(errors)),
-            Value::Nanos(whole(sum(&self.work))),
-            share(sum(&self.work) as f64, work_ns as f64),
-            Value::Nanos(whole(self.wait_ns)),
-            percentile(&self.work, Unit::Nanoseconds, 0.5),
-            percentile(&self.work, Unit::Nanoseconds, 0.99),
-            longest(&self.work),
-            Value::from(most),
-        ]
+        worked.max_by_key(|(_, call)| call.work_ns).map(|(name, _)| name.word())
     }
 }
 
-fn error_fields() -> Vec<Field> {
-    vec![
-        Field::new("name", "call"),
-        Field::new("errno", "error"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("count", "count"),
-        Field::new("share_pct", "share").help("Part of the process's calls of that name."),
-    ]
+fn process_columns() -> Columns<Process> {
+    Columns::<Process>::new()
+        .comm(|process| &process.owner)
+        .pid(|process| &process.owner)
+        .column("count", "calls", |process| process.count)
+        .column("errors", "errors", Process::errors)
+        .column("work_ns", "work", |process| nanos(sum(&process.work)))
+        .help("Time in calls that are no waits by design, of all its threads.")
+        .column("share_pct", "share", |process| share(sum(&process.work) as f64, process.of_all_ns as f64))
+        .help("Part of that time of all processes.")
+        .column("wait_ns", "waits", |process| nanos(process.wait_ns))
+        .help("Time in calls whose purpose is to wait, of all its threads.")
+        .column("p50_ns", "p50", |process| percentile(&process.work, Unit::Nanoseconds, 0.5))
+        .help("Of the calls that are no waits.")
+        .column("p99_ns", "p99", |process| percentile(&process.work, Unit::Nanoseconds, 0.99))
+        .column("max_ns", "max", |process| process.work.max().map(nanos))
+        .column("most", "most in", Process::most)
+        .help("The call that took most of its work.")
+}
+
+/// Calls of one process that failed with one error.
+struct Failures {
+    call: Dim,
+    errno: Dim,
+    owner: Owner,
+    count: u64,
+    /// All calls of that name.
+    calls: u64,
+}
+
+fn error_columns() -> Columns<Failures> {
+    Columns::<Failures>::new()
+        .column("name", "call", |failures| failures.call.value())
+        .column("errno", "error", |failures| failures.errno.value())
+        .comm(|failures| &failures.owner)
+        .pid(|failures| &failures.owner)
+        .column("count", "count", |failures| failures.count)
+        .column("share_pct", "share", |failures| share(failures.count as f64, failures.calls as f64))
+        .help("Part of the process's calls of that name.")
 }

@@ -7,7 +7,6 @@ use anyhow::Result;
 
 use crate::hist::Histogram;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Timeline;
 use crate::render::Value;
 use crate::report::plan::Format;
@@ -20,17 +19,21 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::bytes;
 use crate::report::table::cells::errno;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
+use crate::report::table::cells::time;
 use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::few::Few;
 use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
 use crate::units::Unit;
 
-/// In the order of a peer's columns.
 const METRICS: [&str; 10] = [
     metrics::TCP_CONNECT,
     metrics::TCP_ACCEPTED,
@@ -52,13 +55,13 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "tcp");
     let shown = plan.rows_shown(20);
     let mut peers =
-        Ranking::new(sources, "peers", "By process and peer", peer_fields()).largest_first("bytes").top(shown);
+        Ranking::new(sources, "peers", "By process and peer", peer_columns()).largest_first("bytes").top(shown);
     let mut failures =
-        Ranking::new(sources, "failures", "Connects that failed", failure_fields()).largest_first("count").top(shown);
-    let mut connects = Ranking::new(sources, "connects", "Slowest connects", connect_fields())
+        Ranking::new(sources, "failures", "Connects that failed", failure_columns()).largest_first("count").top(shown);
+    let mut connects = Ranking::new(sources, "connects", "Slowest connects", connect_columns())
         .largest_first("dur_ns")
         .top(plan.events_shown(10));
-    let mut open = Ranking::new(sources, "open", "Still open at the end", open_fields())
+    let mut open = Ranking::new(sources, "open", "Still open at the end", open_columns())
         .largest_first("bytes")
         .top(plan.events_shown(10));
     let mut plot = Timeline {
@@ -131,186 +134,238 @@ fn peer(dims: &[Dim]) -> String {
     }
 }
 
-fn peer_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid").help("Who connected; or who closed the connection, had it open, or listens."),
-        Field::new("side", "side").help("Who began: 'connect' this process, 'accept' the peer."),
-        Field::new("peer", "peer").help("The remote address."),
-        Field::new("port", "port").help("The port that is served: the peer's, or with 'accept' the own one."),
-        Field::new("connections", "opened").help("Connections that were established."),
-        Field::new("failed", "failed").help("Connects that failed."),
-        Field::new("bytes", "moved").help("Payload in both directions."),
-        Field::new("retransmits", "resent").help("Segments sent again."),
-        Field::new("resets", "resets").help("Resets, sent and received."),
-        Field::new("connect_p50_ns", "connect p50").help("Median time until a connection was established."),
-        Field::new("rtt_p50_ns", "RTT p50").help("Median of the smoothed round-trip times."),
-        Field::new("connect_max_ns", "connect max"),
-        Field::new("rtt_max_ns", "RTT max"),
-        Field::new("sent_bytes", "sent").help("Payload that was sent and acknowledged."),
-        Field::new("received_bytes", "received").help("Payload that came in."),
-        Field::new("lifetime_p50_ns", "life p50").help("Median time from establishment to the end."),
-        Field::new("resets_sent", "RST sent"),
-        Field::new("resets_received", "RST received"),
-    ]
-}
-
-/// What the connections between a process and a peer come to: by metric, and the name that rows give the process.
+/// What the connections between a process and a peer come to.
 #[derive(Default)]
 struct Peer {
-    comm: Option<String>,
-    found: [Histogram; 10],
+    owner: Owner,
+    side: Dim,
+    address: Dim,
+    remote_port: Dim,
+    own_port: Dim,
+    connects: Histogram,
+    lifetimes: Histogram,
+    round_trips: Histogram,
+    accepted: u64,
+    sent_bytes: u64,
+    received_bytes: u64,
+    retransmits: u64,
+    resets_sent: u64,
+    resets_received: u64,
+    failed: u64,
 }
 
-fn by_peer(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+impl Peer {
+    fn add(&mut self, by: &ByMetric<'_>) {
+        for (times, metric) in [
+            (&mut self.connects, metrics::TCP_CONNECT),
+            (&mut self.lifetimes, metrics::TCP_LIFETIME),
+            (&mut self.round_trips, metrics::TCP_RTT),
+        ] {
+            by.get(metric).into_iter().for_each(|own| times.merge(own));
+        }
+        for (total, metric, of) in [
+            (&mut self.accepted, metrics::TCP_ACCEPTED, count as fn(&Histogram) -> u64),
+            (&mut self.sent_bytes, metrics::TCP_SENT, sum),
+            (&mut self.received_bytes, metrics::TCP_RECEIVED, sum),
+            (&mut self.retransmits, metrics::TCP_RETRANSMITS, sum),
+            (&mut self.resets_sent, metrics::TCP_RESETS_SENT, count),
+            (&mut self.resets_received, metrics::TCP_RESETS_RECEIVED, count),
+            (&mut self.failed, metrics::TCP_FAILURES, count),
+        ] {
+            *total = total.saturating_add(by.get(metric).map_or(0, of));
+        }
+    }
+
+    fn port(&self) -> Value {
+        if self.remote_port == Dim::None { self.own_port.value() } else { self.remote_port.value() }
+    }
+}
+
+fn peer_columns() -> Columns<Peer> {
+    let median = |times: &Histogram| percentile(times, Unit::Nanoseconds, 0.5);
+    Columns::<Peer>::new()
+        .comm(|peer| &peer.owner)
+        .pid(|peer| &peer.owner)
+        .help("Who connected; or who closed the connection, had it open, or listens.")
+        .column("side", "side", |peer| peer.side.value())
+        .help("Who began: 'connect' this process, 'accept' the peer.")
+        .column("peer", "peer", |peer| peer.address.value())
+        .help("The remote address.")
+        .column("port", "port", Peer::port)
+        .help("The port that is served: the peer's, or with 'accept' the own one.")
+        .column("connections", "opened", |peer| count(&peer.connects).saturating_add(peer.accepted))
+        .help("Connections that were established.")
+        .column("failed", "failed", |peer| peer.failed)
+        .help("Connects that failed.")
+        .column("bytes", "moved", |peer| bytes(peer.sent_bytes.saturating_add(peer.received_bytes)))
+        .help("Payload in both directions.")
+        .column("retransmits", "resent", |peer| peer.retransmits)
+        .help("Segments sent again.")
+        .column("resets", "resets", |peer| peer.resets_sent.saturating_add(peer.resets_received))
+        .help("Resets, sent and received.")
+        .column("connect_p50_ns", "connect p50", move |peer| median(&peer.connects))
+        .help("Median time until a connection was established.")
+        .column("rtt_p50_ns", "RTT p50", move |peer| median(&peer.round_trips))
+        .help("Median of the smoothed round-trip times.")
+        .column("connect_max_ns", "connect max", |peer| peer.connects.max().map(nanos))
+        .column("rtt_max_ns", "RTT max", |peer| peer.round_trips.max().map(nanos))
+        .column("sent_bytes", "sent", |peer| bytes(peer.sent_bytes))
+        .help("Payload that was sent and acknowledged.")
+        .column("received_bytes", "received", |peer| bytes(peer.received_bytes))
+        .help("Payload that came in.")
+        .column("lifetime_p50_ns", "life p50", move |peer| median(&peer.lifetimes))
+        .help("Median time from establishment to the end.")
+        .column("resets_sent", "RST sent", |peer| peer.resets_sent)
+        .column("resets_received", "RST received", |peer| peer.resets_received)
+}
+
+fn by_peer(source: &Source, people: &People, table: &mut Ranking<Peer>) -> Result<()> {
     let by = ["pid", "tcp_side", "daddr", "dport", "sport", "comm"];
     let tally = Tally::of(source, &by, |name| METRICS.contains(&name))?;
     let add = |peer: &mut Peer, rest: &[Dim], by: &ByMetric<'_>| {
         let name = || rest.first().and_then(Dim::text).map(str::to_owned);
-        peer.comm = peer.comm.take().or_else(name);
-        for (slot, metric) in peer.found.iter_mut().zip(METRICS) {
-            by.get(metric).into_iter().for_each(|values| slot.merge(values));
-        }
+        peer.owner.comm = peer.owner.comm.take().or_else(name);
+        peer.add(by);
     };
     // Process, side, address, remote port, own port.
-    tally.sums(5, add, |dims, peer| {
+    tally.sums(5, add, |dims, mut peer| {
         let [pid, side, address, remote, own] = dims else { return };
-        let [connect, accepted, lifetime, rtt, sent, received, resent, reset_out, reset_in, failed] = peer.found;
-        let comm = people.name(pid.process()).or(peer.comm.as_deref());
-        let time = |times: &Histogram, q: f64| percentile(times, Unit::Nanoseconds, q);
-        let most = |times: &Histogram| times.max().map_or(Value::Null, |max| Value::Nanos(whole(max)));
-        let number = |count: u64| Value::Int(whole(count));
-        let (out, into) = (sum(&sent), sum(&received));
-        table.row(
-            source,
-            vec![
-                Value::from(comm),
-                pid.value(),
-                side.value(),
-                address.value(),
-                if *remote == Dim::None { own.value() } else { remote.value() },
-                number(count(&connect).saturating_add(count(&accepted))),
-                number(count(&failed)),
-                Value::Bytes(whole(out.saturating_add(into))),
-                number(sum(&resent)),
-                number(count(&reset_out).saturating_add(count(&reset_in))),
-                time(&connect, 0.5),
-                time(&rtt, 0.5),
-                most(&connect),
-                most(&rtt),
-                Value::Bytes(whole(out)),
-                Value::Bytes(whole(into)),
-                time(&lifetime, 0.5),
-                number(count(&reset_out)),
-                number(count(&reset_in)),
-            ],
-        );
+        peer.owner = people.or_owner(pid, peer.owner.comm);
+        (peer.side, peer.address) = (side.clone(), address.clone());
+        (peer.remote_port, peer.own_port) = (remote.clone(), own.clone());
+        table.row(source, &peer);
     })
 }
 
-fn failure_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("peer", "peer").help("The address that it tried."),
-        Field::new("port", "port"),
-        Field::new("cause", "cause")
-            .help("Why: refused (the peer answered with a reset), timed out (no answer), unreachable (a router said so), given up (the process closed the socket before)."),
-        Field::new("count", "count"),
-    ]
+/// Connects of one process that failed for one cause.
+struct Failures {
+    owner: Owner,
+    address: Dim,
+    port: Dim,
+    cause: Dim,
+    count: u64,
 }
 
-fn by_failure(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
+fn failure_columns() -> Columns<Failures> {
+    Columns::<Failures>::new()
+        .comm(|failures| &failures.owner)
+        .pid(|failures| &failures.owner)
+        .column("peer", "peer", |failures| failures.address.value())
+        .help("The address that it tried.")
+        .column("port", "port", |failures| failures.port.value())
+        .column("cause", "cause", |failures| failures.cause.value())
+        .help("Why: refused (the peer answered with a reset), timed out (no answer), unreachable (a router said so), given up (the process closed the socket before).")
+        .column("count", "count", |failures| failures.count)
+}
+
+fn by_failure(source: &Source, people: &People, table: &mut Ranking<Failures>) -> Result<()> {
     let by = ["pid", "daddr", "dport", "cause", "comm"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::TCP_FAILURES)?;
     tally.groups(metrics::TCP_FAILURES, |dims, failures| {
         let [pid, address, port, cause, comm] = dims else { return };
-        let own = people.of_dims(pid, comm);
-        let number = Value::Int(whole(count(failures)));
-        let cells = vec![Value::from(own), pid.value(), address.value(), port.value(), cause.value(), number];
-        table.row(source, cells);
+        let [address, port, cause] = [address, port, cause].map(Dim::clone);
+        let owner = people.owner(pid, comm);
+        table.row(source, &Failures { owner, address, port, cause, count: count(failures) });
     })
 }
 
-fn connect_fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it was established, or failed."),
-        Field::new("dur_ns", "took").help("From the first SYN."),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("peer", "peer"),
-        Field::new("port", "port"),
-        Field::new("outcome", "outcome").help("'open', or why it failed."),
-        Field::new("error", "error").help("The error that the process got."),
-        Field::new("resent", "resent").help("SYNs that were sent again before a connect failed."),
-        Field::new("own_port", "own port"),
-    ]
+/// One connection.
+struct Connection {
+    at: Option<i64>,
+    dur_ns: Option<i64>,
+    owner: Owner,
+    side: Option<String>,
+    address: Option<String>,
+    remote_port: Option<i64>,
+    own_port: Option<i64>,
+    outcome: Option<String>,
+    state: Option<String>,
+    ret: Option<i64>,
+    resent: Option<i64>,
+    sent_bytes: Option<i64>,
+    received_bytes: Option<i64>,
+    moved_bytes: u64,
+    rtt_ns: Option<i64>,
 }
 
-fn open_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("side", "side"),
-        Field::new("peer", "peer"),
-        Field::new("port", "port").help("The remote port."),
-        Field::new("own_port", "own port"),
-        Field::new("state", "state"),
-        Field::new("dur_ns", "age").help("Since it was established; empty when that was before the recording."),
-        Field::new("bytes", "moved").help("Payload in both directions within the window."),
-        Field::new("sent_bytes", "sent"),
-        Field::new("received_bytes", "received"),
-        Field::new("rtt_ns", "RTT").help("The smoothed round-trip time at the end."),
-        Field::new("resent", "resent").help("Segments sent again in its whole life."),
-    ]
+fn connect_columns() -> Columns<Connection> {
+    Columns::<Connection>::new()
+        .column("time_ns", "end", |one| time(one.at))
+        .help("When it was established, or failed.")
+        .column("dur_ns", "took", |one| Value::nanos(one.dur_ns))
+        .help("From the first SYN.")
+        .comm(|one| &one.owner)
+        .pid(|one| &one.owner)
+        .column("peer", "peer", |one| one.address.clone())
+        .column("port", "port", |one| Value::id(one.remote_port))
+        .column("outcome", "outcome", |one| one.outcome.clone())
+        .help("'open', or why it failed.")
+        .column("error", "error", |one| one.ret.map(errno))
+        .help("The error that the process got.")
+        .column("resent", "resent", |one| one.resent)
+        .help("SYNs that were sent again before a connect failed.")
+        .column("own_port", "own port", |one| Value::id(one.own_port))
+}
+
+fn open_columns() -> Columns<Connection> {
+    Columns::<Connection>::new()
+        .comm(|one| &one.owner)
+        .pid(|one| &one.owner)
+        .column("side", "side", |one| one.side.clone())
+        .column("peer", "peer", |one| one.address.clone())
+        .column("port", "port", |one| Value::id(one.remote_port))
+        .help("The remote port.")
+        .column("own_port", "own port", |one| Value::id(one.own_port))
+        .column("state", "state", |one| one.state.clone())
+        .column("dur_ns", "age", |one| Value::nanos(one.dur_ns))
+        .help("Since it was established; empty when that was before the recording.")
+        .column("bytes", "moved", |one| bytes(one.moved_bytes))
+        .help("Payload in both directions within the window.")
+        .column("sent_bytes", "sent", |one| one.sent_bytes.map(Value::Bytes))
+        .column("received_bytes", "received", |one| one.received_bytes.map(Value::Bytes))
+        .column("rtt_ns", "RTT", |one| Value::nanos(one.rtt_ns))
+        .help("The smoothed round-trip time at the end.")
+        .column("resent", "resent", |one| one.resent)
+        .help("Segments sent again in its whole life.")
 }
 
 /// What is told of connections one by one.
-fn connections(source: &Source, people: &People, connects: &mut Ranking, open: &mut Ranking) -> Result<()> {
-    let ints = ["sport", "dport", "ret", "tcp_segments", "tcp_sent_bytes", "tcp_received_bytes", "tcp_rtt_ns"];
-    source.rows("tcp", &ints, &["op", "tcp_side", "daddr", "state"], |row| {
-        let comm = people.of_row(row);
-        let (own, remote) = (Value::id(row.int(0)), Value::id(row.int(1)));
-        let bytes = |bytes: Option<i64>| bytes.map_or(Value::Null, Value::Bytes);
-        match row.text(0) {
-            Some("still open") => {
-                let moved = row.natural(4).saturating_add(row.natural(5));
-                open.weighed(source, Some(whole(moved)), || {
-                    vec![
-                        Value::from(comm),
-                        Value::id(row.pid()),
-                        Value::from(row.text(1)),
-                        Value::from(row.text(2)),
-                        remote,
-                        own,
-                        Value::from(row.text(3)),
-                        Value::nanos(row.dur()),
-                        Value::Bytes(whole(moved)),
-                        bytes(row.int(4)),
-                        bytes(row.int(5)),
-                        Value::nanos(row.int(6)),
-                        Value::from(row.int(3)),
-                    ]
-                });
-            }
+fn connections(
+    source: &Source,
+    people: &People,
+    connects: &mut Ranking<Connection>,
+    open: &mut Ranking<Connection>,
+) -> Result<()> {
+    let mut rows = source.rows("tcp");
+    let (op, side, state) = (rows.text("op"), rows.text("tcp_side"), rows.text("state"));
+    let (address, remote_port, own_port) = (rows.text("daddr"), rows.int("dport"), rows.int("sport"));
+    let (ret, resent, rtt_ns) = (rows.int("ret"), rows.int("tcp_segments"), rows.int("tcp_rtt_ns"));
+    let (sent, received) = (rows.int("tcp_sent_bytes"), rows.int("tcp_received_bytes"));
+    rows.each(|row| {
+        let text = |column| row.text(column).map(str::to_owned);
+        let moved_bytes = row.natural(sent).saturating_add(row.natural(received));
+        let connection = || Connection {
+            at: row.at(),
+            dur_ns: row.dur(),
+            owner: people.owner_of(row),
+            side: text(side),
+            address: text(address),
+            remote_port: row.int(remote_port),
+            own_port: row.int(own_port),
+            outcome: text(op),
+            state: text(state),
+            ret: row.int(ret),
+            resent: row.int(resent),
+            sent_bytes: row.int(sent),
+            received_bytes: row.int(received),
+            moved_bytes,
+            rtt_ns: row.int(rtt_ns),
+        };
+        match row.text(op) {
+            Some("still open") => open.weighed(source, Some(whole(moved_bytes)), connection),
             Some("close" | "retransmit" | "reset sent" | "reset received") | None => {}
-            Some(_) if row.text(1) == Some("accept") => {}
-            Some(outcome) => {
-                connects.weighed(source, row.dur(), || {
-                    vec![
-                        row.at().map_or(Value::Null, Value::Time),
-                        Value::nanos(row.dur()),
-                        Value::from(comm),
-                        Value::id(row.pid()),
-                        Value::from(row.text(2)),
-                        remote,
-                        Value::from(outcome),
-                        row.int(2).map_or(Value::Null, |ret| Value::from(errno(ret))),
-                        Value::from(row.int(3)),
-                        own,
-                    ]
-                });
-            }
+            Some(_) if row.text(side) == Some("accept") => {}
+            Some(_) => connects.weighed(source, row.dur(), connection),
         }
     })
 }
@@ -322,15 +377,18 @@ type Lines = Vec<(String, Vec<(f64, f64)>)>;
 fn retransmits(source: &Source, host: &str) -> Result<Lines> {
     let mut by: BTreeMap<Vec<Dim>, BTreeMap<i64, u64>> = BTreeMap::new();
     let mut limit = Limit::new();
-    source.rows("metric", &["dport", "sport", "sum"], &["metric", "daddr"], |row| {
-        if row.text(0) != Some(metrics::TCP_RETRANSMITS) || !limit.take(128) {
+    let mut rows = source.rows("metric");
+    let (metric, address, segments) = (rows.text("metric"), rows.text("daddr"), rows.int("sum"));
+    let (remote, own) = (rows.int("dport"), rows.int("sport"));
+    rows.each(|row| {
+        if row.text(metric) != Some(metrics::TCP_RETRANSMITS) || !limit.take(128) {
             return;
         }
-        let number = |at: usize| row.int(at).map_or(Dim::None, Dim::Int);
-        let address = row.text(1).map_or(Dim::None, |text| Dim::Text(limit.name(text)));
-        let line = by.entry(vec![address, number(0), number(1)]).or_default();
+        let port = |column| row.int(column).map_or(Dim::None, Dim::Int);
+        let address = row.text(address).map_or(Dim::None, |text| Dim::Text(limit.name(text)));
+        let line = by.entry(vec![address, port(remote), port(own)]).or_default();
         let sum = line.entry(row.at().unwrap_or(0)).or_default();
-        *sum = sum.saturating_add(row.natural(2));
+        *sum = sum.saturating_add(row.natural(segments));
     })?;
     limit.check(source, "retransmits")?;
     let mut lines: Vec<(String, BTreeMap<i64, u64>)> =

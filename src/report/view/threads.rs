@@ -1,12 +1,12 @@
 //! View `threads`: the wall-clock ledger. For each thread, on a CPU, waiting for one, blocked or asleep by cause, adding up to its life.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::Result;
 
 use crate::render::Bars;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
@@ -17,9 +17,12 @@ use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
 use crate::report::read::ledger::State;
 use crate::report::table::cells::PROCESS_START;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::share;
+use crate::report::table::cells::some;
 use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::few::Few;
 use crate::report::table::ranking::Ranking;
 use crate::units;
@@ -32,13 +35,13 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let several = sources.len() > 1;
     let shown = plan.rows_shown(20);
     let everything = plan.format.is_for_programs();
-    let mut threads = Ranking::new(sources, "threads", "", thread_fields(everything)).top(shown);
+    let mut threads = Ranking::new(sources, "threads", "", thread_columns(everything)).top(shown);
     let title = if everything { "Time by state and cause" } else { "Time by state and cause, idle by design left out" };
-    let mut states = Ranking::new(sources, "states", title, state_fields());
+    let mut states = Ranking::new(sources, "states", title, state_columns());
     if !everything {
         states = states.largest_first("sum_ns").top(shown);
     }
-    let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_fields());
+    let mut cpus = Ranking::new(sources, "cpus", "CPUs", cpu_columns());
     let mut bars = Few::new(BARS.min(shown));
     for source in sources {
         let ledger = Ledger::of(source)?;
@@ -49,12 +52,19 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             worst = worst.max(account.error_percent());
             let active_ns = account.lived_ns.saturating_sub(account.of(Sort::Idle));
             let weight = whole(active_ns);
-            threads.weighed(source, Some(weight), || thread_cells(which, tid, account, everything));
+            threads.weighed(source, Some(weight), || Thread { which, tid, account: account.clone() });
             // Threads of the kernel that had nothing to do would fill the screen.
             let wanted = |state: &State, spent: Spent| everything || state.sort(spent) != Sort::Idle;
             for (state, spent) in account.spent.iter().filter(|(state, spent)| wanted(state, **spent)) {
                 let weight = if everything { weight } else { whole(spent.ns) };
-                states.weighed(source, Some(weight), || state_cells(which.pid, tid, account, (state, *spent)));
+                states.weighed(source, Some(weight), || InState {
+                    comm: Rc::clone(&account.comm),
+                    tid,
+                    pid: which.pid,
+                    state: state.clone(),
+                    spent: *spent,
+                    lived_ns: account.lived_ns,
+                });
             }
             bars.add(active_ns, || {
                 let parts = Sort::ALL.map(|sort| 100.0 * account.of(sort) as f64 / account.lived_ns.max(1) as f64);
@@ -65,8 +75,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             continue;
         }
         document.note(closure(&whose, (number, worst), &ledger.cpus));
-        for (cpu, account) in &ledger.cpus {
-            cpus.row(source, cpu_cells(*cpu, account));
+        for (cpu, account) in ledger.cpus {
+            cpus.row(source, &Cpu { cpu, account });
         }
     }
     // Programs find every table, and the manual lists it.
@@ -105,101 +115,100 @@ fn closure(whose: &str, (threads, worst): (u64, f64), cpus: &BTreeMap<i64, Accou
     format!("{whose}the states of {lives} within {}{closed}", units::percent(worst))
 }
 
-fn thread_fields(every: bool) -> Vec<Field> {
-    let mut fields = vec![
-        Field::new("comm", "thread").help("Name of the thread."),
-        Field::new("tid", "tid"),
-        Field::new("pid", "pid"),
-        Field::new("lived_ns", "lived").help("How much of the window the thread lived."),
-        Field::new("on_cpu_pct", "on CPU").help("Share of its life on a CPU."),
-        Field::new("runnable_pct", "for CPU").help("Share of its life runnable, but waiting for a CPU."),
-        Field::new("uninterruptible_pct", "blocked")
-            .help("Share of its life in uninterruptible sleep: disks, pages, kernel locks."),
-        Field::new("interruptible_pct", "asleep").help("Share of its life in interruptible sleep."),
-        Field::new("stopped_pct", "stopped").help("Share of its life stopped by a signal or a tracer."),
-        Field::new("wait", "waits most in")
-            .help("The wait in which most time went, those left out that are idle by design."),
-        Field::new("wait_ns", "there").help("Time in that wait."),
-        Field::new("on_cpu_ns", "CPU time"),
-        Field::new("error_pct", "not closed").help("By how much the states miss the life."),
-    ];
-    if every {
-        fields.push(Field::new("pid_start_ns", "process start").help(PROCESS_START));
+/// A thread.
+struct Thread {
+    which: Which,
+    tid: i64,
+    account: Account,
+}
+
+impl Thread {
+    /// The share of its life that was spent in a state; null where it never was.
+    fn part(&self, state: &str) -> Value {
+        match self.account.in_state(state) {
+            0 => Value::Null,
+            ns => share(ns as f64, self.account.lived_ns as f64),
+        }
     }
-    fields
 }
 
-fn thread_cells(which: Which, tid: i64, account: &Account, every: bool) -> Vec<Value> {
-    let part = |state: &str| match account.in_state(state) {
-        0 => Value::Null,
-        ns => share(ns as f64, account.lived_ns as f64),
-    };
-    let top = account.top_wait();
-    let mut cells = vec![
-        Value::from(&*account.comm),
-        Value::Id(tid),
-        Value::Id(which.pid),
-        Value::Nanos(whole(account.lived_ns)),
-        part("on_cpu"),
-        part("runnable"),
-        part("uninterruptible"),
-        part("interruptible"),
-        part("stopped"),
-        Value::from(top.map(|(state, _)| state.words())),
-        Value::nanos(top.map(|(_, spent)| whole(spent.ns))),
-        Value::Nanos(whole(account.in_state("on_cpu"))),
-        Value::Percent(account.error_percent()),
-    ];
-    cells.extend(every.then(|| Value::nanos(which.start_ns)));
-    cells
+fn thread_columns(every: bool) -> Columns<Thread> {
+    let columns = Columns::<Thread>::new()
+        .column("comm", "thread", |thread| Value::from(&*thread.account.comm))
+        .help("Name of the thread.")
+        .column("tid", "tid", |thread| Value::Id(thread.tid))
+        .column("pid", "pid", |thread| Value::Id(thread.which.pid))
+        .column("lived_ns", "lived", |thread| nanos(thread.account.lived_ns))
+        .help("How much of the window the thread lived.")
+        .column("on_cpu_pct", "on CPU", |thread| thread.part("on_cpu"))
+        .help("Share of its life on a CPU.")
+        .column("runnable_pct", "for CPU", |thread| thread.part("runnable"))
+        .help("Share of its life runnable, but waiting for a CPU.")
+        .column("uninterruptible_pct", "blocked", |thread| thread.part("uninterruptible"))
+        .help("Share of its life in uninterruptible sleep: disks, pages, kernel locks.")
+        .column("interruptible_pct", "asleep", |thread| thread.part("interruptible"))
+        .help("Share of its life in interruptible sleep.")
+        .column("stopped_pct", "stopped", |thread| thread.part("stopped"))
+        .help("Share of its life stopped by a signal or a tracer.")
+        .column("wait", "waits most in", |thread| thread.account.top_wait().map(|(state, _)| state.words()))
+        .help("The wait in which most time went, those left out that are idle by design.")
+        .column("wait_ns", "there", |thread| thread.account.top_wait().map(|(_, spent)| nanos(spent.ns)))
+        .help("Time in that wait.")
+        .column("on_cpu_ns", "CPU time", |thread| nanos(thread.account.in_state("on_cpu")))
+        .column("error_pct", "not closed", |thread| Value::Percent(thread.account.error_percent()))
+        .help("By how much the states miss the life.");
+    if !every {
+        return columns;
+    }
+    columns.column("pid_start_ns", "process start", |thread| Value::nanos(thread.which.start_ns)).help(PROCESS_START)
 }
 
-fn state_cells(pid: i64, tid: i64, account: &Account, (state, spent): (&State, Spent)) -> Vec<Value> {
-    vec![
-        Value::from(&*account.comm),
-        Value::Id(tid),
-        Value::Id(pid),
-        Value::from(&*state.state),
-        Value::from((!state.cause.is_empty()).then_some(&*state.cause)),
-        Value::Nanos(whole(spent.ns)),
-        share(spent.ns as f64, account.lived_ns as f64),
-        Value::Int(whole(spent.count)),
-    ]
+/// What a thread spent in one state.
+struct InState {
+    comm: Rc<str>,
+    tid: i64,
+    pid: i64,
+    state: State,
+    spent: Spent,
+    lived_ns: u64,
 }
 
-fn state_fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "thread"),
-        Field::new("tid", "tid"),
-        Field::new("pid", "pid"),
-        Field::new("state", "state"),
-        Field::new("cause", "cause"),
-        Field::new("sum_ns", "time"),
-        Field::new("share_pct", "of its life"),
-        Field::new("count", "times").help("How often the thread went into the state."),
-    ]
+fn state_columns() -> Columns<InState> {
+    Columns::<InState>::new()
+        .column("comm", "thread", |row| Value::from(&*row.comm))
+        .column("tid", "tid", |row| Value::Id(row.tid))
+        .column("pid", "pid", |row| Value::Id(row.pid))
+        .column("state", "state", |row| Value::from(&*row.state.state))
+        .column("cause", "cause", |row| some(&row.state.cause))
+        .column("sum_ns", "time", |row| nanos(row.spent.ns))
+        .column("share_pct", "of its life", |row| share(row.spent.ns as f64, row.lived_ns as f64))
+        .column("count", "times", |row| row.spent.count)
+        .help("How often the thread went into the state.")
 }
 
-fn cpu_fields() -> Vec<Field> {
-    vec![
-        Field::new("cpu", "CPU"),
-        Field::new("busy_pct", "busy").help("Share of the window in which it ran something."),
-        Field::new("idle_pct", "idle").help("Share of the window in which it had nothing to run."),
-        Field::new("unknown_pct", "not shown")
-            .help("Share of the window in which the kernel did not show what it ran."),
-        Field::new("busy_ns", "busy time"),
-        Field::new("error_pct", "not closed").help("By how much these miss the window."),
-    ]
+/// A CPU.
+struct Cpu {
+    cpu: i64,
+    account: Account,
 }
 
-fn cpu_cells(cpu: i64, account: &Account) -> Vec<Value> {
-    let part = |state: &str| share(account.in_state(state) as f64, account.lived_ns as f64);
-    vec![
-        Value::Id(cpu),
-        part("busy"),
-        part("idle"),
-        part("unknown"),
-        Value::Nanos(whole(account.in_state("busy"))),
-        Value::Percent(account.error_percent()),
-    ]
+impl Cpu {
+    /// The share of the window that it was in a state.
+    fn part(&self, state: &str) -> Value {
+        share(self.account.in_state(state) as f64, self.account.lived_ns as f64)
+    }
+}
+
+fn cpu_columns() -> Columns<Cpu> {
+    Columns::<Cpu>::new()
+        .column("cpu", "CPU", |cpu| Value::Id(cpu.cpu))
+        .column("busy_pct", "busy", |cpu| cpu.part("busy"))
+        .help("Share of the window in which it ran something.")
+        .column("idle_pct", "idle", |cpu| cpu.part("idle"))
+        .help("Share of the window in which it had nothing to run.")
+        .column("unknown_pct", "not shown", |cpu| cpu.part("unknown"))
+        .help("Share of the window in which the kernel did not show what it ran.")
+        .column("busy_ns", "busy time", |cpu| nanos(cpu.account.in_state("busy")))
+        .column("error_pct", "not closed", |cpu| Value::Percent(cpu.account.error_percent()))
+        .help("By how much these miss the window.")
 }

@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::recording::MetricMeta;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Timeline;
 use crate::render::Value;
 use crate::report::plan::Format;
@@ -21,7 +20,7 @@ use crate::report::read::series::Series;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::unit;
-use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::units::Unit;
 
@@ -32,7 +31,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     series::check(sources, &plan.metrics)?;
     let mut document = Document::new("timeline", "Over time");
     let mut plots = Plots::default();
-    let mut table = Ranking::new(sources, "intervals", "", fields()).top(if plan.format.is_for_programs() {
+    let mut table = Ranking::new(sources, "intervals", "", columns()).top(if plan.format.is_for_programs() {
         usize::MAX
     } else {
         plan.rows_shown(40)
@@ -56,7 +55,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             }
             plots.add(metric, &host, &series);
             for interval in series.intervals(&metric.name) {
-                table.row(source, cells(metric, interval));
+                let (name, unit, has_max) = (metric.name.clone(), metric.unit.clone(), is_histogram(metric));
+                table.row(source, &IntervalRow { metric: name, unit, has_max, interval: interval.clone() });
             }
         }
     }
@@ -138,34 +138,45 @@ impl Plots {
     }
 }
 
-fn fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "until").help("End of the interval."),
-        Field::new("dur_ns", "interval").help("Its length."),
-        Field::new("metric", "metric"),
-        Field::new("count", "count").help("Values in the interval."),
-        Field::new("rate_hz", "per second").help("Values a second."),
-        Field::new("sum", "sum").each_its_unit().help("Sum of the values, in the metric's unit."),
-        Field::new("p50", "p50").each_its_unit(),
-        Field::new("p99", "p99").each_its_unit(),
-        Field::new("max", "max").each_its_unit(),
-        Field::new("unit", "unit").help("Unit of the raw numbers."),
-    ]
+/// A metric in one interval.
+struct IntervalRow {
+    metric: String,
+    unit: String,
+    has_max: bool,
+    interval: Interval,
 }
 
-fn cells(metric: &MetricMeta, interval: &Interval) -> Vec<Value> {
-    let (unit, values) = (unit(&metric.unit), &interval.values);
-    let max = values.max().filter(|_| is_histogram(metric)).map(|max| max as f64);
-    vec![
-        Value::Time(interval.begin_ns.saturating_add(interval.dur_ns)),
-        Value::Nanos(interval.dur_ns),
-        Value::from(metric.name.as_str()),
-        Value::Int(whole(count(values))),
-        Value::Rate(count(values) as f64 / interval.seconds()),
-        Value::of(unit, Some(sum(values) as f64)),
-        percentile(values, unit, 0.5),
-        percentile(values, unit, 0.99),
-        Value::of(unit, max),
-        Value::from(metric.unit.as_str()),
-    ]
+impl IntervalRow {
+    fn estimate(&self, q: f64) -> Value {
+        percentile(&self.interval.values, unit(&self.unit), q)
+    }
+
+    fn max(&self) -> Value {
+        let max = self.interval.values.max().filter(|_| self.has_max);
+        Value::of(unit(&self.unit), max.map(|max| max as f64))
+    }
+}
+
+fn columns() -> Columns<IntervalRow> {
+    Columns::<IntervalRow>::new()
+        .column("time_ns", "until", |row| Value::Time(row.interval.begin_ns.saturating_add(row.interval.dur_ns)))
+        .help("End of the interval.")
+        .column("dur_ns", "interval", |row| Value::Nanos(row.interval.dur_ns))
+        .help("Its length.")
+        .column("metric", "metric", |row| row.metric.clone())
+        .column("count", "count", |row| count(&row.interval.values))
+        .help("Values in the interval.")
+        .column("rate_hz", "per second", |row| Value::Rate(count(&row.interval.values) as f64 / row.interval.seconds()))
+        .help("Values a second.")
+        .column("sum", "sum", |row| Value::of(unit(&row.unit), Some(sum(&row.interval.values) as f64)))
+        .each_its_unit()
+        .help("Sum of the values, in the metric's unit.")
+        .column("p50", "p50", |row| row.estimate(0.5))
+        .each_its_unit()
+        .column("p99", "p99", |row| row.estimate(0.99))
+        .each_its_unit()
+        .column("max", "max", IntervalRow::max)
+        .each_its_unit()
+        .column("unit", "unit", |row| row.unit.clone())
+        .help("Unit of the raw numbers.")
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::report::read::ledger::Sort;
+use crate::report::read::profile::Frame;
 use crate::report::read::profile::Function;
 use crate::report::read::profile::Stacks;
 use crate::report::view::diagnosis::Finding;
@@ -51,18 +52,18 @@ fn place(scene: &Scene<'_>, victim: &Victim<'_>) -> Result<Option<String>> {
     let stacks = Stacks::of(source, &[])?;
     let mut places: HashMap<Rc<Function>, u64> = HashMap::new();
     let mut all = 0u64;
-    source.rows("stack_total", &["ustack_id", "sum"], &["name"], |row| {
+    let mut rows = source.rows("stack_total");
+    let (call, user, sum) = (rows.text("name"), rows.int("ustack_id"), rows.int("sum"));
+    rows.each(|row| {
         let own = row.which().is_some_and(|which| victim.command.processes.contains(&which));
-        if !own || row.text(0) != Some("futex") {
+        if !own || row.text(call) != Some("futex") {
             return;
         }
-        all = all.saturating_add(row.natural(1));
-        let named = |frame: &&crate::report::read::profile::Frame| {
-            frame.unnamed.is_none() && &*frame.function.text != "syscall"
-        };
-        if let Some(frame) = stacks.frames(None, row.int(0)).find(named) {
+        all = all.saturating_add(row.natural(sum));
+        let named = |frame: &&Frame| frame.unnamed.is_none() && &*frame.function.text != "syscall";
+        if let Some(frame) = stacks.frames(None, row.int(user)).find(named) {
             let ns = places.entry(Rc::clone(&frame.function)).or_default();
-            *ns = ns.saturating_add(row.natural(1));
+            *ns = ns.saturating_add(row.natural(sum));
         }
     })?;
     let most = places.into_iter().max_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));

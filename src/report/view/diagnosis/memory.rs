@@ -18,9 +18,11 @@ use crate::units;
 pub(super) fn kills(scene: &Scene<'_>) -> Result<Option<Finding>> {
     let mut kills = 0u64;
     let mut first: Option<(String, Option<i64>, Option<u64>)> = None;
-    scene.source.rows("oom", &["memory_anon_rss_bytes"], &[], |row| {
+    let mut rows = scene.source.rows("oom");
+    let anon_rss = rows.int("memory_anon_rss_bytes");
+    rows.each(|row| {
         kills += 1;
-        let size = row.int(0).and_then(|bytes| u64::try_from(bytes).ok());
+        let size = row.int(anon_rss).and_then(|bytes| u64::try_from(bytes).ok());
         first.get_or_insert_with(|| (row.comm().unwrap_or("?").to_owned(), row.pid(), size));
     })?;
     Ok(first.map(|(victim, pid, size)| {

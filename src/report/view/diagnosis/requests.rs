@@ -10,7 +10,6 @@ use anyhow::Result;
 use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
-use crate::report::read::input::Row;
 use crate::report::read::input::Source;
 use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
@@ -100,8 +99,11 @@ fn routes_of(source: &Source, people: &People) -> Result<BTreeMap<Key, Route>> {
     let mut routes: BTreeMap<Key, Route> = BTreeMap::new();
     let mut limit = Limit::new();
     for kind in ["http", "http_unanswered"] {
-        source.rows(kind, &["http_status"], &["op", "http_path", "http_side"], |row| {
-            let (status, took) = (row.int(0), row.dur().unwrap_or(0));
+        let mut rows = source.rows(kind);
+        let status = rows.int("http_status");
+        let (method, path, side) = (rows.text("op"), rows.text("http_path"), rows.text("http_side"));
+        rows.each(|row| {
+            let (status, took) = (row.int(status), row.dur().unwrap_or(0));
             let failure = match (kind, status) {
                 ("http", Some(status)) if status >= FAILED => Some(format!("status {status}")),
                 ("http", _) => None,
@@ -111,7 +113,13 @@ fn routes_of(source: &Source, people: &People) -> Result<BTreeMap<Key, Route>> {
             if !slow && failure.is_none() {
                 return;
             }
-            let key = key(row, people, &mut limit);
+            let comm = row.which().and_then(|which| people.one(&which)?.comm.as_deref()).or(row.comm());
+            let key = (
+                limit.name(row.text(method).unwrap_or("?")),
+                limit.name(&routes::fold(row.text(path).unwrap_or(""))),
+                limit.name(comm.unwrap_or("")),
+                limit.name(row.text(side).unwrap_or("")),
+            );
             if !routes.contains_key(&key) && !limit.take(ROUTE_BYTES) {
                 return;
             }
@@ -133,14 +141,6 @@ fn routes_of(source: &Source, people: &People) -> Result<BTreeMap<Key, Route>> {
     }
     limit.check(source, "routes")?;
     Ok(routes)
-}
-
-fn key(row: &Row<'_>, people: &People, limit: &mut Limit) -> Key {
-    let path = routes::fold(row.text(1).unwrap_or(""));
-    let own = row.which().and_then(|which| people.one(&which)?.comm.as_deref());
-    let comm = own.or(row.comm()).unwrap_or("");
-    let [method, side] = [(0, "?"), (2, "")].map(|(column, absent)| row.text(column).unwrap_or(absent));
-    (limit.name(method), limit.name(&path), limit.name(comm), limit.name(side))
 }
 
 /// All requests, also those that were not streamed, by command and side.

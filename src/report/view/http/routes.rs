@@ -7,31 +7,45 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::hist::Histogram;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::read::input::Source;
 use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
-use crate::report::table::cells::whole;
+use crate::report::table::cells::some;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
-use crate::report::table::times;
+use crate::report::table::times::Times;
 
 /// About what a route takes in memory, and each process of it.
 const ROUTE_BYTES: usize = 1024;
 const PROCESS_BYTES: usize = 48;
 
-/// The columns of a table of routes, whose first is `name`; those of [`Routes::put`] before the failed.
-pub(super) fn fields(name: Field) -> Vec<Field> {
-    let mut fields = vec![
-        name,
-        Field::new("method", "method"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid").help("If one process of the command asked or answered."),
-        Field::new("processes", "processes").help("Processes of the command that asked or answered."),
-        Field::new("side", "side").help("Which end of the connection the process is."),
-    ];
-    fields.extend(times::fields());
-    fields
+/// A route in a table.
+pub(super) struct RouteRow {
+    pub(super) name: String,
+    method: String,
+    comm: String,
+    /// If one process of the command asked or answered.
+    pid: Option<i64>,
+    processes: u64,
+    side: String,
+    times: Times,
+    pub(super) failed: u64,
+}
+
+impl Columns<RouteRow> {
+    /// Adds all but its name.
+    pub(super) fn route(self) -> Columns<RouteRow> {
+        self.column("method", "method", |row| some(&row.method))
+            .column("comm", "command", |row| some(&row.comm))
+            .column("pid", "pid", |row| Value::id(row.pid))
+            .help("If one process of the command asked or answered.")
+            .column("processes", "processes", |row| row.processes)
+            .help("Processes of the command that asked or answered.")
+            .column("side", "side", |row| some(&row.side))
+            .help("Which end of the connection the process is.")
+            .times(|row| &row.times)
+    }
 }
 
 /// What a route is told from others by: its name, method, command and side.
@@ -73,20 +87,28 @@ impl Routes {
         Some(route)
     }
 
-    /// Adds a row for each; `with_failed` adds the number of failed requests.
+    /// Adds a row for each.
     ///
     /// # Errors
     /// Not all fitted into memory.
-    pub(super) fn put(self, source: &Source, with_failed: bool, table: &mut Ranking) -> Result<()> {
+    pub(super) fn put(self, source: &Source, table: &mut Ranking<RouteRow>) -> Result<()> {
         self.limit.check(source, "paths")?;
-        let text = |text: &str| Value::from((!text.is_empty()).then_some(text));
-        for ([name, method, comm, side], route) in &self.all {
+        for (key, route) in &self.all {
+            let [name, method, comm, side] = key.each_ref().map(|part| part.to_string());
             let only = route.processes.first().filter(|_| route.processes.len() == 1);
-            let mut cells = vec![text(name), text(method), text(comm), Value::id(only.map(|which| which.pid))];
-            cells.extend([Value::Int(whole(route.processes.len() as u64)), text(side)]);
-            cells.extend(times::cells(&route.times));
-            cells.extend(with_failed.then(|| Value::Int(whole(route.failed))));
-            table.row(source, cells);
+            table.row(
+                source,
+                &RouteRow {
+                    name,
+                    method,
+                    comm,
+                    pid: only.map(|which| which.pid),
+                    processes: route.processes.len() as u64,
+                    side,
+                    times: Times::of(&route.times),
+                    failed: route.failed,
+                },
+            );
         }
         Ok(())
     }

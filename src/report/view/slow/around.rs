@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::report::read::input::Row;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::People;
 use crate::report::view::slow::event::Event;
 use crate::report::view::slow::event::Kind;
+use crate::report::view::slow::event::KindRow;
 use crate::units;
 
 /// Events for which the others are looked through; of the rest, which only --top shows, the lines end earlier.
@@ -63,7 +63,7 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
             }
             for (event, around) in events.iter().zip(&mut around).take(LOOKED_AT) {
                 if let Some(relation) = relation(event, place, row) {
-                    let comm = people.name(row.which()).or_else(|| row.comm()).unwrap_or("?");
+                    let comm = people.name(row.row.which()).or_else(|| row.row.comm()).unwrap_or("?");
                     let by = around.others.entry(relation).or_default();
                     let comm = if by.len() < COMMANDS || by.contains_key(comm) { comm } else { "others" };
                     match by.get_mut(comm) {
@@ -83,19 +83,19 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
 }
 
 /// How a row is related to an event that it overlaps.
-fn relation(event: &Event, place: usize, row: &Row<'_>) -> Option<Relation> {
-    let (end, dur) = (row.at()?, row.dur()?);
+fn relation(event: &Event, place: usize, row: &KindRow<'_>) -> Option<Relation> {
+    let (end, dur) = (row.row.at()?, row.row.dur()?);
     let apart = end <= event.begin() || end.saturating_sub(dur) >= event.at;
-    let itself = place == event.place && end == event.at && dur == event.dur_ns && row.int(1) == event.tid;
+    let itself = place == event.place && end == event.at && dur == event.dur_ns && row.tid() == event.tid;
     if apart || itself {
         return None;
     }
     let same = |a: Option<i64>, b: Option<i64>| a.is_some() && a == b;
     match () {
-        () if event.dev.is_some() && row.text(0) == event.dev.as_deref() => Some(Relation::Device),
-        () if same(row.int(1), event.tid) => Some(Relation::Thread),
-        () if event.dev.is_none() && same(row.int(0), event.cpu) => Some(Relation::Cpu),
-        () if event.which.is_some() && row.which() == event.which => Some(Relation::Process),
+        () if event.dev.is_some() && row.dev() == event.dev.as_deref() => Some(Relation::Device),
+        () if same(row.tid(), event.tid) => Some(Relation::Thread),
+        () if event.dev.is_none() && same(row.cpu(), event.cpu) => Some(Relation::Cpu),
+        () if event.which.is_some() && row.row.which() == event.which => Some(Relation::Process),
         () => None,
     }
 }
@@ -166,10 +166,13 @@ impl Loads {
         let mut loads = Loads { cpu: BTreeMap::new(), depth: HashMap::new() };
         let mut limit = Limit::new();
         let mut last = None;
-        source.rows_of_all_processes("metric", &["count", "sum"], &["metric", "dev"], |row| {
+        let mut rows = source.rows_of_all_processes("metric");
+        let (metric, dev) = (rows.text("metric"), rows.text("dev"));
+        let (count, sum) = (rows.int("count"), rows.int("sum"));
+        rows.each(|row| {
             let (Some(end), Some(dur)) = (row.at(), row.dur()) else { return };
             let begin = end.saturating_sub(dur);
-            match row.text(0) {
+            match row.text(metric) {
                 Some(metrics::ON_CPU) => {
                     // The rows of an interval follow each other.
                     if let Some(before) = last.replace(end).filter(|before| *before != end) {
@@ -181,19 +184,19 @@ impl Loads {
                     let name = people.name(row.which()).or_else(|| row.comm()).unwrap_or("?");
                     let interval = loads.cpu.entry(end).or_insert_with(|| (begin, HashMap::new()));
                     interval.0 = interval.0.min(begin);
-                    let sum = interval.1.entry(limit.name(name)).or_default();
-                    *sum = sum.saturating_add(row.natural(1));
+                    let own = interval.1.entry(limit.name(name)).or_default();
+                    *own = own.saturating_add(row.natural(sum));
                 }
                 Some(metrics::BLOCK_DEPTH) => {
-                    let intervals = loads.depth.entry(limit.name(row.text(1).unwrap_or("?"))).or_default();
+                    let intervals = loads.depth.entry(limit.name(row.text(dev).unwrap_or("?"))).or_default();
                     if !intervals.contains_key(&end) && !limit.take(64) {
                         return;
                     }
                     let interval = intervals.entry(end).or_insert((begin, (0, 0)));
                     interval.0 = interval.0.min(begin);
-                    let (count, sum) = &mut interval.1;
-                    *count = count.saturating_add(row.natural(0));
-                    *sum = sum.saturating_add(row.natural(1));
+                    let (requests, depths) = &mut interval.1;
+                    *requests = requests.saturating_add(row.natural(count));
+                    *depths = depths.saturating_add(row.natural(sum));
                 }
                 _ => {}
             }

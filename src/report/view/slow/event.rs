@@ -6,8 +6,11 @@ use std::cmp::Reverse;
 use anyhow::Result;
 
 use crate::recording::ProbeState;
+use crate::report::read::input::IntColumn;
 use crate::report::read::input::Row;
+use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
+use crate::report::read::input::TextColumn;
 use crate::report::read::input::Which;
 use crate::report::read::processes::People;
 use crate::report::table::cells::errno;
@@ -16,10 +19,6 @@ use crate::units;
 /// Core columns that say what a row was; a probe's own begin with its name and come after them.
 const TELLING: [&str; 11] =
     ["name", "op", "dev", "bytes", "state", "cause", "ret", "filename", "daddr", "dport", "waker_pid"];
-
-/// Columns that are at hand for every kind, before those that tell what it was.
-const INTS: [&str; 4] = ["cpu", "tid", "kstack_id", "ustack_id"];
-const TEXTS: [&str; 3] = ["dev", "state", CLASS];
 
 /// Kinds whose length is how long something was there, which nobody waited for.
 const LIVES: [&str; 1] = ["file_short_lived"];
@@ -129,21 +128,15 @@ impl Kind {
     }
 
     /// Whether a row of the kind is as slow as its probe's threshold: a raw recording has the fast ones too.
-    pub(super) fn is_slow(&self, row: &Row<'_>) -> bool {
-        row.dur().is_some_and(|dur| dur >= self.slow_ns)
+    pub(super) fn is_slow(&self, row: &KindRow<'_>) -> bool {
+        row.row.dur().is_some_and(|dur| dur >= self.slow_ns)
     }
 
-    /// Calls `each` for every row of the kind.
-    pub(super) fn each(&self, source: &Source, filtered: bool, each: impl FnMut(&Row<'_>)) -> Result<()> {
-        // A column is of numbers or of text; asked for as the other it is null.
-        let own = || self.columns.iter().map(|column| column.name.as_str());
-        let ints: Vec<&str> = INTS.into_iter().chain(own()).collect();
-        let texts: Vec<&str> = TEXTS.into_iter().chain(own()).collect();
-        if filtered {
-            source.rows(&self.name, &ints, &texts, each)
-        } else {
-            source.rows_of_all_processes(&self.name, &ints, &texts, each)
-        }
+    /// Calls `visit` for every row of the kind.
+    pub(super) fn each(&self, source: &Source, filtered: bool, mut visit: impl FnMut(&KindRow<'_>)) -> Result<()> {
+        let mut rows = if filtered { source.rows(&self.name) } else { source.rows_of_all_processes(&self.name) };
+        let columns = KindColumns::of(&mut rows, &self.columns);
+        rows.each(|row| visit(&KindRow { row, columns: &columns }))
     }
 
     /// Whether any row of the kind has a stack.
@@ -152,16 +145,16 @@ impl Kind {
     }
 
     /// Whether a row is a sleep that its thread chose, or that lasts until others have something to say: no row of those is slow.
-    pub(super) fn is_by_design(&self, row: &Row<'_>) -> bool {
-        matches!(row.text(1), Some("idle" | "sleeping")) || row.text(2) == Some("wait")
+    pub(super) fn is_by_design(&self, row: &KindRow<'_>) -> bool {
+        let state = row.row.text(row.columns.state);
+        matches!(state, Some("idle" | "sleeping")) || row.row.text(row.columns.class) == Some("wait")
     }
 
     /// The event that a row is.
-    pub(super) fn event(&self, place: usize, row: &Row<'_>) -> Option<Event> {
-        let facts = self.columns.iter().enumerate().filter_map(|(at, column)| {
-            let (number, text) = (row.int(INTS.len() + at), row.text(TEXTS.len() + at));
-            column.fact(number, text)
-        });
+    pub(super) fn event(&self, place: usize, row: &KindRow<'_>) -> Option<Event> {
+        let KindRow { row, columns } = row;
+        let facts = self.columns.iter().zip(&columns.telling);
+        let facts = facts.filter_map(|(column, (int, text))| column.fact(row.int(*int), row.text(*text)));
         Some(Event {
             dur_ns: row.dur()?,
             at: row.at()?,
@@ -169,13 +162,64 @@ impl Kind {
             kind: self.name.clone(),
             probe: self.probe.clone(),
             which: row.which(),
-            tid: row.int(1),
+            tid: row.int(columns.tid),
             comm: row.comm().map(str::to_owned),
-            cpu: row.int(0),
-            dev: row.text(0).map(str::to_owned),
-            stacks: [row.int(2), row.int(3)],
+            cpu: row.int(columns.cpu),
+            dev: row.text(columns.dev).map(str::to_owned),
+            stacks: [row.int(columns.kernel), row.int(columns.user)],
             facts: facts.collect(),
         })
+    }
+}
+
+/// The columns of a kind that are read.
+struct KindColumns {
+    cpu: IntColumn,
+    tid: IntColumn,
+    kernel: IntColumn,
+    user: IntColumn,
+    dev: TextColumn,
+    state: TextColumn,
+    class: TextColumn,
+    /// A column is of numbers or of text; asked for as the other it is null.
+    telling: Vec<(IntColumn, TextColumn)>,
+}
+
+impl KindColumns {
+    fn of<'a>(rows: &mut Rows<'a>, telling: &'a [Telling]) -> KindColumns {
+        KindColumns {
+            cpu: rows.int("cpu"),
+            tid: rows.int("tid"),
+            kernel: rows.int("kstack_id"),
+            user: rows.int("ustack_id"),
+            dev: rows.text("dev"),
+            state: rows.text("state"),
+            class: rows.text(CLASS),
+            telling: telling.iter().map(|column| (rows.int(&column.name), rows.text(&column.name))).collect(),
+        }
+    }
+}
+
+/// One row of a kind.
+pub(super) struct KindRow<'a> {
+    pub(super) row: &'a Row<'a>,
+    columns: &'a KindColumns,
+}
+
+impl KindRow<'_> {
+    /// Its thread.
+    pub(super) fn tid(&self) -> Option<i64> {
+        self.row.int(self.columns.tid)
+    }
+
+    /// Where it ended.
+    pub(super) fn cpu(&self) -> Option<i64> {
+        self.row.int(self.columns.cpu)
+    }
+
+    /// The device that it was about.
+    pub(super) fn dev(&self) -> Option<&str> {
+        self.row.text(self.columns.dev)
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::read::aggregate::Dim;
 use crate::report::read::aggregate::Tally;
@@ -16,8 +15,10 @@ use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::People;
+use crate::report::table::cells::bytes;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::share;
-use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 
 /// About what a command takes in memory, and each process of it.
 const COMMAND_BYTES: usize = 160;
@@ -43,25 +44,46 @@ impl Command {
 
 const METRICS: [&str; 4] = [metrics::ON_CPU, metrics::RUN_QUEUE, metrics::BLOCK_SIZE, metrics::BLOCK_DEVICE];
 
-pub(super) fn fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command"),
-        Field::new("pid", "pid").help("The process, where the command has one only."),
-        Field::new("processes", "processes").help("Processes of this command that did anything in the window."),
-        Field::new("starts", "starts").help("Processes of this command that started in the window."),
-        Field::new("cpu_ns", "CPU time"),
-        Field::new("cpu_pct", "of a CPU").help("CPU time as a share of one CPU."),
-        Field::new("runqueue_ns", "waited").help("Time that its threads waited for a CPU, added up."),
-        Field::new("io", "I/O").help("Disk requests."),
-        Field::new("io_bytes", "I/O size"),
-        Field::new("io_ns", "I/O time").help("Time of its disk requests in the device, added up."),
-    ]
+/// A command in the table; what was not recorded is not zero.
+pub(super) struct CommandRow {
+    name: String,
+    /// Where the command has one process only.
+    pid: Option<i64>,
+    processes: u64,
+    starts: u64,
+    cpu_ns: Option<u64>,
+    span_ns: i64,
+    wait_ns: Option<u64>,
+    io: Option<u64>,
+    io_bytes: Option<u64>,
+    io_ns: Option<u64>,
+}
+
+pub(super) fn columns() -> Columns<CommandRow> {
+    Columns::<CommandRow>::new()
+        .column("comm", "command", |row| row.name.clone())
+        .column("pid", "pid", |row| Value::id(row.pid))
+        .help("The process, where the command has one only.")
+        .column("processes", "processes", |row| row.processes)
+        .help("Processes of this command that did anything in the window.")
+        .column("starts", "starts", |row| row.starts)
+        .help("Processes of this command that started in the window.")
+        .column("cpu_ns", "CPU time", |row| row.cpu_ns.map(nanos))
+        .column("cpu_pct", "of a CPU", |row| row.cpu_ns.map(|ns| share(ns as f64, row.span_ns as f64)))
+        .help("CPU time as a share of one CPU.")
+        .column("runqueue_ns", "waited", |row| row.wait_ns.map(nanos))
+        .help("Time that its threads waited for a CPU, added up.")
+        .column("io", "I/O", |row| row.io)
+        .help("Disk requests.")
+        .column("io_bytes", "I/O size", |row| row.io_bytes.map(bytes))
+        .column("io_ns", "I/O time", |row| row.io_ns.map(nanos))
+        .help("Time of its disk requests in the device, added up.")
 }
 
 /// A row per command, those that matter most, by CPU time; and how many were left out.
 ///
 /// A command matters by its largest share of anything: all CPU time, all waiting, all I/O time, all starts.
-pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec<Vec<Value>>, u64)> {
+pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec<CommandRow>, u64)> {
     let (commands, measured) = commands(source, people)?;
     let mut totals = [0u64; 4];
     for command in commands.values() {
@@ -78,7 +100,7 @@ pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec
     let left_out = ranked.len().saturating_sub(most) as u64;
     ranked.truncate(most);
     ranked.sort_by_key(|(_, command)| std::cmp::Reverse((command.cpu_ns, command.io_ns, command.starts)));
-    let rows = ranked.into_iter().map(|(name, command)| cells(source, name, command, measured));
+    let rows = ranked.into_iter().map(|(name, command)| row(source, name, command, measured));
     Ok((rows.collect(), left_out))
 }
 
@@ -127,21 +149,19 @@ fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Comman
     Ok((commands, METRICS.map(|metric| tally.has(metric))))
 }
 
-fn cells(source: &Source, name: &str, command: &Command, measured: Measured) -> Vec<Value> {
+fn row(source: &Source, name: &str, command: &Command, measured: Measured) -> CommandRow {
     let only = command.processes.first().filter(|_| command.processes.len() == 1);
     let [cpu, wait, size, device] = measured;
-    let known = |known: bool, value: Value| if known { value } else { Value::Null };
-    let ns = |ns: u64| Value::Nanos(whole(ns));
-    vec![
-        Value::from(name),
-        Value::id(only.map(|which| which.pid)),
-        Value::Int(whole(command.processes.len() as u64)),
-        Value::Int(whole(command.starts)),
-        known(cpu, ns(command.cpu_ns)),
-        known(cpu, share(command.cpu_ns as f64, source.span_ns() as f64)),
-        known(wait, ns(command.wait_ns)),
-        known(size, Value::Int(whole(command.io))),
-        known(size, Value::Bytes(whole(command.io_bytes))),
-        known(device, ns(command.io_ns)),
-    ]
+    CommandRow {
+        name: name.to_owned(),
+        pid: only.map(|which| which.pid),
+        processes: command.processes.len() as u64,
+        starts: command.starts,
+        cpu_ns: cpu.then_some(command.cpu_ns),
+        span_ns: source.span_ns(),
+        wait_ns: wait.then_some(command.wait_ns),
+        io: size.then_some(command.io),
+        io_bytes: size.then_some(command.io_bytes),
+        io_ns: device.then_some(command.io_ns),
+    }
 }

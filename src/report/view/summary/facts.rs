@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use crate::hist::Histogram;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::read::aggregate::Dim;
 use crate::report::read::aggregate::Tally;
@@ -15,8 +14,11 @@ use crate::report::read::input::Source;
 use crate::report::read::ledger::Ledger;
 use crate::report::read::metrics;
 use crate::report::read::window;
+use crate::report::table::cells::bytes;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::share;
 use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::units;
 
 const METRICS: [&str; 7] = [
@@ -147,59 +149,89 @@ impl Facts {
         pairs
     }
 
-    /// The columns of the same as a row.
-    pub(super) fn fields() -> Vec<Field> {
-        vec![
-            Field::new("cpus", "CPUs"),
-            Field::new("window_ns", "window").help("Length of the window, or of the part that is looked at."),
-            Field::new("ended", "ended by").help("Why the window ended."),
-            Field::new("lost", "lost").help("Events lost."),
-            Field::new("events", "events").help("Events seen."),
-            Field::new("partial", "unfinished").help("Whether the recording was not finished."),
-            Field::new("cpu_pct", "CPU").help("CPU time in use as a share of all CPUs."),
-            Field::new("cpu_ns", "CPU time"),
-            Field::new("runqueue_ns", "waited").help("Time that threads waited for a CPU, added up."),
-            Field::new("starts", "starts").help("Processes started."),
-            Field::new("exits", "exits").help("Processes ended."),
-            Field::new("io", "I/O").help("Disk requests."),
-            Field::new("io_bytes", "I/O size"),
-            Field::new("start", "start").help("Start of the window."),
-            Field::new("kernel", "kernel"),
-            Field::new("bpf_cpu_pct", "BPF CPU").help("Time in BPF programs as a share of one CPU."),
-            Field::new("own_cpu_pct", "own CPU").help("CPU time of the recorder as a share of one CPU."),
-            Field::new("hostname", "name").help("Host name as the machine itself gave it."),
-        ]
-    }
-
     /// The same as a row.
-    pub(super) fn cells(&self, source: &Source) -> Vec<Value> {
+    pub(super) fn host(&self, source: &Source) -> HostRow {
         let meta = source.meta();
-        let int = |count: Option<u64>| count.map_or(Value::Null, |count| Value::Int(whole(count)));
-        let ns = |ns: Option<u64>| ns.map_or(Value::Null, |ns| Value::Nanos(whole(ns)));
-        let percent = |share: Option<f64>| share.map_or(Value::Null, |share| Value::Percent(100.0 * share));
-        let io = self.io.iter().map(|(_, count, _)| *count).reduce(u64::saturating_add);
-        let io_bytes = self.io.iter().map(|(_, _, bytes)| *bytes).reduce(u64::saturating_add);
-        vec![
-            Value::Int(i64::from(meta.host.cpus)),
-            Value::Nanos(source.span_ns()),
-            Value::from(meta.window.ended.as_str()),
-            Value::Int(whole(self.lost)),
-            Value::Int(whole(self.events)),
-            Value::Bool(source.recording().is_partial()),
-            self.on_cpu_ns.map_or(Value::Null, |ns| share(ns as f64, self.capacity_ns)),
-            ns(self.on_cpu_ns),
-            ns(self.run_queue.as_ref().map(sum)),
-            int(self.starts),
-            int(self.exits),
-            int(io),
-            io_bytes.map_or(Value::Null, |bytes| Value::Bytes(whole(bytes))),
-            Value::from(window::moment(meta.window.start_real_ns)),
-            Value::from(meta.host.kernel.as_str()),
-            percent(self.cost.programs_share()),
-            percent(self.cost.own_cpu.and_then(|own| own.share())),
-            Value::from(meta.host.hostname.as_str()),
-        ]
+        HostRow {
+            cpus: meta.host.cpus,
+            window_ns: source.span_ns(),
+            ended: meta.window.ended.clone(),
+            lost: self.lost,
+            events: self.events,
+            partial: source.recording().is_partial(),
+            cpu_ns: self.on_cpu_ns,
+            capacity_ns: self.capacity_ns,
+            runqueue_ns: self.run_queue.as_ref().map(sum),
+            starts: self.starts,
+            exits: self.exits,
+            io: self.io.iter().map(|(_, count, _)| *count).reduce(u64::saturating_add),
+            io_bytes: self.io.iter().map(|(_, _, bytes)| *bytes).reduce(u64::saturating_add),
+            start: window::moment(meta.window.start_real_ns),
+            kernel: meta.host.kernel.clone(),
+            bpf_share: self.cost.programs_share(),
+            own_share: self.cost.own_cpu.and_then(|own| own.share()),
+            hostname: meta.host.hostname.clone(),
+        }
     }
+}
+
+/// One recording among several.
+pub(super) struct HostRow {
+    cpus: u32,
+    window_ns: i64,
+    ended: String,
+    lost: u64,
+    events: u64,
+    partial: bool,
+    cpu_ns: Option<u64>,
+    capacity_ns: f64,
+    runqueue_ns: Option<u64>,
+    starts: Option<u64>,
+    exits: Option<u64>,
+    io: Option<u64>,
+    io_bytes: Option<u64>,
+    start: String,
+    kernel: String,
+    bpf_share: Option<f64>,
+    own_share: Option<f64>,
+    hostname: String,
+}
+
+pub(super) fn columns() -> Columns<HostRow> {
+    let percent = |share: f64| Value::Percent(100.0 * share);
+    Columns::<HostRow>::new()
+        .column("cpus", "CPUs", |host| i64::from(host.cpus))
+        .column("window_ns", "window", |host| Value::Nanos(host.window_ns))
+        .help("Length of the window, or of the part that is looked at.")
+        .column("ended", "ended by", |host| host.ended.clone())
+        .help("Why the window ended.")
+        .column("lost", "lost", |host| host.lost)
+        .help("Events lost.")
+        .column("events", "events", |host| host.events)
+        .help("Events seen.")
+        .column("partial", "unfinished", |host| host.partial)
+        .help("Whether the recording was not finished.")
+        .column("cpu_pct", "CPU", |host| host.cpu_ns.map(|ns| share(ns as f64, host.capacity_ns)))
+        .help("CPU time in use as a share of all CPUs.")
+        .column("cpu_ns", "CPU time", |host| host.cpu_ns.map(nanos))
+        .column("runqueue_ns", "waited", |host| host.runqueue_ns.map(nanos))
+        .help("Time that threads waited for a CPU, added up.")
+        .column("starts", "starts", |host| host.starts)
+        .help("Processes started.")
+        .column("exits", "exits", |host| host.exits)
+        .help("Processes ended.")
+        .column("io", "I/O", |host| host.io)
+        .help("Disk requests.")
+        .column("io_bytes", "I/O size", |host| host.io_bytes.map(bytes))
+        .column("start", "start", |host| host.start.clone())
+        .help("Start of the window.")
+        .column("kernel", "kernel", |host| host.kernel.clone())
+        .column("bpf_cpu_pct", "BPF CPU", move |host| host.bpf_share.map(percent))
+        .help("Time in BPF programs as a share of one CPU.")
+        .column("own_cpu_pct", "own CPU", move |host| host.own_share.map(percent))
+        .help("CPU time of the recorder as a share of one CPU.")
+        .column("hostname", "name", |host| host.hostname.clone())
+        .help("Host name as the machine itself gave it.")
 }
 
 /// Time in which CPUs were busy, where the recording is of all that they did: they know it better than their threads, of

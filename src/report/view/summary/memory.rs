@@ -33,7 +33,9 @@ fn kills(source: &Source) -> Result<Option<(String, String)>> {
     let mut all = 0u64;
     let mut by: BTreeMap<Rc<str>, Killed> = BTreeMap::new();
     let mut limit = Limit::new();
-    source.rows("oom", &["memory_anon_rss_bytes"], &[], |row| {
+    let mut rows = source.rows("oom");
+    let anon_rss = rows.int("memory_anon_rss_bytes");
+    rows.each(|row| {
         let comm = limit.name(row.comm().unwrap_or("?"));
         if !by.contains_key(&comm) && !limit.take(COMMAND_BYTES) {
             return;
@@ -42,7 +44,7 @@ fn kills(source: &Source) -> Result<Option<(String, String)>> {
         let killed = by.entry(comm).or_default();
         killed.count += 1;
         killed.pid = killed.pid.or(row.pid());
-        killed.bytes = killed.bytes.max(row.int(0).and_then(|bytes| u64::try_from(bytes).ok()));
+        killed.bytes = killed.bytes.max(row.int(anon_rss).and_then(|bytes| u64::try_from(bytes).ok()));
     })?;
     limit.check(source, "commands")?;
     let mut by: Vec<(Rc<str>, Killed)> = by.into_iter().collect();

@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::render::Block;
 use crate::render::Document;
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
@@ -14,8 +13,11 @@ use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
 use crate::report::read::ledger::State;
 use crate::report::read::processes::People;
+use crate::report::table::cells::nanos;
 use crate::report::table::cells::share;
+use crate::report::table::cells::some;
 use crate::report::table::cells::whole;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::view::diagnosis;
 use crate::report::view::diagnosis::Command;
@@ -31,15 +33,15 @@ const IDLERS: usize = 3;
 
 /// Tells what was waited for: findings as sentences, a table of where all time went, and who idled.
 pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
-    let mut findings = Ranking::new(sources, "findings", "", diagnosis::fields());
-    let mut table = Ranking::new(sources, "waits", "", fields()).top(plan.rows_shown(ROWS));
+    let mut findings = Ranking::new(sources, "findings", "", diagnosis::columns());
+    let mut table = Ranking::new(sources, "waits", "", columns()).top(plan.rows_shown(ROWS));
     let mut sentences = Vec::new();
     let mut idle = Vec::new();
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
         let people = People::of(source)?;
         for finding in diagnosis::requests(source, &people)? {
-            findings.row(source, diagnosis::cells(&finding));
+            findings.row(source, &finding);
             sentences.push((finding.resource.to_owned(), format!("{whose}{}", finding.text)));
         }
         let scene = Scene::of(source, &people)?;
@@ -48,7 +50,7 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
         }
         let found = diagnosis::findings(&scene)?;
         for finding in &found {
-            findings.row(source, diagnosis::cells(finding));
+            findings.row(source, finding);
         }
         for finding in diagnosis::weighty(&found, FINDINGS) {
             sentences.push((finding.resource.to_owned(), format!("{whose}{}", finding.text)));
@@ -65,7 +67,7 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
         entries.sort_by_key(|entry| Reverse(entry.spent.ns));
         let (by_design, work): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.sort == Sort::Idle);
         for entry in work.iter().filter(|entry| entry.spent.ns > 0) {
-            table.row(source, entry.cells());
+            table.row(source, &entry.row());
         }
         let idlers: Vec<String> = by_design.iter().take(IDLERS).map(Entry::idler).collect();
         if !idlers.is_empty() {
@@ -111,35 +113,46 @@ impl Entry<'_> {
         format!("{} ({}, {})", self.name, self.state.cause, units::duration(whole(self.spent.ns)))
     }
 
-    fn cells(&self) -> Vec<Value> {
-        let (spent, state) = (self.spent, self.state);
-        let cause = (!state.cause.is_empty()).then_some(&*state.cause);
-        vec![
-            Value::from(self.name),
-            Value::id(self.command.only()),
-            Value::Int(whole(self.command.threads)),
-            Value::from(state.words()),
-            Value::Nanos(whole(spent.ns)),
-            share(spent.ns as f64, self.command.lived_ns as f64),
-            Value::Int(whole(spent.count)),
-            Value::nanos((spent.count > 0).then(|| whole(spent.ns / spent.count))),
-            Value::from(&*state.state),
-            Value::from(cause),
-        ]
+    fn row(&self) -> Wait {
+        Wait {
+            comm: self.name.to_owned(),
+            pid: self.command.only(),
+            threads: self.command.threads,
+            state: self.state.clone(),
+            spent: self.spent,
+            lived_ns: self.command.lived_ns,
+        }
     }
 }
 
-fn fields() -> Vec<Field> {
-    vec![
-        Field::new("comm", "command").help("Name of the process."),
-        Field::new("pid", "pid").help("Process, where it is only one of that name."),
-        Field::new("threads", "threads").help("Threads that lived in the window."),
-        Field::new("where", "where").help("State and cause."),
-        Field::new("sum_ns", "time").help("Time of all its threads in that state, added up."),
-        Field::new("share_pct", "share").help("Of the time that its threads lived."),
-        Field::new("count", "times").help("How often a thread went into the state."),
-        Field::new("mean_ns", "mean").help("Mean length of a stay."),
-        Field::new("state", "state"),
-        Field::new("cause", "cause"),
-    ]
+/// What the threads of one name spent in one state, in the table.
+struct Wait {
+    comm: String,
+    pid: Option<i64>,
+    threads: u64,
+    state: State,
+    spent: Spent,
+    lived_ns: u64,
+}
+
+fn columns() -> Columns<Wait> {
+    Columns::<Wait>::new()
+        .column("comm", "command", |wait| wait.comm.clone())
+        .help("Name of the process.")
+        .column("pid", "pid", |wait| Value::id(wait.pid))
+        .help("Process, where it is only one of that name.")
+        .column("threads", "threads", |wait| wait.threads)
+        .help("Threads that lived in the window.")
+        .column("where", "where", |wait| wait.state.words())
+        .help("State and cause.")
+        .column("sum_ns", "time", |wait| nanos(wait.spent.ns))
+        .help("Time of all its threads in that state, added up.")
+        .column("share_pct", "share", |wait| share(wait.spent.ns as f64, wait.lived_ns as f64))
+        .help("Of the time that its threads lived.")
+        .column("count", "times", |wait| wait.spent.count)
+        .help("How often a thread went into the state.")
+        .column("mean_ns", "mean", |wait| wait.spent.ns.checked_div(wait.spent.count).map(nanos))
+        .help("Mean length of a stay.")
+        .column("state", "state", |wait| Value::from(&*wait.state.state))
+        .column("cause", "cause", |wait| some(&wait.state.cause))
 }

@@ -2,44 +2,57 @@
 
 use anyhow::Result;
 
-use crate::render::Field;
 use crate::render::Value;
 use crate::report::read::input::Source;
+use crate::report::read::processes::Owner;
 use crate::report::read::processes::People;
+use crate::report::table::cells::time;
+use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 
-pub(super) fn fields() -> Vec<Field> {
-    vec![
-        Field::new("time_ns", "end").help("When it returned."),
-        Field::new("dur_ns", "took"),
-        Field::new("name", "call"),
-        Field::new("comm", "command"),
-        Field::new("pid", "pid"),
-        Field::new("tid", "thread"),
-        Field::new("ret", "returned").help("Result; empty when it failed."),
-        Field::new("errno", "error"),
-    ]
+/// One call.
+pub(super) struct SlowCall {
+    at: Option<i64>,
+    dur_ns: i64,
+    name: Option<String>,
+    owner: Owner,
+    tid: Option<i64>,
+    ret: Option<i64>,
+    errno: Option<String>,
+}
+
+pub(super) fn columns() -> Columns<SlowCall> {
+    Columns::<SlowCall>::new()
+        .column("time_ns", "end", |call| time(call.at))
+        .help("When it returned.")
+        .column("dur_ns", "took", |call| Value::Nanos(call.dur_ns))
+        .column("name", "call", |call| call.name.clone())
+        .comm(|call| &call.owner)
+        .pid(|call| &call.owner)
+        .column("tid", "thread", |call| Value::id(call.tid))
+        .column("ret", "returned", |call| call.ret.filter(|_| call.errno.is_none()))
+        .help("Result; empty when it failed.")
+        .column("errno", "error", |call| call.errno.clone())
 }
 
 /// Adds the slowest calls of a recording that are no waits by design.
-pub(super) fn rows(source: &Source, people: &People, table: &mut Ranking) -> Result<()> {
-    source.rows("syscall", &["tid", "ret"], &["name", super::ERRNO, super::CLASS], |row| {
-        if row.text(2) == Some(super::WAIT) {
+pub(super) fn rows(source: &Source, people: &People, table: &mut Ranking<SlowCall>) -> Result<()> {
+    let mut rows = source.rows("syscall");
+    let (name, errno, class) = (rows.text("name"), rows.text(super::ERRNO), rows.text(super::CLASS));
+    let (tid, ret) = (rows.int("tid"), rows.int("ret"));
+    rows.each(|row| {
+        if row.text(class) == Some(super::WAIT) {
             return;
         }
-        let dur = row.dur().unwrap_or(0);
-        table.weighed(source, Some(dur), || {
-            let errno = row.text(1);
-            vec![
-                row.at().map_or(Value::Null, Value::Time),
-                Value::Nanos(dur),
-                Value::from(row.text(0)),
-                Value::from(people.of_row(row)),
-                Value::id(row.pid()),
-                Value::id(row.int(0)),
-                row.int(1).filter(|_| errno.is_none()).map_or(Value::Null, Value::Int),
-                Value::from(errno),
-            ]
+        let dur_ns = row.dur().unwrap_or(0);
+        table.weighed(source, Some(dur_ns), || SlowCall {
+            at: row.at(),
+            dur_ns,
+            name: row.text(name).map(str::to_owned),
+            owner: people.owner_of(row),
+            tid: row.int(tid),
+            ret: row.int(ret),
+            errno: row.text(errno).map(str::to_owned),
         });
     })
 }
