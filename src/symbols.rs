@@ -4,6 +4,8 @@
 //! tables, which are small; a frame of a file without any keeps the file's build id and its place in it, from which
 //! [`offline`] finds a name later, on any machine that has the file or its debug information.
 
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod debug_files;
 pub mod elf;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod files;

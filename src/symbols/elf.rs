@@ -14,6 +14,40 @@ const PT_NOTE: u32 = 4;
 const PF_X: u32 = 1;
 const NT_GNU_BUILD_ID: u32 = 3;
 
+/// Whether a file is of 32 or 64 bits, which lay their tables out differently; `Elf32_…` and `Elf64_…` of elf(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Bits32,
+    Bits64,
+}
+
+impl Class {
+    /// That of a little-endian file that begins so; `None` for anything else.
+    pub(super) fn of(head: &[u8]) -> Option<Class> {
+        match head.get(..6)? {
+            b"\x7fELF\x01\x01" => Some(Class::Bits32),
+            b"\x7fELF\x02\x01" => Some(Class::Bits64),
+            _ => None,
+        }
+    }
+
+    /// One of two, the former for 32 bits.
+    pub(super) fn pick<T>(self, (of_32, of_64): (T, T)) -> T {
+        match self {
+            Class::Bits32 => of_32,
+            Class::Bits64 => of_64,
+        }
+    }
+
+    /// An address, a place or a size, which have as many bits as the file.
+    pub(super) fn word(self, bytes: &[u8], places: (usize, usize)) -> Option<u64> {
+        match self {
+            Class::Bits32 => u32_at(bytes, places.0).map(u64::from),
+            Class::Bits64 => u64_at(bytes, places.1),
+        }
+    }
+}
+
 /// What is known of an ELF file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Elf {
@@ -33,23 +67,24 @@ struct Load {
 }
 
 impl Elf {
-    /// Reads a 64-bit little-endian file; `None` for anything else, and for one that contradicts itself.
+    /// Reads a little-endian file; `None` for anything else, and for one that contradicts itself.
     pub fn read(mut file: &File) -> Option<Elf> {
         let head: [u8; 64] = bytes(&mut file, 0, 64)?.try_into().ok()?;
-        if !head.starts_with(b"\x7fELF\x02\x01") {
+        let class = Class::of(&head)?;
+        let place = class.word(&head, (28, 32))?;
+        let (size, count) = (u16_at(&head, class.pick((42, 54)))?, usize::from(u16_at(&head, class.pick((44, 56)))?));
+        let header_size = class.pick((32, 56));
+        if usize::from(size) != header_size || count > MAX_HEADERS {
             return None;
         }
-        let (place, size, count) = (u64_at(&head, 32)?, u16_at(&head, 54)?, usize::from(u16_at(&head, 56)?));
-        if size != 56 || count > MAX_HEADERS {
-            return None;
-        }
-        let table = bytes(&mut file, place, 56 * count as u64)?;
+        let table = bytes(&mut file, place, (header_size * count) as u64)?;
         let mut elf = Elf { machine: u16_at(&head, 18)?, ..Elf::default() };
-        for header in table.chunks_exact(56) {
-            let (offset, address, size) = (u64_at(header, 8)?, u64_at(header, 16)?, u64_at(header, 32)?);
+        for header in table.chunks_exact(header_size) {
+            let (offset, address) = (class.word(header, (4, 8))?, class.word(header, (8, 16))?);
+            let size = class.word(header, (16, 32))?;
             match u32_at(header, 0)? {
                 PT_LOAD => {
-                    let is_code = u32_at(header, 4)? & PF_X != 0;
+                    let is_code = u32_at(header, class.pick((24, 4)))? & PF_X != 0;
                     elf.loads.push(Load { is_code, offset, address, size });
                 }
                 PT_NOTE if elf.build_id.is_none() && size <= MAX_NOTES => {

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use rustix::fs::StatVfsMountFlags;
 
+use super::debug_files;
 use super::elf::Elf;
 use super::functions;
 use super::inlined::InlinedFunctions;
@@ -88,6 +89,15 @@ impl CodeFile {
             Place::Held(file) => file.try_clone().ok()?,
         };
         (FileIdentity::of(&file.metadata().ok()?) == self.state).then_some(file)
+    }
+
+    /// Where else on this machine its symbols and debug information may be, the likeliest first; `opened` is the file itself.
+    fn debug_files<'a>(&'a self, opened: &'a File) -> impl Iterator<Item = File> {
+        let path = match &self.place {
+            Place::Path(path) => Some(path.as_path()),
+            Place::Held(_) => None,
+        };
+        debug_files::of(opened, &self.elf, path, self.owner)
     }
 }
 
@@ -317,7 +327,7 @@ fn with_debug_info(file: &CodeFile) -> Option<File> {
     if has(&opened) {
         return Some(opened);
     }
-    debug_file(&file.elf).or_else(|| beside(file, &opened))
+    file.debug_files(&opened).find(has)
 }
 
 /// Whether nobody but root can have written a file. On a file system that gives no privileges (`nosuid`), as one that a user
@@ -334,34 +344,18 @@ fn functions_of(file: &CodeFile, offsets: &BTreeSet<u64>) -> Option<HashMap<u64,
     let places: Vec<(u64, u64)> =
         offsets.iter().filter_map(|offset| Some((*offset, file.elf.address(*offset)?))).collect();
     let opened = file.open()?;
-    let mut names = functions::names(&opened, &places.iter().map(|place| place.1).collect());
-    let missing: BTreeSet<u64> =
-        places.iter().map(|place| place.1).filter(|address| !names.contains_key(address)).collect();
-    if !missing.is_empty()
-        && let Some(debug) = debug_file(&file.elf).or_else(|| beside(file, &opened))
+    let mut missing: BTreeSet<u64> = places.iter().map(|place| place.1).collect();
+    let mut names = HashMap::new();
+    let mut debug = file.debug_files(&opened);
+    let mut next = opened.try_clone().ok();
+    while let Some(source) = next
+        && !missing.is_empty()
     {
-        names.extend(functions::names(&debug, &missing));
+        names.extend(functions::names(&source, &missing));
+        missing.retain(|address| !names.contains_key(address));
+        next = if missing.is_empty() { None } else { debug.next() };
     }
     Some(places.iter().filter_map(|(offset, address)| Some((*offset, names.get(address)?.clone()))).collect())
-}
-
-/// The separate debug information of a build id, if this machine has it.
-fn debug_file(elf: &Elf) -> Option<File> {
-    let build_id = elf.build_id.as_deref()?;
-    let (directory, rest) = (build_id.get(..2)?, build_id.get(2..)?);
-    foreign::open(Path::new(&format!("/usr/lib/debug/.build-id/{directory}/{rest}.debug"))).ok()
-}
-
-/// The separate debug information that a file names (`.gnu_debuglink`), where gdb looks for it: it has the same build id, and
-/// root or the file's owner made it.
-fn beside(file: &CodeFile, opened: &File) -> Option<File> {
-    let Place::Path(path) = &file.place else { return None };
-    let (name, directory) = (functions::debug_link(opened)?, path.parent()?);
-    let everywhere = Path::new("/usr/lib/debug").join(directory.strip_prefix("/").ok()?);
-    let places = [directory.join(&name), directory.join(".debug").join(&name), everywhere.join(&name)];
-    let is_theirs = |debug: &File| debug.metadata().is_ok_and(|facts| [ROOT, file.owner].contains(&facts.uid()));
-    let fits = |debug: &File| Elf::read(debug).is_some_and(|elf| elf.build_id == file.elf.build_id);
-    places.iter().find_map(|place| foreign::open(place).ok().filter(|debug| is_theirs(debug) && fits(debug)))
 }
 
 /// A build id out of a file, as the kernel would give it.

@@ -7,12 +7,14 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::elf::Class;
 use super::elf::u16_at;
 use super::elf::u32_at;
-use super::elf::u64_at;
+use super::sections::Section;
 use super::sections::Sections;
 use super::sections::read;
 use crate::demangle::MAX_NAME;
@@ -21,18 +23,16 @@ use crate::demangle::demangled;
 
 /// Symbols that are read at once: 64 KiB.
 const PIECE: u64 = 2730;
-/// `Elf64_Sym`.
-const SYMBOL: usize = 24;
+/// `Elf32_Sym` and `Elf64_Sym`.
+const SYMBOLS: (usize, usize) = (16, 24);
 /// Symbol tables of a file that are looked at; it may have one of each sort.
 const MAX_TABLES: usize = 4;
-/// The section that names the file with the debug information.
-const DEBUG_LINK: &str = ".gnu_debuglink";
 /// Symbols of all tables that are looked at. The largest browsers have five million.
 const MAX_SYMBOLS: u64 = 8_000_000;
 /// Times that a symbol may cover an address that is asked for; in ordinary files each is covered once or twice.
 const MAX_OFFERS: u32 = 1 << 22;
-/// Bytes of a name that are read. Names of templates may take some thousand.
-const MAX_MANGLED: usize = 8 << 10;
+/// Bytes of a name that are read. Names of templates take some thousand, and of expressions of templates tens of thousands.
+const MAX_MANGLED: usize = 64 << 10;
 /// Time for undoing what compilers make of names; later ones stay as they are.
 const DEMANGLING: Duration = Duration::from_millis(300);
 /// Names of one place that are compared; the C library has up to eight for one function.
@@ -40,6 +40,9 @@ const MAX_ALIASES: usize = 16;
 
 const SHT_SYMTAB: u32 = 2;
 const SHT_DYNSYM: u32 = 11;
+const SHF_EXECINSTR: u64 = 4;
+const STB_LOCAL: u8 = 0;
+const STT_NOTYPE: u8 = 0;
 const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
@@ -54,6 +57,7 @@ pub(super) fn names(file: &File, addresses: &BTreeSet<u64>) -> HashMap<u64, Stri
             return HashMap::new();
         }
     }
+    name_by_the_last_before(&mut asked);
     let end = Instant::now() + DEMANGLING;
     let written = |name: String| if Instant::now() < end { demangled(&name) } else { bounded(&name) };
     asked.into_iter().filter_map(|asked| Some((asked.address, written(asked.name(file)?)))).collect()
@@ -65,42 +69,46 @@ pub(super) fn count(file: &File) -> u64 {
 }
 
 /// A symbol table and the texts of its names.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Table {
+    class: Class,
     offset: u64,
     symbols: u64,
     texts: (u64, u64),
+    /// Where the file's sections of code begin and end, by number; other sections are empty.
+    code: Rc<[(u64, u64)]>,
 }
 
-/// The symbol tables of a 64-bit little-endian file; `None` for anything else.
+/// The symbol tables of a little-endian file; `None` for anything else.
 fn tables(file: &File) -> Option<Vec<Table>> {
     let sections = Sections::read(file)?;
+    let class = sections.class();
     let mut tables = Vec::new();
+    let code = |one: Section| match one.flags & SHF_EXECINSTR {
+        0 => (0, 0),
+        _ => (one.address, one.address.saturating_add(one.size)),
+    };
+    let code: Rc<[_]> = sections.iter().map(code).collect();
     let mut left = MAX_SYMBOLS;
     for one in sections.iter().filter(|one| matches!(one.kind, SHT_SYMTAB | SHT_DYNSYM)).take(MAX_TABLES) {
         let texts = sections.at(one.link as usize)?;
-        let symbols = (one.size / SYMBOL as u64).min(left);
+        let symbols = (one.size / class.pick(SYMBOLS) as u64).min(left);
         left -= symbols;
-        tables.push(Table { offset: one.offset, symbols, texts: (texts.offset, texts.size) });
+        let texts = (texts.offset, texts.size);
+        tables.push(Table { class, offset: one.offset, symbols, texts, code: Rc::clone(&code) });
     }
     Some(tables)
-}
-
-/// The name of the file with separate debug information that a file says it has (`.gnu_debuglink`): no path.
-pub(super) fn debug_link(file: &File) -> Option<String> {
-    let name = text(file, Sections::read(file)?.named(DEBUG_LINK)?.offset)?;
-    (!name.contains('/') && name != "..").then_some(name)
 }
 
 impl Table {
     /// Goes through the symbols and notes those that have an address that is asked for; `None`: they are too many.
     fn look_up(&self, file: &File, asked: &mut [Asked], left: &mut u32) -> Option<()> {
-        let mut at = 0;
+        let (mut at, size) = (0, self.class.pick(SYMBOLS));
         while at < self.symbols {
             let count = PIECE.min(self.symbols - at);
-            let Some(place) = self.offset.checked_add(at * SYMBOL as u64) else { break };
-            let Some(piece) = read(file, place, SYMBOL * count as usize) else { break };
-            for symbol in piece.chunks_exact(SYMBOL) {
+            let Some(place) = self.offset.checked_add(at * size as u64) else { break };
+            let Some(piece) = read(file, place, size * count as usize) else { break };
+            for symbol in piece.chunks_exact(size) {
                 let offers = self.note(symbol, asked).unwrap_or(0);
                 *left = left.checked_sub(offers)?;
             }
@@ -111,15 +119,22 @@ impl Table {
 
     /// Offers a symbol to the addresses that it covers; gives their number.
     fn note(&self, symbol: &[u8], asked: &mut [Asked]) -> Option<u32> {
-        let (text, section) = (u64::from(u32_at(symbol, 0)?), u16_at(symbol, 6)?);
-        let (kind, binding) = symbol.get(4).map(|info| (info & 15, info >> 4))?;
-        let (start, size) = (u64_at(symbol, 8)?, u64_at(symbol, 16)?);
+        let (text, section) = (u64::from(u32_at(symbol, 0)?), u16_at(symbol, self.class.pick((14, 6)))?);
+        let (kind, binding) = symbol.get(self.class.pick((12, 4))).map(|info| (info & 15, info >> 4))?;
+        let (start, size) = (self.class.word(symbol, (4, 8))?, self.class.word(symbol, (8, 16))?);
+        let (is_function, is_local) = (matches!(kind, STT_FUNC | STT_GNU_IFUNC), binding == STB_LOCAL);
+        // Assembly may leave out what its functions are; its own labels, and ARM's marks of data in code, are local.
+        let is_label = kind == STT_NOTYPE && !is_local && size == 0;
         // Section 0: it is another file's.
-        if !matches!(kind, STT_FUNC | STT_GNU_IFUNC) || section == 0 || text >= self.texts.1 {
+        if !(is_function || is_label) || section == 0 || text >= self.texts.1 {
             return None;
         }
-        let name = Name { place: self.texts.0.checked_add(text)?, is_local: binding == 0 };
+        let name = Name { place: self.texts.0.checked_add(text)?, is_local };
         let first = asked.partition_point(|asked| asked.address < start);
+        if let (Some(after), Some((_, end))) = (asked.get_mut(first), self.code.get(usize::from(section))) {
+            let before = Before { start, size, end: *end, name };
+            after.before = after.before.max(Some(before));
+        }
         let mut offers = 0;
         for asked in asked.get_mut(first..)?.iter_mut().take_while(|asked| asked.address - start < size) {
             asked.offer(start, name);
@@ -129,8 +144,33 @@ impl Table {
     }
 }
 
+/// Names addresses that no symbol covers by the last function before them, where that has no size: as assembly that leaves it out
+/// does. A function without size reaches to the next one, or to the end of its section.
+fn name_by_the_last_before(asked: &mut [Asked]) {
+    let mut last = None;
+    for asked in asked {
+        last = last.max(asked.before);
+        if let Some(Before { start, size: 0, end, name }) = last
+            && asked.names.is_empty()
+            && asked.address < end
+        {
+            asked.offer(start, name);
+        }
+    }
+}
+
+/// A function that begins before an address; the largest is the last one, and of those at one place one that has a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Before {
+    start: u64,
+    size: u64,
+    /// Where its section ends.
+    end: u64,
+    name: Name,
+}
+
 /// Where a name stands in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     place: u64,
     is_local: bool,
@@ -142,11 +182,13 @@ struct Asked {
     address: u64,
     start: u64,
     names: Vec<Name>,
+    /// The last function that begins before it and behind the address before it.
+    before: Option<Before>,
 }
 
 impl Asked {
     fn new(address: u64) -> Asked {
-        Asked { address, start: 0, names: Vec::new() }
+        Asked { address, start: 0, names: Vec::new(), before: None }
     }
 
     fn offer(&mut self, start: u64, name: Name) {
@@ -172,8 +214,8 @@ impl Asked {
 }
 
 /// A text that ends with a zero; of one that is too long a part, which [`bounded`] marks as cut.
-fn text(file: &File, place: u64) -> Option<String> {
-    for size in [128, MAX_NAME, MAX_MANGLED] {
+pub(super) fn text(file: &File, place: u64) -> Option<String> {
+    for size in [128, MAX_NAME, 8 * MAX_NAME, MAX_MANGLED] {
         let mut bytes = vec![0; size];
         let length = file.read_at(&mut bytes, place).ok()?;
         bytes.truncate(length);

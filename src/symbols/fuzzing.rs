@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::debug_files;
 use super::elf::Elf;
 use super::functions;
 use super::inlined::InlinedFunctions;
@@ -46,8 +47,11 @@ fn elf(path: &std::path::Path) {
     let Some(elf) = Elf::read(&file) else { return };
     let mut addresses: BTreeSet<u64> = (0..16).map(|step| 0x1000 + step * 0x40).collect();
     addresses.extend([0, u64::MAX].into_iter().chain((0..0x2000).step_by(0x200).filter_map(|at| elf.address(at))));
-    for (address, name) in functions::names(&file, &addresses) {
-        assert!(addresses.contains(&address) && is_bounded(&name));
+    let packed = debug_files::of(&file, &elf, Some(path), 0);
+    for source in packed.chain(file.try_clone()) {
+        for (address, name) in functions::names(&source, &addresses) {
+            assert!(addresses.contains(&address) && is_bounded(&name));
+        }
     }
     let mut inlined = InlinedFunctions::default();
     for address in addresses {

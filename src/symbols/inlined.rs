@@ -23,7 +23,6 @@ use gimli::UnitOffset;
 use gimli::constants as dw;
 
 use super::elf::u32_at;
-use super::elf::u64_at;
 use super::sections::Sections;
 use super::sections::read;
 use crate::demangle::demangled;
@@ -45,11 +44,11 @@ const OVERLAPPING: usize = 16;
 /// From an inlined call to where its function is declared.
 const MAX_HOPS: usize = 4;
 
-/// `SHF_COMPRESSED`, `ELFCOMPRESS_ZLIB`, `ELFCOMPRESS_ZSTD`, and the size of `Elf64_Chdr`.
+/// `SHF_COMPRESSED`, `ELFCOMPRESS_ZLIB`, `ELFCOMPRESS_ZSTD`, and the sizes of `Elf32_Chdr` and `Elf64_Chdr`.
 const COMPRESSED: u64 = 1 << 11;
 const ZLIB: u32 = 1;
 const ZSTD: u32 = 2;
-const COMPRESSION_HEADER: usize = 24;
+const COMPRESSION_HEADERS: (usize, usize) = (12, 24);
 
 type Bytes<'b> = EndianSlice<'b, LittleEndian>;
 
@@ -296,8 +295,8 @@ fn contents(file: &File, sections: &Sections, name: &str, most: usize) -> Option
     if section.flags & COMPRESSED == 0 {
         return Some(bytes);
     }
-    let packed = bytes.get(COMPRESSION_HEADER..)?;
-    match (u32_at(&bytes, 0)?, u64_at(&bytes, 8)?) {
+    let packed = bytes.get(sections.class().pick(COMPRESSION_HEADERS)..)?;
+    match (u32_at(&bytes, 0)?, sections.class().word(&bytes, (4, 8))?) {
         (_, size) if size > most as u64 => None,
         (ZLIB, _) => unpacked(flate2::read::ZlibDecoder::new(packed), most),
         (ZSTD, _) => unpacked(zstd::stream::read::Decoder::new(packed).ok()?, most),

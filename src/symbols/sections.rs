@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use super::elf::Class;
 use super::elf::u16_at;
 use super::elf::u32_at;
-use super::elf::u64_at;
 
-/// `Elf64_Shdr`.
-const HEADER: usize = 64;
+/// `Elf32_Shdr` and `Elf64_Shdr`.
+const HEADERS: (usize, usize) = (40, 64);
 /// Bytes of the sections' names that are read; they are some hundred.
 const MAX_NAMES: u64 = 256 << 10;
 
@@ -32,33 +32,42 @@ pub(super) struct Section {
 
 /// All sections of a file.
 pub(super) struct Sections {
+    class: Class,
     headers: Vec<u8>,
     names: Vec<u8>,
 }
 
 impl Sections {
-    /// Reads the headers of a 64-bit little-endian file; `None` for anything else.
+    /// Reads the headers of a little-endian file; `None` for anything else.
     pub(super) fn read(file: &File) -> Option<Sections> {
         let head = read(file, 0, 64)?;
-        if !head.starts_with(b"\x7fELF\x02\x01") || usize::from(u16_at(&head, 58)?) != HEADER {
+        let class = Class::of(&head)?;
+        let half = |places| u16_at(&head, class.pick(places)).map(usize::from);
+        if half((46, 58))? != class.pick(HEADERS) {
             return None;
         }
-        let headers = read(file, u64_at(&head, 40)?, HEADER * usize::from(u16_at(&head, 60)?))?;
-        let mut sections = Sections { headers, names: Vec::new() };
-        let names = sections.at(u16_at(&head, 62)?.into()).filter(|names| names.size <= MAX_NAMES);
+        let headers = read(file, class.word(&head, (32, 40))?, class.pick(HEADERS) * half((48, 60))?)?;
+        let mut sections = Sections { class, headers, names: Vec::new() };
+        let names = sections.at(half((50, 62))?).filter(|names| names.size <= MAX_NAMES);
         sections.names =
             names.and_then(|names| read(file, names.offset, usize::try_from(names.size).ok()?)).unwrap_or_default();
         Some(sections)
     }
 
+    /// Whether the file is of 32 or 64 bits.
+    pub(super) fn class(&self) -> Class {
+        self.class
+    }
+
     /// The section of a number.
     pub(super) fn at(&self, index: usize) -> Option<Section> {
-        section(self.headers.get(HEADER.checked_mul(index)?..)?.get(..HEADER)?)
+        let size = self.class.pick(HEADERS);
+        section(self.class, self.headers.get(size.checked_mul(index)?..)?.get(..size)?)
     }
 
     /// All of them, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = Section> {
-        self.headers.chunks_exact(HEADER).filter_map(section)
+        self.headers.chunks_exact(self.class.pick(HEADERS)).filter_map(|header| section(self.class, header))
     }
 
     /// The first one of a name.
@@ -76,15 +85,15 @@ impl Sections {
     }
 }
 
-fn section(header: &[u8]) -> Option<Section> {
+fn section(class: Class, header: &[u8]) -> Option<Section> {
     Some(Section {
         name: u32_at(header, 0)?,
         kind: u32_at(header, 4)?,
-        flags: u64_at(header, 8)?,
-        address: u64_at(header, 16)?,
-        offset: u64_at(header, 24)?,
-        size: u64_at(header, 32)?,
-        link: u32_at(header, 40)?,
+        flags: class.word(header, (8, 8))?,
+        address: class.word(header, (12, 16))?,
+        offset: class.word(header, (16, 24))?,
+        size: class.word(header, (20, 32))?,
+        link: u32_at(header, class.pick((24, 40)))?,
     })
 }
 

@@ -1,6 +1,8 @@
 //! Programs of an ordinary user that make trouble for whoever names their functions: each recording ends on time, stays small,
 //! is readable, and says what it left out.
 
+mod sources;
+
 use std::io::BufRead;
 use std::io::BufReader;
 use std::os::unix::fs::FileExt;
