@@ -19,6 +19,7 @@ pub mod memory;
 pub mod optional;
 pub mod perf;
 pub mod pids;
+pub mod python;
 mod ring;
 pub mod rings;
 pub mod scope;

@@ -14,6 +14,7 @@ mod go;
 mod growth;
 mod instruction;
 mod instruction_at;
+mod parts;
 mod program;
 mod red_zone;
 mod refusal;
@@ -21,6 +22,7 @@ mod walk;
 mod x86_64;
 
 pub use instruction_at::is_instruction;
+pub use parts::parts;
 pub use program::NamedFunction;
 pub use program::Program;
 pub use red_zone::NopSite;

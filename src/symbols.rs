@@ -16,6 +16,8 @@ pub(crate) mod fuzzing;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod inlined;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod interpreter;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod jit;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;
@@ -28,6 +30,8 @@ pub mod offline;
 mod place;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod pool;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod python;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod resolver;
 #[cfg(all(feature = "record", target_os = "linux"))]

@@ -6,5 +6,6 @@
 //! [`table`] reads them, [`pool`] packs those of many files into the two arrays of `bpf/shared/unwind.h`. Neither knows BPF.
 
 pub mod pool;
+pub mod python;
 pub mod rule;
 pub mod table;

@@ -9,6 +9,7 @@
 #include "io_calls.h"
 #include "pid_namespace.h"
 #include "stack_types.h"
+#include "python_types.h"
 #include "unwind_types.h"
 #include "unwind_wanted.h"
 
@@ -72,6 +73,11 @@ struct unwind_page *export_unwind_page;
 struct unwind_mapping *export_unwind_mapping;
 struct unwind_process *export_unwind_process;
 struct unwind_file *export_unwind_file;
+struct python_interpreter *export_python_interpreter;
+struct python_code *export_python_code;
+enum python_entry export_python_entry;
+struct python_thread *export_python_thread;
+struct python_seen *export_python_seen;
 
 /*
  * One ring for all CPUs, apart from those of the probes: user space empties it before it names the records of any CPU, and a

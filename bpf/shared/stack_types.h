@@ -14,6 +14,8 @@
 /* uapi/linux/bpf.h: BPF_STACK_BUILD_ID_VALID and BPF_STACK_BUILD_ID_IP */
 #define FRAME_IS_IN_FILE 1
 #define FRAME_IS_ADDRESS 2
+/* With FRAME_IS_ADDRESS: the offset is a code object of Python's (see python.h), the file is the instruction in it. */
+#define FRAME_IS_PYTHON 4
 
 /* A frame that a walk has found. */
 struct user_frame {

@@ -14,14 +14,18 @@
 
 #include "ebrec.h"
 
+#include "python.h"
 #include "stack_types.h"
 #include "unwind_types.h"
+#include "unwind_walk.h"
 #include "unwind_wanted.h"
 
 /* Mappings of one process that are searched: 2^10. */
 #define UNWIND_MAPPING_STEPS 10
 /* Rows of one page, of which each is of another byte: 2^12. */
 #define UNWIND_ROW_STEPS 13
+/* Not each step adds a frame: one of an interpreter's loop gives way to those that the loop runs. */
+#define UNWIND_STEPS (2 * MAX_USER_FRAMES)
 /* A frame pointer that is further from the stack pointer is none. */
 #define UNWIND_FRAME_LIMIT (1 << 20)
 
@@ -69,47 +73,9 @@ struct {
 } unwind_processes SEC(".maps");
 
 #if defined(__TARGET_ARCH_x86)
-/* struct pt_regs, whose order is the kernel's interface to debuggers. */
-struct unwind_registers {
-	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip;
-	__u16 cs, pad[3];
-	__u64 flags, sp;
-};
 /* arch/x86/include/asm/segment.h: the code segment of 64-bit programs. */
 #define USER_CS 0x33
 #endif
-
-/* Too large for the stack. No program of an object interrupts another of it with this in use. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct user_stack);
-} user_scratch SEC(".maps");
-
-/* A walk under way. */
-struct unwind_walk {
-	__u64 pc;
-	__u64 sp;
-	__u64 fp;
-	__u64 word;  /* read from the thread's memory: the stack has no room for it */
-	__u32 first; /* of the process's mappings */
-	__u32 count;
-	__u32 mapping; /* where the frame before was */
-	__u8 is_exact; /* pc is the instruction that runs next, not one to return to */
-	__u8 end;      /* enum stack_end */
-	__u16 pad;
-#if defined(__TARGET_ARCH_x86)
-	struct unwind_registers registers;
-#endif
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct unwind_walk);
-} unwind_walks SEC(".maps");
 
 static __always_inline bool has_address(struct unwind_mapping *mapping, __u64 address)
 {
@@ -176,11 +142,6 @@ __noinline int unwind_find_rule(__u32 page, __u32 place)
 		length -= half;
 	}
 	return chunk->rows[low % UNWIND_CHUNK_ROWS] >> 16;
-}
-
-static __always_inline bool read_user(__u64 address, __u64 *word)
-{
-	return !bpf_probe_read_user(word, sizeof(*word), (void *)address);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -324,8 +285,25 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 	return 0;
 }
 
+/* Whether a place in a file is the loop of the interpreter that the file has; then the walk is told of it. */
+static __always_inline bool is_python(struct unwind_walk *walk, struct unwind_file *file, __u64 base, __u64 place)
+{
+	struct python_interpreter *interpreter = bpf_map_lookup_elem(&python_interpreters, &file->python);
+
+	if (!interpreter)
+		return false;
+	for (int part = 0; part < PYTHON_PARTS; part++) {
+		if (place >= interpreter->starts[part] && place < interpreter->ends[part]) {
+			walk->python.interpreter = file->python;
+			walk->python.runtime = base + interpreter->runtime;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Adds one frame and goes to its caller. Other than 0: there is no more. */
-__noinline int unwind_step(__u32 depth)
+__noinline int unwind_step(void)
 {
 	struct unwind_mapping *mapping;
 	struct unwind_rule *rule = NULL;
@@ -333,14 +311,17 @@ __noinline int unwind_step(__u32 depth)
 	struct user_frame *frame;
 	struct user_stack *stack;
 	struct unwind_walk *walk;
-	__u32 zero = 0, key, page;
-	__u64 at, place;
-	int number;
+	__u32 zero = 0, key, page, depth;
+	__u64 at, place, low;
+	int number, end;
 
 	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
 	stack = bpf_map_lookup_elem(&user_scratch, &zero);
 	if (!walk || !stack)
 		return 1;
+	if (walk->python.frame)
+		return python_step();
+	depth = stack->count;
 	if (depth >= MAX_USER_FRAMES)
 		return walk->end = STACK_TOO_DEEP;
 	if (depth && !walk->pc)
@@ -391,7 +372,12 @@ __noinline int unwind_step(__u32 depth)
 #endif
 		return unwind_by_frame_pointer(walk, STACK_NO_RULE);
 	}
-	return unwind_by_rule(walk, rule, !depth);
+	low = walk->sp;
+	end = unwind_by_rule(walk, rule, !depth);
+	if (!end && file && file->python &&
+	    is_python(walk, file, mapping->start - mapping->offset, place + mapping->offset))
+		python_enter(low);
+	return end;
 }
 
 /* Goes from the registers up, and gives how the walk ended. */
@@ -401,8 +387,8 @@ __noinline int unwind_walk(void)
 	__u32 zero = 0;
 
 #pragma clang loop unroll(disable)
-	for (__u32 depth = 0; depth <= MAX_USER_FRAMES; depth++)
-		if (unwind_step(depth))
+	for (__u32 step = 0; step <= UNWIND_STEPS; step++)
+		if (unwind_step())
 			break;
 	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
 	return walk ? walk->end : STACK_NO_TABLE;
@@ -461,7 +447,12 @@ static __always_inline int walk_user_stack(struct user_stack *stack)
 	walk->sp = walk->registers.sp;
 	walk->fp = walk->registers.bp;
 	walk->is_exact = true;
-	walk->end = STACK_NO_TABLE;
+	walk->end = STACK_TOO_DEEP;
+	walk->program = program;
+	walk->python.frame = 0;
+	walk->python.has_begun = false;
+	/* In glibc and musl, what pthread_self() gives. */
+	walk->python.thread_id = BPF_CORE_READ(task, thread.fsbase);
 	end = unwind_walk();
 	if (end == STACK_NO_MAPPING)
 		want_mappings(pid, program);

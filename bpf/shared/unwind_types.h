@@ -81,6 +81,7 @@ struct unwind_process {
 struct unwind_file {
 	__s32 status;
 	__u8 build_id[20];
+	__u32 python; /* the interpreter that it has, by number; 0: none */
 };
 
 #endif

@@ -28,6 +28,9 @@ struct {
 struct mm_struct___exec_vm {
 	unsigned long exec_vm;
 };
+struct thread_struct___unwind {
+	unsigned long fsbase;
+};
 struct task_struct___unwind {
 	struct task_struct___unwind *group_leader;
 	struct task_struct___unwind *real_parent;
@@ -37,6 +40,7 @@ struct task_struct___unwind {
 	unsigned int flags;
 	int tgid;
 	void *stack;
+	struct thread_struct___unwind thread;
 };
 #pragma clang attribute pop
 

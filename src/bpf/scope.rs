@@ -17,8 +17,8 @@ use crate::host::clocks;
 object! {
     name: "scope",
     cells: 1,
-    // SAFETY: integers only, as bpf/scope/scope.bpf.c and, for what all objects have, bpf/shared/{config,compat,hist,ring,frame_types,unwind_types}.h declare them.
-    unsafe plain: scope_names, scope_task, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame, unwind_rule, unwind_page, unwind_mapping, unwind_process, unwind_file,
+    // SAFETY: integers only, as bpf/scope/scope.bpf.c and, for what all objects have, bpf/shared/{config,compat,hist,ring,frame_types,unwind_types,python_types}.h declare them.
+    unsafe plain: scope_names, scope_task, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame, unwind_rule, unwind_page, unwind_mapping, unwind_process, unwind_file, python_interpreter,
 }
 
 /// SCOPE_PID of bpf/shared/config.h: the process matched --pid, or descends from one that did.

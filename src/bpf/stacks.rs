@@ -33,6 +33,9 @@ const KERNEL_VALUE: usize = KERNEL_HEAD + 8 * MAX_KERNEL_FRAMES;
 const DEEPEST_BY_FRAME_POINTER: usize = 127;
 /// BPF_STACK_BUILD_ID_VALID of uapi/linux/bpf.h.
 const IN_FILE: u32 = 1;
+/// FRAME_IS_PYTHON and FRAME_IS_ADDRESS of bpf/shared/stack_types.h, and PYTHON_NO_INSTRUCTION of python.h beside it.
+const IS_PYTHON: u32 = 4 | 2;
+const NO_INSTRUCTION: u32 = u32::MAX;
 
 /// Distinct stacks that a look finds, as a rule: looks come once a second, and sooner when there are more. Some hundred on a
 /// machine that is busy with the same things, and a part of what 99 samples a second bring on each CPU when all differ.
@@ -59,6 +62,13 @@ pub enum UserFrame {
     },
     /// Anywhere else: an address of the process.
     At(u64),
+    /// A function of Python's.
+    Python {
+        /// What the process's code object is called, as in [`PythonCode`](super::python::PythonCode).
+        code: u64,
+        /// The place in it of the instruction, in bytes; `None`: before the first.
+        instruction: Option<u32>,
+    },
 }
 
 /// The frames of a stack, the innermost first.
@@ -230,6 +240,10 @@ fn user_frames(value: &[u8], mut build_id: impl FnMut(u32) -> Option<[u8; 20]>) 
             let (offset, file, status) = (u64_at(value, at)?, u32_at(value, at + 8)?, u32_at(value, at + 12)?);
             match status {
                 IN_FILE => build_id(file).map(|build_id| UserFrame::InFile { build_id, offset }),
+                IS_PYTHON => {
+                    let instruction = Some(file).filter(|place| *place != NO_INSTRUCTION);
+                    Some(UserFrame::Python { code: offset, instruction })
+                }
                 _ => Some(UserFrame::At(offset)),
             }
         })

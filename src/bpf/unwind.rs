@@ -21,6 +21,9 @@ use super::Plain;
 use super::bytes_of;
 use super::memory;
 use super::memory::MapMemory;
+use super::python::CodeRing;
+use super::python::Interpreter;
+use super::python::PythonMaps;
 use super::read;
 use super::ring::Ring;
 use super::rings::create_map;
@@ -84,6 +87,7 @@ pub struct UnwindMaps {
     processes: MapHandle,
     wanted: MapHandle,
     bell: MapHandle,
+    python: PythonMaps,
     max_chunks: u32,
     page: usize,
 }
@@ -107,6 +111,7 @@ impl UnwindMaps {
             processes: hash("ebrec_unw_procs", size_of::<types::unwind_process>() as u32, MAX_PROCESSES)?,
             wanted: hash("ebrec_unw_want", 8, MAX_WANTED)?,
             bell: create_map(MapType::RingBuf, "ebrec_unw_bell", 0, 0, u32::try_from(page)?, &options())?,
+            python: PythonMaps::create(page)?,
             max_chunks,
             page,
         })
@@ -134,6 +139,9 @@ impl UnwindMaps {
             ("unwind_wanted", self.wanted.as_fd()),
             ("unwind_bell", self.bell.as_fd()),
         ]
+        .into_iter()
+        .chain(self.python.named())
+        .collect()
     }
 
     /// Kernel memory that they take.
@@ -141,6 +149,7 @@ impl UnwindMaps {
         let mut found = MapMemory::new();
         let maps = [&self.chunks, &self.pages, &self.rules, &self.mappings, &self.files, &self.processes, &self.wanted];
         maps.into_iter().for_each(|map| memory::add(&mut found, map, 0));
+        self.python.add_memory(&mut found);
         found
     }
 
@@ -159,6 +168,7 @@ impl UnwindMaps {
             processes: again(&self.processes)?,
             wanted: again(&self.wanted)?,
             bell: again(&self.bell)?,
+            python: self.python.share()?,
             max_chunks: self.max_chunks,
             page: self.page,
         })
@@ -191,14 +201,31 @@ impl UnwindMaps {
         write(&self.rules, first.into(), rules.iter().map(rule))
     }
 
-    /// Writes what frames of a file begin with: its build id, if it has one.
+    /// Writes what frames of a file begin with: its build id, if it has one; and the interpreter that it has, by its number.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn write_file(&self, number: u32, build_id: Option<[u8; 20]>) -> Result<()> {
+    pub fn write_file(&self, number: u32, build_id: Option<[u8; 20]>, python: Option<u32>) -> Result<()> {
         let status = if build_id.is_some() { IN_FILE } else { AT_ADDRESS };
-        let file = types::unwind_file { status, build_id: build_id.unwrap_or_default() };
+        let python = python.unwrap_or(0);
+        let file = types::unwind_file { status, build_id: build_id.unwrap_or_default(), python };
         write(&self.files, number, [file].into_iter())
+    }
+
+    /// Writes an interpreter, by its number.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn write_interpreter(&self, number: u32, interpreter: &Interpreter) -> Result<()> {
+        self.python.write_interpreter(number, interpreter)
+    }
+
+    /// The code objects that stacks have.
+    ///
+    /// # Errors
+    /// When the ring can't be mapped.
+    pub fn codes(&self) -> Result<CodeRing> {
+        self.python.codes()
     }
 
     /// The build id of a file, if it has one.

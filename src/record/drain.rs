@@ -13,8 +13,10 @@ use crate::bpf::epoch::Epoch;
 use crate::bpf::grace;
 use crate::bpf::grace::Grace;
 use crate::bpf::live::Live;
+use crate::bpf::python::CodeRing;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
+use crate::bpf::unwind::UnwindMaps;
 use crate::host::cgroups::Cgroups;
 use crate::host::clocks;
 use crate::host::priority;
@@ -128,6 +130,7 @@ impl Drain {
             Dispatch { sources, rows, processes, stacks: Stacks::default(), start_ns, latest_ns: 0, undecodable: 0 };
         let mut round = Round {
             dispatch,
+            codes: maps.unwind().map(UnwindMaps::codes).transpose()?,
             maps,
             epoch,
             symbols,
@@ -155,6 +158,8 @@ impl Drain {
 struct Round {
     dispatch: Dispatch,
     maps: SharedMaps,
+    /// What programs tell of Python's code objects.
+    codes: Option<CodeRing>,
     epoch: Arc<Epoch>,
     symbols: Resolver,
     scope: Live,
@@ -365,6 +370,8 @@ impl Round {
     fn write_stacks(&mut self, now: u64) -> Result<()> {
         self.stacks_taken = self.epoch.stacks();
         let taken = self.maps.take_stacks()?;
+        // A program tells of a code object before it puts a stack with it into the map.
+        self.codes.iter_mut().for_each(|codes| self.symbols.heard_codes(codes.take()));
         let Dispatch { rows, stacks, .. } = &mut self.dispatch;
         self.symbols.ask(taken, stacks, now, rows);
         Ok(())

@@ -69,7 +69,7 @@ pub static CORE_KINDS: &[CoreKind] = &[
         name: "symbol",
         is_aggregate: false,
         help: "A function, or where cause says why it has no name, the place in its file.",
-        columns: &["id", "name", "cause", "module", "build_id", "file_offset", "module_addr"],
+        columns: &["id", "name", "cause", "module", "build_id", "file_offset", "module_addr", "line"],
     },
     CoreKind {
         name: "process",

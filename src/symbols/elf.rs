@@ -106,6 +106,12 @@ impl Elf {
         self.loads.iter().any(|load| load.is_code && load.has(offset))
     }
 
+    /// The place in the file of an address of its own numbering.
+    pub fn offset(&self, address: u64) -> Option<u64> {
+        let load = self.loads.iter().find(|load| address >= load.address && address - load.address < load.size)?;
+        load.offset.checked_add(address - load.address)
+    }
+
     /// The address that the file's own symbol table has for a place in it.
     pub fn address(&self, offset: u64) -> Option<u64> {
         let load = self.loads.iter().find(|load| load.has(offset))?;

@@ -38,6 +38,9 @@ const DEMANGLING: Duration = Duration::from_millis(300);
 /// Names of one place that are compared; the C library has up to eight for one function.
 const MAX_ALIASES: usize = 16;
 
+/// Bytes of a table's names that are looked through for one of them; CPython's has half a million.
+const MAX_TEXTS: u64 = 16 << 20;
+
 const SHT_SYMTAB: u32 = 2;
 const SHT_DYNSYM: u32 = 11;
 const SHF_EXECINSTR: u64 = 4;
@@ -66,6 +69,15 @@ pub(super) fn names(file: &File, addresses: &BTreeSet<u64>) -> HashMap<u64, Stri
 /// How many symbols the tables of a file have: what a look into it costs.
 pub(super) fn count(file: &File) -> u64 {
     tables(file).unwrap_or_default().iter().map(|table| table.symbols).sum()
+}
+
+/// The addresses and sizes of symbols that have exactly these names.
+pub(super) fn find<const N: usize>(file: &File, names: [&str; N]) -> [Option<(u64, u64)>; N] {
+    let mut found = [None; N];
+    for table in tables(file).unwrap_or_default() {
+        table.find(file, names, &mut found);
+    }
+    found
 }
 
 /// A symbol table and the texts of its names.
@@ -103,15 +115,37 @@ fn tables(file: &File) -> Option<Vec<Table>> {
 impl Table {
     /// Goes through the symbols and notes those that have an address that is asked for; `None`: they are too many.
     fn look_up(&self, file: &File, asked: &mut [Asked], left: &mut u32) -> Option<()> {
+        self.each(file, |symbol| {
+            let offers = self.note(symbol, asked).unwrap_or(0);
+            *left = left.checked_sub(offers)?;
+            Some(())
+        })
+    }
+
+    /// Notes the addresses and sizes of the symbols that have these names.
+    fn find<const N: usize>(&self, file: &File, names: [&str; N], found: &mut [Option<(u64, u64)>; N]) -> Option<()> {
+        let texts = read(file, self.texts.0, usize::try_from(self.texts.1.min(MAX_TEXTS)).ok()?)?;
+        self.each(file, |symbol| {
+            let text = texts.get(u32_at(symbol, 0)? as usize..).unwrap_or_default();
+            let is = |name: &str| text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
+            // Section 0: it is another file's.
+            let is_here = u16_at(symbol, self.class.pick((14, 6)))? != 0;
+            if let Some(at) = names.iter().position(|name| is_here && is(name)) {
+                let (start, size) = (self.class.word(symbol, (4, 8))?, self.class.word(symbol, (8, 16))?);
+                found.get_mut(at)?.get_or_insert((start, size));
+            }
+            Some(())
+        })
+    }
+
+    /// Goes through the symbols until `visit` gives none.
+    fn each(&self, file: &File, mut visit: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
         let (mut at, size) = (0, self.class.pick(SYMBOLS));
         while at < self.symbols {
             let count = PIECE.min(self.symbols - at);
             let Some(place) = self.offset.checked_add(at * size as u64) else { break };
             let Some(piece) = read(file, place, size * count as usize) else { break };
-            for symbol in piece.chunks_exact(size) {
-                let offers = self.note(symbol, asked).unwrap_or(0);
-                *left = left.checked_sub(offers)?;
-            }
+            piece.chunks_exact(size).try_for_each(&mut visit)?;
             at += count;
         }
         Some(())

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicI32;
 
 use super::files::Files;
@@ -23,12 +25,14 @@ use super::maps::Mapped;
 use super::place::GONE;
 use super::place::InFile;
 use super::place::NO_CODE;
+use super::place::NO_CODE_OBJECT;
 use super::place::NO_FILE;
 use super::place::Numbered;
 use super::place::Place;
 use super::place::StackRows;
 use super::place::SymbolRows;
 use super::place::cause_of;
+use super::python::Codes;
 use super::turns::User;
 use super::watch::Suspect;
 use super::watch::Watch;
@@ -98,6 +102,7 @@ pub(super) struct Symbols {
     files: Files,
     inlined: Option<Inlined>,
     maps: HashMap<u32, Mapped>,
+    codes: Arc<Mutex<Codes>>,
     symbols: SymbolRows,
     /// How many symbols files have.
     sizes: HashMap<usize, u64>,
@@ -121,8 +126,14 @@ struct Round {
 
 impl Symbols {
     /// Starts with none; `inlines`: debug information is read for what the compiler inlined; `ids`: what `/proc` calls processes;
-    /// `last` numbers the symbols.
-    pub(super) fn new(inlines: bool, ids: Arc<ProcessIds>, last: Arc<AtomicI32>, watch: Arc<Watch>) -> Symbols {
+    /// `codes`: what was heard of Python programs; `last` numbers the symbols.
+    pub(super) fn new(
+        inlines: bool,
+        ids: Arc<ProcessIds>,
+        codes: Arc<Mutex<Codes>>,
+        last: Arc<AtomicI32>,
+        watch: Arc<Watch>,
+    ) -> Symbols {
         let inlined = || Inlined { functions: InlinedFunctions::default(), known: HashMap::new() };
         Symbols {
             ids,
@@ -131,6 +142,7 @@ impl Symbols {
             watch,
             inlined: inlines.then(inlined),
             maps: HashMap::new(),
+            codes,
             symbols: SymbolRows::new(last),
             sizes: HashMap::new(),
         }
@@ -184,7 +196,10 @@ impl Symbols {
                 let process = Process { pid: self.ids.here(pid).unwrap_or(0), uid: *uid };
                 let mut places = Vec::new();
                 for (depth, frame) in frames.iter().enumerate() {
-                    let place = self.place(process, depth, *frame, round);
+                    let place = self.place((process, pid), depth, *frame, round);
+                    if matches!(&place, Place::Python(_, code, _) if code.is_internal()) {
+                        continue;
+                    }
                     places.extend(self.inlined(&place));
                     // Code without frame pointers: from here on the kernel followed numbers that mean something else.
                     let is_lost = place == Place::Nowhere(NO_CODE);
@@ -231,7 +246,13 @@ impl Symbols {
         asked.into_iter().flat_map(of_file).collect()
     }
 
-    fn place(&mut self, process: Process, depth: usize, frame: UserFrame, round: &mut Round) -> Place {
+    fn place(
+        &mut self,
+        (process, machine_pid): (Process, u32),
+        depth: usize,
+        frame: UserFrame,
+        round: &mut Round,
+    ) -> Place {
         match before_return(depth, frame) {
             UserFrame::InFile { build_id, offset } => match self.files.of_build_id(&build_id, process, &mut round.look)
             {
@@ -240,6 +261,18 @@ impl Symbols {
                 None => Place::Unknown(build_id, offset, NO_FILE),
             },
             UserFrame::At(address) => self.place_in_memory(process.pid, address, round),
+            UserFrame::Python { code, instruction } => self.place_in_python(machine_pid, code, instruction),
+        }
+    }
+
+    fn place_in_python(&self, pid: u32, code: u64, instruction: Option<u32>) -> Place {
+        let codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        match codes.get(pid, code).filter(|code| !code.name.is_empty()) {
+            Some(code) => {
+                let line = code.line(instruction);
+                Place::Python(pid, code, line)
+            }
+            None => Place::NoPython(NO_CODE_OBJECT),
         }
     }
 
@@ -300,6 +333,7 @@ pub(super) fn before_return(depth: usize, frame: UserFrame) -> UserFrame {
     match frame {
         UserFrame::InFile { build_id, offset } => UserFrame::InFile { build_id, offset: offset.saturating_sub(back) },
         UserFrame::At(address) => UserFrame::At(address.saturating_sub(back)),
+        UserFrame::Python { .. } => frame,
     }
 }
 

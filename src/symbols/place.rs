@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::elf;
 use super::files::BuildId;
 use super::kernel::Function;
+use super::python::Code;
 use crate::bpf::stacks::StackEnd;
 use crate::demangle::bounded;
 use crate::recording::Rows;
@@ -36,6 +37,7 @@ pub(super) const GONE: &str = "process ended";
 pub(super) const NO_CODE: &str = "no code there";
 pub(super) const GENERATED: &str = "generated code";
 pub(super) const NO_TIME: &str = "no time left";
+pub(super) const NO_CODE_OBJECT: &str = "code object not read";
 
 /// Why the outermost frames of a stack are not there; `None` for a whole one, and for one of which nobody knows.
 pub(super) fn cause_of(end: StackEnd) -> Option<&'static str> {
@@ -67,6 +69,10 @@ pub(super) enum Place {
     Memory(u32, u64),
     /// A function that a process generated.
     Generated(u32, String),
+    /// A function of a process that is Python's, and the line.
+    Python(u32, Arc<Code>, Option<u32>),
+    /// A function of Python's that is not known, and why.
+    NoPython(&'static str),
     Nowhere(&'static str),
     /// The outermost frames, which are not known, and why.
     Truncated(&'static str),
@@ -210,6 +216,7 @@ struct Symbol {
     build_id: Option<String>,
     offset: Option<u64>,
     address: Option<u64>,
+    line: Option<u32>,
     unnamed: Option<&'static str>,
 }
 
@@ -248,6 +255,15 @@ impl Symbol {
             Place::Truncated(why) => {
                 Symbol { module: Some("[truncated]".to_owned()), unnamed: Some(why), ..Symbol::default() }
             }
+            Place::Python(_, code, line) => Symbol {
+                name: Some(code.name.clone()),
+                module: Some(code.file.clone()).filter(|file| !file.is_empty()),
+                line: *line,
+                ..Symbol::default()
+            },
+            Place::NoPython(why) => {
+                Symbol { module: Some("[python]".to_owned()), unnamed: Some(why), ..Symbol::default() }
+            }
             Place::Nowhere(why) => Symbol { unnamed: Some(why), ..Symbol::default() },
         }
     }
@@ -260,6 +276,7 @@ impl Symbol {
         let mut row = rows.row("symbol");
         row.at(now_ns).int(column::ID, number.into());
         row.maybe_int(column::FILE_OFFSET, self.offset.and_then(|offset| i64::try_from(offset).ok()));
+        row.maybe_int(column::LINE, self.line.map(i64::from));
         row.maybe_int(column::MODULE_ADDR, self.address.and_then(|address| i64::try_from(address).ok()));
         for (column, text) in [
             (column::NAME, Some(self.text().as_str())),
@@ -290,7 +307,7 @@ impl Symbol {
 fn owner(place: &Place) -> Option<Owner> {
     match place {
         Place::File(file, _) | Place::Inlined(file, _) => Some(Owner::File(*file)),
-        Place::Generated(pid, _) => Some(Owner::Process(*pid)),
+        Place::Generated(pid, _) | Place::Python(pid, ..) => Some(Owner::Process(*pid)),
         _ => None,
     }
 }

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicI32;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
@@ -26,9 +28,11 @@ use super::place::Place;
 use super::place::StackRows;
 use super::place::SymbolRows;
 use super::pool::Pool;
+use super::python::Codes;
 use super::turns::Turns;
 use super::watch::Suspect;
 use super::watch::Watch;
+use crate::bpf::python::PythonCode;
 use crate::bpf::stacks::RawStack;
 use crate::bpf::stacks::UserFrame;
 use crate::host::priority;
@@ -74,6 +78,7 @@ impl Worker {
     fn start(
         inlines: bool,
         ids: Arc<ProcessIds>,
+        codes: Arc<Mutex<Codes>>,
         rows: Rows,
         last: Arc<AtomicI32>,
         avoided: HashSet<Suspect>,
@@ -85,7 +90,7 @@ impl Worker {
         thread::Builder::new().name("ebrec-symbols".to_owned()).spawn(move || {
             priority::ordinary();
             watched.begin();
-            let symbols = Symbols::new(inlines, ids, last, watched);
+            let symbols = Symbols::new(inlines, ids, codes, last, watched);
             Work { symbols, rows, turns: Turns::default(), long: Vec::new(), latest_ns: 0, answer }.run(&asked);
         })?;
         Ok(Worker { requests, answers, watch })
@@ -154,6 +159,8 @@ impl Work {
 pub struct Resolver {
     inlines: bool,
     ids: Arc<ProcessIds>,
+    /// What was heard of Python programs; of all threads, since it comes once.
+    codes: Arc<Mutex<Codes>>,
     /// What each thread's rows begin as.
     empty: Rows,
     last: Arc<AtomicI32>,
@@ -176,10 +183,13 @@ impl Resolver {
     /// When there can be no more threads.
     pub fn start(inlines: bool, ids: Arc<ProcessIds>, rows: Rows) -> std::io::Result<Resolver> {
         let last = Arc::new(AtomicI32::new(0));
-        let worker = Worker::start(inlines, Arc::clone(&ids), rows.empty(), Arc::clone(&last), HashSet::new())?;
+        let codes = Arc::<Mutex<Codes>>::default();
+        let (theirs, numbers) = (Arc::clone(&codes), Arc::clone(&last));
+        let worker = Worker::start(inlines, Arc::clone(&ids), theirs, rows.empty(), numbers, HashSet::new())?;
         Ok(Resolver {
             inlines,
             ids,
+            codes,
             empty: rows,
             by_place: SymbolRows::new(Arc::clone(&last)),
             last,
@@ -236,6 +246,13 @@ impl Resolver {
         batches
     }
 
+    /// Notes code objects that stacks have, before those are asked for.
+    pub fn heard_codes(&mut self, codes: Vec<PythonCode>) {
+        if !codes.is_empty() {
+            self.codes.lock().unwrap_or_else(PoisonError::into_inner).heard(codes);
+        }
+    }
+
     /// How many stacks were given up so far: they have no names, for want of time.
     pub fn given_up(&self) -> u64 {
         self.given_up
@@ -248,9 +265,10 @@ impl Resolver {
         }
         let Some(suspect) = self.worker.watch.stuck_in(patience) else { return };
         self.avoided.insert(suspect);
-        let (ids, last, avoided) = (Arc::clone(&self.ids), Arc::clone(&self.last), self.avoided.clone());
+        let (ids, codes, last) = (Arc::clone(&self.ids), Arc::clone(&self.codes), Arc::clone(&self.last));
+        let avoided = self.avoided.clone();
         // Without room for another thread this one stays, stuck or not.
-        if let Ok(worker) = Worker::start(self.inlines, ids, self.empty.empty(), last, avoided) {
+        if let Ok(worker) = Worker::start(self.inlines, ids, codes, self.empty.empty(), last, avoided) {
             self.worker = worker;
             let asked = self.waiting.values().cloned().collect();
             let _ = self.worker.requests.send(Request { asked, programs: Vec::new(), now_ns });
@@ -287,6 +305,7 @@ fn by_place(frame: UserFrame) -> Place {
     match frame {
         UserFrame::InFile { build_id, offset } => Place::Unknown(build_id, offset, NO_TIME),
         UserFrame::At(_) => Place::Nowhere(NO_TIME),
+        UserFrame::Python { .. } => Place::NoPython(NO_TIME),
     }
 }
 

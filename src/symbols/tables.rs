@@ -26,12 +26,14 @@ use anyhow::Result;
 
 use super::elf::Elf;
 use super::files::padded;
+use super::interpreter;
 use super::maps;
 use super::maps::Mapped;
 use super::maps::Mapping;
 use super::sections;
 use super::sections::Section;
 use super::sections::Sections;
+use crate::bpf::python::MAX_INTERPRETERS;
 use crate::bpf::unwind;
 use crate::bpf::unwind::MappingKind;
 use crate::bpf::unwind::Runs;
@@ -164,6 +166,8 @@ struct Work {
     own: Option<Identity>,
     /// Files that have a number.
     numbered: u32,
+    /// Interpreters that have one.
+    interpreters: u32,
     /// Told when nothing is left to be read for the first time.
     ready: Option<Sender<()>>,
 }
@@ -183,6 +187,7 @@ impl Work {
             swept: Instant::now(),
             own: foreign::open(Path::new("/proc/self/exe")).ok().and_then(|file| Identity::of(&file)),
             numbered: 0,
+            interpreters: 0,
             ready: Some(ready),
         }
     }
@@ -273,7 +278,7 @@ impl Work {
             Some(_) if self.numbered + 1 >= self.maps.max_files() => Known::NoRoom(0),
             Some((elf, file)) => {
                 self.numbered += 1;
-                self.maps.write_file(self.numbered, elf.build_id.as_deref().and_then(padded))?;
+                self.maps.write_file(self.numbered, elf.build_id.as_deref().and_then(padded), None)?;
                 // A command has this program mapped until it is released. Its tables would be the largest of all.
                 if Identity::of(&file) != self.own {
                     self.unread.insert((bytes, key), (file, elf));
@@ -288,13 +293,27 @@ impl Work {
     /// Reads a file's tables, and puts the mappings of the processes in place again that have it.
     fn read(&mut self, file: FileKey, opened: &File, elf: &Elf) -> Result<()> {
         let Some(Known::Unread(number)) = self.files.get(&file) else { return Ok(()) };
-        let known = self.add(*number, &read_table(opened, elf))?;
+        let (number, sections) = (*number, Sections::read(opened));
+        self.note_interpreter(number, opened, sections.as_ref(), elf)?;
+        let known = self.add(number, &read_table(opened, sections.as_ref(), elf))?;
         self.files.insert(file, known);
         let images = std::mem::take(&mut self.images);
         let mut set = images.iter().filter(|(_, image)| image.mappings.iter().any(|mapping| key(mapping) == file));
         let result = set.try_for_each(|(pid, image)| self.set(*pid, image.program, &image.mappings));
         self.images = images;
         result
+    }
+
+    /// Notes the interpreter that a file has.
+    fn note_interpreter(&mut self, file: u32, opened: &File, sections: Option<&Sections>, elf: &Elf) -> Result<()> {
+        let number = self.interpreters + 1;
+        let Some(found) = sections.and_then(|sections| interpreter::of(opened, sections, elf)) else { return Ok(()) };
+        if number >= MAX_INTERPRETERS {
+            return Ok(());
+        }
+        self.interpreters = number;
+        self.maps.write_interpreter(number, &found)?;
+        self.maps.write_file(file, elf.build_id.as_deref().and_then(padded), Some(number))
     }
 
     fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<()> {
@@ -338,12 +357,12 @@ impl Work {
 
     /// The tables of the code that the kernel maps into every process: ours is the same.
     fn read_vdso(&mut self) -> Result<Option<Known>> {
-        self.maps.write_file(0, None)?;
+        self.maps.write_file(0, None, None)?;
         let Some(Mapped { mappings, .. }) = maps::of_process(std::process::id()) else { return Ok(None) };
         let Some(mapping) = mappings.iter().find(|mapping| mapping.path == "[vdso]") else { return Ok(None) };
         let Ok(image) = foreign::memory_of_self(mapping.start..mapping.end) else { return Ok(None) };
         let Some(elf) = Elf::read(&image) else { return Ok(None) };
-        let table = read_table(&image, &elf);
+        let table = read_table(&image, Sections::read(&image).as_ref(), &elf);
         self.add(0, &table).map(Some)
     }
 
@@ -379,9 +398,8 @@ fn open(pid: u32, mapping: &Mapping) -> Option<File> {
 }
 
 /// What a file says of its code.
-fn read_table(file: &File, elf: &Elf) -> Table {
-    let sections = Sections::read(file);
-    let named = |name: &str| sections.as_ref().and_then(|sections| sections.named(name));
+fn read_table(file: &File, sections: Option<&Sections>, elf: &Elf) -> Table {
+    let named = |name: &str| sections.and_then(|sections| sections.named(name));
     let bytes = |section: Option<Section>| {
         let section = section.filter(|section| section.size <= MAX_SECTION && section.flags & COMPRESSED == 0)?;
         sections::read(file, section.offset, usize::try_from(section.size).ok()?)

@@ -34,6 +34,7 @@ mod overhead;
 mod pressure;
 mod privileges;
 mod process;
+mod python;
 mod sched;
 mod signals;
 mod stacks;

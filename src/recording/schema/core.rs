@@ -59,7 +59,7 @@ pub static CORE: &[Column] = &[
     Column { name: "frames", ty: ColumnType::ListInt32, title: "Frames", unit: None, help: "Frames of a stack from the innermost out: ids of rows of kind 'symbol'." },
     Column { name: "folded", ty: ColumnType::Utf8, title: "Folded stack", unit: None, help: "The stack as text, outermost first, separated by semicolons." },
     Column { name: "depth", ty: ColumnType::Int32, title: "Depth", unit: Some("count"), help: "Number of frames." },
-    Column { name: "module", ty: ColumnType::Utf8, title: "Module", unit: None, help: "Executable, library or kernel module that holds the symbol." },
+    Column { name: "module", ty: ColumnType::Utf8, title: "Module", unit: None, help: "Executable, library, kernel module or Python source file that holds the symbol." },
     Column { name: "build_id", ty: ColumnType::Utf8, title: "Build id", unit: None, help: "Build id of the module in hexadecimal." },
     Column { name: "file_offset", ty: ColumnType::Int64, title: "File offset", unit: Some("bytes"), help: "Offset of the address in the module's file." },
     Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
@@ -79,6 +79,7 @@ pub static CORE: &[Column] = &[
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
     Column { name: "pid_start_ns", ty: ColumnType::Int64, title: "Start of the process", unit: Some("ns"), help: "When the process that pid is the id of was started, in nanoseconds of CLOCK_BOOTTIME. An id is used again: pid and pid_start_ns together name one process, in all recordings between two boots. Of a process that is older than the recording to 10 ms, as /proc tells it. Totals of an interval in which an id was used again are the last process's." },
     Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Bits of what is unusual: of a stack, 1 if it lacks callers, for the reason in cause." },
+    Column { name: "line", ty: ColumnType::Int32, title: "Line", unit: None, help: "Line of the source file that a frame was at; of Python functions." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -231,6 +232,8 @@ pub mod column {
     pub const PID_START_NS: ColumnId = ColumnId(71);
     /// Column `flags`.
     pub const FLAGS: ColumnId = ColumnId(72);
+    /// Column `line`.
+    pub const LINE: ColumnId = ColumnId(73);
 }
 
 #[cfg(test)]
@@ -314,6 +317,7 @@ mod tests {
             ("real_ns", column::REAL_NS),
             ("pid_start_ns", column::PID_START_NS),
             ("flags", column::FLAGS),
+            ("line", column::LINE),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {

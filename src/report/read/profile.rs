@@ -54,6 +54,8 @@ pub(in crate::report) struct Function {
 pub(in crate::report) struct Frame {
     /// The function.
     pub(in crate::report) function: Rc<Function>,
+    /// The line of the source file, where that is known.
+    pub(in crate::report) line: Option<i64>,
     /// Why it has no name.
     pub(in crate::report) unnamed: Option<Rc<str>>,
 }
@@ -177,6 +179,7 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
     let mut symbols = HashMap::new();
     let mut rows = source.rows_of_all_times("symbol");
     let (id, offset, address) = (rows.int("id"), rows.int("file_offset"), rows.int("module_addr"));
+    let line = rows.int("line");
     let (name, module) = (rows.text("name"), rows.text("module"));
     let (build_id, cause) = (rows.text("build_id"), rows.text("cause"));
     rows.each(|row| {
@@ -205,7 +208,7 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
                 new
             }
         };
-        symbols.insert(id, Frame { function, unnamed });
+        symbols.insert(id, Frame { function, line: row.int(line), unnamed });
     })?;
     Ok(symbols)
 }
@@ -344,6 +347,28 @@ impl Profile {
             if let Some(innermost) = frames.last() {
                 let weight = weights.entry(Rc::clone(&innermost.function)).or_default();
                 weight.own = weight.own.saturating_add(ns);
+            }
+        })?;
+        Ok(weights)
+    }
+
+    /// The weight of every line of a source file. Its own is what it took itself, and in functions of which no line is known.
+    pub(in crate::report) fn lines(&self, stacks: &Stacks) -> Result<HashMap<(Rc<Function>, i64), Weight>> {
+        let mut weights: HashMap<(Rc<Function>, i64), Weight> = HashMap::new();
+        let mut seen = HashSet::new();
+        self.each(|pair, ns, _| {
+            seen.clear();
+            let frames = self.frames(stacks, pair);
+            let lines = frames.iter().rev().filter_map(|frame| Some((Rc::clone(&frame.function), frame.line?)));
+            for (depth, line) in lines.enumerate() {
+                if !seen.insert(line.clone()) {
+                    continue;
+                }
+                let weight = weights.entry(line).or_default();
+                weight.total = weight.total.saturating_add(ns);
+                if depth == 0 {
+                    weight.own = weight.own.saturating_add(ns);
+                }
             }
         })?;
         Ok(weights)
@@ -597,7 +622,7 @@ mod tests {
                 let id = *ids.entry((*name).to_owned()).or_insert(next);
                 let unnamed = name.contains('+').then(|| "no symbol there".into());
                 let function = Function { text: (*name).into(), module: "m".into() };
-                stacks.symbols.entry(id).or_insert_with(|| Frame { function: Rc::new(function), unnamed });
+                stacks.symbols.entry(id).or_insert_with(|| Frame { function: Rc::new(function), line: None, unnamed });
                 frames.push(id);
             }
             sorter.push((frames, at as i64), 0);

@@ -203,6 +203,7 @@ fn finish(
         }
     }
     document.push(functions.table()?);
+    push_lines(document, sources, profiles, plan, what)?;
     for (source, (profile, stacks)) in sources.iter().zip(profiles) {
         document.push(tree(sources, source, profile, stacks, plan)?);
     }
@@ -237,6 +238,55 @@ fn function_columns(what: &str) -> Columns<FunctionRow> {
         .column("total_ns", "total", |row| nanos(row.weight.total))
         .help(format!("Part of the {what} in the function and in what it called."))
         .column("total_pct", "total share", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+}
+
+/// A line of a source file and what it weighs.
+struct LineRow {
+    function: Rc<Function>,
+    line: i64,
+    weight: Weight,
+    of_all_ns: u64,
+}
+
+fn line_columns(what: &str) -> Columns<LineRow> {
+    Columns::<LineRow>::new()
+        .column("function", "function", |row| Value::from(&*row.function.text))
+        .column("module", "file", |row| Value::from(&*row.function.module))
+        .column("line", "line", |row| Value::id(Some(row.line)))
+        .column("self_ns", "self", |row| nanos(row.weight.own))
+        .help(format!("Part of the {what} in the line and in the native functions that it called."))
+        .column("self_pct", "self share", |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .column("total_ns", "total", |row| nanos(row.weight.total))
+        .help(format!("Part of the {what} in the line and in what it called."))
+        .column("total_pct", "total share", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+}
+
+/// Adds the lines of source files, where any are known.
+fn push_lines(
+    document: &mut Document,
+    sources: &[Source],
+    profiles: &[(Profile, Stacks)],
+    plan: &ReportPlan,
+    what: &str,
+) -> Result<()> {
+    let mut lines = Ranking::new(sources, "lines", "Python lines", line_columns(what))
+        .largest_first("self_ns")
+        .top(plan.rows_shown(10));
+    // Without a recording this is for the manual, which lists every table.
+    let mut has_lines = sources.is_empty();
+    for (source, (profile, stacks)) in sources.iter().zip(profiles) {
+        let all = profile.ns();
+        let mut weights: Vec<_> = profile.lines(stacks)?.into_iter().collect();
+        weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
+        has_lines |= !weights.is_empty();
+        for ((function, line), weight) in weights {
+            lines.row(source, &LineRow { function, line, weight, of_all_ns: all });
+        }
+    }
+    if has_lines {
+        document.push(lines.table()?);
+    }
+    Ok(())
 }
 
 /// A call in the tree.
