@@ -177,6 +177,8 @@ pub struct Field {
     pub mixed: bool,
     /// Whether a cell holds a sentence: on a terminal it goes on in the next line and is not cut.
     pub prose: bool,
+    /// Whether the cells are command lines: where they are too long, directories go before the names of programs and scripts.
+    pub command: bool,
     /// Cells of a terminal below which its text is not cut; a column after it is left out before that. 0 is the usual.
     pub least: usize,
     /// Whether most rows have nothing in it: JSON leaves the field out of those.
@@ -187,7 +189,7 @@ impl Field {
     /// Makes a column without help.
     pub fn new(name: impl Into<Cow<'static, str>>, title: impl Into<String>) -> Field {
         let (name, title) = (name.into(), title.into());
-        Field { name, title, help: String::new(), mixed: false, prose: false, least: 0, sparse: false }
+        Field { name, title, help: String::new(), mixed: false, prose: false, command: false, least: 0, sparse: false }
     }
 
     /// Says that most rows have nothing in it.
@@ -205,6 +207,12 @@ impl Field {
     /// Says that the cells hold sentences, which are worth lines of their own.
     pub fn prose(mut self) -> Field {
         self.prose = true;
+        self
+    }
+
+    /// Says that the cells are command lines.
+    pub fn command(mut self) -> Field {
+        self.command = true;
         self
     }
 

@@ -94,6 +94,27 @@ pub fn fit(s: &str, w: usize) -> String {
     out
 }
 
+/// Cuts a command line to at most `w` cells: first the directories of its words, one after the other, then its end.
+///
+/// `python3 /srv/shop/current/web.py --port 80` becomes `python3 …/web.py --port 80`.
+pub fn fit_command(s: &str, w: usize) -> String {
+    let mut words: Vec<Cow<'_, str>> = s.split(' ').map(Cow::Borrowed).collect();
+    let mut excess = width(s).saturating_sub(w);
+    for word in &mut words {
+        if excess == 0 {
+            break;
+        }
+        if let Some((directory, name)) = word.rsplit_once('/').filter(|(_, name)| !name.is_empty()) {
+            // An ellipsis takes the directory's place.
+            excess = excess.saturating_sub(width(directory).saturating_sub(1));
+            if width(directory) > 1 {
+                *word = Cow::Owned(format!("…/{name}"));
+            }
+        }
+    }
+    fit(&words.join(" "), w)
+}
+
 /// Puts spaces before `s` until it takes `w` cells; longer text stays as it is.
 pub fn pad_left(s: &str, w: usize) -> String {
     format!("{}{s}", " ".repeat(w.saturating_sub(width(s))))
@@ -165,6 +186,7 @@ mod tests {
     use proptest::proptest;
 
     use super::fit;
+    use super::fit_command;
     use super::is_unsafe;
     use super::nearest;
     use super::pad_left;
@@ -172,6 +194,16 @@ mod tests {
     use super::sanitize;
     use super::width;
     use super::wrap;
+
+    #[test]
+    fn a_command_that_is_too_long_keeps_the_names_of_program_and_script() {
+        let command = "/usr/bin/python3 /srv/shop/current/web.py --port 80";
+        assert_eq!(fit_command(command, 60), command);
+        assert_eq!(fit_command(command, 50), "…/python3 /srv/shop/current/web.py --port 80");
+        assert_eq!(fit_command(command, 28), "…/python3 …/web.py --port 80");
+        assert_eq!(fit_command(command, 20), "…/python3 …/web.py …");
+        assert_eq!(fit_command("awk / /etc/", 8), "awk / /…");
+    }
 
     #[test]
     fn ordinary_names_stay_as_they_are() {

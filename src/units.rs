@@ -1,5 +1,7 @@
 //! Durations, sizes and rates: read from people, written for people.
 
+use std::cmp::Reverse;
+
 mod parse;
 
 pub use parse::UnitError;
@@ -89,16 +91,34 @@ impl Unit {
     /// Returns one scale for all of `values` (raw: ns, bytes…): that of the largest, or one step finer when the typical value would
     /// all but vanish in it; decimals give the typical value three significant digits.
     pub fn scale_for(self, values: &[f64]) -> Scale {
-        let mut sizes: Vec<f64> = values.iter().map(|v| v.abs()).filter(|v| v.is_finite() && *v > 0.0).collect();
-        sizes.sort_by(f64::total_cmp);
-        let (Some(&max), Some(&median)) = (sizes.last(), sizes.get(sizes.len() / 2)) else {
-            return self.scale_at(0, 0.0, 0.0);
+        let size = Size::of(values);
+        self.scale_at(self.own_step(size), size.median, size.max)
+    }
+
+    /// Returns a scale for each column of a table: those that stay readable so share one, so that a reader can compare them.
+    pub fn scales_for(self, columns: &[Vec<f64>]) -> Vec<Scale> {
+        let sizes: Vec<Size> = columns.iter().map(|values| Size::of(values)).collect();
+        let own: Vec<usize> = sizes.iter().map(|size| self.own_step(*size)).collect();
+        let known = |step: &usize| sizes.iter().zip(&own).filter(|(size, own)| size.max > 0.0 && *own == step).count();
+        let mut steps: Vec<usize> = own.clone();
+        steps.sort_by_key(|step| Reverse((known(step), *step)));
+        let scale = |(size, own): (&Size, &usize)| {
+            let readable = |step: &&usize| {
+                let divisor = self.divisor(**step);
+                *step == own || size.max == 0.0 || (size.median / divisor >= 0.01 && size.max / divisor < 1e5)
+            };
+            self.scale_at(*steps.iter().find(readable).unwrap_or(own), size.median, size.max)
         };
-        let mut step = self.step_of(max);
-        while step > 0 && median / self.divisor(step) < 0.1 && max / self.divisor(step - 1) < 1e5 {
+        sizes.iter().zip(&own).map(scale).collect()
+    }
+
+    /// The step that suits values by themselves.
+    fn own_step(self, size: Size) -> usize {
+        let mut step = self.step_of(size.max);
+        while step > 0 && size.median / self.divisor(step) < 0.1 && size.max / self.divisor(step - 1) < 1e5 {
             step -= 1;
         }
-        self.scale_at(step, median, max)
+        step
     }
 
     fn divisor(self, step: usize) -> f64 {
@@ -115,6 +135,24 @@ impl Unit {
             _ => decimals(typical / divisor).min(if max / divisor >= 9999.5 { 1 } else { 3 }),
         };
         Scale { divisor, suffix, decimals }
+    }
+}
+
+/// How large values are, zeros left out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    median: f64,
+    max: f64,
+}
+
+impl Size {
+    fn of(values: &[f64]) -> Size {
+        let mut sizes: Vec<f64> = values.iter().map(|v| v.abs()).filter(|v| v.is_finite() && *v > 0.0).collect();
+        sizes.sort_by(f64::total_cmp);
+        match (sizes.get(sizes.len() / 2), sizes.last()) {
+            (Some(&median), Some(&max)) => Size { median, max },
+            _ => Size::default(),
+        }
     }
 }
 
@@ -215,6 +253,19 @@ mod tests {
     use super::parse_duration;
     use super::percent;
     use super::rate;
+
+    #[test]
+    fn columns_of_a_table_share_a_unit_where_each_stays_readable_in_it() {
+        let ms = |values: &[f64]| values.iter().map(|ms| ms * 1e6).collect::<Vec<f64>>();
+        let suffixes = |columns: &[Vec<f64>]| -> Vec<&str> {
+            Unit::Nanoseconds.scales_for(columns).iter().map(|scale| scale.suffix).collect()
+        };
+        // Self and total of functions.
+        assert_eq!(suffixes(&[ms(&[2202.2, 19.7, 4.3, 4.3]), ms(&[2202.2, 3240.0, 1810.0])]), ["s", "s"]);
+        // A sum of seconds would have six digits before the point in the microseconds of its parts.
+        assert_eq!(suffixes(&[ms(&[250_000.0, 180_000.0]), ms(&[0.04, 0.05]), ms(&[0.06, 0.2])]), ["s", "µs", "µs"]);
+        assert_eq!(suffixes(&[ms(&[1.0, 3.0]), Vec::new(), ms(&[0.04])]), ["ms", "ms", "ms"]);
+    }
 
     #[test]
     fn single_values_have_three_significant_digits() {

@@ -20,6 +20,8 @@ pub(super) struct Column {
     pub(super) elastic: bool,
     /// Whether the cells go on in the next line instead.
     pub(super) prose: bool,
+    /// Whether the cells are command lines, of which a program's name matters more than its directory.
+    pub(super) command: bool,
     /// Cells below which its text is not cut, where that is not the usual.
     pub(super) least: usize,
     /// Branches of the tree before each cell; empty when there are none.
@@ -30,7 +32,8 @@ pub(super) struct Column {
 
 /// Writes every cell of a table.
 pub(super) fn columns(table: &Table) -> Vec<Column> {
-    let mut columns: Vec<Column> = (0..table.fields.len()).map(|at| column(table, at)).collect();
+    let scales = scales(table);
+    let mut columns: Vec<Column> = scales.iter().enumerate().map(|(at, scale)| column(table, at, *scale)).collect();
     if let Some(depths) = &table.depths {
         let carrier = columns.iter().position(|c| c.elastic).unwrap_or(0);
         if let Some(column) = columns.get_mut(carrier) {
@@ -40,32 +43,56 @@ pub(super) fn columns(table: &Table) -> Vec<Column> {
     columns
 }
 
-fn column(table: &Table, at: usize) -> Column {
-    let values: Vec<&Value> = table.rows.iter().map(|row| row.get(at).unwrap_or(&Value::Null)).collect();
-    let title = table.fields.get(at).map_or("", |f| f.title.as_str());
-    let title = sanitize(title);
-    let kinds = Kinds::of(&values);
-    let mixed = table.fields.get(at).is_some_and(|f| f.mixed);
-    let (prose, least) = table.fields.get(at).map_or((false, 0), |f| (f.prose, f.least));
-    let (suffix, cells) = match kinds.only.filter(|_| !mixed) {
-        Some(Value::Time(_)) => ("s", times(&values)),
-        Some(kind) => match unit(kind) {
-            Some(unit) => {
-                let numbers: Vec<f64> = values.iter().filter_map(|v| number(v)).collect();
-                let scale = match kind {
-                    Value::Float(_) => Unit::PerSecond.scale_for(&numbers),
-                    _ => unit.scale_for(&numbers),
-                };
-                let suffix = if matches!(kind, Value::Float(_)) { "" } else { scale.suffix };
-                (suffix, values.iter().map(|v| scaled(v, &scale)).collect())
+fn values(table: &Table, at: usize) -> Vec<&Value> {
+    table.rows.iter().map(|row| row.get(at).unwrap_or(&Value::Null)).collect()
+}
+
+/// The scale of each column that has one; columns of one unit share it where they can.
+fn scales(table: &Table) -> Vec<Option<Scale>> {
+    let mut scales = vec![None; table.fields.len()];
+    let columns: Vec<(usize, Unit, Vec<f64>)> = (table.fields.iter().enumerate())
+        .filter(|(_, field)| !field.mixed)
+        .filter_map(|(at, _)| {
+            let values = values(table, at);
+            let unit = unit(Kinds::of(&values).only?)?;
+            Some((at, unit, values.into_iter().filter_map(number).collect()))
+        })
+        .collect();
+    for unit in Unit::ALL {
+        let (places, numbers): (Vec<usize>, Vec<Vec<f64>>) =
+            (columns.iter()).filter(|(_, own, _)| *own == unit).map(|(at, _, numbers)| (*at, numbers.clone())).unzip();
+        for (at, scale) in places.into_iter().zip(unit.scales_for(&numbers)) {
+            if let Some(slot) = scales.get_mut(at) {
+                *slot = Some(scale);
             }
-            None => ("", values.iter().map(|v| alone(v)).collect()),
-        },
-        None => ("", values.iter().map(|v| alone(v)).collect()),
+        }
+    }
+    scales
+}
+
+fn column(table: &Table, at: usize, scale: Option<Scale>) -> Column {
+    let values = values(table, at);
+    let field = table.fields.get(at);
+    let title = sanitize(field.map_or("", |field| field.title.as_str()));
+    let kinds = Kinds::of(&values);
+    let (suffix, cells) = match (kinds.only, scale) {
+        (Some(Value::Time(_)), _) if field.is_none_or(|field| !field.mixed) => ("s", times(&values)),
+        (Some(Value::Float(_)), Some(scale)) => ("", values.iter().map(|v| scaled(v, &scale)).collect()),
+        (_, Some(scale)) => (scale.suffix, values.iter().map(|v| scaled(v, &scale)).collect()),
+        (_, None) => ("", values.iter().map(|v| alone(v)).collect()),
     };
     let header =
         if suffix.is_empty() { title.into_owned() } else { format!("{title} {suffix}").trim_start().to_owned() };
-    Column { header, numeric: kinds.numeric, elastic: kinds.text, prose, least, branches: Vec::new(), cells }
+    Column {
+        header,
+        numeric: kinds.numeric,
+        elastic: kinds.text,
+        prose: field.is_some_and(|field| field.prose),
+        command: field.is_some_and(|field| field.command),
+        least: field.map_or(0, |field| field.least),
+        branches: Vec::new(),
+        cells,
+    }
 }
 
 /// What the values of a column are.
@@ -91,7 +118,9 @@ impl<'a> Kinds<'a> {
 /// The unit that a kind of value is scaled in with the rest of its column.
 fn unit(value: &Value) -> Option<Unit> {
     match value {
-        Value::Int(_) | Value::Float(_) => Some(Unit::Count),
+        Value::Int(_) => Some(Unit::Count),
+        // Decimals by size, and no sign: the suffix is left out.
+        Value::Float(_) => Some(Unit::PerSecond),
         Value::Nanos(_) => Some(Unit::Nanoseconds),
         Value::Bytes(_) => Some(Unit::Bytes),
         Value::Percent(_) => Some(Unit::Percent),

@@ -7,6 +7,7 @@ use crate::render::cells::columns;
 use crate::render::text::TextStyle;
 use crate::render::text::line;
 use crate::text::fit;
+use crate::text::fit_command;
 use crate::text::pad_left;
 use crate::text::pad_right;
 use crate::text::sanitize;
@@ -145,7 +146,7 @@ fn lines(column: &Column, laid: &Laid, row: usize) -> Vec<String> {
 }
 
 fn align(column: &Column, laid: &Laid, cell: &str) -> String {
-    let cell = fit(cell, laid.width);
+    let cell = if column.command { fit_command(cell, laid.width) } else { fit(cell, laid.width) };
     if column.numeric { pad_left(&cell, laid.width) } else { pad_right(&cell, laid.width) }
 }
 

@@ -182,9 +182,9 @@ impl People {
         self.get(pid)?.comm.as_deref()
     }
 
-    /// The name of the process of a row, which the row has itself or its process id leads to.
+    /// The name of the process of a row, whatever its thread is called; the row's own where the process is not known.
     pub(in crate::report) fn of_row<'a>(&'a self, row: &Row<'a>) -> Option<&'a str> {
-        row.comm().or_else(|| self.one(&row.which()?)?.comm.as_deref())
+        self.name(row.which()).or(row.comm())
     }
 
     /// The last name of a process. One whose start the recording does not know has to be the only one with its id.
@@ -218,9 +218,9 @@ impl People {
         self.0.iter().map(|(which, person)| (*which, person))
     }
 
-    /// `make (4200)`, or `process 4200` when nothing names it; process 0 is the kernel's idle thread.
+    /// `make (4200)`, or `process 4200` when nothing names it, `comm` neither; process 0 is the kernel's idle thread.
     pub(in crate::report) fn call(&self, pid: i64, comm: Option<&str>) -> String {
-        match comm.or_else(|| self.comm(pid)) {
+        match self.comm(pid).or(comm) {
             _ if pid == 0 => "idle".to_owned(),
             Some(comm) => format!("{comm} ({pid})"),
             None => format!("process {pid}"),

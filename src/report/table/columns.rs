@@ -59,6 +59,11 @@ impl<R> Columns<R> {
         self.last(Field::prose)
     }
 
+    /// Says that the cells are command lines.
+    pub(in crate::report) fn command(self) -> Columns<R> {
+        self.last(Field::command)
+    }
+
     /// Says how many cells of a terminal its text is worth, before columns after it have a place.
     pub(in crate::report) fn at_least(self, cells: usize) -> Columns<R> {
         self.last(|field| field.at_least(cells))

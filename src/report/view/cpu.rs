@@ -158,7 +158,7 @@ impl SampleColumns {
 
     fn sample(&self, people: &People, row: &Row<'_>) -> Sample<'static> {
         Sample {
-            process: Cow::Owned(process(people, row.pid(), row.comm())),
+            process: Cow::Owned(process(people, row)),
             kernel: row.int(self.kernel),
             user: row.int(self.user),
             ns: row.natural(self.ns),
@@ -167,10 +167,11 @@ impl SampleColumns {
     }
 }
 
-fn process(people: &People, pid: Option<i64>, comm: Option<&str>) -> String {
-    match comm.or_else(|| people.comm(pid?)) {
-        Some(comm) => comm.to_owned(),
-        None => pid.map_or_else(|| "?".to_owned(), |pid| format!("process {pid}")),
+fn process(people: &People, row: &Row<'_>) -> String {
+    match (people.of_row(row), row.pid()) {
+        (Some(comm), _) => comm.to_owned(),
+        (None, Some(pid)) => format!("process {pid}"),
+        (None, None) => "?".to_owned(),
     }
 }
 
@@ -205,11 +206,11 @@ fn finish(
     document.push(functions.table()?);
     push_lines(document, sources, profiles, plan, what)?;
     for (source, (profile, stacks)) in sources.iter().zip(profiles) {
-        document.push(tree(sources, source, profile, stacks, plan)?);
+        document.push(tree(sources, source, profile, stacks, plan, what)?);
     }
     // Without a recording this is for the manual, which lists every table.
     if sources.is_empty() {
-        document.push(Ranking::new(sources, "tree", "Calls", tree_columns()).table()?);
+        document.push(Ranking::new(sources, "tree", "Calls", tree_columns(what)).table()?);
     }
     // Nobody else draws it.
     if plan.format == Format::Svg
@@ -234,10 +235,12 @@ fn function_columns(what: &str) -> Columns<FunctionRow> {
         .help("Program, library or kernel module; [kernel] is the kernel itself.")
         .column("self_ns", "self", |row| nanos(row.weight.own))
         .help(format!("Part of the {what} in the function itself."))
-        .column("self_pct", "self share", |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .column("self_pct", format!("of {what}"), |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the function itself, in hundredths."))
         .column("total_ns", "total", |row| nanos(row.weight.total))
         .help(format!("Part of the {what} in the function and in what it called."))
-        .column("total_pct", "total share", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+        .column("total_pct", format!("of {what}"), |row| share(row.weight.total as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the function and in what it called, in hundredths."))
 }
 
 /// A line of a source file and what it weighs.
@@ -255,10 +258,12 @@ fn line_columns(what: &str) -> Columns<LineRow> {
         .column("line", "line", |row| Value::id(Some(row.line)))
         .column("self_ns", "self", |row| nanos(row.weight.own))
         .help(format!("Part of the {what} in the line and in the native functions that it called."))
-        .column("self_pct", "self share", |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .column("self_pct", format!("of {what}"), |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the line and in the native functions that it called, in hundredths."))
         .column("total_ns", "total", |row| nanos(row.weight.total))
         .help(format!("Part of the {what} in the line and in what it called."))
-        .column("total_pct", "total share", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+        .column("total_pct", format!("of {what}"), |row| share(row.weight.total as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the line and in what it called, in hundredths."))
 }
 
 /// Adds the lines of source files, where any are known.
@@ -296,20 +301,28 @@ struct Call {
     of_all_ns: u64,
 }
 
-fn tree_columns() -> Columns<Call> {
+fn tree_columns(what: &str) -> Columns<Call> {
     Columns::<Call>::new()
         .column("function", "call tree", |call| Value::from(&*call.name))
         .column("total_ns", "total", |call| nanos(call.ns))
-        .column("total_pct", "total share", |call| share(call.ns as f64, call.of_all_ns as f64))
+        .column("total_pct", format!("of {what}"), |call| share(call.ns as f64, call.of_all_ns as f64))
+        .help(format!("Part of the {what} in the call and below it, in hundredths."))
 }
 
-fn tree(sources: &[Source], source: &Source, profile: &Profile, stacks: &Stacks, plan: &ReportPlan) -> Result<Table> {
+fn tree(
+    sources: &[Source],
+    source: &Source,
+    profile: &Profile,
+    stacks: &Stacks,
+    plan: &ReportPlan,
+    what: &str,
+) -> Result<Table> {
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
     let all = profile.ns();
     let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
     let rows = profile.tree(stacks, least)?;
     let shown = plan.rows_shown(40).min(rows.len());
-    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_columns()).top(shown);
+    let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_columns(what)).top(shown);
     let depths = rows.iter().take(shown).map(|row| row.0).collect();
     for (_, name, ns) in rows {
         table.weighed(source, Some(0), || Call { name, ns, of_all_ns: all });
@@ -364,7 +377,8 @@ fn cause_columns() -> Columns<Cause> {
         .column("name", "system call", |cause| some(&cause.call))
         .column("count", "sleeps", |cause| cause.count)
         .column("sum_ns", "time", |cause| nanos(cause.ns))
-        .column("share_pct", "share", |cause| share(cause.ns as f64, cause.of_all_ns as f64))
+        .column("share_pct", "of time asleep", |cause| share(cause.ns as f64, cause.of_all_ns as f64))
+        .help("Part of the time asleep of all causes.")
         .column("mean_ns", "mean", |cause| cause.ns.checked_div(cause.count).map(nanos))
 }
 
@@ -417,7 +431,7 @@ fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Rankin
             let in_kernel: Vec<Frame> = stacks.frames(row.int(kernel), None).cloned().collect();
             Sleep {
                 at: row.at(),
-                process: people.call(row.pid().unwrap_or(0), row.comm()),
+                process: people.call(row.pid().unwrap_or(0), people.of_row(row)),
                 tid: row.int(tid),
                 dur_ns: row.dur(),
                 runnable_ns: row.int(runnable),

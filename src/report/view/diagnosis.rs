@@ -133,7 +133,7 @@ pub(super) fn columns() -> Columns<Finding> {
         .column("by_comm", "had by", |finding| finding.culprit.clone())
         .help("The process that had most of what was waited for.")
         .column("by_pid", "its pid", |finding| Value::id(finding.culprit_pid))
-        .column("by_pct", "share", |finding| finding.culprit_percent.map(Value::Percent))
+        .column("by_pct", "of all use", |finding| finding.culprit_percent.map(Value::Percent))
         .help("How much of it that process had: of a disk's time, of CPU time in use.")
         .column("text", "in words", |finding| finding.text.clone())
 }

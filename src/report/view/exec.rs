@@ -172,6 +172,7 @@ fn run_columns(every: bool) -> Columns<Shown> {
         .column("max_rss_bytes", "memory", |shown| shown.run.max_rss.map(Value::Bytes))
         .help("Largest resident set of the process.")
         .column("argv", "arguments", Shown::arguments)
+        .command()
         .help("Arguments, or the program's file where there are none.");
     if every { with_details(columns) } else { columns }
 }

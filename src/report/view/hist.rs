@@ -164,7 +164,7 @@ fn columns(metric: &MetricMeta, by: &[String]) -> Columns<Group> {
     }
     columns = columns
         .column("count", "count", |group| count(&group.values))
-        .column("share_pct", "share", |group| share(count(&group.values) as f64, group.of_all as f64))
+        .column("share_pct", "of all values", |group| share(count(&group.values) as f64, group.of_all as f64))
         .help("Part of the count of all groups.")
         .column(format!("sum{ending}"), "sum", move |group| {
             Value::of(unit, group.values.totals().map(|totals| totals.sum as f64))

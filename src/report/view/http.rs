@@ -171,7 +171,7 @@ fn unparsed_columns() -> Columns<Unparsed> {
         .pid(|row| &row.owner)
         .column("count", "count", |row| row.count)
         .help("Connections, or requests and answers without their other half.")
-        .column("share_pct", "share", |row| share(row.count as f64, row.of_all as f64))
+        .column("share_pct", "of unparsed", |row| share(row.count as f64, row.of_all as f64))
         .help("Part of all that is not parsed.")
 }
 

@@ -69,7 +69,7 @@ fn probe_columns() -> Columns<Missing> {
         .help("Events lost.")
         .column("events", "events seen", |row| row.events)
         .help("Events that the probe counted or streamed.")
-        .column("lost_pct", "share lost", |row| share(row.lost as f64, row.of_all as f64))
+        .column("lost_pct", "of all events", |row| share(row.lost as f64, row.of_all as f64))
         .help("Lost events of all events, lost and seen.")
         .column("unfinished", "unfinished", |row| row.unfinished)
         .help(

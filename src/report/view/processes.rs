@@ -127,7 +127,7 @@ fn columns(metrics: &[MetricMeta], every: bool, waits: bool) -> Columns<Process>
             .column("wait_ns", "there", |process| process.wait.as_ref().map(|(_, ns)| nanos(*ns)))
             .help("Time of its threads in that wait.");
     }
-    columns = columns.column("argv", "arguments", |process| process.argv.clone()).at_least(36);
+    columns = columns.column("argv", "arguments", |process| process.argv.clone()).command().at_least(36);
     if every {
         columns = columns
             .column("uid", "user", |process| Value::id(process.person.uid))

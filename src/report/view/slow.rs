@@ -171,6 +171,7 @@ impl Names {
         let [kernel, user] = event.stacks;
         let stack = self.stacks.as_ref().map(|stacks| stacks.innermost_first(kernel, user)).unwrap_or_default();
         let people = &self.people;
+        event.comm = people.name(event.which).map(str::to_owned).or(event.comm);
         let who = match (event.which, event.tid) {
             (Some(Which { pid, .. }), Some(tid)) if tid != pid => {
                 format!("{}, thread {tid}", people.call(pid, event.comm.as_deref()))

@@ -57,7 +57,7 @@ fn people_see_arguments_before_the_last_metric_and_no_empty_column() {
 #[test]
 fn a_process_that_is_not_there_is_said_to_be_missing() {
     let nobody = |plan: &mut ReportPlan| plan.filter.pids = vec![4711];
-    let warning = "no process of that number or name is in this recording";
+    let warning = "the filter matches no process of this recording";
     for view in ["summary", "processes", "block"] {
         let text = of_build(view).with(nobody).text();
         assert!(text.contains(&format!("warning: {warning}")), "{text}");

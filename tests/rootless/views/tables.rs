@@ -435,6 +435,19 @@ fn irq_adds_up_handlers_vectors_and_delays() {
 }
 
 #[test]
+fn a_process_has_one_name_in_all_tables_of_a_view_whatever_its_threads_are_called() {
+    let mut made = of_probe("locks");
+    made.row("process", 0, &who(10, "mysqld"));
+    made.metric("locks.futex_wait", "histogram", "ns", &["pid", "comm"]);
+    made.values("locks.futex_wait", SECOND, &who(10, "ib_io_wr-1"), &[2000 * US]);
+    let futex = [("name", "futex".into()), ("tid", 11.into()), ("dur_ns", (30 * MS).into())];
+    made.row("lock", SECOND, &[&who(10, "ib_io_wr-1")[..], &futex].concat());
+    let document = view("locks", made);
+    holds(&document, "futexes", &["comm", "pid"], &[json!(["mysqld", 10])]);
+    holds(&document, "slowest", &["comm", "pid", "tid"], &[json!(["mysqld", 10, 11])]);
+}
+
+#[test]
 fn locks_tells_the_kernels_from_futexes_and_futexes_by_address() {
     let mut made = of_probe("locks");
     made.metric("locks.contention", "histogram", "ns", &["pid", "comm", "name"]);

@@ -88,7 +88,7 @@ pub(super) fn rows(
         let (method, status) = (rows.text("op"), rows.int(STATUS));
         let (bytes, peer_port) = (rows.int("bytes"), rows.int("dport"));
         rows.each(|row| {
-            let comm = people.name(row.which()).or_else(|| row.comm());
+            let comm = people.of_row(row);
             let failure = match (kind, row.int(status)) {
                 ("http", status) => status.is_some_and(|status| status >= FAILED).then_some("status"),
                 (_, None) => Some("no answer"),

@@ -63,7 +63,7 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
             }
             for (event, around) in events.iter().zip(&mut around).take(LOOKED_AT) {
                 if let Some(relation) = relation(event, place, row) {
-                    let comm = people.name(row.row.which()).or_else(|| row.row.comm()).unwrap_or("?");
+                    let comm = people.of_row(row.row).unwrap_or("?");
                     let by = around.others.entry(relation).or_default();
                     let comm = if by.len() < COMMANDS || by.contains_key(comm) { comm } else { "others" };
                     match by.get_mut(comm) {
@@ -181,7 +181,7 @@ impl Loads {
                     if !loads.cpu.contains_key(&end) && !limit.take(BUSY * 64) {
                         return;
                     }
-                    let name = people.name(row.which()).or_else(|| row.comm()).unwrap_or("?");
+                    let name = people.of_row(row).unwrap_or("?");
                     let interval = loads.cpu.entry(end).or_insert_with(|| (begin, HashMap::new()));
                     interval.0 = interval.0.min(begin);
                     let own = interval.1.entry(limit.name(name)).or_default();

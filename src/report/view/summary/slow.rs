@@ -76,7 +76,7 @@ pub(super) fn slowest(source: &Source, people: &People, most: usize) -> Result<V
             if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
                 return;
             }
-            let comm = row.comm().map(str::to_owned);
+            let comm = people.of_row(row).map(str::to_owned);
             let (what, cause) = tell(row, people);
             heap.push(Reverse(Slow { dur_ns, at, what, pid: row.pid(), comm, cause }));
             if full {

@@ -147,7 +147,7 @@ fn columns() -> Columns<Wait> {
         .help("State and cause.")
         .column("sum_ns", "time", |wait| nanos(wait.spent.ns))
         .help("Time of all its threads in that state, added up.")
-        .column("share_pct", "share", |wait| share(wait.spent.ns as f64, wait.lived_ns as f64))
+        .column("share_pct", "of life", |wait| share(wait.spent.ns as f64, wait.lived_ns as f64))
         .help("Of the time that its threads lived.")
         .column("count", "times", |wait| wait.spent.count)
         .help("How often a thread went into the state.")
