@@ -220,7 +220,7 @@ static __always_inline void python_copy(struct python_text *text, void *to, __u3
 static __always_inline void python_copy_text(struct unwind_walk *walk, struct python_interpreter *interpreter,
 					     struct python_text *text, void *to, __u32 room, __u64 from)
 {
-	__u64 state;
+	__u32 state;
 
 	*text = (struct python_text){};
 	if (!read_user(from + 16, &walk->word))
@@ -228,7 +228,8 @@ static __always_inline void python_copy_text(struct unwind_walk *walk, struct py
 	text->length = walk->word > room ? room + 1 : walk->word;
 	if (!read_user(from + 32, &walk->word))
 		return;
-	state = (__u32)walk->word >> (interpreter->kind_shift & 31);
+	/* Above two bits that do not matter: bytes of a character (3 bits), whether the text is compact, and whether it is ASCII. */
+	state = walk->word >> 2;
 	text->width = state & 7;
 	python_copy(text, to, room, from + (state & 16 ? interpreter->ascii : interpreter->wide));
 }

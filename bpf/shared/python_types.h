@@ -43,8 +43,6 @@ struct python_interpreter {
 	/* In a text. */
 	__u32 ascii;
 	__u32 wide;
-	__u32 kind_shift;
-	__u32 pad;
 };
 
 /* How the frames of one call of the interpreter's loop end. */

@@ -160,8 +160,6 @@ impl PythonMaps {
             instructions: layout.instructions,
             ascii: layout.ascii,
             wide: layout.wide,
-            kind_shift: layout.kind_shift,
-            pad: 0,
         };
         self.interpreters
             .update(&number.to_ne_bytes(), bytes_of(&value), MapFlags::ANY)

@@ -50,8 +50,6 @@ pub struct Layout {
     pub ascii: u32,
     /// In any other text.
     pub wide: u32,
-    /// In the state of a text: how far the width of its characters is from the lowest bit.
-    pub kind_shift: u32,
 }
 
 /// How the frames of one call of the interpreter's loop end; `enum python_entry` of bpf/shared/python_types.h.
@@ -84,7 +82,6 @@ const PYTHON_3_11: Layout = Layout {
     instructions: 184,
     ascii: 48,
     wide: 72,
-    kind_shift: 2,
 };
 
 const PYTHON_3_12: Layout = Layout {
@@ -122,8 +119,8 @@ impl Layout {
         match version >> 16 {
             0x030b => Some(PYTHON_3_11),
             0x030c => Some(PYTHON_3_12),
-            0x030d => Layout::told(runtime, version, &WORDS_3_13, 2),
-            0x030e => Layout::told(runtime, version, &WORDS_3_14, 16),
+            0x030d => Layout::told(runtime, version, &WORDS_3_13),
+            0x030e => Layout::told(runtime, version, &WORDS_3_14),
             _ => None,
         }
     }
@@ -134,7 +131,7 @@ impl Layout {
         u32::try_from(version).ok()
     }
 
-    fn told(runtime: &[u8], version: u32, words: &Words, kind_shift: u32) -> Option<Layout> {
+    fn told(runtime: &[u8], version: u32, words: &Words) -> Option<Layout> {
         let word = |index: usize| {
             let bytes = runtime.get(8 * index..)?.first_chunk()?;
             u32::try_from(u64::from_le_bytes(*bytes)).ok().filter(|offset| *offset < MAX_OFFSET)
@@ -158,7 +155,6 @@ impl Layout {
             names: word(words.code + 1)?,
             first_line: word(words.code + 5)?,
             instructions: word(words.code + 9)?,
-            kind_shift,
             ..PYTHON_3_12
         };
         let names = [word(words.code + 2)?, word(words.code + 3)?, word(words.code + 4)?];
@@ -237,6 +233,72 @@ mod tests {
         assert_eq!((layout.next_thread, layout.thread_id, layout.current), (8, 152, 72));
         assert_eq!((layout.code, layout.previous, layout.instruction, layout.owner), (0, 8, 56, 70));
         assert_eq!((layout.names, layout.first_line, layout.instructions), (112, 68, 200));
+    }
+
+    /// The same of 3.14.10.
+    fn of_3_14() -> Vec<u8> {
+        let words: [u64; 49] = [
+            u64::from_le_bytes(*b"xdebugpy"),
+            0x030e_0af0,
+            0,
+            316_616,
+            784,
+            808,
+            225_864,
+            7280,
+            7272,
+            7344,
+            7360,
+            7408,
+            7688,
+            7672,
+            7680,
+            16,
+            7784,
+            0,
+            7800,
+            7792,
+            7992,
+            0,
+            832,
+            0,
+            8,
+            16,
+            72,
+            152,
+            160,
+            232,
+            32,
+            88,
+            8,
+            0,
+            56,
+            80,
+            74,
+            64,
+            0,
+            216,
+            112,
+            120,
+            128,
+            136,
+            68,
+            52,
+            96,
+            104,
+            208,
+        ];
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_newer_table_has_words_between_those_of_an_older_one() {
+        let table = of_3_14();
+        let layout = Layout::of(Layout::version(&table).unwrap(), &table).unwrap();
+        assert_eq!((layout.interpreters, layout.next_interpreter, layout.threads), (808, 7272, 7344));
+        assert_eq!((layout.next_thread, layout.thread_id, layout.current), (8, 152, 72));
+        assert_eq!((layout.code, layout.previous, layout.instruction, layout.owner), (0, 8, 56, 74));
+        assert_eq!((layout.names, layout.first_line, layout.instructions), (112, 68, 208));
     }
 
     #[test]
