@@ -20,6 +20,8 @@ mod interpreter;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod jit;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod jitdump;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod live;

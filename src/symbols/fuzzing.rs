@@ -8,6 +8,7 @@ use super::elf::Elf;
 use super::functions;
 use super::inlined::InlinedFunctions;
 use super::jit;
+use super::jitdump;
 use super::kernel;
 use super::maps;
 use crate::demangle::MAX_NAME;
@@ -22,6 +23,11 @@ pub(crate) fn check(which: u8, content: &[u8], file: &dyn Fn() -> PathBuf) {
         b'j' => {
             let asked = [0, 0x10, 0x1000, u64::MAX].map(|address| (address, 1));
             let names = jit::look_up(content, &asked);
+            assert!(names.len() == asked.len() && names.iter().flatten().all(|name| is_bounded(name)));
+        }
+        b'd' => {
+            let asked = [0, 0x10, 0x1000, u64::MAX];
+            let names = jitdump::look_up(std::io::Cursor::new(content), &asked);
             assert!(names.len() == asked.len() && names.iter().flatten().all(|name| is_bounded(name)));
         }
         b'k' => {

@@ -1,16 +1,20 @@
-//! Names that run-time compilers leave in /tmp/perf-PID.map: `start size name` a line, in hexadecimal.
+//! Names that run-time compilers leave in /tmp/perf-PID.map: `start size name` a line, in hexadecimal; else those of a jitdump.
 //!
 //! A map is read through for the addresses that are asked for, and nothing of it is kept: a large server's has ten megabytes.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
+use std::io::Seek;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::jitdump;
+use super::maps;
 use super::watch::Suspect;
 use super::watch::Watch;
 use crate::demangle::bounded;
@@ -25,47 +29,116 @@ const MAX_TOTAL: u64 = 128 << 20;
 const MAX_LINE: u64 = 4096;
 /// Times that an address may be named again in one map: bounds the work on lines that all cover everything.
 const MAX_NAMINGS: u32 = 1 << 20;
+/// Processes whose maps and dumps are held open.
+const MAX_PROCESSES: usize = 256;
 /// Bytes of /proc/PID/status.
 const MAX_STATUS: usize = 64 << 10;
 
 /// The names of generated code by process and address; those without one are left out.
 pub(super) type Names = HashMap<(u32, u64), String>;
 
-/// A map, and the addresses and processes that are looked for in it.
-struct Map {
+/// What the run-time compilers of processes have left, opened while they run: some write it when they end.
+#[derive(Default)]
+pub(super) struct Sources {
+    of: HashMap<u32, Source>,
+}
+
+/// What the compilers of a process have left.
+#[derive(Default)]
+struct Source {
+    map: Option<Opened>,
+    dump: Option<Opened>,
+}
+
+struct Opened {
     file: File,
+    identity: Identity,
+}
+
+/// A map, and the addresses and processes that are looked for in it.
+struct Map<'a> {
+    file: &'a File,
     size: u64,
     asked: Vec<(u64, u32)>,
 }
 
-/// Looks up addresses of generated code in the maps of their processes. Maps that several processes share are read once, the
-/// small ones first.
-pub(super) fn names(asked: &BTreeMap<u32, Vec<u64>>, watch: &Watch) -> Names {
-    let mut maps: HashMap<Identity, Map> = HashMap::new();
-    for (pid, addresses) in asked {
-        let Some((file, size, identity)) = watch.look(Suspect::Process(*pid), || open(*pid)) else { continue };
-        let map = maps.entry(identity).or_insert_with(|| Map { file, size, asked: Vec::new() });
-        map.asked.extend(addresses.iter().map(|address| (*address, *pid)));
+impl Sources {
+    /// Whether a process has left something, in which there may be more later.
+    pub(super) fn has(&self, pid: u32) -> bool {
+        self.of.get(&pid).is_some_and(|source| source.map.is_some() || source.dump.is_some())
     }
-    let mut maps: Vec<_> = maps.into_iter().collect();
-    maps.sort_by_key(|(_, map)| map.size);
-    let (mut found, mut left) = (Names::new(), MAX_TOTAL);
-    for (identity, Map { file, size, mut asked }) in maps {
-        let part = size.min(MAX_BYTES);
-        let Some(rest) = left.checked_sub(part) else { break };
-        left = rest;
-        asked.sort_unstable();
-        let names = watch.look(Suspect::File(identity), || Some(look_up(BufReader::new(file.take(part)), &asked)));
-        let Some(names) = names else { continue };
-        let named = asked.iter().zip(names).filter_map(|((address, pid), name)| Some(((*pid, *address), name?)));
-        found.extend(named);
+
+    /// Looks up addresses of generated code in the maps and dumps of their processes. Maps that several processes share are read
+    /// once, the small ones first.
+    pub(super) fn names(&mut self, asked: &BTreeMap<u32, Vec<u64>>, watch: &Watch) -> Names {
+        asked.keys().for_each(|pid| self.open(*pid, watch));
+        let mut maps: HashMap<Identity, Map<'_>> = HashMap::new();
+        for (pid, addresses) in asked {
+            let Some(Opened { file, identity }) = self.of.get(pid).and_then(|source| source.map.as_ref()) else {
+                continue;
+            };
+            let size = file.metadata().map_or(0, |facts| facts.len());
+            let map = maps.entry(*identity).or_insert_with(|| Map { file, size, asked: Vec::new() });
+            map.asked.extend(addresses.iter().map(|address| (*address, *pid)));
+        }
+        let mut maps: Vec<_> = maps.into_iter().collect();
+        maps.sort_by_key(|(_, map)| map.size);
+        let (mut found, mut left) = (Names::new(), MAX_TOTAL);
+        for (identity, Map { mut file, size, mut asked }) in maps {
+            let part = size.min(MAX_BYTES);
+            let Some(rest) = left.checked_sub(part) else { break };
+            left = rest;
+            asked.sort_unstable();
+            let read = || {
+                file.rewind().ok()?;
+                Some(look_up(BufReader::new(file.take(part)), &asked))
+            };
+            let Some(names) = watch.look(Suspect::File(identity), read) else { continue };
+            let named = asked.iter().zip(names).filter_map(|((address, pid), name)| Some(((*pid, *address), name?)));
+            found.extend(named);
+        }
+        for (pid, addresses) in asked {
+            let dump = self.of.get(pid).and_then(|source| source.dump.as_ref());
+            let missing: BTreeSet<u64> =
+                addresses.iter().copied().filter(|address| !found.contains_key(&(*pid, *address))).collect();
+            if let Some(Opened { file, identity }) = dump.filter(|_| !missing.is_empty()) {
+                let missing: Vec<u64> = missing.into_iter().collect();
+                let read = || {
+                    (&mut &*file).rewind().ok()?;
+                    Some(jitdump::look_up(file, &missing))
+                };
+                let names = watch.look(Suspect::File(*identity), read).unwrap_or_default();
+                found.extend(missing.iter().zip(names).filter_map(|(address, name)| Some(((*pid, *address), name?))));
+            }
+        }
+        found
     }
-    found
+
+    /// Opens what a process has left, unless it is open.
+    fn open(&mut self, pid: u32, watch: &Watch) {
+        if self.of.len() >= MAX_PROCESSES && !self.of.contains_key(&pid) {
+            return;
+        }
+        let source = self.of.entry(pid).or_default();
+        if source.map.is_none() {
+            source.map = watch.look(Suspect::Process(pid), || open(pid));
+        }
+        if source.dump.is_none() {
+            let mapped = || jitdump::open(pid, &maps::of_process(pid)?.mappings).and_then(Opened::new);
+            source.dump = watch.look(Suspect::Process(pid), mapped);
+        }
+    }
+}
+
+impl Opened {
+    fn new(file: File) -> Option<Opened> {
+        Some(Opened { identity: Identity::of(&file)?, file })
+    }
 }
 
 /// The map of a process, in its own file system and by the process id that it has there. Its owner, or root, must have made
 /// it: everyone may write to /tmp.
-fn open(pid: u32) -> Option<(File, u64, Identity)> {
+fn open(pid: u32) -> Option<Opened> {
     let status = foreign::read(Path::new(&format!("/proc/{pid}/status")), MAX_STATUS).ok()?;
     let status = String::from_utf8_lossy(&status);
     let words = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::split_whitespace);
@@ -74,9 +147,7 @@ fn open(pid: u32) -> Option<(File, u64, Identity)> {
     let file = foreign::open_in_root_of(pid, Path::new(&format!("/tmp/perf-{inner}.map"))).ok()?;
     let facts = file.metadata().ok()?;
     let is_theirs = facts.uid() == owner || facts.uid() == 0;
-    is_theirs.then_some(())?;
-    let identity = Identity::of(&file)?;
-    Some((file, facts.len(), identity))
+    if is_theirs { Opened::new(file) } else { None }
 }
 
 /// The names of ascending addresses. Of several lines for an address the last counts: a compiler appends, and reuses memory.

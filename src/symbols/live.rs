@@ -94,6 +94,13 @@ pub(super) struct Placed {
     places: Vec<Place>,
 }
 
+impl Placed {
+    /// How many frames it has.
+    pub(super) fn depth(&self) -> usize {
+        self.places.len()
+    }
+}
+
 /// The symbols of a recording.
 pub(super) struct Symbols {
     ids: Arc<ProcessIds>,
@@ -103,6 +110,7 @@ pub(super) struct Symbols {
     inlined: Option<Inlined>,
     maps: HashMap<u32, Mapped>,
     codes: Arc<Mutex<Codes>>,
+    jit: jit::Sources,
     symbols: SymbolRows,
     /// How many symbols files have.
     sizes: HashMap<usize, u64>,
@@ -143,6 +151,7 @@ impl Symbols {
             inlined: inlines.then(inlined),
             maps: HashMap::new(),
             codes,
+            jit: jit::Sources::default(),
             symbols: SymbolRows::new(last),
             sizes: HashMap::new(),
         }
@@ -175,9 +184,34 @@ impl Symbols {
         })
     }
 
+    /// Gives generated code the names that its compilers have left so far.
+    pub(super) fn name_generated(&mut self, stacks: &mut [Placed]) {
+        let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        for place in stacks.iter().flat_map(|stack| &stack.places) {
+            if let Place::Memory(pid, address) = place {
+                asked.entry(*pid).or_default().push(*address);
+            }
+        }
+        if asked.is_empty() {
+            return;
+        }
+        let names = self.jit.names(&asked, &self.watch);
+        for place in stacks.iter_mut().flat_map(|stack| &mut stack.places) {
+            if let Place::Memory(pid, address) = place
+                && let Some(name) = names.get(&(*pid, *address))
+            {
+                *place = Place::Generated(*pid, name.clone());
+            }
+        }
+    }
+
+    /// Whether a stack has generated code without a name whose compiler may tell it later.
+    pub(super) fn may_be_named(&self, stack: &Placed) -> bool {
+        stack.places.iter().any(|place| matches!(place, Place::Memory(pid, _) if self.jit.has(*pid)))
+    }
+
     /// Writes a `stack` row for every stack, and the `symbol` rows that those need.
-    pub(super) fn write(&mut self, mut stacks: Vec<Placed>, now_ns: u64, rows: &mut Rows) {
-        name_generated(&mut stacks, &self.watch);
+    pub(super) fn write(&mut self, stacks: Vec<Placed>, now_ns: u64, rows: &mut Rows) {
         let names = self.names(stacks.iter().flat_map(|stack| &stack.places));
         let mut written = StackRows::new();
         for Placed { id, end, places, .. } in stacks {
@@ -334,27 +368,5 @@ pub(super) fn before_return(depth: usize, frame: UserFrame) -> UserFrame {
         UserFrame::InFile { build_id, offset } => UserFrame::InFile { build_id, offset: offset.saturating_sub(back) },
         UserFrame::At(address) => UserFrame::At(address.saturating_sub(back)),
         UserFrame::Python { .. } => frame,
-    }
-}
-
-/// Gives generated code the names that its compilers left.
-fn name_generated(placed: &mut [Placed], watch: &Watch) {
-    let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    for place in placed.iter().flat_map(|stack| &stack.places) {
-        if let Place::Memory(pid, address) = place {
-            asked.entry(*pid).or_default().push(*address);
-        }
-    }
-    if asked.is_empty() {
-        return;
-    }
-    let names = jit::names(&asked, watch);
-    for place in placed.iter_mut().flat_map(|stack| &mut stack.places) {
-        if let Place::Memory(pid, address) = place {
-            *place = match names.get(&(*pid, *address)) {
-                Some(name) => Place::Generated(*pid, name.clone()),
-                None => Place::Nowhere(super::place::GENERATED),
-            };
-        }
     }
 }

@@ -52,12 +52,16 @@ const MAX_STUCK: usize = 8;
 const GLANCE: Duration = Duration::from_millis(50);
 /// Frames that may wait for an answer: 8 MiB. A stack beyond is written by place alone.
 const MAX_WAITING: usize = 256 << 10;
+/// Those among them that may wait for the end of the window, since compilers may name them by then.
+const MAX_HELD: usize = MAX_WAITING / 4;
 
 /// What the thread is asked.
 struct Request {
     asked: Vec<Asked>,
     programs: Vec<Program>,
     now_ns: u64,
+    /// The window is over: what was held back is written now.
+    is_last: bool,
 }
 
 /// What it answers.
@@ -91,7 +95,7 @@ impl Worker {
             priority::ordinary();
             watched.begin();
             let symbols = Symbols::new(inlines, ids, codes, last, watched);
-            Work { symbols, rows, turns: Turns::default(), long: Vec::new(), latest_ns: 0, answer }.run(&asked);
+            Work::new(symbols, rows, answer).run(&asked);
         })?;
         Ok(Worker { requests, answers, watch })
     }
@@ -104,11 +108,19 @@ struct Work {
     turns: Turns,
     /// Stacks that take long: they wait until nothing else is asked.
     long: Vec<Placed>,
+    /// Stacks in generated code whose names may be there when the window ends.
+    held: Vec<Placed>,
+    is_last: bool,
     latest_ns: u64,
     answer: Sender<Answer>,
 }
 
 impl Work {
+    fn new(symbols: Symbols, rows: Rows, answer: Sender<Answer>) -> Work {
+        let (long, held) = (Vec::new(), Vec::new());
+        Work { symbols, rows, turns: Turns::default(), long, held, is_last: false, latest_ns: 0, answer }
+    }
+
     /// Goes on until nobody asks any more, or nobody listens: another thread does the work then.
     fn run(mut self, asked: &Receiver<Request>) {
         loop {
@@ -123,8 +135,12 @@ impl Work {
         }
     }
 
-    fn name_soon(&mut self, Request { asked, programs, now_ns }: Request) -> Option<()> {
+    fn name_soon(&mut self, Request { asked, programs, now_ns, is_last }: Request) -> Option<()> {
         self.latest_ns = now_ns;
+        self.is_last |= is_last;
+        if self.is_last {
+            self.long.append(&mut self.held);
+        }
         self.symbols.heard(programs);
         for (user, asked) in self.turns.in_order(asked, Asked::user) {
             let begun = Instant::now();
@@ -140,10 +156,18 @@ impl Work {
     /// Names those of one user; `None` if there are none.
     fn name_long(&mut self) -> Option<()> {
         let mut parts = self.turns.in_order(std::mem::take(&mut self.long), |one| one.user).into_iter();
-        let (user, stacks) = parts.next()?;
+        let (user, mut stacks) = parts.next()?;
         self.long.extend(parts.flat_map(|(_, stacks)| stacks));
         let begun = Instant::now();
-        self.write(stacks)?;
+        self.symbols.name_generated(&mut stacks);
+        let mut room = MAX_HELD.saturating_sub(self.held.iter().map(Placed::depth).sum());
+        let (later, now) = stacks.into_iter().partition(|stack| {
+            let is_held = !self.is_last && stack.depth() <= room && self.symbols.may_be_named(stack);
+            room -= if is_held { stack.depth() } else { 0 };
+            is_held
+        });
+        self.held.extend::<Vec<Placed>>(later);
+        self.write(now)?;
         self.turns.took(user, begun.elapsed());
         Some(())
     }
@@ -173,6 +197,7 @@ pub struct Resolver {
     /// Those that are written by place alone.
     by_place: SymbolRows,
     given_up: u64,
+    is_last: bool,
 }
 
 impl Resolver {
@@ -199,6 +224,7 @@ impl Resolver {
             waiting: BTreeMap::new(),
             frames_waiting: 0,
             given_up: 0,
+            is_last: false,
         })
     }
 
@@ -215,7 +241,7 @@ impl Resolver {
                 fits
             });
         self.give_up(&too_many, now_ns, rows);
-        let request = Request { asked, programs: stacks.take_programs(), now_ns };
+        let request = Request { asked, programs: stacks.take_programs(), now_ns, is_last: false };
         if !request.asked.is_empty() || !request.programs.is_empty() {
             // A thread that has ended answers nothing: its stacks are written at the end.
             let _ = self.worker.requests.send(request);
@@ -232,6 +258,8 @@ impl Resolver {
     /// The rows that come by the deadline; all others are written by place alone.
     pub fn finish(&mut self, deadline: Instant, now_ns: u64, rows: &mut Rows) -> Vec<Batch> {
         let mut batches = Vec::new();
+        self.is_last = true;
+        let _ = self.worker.requests.send(Request { asked: Vec::new(), programs: Vec::new(), now_ns, is_last: true });
         while !self.waiting.is_empty() && Instant::now() < deadline {
             let glance = GLANCE.min(deadline.saturating_duration_since(Instant::now()));
             match self.worker.answers.recv_timeout(glance) {
@@ -271,7 +299,8 @@ impl Resolver {
         if let Ok(worker) = Worker::start(self.inlines, ids, codes, self.empty.empty(), last, avoided) {
             self.worker = worker;
             let asked = self.waiting.values().cloned().collect();
-            let _ = self.worker.requests.send(Request { asked, programs: Vec::new(), now_ns });
+            let request = Request { asked, programs: Vec::new(), now_ns, is_last: self.is_last };
+            let _ = self.worker.requests.send(request);
         }
     }
 

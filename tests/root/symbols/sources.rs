@@ -1,11 +1,13 @@
 //! Names of functions, wherever their symbols are: in the file, packed into it, or in a cache; of 32 and of 64 bits.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::common::Recorder;
 use crate::common::Taken;
+use crate::common::Workload;
 use crate::common::find;
 use crate::common::skip;
 
@@ -25,26 +27,30 @@ fn build(dir: &Path, bits: &str) -> PathBuf {
     program
 }
 
-/// The shares of samples of the program in each of its functions.
-fn shares(recorder: Recorder, program: &Path) -> (f64, f64) {
-    let (output, dir) = recorder.run(&[program]);
+/// The shares of a program's samples in each of these functions, while it runs as the command.
+fn shares<W: AsRef<OsStr>, const N: usize>(recorder: Recorder, words: &[W], functions: [&str; N]) -> [f64; N] {
+    let process = Path::new(&words[0]).file_name().unwrap().to_str().unwrap();
+    let (output, dir) = recorder.run(words);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let taken = Taken::open(&dir.path().join("run.parquet"), dir);
-    let samples = taken.rows("cpu_sample", &["process", "ustack_id", "count"]).named("process", "sources");
+    let samples = taken.rows("cpu_sample", &["process", "ustack_id", "count"]).named("process", process);
     let stacks = taken.rows("stack", &["id", "folded"]);
     let all = samples.sum("count");
     assert!(all > 30, "{all} samples");
-    let share = |name: &str| {
+    functions.map(|name| {
         let own = samples.keep(|sample| {
             let stack = stacks.with("id", sample.maybe("ustack_id").unwrap_or_default());
             stack.iter().any(|stack| stack.text("folded").unwrap_or_default().ends_with(name))
         });
         own.sum("count") as f64 / all as f64
-    };
-    (share("spun_in_c"), share("spun_in_assembly"))
+    })
 }
 
-fn assert_named((c, assembly): (f64, f64), what: &str) {
+fn shares_of_sources(recorder: Recorder, program: &Path) -> [f64; 2] {
+    shares(recorder, &[program], ["spun_in_c", "spun_in_assembly"])
+}
+
+fn assert_named([c, assembly]: [f64; 2], what: &str) {
     assert!(c + assembly > 0.9 && c > 0.1 && assembly > 0.1, "{what}: {c:.3} in C, {assembly:.3} in assembly");
 }
 
@@ -55,7 +61,7 @@ fn functions_have_names_in_programs_of_32_and_of_64_bits_also_without_a_size() {
     for bits in ["-m64", "-m32"] {
         let dir = tempfile::tempdir().unwrap();
         let program = build(dir.path(), bits);
-        assert_named(shares(Recorder::in_memory("-p process,cpu"), &program), bits);
+        assert_named(shares_of_sources(Recorder::in_memory("-p process,cpu"), &program), bits);
     }
 }
 
@@ -72,21 +78,34 @@ fn functions_of_a_stripped_program_have_the_names_that_it_has_packed_or_that_a_c
     let whole = dir.path().join("whole");
     std::fs::copy(&program, &whole).unwrap();
     run(Command::new("strip").arg(&program));
-    let (c, assembly) = shares(Recorder::in_memory("-p process,cpu"), &program);
-    assert_eq!((c, assembly), (0.0, 0.0), "it has names still");
+    let unnamed = shares_of_sources(Recorder::in_memory("-p process,cpu"), &program);
+    assert_eq!(unnamed, [0.0, 0.0], "it has names still");
 
     let cache = dir.path().join("cache");
     let entry = cache.join(BUILD_ID);
     std::fs::create_dir_all(&entry).unwrap();
     run(Command::new("objcopy").arg("--only-keep-debug").arg(&whole).arg(entry.join("debuginfo")));
     let recorder = || Recorder::in_memory("-p process,cpu").env("DEBUGINFOD_CACHE_PATH", cache.to_str().unwrap());
-    assert_named(shares(recorder(), &program), "a cache");
+    assert_named(shares_of_sources(recorder(), &program), "a cache");
     // Someone else's is not taken.
     std::os::unix::fs::chown(entry.join("debuginfo"), Some(1234), None).unwrap();
-    assert_eq!(shares(recorder(), &program), (0.0, 0.0));
+    assert_eq!(shares_of_sources(recorder(), &program), [0.0, 0.0]);
 
     run(Command::new("xz").arg(&whole));
     let section = format!(".gnu_debugdata={}", whole.with_extension("xz").display());
     run(Command::new("objcopy").arg("--add-section").arg(section).arg(&program));
-    assert_named(shares(Recorder::in_memory("-p process,cpu"), &program), "packed");
+    assert_named(shares_of_sources(Recorder::in_memory("-p process,cpu"), &program), "packed");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
+fn generated_code_has_the_name_that_its_compiler_writes_when_the_process_ends() {
+    let workload = Workload::compile("symbols/late.c", "late", tempfile::tempdir().unwrap());
+    let program = workload.path().display().to_string();
+    let directory = workload.dir().display().to_string();
+    for words in [vec![&*program, "dump", &directory], vec![&program, "map"]] {
+        let [named] = shares(Recorder::in_memory("-p process,cpu"), &words, ["a_function_named_late"]);
+        assert!(named > 0.9, "{words:?}: {named}");
+    }
 }
