@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod cells;
 mod compat;
+mod create;
 pub mod epoch;
 pub mod frames;
 pub mod grace;
@@ -24,16 +25,17 @@ mod ring;
 pub mod rings;
 pub mod scope;
 pub mod settings;
+mod shared;
 pub mod source;
 pub mod stacks;
 pub mod stats;
 pub mod unwind;
 
 // What every object shares comes from the one that is always loaded.
-pub use self::scope::types::cell as Cell;
-pub use self::scope::types::cell_key as CellKey;
-pub use self::scope::types::event_header as EventHeader;
-pub use self::scope::types::hot_cell as HotCell;
+pub use self::shared::types::cell as Cell;
+pub use self::shared::types::cell_key as CellKey;
+pub use self::shared::types::event_header as EventHeader;
+pub use self::shared::types::hot_cell as HotCell;
 
 /// A C struct of which every bit pattern is a value, so that bytes may be read as it.
 ///

@@ -14,6 +14,7 @@ mod go;
 mod growth;
 mod instruction;
 mod instruction_at;
+mod machine;
 mod parts;
 mod program;
 mod red_zone;

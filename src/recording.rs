@@ -64,6 +64,7 @@ mod group;
 mod guard;
 mod intern;
 mod kinds;
+mod layout;
 mod leaves;
 mod leftovers;
 mod limits;

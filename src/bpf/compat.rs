@@ -12,7 +12,7 @@ use libbpf_rs::btf::types::Ptr;
 use libbpf_rs::btf::types::Typedef;
 
 use super::kernel_types;
-use super::scope::types;
+use super::shared::types;
 
 /// What the programs are told of the kernel.
 pub(super) fn shape(kernel: (u32, u32)) -> types::compat {

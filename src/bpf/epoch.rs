@@ -10,10 +10,10 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 use rustix::mm::ProtFlags;
 
+use super::create::create_map;
+use super::create::options;
 use super::mapping::Mapping;
-use super::rings::create_map;
-use super::rings::options;
-use super::scope::types;
+use super::shared::types;
 
 /// `due_ns` of a window whose end is not known.
 const NOT_DUE: u64 = u64::MAX;

@@ -9,8 +9,8 @@ use libbpf_rs::MapFlags;
 
 use super::live::Live;
 use super::read;
-use super::scope::types;
-use super::scope::types::frame_place as bits;
+use super::shared::types;
+use super::shared::types::frame_place as bits;
 use crate::exits::Pairing;
 
 /// Frames that are looked at in one call.

@@ -18,8 +18,8 @@ use libbpf_rs::MapType;
 use rustix::thread::CpuSet;
 use rustix::thread::sched_setaffinity;
 
-use super::rings::create_map;
-use super::rings::options;
+use super::create::create_map;
+use super::create::options;
 use crate::host::priority;
 
 /// How long the kernel's own wait may take before every CPU is visited instead.

@@ -1,6 +1,6 @@
 //! The system calls that move bytes through descriptors, as programs are told of them.
 
-use super::scope::types;
+use super::shared::types;
 use crate::names::syscalls::Arch;
 
 /// `IO_CALLS` of bpf/shared/io_calls.h: beyond all numbers.

@@ -10,7 +10,7 @@ use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 use libbpf_rs::ProgramMut;
 
-use super::scope::types;
+use super::shared::types;
 use super::stats;
 
 /// A cause, the CPU where it is known, and how often.

@@ -11,12 +11,12 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 
 use super::bytes_of;
+use super::create::create_map;
+use super::create::options;
 use super::memory;
 use super::memory::MapMemory;
 use super::ring::Ring;
-use super::rings::create_map;
-use super::rings::options;
-use super::scope::types;
+use super::shared::types;
 use crate::unwind::python::Entry;
 use crate::unwind::python::Layout;
 

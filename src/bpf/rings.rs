@@ -13,7 +13,6 @@ use libbpf_rs::MapCore;
 use libbpf_rs::MapFlags;
 use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
-use libbpf_sys::bpf_map_create_opts;
 use rustix::event::epoll;
 use rustix::event::epoll::CreateFlags;
 use rustix::event::epoll::Event;
@@ -24,11 +23,13 @@ use rustix::time::Timespec;
 
 use super::bytes_of;
 use super::compat::elements_may_be_made_late;
+use super::create::create_map;
+use super::create::options;
 use super::epoch;
 use super::memory;
 use super::memory::MapMemory;
 use super::ring::Ring;
-use super::scope::types;
+use super::shared::types;
 use super::stacks::RawStack;
 use super::stacks::StackMaps;
 use super::unwind::UnwindMaps;
@@ -269,22 +270,6 @@ fn ring_size(budget: u64, cpus: u64, page: u64) -> u64 {
     let share = (budget / cpus.max(1)).max(page);
     // The largest power of two that fits.
     1 << share.ilog2()
-}
-
-pub(super) fn options() -> bpf_map_create_opts {
-    bpf_map_create_opts { sz: size_of::<bpf_map_create_opts>() as libbpf_sys::size_t, ..Default::default() }
-}
-
-pub(super) fn create_map(
-    kind: MapType,
-    name: &str,
-    key: u32,
-    value: u32,
-    entries: u32,
-    options: &bpf_map_create_opts,
-) -> Result<MapHandle> {
-    MapHandle::create(kind, Some(name), key, value, entries, options)
-        .with_context(|| format!("the kernel refused the map '{name}' with {entries} entries"))
 }
 
 #[cfg(test)]

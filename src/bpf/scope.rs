@@ -11,15 +11,9 @@ use super::live::Live;
 use super::perf;
 use super::read;
 use super::settings::Settings;
-use super::source::object;
+use super::shared::OBJECT;
+use super::shared::types;
 use crate::host::clocks;
-
-object! {
-    name: "scope",
-    cells: 1,
-    // SAFETY: integers only, as bpf/scope/scope.bpf.c and, for what all objects have, bpf/shared/{config,compat,hist,ring,frame_types,unwind_types,python_types}.h declare them.
-    unsafe plain: scope_names, scope_task, scope_record, program_record, config, epoch, compat, cell_key, cell, hot_cell, event_header, frame_key, frame, unwind_rule, unwind_page, unwind_mapping, unwind_process, unwind_file, python_interpreter,
-}
 
 /// SCOPE_PID of bpf/shared/config.h: the process matched --pid, or descends from one that did.
 pub const MATCHED_PID: u8 = 0x1;
@@ -85,7 +79,7 @@ pub fn attach(comms: &[String], (inum, level): (u32, u32), ring: u32, settings: 
         room.copy_from_slice(from.as_bytes());
     }
     let settings = Settings { knobs: Some(bytes_of(&names)), ..settings.clone() };
-    Live::attach(SOURCE, &settings).context("can't follow processes")
+    Live::attach(OBJECT, &settings).context("can't follow processes")
 }
 
 /// CPUs of which any may close the window: one may be taken away meanwhile, from the machine or by its host.

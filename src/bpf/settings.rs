@@ -9,7 +9,7 @@ use libbpf_rs::OpenObject;
 
 use super::bytes_of;
 use super::compat;
-use super::scope::types;
+use super::shared::types;
 
 /// What all objects are told before they are loaded.
 #[derive(Debug, Clone)]

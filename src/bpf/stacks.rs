@@ -8,11 +8,11 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::MapType;
 
 use super::batch::take_all;
+use super::create::create_map;
+use super::create::options;
 use super::memory;
 use super::memory::MapMemory;
-use super::rings::create_map;
-use super::rings::options;
-use super::scope::types;
+use super::shared::types;
 
 /// Frames of a stack of the kernel's, as in bpf/shared/stack.h; of one of a program, as in stack_types.h beside it; and of one that
 /// the kernel has followed.

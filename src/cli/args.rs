@@ -285,29 +285,7 @@ pub(super) struct Recover {
 pub(super) struct Completions {
     /// The shell
     #[arg(value_enum)]
-    pub(super) shell: ShellArg,
-}
-
-/// The shells that can ask for completions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ShellArg {
-    Bash,
-    Elvish,
-    Fish,
-    Powershell,
-    Zsh,
-}
-
-impl ShellArg {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            ShellArg::Bash => "bash",
-            ShellArg::Elvish => "elvish",
-            ShellArg::Fish => "fish",
-            ShellArg::Powershell => "powershell",
-            ShellArg::Zsh => "zsh",
-        }
-    }
+    pub(super) shell: completions::ShellArg,
 }
 
 /// Write the manual pages into a directory

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::engine::PathCompleter;
@@ -14,7 +15,6 @@ use clap_complete::env::CompleteEnv;
 use clap_complete::env::Shells;
 
 use super::Terminal;
-use super::args::ShellArg;
 use crate::recording::Recording;
 use crate::report::VIEWS;
 use crate::report::tables;
@@ -23,6 +23,28 @@ use crate::report::tables;
 const VARIABLE: &str = "EBREC_COMPLETE";
 /// What `record` writes where no name is given, and so what a metric is most likely asked of.
 const DEFAULT_RECORDING: &str = "run.parquet";
+
+/// The shells that can ask for completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ShellArg {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl ShellArg {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            ShellArg::Bash => "bash",
+            ShellArg::Elvish => "elvish",
+            ShellArg::Fish => "fish",
+            ShellArg::Powershell => "powershell",
+            ShellArg::Zsh => "zsh",
+        }
+    }
+}
 
 /// Answers a shell that asks for candidates; false if this run is not such a question.
 ///

@@ -12,7 +12,7 @@ use super::growth;
 use super::instruction::Effects;
 use super::instruction::Flow;
 use super::instruction::Instruction;
-use super::instruction::Machine;
+use super::machine::Machine;
 use super::program::Program;
 use super::refusal::Refusal;
 use super::walk::Walk;

@@ -14,7 +14,7 @@ use gimli::UnwindContext;
 use gimli::UnwindSection;
 use gimli::Vendor;
 
-use super::instruction::Machine;
+use super::machine::Machine;
 
 /// Bytes of `.eh_frame`, at most; node's has 8 MiB, Chromium's 20.
 pub(super) const MAX_TABLE: u64 = 64 << 20;

@@ -2,7 +2,7 @@
 
 use super::frames::Frame;
 use super::frames::Rows;
-use super::instruction::Machine;
+use super::machine::Machine;
 
 /// Bytes of the table, at most; Kubernetes' programs have 40 MiB.
 pub(super) const MAX_TABLE: u64 = 256 << 20;

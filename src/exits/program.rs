@@ -28,7 +28,7 @@ use super::frames::Rows;
 use super::go;
 use super::go::GoFunction;
 use super::go::GoTable;
-use super::instruction::Machine;
+use super::machine::Machine;
 use super::refusal::Refusal;
 
 /// Segments and sections of one file, at most; files have some dozens.

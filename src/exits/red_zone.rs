@@ -7,7 +7,7 @@ use super::body::Body;
 use super::frames::Frame;
 use super::instruction::Flow;
 use super::instruction::Instruction;
-use super::instruction::Machine;
+use super::machine::Machine;
 use super::program::Program;
 use super::refusal::Refusal;
 use super::walk;

@@ -13,6 +13,7 @@ use crate::export::family::Series;
 use crate::export::family::coarse;
 use crate::export::names;
 use crate::export::weights::Heaviest;
+use crate::export::weights::Values;
 use crate::export::weights::Weights;
 use crate::failure::Failure;
 use crate::recording::Chunk;
@@ -51,9 +52,6 @@ pub(super) fn metrics(recording: &Recording, plan: &ExportPlan) -> Result<Metric
     families.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Metrics { families, times })
 }
-
-/// A label set: a value for each dimension, empty where a row has none.
-pub(super) type Values = Vec<String>;
 
 const SPILLED: &str = "can't put label sets into a temporary file";
 

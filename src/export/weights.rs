@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 
-use crate::export::read::Values;
 use crate::spill::Runs;
+
+/// A label set: a value for each dimension, empty where a row has none.
+pub(super) type Values = Vec<String>;
 
 /// About what label sets may take in memory before they go to a temporary file.
 const MOST_BYTES: usize = 24 << 20;

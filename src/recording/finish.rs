@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::recording::WriteError;
 use crate::recording::Writer;
-use crate::recording::group::Group;
+use crate::recording::footer::Group;
 use crate::recording::leftovers;
 use crate::recording::merge;
 use crate::recording::merge::Input;

@@ -1,12 +1,13 @@
 //! The footer: written beside the rows at every checkpoint, and behind them at the end.
 //!
 //! A footer's bytes are put together from parts that were encoded once: what the file says of itself, and each row
-//! group. Encoding hundreds of row groups anew every second would cost more than the rows do, and keeping them decoded
+//! group. Encoding hundreds of row groups every second would cost more than the rows do, and keeping them decoded
 //! ten times the memory.
 
 use std::fs::File;
 use std::io;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use parquet::errors::ParquetError;
@@ -19,8 +20,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use crate::recording::Meta;
 use crate::recording::checksum;
 use crate::recording::encode::varint;
-use crate::recording::group::Group;
-use crate::recording::group::Layout;
+use crate::recording::layout::Layout;
 use crate::recording::limits::FOOTER_BYTES;
 use crate::recording::names::temporary_path;
 use crate::recording::output::MAGIC;
@@ -33,6 +33,19 @@ const NEXT_FIELD_LIST: u8 = 0x19;
 /// A list of structures whose length follows, and the length from which on it does.
 const LONG_STRUCT_LIST: u8 = 0xfc;
 const LONG: usize = 15;
+
+/// A row group that is in the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) kind: String,
+    pub(crate) rows: u64,
+    /// How often its rows were merged.
+    pub(crate) level: u8,
+    /// Where its bytes are in the file.
+    pub(crate) bytes: Range<u64>,
+    /// Its entry in a footer.
+    pub(crate) encoded: Vec<u8>,
+}
 
 /// A footer without its row groups.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! Row groups: the rows of one kind on their way into the file.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -11,14 +10,12 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use crate::recording::Batch;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
-use crate::recording::Identity;
-use crate::recording::Schema;
 use crate::recording::batch::Cells;
 use crate::recording::column;
 use crate::recording::encode::ColumnEncoder;
-use crate::recording::encode::Encoders;
-use crate::recording::encode::pages::Codec;
+use crate::recording::footer::Group;
 use crate::recording::footer::encode_group;
+use crate::recording::layout::Layout;
 use crate::recording::limits::BATCH_TEXT_BYTES;
 use crate::recording::limits::GROUP_LIST_VALUES;
 use crate::recording::limits::GROUP_ROWS;
@@ -30,14 +27,6 @@ pub(crate) const MAX_ROWS: usize = 256 << 10;
 /// Rows are kept as they come until there are this many: an encoder is 54 KB a column, too much for kinds with few rows.
 const ENCODE_ROWS: usize = 16 << 10;
 
-/// What is the same for all row groups of a file.
-pub(crate) struct Layout {
-    pub(crate) schema: Arc<Schema>,
-    pub(crate) encoders: Encoders,
-    pub(crate) identity: Identity,
-    pub(crate) codec: Codec,
-}
-
 /// A row group that still takes rows.
 pub(crate) struct OpenGroup {
     pub(crate) kind: String,
@@ -48,19 +37,6 @@ pub(crate) struct OpenGroup {
     list_values: usize,
     /// One per column of the schema; the ones that no row has set have no encoder.
     columns: Vec<Option<ColumnEncoder>>,
-}
-
-/// A row group that is in the file.
-#[derive(Debug, Clone)]
-pub(crate) struct Group {
-    pub(crate) kind: String,
-    pub(crate) rows: u64,
-    /// How often its rows were merged.
-    pub(crate) level: u8,
-    /// Where its bytes are in the file.
-    pub(crate) bytes: Range<u64>,
-    /// Its entry in a footer.
-    pub(crate) encoded: Vec<u8>,
 }
 
 impl OpenGroup {

@@ -14,7 +14,7 @@ pub struct CoreKind {
     pub columns: &'static [&'static str],
 }
 
-/// The kinds that the core writes, aggregates first.
+/// The kinds that the core writes.
 pub static CORE_KINDS: &[CoreKind] = &[
     CoreKind {
         name: "hist",
@@ -86,13 +86,13 @@ pub static CORE_KINDS: &[CoreKind] = &[
     CoreKind { name: "cpu_info", is_aggregate: false, help: "A CPU and its model.", columns: &["cpu", "name"] },
     CoreKind {
         name: "lost",
-        is_aggregate: false,
+        is_aggregate: true,
         help: "What could not be kept: probe, cause, CPU, interval.",
         columns: &["dur_ns", "cpu", "name", "cause", "count"],
     },
     CoreKind {
         name: "cost",
-        is_aggregate: false,
+        is_aggregate: true,
         help: "What recording cost: time in a BPF program while it was measured, and ebrec's own CPU time (op cpu; cpu_start until the window begins, cpu_finish from its end until the rows are written) and memory.",
         columns: &["dur_ns", "name", "op", "count", "sum", "max"],
     },

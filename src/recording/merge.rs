@@ -17,11 +17,11 @@ use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::recording::ColumnId;
 use crate::recording::Recording;
+use crate::recording::footer::Group;
 use crate::recording::footer::Template;
 use crate::recording::footer::encode_group;
-use crate::recording::group::Group;
-use crate::recording::group::Layout;
 use crate::recording::group::OpenGroup;
+use crate::recording::layout::Layout;
 use crate::recording::output::Output;
 use crate::recording::reader::Footer;
 use crate::recording::scan::GroupReader;

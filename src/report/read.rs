@@ -10,6 +10,7 @@ pub(super) mod limit;
 pub(super) mod metrics;
 pub(super) mod processes;
 pub(super) mod profile;
+pub(super) mod rows;
 pub(super) mod series;
 pub(super) mod span;
 pub(super) mod window;

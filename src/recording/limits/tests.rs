@@ -210,9 +210,9 @@ fn a_schema_with_more_columns_than_are_read_is_not_written() {
 fn a_footer_beyond_the_bound_is_neither_written_nor_read() {
     use crate::recording::encode::Encoders;
     use crate::recording::encode::pages::Codec;
+    use crate::recording::footer::Group;
     use crate::recording::footer::Template;
-    use crate::recording::group::Group;
-    use crate::recording::group::Layout;
+    use crate::recording::layout::Layout;
 
     let schema = schema();
     let identity = Identity { host: "box".to_owned(), run_id: "0".to_owned() };

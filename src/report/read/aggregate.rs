@@ -17,12 +17,12 @@ use crate::recording::CORE;
 use crate::recording::ColumnType;
 use crate::recording::MetricMeta;
 use crate::render::Value;
-use crate::report::read::input::IntColumn;
-use crate::report::read::input::Row;
-use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
-use crate::report::read::input::TextColumn;
-use crate::report::read::input::Which;
+use crate::report::read::rows::IntColumn;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
+use crate::report::read::rows::TextColumn;
+use crate::report::read::rows::Which;
 use crate::spill::Runs;
 
 /// The value of one dimension.

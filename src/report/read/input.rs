@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
-use serde::Deserialize;
-use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::recording::Chunk;
-use crate::recording::Ints;
+use crate::recording::CORE_KINDS;
 use crate::recording::Meta;
 use crate::recording::Recording;
-use crate::recording::Texts;
-use crate::recording::Times;
 use crate::report::plan::RowFilter;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
 use crate::report::read::span;
 use crate::report::read::span::Span;
 
@@ -162,12 +159,17 @@ impl Source {
 
     /// The rows of a kind that the filters let through, in the file's order.
     pub(in crate::report) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
-        Rows { passing: Some(self), by_process: self.filter.by_process(), ..self.rows_of_all_times(kind) }
+        let aggregate = is_aggregate(kind);
+        self.rows_of_all_times(kind).only(move |row| {
+            self.passes_time(row, aggregate)
+                && (!self.filter.by_process() || self.filter.passes_process(row.pid(), row.comm()))
+        })
     }
 
     /// The same without the filters by process, for rows about the recording itself.
     pub(in crate::report) fn rows_of_all_processes<'a>(&'a self, kind: &'a str) -> Rows<'a> {
-        Rows { by_process: false, ..self.rows(kind) }
+        let aggregate = is_aggregate(kind);
+        self.rows_of_all_times(kind).only(move |row| self.passes_time(row, aggregate))
     }
 
     /// The same without any filter, for rows that give names to others.
@@ -175,15 +177,11 @@ impl Source {
         Rows::all(&self.recording, kind)
     }
 
-    /// Whether the filters by time let a row through, and those by process where they are to be asked.
-    fn passes(&self, row: &Row<'_>, aggregate: bool, by_process: bool) -> bool {
-        let by_time = self.filter.from.is_some() || self.filter.to.is_some();
-        (!by_time || self.is_in_time(row, aggregate))
-            && (!by_process || self.filter.passes_process(row.pid(), row.comm()))
-    }
-
     /// An event belongs to the moment it ended, an interval to its middle, so that each counts once however it is cut.
-    fn is_in_time(&self, row: &Row<'_>, aggregate: bool) -> bool {
+    fn passes_time(&self, row: &Row<'_>, aggregate: bool) -> bool {
+        if self.filter.from.is_none() && self.filter.to.is_none() {
+            return true;
+        }
         let Some(at) = row.at() else { return false };
         match aggregate {
             true => self.shown.holds(at.saturating_sub(row.dur().unwrap_or(0) / 2)),
@@ -197,154 +195,7 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// A process: an id is used again, so its start belongs to it, where the recording knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(in crate::report) struct Which {
-    /// Its id.
-    pub(in crate::report) pid: i64,
-    /// When it was born, in nanoseconds of CLOCK_BOOTTIME.
-    pub(in crate::report) start_ns: Option<i64>,
-}
-
-/// The rows of one kind, and the columns of theirs that are read.
-///
-/// A column is named once, before the rows are gone through; each row is then asked with what came of the name.
-pub(in crate::report) struct Rows<'a> {
-    recording: &'a Recording,
-    kind: &'a str,
-    /// Whose filters they have to pass.
-    passing: Option<&'a Source>,
-    by_process: bool,
-    columns: Vec<&'a str>,
-    ints: Vec<usize>,
-    texts: Vec<usize>,
-}
-
-/// A numeric column of [`Rows`].
-#[derive(Clone, Copy, Debug)]
-pub(in crate::report) struct IntColumn(usize);
-
-/// A text column of [`Rows`].
-#[derive(Clone, Copy, Debug)]
-pub(in crate::report) struct TextColumn(usize);
-
-const DUR: IntColumn = IntColumn(0);
-const PID: IntColumn = IntColumn(1);
-const PID_START: IntColumn = IntColumn(2);
-const COMM: TextColumn = TextColumn(0);
-
-impl<'a> Rows<'a> {
-    /// All rows of a kind, with the columns that every row has at hand.
-    pub(in crate::report) fn all(recording: &'a Recording, kind: &'a str) -> Rows<'a> {
-        let (columns, ints, texts) = (vec!["ts", "ts_sub_ns"], Vec::new(), Vec::new());
-        let mut rows = Rows { recording, kind, passing: None, by_process: false, columns, ints, texts };
-        // In the order of `DUR` to `COMM`.
-        for name in ["dur_ns", "pid", "pid_start_ns"] {
-            rows.int(name);
-        }
-        rows.text("comm");
-        rows
-    }
-
-    /// Reads a numeric column.
-    pub(in crate::report) fn int(&mut self, name: &'a str) -> IntColumn {
-        let place = self.place(name);
-        self.ints.push(place);
-        IntColumn(self.ints.len() - 1)
-    }
-
-    /// Reads a text column.
-    pub(in crate::report) fn text(&mut self, name: &'a str) -> TextColumn {
-        let place = self.place(name);
-        self.texts.push(place);
-        TextColumn(self.texts.len() - 1)
-    }
-
-    /// The place of a column among those that are read; some ask for one that is at hand anyway.
-    fn place(&mut self, name: &'a str) -> usize {
-        self.columns.iter().position(|column| *column == name).unwrap_or_else(|| {
-            self.columns.push(name);
-            self.columns.len() - 1
-        })
-    }
-
-    /// Calls `visit` for every row, in the file's order.
-    ///
-    /// # Errors
-    /// The file is damaged.
-    pub(in crate::report) fn each(self, mut visit: impl FnMut(&Row<'_>)) -> Result<()> {
-        let Rows { recording, kind, passing, by_process, columns, ints, texts } = self;
-        let start_ns = recording.meta().window.start_real_ns;
-        let aggregate = is_aggregate(kind);
-        let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
-        for chunk in recording.scan(kind, &columns).with_context(failed)? {
-            let chunk: Chunk = chunk.with_context(failed)?;
-            let times = chunk.times(0, 1);
-            let ints: Vec<Ints<'_>> = ints.iter().map(|at| chunk.int(*at)).collect();
-            let texts: Vec<Texts<'_>> = texts.iter().map(|at| chunk.text(*at)).collect();
-            for at in 0..chunk.len() {
-                let row = Row { at, start_ns, times, ints: &ints, texts: &texts };
-                if passing.is_none_or(|source| source.passes(&row, aggregate, by_process)) {
-                    visit(&row);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether the rows of a kind sum up an interval each.
+/// Whether the rows of a kind sum up an interval each: the schema says so of the core's; of the probes', samples of CPUs do.
 fn is_aggregate(kind: &str) -> bool {
-    matches!(kind, "hist" | "metric" | "ledger" | "cpu_ledger" | "lost" | "cost" | "stack_total" | "cpu_sample")
-}
-
-/// One row while it is looked at.
-pub(in crate::report) struct Row<'a> {
-    at: usize,
-    start_ns: i64,
-    times: Times<'a>,
-    ints: &'a [Ints<'a>],
-    texts: &'a [Texts<'a>],
-}
-
-impl<'a> Row<'a> {
-    /// When it ended, in nanoseconds since the window's start.
-    pub(in crate::report) fn at(&self) -> Option<i64> {
-        Some(self.times.get(self.at)?.saturating_sub(self.start_ns))
-    }
-
-    /// How long it took, in nanoseconds.
-    pub(in crate::report) fn dur(&self) -> Option<i64> {
-        self.int(DUR)
-    }
-
-    /// The process.
-    pub(in crate::report) fn pid(&self) -> Option<i64> {
-        self.int(PID)
-    }
-
-    /// The process, told from others that had its id before or after.
-    pub(in crate::report) fn which(&self) -> Option<Which> {
-        Some(Which { pid: self.pid()?, start_ns: self.int(PID_START) })
-    }
-
-    /// The command.
-    pub(in crate::report) fn comm(&self) -> Option<&'a str> {
-        self.text(COMM)
-    }
-
-    /// The value of a numeric column.
-    pub(in crate::report) fn int(&self, column: IntColumn) -> Option<i64> {
-        self.ints.get(column.0)?.get(self.at)
-    }
-
-    /// The same, where a negative number makes no sense and nothing counts as zero.
-    pub(in crate::report) fn natural(&self, column: IntColumn) -> u64 {
-        self.int(column).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
-    }
-
-    /// The value of a text column.
-    pub(in crate::report) fn text(&self, column: TextColumn) -> Option<&'a str> {
-        self.texts.get(column.0)?.get(self.at)
-    }
+    kind == "cpu_sample" || CORE_KINDS.iter().any(|core| core.name == kind && core.is_aggregate)
 }

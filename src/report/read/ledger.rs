@@ -11,13 +11,13 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::report::read::input::IntColumn;
-use crate::report::read::input::Row;
-use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
-use crate::report::read::input::TextColumn;
-use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
+use crate::report::read::rows::IntColumn;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
+use crate::report::read::rows::TextColumn;
+use crate::report::read::rows::Which;
 use crate::spill::Runs;
 use crate::spill::Sorted;
 

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::report::read::aggregate::Dim;
 use crate::report::read::aside::Aside;
-use crate::report::read::input::IntColumn;
-use crate::report::read::input::Row;
-use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
-use crate::report::read::input::Which;
 use crate::report::read::limit::Limit;
+use crate::report::read::rows::IntColumn;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
+use crate::report::read::rows::Which;
 
 /// A process as far as the recording knows it. Times are nanoseconds since the window's start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

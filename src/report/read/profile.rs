@@ -14,10 +14,10 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::report::read::input::Row;
-use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
 use crate::spill::Runs;
 use crate::spill::Sorted;
 use crate::spill::Sorter;

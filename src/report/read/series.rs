@@ -11,9 +11,9 @@ use crate::failure::did_you_mean;
 use crate::hist::Histogram;
 use crate::recording::MetricMeta;
 use crate::report::read::aggregate::AggregateKind;
-use crate::report::read::input::Row;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
+use crate::report::read::rows::Row;
 use crate::text::nearest;
 
 /// About what an interval of a metric takes in memory.

@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use crate::recording::Recording;
-use crate::report::read::input::Rows;
+use crate::report::read::rows::Rows;
 
 /// A stretch of the window, in nanoseconds since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use std::cmp::Reverse;
 use anyhow::Result;
 
 use crate::recording::ProbeState;
-use crate::report::read::input::IntColumn;
-use crate::report::read::input::Row;
-use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
-use crate::report::read::input::TextColumn;
-use crate::report::read::input::Which;
 use crate::report::read::processes::People;
+use crate::report::read::rows::IntColumn;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
+use crate::report::read::rows::TextColumn;
+use crate::report::read::rows::Which;
 use crate::report::table::cells::errno;
 use crate::units;
 

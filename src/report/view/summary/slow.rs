@@ -6,10 +6,10 @@ use std::collections::BinaryHeap;
 use anyhow::Result;
 
 use crate::render::Value;
-use crate::report::read::input::Row;
-use crate::report::read::input::Rows;
 use crate::report::read::input::Source;
 use crate::report::read::processes::People;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
 use crate::report::table::cells::errno;
 use crate::report::table::columns::Columns;
 use crate::units;
