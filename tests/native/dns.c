@@ -42,8 +42,13 @@ static const struct native_map maps[] = {
 
 static struct net net = {.ns = {.inum = 4026531840}};
 static struct net_device device = {.nd_net = {.net = &net}};
-static struct sock sk = {.__sk_common.skc_net.net = &net};
-static struct socket socket_of_sk = {.sk = &sk};
+/* Behind it is room for what the compiler knows no size of: see struct in6_addr. */
+static struct {
+	struct sock sk;
+	__u8 addresses[32];
+} here = {.sk.__sk_common.skc_net.net = &net};
+static struct sock *const sk = &here.sk;
+static struct socket socket_of_sk = {.sk = &here.sk};
 static struct inode___io inode = {.i_mode = S_IFSOCK};
 static struct file___io file = {.f_inode = &inode, .private_data = &socket_of_sk};
 static struct file *files[1] = {(void *)&file};
@@ -92,7 +97,7 @@ static void add_cell(const void *key, const void *value)
 static void packet(__u8 flags, const __u8 *bytes, size_t size)
 {
 	static const __u8 ethernet[14];
-	struct sk_buff skb = {.sk = &sk, .dev = &device, .len = size};
+	struct sk_buff skb = {.sk = sk, .dev = &device, .len = size};
 
 	native_forget();
 	skb.head = native_put(ethernet, sizeof(ethernet));
@@ -126,7 +131,7 @@ static struct pt_regs call_registers(__u64 number, void *buffer, __u64 size)
 /* A call on the connection moves bytes. Where TCP is with them lies where the addresses of IPv4 do: nobody asks for those. */
 static void call(__u8 flags, const __u8 *bytes, size_t size)
 {
-	struct tcp_sock___dns *tcp = (void *)&sk;
+	struct tcp_sock___dns *tcp = (void *)sk;
 	struct user_vector vectors[2] = {};
 	bool in = flags & FLAG_RECEIVED;
 	struct pt_regs regs;
@@ -145,18 +150,18 @@ static void call(__u8 flags, const __u8 *bytes, size_t size)
 	}
 	regs = call_registers((flags & FLAG_VECTORS ? 4 : 2) + in, at, size);
 	native_thread.regs = &regs;
-	sk.__sk_common.skc_family = AF_INET6;
-	sk.__sk_common.skc_num = 4000;
+	sk->__sk_common.skc_family = AF_INET6;
+	sk->__sk_common.skc_num = 4000;
 	if (in)
 		tcp->copied_seq += size;
 	else
 		tcp->write_seq += size;
-	in ? dns_received(&sk, size, 0) : dns_sent(&sk, size);
+	in ? dns_received(sk, size, 0) : dns_sent(sk, size);
 }
 
 static void play(const __u8 *input, size_t size)
 {
-	struct tcp_sock___dns *tcp = (void *)&sk;
+	struct tcp_sock___dns *tcp = (void *)sk;
 
 	native_reset(maps);
 	native_record = take_record;
@@ -170,8 +175,8 @@ static void play(const __u8 *input, size_t size)
 	knobs.calls[3] = CALL_BUFFER;
 	knobs.calls[4] = CALL_VECTOR | CALL_OUT;
 	knobs.calls[5] = CALL_VECTOR;
-	sk.sk_protocol = IPPROTO_TCP;
-	sk.__sk_common.skc_dport = bpf_htons(DNS_PORT);
+	sk->sk_protocol = IPPROTO_TCP;
+	sk->__sk_common.skc_dport = bpf_htons(DNS_PORT);
 	tcp->copied_seq = tcp->write_seq = 1000;
 	while (size >= 3) {
 		__u8 flags = input[0];
@@ -186,9 +191,9 @@ static void play(const __u8 *input, size_t size)
 		size -= length;
 	}
 	/* The compiler knows no size of an address of IPv6: see struct in6_addr. */
-	sk.__sk_common.skc_family = AF_INET;
-	dns_state(&sk, TCP_CLOSE, TCP_SYN_SENT);
-	dns_state(&sk, TCP_ESTABLISHED, TCP_CLOSE);
+	sk->__sk_common.skc_family = AF_INET;
+	dns_state(sk, TCP_CLOSE, TCP_SYN_SENT);
+	dns_state(sk, TCP_ESTABLISHED, TCP_CLOSE);
 	check(!native_count(&streams), "nothing is kept of a connection that is closed");
 	native_each(&cells_even, add_cell);
 	check(metrics[DNS_LATENCY] == answered_count, "each answer is in the histogram and among the records");
