@@ -88,10 +88,12 @@ fn text(text: &Text) -> String {
             let units = text.bytes.chunks_exact(2).filter_map(|unit| unit.first_chunk());
             char::decode_utf16(units.map(|unit| u16::from_le_bytes(*unit))).map(Result::unwrap_or_default).collect()
         }
-        _ => {
+        4 => {
             let units = text.bytes.chunks_exact(4).filter_map(|unit| unit.first_chunk());
             units.map(|unit| char::from_u32(u32::from_le_bytes(*unit)).unwrap_or_default()).collect()
         }
+        // It is no text.
+        _ => return String::new(),
     };
     bounded(&if text.is_cut { characters + "…" } else { characters })
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::common::Recorder;
 use crate::common::Taken;
-use crate::common::find;
 use crate::common::skip;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/python/stacks.py");
@@ -22,14 +22,15 @@ type Frame = (String, String, i64);
 /// The interpreters of a version on this machine.
 fn interpreters(version: &str) -> Vec<PathBuf> {
     let name = format!("python{version}");
-    let installed = find(&name);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|directory| directory.join(&name)).filter(|path| path.exists());
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let built = home.join(".pyenv/versions").read_dir().into_iter().flatten().flatten();
     let built = built.map(|entry| entry.path().join("bin").join(&name)).filter(|path| path.exists());
     // What pyenv puts into PATH are scripts that choose one.
     let is_program = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF"));
     let found: BTreeSet<PathBuf> =
-        installed.into_iter().chain(built).filter(is_program).filter_map(|path| path.canonicalize().ok()).collect();
+        installed.chain(built).filter(is_program).filter_map(|path| path.canonicalize().ok()).collect();
     found.into_iter().collect()
 }
 
@@ -101,6 +102,62 @@ fn frames_of_python_are_those_that_the_program_itself_has() {
             check(&interpreter);
         }
     }
+}
+
+/// `python/fake.c`: what it does, what stands in a stack where its interpreter's loop is, and how stacks end.
+const FAKES: [(&str, &str, Option<&str>); 6] = [
+    ("plain", ";main;fake;work", None),
+    ("cycle", ";fake;fake;fake;work", Some("stack too deep")),
+    ("threads", ";main;_PyEval_EvalFrameDefault;work", None),
+    ("nowhere", ";main;_PyEval_EvalFrameDefault;work", None),
+    ("kernel", ";main;[python];work", None),
+    ("endless", ";main;[python];work", None),
+];
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
+fn a_program_that_only_looks_like_python_misleads_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("fake").display().to_string();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/python/fake.c");
+    let status = Command::new("cc").args(["-O1", "-pthread", "-rdynamic", "-o", &program, source]).status();
+    assert!(status.unwrap().success(), "cc could not compile {source}");
+    for (what, within, end) in FAKES {
+        let (output, recorded) = Recorder::new("-p process,cpu").run(&[&program, what, "1000"]);
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        let taken = Taken::open(&recorded.path().join("run.parquet"), recorded);
+        let stacks = taken.rows("stack", &["id", "folded", "cause"]);
+        let (mut all, mut expected) = (0, 0);
+        for row in taken.rows("cpu_sample", &["ustack_id", "count", "process"]).named("process", "fake").iter() {
+            let stack = stacks.with("id", row.maybe("ustack_id").unwrap_or_default());
+            let Some(stack) = stack.iter().next() else { continue };
+            let folded = stack.text("folded").unwrap_or_default();
+            all += row.int("count");
+            if folded.contains(within) && stack.text("cause") == end {
+                expected += row.int("count");
+            }
+        }
+        // The others are of the time before the tables were there, and of the program's start.
+        assert!(expected * 10 >= all * 8 && all >= 20, "{what}: {expected} of {all}: {stacks:?}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
+fn a_script_that_lives_a_moment_has_the_names_of_its_functions() {
+    let Some(interpreter) = interpreters("3.11").pop() else {
+        return skip("a_script_that_lives_a_moment_has_the_names_of_its_functions", "there is no Python 3.11 here");
+    };
+    let script = "import json, re, asyncio\ndef shortly():\n    sum(one * one for one in range(600000))\nshortly()";
+    let (output, recorded) = Recorder::new("-p process,cpu").run(&[&interpreter.display().to_string(), "-c", script]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let taken = Taken::open(&recorded.path().join("run.parquet"), recorded);
+    let names: BTreeSet<String> =
+        taken.rows("symbol", &["name"]).iter().filter_map(|row| row.text("name").map(str::to_owned)).collect();
+    assert!(!names.contains("[python]"), "{names:?}");
+    assert!(names.contains("shortly") && names.contains("shortly.<locals>.<genexpr>"), "{names:?}");
 }
 
 fn check(interpreter: &Path) {

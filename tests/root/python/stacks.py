@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import functools
 import json
+import os
 import re
 import sys
 import threading
@@ -157,7 +158,16 @@ def threads():
         thread.join()
 
 
+def fork():
+    child = os.fork()
+    if not child:
+        stay("forked")()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 def main():
+    fork()
     recurse(30)
     list(generate("generator", 4))
     for again in range(100):
