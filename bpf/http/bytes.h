@@ -8,27 +8,27 @@
 #include "ebrec.h"
 
 #include "io_calls.h"
-#include "job.h"
+#include "call.h"
 
 /* The call's buffer, or the first of its vectors. False: it can't be read. */
-static __always_inline bool first_part(struct job *job)
+static __always_inline bool first_part(struct call *call)
 {
 	struct user_vector vector;
 
-	job->begins = 0;
-	job->offset = 0;
-	job->size = job->total;
-	if (job->vectors) {
-		if (bpf_probe_read_user(&vector, sizeof(vector), (void *)job->vectors)) {
+	call->begins = 0;
+	call->offset = 0;
+	call->size = call->total;
+	if (call->vectors) {
+		if (bpf_probe_read_user(&vector, sizeof(vector), (void *)call->vectors)) {
 			count_loss(LOSS_UNREADABLE);
 			return false;
 		}
-		job->base = vector.base;
-		job->size = vector.length;
-		job->vectors += sizeof(vector);
+		call->base = vector.base;
+		call->size = vector.length;
+		call->vectors += sizeof(vector);
 	}
-	job->source = job->base;
-	job->length = job->size < job->total ? job->size : job->total;
+	call->source = call->base;
+	call->length = call->size < call->total ? call->size : call->total;
 	return true;
 }
 

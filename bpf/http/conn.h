@@ -161,10 +161,10 @@ struct conn_key {
 };
 
 struct conn {
-	struct direction way[2]; /* what comes in, what goes out */
-	__u64 early_at;		 /* when the last answer came that was ahead of its request */
-	__u64 last;		 /* when the answer under way last moved */
-	__u64 inode;		 /* of a Unix socket: the kernel does not show when it closes; 0: it is none */
+	struct direction direction[2]; /* what comes in, what goes out */
+	__u64 early_at;		       /* when the last answer came that was ahead of its request */
+	__u64 last;		       /* when the answer under way last moved */
+	__u64 inode;		       /* of a Unix socket: the kernel does not show when it closes; 0: it is none */
 	__u32 pid;
 	__u32 head; /* the request that is next to be answered */
 	__u32 tail; /* where the next request goes */

@@ -17,7 +17,7 @@
 #include "bytes.h"
 #include "calls.h"
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 #include "moved.h"
 #include "outcome.h"
 #include "quic.h"
@@ -66,10 +66,10 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 	struct io_bytes moved = {.total = ret};
 	struct task_struct *current;
 	struct conn *conn;
-	struct job *job;
+	struct call *call;
 	bool begins;
 	__u64 who;
-	__u8 call;
+	__u8 io;
 
 	if (number >= IO_CALLS || ret < 0)
 		return 0;
@@ -83,48 +83,48 @@ int BPF_PROG(http_exit, struct pt_regs *regs, long ret)
 		compat_call(current, regs, number);
 		return 0;
 	}
-	call = knobs.calls[number & (IO_CALLS - 1)];
+	io = knobs.calls[number & (IO_CALLS - 1)];
+	if (!io)
+		return 0;
+	call = call_in(SLOT_CALL);
 	if (!call)
 		return 0;
-	job = job_of(JOB_OF_CALL);
-	if (!job)
-		return 0;
-	job->outgoing = !!(call & CALL_OUT);
-	job->kind = call & ~CALL_OUT;
-	if (job->kind == CALL_SPLICE) {
-		conn = conn_of(&job->key, file_of(current, syscall_argument_3(regs)), &transport);
+	call->outgoing = !!(io & CALL_OUT);
+	call->kind = io & ~CALL_OUT;
+	if (call->kind == CALL_SPLICE) {
+		conn = conn_of(&call->key, file_of(current, syscall_argument_3(regs)), &transport);
 		if (!conn) {
-			job->outgoing = 0;
-			conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &transport);
+			call->outgoing = 0;
+			conn = conn_of(&call->key, file_of(current, syscall_argument_1(regs)), &transport);
 		}
 	} else {
-		conn = conn_of(&job->key, file_of(current, syscall_argument_1(regs)), &transport);
+		conn = conn_of(&call->key, file_of(current, syscall_argument_1(regs)), &transport);
 	}
 	if (conn ? conn->role == ROLE_OTHER : transport != TRANSPORT_UDP)
 		return 0;
-	job->who = who;
+	call->who = who;
 	if (conn && conn->role == ROLE_TLS) {
-		tls_socket(conn, job->who, regs);
+		tls_socket(conn, call->who, regs);
 		return 0;
 	}
-	if (!find_bytes(&moved, regs, job->kind, job->outgoing))
+	if (!find_bytes(&moved, regs, call->kind, call->outgoing))
 		return 0;
-	job->base = moved.base;
-	job->vectors = moved.vectors;
-	job->total = moved.total;
+	call->base = moved.base;
+	call->vectors = moved.vectors;
+	call->total = moved.total;
 	if (!conn) {
-		look_at_datagram(job, moved.name);
+		parse_datagram(call, moved.name);
 		return 0;
 	}
-	job->now = bpf_ktime_get_ns();
+	call->now = bpf_ktime_get_ns();
 	/* A server's answer is over when it ends, whenever it began. */
-	job->start = job->outgoing && conn->role != ROLE_SERVER ? call_began(current, who, job->now) : job->now;
+	call->start = call->outgoing && conn->role != ROLE_SERVER ? call_began(current, who, call->now) : call->now;
 	begins = conn->role == ROLE_UNKNOWN;
-	follow_call(job, JOB_OF_CALL, conn, regs, ret > 1);
+	follow_call(call, SLOT_CALL, conn, regs, ret > 1);
 	if (begins)
-		end_if_closed(job, JOB_OF_CALL);
-	if (transport == TRANSPORT_UNIX && !ret && !job->outgoing)
-		end_if_peer_closed(job, JOB_OF_CALL, (void *)job->key.address);
+		end_if_closed(call, SLOT_CALL);
+	if (transport == TRANSPORT_UNIX && !ret && !call->outgoing)
+		end_if_peer_closed(call, SLOT_CALL, (void *)call->key.address);
 	return 0;
 }
 
@@ -150,20 +150,20 @@ int BPF_PROG(http_sent, struct sock___http *sk, int ret)
 {
 	struct task_struct *current = current_task();
 	enum http_transport transport = transport_of(sk);
-	struct job *job;
+	struct call *call;
 
 	if (!current || transport == TRANSPORT_OTHER || !current_in_scope_as(current->tgid))
 		return 0;
-	job = job_of(JOB_OF_CALL);
-	if (!job)
+	call = call_in(SLOT_CALL);
+	if (!call)
 		return 0;
-	job->start = take_start(current, sk);
-	job->who = who_is(current);
-	job->outgoing = 1;
+	call->start = take_start(current, sk);
+	call->who = who_is(current);
+	call->outgoing = 1;
 	if (ret >= 0)
-		socket_moved(job, JOB_OF_CALL, current, sk, transport, ret);
+		socket_moved(call, SLOT_CALL, current, sk, transport, ret);
 	else if (transport == TRANSPORT_UNIX)
-		end_if_peer_closed(job, JOB_OF_CALL, sk);
+		end_if_peer_closed(call, SLOT_CALL, sk);
 	return 0;
 }
 
@@ -172,49 +172,49 @@ int BPF_PROG(http_received, struct sock___http *sk, int ret, int flags)
 {
 	struct task_struct *current = current_task();
 	enum http_transport transport = transport_of(sk);
-	struct job *job;
+	struct call *call;
 
 	if (transport == TRANSPORT_OTHER || flags & MSG_NOT_TAKEN || (ret < 0 && transport != TRANSPORT_UNIX))
 		return 0;
 	if (!current || !current_in_scope_as(current->tgid))
 		return 0;
-	job = job_of(JOB_OF_RECEIVED);
-	if (!job)
+	call = call_in(SLOT_RECEIVED);
+	if (!call)
 		return 0;
-	job->who = who_is(current);
-	job->start = 0;
-	job->outgoing = 0;
+	call->who = who_is(current);
+	call->start = 0;
+	call->outgoing = 0;
 	if (ret >= 0)
-		socket_moved(job, JOB_OF_RECEIVED, current, sk, transport, ret);
+		socket_moved(call, SLOT_RECEIVED, current, sk, transport, ret);
 	if (ret <= 0 && transport == TRANSPORT_UNIX)
-		end_if_peer_closed(job, JOB_OF_RECEIVED, sk);
+		end_if_peer_closed(call, SLOT_RECEIVED, sk);
 	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(http_state, struct sock___http *sk, int from, int to)
 {
-	struct job *job = job_of(JOB_OF_STATE);
+	struct call *call = call_in(SLOT_STATE);
 	struct conn *conn;
 
-	if (!job || (to != HTTP_STATE_ESTABLISHED && to != HTTP_STATE_FIN_WAIT1 && to != HTTP_STATE_LAST_ACK &&
-		     to != HTTP_STATE_CLOSE))
+	if (!call || (to != HTTP_STATE_ESTABLISHED && to != HTTP_STATE_FIN_WAIT1 && to != HTTP_STATE_LAST_ACK &&
+		      to != HTTP_STATE_CLOSE))
 		return 0;
-	job->key.address = (__u64)sk;
-	job->key.tgid = job->key.pad = 0;
-	conn = bpf_map_lookup_elem(&conns, &job->key);
+	call->key.address = (__u64)sk;
+	call->key.tgid = call->key.pad = 0;
+	conn = bpf_map_lookup_elem(&conns, &call->key);
 	if (!conn)
 		return 0;
 	/* A client may end its half and still wait for its answer. */
 	if (to == HTTP_STATE_FIN_WAIT1 && conn->role != ROLE_SERVER)
 		return 0;
-	job->now = bpf_ktime_get_ns();
+	call->now = bpf_ktime_get_ns();
 	if (to != HTTP_STATE_ESTABLISHED && conn->role < ROLE_OTHER && conn->known &&
 	    (is_missing(conn, sk, 0, 0) || is_missing(conn, sk, 1, 0)))
 		give_up(conn, UNPARSED_UNSEEN);
 	if (to != HTTP_STATE_ESTABLISHED)
-		http_finish(JOB_OF_STATE);
-	bpf_map_delete_elem(&conns, &job->key);
+		http_finish(SLOT_STATE);
+	bpf_map_delete_elem(&conns, &call->key);
 	return 0;
 }
 

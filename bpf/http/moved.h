@@ -10,7 +10,7 @@
 #include "sock.h"
 #include "calls.h"
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 #include "outcome.h"
 #include "parse.h"
 #include "quic.h"
@@ -102,31 +102,31 @@ static __always_inline __u64 call_began(struct task_struct *current, __u32 tid, 
 }
 
 /* A call of these arguments moved bytes of a connection that is followed; `others`: its first message, and more. */
-static __always_inline void follow_call(struct job *job, __u32 place, struct conn *conn, struct pt_regs *regs,
+static __always_inline void follow_call(struct call *call, __u32 slot, struct conn *conn, struct pt_regs *regs,
 					bool others)
 {
-	if (job->total)
-		follow(job, conn, place);
+	if (call->total)
+		follow(call, conn, slot);
 	if (conn->role == ROLE_TLS)
-		tls_begins(conn, job->who);
+		tls_begins(conn, call->who);
 	/* The others of many messages are not looked at. */
-	if (job->kind == CALL_MANY && others && (conn->role == ROLE_SERVER || conn->role == ROLE_CLIENT))
+	if (call->kind == CALL_MANY && others && (conn->role == ROLE_SERVER || conn->role == ROLE_CLIENT))
 		give_up(conn, UNPARSED_MANY_PARTS);
-	if (!job->total && !job->outgoing && conn->role == ROLE_CLIENT && job->kind != CALL_MANY &&
-	    (job->vectors || syscall_argument_3(regs)))
-		http_finish(place);
+	if (!call->total && !call->outgoing && conn->role == ROLE_CLIENT && call->kind != CALL_MANY &&
+	    (call->vectors || syscall_argument_3(regs)))
+		http_finish(slot);
 }
 
 /*
  * A connection may be reset while the call that begins it is under way: its peer has read enough, and ends. What the call moved
  * is all that there will be.
  */
-static __always_inline void end_if_closed(struct job *job, __u32 place)
+static __always_inline void end_if_closed(struct call *call, __u32 slot)
 {
-	if (!is_closed((void *)job->key.address))
+	if (!is_closed((void *)call->key.address))
 		return;
-	http_finish(place);
-	bpf_map_delete_elem(&conns, &job->key);
+	http_finish(slot);
+	bpf_map_delete_elem(&conns, &call->key);
 }
 
 /* The calls of 32-bit code that move bytes through sockets: those whose first argument is the descriptor. */
@@ -161,27 +161,27 @@ static __always_inline void compat_call(struct task_struct *current, struct pt_r
 }
 
 /* One end of a connection of Unix sockets: what waits for an answer there gets none. */
-static __always_inline void end_of_unix(struct job *job, __u32 place, struct sock___http *sk)
+static __always_inline void end_of_unix(struct call *call, __u32 slot, struct sock___http *sk)
 {
-	struct conn *conn = known_conn(&job->key, sk);
+	struct conn *conn = known_conn(&call->key, sk);
 
 	if (!conn || !conn->inode)
 		return;
-	http_finish(place);
-	bpf_map_delete_elem(&conns, &job->key);
+	http_finish(slot);
+	bpf_map_delete_elem(&conns, &call->key);
 }
 
 /* A Unix socket has no bytes for its reader, or takes none: its peer may have closed. The last look at it, and at its peer. */
-static __always_inline void end_if_peer_closed(struct job *job, __u32 place, struct sock___http *sk)
+static __always_inline void end_if_peer_closed(struct call *call, __u32 slot, struct sock___http *sk)
 {
 	struct unix_sock___http *unix_sk = (void *)sk;
 
 	if (BPF_CORE_READ(sk, sk_shutdown) != HTTP_SHUTDOWN)
 		return;
-	job->now = bpf_ktime_get_ns();
-	end_of_unix(job, place, sk);
+	call->now = bpf_ktime_get_ns();
+	end_of_unix(call, slot, sk);
 	if (bpf_core_field_exists(unix_sk->peer))
-		end_of_unix(job, place, BPF_CORE_READ(unix_sk, peer));
+		end_of_unix(call, slot, BPF_CORE_READ(unix_sk, peer));
 }
 
 /*
@@ -202,7 +202,7 @@ static __always_inline __u64 take_start(struct task_struct *current, struct sock
 }
 
 /* The registers of the system call that the current thread is in; NULL: there is none that is known to move bytes. */
-static __always_inline struct pt_regs *regs_of_call(struct task_struct *current, __u8 *call)
+static __always_inline struct pt_regs *regs_of_call(struct task_struct *current, __u8 *io)
 {
 	struct pt_regs *regs;
 	__u64 number;
@@ -213,8 +213,8 @@ static __always_inline struct pt_regs *regs_of_call(struct task_struct *current,
 	number = syscall_number(regs);
 	if (number >= IO_CALLS || task_in_compat_call(current, regs))
 		return NULL;
-	*call = knobs.calls[number & (IO_CALLS - 1)];
-	return *call ? regs : NULL;
+	*io = knobs.calls[number & (IO_CALLS - 1)];
+	return *io ? regs : NULL;
 }
 
 static __always_inline bool is_compat_call(struct task_struct *current)
@@ -225,11 +225,10 @@ static __always_inline bool is_compat_call(struct task_struct *current)
 }
 
 /* Whether the call is about this socket: what the kernel sends of its own is done within calls, too. */
-static __always_inline bool is_about(struct task_struct *current, struct pt_regs *regs, __u8 call,
-				     struct sock___http *sk)
+static __always_inline bool is_about(struct task_struct *current, struct pt_regs *regs, __u8 io, struct sock___http *sk)
 {
 	struct socket___http *socket = sk->sk_socket;
-	__u32 fd = call == (CALL_SPLICE | CALL_OUT) ? syscall_argument_3(regs) : syscall_argument_1(regs);
+	__u32 fd = io == (CALL_SPLICE | CALL_OUT) ? syscall_argument_3(regs) : syscall_argument_1(regs);
 
 	return socket && socket->file && (__u64)socket->file == (__u64)file_of(current, fd);
 }
@@ -257,14 +256,14 @@ static __always_inline __u32 moved_unseen(struct conn *conn, struct sock___http 
 /* A request's body went by, into a pipe, say: it would not have been looked at. When an answer's ends would not be known. */
 static __always_inline bool was_body(struct conn *conn, __u32 outgoing, __u32 unseen)
 {
-	struct direction *way = &conn->way[outgoing & 1];
+	struct direction *direction = &conn->direction[outgoing & 1];
 
-	if (is_answer(conn, outgoing) || way->part != PART_BODY || unseen > way->left)
+	if (is_answer(conn, outgoing) || direction->part != PART_BODY || unseen > direction->left)
 		return false;
-	way->left -= unseen;
-	way->bytes += unseen;
-	if (!way->left)
-		way->part = way->chunked ? PART_CHUNK : PART_START;
+	direction->left -= unseen;
+	direction->bytes += unseen;
+	if (!direction->left)
+		direction->part = direction->chunked ? PART_CHUNK : PART_START;
 	return true;
 }
 
@@ -301,32 +300,32 @@ static __always_inline bool is_first_sent(struct sock___http *sk, __u32 bytes)
 	return before <= 1;
 }
 
-static __always_inline void socket_moved(struct job *job, __u32 place, struct task_struct *current,
+static __always_inline void socket_moved(struct call *call, __u32 slot, struct task_struct *current,
 					 struct sock___http *sk, enum http_transport transport, __u32 bytes)
 {
 	__u64 inode = transport == TRANSPORT_UNIX ? inode_of(sk) : 0;
 	struct io_bytes moved = {.total = bytes};
-	struct conn *conn = known_conn(&job->key, sk);
+	struct conn *conn = known_conn(&call->key, sk);
 	struct pt_regs *regs;
 	bool closed;
-	__u8 call = 0;
+	__u8 io = 0;
 
 	if (conn && conn->inode != inode) {
-		forget_conn(conn, &job->key);
+		forget_conn(conn, &call->key);
 		conn = NULL;
 	}
 	closed = is_closed(sk);
 	if (!conn && (transport == TRANSPORT_TCP || inode) &&
-	    (!closed || (transport == TRANSPORT_TCP && job->outgoing && is_first_sent(sk, bytes))))
-		conn = new_conn(&job->key, sk, inode);
+	    (!closed || (transport == TRANSPORT_TCP && call->outgoing && is_first_sent(sk, bytes))))
+		conn = new_conn(&call->key, sk, inode);
 	if (conn ? conn->role == ROLE_OTHER : transport != TRANSPORT_UDP)
 		return;
 	if (conn && conn->role == ROLE_TLS) {
-		tls_socket(conn, job->who, (struct pt_regs *)bpf_task_pt_regs(current));
+		tls_socket(conn, call->who, (struct pt_regs *)bpf_task_pt_regs(current));
 		return;
 	}
-	regs = regs_of_call(current, &call);
-	if (conn && is_missing(conn, sk, job->outgoing, bytes) && conn->role != ROLE_UNKNOWN) {
+	regs = regs_of_call(current, &io);
+	if (conn && is_missing(conn, sk, call->outgoing, bytes) && conn->role != ROLE_UNKNOWN) {
 		start_over(conn);
 		if (conn->role == ROLE_OTHER)
 			return;
@@ -335,29 +334,29 @@ static __always_inline void socket_moved(struct job *job, __u32 place, struct ta
 		give_up(conn, UNPARSED_COMPAT);
 		return;
 	}
-	if (!regs || (conn && conn->role == ROLE_UNKNOWN && !is_about(current, regs, call, sk))) {
+	if (!regs || (conn && conn->role == ROLE_UNKNOWN && !is_about(current, regs, io, sk))) {
 		if (conn)
 			conn->role == ROLE_UNKNOWN ? (void)(conn->role = ROLE_OTHER) : give_up(conn, UNPARSED_UNSEEN);
 		return;
 	}
-	job->kind = call & ~CALL_OUT;
-	if (!find_bytes(&moved, regs, job->kind, job->outgoing))
+	call->kind = io & ~CALL_OUT;
+	if (!find_bytes(&moved, regs, call->kind, call->outgoing))
 		return;
-	job->base = moved.base;
-	job->vectors = moved.vectors;
-	job->total = bytes;
+	call->base = moved.base;
+	call->vectors = moved.vectors;
+	call->total = bytes;
 	if (!conn) {
 		/* Where it came from is not in the process's memory yet: the answer to it will tell. */
-		if (job->outgoing || sk->__sk_common.skc_dport)
-			look_at_datagram(job, moved.name);
+		if (call->outgoing || sk->__sk_common.skc_dport)
+			parse_datagram(call, moved.name);
 		return;
 	}
 	/* When a client's request is written whole says nothing. */
-	job->now = job->start && conn->role == ROLE_CLIENT ? job->start : bpf_ktime_get_ns();
-	job->start = job->start ?: job->now;
-	follow_call(job, place, conn, regs, syscall_argument_3(regs) > 1);
+	call->now = call->start && conn->role == ROLE_CLIENT ? call->start : bpf_ktime_get_ns();
+	call->start = call->start ?: call->now;
+	follow_call(call, slot, conn, regs, syscall_argument_3(regs) > 1);
 	if (closed)
-		end_if_closed(job, place);
+		end_if_closed(call, slot);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #include "ebrec.h"
 
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 #include "route.h"
 
 static __always_inline void unparsed(struct conn *conn, enum http_reason reason, __u64 count)
@@ -49,7 +49,7 @@ static __always_inline void stream_request(struct conn *conn, struct request_see
 }
 
 /* The answer under way has ended; its request was the first in the queue. */
-static __always_inline void answered(struct conn *conn, struct direction *way, __u64 end, __u32 place)
+static __always_inline void answered(struct conn *conn, struct direction *direction, __u64 end, __u32 slot)
 {
 	struct request_seen *request = &conn->waiting[conn->head % HTTP_WAITING];
 	__u64 sub, took = end - request->start;
@@ -58,11 +58,11 @@ static __always_inline void answered(struct conn *conn, struct direction *way, _
 		return;
 	sub = sub_of(conn, request) | (__u64)conn->status << HTTP_SUB_STATUS_SHIFT;
 	if (window_start()) {
-		sub |= route_of(request, place);
+		sub |= route_of(request, slot);
 		hist_add(HTTP_LATENCY, conn->pid, sub, took);
 		if (config.stream == STREAM_ALL ||
 		    (config.stream == STREAM_SLOW && (took >= config.slow_ns || conn->status >= 500)))
-			stream_request(conn, request, HTTP_ANSWERED, sub, end, way->bytes);
+			stream_request(conn, request, HTTP_ANSWERED, sub, end, direction->bytes);
 	}
 	conn->status = 0;
 	conn->restarts = 0;
@@ -70,13 +70,13 @@ static __always_inline void answered(struct conn *conn, struct direction *way, _
 }
 
 /* The first request in the queue got no answer, or not all of it. */
-static __always_inline void went_unanswered(struct conn *conn, __u64 end, __u32 place)
+static __always_inline void went_unanswered(struct conn *conn, __u64 end, __u32 slot)
 {
 	struct request_seen *request = &conn->waiting[conn->head % HTTP_WAITING];
 	__u64 sub = sub_of(conn, request) | (__u64)conn->status << HTTP_SUB_STATUS_SHIFT;
 
 	if (window_start()) {
-		sub |= route_of(request, place);
+		sub |= route_of(request, slot);
 		counter_add(HTTP_UNANSWERED_COUNT, conn->pid, sub, 1);
 		if (config.stream != STREAM_NONE)
 			stream_request(conn, request, HTTP_UNANSWERED, sub, end, 0);
@@ -113,44 +113,44 @@ static __always_inline void start_over(struct conn *conn)
 	conn->status = 0;
 	conn->tries = conn->begun = 0;
 	for (__u32 i = 0; i < 2; i++) {
-		conn->way[i].part = PART_START;
-		conn->way[i].carried = conn->way[i].in_line = 0;
+		conn->direction[i].part = PART_START;
+		conn->direction[i].carried = conn->direction[i].in_line = 0;
 	}
 }
 
 /* The first request in the queue got no answer, or not all of it. 0: there was none. */
-__noinline int http_unanswered(__u32 place)
+__noinline int http_unanswered(__u32 slot)
 {
-	struct job *job = job_of(place);
+	struct call *call = call_in(slot);
 	struct conn *conn;
 
-	if (!job)
+	if (!call)
 		return 0;
-	conn = bpf_map_lookup_elem(&conns, &job->key);
+	conn = bpf_map_lookup_elem(&conns, &call->key);
 	if (!conn || conn->head == conn->tail)
 		return 0;
-	went_unanswered(conn, job->now, place);
+	went_unanswered(conn, call->now, slot);
 	return 1;
 }
 
 /* The connection has ended: what waits for an answer gets none, and an answer until its end has come to it. */
-__noinline int http_finish(__u32 place)
+__noinline int http_finish(__u32 slot)
 {
-	struct job *job = job_of(place);
-	struct direction *way;
+	struct call *call = call_in(slot);
+	struct direction *direction;
 	struct conn *conn;
 
-	if (!job)
+	if (!call)
 		return 0;
-	conn = bpf_map_lookup_elem(&conns, &job->key);
+	conn = bpf_map_lookup_elem(&conns, &call->key);
 	if (!conn || conn->role >= ROLE_OTHER)
 		return 0;
-	way = &conn->way[conn->role == ROLE_SERVER];
-	if (conn->status && way->part == PART_REST)
-		answered(conn, way, conn->last, place);
+	direction = &conn->direction[conn->role == ROLE_SERVER];
+	if (conn->status && direction->part == PART_REST)
+		answered(conn, direction, conn->last, slot);
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < HTTP_WAITING; i++)
-		if (!http_unanswered(place))
+		if (!http_unanswered(slot))
 			break;
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include "bytes.h"
 #include "calls.h"
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 
 #define QUIC_PORT 443
 /* Connections that are remembered; what begins anew after as many others counts again. */
@@ -41,14 +41,14 @@ static __always_inline bool is_quic(const __u8 *bytes)
 }
 
 /* A datagram was moved; `name`: the peer's address in the process's memory, or 0. */
-static __always_inline void look_at_datagram(struct job *job, __u64 name)
+static __always_inline void parse_datagram(struct call *call, __u64 name)
 {
-	struct sock___http *sk = (void *)job->key.address;
-	struct quic_key key = {.sk = job->key.address};
+	struct sock___http *sk = (void *)call->key.address;
+	struct quic_key key = {.sk = call->key.address};
 	__u8 bytes[8] = {}, yes = 1;
 	__be16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
 
-	if (!first_part(job) || job->total < 5 || job->length < 5 || !job->source)
+	if (!first_part(call) || call->total < 5 || call->length < 5 || !call->source)
 		return;
 	if (!port && name && !bpf_probe_read_user(key.peer, sizeof(key.peer), (void *)name)) {
 		port = key.peer[0] >> 16;
@@ -57,12 +57,12 @@ static __always_inline void look_at_datagram(struct job *job, __u64 name)
 	}
 	if (port != __builtin_bswap16(QUIC_PORT) && BPF_CORE_READ(sk, __sk_common.skc_num) != QUIC_PORT)
 		return;
-	if (bpf_probe_read_user(bytes, 5, (void *)job->source) || !is_quic(bytes) ||
+	if (bpf_probe_read_user(bytes, 5, (void *)call->source) || !is_quic(bytes) ||
 	    bpf_map_lookup_elem(&quic_seen, &key))
 		return;
 	update_or_count(&quic_seen, &key, &yes, LOSS_STATE_FULL);
 	if (window_start())
-		counter_add(HTTP_UNPARSED, job->who >> 32, UNPARSED_QUIC, 1);
+		counter_add(HTTP_UNPARSED, call->who >> 32, UNPARSED_QUIC, 1);
 }
 
 #endif

@@ -9,7 +9,7 @@
 #include "ebrec.h"
 
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 
 /* Routes that are told apart in a recording: more than a web server has, unless it is scanned. The rest is "other". */
 #define HTTP_ROUTES 1024
@@ -57,7 +57,7 @@ struct route_scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, JOBS);
+	__uint(max_entries, CALL_SLOTS);
 	__type(key, __u32);
 	__type(value, struct route_scratch);
 } route_scratches SEC(".maps");
@@ -88,10 +88,10 @@ static __always_inline void take_byte(struct route_walk *walk, __u8 byte)
 	walk->counts += route_bytes[byte];
 }
 
-/* Goes through the path in this place's scratch; 0: there is no room for another route. */
-__noinline int http_route(__u32 place)
+/* Goes through the path in this slot's scratch; 0: there is no room for another route. */
+__noinline int http_route(__u32 slot)
 {
-	struct route_scratch *scratch = bpf_map_lookup_elem(&route_scratches, &place);
+	struct route_scratch *scratch = bpf_map_lookup_elem(&route_scratches, &slot);
 	struct route_walk *walk;
 	struct route *route;
 	bool cut = true;
@@ -124,18 +124,18 @@ __noinline int http_route(__u32 place)
 }
 
 /* In a metric's `sub`. */
-static __always_inline __u64 route_of(struct request_seen *request, __u32 place)
+static __always_inline __u64 route_of(struct request_seen *request, __u32 slot)
 {
 	struct route_scratch *scratch;
 
 	if (!knobs.routes)
 		return 0;
-	scratch = bpf_map_lookup_elem(&route_scratches, &place);
+	scratch = bpf_map_lookup_elem(&route_scratches, &slot);
 	if (!scratch)
 		return 0;
 	scratch->route.bytes = request->path_bytes;
 	bpf_probe_read_kernel(scratch->route.path, HTTP_PATH, request->path);
-	return (__u64)(__u32)http_route(place) << HTTP_SUB_ROUTE_SHIFT;
+	return (__u64)(__u32)http_route(slot) << HTTP_SUB_ROUTE_SHIFT;
 }
 
 /* Whether anybody will ask for the paths of requests. */

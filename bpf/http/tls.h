@@ -14,7 +14,7 @@
 #include "bytes.h"
 #include "calls.h"
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 #include "outcome.h"
 #include "window.h"
 
@@ -95,7 +95,7 @@ static __always_inline __u64 tls_place(struct pt_regs *ctx)
 static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 buffer, __u64 moved_at)
 {
 	__u64 who = bpf_get_current_pid_tgid();
-	struct tls_call call = {
+	struct tls_call tls = {
 		.ssl = function_argument(ctx, 1),
 		.buffer = buffer,
 		.moved_at = moved_at,
@@ -109,9 +109,9 @@ static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 
 	/* One number for all functions: none of them has its frame where another one's is. */
 	frame_key_of(&key, ctx, place);
 	if (place >> PLACE_SHARED_BIT & 1)
-		call.frame.back = return_address(ctx, place);
-	call.frame.start = bpf_ktime_get_ns();
-	frame_begins(&frames, &key, &call.frame);
+		tls.frame.back = return_address(ctx, place);
+	tls.frame.start = bpf_ktime_get_ns();
+	frame_begins(&frames, &key, &tls.frame);
 	bpf_map_update_elem(&tls_threads, &who, &key, BPF_ANY);
 	return 0;
 }
@@ -120,16 +120,16 @@ static __always_inline int tls_enter(struct pt_regs *ctx, __u32 outgoing, __u64 
 static __always_inline void tls_socket(struct conn *conn, __u64 who, struct pt_regs *regs)
 {
 	struct frame_key *key = bpf_map_lookup_elem(&tls_threads, &who);
-	struct tls_call *call;
+	struct tls_call *tls;
 
 	if (!key || key->stack - regs->sp > TLS_STACK_SPAN)
 		return;
-	call = bpf_map_lookup_elem(&frames, key);
-	if (!call)
+	tls = bpf_map_lookup_elem(&frames, key);
+	if (!tls)
 		return;
-	call->peer_port = conn->peer_port;
-	call->port = conn->port;
-	call->family = conn->family;
+	tls->peer_port = conn->peer_port;
+	tls->port = conn->port;
+	tls->family = conn->family;
 }
 
 /* A connection begins with TLS: if not by libssl, what is in it will not be seen. */
@@ -143,18 +143,18 @@ static __always_inline void tls_begins(struct conn *conn, __u64 who)
 }
 
 /* Room to look at bytes that no program which interrupts this one has. */
-static __always_inline struct job *tls_job(__u64 who, __u32 *place)
+static __always_inline struct call *tls_call_in(__u64 who, __u32 *slot)
 {
 	for (__u32 i = 0; i < TLS_DEPTH; i++) {
-		struct job *job = job_of(JOB_OF_TLS + i);
+		struct call *call = call_in(SLOT_TLS + i);
 
-		if (!job || job->owner)
+		if (!call || call->owner)
 			continue;
-		job->owner = who;
-		if (job->owner != who)
+		call->owner = who;
+		if (call->owner != who)
 			continue;
-		*place = JOB_OF_TLS + i;
-		return job;
+		*slot = SLOT_TLS + i;
+		return call;
 	}
 	count_loss(LOSS_STATE_FULL);
 	return NULL;
@@ -173,71 +173,71 @@ static __always_inline struct conn *tls_conn(struct conn_key *key)
 }
 
 /* How many bytes a call moved; 0: none, or it failed. */
-static __always_inline __u64 tls_moved(struct tls_call *call, __s32 result)
+static __always_inline __u64 tls_moved(struct tls_call *tls, __s32 result)
 {
 	__u64 moved = 0;
 
 	if (result <= 0)
 		return 0;
-	if (!call->moved_at)
+	if (!tls->moved_at)
 		return result;
-	if (bpf_probe_read_user(&moved, sizeof(moved), (void *)call->moved_at))
+	if (bpf_probe_read_user(&moved, sizeof(moved), (void *)tls->moved_at))
 		count_loss(LOSS_UNREADABLE);
 	return moved;
 }
 
-static __always_inline void tls_follow(struct job *job, __u32 place, struct tls_call *call, __u64 moved)
+static __always_inline void tls_follow(struct call *call, __u32 slot, struct tls_call *tls, __u64 moved)
 {
 	struct conn *conn;
 
-	job->key.address = call->ssl;
-	job->key.tgid = job->who >> 32;
-	job->key.pad = 0;
-	conn = tls_conn(&job->key);
+	call->key.address = tls->ssl;
+	call->key.tgid = call->who >> 32;
+	call->key.pad = 0;
+	conn = tls_conn(&call->key);
 	if (!conn || conn->role >= ROLE_OTHER)
 		return;
-	if (call->family) {
-		conn->family = call->family;
-		conn->port = call->port;
-		conn->peer_port = call->peer_port;
+	if (tls->family) {
+		conn->family = tls->family;
+		conn->port = tls->port;
+		conn->peer_port = tls->peer_port;
 	}
-	job->now = bpf_ktime_get_ns();
-	job->outgoing = call->outgoing;
-	job->start = call->frame.start;
-	job->total = moved;
-	job->base = call->buffer;
-	job->vectors = 0;
+	call->now = bpf_ktime_get_ns();
+	call->outgoing = tls->outgoing;
+	call->start = tls->frame.start;
+	call->total = moved;
+	call->base = tls->buffer;
+	call->vectors = 0;
 	/* Not as follow() does it: beside the cost of getting here a look-up is nothing, and the verifier has less to look at. */
-	if (first_part(job))
-		follow_on(job, place);
+	if (first_part(call))
+		follow_on(call, slot);
 }
 
 static __always_inline int tls_leave(struct pt_regs *ctx)
 {
 	__u64 who = bpf_get_current_pid_tgid(), at = tls_place(ctx), moved;
-	struct tls_call *call, copy;
+	struct tls_call *tls, copy;
 	struct frame_key key;
-	__u32 place = 0;
-	struct job *job;
+	__u32 slot = 0;
+	struct call *call;
 
 	if (!current_in_scope_as(who >> 32))
 		return 0;
 	frame_key_of(&key, ctx, at);
-	call = frame_at_exit(&frames, &key, ctx, at);
-	if (!call)
+	tls = frame_at_exit(&frames, &key, ctx, at);
+	if (!tls)
 		return 0;
-	copy = *call;
+	copy = *tls;
 	bpf_map_delete_elem(&frames, &key);
 	bpf_map_delete_elem(&tls_threads, &who);
 	moved = tls_moved(&copy, function_result(ctx));
 	if (!moved)
 		return 0;
-	job = tls_job(who, &place);
-	if (!job)
+	call = tls_call_in(who, &slot);
+	if (!call)
 		return 0;
-	job->who = who;
-	tls_follow(job, place, &copy, moved);
-	job->owner = 0;
+	call->who = who;
+	tls_follow(call, slot, &copy, moved);
+	call->owner = 0;
 	return 0;
 }
 
@@ -246,17 +246,17 @@ static __always_inline int tls_gone(struct pt_regs *ctx)
 {
 	__u64 who = bpf_get_current_pid_tgid();
 	struct conn_key key = {.address = function_argument(ctx, 1), .tgid = who >> 32};
-	struct job *job;
-	__u32 place = 0;
+	struct call *call;
+	__u32 slot = 0;
 
 	if (!bpf_map_lookup_elem(&conns, &key))
 		return 0;
-	job = tls_job(who, &place);
-	if (job) {
-		job->key = key;
-		job->now = bpf_ktime_get_ns();
-		http_finish(place);
-		job->owner = 0;
+	call = tls_call_in(who, &slot);
+	if (call) {
+		call->key = key;
+		call->now = bpf_ktime_get_ns();
+		http_finish(slot);
+		call->owner = 0;
 	}
 	bpf_map_delete_elem(&conns, &key);
 	return 0;

@@ -12,7 +12,7 @@
 #include "bytes.h"
 #include "calls.h"
 #include "conn.h"
-#include "job.h"
+#include "call.h"
 #include "outcome.h"
 #include "parse.h"
 
@@ -20,224 +20,224 @@
 #define HTTP_PARTS 128
 
 /* Skips what needs no look. */
-static __always_inline __u64 skip_body(struct job *job, struct direction *way, bool answer)
+static __always_inline __u64 skip_body(struct call *call, struct direction *direction, bool answer)
 {
-	__u64 taken = job->total - job->offset;
+	__u64 taken = call->total - call->offset;
 
-	if (way->part == PART_REST)
+	if (direction->part == PART_REST)
 		return taken;
-	if (taken > way->left)
-		taken = way->left;
-	way->left -= taken;
-	if (!way->left) {
-		if (way->chunked)
-			way->part = PART_CHUNK;
+	if (taken > direction->left)
+		taken = direction->left;
+	direction->left -= taken;
+	if (!direction->left) {
+		if (direction->chunked)
+			direction->part = PART_CHUNK;
 		else
-			end_message(job, way, answer);
+			end_message(call, direction, answer);
 	}
 	return taken;
 }
 
 /* Takes over what the lines say. */
-static __always_inline void take_lines(struct job *job, struct conn *conn, struct direction *way, bool answer)
+static __always_inline void take_lines(struct call *call, struct conn *conn, struct direction *direction, bool answer)
 {
-	if (job->part == PART_HEADER) {
-		way->chunked = job->chunked;
-		if (job->length_at) {
-			way->left = job->value;
-			way->has_length = 1;
+	if (call->part == PART_HEADER) {
+		direction->chunked = call->chunked;
+		if (call->length_at) {
+			direction->left = call->value;
+			direction->has_length = 1;
 		}
 	}
 	/* As long as what can be carried, whether it is cut or not. */
-	if (job->part == PART_CHUNK && job->at - job->line + !job->ended > HTTP_CARRY) {
-		job->gave_up = 1 + UNPARSED_OUT_OF_STEP;
+	if (call->part == PART_CHUNK && call->at - call->line + !call->ended > HTTP_CARRY) {
+		call->gave_up = 1 + UNPARSED_OUT_OF_STEP;
 		return;
 	}
-	if (!job->ended) {
-		carry_over(job, way);
+	if (!call->ended) {
+		carry_over(call, direction);
 		return;
 	}
-	way->carried = 0;
-	way->in_line = 0;
-	if (job->part == PART_CHUNK) {
+	direction->carried = 0;
+	direction->in_line = 0;
+	if (call->part == PART_CHUNK) {
 		/* With the newline after it. */
-		way->left = job->value + 2;
-		way->part = job->value ? PART_BODY : PART_TRAILER;
-	} else if (job->part == PART_TRAILER) {
-		end_message(job, way, answer);
+		direction->left = call->value + 2;
+		direction->part = call->value ? PART_BODY : PART_TRAILER;
+	} else if (call->part == PART_TRAILER) {
+		end_message(call, direction, answer);
 	} else {
-		end_header(job, conn, way, answer);
+		end_header(call, conn, direction, answer);
 	}
 }
 
 /* Reads a window of text, after what was carried over. False: it can't be read. */
-static __always_inline bool read_text(struct job *job, struct direction *way)
+static __always_inline bool read_text(struct call *call, struct direction *direction)
 {
-	__u64 most = way->part == PART_CHUNK ? 32 : HTTP_WINDOW;
-	__u32 carried = way->carried & (HTTP_CARRY - 1), taken = job->length < most ? job->length : most;
+	__u64 most = direction->part == PART_CHUNK ? 32 : HTTP_WINDOW;
+	__u32 carried = direction->carried & (HTTP_CARRY - 1), taken = call->length < most ? call->length : most;
 
 	taken &= 2 * HTTP_WINDOW - 1;
 	if (carried)
-		__builtin_memcpy(job->text, way->carry, HTTP_CARRY);
-	if (taken > HTTP_WINDOW || bpf_probe_read_user(job->text + carried, taken, (void *)job->source))
+		__builtin_memcpy(call->text, direction->carry, HTTP_CARRY);
+	if (taken > HTTP_WINDOW || bpf_probe_read_user(call->text + carried, taken, (void *)call->source))
 		return false;
-	__builtin_memset(job->text + carried + taken, 0, STRIDE);
-	job->have = carried + taken;
-	job->at = carried;
-	job->line = 0;
-	job->in_line = way->in_line;
+	__builtin_memset(call->text + carried + taken, 0, STRIDE);
+	call->have = carried + taken;
+	call->at = carried;
+	call->line = 0;
+	call->in_line = direction->in_line;
 	return true;
 }
 
 /* Many protocols have lines of words: it is the version at its end that tells a request line. */
-static __always_inline bool is_other_protocol(struct job *job, struct conn *conn, __u32 first)
+static __always_inline bool is_other_protocol(struct call *call, struct conn *conn, __u32 first)
 {
 	/* The end of a long line may not be here. */
-	if (!job->whole || job->at > HTTP_CARRY)
+	if (!call->whole || call->at > HTTP_CARRY)
 		return first == METHOD_OTHER && conn->role == ROLE_UNKNOWN;
-	return !ends_with_version(job, job->at);
+	return !ends_with_version(call, call->at);
 }
 
-static __always_inline __u64 look_at_text(struct job *job, struct conn *conn, struct direction *way, __u32 place)
+static __always_inline __u64 parse_text(struct call *call, struct conn *conn, struct direction *direction, __u32 slot)
 {
-	__u32 carried = way->carried, first;
+	__u32 carried = direction->carried, first;
 
-	if (!job->source)
-		return not_http(job, conn, way);
-	if (!read_text(job, way)) {
+	if (!call->source)
+		return not_http(call, conn, direction);
+	if (!read_text(call, direction)) {
 		count_loss(LOSS_UNREADABLE);
-		job->gave_up = 1 + UNPARSED_OUT_OF_STEP;
+		call->gave_up = 1 + UNPARSED_OUT_OF_STEP;
 		return 0;
 	}
-	if (way->part == PART_START) {
+	if (direction->part == PART_START) {
 		if (!carried) {
-			way->since = job->outgoing ? job->start : job->now;
-			way->bytes = 0;
+			direction->since = call->outgoing ? call->start : call->now;
+			direction->bytes = 0;
 		}
-		first = http_first_line(place);
-		if (job->whole && job->at <= 2 && conn->role != ROLE_UNKNOWN) {
+		first = http_first_line(slot);
+		if (call->whole && call->at <= 2 && conn->role != ROLE_UNKNOWN) {
 			/* RFC 9112, 2.2: an empty line before a request is to be ignored. */
-			way->carried = 0;
-			return job->at - carried;
+			direction->carried = 0;
+			return call->at - carried;
 		}
-		if (!job->whole && (job->have < 13 || (job->have < HTTP_METHOD_BYTES + 2 && !first) ||
-				    (job->have < HTTP_CARRY && first && first < FIRST_TLS))) {
-			carry_over(job, way);
-			return job->at - carried;
+		if (!call->whole && (call->have < 13 || (call->have < HTTP_METHOD_BYTES + 2 && !first) ||
+				     (call->have < HTTP_CARRY && first && first < FIRST_TLS))) {
+			carry_over(call, direction);
+			return call->at - carried;
 		}
-		if (!first || (first <= METHOD_OTHER && is_other_protocol(job, conn, first)))
-			return not_http(job, conn, way);
-		if (!begin_message(job, conn, way, first, place))
+		if (!first || (first <= METHOD_OTHER && is_other_protocol(call, conn, first)))
+			return not_http(call, conn, direction);
+		if (!begin_message(call, conn, direction, first, slot))
 			return 0;
-		job->in_line = !job->whole;
-		job->line = job->at;
+		call->in_line = !call->whole;
+		call->line = call->at;
 	}
-	job->part = way->part;
-	job->chunked = way->chunked;
-	http_lines(place);
-	take_lines(job, conn, way, is_answer(conn, job->outgoing));
-	return job->at - carried;
+	call->part = direction->part;
+	call->chunked = direction->chunked;
+	http_lines(slot);
+	take_lines(call, conn, direction, is_answer(conn, call->outgoing));
+	return call->at - carried;
 }
 
-static __always_inline bool in_body(struct direction *way)
+static __always_inline bool in_body(struct direction *direction)
 {
-	return way->part == PART_BODY || way->part == PART_REST;
+	return direction->part == PART_BODY || direction->part == PART_REST;
 }
 
-static __always_inline void move_on(struct job *job, struct direction *way, __u64 taken)
+static __always_inline void move_on(struct call *call, struct direction *direction, __u64 taken)
 {
-	way->bytes += taken;
-	job->offset += taken;
+	direction->bytes += taken;
+	call->offset += taken;
 }
 
 /* Looks at one window, and goes over as much of a body as came with it. 0: the connection is not to be followed. */
-static __always_inline int look(struct job *job, struct conn *conn, __u32 place)
+static __always_inline int parse(struct call *call, struct conn *conn, __u32 slot)
 {
-	struct direction *way = &conn->way[job->outgoing & 1];
+	struct direction *direction = &conn->direction[call->outgoing & 1];
 	__u64 taken = 1;
 
-	job->answered = 0;
-	job->gave_up = 0;
-	if (!in_body(way)) {
-		taken = look_at_text(job, conn, way, place);
-		move_on(job, way, taken);
+	call->answered = 0;
+	call->gave_up = 0;
+	if (!in_body(direction)) {
+		taken = parse_text(call, conn, direction, slot);
+		move_on(call, direction, taken);
 	}
-	if (in_body(way) && job->offset < job->total && !job->gave_up)
-		move_on(job, way, skip_body(job, way, is_answer(conn, job->outgoing)));
-	if (is_answer(conn, job->outgoing))
-		conn->last = job->now;
-	if (job->answered)
-		answered(conn, way, job->now, place);
-	if (job->gave_up)
-		give_up(conn, job->gave_up - 1);
+	if (in_body(direction) && call->offset < call->total && !call->gave_up)
+		move_on(call, direction, skip_body(call, direction, is_answer(conn, call->outgoing)));
+	if (is_answer(conn, call->outgoing))
+		conn->last = call->now;
+	if (call->answered)
+		answered(conn, direction, call->now, slot);
+	if (call->gave_up)
+		give_up(conn, call->gave_up - 1);
 	return taken && conn->role < ROLE_OTHER;
 }
 
-__noinline int http_window(__u32 place)
+__noinline int http_window(__u32 slot)
 {
-	struct job *job = job_of(place);
+	struct call *call = call_in(slot);
 	struct conn *conn;
 
-	if (!job)
+	if (!call)
 		return 0;
-	conn = bpf_map_lookup_elem(&conns, &job->key);
+	conn = bpf_map_lookup_elem(&conns, &call->key);
 	if (!conn || conn->role >= ROLE_OTHER)
 		return 0;
-	return look(job, conn, place);
+	return parse(call, conn, slot);
 }
 
 /* Goes one part on through the bytes of a call: to the next vector, or over a window. 0: there is no more to see. */
-__noinline int http_part(__u32 place)
+__noinline int http_part(__u32 slot)
 {
-	struct job *job = job_of(place);
+	struct call *call = call_in(slot);
 	struct user_vector vector;
 	__u64 in;
 
-	if (!job || job->offset >= job->total)
+	if (!call || call->offset >= call->total)
 		return 0;
-	in = job->offset - job->begins;
-	if (job->vectors && in >= job->size) {
-		job->begins += job->size;
-		if (bpf_probe_read_user(&vector, sizeof(vector), (void *)job->vectors)) {
+	in = call->offset - call->begins;
+	if (call->vectors && in >= call->size) {
+		call->begins += call->size;
+		if (bpf_probe_read_user(&vector, sizeof(vector), (void *)call->vectors)) {
 			count_loss(LOSS_UNREADABLE);
 			return 0;
 		}
-		job->base = vector.base;
-		job->size = vector.length;
-		job->vectors += sizeof(vector);
+		call->base = vector.base;
+		call->size = vector.length;
+		call->vectors += sizeof(vector);
 		return 1;
 	}
-	job->source = job->base ? job->base + in : 0;
-	job->length = job->size - in;
-	if (job->length > job->total - job->offset)
-		job->length = job->total - job->offset;
-	return http_window(place);
+	call->source = call->base ? call->base + in : 0;
+	call->length = call->size - in;
+	if (call->length > call->total - call->offset)
+		call->length = call->total - call->offset;
+	return http_window(slot);
 }
 
-/* Goes through what a call moved from where the job is; gives up what has too many parts. */
-static __always_inline void follow_on(struct job *job, __u32 place)
+/* Goes through what a call moved from where the call is; gives up what has too many parts. */
+static __always_inline void follow_on(struct call *call, __u32 slot)
 {
 	struct conn *conn;
 
 #pragma clang loop unroll(disable)
 	for (__u32 part = 0; part < HTTP_PARTS; part++)
-		if (!http_part(place))
+		if (!http_part(slot))
 			break;
-	if (job->offset >= job->total)
+	if (call->offset >= call->total)
 		return;
-	conn = bpf_map_lookup_elem(&conns, &job->key);
+	conn = bpf_map_lookup_elem(&conns, &call->key);
 	if (conn && conn->role < ROLE_OTHER)
 		give_up(conn, UNPARSED_MANY_PARTS);
 }
 
 /* Goes through all that a call moved. Most have one message, which needs no look-up but the caller's. */
-static __always_inline void follow(struct job *job, struct conn *conn, __u32 place)
+static __always_inline void follow(struct call *call, struct conn *conn, __u32 slot)
 {
-	if (!first_part(job))
+	if (!first_part(call))
 		return;
-	if (job->length && (!look(job, conn, place) || job->offset >= job->total))
+	if (call->length && (!parse(call, conn, slot) || call->offset >= call->total))
 		return;
-	follow_on(job, place);
+	follow_on(call, slot);
 }
 
 #endif

@@ -74,7 +74,7 @@ static const struct native_map maps[] = {
 	NATIVE_CELLS(cells_even),
 	NATIVE_CELLS(cells_odd),
 	NATIVE_MAP(conns),
-	NATIVE_MAP(jobs),
+	NATIVE_MAP(http_calls),
 	NATIVE_MAP(methods),
 	NATIVE_MAP(routes),
 	NATIVE_MAP(route_scratches),
@@ -176,8 +176,8 @@ static void check_conn(const void *key, const void *value)
 	check(conn->role <= ROLE_TLS, "a connection has a role");
 	is_strange |= conn->tries || conn->role >= ROLE_OTHER;
 	for (int i = 0; i < 2; i++) {
-		check(conn->way[i].part <= PART_REST, "a direction has a part");
-		check(conn->way[i].carried < HTTP_CARRY, "what is carried has its bound");
+		check(conn->direction[i].part <= PART_REST, "a direction has a part");
+		check(conn->direction[i].carried < HTTP_CARRY, "what is carried has its bound");
 	}
 }
 

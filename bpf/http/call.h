@@ -2,8 +2,8 @@
 /*
  * What a call moved, the window of it that is looked at, and the text in it.
  */
-#ifndef EBREC_HTTP_JOB_H
-#define EBREC_HTTP_JOB_H
+#ifndef EBREC_HTTP_CALL_H
+#define EBREC_HTTP_CALL_H
 
 #include "ebrec.h"
 
@@ -19,8 +19,8 @@
 #define HTTP_STRIDES (HTTP_TEXT / STRIDE + 2)
 #define HTTP_STEPS   (HTTP_STRIDES + 32)
 
-/* What a call moved, and the window of it that is looked at. */
-struct job {
+/* What a call moved, and the window of it that is parsed. */
+struct call {
 	struct conn_key key;
 	__u64 start; /* when the call began */
 	__u64 now;
@@ -60,24 +60,24 @@ struct job {
 };
 
 /* One for each program that may be interrupted by another. */
-enum job_place {
-	JOB_OF_CALL,
-	JOB_OF_RECEIVED,
-	JOB_OF_STATE,
-	JOB_OF_TLS, /* and TLS_DEPTH - 1 more */
-	JOBS = JOB_OF_TLS + 4,
+enum call_slot {
+	SLOT_CALL,
+	SLOT_RECEIVED,
+	SLOT_STATE,
+	SLOT_TLS, /* and TLS_DEPTH - 1 more */
+	CALL_SLOTS = SLOT_TLS + 4,
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, JOBS);
+	__uint(max_entries, CALL_SLOTS);
 	__type(key, __u32);
-	__type(value, struct job);
-} jobs SEC(".maps");
+	__type(value, struct call);
+} http_calls SEC(".maps");
 
-static __always_inline struct job *job_of(__u32 place)
+static __always_inline struct call *call_in(__u32 slot)
 {
-	return bpf_map_lookup_elem(&jobs, &place);
+	return bpf_map_lookup_elem(&http_calls, &slot);
 }
 
 #define WORD(a, b, c, d, e, f, g, h)                                                                                   \
@@ -96,22 +96,22 @@ static __always_inline __u64 bytes_to_newline(__u64 word)
 	return (((found & -found) - 1) & EVERY_BYTE) * EVERY_BYTE >> 56;
 }
 
-static __always_inline __u64 word_at(struct job *job, __u32 at)
+static __always_inline __u64 word_at(struct call *call, __u32 at)
 {
 	if (at > HTTP_TEXT)
 		return 0;
 	/* Not aligned, which neither of the architectures minds. */
-	return *(volatile __u64 *)(job->text + at);
+	return *(volatile __u64 *)(call->text + at);
 }
 
 /* Bytes up to the end of the line, if that is within STRIDE from `at` on; else 0. What follows the text is STRIDE zeroes. */
-static __always_inline __u32 bytes_to_line_end(struct job *job, __u32 at)
+static __always_inline __u32 bytes_to_line_end(struct call *call, __u32 at)
 {
 	if (at > HTTP_TEXT)
 		return 0;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < STRIDE; i += 8) {
-		__u32 bytes = bytes_to_newline(*(volatile __u64 *)(job->text + at + i));
+		__u32 bytes = bytes_to_newline(*(volatile __u64 *)(call->text + at + i));
 
 		if (bytes)
 			return i + bytes;
@@ -119,9 +119,9 @@ static __always_inline __u32 bytes_to_line_end(struct job *job, __u32 at)
 	return 0;
 }
 
-static __always_inline __u8 byte_at(struct job *job, __u32 at)
+static __always_inline __u8 byte_at(struct call *call, __u32 at)
 {
-	return at <= HTTP_TEXT ? job->text[at] : 0;
+	return at <= HTTP_TEXT ? call->text[at] : 0;
 }
 
 #endif
