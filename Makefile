@@ -55,7 +55,7 @@ bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--round
 fuzz: ## fuzz every parser for a minute each (needs cargo-fuzz); FUZZ="-s 3600 rows"
 	@fuzz/run $(FUZZ)
 
-man: ## write man/ anew from the command line's definition
+man: ## write man/ from the command line's definition
 	$(CARGO) run --quiet -- man man
 
 clean: ## remove what was built

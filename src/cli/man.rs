@@ -109,7 +109,7 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "An event of your own is SORT:WHERE, then in parentheses what is kept of each hit, then between slashes a filter. Each counts its hits \
+                "A custom event is SORT:WHERE, then in parentheses what is kept of each hit, then between slashes a filter. Each counts its hits \
                  by process and interval in the kernel; it has a row for each hit if a value or a stack is kept. What the shell would act on stands in \
                  single quotes. ebrec probes -e EVENT shows where it would be put and which values it has.",
             ),

@@ -84,7 +84,7 @@ static KEYS: &[&str] = &["pid", "comm", "name", FUNCTION, BY];
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "events",
-    summary: "Events of your own, by -e: functions of the kernel and of programs, trace points, USDT, and the latency of functions.",
+    summary: "Custom events, by -e: functions of the kernel and of programs, trace points, USDT, and the latency of functions.",
     default_on: false,
     default_mode: Mode::Slow,
     slow: None,

@@ -49,7 +49,7 @@ fn the_cases_in_tests_cli_hold() {
 #[test]
 fn the_manual_is_what_the_command_line_says() {
     let man = Path::new(ROOT).join("man");
-    let advice = "`cargo run -- man man` writes it anew";
+    let advice = "`cargo run -- man man` writes it";
     for (name, page) in ebrec::cli::man_pages().unwrap() {
         let committed = fs::read(man.join(&name)).unwrap_or_default();
         assert!(committed == page, "man/{name} is out of date: {advice}");

@@ -31,7 +31,7 @@ const NUMBERS: [&str; 6] = ["arg_0", "arg_1", "arg_2", "arg_3", "arg_4", "arg_5"
 const TEXTS: [&str; 3] = ["str_0", "str_1", "str_2"];
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
-    let mut document = Document::new("events", "Events of your own");
+    let mut document = Document::new("events", "Custom events");
     note_absent_probe(&mut document, sources, "events");
     let shown = plan.rows_shown(20);
     let mut counts = Ranking::new(sources, "events", "Events", count_columns()).largest_first("count").top(shown);

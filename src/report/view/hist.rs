@@ -82,7 +82,7 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
         document.note(metric.help.as_str());
     }
     if plan.filter.by_process() && !metric.by.iter().any(|column| column == "pid" || column == "comm") {
-        document.warning(format!("'{name}' does not tell processes apart, so the filter leaves nothing of it"));
+        document.warning(format!("'{name}' is not counted by process, so the filter leaves it out"));
     }
     if found == 0 {
         note_absent_probe(&mut document, sources, &metric.probe);

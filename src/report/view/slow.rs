@@ -46,7 +46,7 @@ struct Told<'a> {
 }
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
-    let mut document = Document::new("slow", "The slowest events, and what else happened around them");
+    let mut document = Document::new("slow", "The slowest events, with what happened around each");
     let most = plan.events_shown(SHOWN);
     let mut told = Vec::new();
     let mut table = Ranking::new(sources, "events", "", columns()).largest_first("dur_ns").top(most);
@@ -68,7 +68,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         if found.by_design > 0 {
             let count = units::count(found.by_design);
             document.note(format!(
-                "{whose}{count} more were asleep by design, or until others had something to say: not here"
+                "{whose}{count} more events are idle time, which is not shown"
             ));
         }
         all = all.saturating_add(found.all);

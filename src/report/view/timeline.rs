@@ -62,7 +62,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     if !plan.metrics.is_empty() && !blind.is_empty() {
         let names = blind.join(", ");
-        document.warning(format!("the filter leaves nothing of what does not tell processes apart: {names}"));
+        document.warning(format!("not counted by process, so the filter leaves them out: {names}"));
     }
     if plots.list.is_empty() {
         for word in &plan.metrics {
