@@ -27,11 +27,14 @@ pub(in crate::report) struct Rows<'a> {
     recording: &'a Recording,
     kind: &'a str,
     /// Which of them are looked at.
-    passes: Option<Box<dyn Fn(&Row<'_>) -> bool + 'a>>,
+    passes: Option<Filter<'a>>,
     columns: Vec<&'a str>,
     ints: Vec<usize>,
     texts: Vec<usize>,
 }
+
+/// Says whether a row is looked at.
+type Filter<'a> = Box<dyn Fn(&Row<'_>) -> bool + 'a>;
 
 /// A numeric column of [`Rows`].
 #[derive(Clone, Copy, Debug)]

@@ -67,9 +67,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         ));
         if found.by_design > 0 {
             let count = units::count(found.by_design);
-            document.note(format!(
-                "{whose}{count} more events are idle time, which is not shown"
-            ));
+            document.note(format!("{whose}{count} more events are idle time, which is not shown"));
         }
         all = all.saturating_add(found.all);
         let names = Names::of(source, plan, &kinds, found.all > 0)?;
