@@ -51,7 +51,7 @@ fn request(info: &ProbeInfo, mode: Mode) -> String {
 #[test]
 #[ignore = "root: attaches probes"]
 fn no_default_program_keeps_the_verifier_long() {
-    const MOST: u64 = 50_000;
+    const MOST: u64 = 20_000;
     let running = Recorder::new("").start();
     let directory = format!("/proc/{}/fdinfo", running.pid());
     let facts =
@@ -60,6 +60,11 @@ fn no_default_program_keeps_the_verifier_long() {
         |facts: String| facts.lines().find_map(|line| line.strip_prefix("verified_insns:")?.trim().parse().ok());
     let verified: Vec<u64> = facts.filter_map(verified).collect();
     running.finish();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let version: Vec<u32> = release.split(['.', '-']).take(2).map(|number| number.parse().unwrap()).collect();
+    if version < vec![5, 16] {
+        return skip("no_default_program_keeps_the_verifier_long", "kernels before 5.16 don't tell");
+    }
     assert!(verified.len() > 20, "{verified:?}");
     assert!(verified.iter().all(|instructions| *instructions < MOST), "{verified:?}");
 }
