@@ -1,4 +1,4 @@
-//! The maps by which the programs follow frames of CPython: `bpf/shared/python.h` reads interpreters, and tells of code objects.
+//! The maps that let the programs follow CPython's frames. `bpf/shared/python.h` reads interpreters from them, and reports code objects.
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -171,7 +171,7 @@ impl PythonMaps {
     }
 }
 
-/// Code objects, as the programs tell of them.
+/// Code objects, as the programs report them.
 #[derive(Debug)]
 pub struct CodeRing {
     ring: Ring,

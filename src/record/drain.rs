@@ -370,7 +370,7 @@ impl Round {
     fn write_stacks(&mut self, now: u64) -> Result<()> {
         self.stacks_taken = self.epoch.stacks();
         let taken = self.maps.take_stacks()?;
-        // A program tells of a code object before it puts a stack with it into the map.
+        // A program reports a code object before it stores a stack that has it.
         self.codes.iter_mut().for_each(|codes| self.symbols.heard_codes(codes.take()));
         let Dispatch { rows, stacks, .. } = &mut self.dispatch;
         self.symbols.ask(taken, stacks, now, rows);

@@ -31,8 +31,8 @@ const EVERYWHERE: &str = "/usr/lib/debug";
 /// The user who owns the machine's own files.
 const ROOT: u32 = 0;
 
-/// The files, each opened when it is asked for. `elf` is of the file `opened`, which has this path if it has one here; what is not
-/// root's has to be the owner's or, in a cache of debug information, that of whoever records.
+/// The files, each opened when it is asked for. `elf` is of the file `opened`, which has this path if it has one here. A file outside of
+/// root's own directories must belong to root or to `owner`; in a cache of debug information it may belong to the user who records.
 pub(super) fn of<'a>(opened: &'a File, elf: &'a Elf, path: Option<&'a Path>, owner: u32) -> impl Iterator<Item = File> {
     let sources: [Box<dyn FnOnce() -> Option<File> + 'a>; 4] = [
         Box::new(|| mini_debug_info(opened)),
@@ -98,4 +98,29 @@ fn fitting(path: &Path, elf: &Elf, users: &[u32]) -> Option<File> {
     let found = foreign::open(path).ok()?;
     let is_theirs = users.contains(&found.metadata().ok()?.uid());
     (is_theirs && Elf::read(&found)?.build_id == elf.build_id).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MAX_MINI_DEBUG_INFO;
+    use super::mini_debug_info;
+    use std::fs::File;
+    use std::path::Path;
+    use std::process::Command;
+
+    fn run(shell: &str, dir: &Path) {
+        assert!(Command::new("sh").args(["-ec", shell]).current_dir(dir).status().unwrap().success(), "{shell}");
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_symbols_take_is_cut_and_takes_no_more_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        run("echo 'int main(void) { return 0; }' > a.c; cc -o program a.c", dir.path());
+        for (level, expected) in [("-6", Some(MAX_MINI_DEBUG_INFO)), ("-9", None)] {
+            let pack = format!("head -c 64M /dev/zero | xz {level} > packed");
+            run(&format!("{pack}; objcopy --add-section .gnu_debugdata=packed program bomb"), dir.path());
+            let unpacked = mini_debug_info(&File::open(dir.path().join("bomb")).unwrap());
+            assert_eq!(unpacked.map(|file| file.metadata().unwrap().len()), expected, "{level}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use super::watch::Watch;
 use crate::demangle::bounded;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
+use crate::host::process_stat::ProcessStat;
 
 /// Bytes of a map that are read; a large server's has some ten million.
 const MAX_BYTES: u64 = 64 << 20;
@@ -41,11 +42,16 @@ pub(super) type Names = HashMap<(u32, u64), String>;
 #[derive(Default)]
 pub(super) struct Sources {
     of: HashMap<u32, Source>,
+    /// Looks so far.
+    looks: u64,
 }
 
 /// What the compilers of a process have left.
-#[derive(Default)]
 struct Source {
+    /// When the process began: another one may have its id by now.
+    start: u64,
+    /// The last look that asked for it.
+    latest: u64,
     map: Option<Opened>,
     dump: Option<Opened>,
 }
@@ -98,10 +104,12 @@ impl Sources {
             found.extend(named);
         }
         for (pid, addresses) in asked {
-            let dump = self.of.get(pid).and_then(|source| source.dump.as_ref());
             let missing: BTreeSet<u64> =
                 addresses.iter().copied().filter(|address| !found.contains_key(&(*pid, *address))).collect();
-            if let Some(Opened { file, identity }) = dump.filter(|_| !missing.is_empty()) {
+            if missing.is_empty() {
+                continue;
+            }
+            if let Some(Opened { file, identity }) = self.dump(*pid, watch) {
                 let missing: Vec<u64> = missing.into_iter().collect();
                 let read = || {
                     (&mut &*file).rewind().ok()?;
@@ -114,20 +122,39 @@ impl Sources {
         found
     }
 
-    /// Opens what a process has left, unless it is open.
+    /// Opens the map of a process, unless it is open. What a process has left that is gone stays open, as long as there is room.
     fn open(&mut self, pid: u32, watch: &Watch) {
-        if self.of.len() >= MAX_PROCESSES && !self.of.contains_key(&pid) {
-            return;
+        let Some(start) = watch.look(Suspect::Process(pid), || started(pid)) else { return };
+        self.of.retain(|known, source| *known != pid || source.start == start);
+        if self.of.len() >= MAX_PROCESSES
+            && !self.of.contains_key(&pid)
+            && let Some(oldest) = self.of.iter().min_by_key(|(_, source)| source.latest).map(|(pid, _)| *pid)
+        {
+            self.of.remove(&oldest);
         }
-        let source = self.of.entry(pid).or_default();
+        self.looks += 1;
+        let source = self.of.entry(pid).or_insert(Source { start, latest: 0, map: None, dump: None });
+        source.latest = self.looks;
         if source.map.is_none() {
             source.map = watch.look(Suspect::Process(pid), || open(pid));
         }
+    }
+
+    /// The dump of a process whose map has been opened before, if it has one.
+    fn dump(&mut self, pid: u32, watch: &Watch) -> Option<&Opened> {
+        let source = self.of.get_mut(&pid)?;
         if source.dump.is_none() {
             let mapped = || jitdump::open(pid, &maps::of_process(pid)?.mappings).and_then(Opened::new);
             source.dump = watch.look(Suspect::Process(pid), mapped);
         }
+        source.dump.as_ref()
     }
+}
+
+/// When a process began, in ticks since the machine did; `None` when it has gone.
+fn started(pid: u32) -> Option<u64> {
+    let stat = foreign::read(Path::new(&format!("/proc/{pid}/stat")), MAX_STATUS).ok()?;
+    ProcessStat::parse(&stat).map(|stat| stat.start_ticks)
 }
 
 impl Opened {
@@ -187,7 +214,13 @@ fn function(line: &[u8]) -> Option<(u64, u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use super::MAX_PROCESSES;
+    use super::Opened;
+    use super::Source;
+    use super::Sources;
     use super::look_up;
+    use crate::symbols::watch::Watch;
+    use std::collections::BTreeMap;
 
     fn named(map: &[u8], addresses: &[u64]) -> Vec<Option<String>> {
         look_up(map, &addresses.iter().map(|address| (*address, 1)).collect::<Vec<_>>())
@@ -212,5 +245,36 @@ mod tests {
         let names = named(&map, &[0x10, 0x20, 0x30]);
         assert!(names[0].as_deref().is_some_and(|name| name.ends_with('…') && name.len() < 1100), "{names:?}");
         assert_eq!((names[1].as_deref(), names[2].as_deref()), (None, Some("z")));
+    }
+
+    #[test]
+    fn a_process_that_has_the_id_of_an_earlier_one_is_not_named_by_what_that_has_left() {
+        let left = |name: &str| {
+            let file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut &file, format!("1000 100 {name}\n").as_bytes()).unwrap();
+            Opened::new(file)
+        };
+        let gone = u32::MAX - 1;
+        let mut sources = Sources::default();
+        for pid in [std::process::id(), gone] {
+            sources.of.insert(pid, Source { start: 1, latest: 0, map: left("earlier"), dump: None });
+        }
+        let asked: BTreeMap<u32, Vec<u64>> = [std::process::id(), gone].map(|pid| (pid, vec![0x1010])).into();
+        let names = sources.names(&asked, &Watch::default());
+        assert_eq!(names.get(&(std::process::id(), 0x1010)), None);
+        assert_eq!(names.get(&(gone, 0x1010)).map(String::as_str), Some("earlier"));
+    }
+
+    #[test]
+    fn no_more_files_are_held_open_than_for_so_many_processes_and_the_latest_are() {
+        let mut sources = Sources::default();
+        for number in 0..MAX_PROCESSES as u32 {
+            let source = Source { start: 1, latest: number.into(), map: None, dump: None };
+            sources.of.insert(u32::MAX - 1 - number, source);
+        }
+        sources.looks = MAX_PROCESSES as u64;
+        _ = sources.names(&[(std::process::id(), vec![0x1010])].into(), &Watch::default());
+        assert_eq!(sources.of.len(), MAX_PROCESSES);
+        assert!(sources.of.contains_key(&std::process::id()) && !sources.of.contains_key(&(u32::MAX - 1)));
     }
 }

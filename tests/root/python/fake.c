@@ -1,5 +1,5 @@
 /*
- * Looks like CPython 3.11 to whoever reads it, and has in its interpreter's places what should mislead a reader: the first argument
+ * Looks like CPython 3.11 to a reader, and has in its interpreter's places what should mislead a reader: the first argument
  * says what. Works for as many milliseconds as the second says.
  */
 #define _GNU_SOURCE
