@@ -16,8 +16,8 @@ use crate::units;
 
 pub mod deliver;
 pub mod plan;
-mod read;
-mod table;
+pub(crate) mod read;
+pub(crate) mod table;
 mod view;
 
 pub use view::SUMMARY;

@@ -1,16 +1,16 @@
 //! Reading a recording: rows, processes, and what aggregates, stacks and ledgers add up to.
 
-pub(super) mod aggregate;
-pub(super) mod aside;
-pub(super) mod cost;
-pub(super) mod health;
-pub(super) mod input;
-pub(super) mod ledger;
-pub(super) mod limit;
-pub(super) mod metrics;
-pub(super) mod processes;
-pub(super) mod profile;
-pub(super) mod rows;
-pub(super) mod series;
-pub(super) mod span;
-pub(super) mod window;
+pub(crate) mod aggregate;
+pub(crate) mod aside;
+pub(crate) mod cost;
+pub(crate) mod health;
+pub(crate) mod input;
+pub(crate) mod ledger;
+pub(crate) mod limit;
+pub(crate) mod metrics;
+pub(crate) mod processes;
+pub(crate) mod profile;
+pub(crate) mod rows;
+pub(crate) mod series;
+pub(crate) mod span;
+pub(crate) mod window;

@@ -14,13 +14,13 @@ mod source;
 
 /// Each module of the crate's root and its floor.
 const FLOORS: &[(&str, u8)] = &[
-    ("fuzzing", 6),
-    ("main", 5),
-    ("cli", 5),
-    ("exit", 5),
+    ("fuzzing", 7),
+    ("main", 6),
+    ("cli", 6),
+    ("exit", 6),
+    ("export", 5),
     ("record", 4),
     ("report", 4),
-    ("export", 4),
     ("probes", 3),
     ("symbols", 3),
     ("events", 3),
@@ -132,7 +132,7 @@ fn import_findings(source: &Source) -> Vec<String> {
             // The program is its own crate: it calls the command line, which is the floor it stands on.
             Some(_) if own == "main" => {}
             // The command line and the exit statuses are two halves of one floor.
-            Some(5) if own == "cli" && import.module == "exit" => {}
+            Some(6) if own == "cli" && import.module == "exit" => {}
             Some(theirs) => findings.push(format!(
                 "{at}: '{own}' (floor {own_floor}) imports '{}' (floor {theirs}); imports only go down",
                 import.module

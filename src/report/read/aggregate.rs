@@ -27,7 +27,7 @@ use crate::spill::Runs;
 
 /// The value of one dimension.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(in crate::report) enum Dim {
+pub(crate) enum Dim {
     /// The rows do not say.
     #[default]
     None,
@@ -41,7 +41,7 @@ pub(in crate::report) enum Dim {
 
 impl Dim {
     /// The value as a cell.
-    pub(in crate::report) fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         match self {
             Dim::None => Value::Null,
             Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => Value::Id(*id),
@@ -50,7 +50,7 @@ impl Dim {
     }
 
     /// The value as a word in a name.
-    pub(in crate::report) fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         match self {
             Dim::None => "?".to_owned(),
             Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => id.to_string(),
@@ -59,7 +59,7 @@ impl Dim {
     }
 
     /// The number, where it is one.
-    pub(in crate::report) fn int(&self) -> Option<i64> {
+    pub(crate) fn int(&self) -> Option<i64> {
         match self {
             Dim::Int(id) | Dim::Process(Which { pid: id, .. }) => Some(*id),
             _ => None,
@@ -67,7 +67,7 @@ impl Dim {
     }
 
     /// The process, where it is one.
-    pub(in crate::report) fn process(&self) -> Option<Which> {
+    pub(crate) fn process(&self) -> Option<Which> {
         match self {
             Dim::Process(which) => Some(*which),
             _ => None,
@@ -75,7 +75,7 @@ impl Dim {
     }
 
     /// The name, where it is one.
-    pub(in crate::report) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Dim::Text(text) => Some(text),
             _ => None,
@@ -85,7 +85,7 @@ impl Dim {
 
 /// A kind of rows that metrics are in.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::report) enum AggregateKind {
+pub(crate) enum AggregateKind {
     /// One bucket of a histogram.
     Buckets,
     /// Count, sum, minimum and maximum.
@@ -94,7 +94,7 @@ pub(in crate::report) enum AggregateKind {
 
 /// The columns of numbers of such a kind.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::report) enum Numbers {
+pub(crate) enum Numbers {
     /// The least value of the bucket, the first beyond it, and how many there are.
     Bucket { lo: IntColumn, hi: IntColumn, count: IntColumn },
     /// What all values come to.
@@ -103,7 +103,7 @@ pub(in crate::report) enum Numbers {
 
 impl AggregateKind {
     /// The value of the column `kind`.
-    pub(in crate::report) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             AggregateKind::Buckets => "hist",
             AggregateKind::Totals => "metric",
@@ -111,7 +111,7 @@ impl AggregateKind {
     }
 
     /// Reads its columns of numbers.
-    pub(in crate::report) fn numbers(self, rows: &mut Rows<'_>) -> Numbers {
+    pub(crate) fn numbers(self, rows: &mut Rows<'_>) -> Numbers {
         match self {
             AggregateKind::Buckets => {
                 Numbers::Bucket { lo: rows.int("bucket_lo"), hi: rows.int("bucket_hi"), count: rows.int("count") }
@@ -128,7 +128,7 @@ impl AggregateKind {
 
 impl Numbers {
     /// Adds what a row says to a histogram.
-    pub(in crate::report) fn add(self, row: &Row<'_>, to: &mut Histogram) {
+    pub(crate) fn add(self, row: &Row<'_>, to: &mut Histogram) {
         match self {
             Numbers::Bucket { lo, hi, count } => to.add_bucket(row.natural(lo), row.natural(hi), row.natural(count)),
             Numbers::Totals { count, sum, min, max } => {
@@ -143,7 +143,7 @@ impl Numbers {
 /// What does not fit into memory is in temporary files, in the order of the dimensions, so that the groups are visited
 /// in that order and never looked up.
 #[derive(Debug, Default)]
-pub(in crate::report) struct Tally {
+pub(crate) struct Tally {
     groups: Vec<Group>,
     runs: Runs<Group>,
     metrics: BTreeSet<Rc<str>>,
@@ -184,21 +184,21 @@ impl PartialEq for Group {
 impl Eq for Group {}
 
 /// The metrics that have one value of each dimension.
-pub(in crate::report) struct ByMetric<'a>(&'a [Group]);
+pub(crate) struct ByMetric<'a>(&'a [Group]);
 
 impl ByMetric<'_> {
     /// What one of them is.
-    pub(in crate::report) fn get(&self, metric: &str) -> Option<&Histogram> {
+    pub(crate) fn get(&self, metric: &str) -> Option<&Histogram> {
         self.0.iter().find(|group| *group.metric == *metric).map(|group| &group.histogram)
     }
 
     /// The same, empty where there is none.
-    pub(in crate::report) fn of(&self, metric: &str) -> Histogram {
+    pub(crate) fn of(&self, metric: &str) -> Histogram {
         self.get(metric).cloned().unwrap_or_default()
     }
 
     /// All of them.
-    pub(in crate::report) fn iter(&self) -> impl Iterator<Item = (&str, &Histogram)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Histogram)> {
         self.0.iter().map(|group| (&*group.metric, &group.histogram))
     }
 }
@@ -208,21 +208,17 @@ impl Tally {
     ///
     /// A dimension that a metric does not have is [`Dim::None`] in its groups. The dimension `pid` is the process: two that had
     /// one id after each other are two groups.
-    pub(in crate::report) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    pub(crate) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], true)
     }
 
     /// The same whatever the filters by process: who was in the way need not be who is looked at.
-    pub(in crate::report) fn of_all_processes(
-        source: &Source,
-        by: &[&str],
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Tally> {
+    pub(crate) fn of_all_processes(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], false)
     }
 
     /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
-    pub(in crate::report) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    pub(crate) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[AggregateKind::Totals], true)
     }
 
@@ -255,7 +251,7 @@ impl Tally {
     ///
     /// # Errors
     /// A temporary file can't be read.
-    pub(in crate::report) fn each(&self, mut visit: impl FnMut(&[Dim], &ByMetric<'_>)) -> Result<()> {
+    pub(crate) fn each(&self, mut visit: impl FnMut(&[Dim], &ByMetric<'_>)) -> Result<()> {
         let mut visit = |groups: &[Group]| {
             if let Some(first) = groups.first() {
                 visit(&first.dims, &ByMetric(groups));
@@ -283,7 +279,7 @@ impl Tally {
     }
 
     /// Visits the groups of one metric; none when no row has it.
-    pub(in crate::report) fn groups(&self, metric: &str, mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
+    pub(crate) fn groups(&self, metric: &str, mut visit: impl FnMut(&[Dim], &Histogram)) -> Result<()> {
         self.each(|dims, by| {
             if let Some(histogram) = by.get(metric) {
                 visit(dims, histogram);
@@ -292,7 +288,7 @@ impl Tally {
     }
 
     /// Adds up the groups that agree in their first dimensions, as many as `prefix` says, and hands over each sum.
-    pub(in crate::report) fn sums<T: Default>(
+    pub(crate) fn sums<T: Default>(
         &self,
         prefix: usize,
         mut add: impl FnMut(&mut T, &[Dim], &ByMetric<'_>),
@@ -320,14 +316,14 @@ impl Tally {
     }
 
     /// One metric with all its groups together.
-    pub(in crate::report) fn total(&self, metric: &str) -> Result<Histogram> {
+    pub(crate) fn total(&self, metric: &str) -> Result<Histogram> {
         let mut total = Histogram::new();
         self.groups(metric, |_, histogram| total.merge(histogram))?;
         Ok(total)
     }
 
     /// Whether any row has the metric.
-    pub(in crate::report) fn has(&self, metric: &str) -> bool {
+    pub(crate) fn has(&self, metric: &str) -> bool {
         self.metrics.contains(metric)
     }
 }
@@ -335,17 +331,17 @@ impl Tally {
 const UNREADABLE: &str = "can't read groups of metrics back from a temporary file";
 
 /// The number of occurrences, whether the metric is a counter or a histogram.
-pub(in crate::report) fn count(histogram: &Histogram) -> u64 {
+pub(crate) fn count(histogram: &Histogram) -> u64 {
     histogram.totals().map_or_else(|| histogram.count(), |totals| totals.count)
 }
 
 /// The exact sum, zero when the rows do not say.
-pub(in crate::report) fn sum(histogram: &Histogram) -> u64 {
+pub(crate) fn sum(histogram: &Histogram) -> u64 {
     histogram.totals().map_or(0, |totals| totals.sum)
 }
 
 /// Whether a metric has buckets.
-pub(in crate::report) fn is_histogram(metric: &MetricMeta) -> bool {
+pub(crate) fn is_histogram(metric: &MetricMeta) -> bool {
     metric.kind == "histogram"
 }
 

@@ -14,7 +14,7 @@ use crate::spill::Runs;
 const MOST_BYTES: usize = 4 << 20;
 
 /// Texts by a number, or what else they are kept by, the last of each.
-pub(in crate::report) struct Aside<K = i64> {
+pub(crate) struct Aside<K = i64> {
     held: Vec<Kept<K>>,
     held_bytes: usize,
     kept: u64,
@@ -33,7 +33,7 @@ impl<K> Default for Aside<K> {
 
 impl<K: Ord + Serialize + DeserializeOwned> Aside<K> {
     /// Keeps a text; one that the number had before is forgotten.
-    pub(in crate::report) fn put(&mut self, number: K, text: &str) {
+    pub(crate) fn put(&mut self, number: K, text: &str) {
         self.held.push((number, self.kept, text.to_owned()));
         self.held_bytes += text.len() + size_of::<Kept<K>>();
         self.kept += 1;
@@ -50,7 +50,7 @@ impl<K: Ord + Serialize + DeserializeOwned> Aside<K> {
     ///
     /// # Errors
     /// A temporary file could not be written, or can't be read.
-    pub(in crate::report) fn look_up(mut self) -> Result<LookUp<K>> {
+    pub(crate) fn look_up(mut self) -> Result<LookUp<K>> {
         if let Some(error) = self.failed {
             return Err(error).context("can't put texts into a temporary file");
         }
@@ -64,14 +64,14 @@ impl<K: Ord + Serialize + DeserializeOwned> Aside<K> {
 const UNREADABLE: &str = "can't read texts back from a temporary file";
 
 /// Texts while they are looked up.
-pub(in crate::report) struct LookUp<K = i64> {
+pub(crate) struct LookUp<K = i64> {
     texts: Merged<Kept<K>>,
     next: Option<io::Result<Kept<K>>>,
 }
 
 impl<K: Ord + Serialize + DeserializeOwned> LookUp<K> {
     /// The text of a number, which is larger than all before.
-    pub(in crate::report) fn get(&mut self, wanted: K) -> Result<Option<String>> {
+    pub(crate) fn get(&mut self, wanted: K) -> Result<Option<String>> {
         let mut found = None;
         while let Some(Ok((number, ..))) = &self.next
             && *number <= wanted

@@ -13,23 +13,23 @@ const OURSELVES: &str = "ebrec";
 
 /// Time over a measured part of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::report) struct Measured {
+pub(crate) struct Measured {
     /// Runs of a program; 0 for the recorder itself.
-    pub(in crate::report) runs: u64,
+    pub(crate) runs: u64,
     /// Nanoseconds spent.
-    pub(in crate::report) ns: u64,
+    pub(crate) ns: u64,
     /// Nanoseconds of the window in which it was measured.
-    pub(in crate::report) during_ns: u64,
+    pub(crate) during_ns: u64,
 }
 
 impl Measured {
     /// Share of one CPU, where 1 is all of it; `None` when nothing was measured.
-    pub(in crate::report) fn share(&self) -> Option<f64> {
+    pub(crate) fn share(&self) -> Option<f64> {
         (self.during_ns > 0).then(|| self.ns as f64 / self.during_ns as f64)
     }
 
     /// Nanoseconds a run.
-    pub(in crate::report) fn per_run(&self) -> Option<f64> {
+    pub(crate) fn per_run(&self) -> Option<f64> {
         (self.runs > 0).then(|| self.ns as f64 / self.runs as f64)
     }
 
@@ -42,24 +42,24 @@ impl Measured {
 
 /// The cost of one recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::report) struct Cost {
+pub(crate) struct Cost {
     /// BPF programs by name, such as `sched/sched_switch`.
-    pub(in crate::report) programs: BTreeMap<Rc<str>, Measured>,
+    pub(crate) programs: BTreeMap<Rc<str>, Measured>,
     /// The recorder's own CPU time within the window.
-    pub(in crate::report) own_cpu: Option<Measured>,
+    pub(crate) own_cpu: Option<Measured>,
     /// Its CPU time before the window, in nanoseconds: loading and attaching.
-    pub(in crate::report) start_cpu_ns: Option<u64>,
+    pub(crate) start_cpu_ns: Option<u64>,
     /// Its CPU time after the window, in nanoseconds: naming stacks and writing, but for the last merge.
-    pub(in crate::report) finish_cpu_ns: Option<u64>,
+    pub(crate) finish_cpu_ns: Option<u64>,
     /// The recorder's largest resident set, in bytes.
-    pub(in crate::report) rss_bytes: Option<u64>,
+    pub(crate) rss_bytes: Option<u64>,
     /// Kernel memory of all maps, ring buffers among them, in bytes.
-    pub(in crate::report) map_bytes: Option<u64>,
+    pub(crate) map_bytes: Option<u64>,
 }
 
 impl Cost {
     /// Adds up the `cost` rows, of all processes.
-    pub(in crate::report) fn of(source: &Source) -> Result<Cost> {
+    pub(crate) fn of(source: &Source) -> Result<Cost> {
         let mut cost = Cost::default();
         let mut limit = Limit::new();
         let mut rows = source.rows_of_all_processes("cost");
@@ -84,12 +84,12 @@ impl Cost {
     }
 
     /// Share of one CPU that all BPF programs take together; `None` when none was measured.
-    pub(in crate::report) fn programs_share(&self) -> Option<f64> {
+    pub(crate) fn programs_share(&self) -> Option<f64> {
         self.programs.values().filter_map(Measured::share).reduce(|sum, share| sum + share)
     }
 
     /// The part of a span of the window in which programs were measured, between 0 and 1; `None` when none was.
-    pub(in crate::report) fn measured_part(&self, span_ns: i64) -> Option<f64> {
+    pub(crate) fn measured_part(&self, span_ns: i64) -> Option<f64> {
         let longest = self.programs.values().map(|program| program.during_ns).max()?;
         (span_ns > 0).then(|| (longest as f64 / span_ns as f64).min(1.0))
     }

@@ -16,11 +16,11 @@ use crate::units;
 
 /// Events that were lost, by probe and cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::report) struct Losses(pub(in crate::report) BTreeMap<(Rc<str>, Rc<str>), u64>);
+pub(crate) struct Losses(pub(crate) BTreeMap<(Rc<str>, Rc<str>), u64>);
 
 impl Losses {
     /// Adds up the `lost` rows of a recording, of all processes, since a lost event has none.
-    pub(in crate::report) fn of(source: &Source) -> Result<Losses> {
+    pub(crate) fn of(source: &Source) -> Result<Losses> {
         let mut losses = BTreeMap::new();
         let mut limit = Limit::new();
         let mut rows = source.rows_of_all_processes("lost");
@@ -36,12 +36,12 @@ impl Losses {
     }
 
     /// All of them.
-    pub(in crate::report) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.0.values().fold(0, |total, count| total.saturating_add(*count))
     }
 
     /// Those of one probe.
-    pub(in crate::report) fn of_probe(&self, probe: &str) -> u64 {
+    pub(crate) fn of_probe(&self, probe: &str) -> u64 {
         self.0
             .iter()
             .filter(|((name, _), _)| **name == *probe)
@@ -50,7 +50,7 @@ impl Losses {
 }
 
 /// Says in a document how whole a recording is, the good news included.
-pub(in crate::report) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
+pub(crate) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
     if missing(source)?.is_empty() {
         document.note(format!("{whose}complete: no event lost"));
     }
@@ -61,7 +61,7 @@ pub(in crate::report) fn tell(document: &mut Document, source: &Source, whose: &
 }
 
 /// What every view says first: that events or the end of the recording are missing.
-pub(in crate::report) fn missing(source: &Source) -> Result<Vec<String>> {
+pub(crate) fn missing(source: &Source) -> Result<Vec<String>> {
     let losses = Losses::of(source)?;
     let mut missing = Vec::new();
     if losses.total() > 0 {

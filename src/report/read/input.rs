@@ -18,7 +18,7 @@ use crate::report::read::span;
 use crate::report::read::span::Span;
 
 /// One recording under one set of filters.
-pub(in crate::report) struct Source {
+pub(crate) struct Source {
     recording: Recording,
     label: String,
     filter: RowFilter,
@@ -29,17 +29,17 @@ pub(in crate::report) struct Source {
 }
 
 /// The recordings of a report.
-pub(in crate::report) struct Sources {
+pub(crate) struct Sources {
     /// In the order of the command line, directories by file name.
-    pub(in crate::report) list: Vec<Source>,
+    pub(crate) list: Vec<Source>,
     /// Files of directories that could not be opened, with the reason.
-    pub(in crate::report) left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Opens every recording that the paths name.
 ///
 /// A directory stands for the recordings in it, and what can't be opened there is left out; a file named by itself must open.
-pub(in crate::report) fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
+pub(crate) fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
     let mut sources = Sources { list: Vec::new(), left_out: Vec::new() };
     for path in paths {
         if !path.is_dir() {
@@ -99,7 +99,7 @@ fn tell_apart(sources: &mut [Source]) {
 
 impl Source {
     /// Opens one recording.
-    pub(in crate::report) fn open(path: &Path, filter: &RowFilter) -> Result<Source> {
+    pub(crate) fn open(path: &Path, filter: &RowFilter) -> Result<Source> {
         let recording = Recording::open(path)?;
         let window_ns = recording.meta().window.actual_ns.max(0);
         let begin_ns = filter.from.map_or(0, nanos);
@@ -111,54 +111,48 @@ impl Source {
     }
 
     /// The file behind it.
-    pub(in crate::report) fn recording(&self) -> &Recording {
+    pub(crate) fn recording(&self) -> &Recording {
         &self.recording
     }
 
     /// What it says of itself.
-    pub(in crate::report) fn meta(&self) -> &Meta {
+    pub(crate) fn meta(&self) -> &Meta {
         self.recording.meta()
     }
 
     /// Its host, with the file's name where several files are of one host.
-    pub(in crate::report) fn label(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         &self.label
     }
 
     /// The part of the window that is asked for: rows of single events are from it.
-    pub(in crate::report) fn asked(&self) -> Span {
+    pub(crate) fn asked(&self) -> Span {
         self.asked
     }
 
     /// Start of the part of the window that totals cover, in nanoseconds since the window's start.
-    pub(in crate::report) fn begin_ns(&self) -> i64 {
+    pub(crate) fn begin_ns(&self) -> i64 {
         self.shown.begin_ns
     }
 
     /// End of the part of the window that totals cover, in nanoseconds since the window's start.
-    pub(in crate::report) fn end_ns(&self) -> i64 {
+    pub(crate) fn end_ns(&self) -> i64 {
         self.shown.end_ns
     }
 
     /// Length of the part of the window that totals cover, in nanoseconds.
-    pub(in crate::report) fn span_ns(&self) -> i64 {
+    pub(crate) fn span_ns(&self) -> i64 {
         self.shown.length_ns()
     }
 
     /// Whether the filters let a process through that lived from `started` to `ended`, in nanoseconds since the window's start.
-    pub(in crate::report) fn shows(
-        &self,
-        pid: i64,
-        comm: Option<&str>,
-        started: Option<i64>,
-        ended: Option<i64>,
-    ) -> bool {
+    pub(crate) fn shows(&self, pid: i64, comm: Option<&str>, started: Option<i64>, ended: Option<i64>) -> bool {
         let time = started.is_none_or(|at| at <= self.end_ns()) && ended.is_none_or(|at| at >= self.begin_ns());
         time && self.filter.passes_process(Some(pid), comm)
     }
 
     /// The rows of a kind that the filters let through, in the file's order.
-    pub(in crate::report) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
+    pub(crate) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
         let aggregate = is_aggregate(kind);
         self.rows_of_all_times(kind).only(move |row| {
             self.passes_time(row, aggregate)
@@ -167,13 +161,13 @@ impl Source {
     }
 
     /// The same without the filters by process, for rows about the recording itself.
-    pub(in crate::report) fn rows_of_all_processes<'a>(&'a self, kind: &'a str) -> Rows<'a> {
+    pub(crate) fn rows_of_all_processes<'a>(&'a self, kind: &'a str) -> Rows<'a> {
         let aggregate = is_aggregate(kind);
         self.rows_of_all_times(kind).only(move |row| self.passes_time(row, aggregate))
     }
 
     /// The same without any filter, for rows that give names to others.
-    pub(in crate::report) fn rows_of_all_times<'a>(&'a self, kind: &'a str) -> Rows<'a> {
+    pub(crate) fn rows_of_all_times<'a>(&'a self, kind: &'a str) -> Rows<'a> {
         Rows::all(&self.recording, kind)
     }
 

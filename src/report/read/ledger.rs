@@ -32,10 +32,10 @@ const MOST_BYTES: usize = 24 << 20;
 ///
 /// Threads that do not fit into memory are in temporary files, so they are visited in their order and never looked up.
 #[derive(Clone, Debug, Default)]
-pub(in crate::report) struct Ledger {
+pub(crate) struct Ledger {
     threads: Sorted<Thread>,
     /// By number.
-    pub(in crate::report) cpus: BTreeMap<i64, Account>,
+    pub(crate) cpus: BTreeMap<i64, Account>,
 }
 
 /// A thread, or what was known of it when it had to leave memory.
@@ -80,13 +80,13 @@ impl Eq for Thread {}
 
 /// How one thread or CPU spent its part of the window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::report) struct Account {
+pub(crate) struct Account {
     /// The thread's name, the last that was seen.
-    pub(in crate::report) comm: Rc<str>,
+    pub(crate) comm: Rc<str>,
     /// How much of the window it lived, in nanoseconds.
-    pub(in crate::report) lived_ns: u64,
+    pub(crate) lived_ns: u64,
     /// Time and number of entries by state.
-    pub(in crate::report) spent: States,
+    pub(crate) spent: States,
     /// The first interval: when it ended, and how much of it the thread lived.
     first: Option<(i64, u64)>,
     last_at: Option<i64>,
@@ -94,20 +94,20 @@ pub(in crate::report) struct Account {
 
 /// A state with its cause; the cause is empty where a state has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(in crate::report) struct State {
+pub(crate) struct State {
     /// `on_cpu`, `runnable`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
-    pub(in crate::report) state: Rc<str>,
+    pub(crate) state: Rc<str>,
     /// Why it slept.
-    pub(in crate::report) cause: Rc<str>,
+    pub(crate) cause: Rc<str>,
 }
 
 /// Time and number of entries of a handful of states, in their order: of 100,000 threads, maps would take ten times the room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::report) struct States(Vec<(State, Spent)>);
+pub(crate) struct States(Vec<(State, Spent)>);
 
 impl States {
     /// What was spent in a state, which may be added to.
-    pub(in crate::report) fn entry(&mut self, state: &State) -> &mut Spent {
+    pub(crate) fn entry(&mut self, state: &State) -> &mut Spent {
         let at = match self.0.binary_search_by(|(own, _)| own.cmp(state)) {
             Ok(at) => at,
             Err(at) => {
@@ -120,28 +120,28 @@ impl States {
     }
 
     /// Number of states.
-    pub(in crate::report) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Each of them.
-    pub(in crate::report) fn iter(&self) -> impl Iterator<Item = (&State, &Spent)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&State, &Spent)> {
         self.0.iter().map(|(state, spent)| (state, spent))
     }
 }
 
 /// What was spent in a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::report) struct Spent {
+pub(crate) struct Spent {
     /// Nanoseconds.
-    pub(in crate::report) ns: u64,
+    pub(crate) ns: u64,
     /// How often it was entered.
-    pub(in crate::report) count: u64,
+    pub(crate) count: u64,
 }
 
 /// How a state is shown, in drawing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::report) enum Sort {
+pub(crate) enum Sort {
     /// On a CPU.
     OnCpu,
     /// Runnable, but waiting for a CPU.
@@ -162,11 +162,11 @@ pub(in crate::report) enum Sort {
 
 impl Sort {
     /// All, in the order of drawing.
-    pub(in crate::report) const ALL: [Sort; 8] =
+    pub(crate) const ALL: [Sort; 8] =
         [Sort::OnCpu, Sort::ForCpu, Sort::Storage, Sort::Lock, Sort::Message, Sort::Stopped, Sort::Other, Sort::Idle];
 
     /// In words.
-    pub(in crate::report) fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Sort::OnCpu => "on CPU",
             Sort::ForCpu => "waiting for a CPU",
@@ -182,11 +182,11 @@ impl Sort {
 
 /// A wait that lasts longer than this on average, and that others end, is taken for having nothing to do: a worker that
 /// waits for work. Waits for locks and answers are shorter.
-pub(in crate::report) const IDLE_NS: u64 = 100_000_000;
+pub(crate) const IDLE_NS: u64 = 100_000_000;
 
 impl State {
     /// What sort of state it is, when it lasted `spent` in all.
-    pub(in crate::report) fn sort(&self, spent: Spent) -> Sort {
+    pub(crate) fn sort(&self, spent: Spent) -> Sort {
         match &*self.state {
             "on_cpu" => return Sort::OnCpu,
             "runnable" => return Sort::ForCpu,
@@ -210,7 +210,7 @@ impl State {
     }
 
     /// As the end of a sentence: `blocked in fsync`.
-    pub(in crate::report) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match (&*self.state, &*self.cause) {
             ("on_cpu", _) => "on a CPU".to_owned(),
             ("runnable", _) => "waiting for a CPU".to_owned(),
@@ -225,12 +225,12 @@ impl State {
 
 impl Account {
     /// All that is accounted for.
-    pub(in crate::report) fn total_ns(&self) -> u64 {
+    pub(crate) fn total_ns(&self) -> u64 {
         self.spent.iter().fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     }
 
     /// By how much the states miss the life, in hundredths of it.
-    pub(in crate::report) fn error_percent(&self) -> f64 {
+    pub(crate) fn error_percent(&self) -> f64 {
         if self.lived_ns == 0 {
             return 0.0;
         }
@@ -238,19 +238,19 @@ impl Account {
     }
 
     /// Time in states of one sort.
-    pub(in crate::report) fn of(&self, sort: Sort) -> u64 {
+    pub(crate) fn of(&self, sort: Sort) -> u64 {
         let own = self.spent.iter().filter(|(state, spent)| state.sort(**spent) == sort);
         own.fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     }
 
     /// Time in one state, whatever the cause.
-    pub(in crate::report) fn in_state(&self, name: &str) -> u64 {
+    pub(crate) fn in_state(&self, name: &str) -> u64 {
         let own = self.spent.iter().filter(|(state, _)| &*state.state == name);
         own.fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
     }
 
     /// Adds the same of another.
-    pub(in crate::report) fn merge(&mut self, other: &Account) {
+    pub(crate) fn merge(&mut self, other: &Account) {
         self.lived_ns = self.lived_ns.saturating_add(other.lived_ns);
         for (state, spent) in other.spent.iter() {
             let own = self.spent.entry(state);
@@ -259,7 +259,7 @@ impl Account {
     }
 
     /// The state other than running in which most time went, those by design left out.
-    pub(in crate::report) fn top_wait(&self) -> Option<(&State, Spent)> {
+    pub(crate) fn top_wait(&self) -> Option<(&State, Spent)> {
         let waits = self
             .spent
             .iter()
@@ -371,7 +371,7 @@ impl Threads {
 
 impl Ledger {
     /// Reads the rows of threads and of CPUs.
-    pub(in crate::report) fn of(source: &Source) -> Result<Ledger> {
+    pub(crate) fn of(source: &Source) -> Result<Ledger> {
         let mut threads = Threads::default();
         let mut rows = source.rows("ledger");
         let (tid, columns) = (rows.int("tid"), Columns::of(&mut rows));
@@ -385,7 +385,7 @@ impl Ledger {
     }
 
     /// Reads the rows of CPUs only.
-    pub(in crate::report) fn cpus_of(source: &Source) -> Result<BTreeMap<i64, Account>> {
+    pub(crate) fn cpus_of(source: &Source) -> Result<BTreeMap<i64, Account>> {
         let mut cpus: BTreeMap<i64, Account> = BTreeMap::new();
         let mut limit = Limit::new();
         let mut rows = source.rows("cpu_ledger");
@@ -409,7 +409,7 @@ impl Ledger {
     ///
     /// # Errors
     /// A temporary file can't be read.
-    pub(in crate::report) fn each_thread(&self, mut visit: impl FnMut(Which, i64, &Account)) -> Result<()> {
+    pub(crate) fn each_thread(&self, mut visit: impl FnMut(Which, i64, &Account)) -> Result<()> {
         let mut current: Option<Thread> = None;
         for thread in self.threads.iter().context(UNREADABLE)? {
             let thread = thread.context(UNREADABLE)?;

@@ -13,7 +13,7 @@ const MOST: usize = 48 << 20;
 
 /// The room that is left, and the names that were kept so far, each once.
 #[derive(Debug)]
-pub(in crate::report) struct Limit {
+pub(crate) struct Limit {
     left: Option<usize>,
     names: HashSet<Rc<str>>,
 }
@@ -26,28 +26,28 @@ impl Default for Limit {
 
 impl Limit {
     /// Starts with all the room there is.
-    pub(in crate::report) fn new() -> Limit {
+    pub(crate) fn new() -> Limit {
         Limit::of(MOST)
     }
 
     /// Starts with room for so many bytes.
-    pub(in crate::report) fn of(bytes: usize) -> Limit {
+    pub(crate) fn of(bytes: usize) -> Limit {
         Limit { left: Some(bytes), names: HashSet::new() }
     }
 
     /// Takes room for one thing of about `bytes`; once there is too little, there is none for anything.
-    pub(in crate::report) fn take(&mut self, bytes: usize) -> bool {
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
         self.left = self.left.and_then(|left| left.checked_sub(bytes));
         self.left.is_some()
     }
 
     /// Gives back what was taken for one thing that is no longer kept.
-    pub(in crate::report) fn give_back(&mut self, bytes: usize) {
+    pub(crate) fn give_back(&mut self, bytes: usize) {
         self.left = self.left.map(|left| left.saturating_add(bytes));
     }
 
     /// Keeps a name; without room it is empty.
-    pub(in crate::report) fn name(&mut self, name: &str) -> Rc<str> {
+    pub(crate) fn name(&mut self, name: &str) -> Rc<str> {
         if let Some(known) = self.names.get(name) {
             return Rc::clone(known);
         }
@@ -58,7 +58,7 @@ impl Limit {
     }
 
     /// Fails when something found no room, since what was kept is then not all.
-    pub(in crate::report) fn check(&self, source: &Source, what: &str) -> Result<()> {
+    pub(crate) fn check(&self, source: &Source, what: &str) -> Result<()> {
         if self.left.is_some() {
             return Ok(());
         }

@@ -1,109 +1,109 @@
 //! Metrics that single views know by name, because the view is about what they measure.
 
 /// Nanoseconds on a CPU, by process.
-pub(in crate::report) const ON_CPU: &str = "sched.on_cpu";
+pub(crate) const ON_CPU: &str = "sched.on_cpu";
 /// Nanoseconds runnable but waiting for a CPU, by process.
-pub(in crate::report) const RUN_QUEUE: &str = "sched.runqueue_latency";
+pub(crate) const RUN_QUEUE: &str = "sched.runqueue_latency";
 /// Context switches, by process and whether they were voluntary.
-pub(in crate::report) const SWITCHES: &str = "sched.switches";
+pub(crate) const SWITCHES: &str = "sched.switches";
 /// Moves from CPU to CPU, by process.
-pub(in crate::report) const MIGRATIONS: &str = "sched.migrations";
+pub(crate) const MIGRATIONS: &str = "sched.migrations";
 /// Processes that started.
-pub(in crate::report) const STARTS: &str = "process.starts";
+pub(crate) const STARTS: &str = "process.starts";
 /// Processes that ended.
-pub(in crate::report) const EXITS: &str = "process.exits";
+pub(crate) const EXITS: &str = "process.exits";
 /// Nanoseconds that disk I/O waited before the device got it.
-pub(in crate::report) const BLOCK_QUEUE: &str = "block.queue_time";
+pub(crate) const BLOCK_QUEUE: &str = "block.queue_time";
 /// Nanoseconds that disk I/O spent in the device.
-pub(in crate::report) const BLOCK_DEVICE: &str = "block.device_time";
+pub(crate) const BLOCK_DEVICE: &str = "block.device_time";
 /// Bytes of disk I/O.
-pub(in crate::report) const BLOCK_SIZE: &str = "block.size";
+pub(crate) const BLOCK_SIZE: &str = "block.size";
 /// Requests in a device when another came.
-pub(in crate::report) const BLOCK_DEPTH: &str = "block.queue_depth";
+pub(crate) const BLOCK_DEPTH: &str = "block.queue_depth";
 /// Disk I/O by whether it continued where the last one ended.
-pub(in crate::report) const BLOCK_ACCESS: &str = "block.access";
+pub(crate) const BLOCK_ACCESS: &str = "block.access";
 
 /// Page faults, by process and whether they were major.
-pub(in crate::report) const FAULTS: &str = "memory.faults";
+pub(crate) const FAULTS: &str = "memory.faults";
 /// Nanoseconds that threads stalled to free memory.
-pub(in crate::report) const RECLAIM: &str = "memory.reclaim_stall";
+pub(crate) const RECLAIM: &str = "memory.reclaim_stall";
 /// Bytes that they freed.
-pub(in crate::report) const RECLAIMED: &str = "memory.reclaimed";
+pub(crate) const RECLAIMED: &str = "memory.reclaimed";
 /// Nanoseconds that threads stalled to move memory together.
-pub(in crate::report) const COMPACTION: &str = "memory.compaction_stall";
+pub(crate) const COMPACTION: &str = "memory.compaction_stall";
 /// Nanoseconds that kswapd was awake.
-pub(in crate::report) const KSWAPD: &str = "memory.kswapd";
+pub(crate) const KSWAPD: &str = "memory.kswapd";
 /// Nanoseconds in the handlers of hard interrupts.
-pub(in crate::report) const HARD_IRQ: &str = "irq.hard_time";
+pub(crate) const HARD_IRQ: &str = "irq.hard_time";
 /// Nanoseconds in soft interrupts.
-pub(in crate::report) const SOFT_IRQ: &str = "irq.soft_time";
+pub(crate) const SOFT_IRQ: &str = "irq.soft_time";
 /// Nanoseconds that soft interrupts came late.
-pub(in crate::report) const SOFT_IRQ_DELAY: &str = "irq.soft_delay";
+pub(crate) const SOFT_IRQ_DELAY: &str = "irq.soft_delay";
 /// Nanoseconds that threads waited for the kernel's locks.
-pub(in crate::report) const CONTENTION: &str = "locks.contention";
+pub(crate) const CONTENTION: &str = "locks.contention";
 /// Nanoseconds that threads waited in futex(2).
-pub(in crate::report) const FUTEX_WAIT: &str = "locks.futex_wait";
+pub(crate) const FUTEX_WAIT: &str = "locks.futex_wait";
 /// The same by address.
-pub(in crate::report) const FUTEX_ADDRESS: &str = "locks.futex_address";
+pub(crate) const FUTEX_ADDRESS: &str = "locks.futex_address";
 /// Nanoseconds in system calls, by process, call and whether it waits by design.
-pub(in crate::report) const SYSCALL_LATENCY: &str = "syscall.latency";
+pub(crate) const SYSCALL_LATENCY: &str = "syscall.latency";
 /// System calls that failed, by process, call and error.
-pub(in crate::report) const SYSCALL_ERRORS: &str = "syscall.errors";
+pub(crate) const SYSCALL_ERRORS: &str = "syscall.errors";
 /// Nanoseconds that HTTP requests took, by process, side, method and status.
-pub(in crate::report) const HTTP_LATENCY: &str = "http.latency";
+pub(crate) const HTTP_LATENCY: &str = "http.latency";
 /// HTTP requests without a whole answer.
-pub(in crate::report) const HTTP_UNANSWERED: &str = "http.unanswered";
+pub(crate) const HTTP_UNANSWERED: &str = "http.unanswered";
 /// What may be HTTP and is not told apart, by cause.
-pub(in crate::report) const HTTP_UNPARSED: &str = "http.unparsed";
+pub(crate) const HTTP_UNPARSED: &str = "http.unparsed";
 /// Nanoseconds from the first SYN until a connection was established, by process and peer, as all of TCP's.
-pub(in crate::report) const TCP_CONNECT: &str = "tcp.connect_latency";
+pub(crate) const TCP_CONNECT: &str = "tcp.connect_latency";
 /// Connections that came in.
-pub(in crate::report) const TCP_ACCEPTED: &str = "tcp.accepted";
+pub(crate) const TCP_ACCEPTED: &str = "tcp.accepted";
 /// Nanoseconds that connections lived.
-pub(in crate::report) const TCP_LIFETIME: &str = "tcp.lifetime";
+pub(crate) const TCP_LIFETIME: &str = "tcp.lifetime";
 /// Nanoseconds of smoothed round-trip times.
-pub(in crate::report) const TCP_RTT: &str = "tcp.rtt";
+pub(crate) const TCP_RTT: &str = "tcp.rtt";
 /// Bytes of payload sent.
-pub(in crate::report) const TCP_SENT: &str = "tcp.sent";
+pub(crate) const TCP_SENT: &str = "tcp.sent";
 /// Bytes of payload received.
-pub(in crate::report) const TCP_RECEIVED: &str = "tcp.received";
+pub(crate) const TCP_RECEIVED: &str = "tcp.received";
 /// Segments sent again.
-pub(in crate::report) const TCP_RETRANSMITS: &str = "tcp.retransmits";
+pub(crate) const TCP_RETRANSMITS: &str = "tcp.retransmits";
 /// Resets sent.
-pub(in crate::report) const TCP_RESETS_SENT: &str = "tcp.resets_sent";
+pub(crate) const TCP_RESETS_SENT: &str = "tcp.resets_sent";
 /// Resets received.
-pub(in crate::report) const TCP_RESETS_RECEIVED: &str = "tcp.resets_received";
+pub(crate) const TCP_RESETS_RECEIVED: &str = "tcp.resets_received";
 /// Connects that failed, also by cause.
-pub(in crate::report) const TCP_FAILURES: &str = "tcp.failures";
+pub(crate) const TCP_FAILURES: &str = "tcp.failures";
 /// Signals sent, by target, signal, sender and what became of them.
-pub(in crate::report) const SIGNALS_SENT: &str = "signals.sent";
+pub(crate) const SIGNALS_SENT: &str = "signals.sent";
 /// Signals that threads took.
-pub(in crate::report) const SIGNALS_DELIVERED: &str = "signals.delivered";
+pub(crate) const SIGNALS_DELIVERED: &str = "signals.delivered";
 /// Nanoseconds from a signal's sending until it was taken.
-pub(in crate::report) const SIGNAL_DELAY: &str = "signals.delay";
+pub(crate) const SIGNAL_DELAY: &str = "signals.delay";
 /// Nanoseconds in system calls on files, by process, operation and mount.
-pub(in crate::report) const FILES_LATENCY: &str = "files.latency";
+pub(crate) const FILES_LATENCY: &str = "files.latency";
 /// Bytes that they moved.
-pub(in crate::report) const FILES_SIZE: &str = "files.size";
+pub(crate) const FILES_SIZE: &str = "files.size";
 /// Opens that failed, by process, path and error.
-pub(in crate::report) const FAILED_OPENS: &str = "files.failed_opens";
+pub(crate) const FAILED_OPENS: &str = "files.failed_opens";
 /// Nanoseconds that files were there that were made and unlinked.
-pub(in crate::report) const SHORT_LIVED: &str = "files.short_lived";
+pub(crate) const SHORT_LIVED: &str = "files.short_lived";
 /// Nanoseconds until a DNS query was answered, by process and name.
-pub(in crate::report) const DNS_LATENCY: &str = "dns.latency";
+pub(crate) const DNS_LATENCY: &str = "dns.latency";
 /// Answers with an error, also by code.
-pub(in crate::report) const DNS_FAILURES: &str = "dns.failures";
+pub(crate) const DNS_FAILURES: &str = "dns.failures";
 /// Queries without an answer.
-pub(in crate::report) const DNS_UNANSWERED: &str = "dns.unanswered";
+pub(crate) const DNS_UNANSWERED: &str = "dns.unanswered";
 /// Connects to port 53, by process.
-pub(in crate::report) const DNS_BY_TCP: &str = "dns.by_tcp";
+pub(crate) const DNS_BY_TCP: &str = "dns.by_tcp";
 /// Directions of connections to port 53 that were not read to their end, by process.
-pub(in crate::report) const DNS_UNREAD: &str = "dns.unread";
+pub(crate) const DNS_UNREAD: &str = "dns.unread";
 /// Hits of events of the user's own, by process, event, function and what they are kept by, as all of theirs.
-pub(in crate::report) const EVENT_COUNT: &str = "events.count";
+pub(crate) const EVENT_COUNT: &str = "events.count";
 /// Nanoseconds from entry to return.
-pub(in crate::report) const EVENT_LATENCY: &str = "events.latency";
+pub(crate) const EVENT_LATENCY: &str = "events.latency";
 /// Values of hist(…).
-pub(in crate::report) const EVENT_VALUE: &str = "events.value";
+pub(crate) const EVENT_VALUE: &str = "events.value";
 /// Values of hist(…) below zero.
-pub(in crate::report) const EVENT_NEGATIVE: &str = "events.negative";
+pub(crate) const EVENT_NEGATIVE: &str = "events.negative";

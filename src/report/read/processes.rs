@@ -19,34 +19,34 @@ use crate::report::read::rows::Which;
 
 /// A process as far as the recording knows it. Times are nanoseconds since the window's start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::report) struct Person {
+pub(crate) struct Person {
     /// Its id in its own PID namespace, where that is another.
-    pub(in crate::report) ns_pid: Option<i64>,
+    pub(crate) ns_pid: Option<i64>,
     /// Parent.
-    pub(in crate::report) ppid: Option<i64>,
+    pub(crate) ppid: Option<i64>,
     /// User.
-    pub(in crate::report) uid: Option<i64>,
+    pub(crate) uid: Option<i64>,
     /// Command name, the last that was seen.
-    pub(in crate::report) comm: Option<Rc<str>>,
+    pub(crate) comm: Option<Rc<str>>,
     /// Container id.
-    pub(in crate::report) container: Option<Rc<str>>,
+    pub(crate) container: Option<Rc<str>>,
     /// When it was forked; `None` before the window.
-    pub(in crate::report) started: Option<i64>,
+    pub(crate) started: Option<i64>,
     /// When it ended; `None` after the window.
-    pub(in crate::report) ended: Option<i64>,
+    pub(crate) ended: Option<i64>,
     /// How it ended.
-    pub(in crate::report) end: Option<End>,
+    pub(crate) end: Option<End>,
     /// How long it lived in all, where its end was seen.
-    pub(in crate::report) lifetime_ns: Option<i64>,
+    pub(crate) lifetime_ns: Option<i64>,
     /// CPU time that the kernel accounts to it, where its end was seen.
-    pub(in crate::report) cpu_ns: Option<i64>,
+    pub(crate) cpu_ns: Option<i64>,
     /// Largest resident set in bytes, where its end was seen.
-    pub(in crate::report) max_rss: Option<i64>,
+    pub(crate) max_rss: Option<i64>,
 }
 
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::report) enum End {
+pub(crate) enum End {
     /// By itself, with this exit status.
     Status(i64),
     /// By this signal.
@@ -55,7 +55,7 @@ pub(in crate::report) enum End {
 
 impl End {
     /// Reads the columns `exit_code` and `name` of an `exit` row.
-    pub(in crate::report) fn of(exit_code: Option<i64>, signal: Option<&str>) -> Option<End> {
+    pub(crate) fn of(exit_code: Option<i64>, signal: Option<&str>) -> Option<End> {
         match (exit_code, signal) {
             (Some(status), _) => Some(End::Status(status)),
             (None, Some(signal)) => Some(End::Signal(signal.to_owned())),
@@ -64,7 +64,7 @@ impl End {
     }
 
     /// As a person writes it: `0`, `127`, `SIGKILL`.
-    pub(in crate::report) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             End::Status(status) => status.to_string(),
             End::Signal(signal) => signal.clone(),
@@ -72,32 +72,32 @@ impl End {
     }
 
     /// Whether it is not success.
-    pub(in crate::report) fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self != &End::Status(0)
     }
 }
 
 /// Whose a row of a table is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::report) struct Owner {
+pub(crate) struct Owner {
     /// The command.
-    pub(in crate::report) comm: Option<String>,
+    pub(crate) comm: Option<String>,
     /// The process.
-    pub(in crate::report) pid: Option<i64>,
+    pub(crate) pid: Option<i64>,
 }
 
 /// The processes of one recording by process id and start.
 #[derive(Clone, Debug, Default)]
-pub(in crate::report) struct People(BTreeMap<Which, Person>);
+pub(crate) struct People(BTreeMap<Which, Person>);
 
 impl People {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
-    pub(in crate::report) fn of(source: &Source) -> Result<People> {
+    pub(crate) fn of(source: &Source) -> Result<People> {
         People::with(source, |_, _| {})
     }
 
     /// The same, with their arguments: they are long, and most views can do without them.
-    pub(in crate::report) fn with_arguments(source: &Source) -> Result<(People, Aside<Which>)> {
+    pub(crate) fn with_arguments(source: &Source) -> Result<(People, Aside<Which>)> {
         let mut arguments = Aside::default();
         let people = People::with(source, |which, argv| arguments.put(which, argv))?;
         Ok((people, arguments))
@@ -157,18 +157,18 @@ impl People {
     }
 
     /// One process.
-    pub(in crate::report) fn one(&self, which: &Which) -> Option<&Person> {
+    pub(crate) fn one(&self, which: &Which) -> Option<&Person> {
         self.0.get(which)
     }
 
     /// The process that had an id, if only one had it.
-    pub(in crate::report) fn get(&self, pid: i64) -> Option<&Person> {
+    pub(crate) fn get(&self, pid: i64) -> Option<&Person> {
         let mut all = self.having(pid).map(|(_, person)| person);
         all.next().filter(|_| all.next().is_none())
     }
 
     /// The process that had an id when another was started: a parent.
-    pub(in crate::report) fn at_start(&self, pid: i64, start_ns: Option<i64>) -> Option<Which> {
+    pub(crate) fn at_start(&self, pid: i64, start_ns: Option<i64>) -> Option<Which> {
         self.having(pid).map(|(which, _)| *which).take_while(|which| which.start_ns <= start_ns).last()
     }
 
@@ -178,48 +178,48 @@ impl People {
     }
 
     /// The command name of the process that had an id, if only one had it.
-    pub(in crate::report) fn comm(&self, pid: i64) -> Option<&str> {
+    pub(crate) fn comm(&self, pid: i64) -> Option<&str> {
         self.get(pid)?.comm.as_deref()
     }
 
     /// The name of the process of a row, whatever its thread is called; the row's own where the process is not known.
-    pub(in crate::report) fn of_row<'a>(&'a self, row: &Row<'a>) -> Option<&'a str> {
+    pub(crate) fn of_row<'a>(&'a self, row: &Row<'a>) -> Option<&'a str> {
         self.name(row.which()).or(row.comm())
     }
 
     /// The last name of a process. One whose start the recording does not know has to be the only one with its id.
-    pub(in crate::report) fn name(&self, which: Option<Which>) -> Option<&str> {
+    pub(crate) fn name(&self, which: Option<Which>) -> Option<&str> {
         let which = which?;
         self.one(&which).or_else(|| self.get(which.pid))?.comm.as_deref()
     }
 
     /// The name of a process that figures are broken down by: its last, or what it was called then.
-    pub(in crate::report) fn of_dims<'a>(&'a self, pid: &Dim, comm: &'a Dim) -> Option<&'a str> {
+    pub(crate) fn of_dims<'a>(&'a self, pid: &Dim, comm: &'a Dim) -> Option<&'a str> {
         self.name(pid.process()).or(comm.text())
     }
 
     /// The process that figures are broken down by.
-    pub(in crate::report) fn owner(&self, pid: &Dim, comm: &Dim) -> Owner {
+    pub(crate) fn owner(&self, pid: &Dim, comm: &Dim) -> Owner {
         Owner { comm: self.of_dims(pid, comm).map(str::to_owned), pid: pid.int() }
     }
 
     /// The same, of several groups: the last name of the process, or the one that they came with.
-    pub(in crate::report) fn or_owner(&self, pid: &Dim, comm: Option<String>) -> Owner {
+    pub(crate) fn or_owner(&self, pid: &Dim, comm: Option<String>) -> Owner {
         Owner { comm: self.name(pid.process()).map(str::to_owned).or(comm), pid: pid.int() }
     }
 
     /// The process of a row.
-    pub(in crate::report) fn owner_of(&self, row: &Row<'_>) -> Owner {
+    pub(crate) fn owner_of(&self, row: &Row<'_>) -> Owner {
         Owner { comm: self.of_row(row).map(str::to_owned), pid: row.pid() }
     }
 
     /// All of them, by process id and start.
-    pub(in crate::report) fn iter(&self) -> impl Iterator<Item = (Which, &Person)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Which, &Person)> {
         self.0.iter().map(|(which, person)| (*which, person))
     }
 
     /// `make (4200)`, or `process 4200` when nothing names it, `comm` neither; process 0 is the kernel's idle thread.
-    pub(in crate::report) fn call(&self, pid: i64, comm: Option<&str>) -> String {
+    pub(crate) fn call(&self, pid: i64, comm: Option<&str>) -> String {
         match self.comm(pid).or(comm) {
             _ if pid == 0 => "idle".to_owned(),
             Some(comm) => format!("{comm} ({pid})"),
@@ -229,16 +229,16 @@ impl People {
 }
 
 /// The columns that say whose child a process is, and whose it is.
-pub(in crate::report) struct Origin {
+pub(crate) struct Origin {
     /// Parent.
-    pub(in crate::report) ppid: IntColumn,
+    pub(crate) ppid: IntColumn,
     /// User.
-    pub(in crate::report) uid: IntColumn,
+    pub(crate) uid: IntColumn,
 }
 
 impl Origin {
     /// Reads them.
-    pub(in crate::report) fn of(rows: &mut Rows<'_>) -> Origin {
+    pub(crate) fn of(rows: &mut Rows<'_>) -> Origin {
         Origin { ppid: rows.int("ppid"), uid: rows.int("uid") }
     }
 

@@ -28,7 +28,7 @@ use crate::units;
 const MAX_DEPTH: usize = 1024;
 
 /// What of a kernel stack only says that the thread left the CPU, not for what.
-pub(in crate::report) const LEAVING: [&str; 9] = [
+pub(crate) const LEAVING: [&str; 9] = [
     "__schedule",
     "schedule",
     "__cond_resched",
@@ -42,22 +42,22 @@ pub(in crate::report) const LEAVING: [&str; 9] = [
 
 /// A function, or a place that has no name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::report) struct Function {
+pub(crate) struct Function {
     /// What it is called.
-    pub(in crate::report) text: Rc<str>,
+    pub(crate) text: Rc<str>,
     /// The file or kernel module that it is in; empty where that is not known.
-    pub(in crate::report) module: Rc<str>,
+    pub(crate) module: Rc<str>,
 }
 
 /// A frame of a stack: which function, and why that has no name.
 #[derive(Clone, Debug)]
-pub(in crate::report) struct Frame {
+pub(crate) struct Frame {
     /// The function.
-    pub(in crate::report) function: Rc<Function>,
+    pub(crate) function: Rc<Function>,
     /// The line of the source file, where that is known.
-    pub(in crate::report) line: Option<i64>,
+    pub(crate) line: Option<i64>,
     /// Why it has no name.
-    pub(in crate::report) unnamed: Option<Rc<str>>,
+    pub(crate) unnamed: Option<Rc<str>>,
 }
 
 impl Frame {
@@ -73,7 +73,7 @@ const TRUNCATED: &str = "[truncated]";
 /// The stacks of a recording by number.
 ///
 /// Stacks of one program mostly begin alike, so they are kept as paths in a forest, each from its innermost frame out.
-pub(in crate::report) struct Stacks {
+pub(crate) struct Stacks {
     symbols: HashMap<i32, Frame>,
     /// Where each stack's innermost frame is among the nodes, by the stack's number.
     leaves: Vec<(i64, u32)>,
@@ -92,7 +92,7 @@ const SORTED_BYTES: usize = 16 << 20;
 
 impl Stacks {
     /// Reads them; frames without a name are looked for in the directories.
-    pub(in crate::report) fn of(source: &Source, debug_dirs: &[PathBuf]) -> Result<Stacks> {
+    pub(crate) fn of(source: &Source, debug_dirs: &[PathBuf]) -> Result<Stacks> {
         let mut limit = Limit::of(MOST_BYTES);
         let symbols = symbols(source, debug_dirs, &mut limit)?;
         let mut stacks = Stacks { symbols, leaves: Vec::new(), nodes: Vec::new() };
@@ -131,7 +131,7 @@ impl Stacks {
     }
 
     /// The frames of a pair of stacks from the innermost out, the kernel's first.
-    pub(in crate::report) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
+    pub(crate) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
         let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaf(id));
         leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| self.symbols.get(&id))
     }
@@ -143,7 +143,7 @@ impl Stacks {
     }
 
     /// The names of a pair of stacks' frames from the innermost out, without those that only say that the thread left the CPU.
-    pub(in crate::report) fn innermost_first(&self, kernel: Option<i64>, user: Option<i64>) -> Vec<String> {
+    pub(crate) fn innermost_first(&self, kernel: Option<i64>, user: Option<i64>) -> Vec<String> {
         let names = self.frames(kernel, user).map(|frame| &*frame.function.text);
         names.skip_while(|name| LEAVING.contains(name)).map(str::to_owned).collect()
     }
@@ -223,7 +223,7 @@ struct Pair {
 
 /// All stacks of a recording that the filters let through.
 #[derive(Default)]
-pub(in crate::report) struct Profile {
+pub(crate) struct Profile {
     processes: Vec<Rc<str>>,
     /// The heaviest first.
     pairs: Sorted<Weighed>,
@@ -250,16 +250,16 @@ const REST: &str = "[other stacks]";
 
 /// What a function weighs: as the innermost one, and anywhere in a stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::report) struct Weight {
+pub(crate) struct Weight {
     /// As the innermost.
-    pub(in crate::report) own: u64,
+    pub(crate) own: u64,
     /// Anywhere; a recursive function counts once.
-    pub(in crate::report) total: u64,
+    pub(crate) total: u64,
 }
 
 impl Profile {
     /// Adds up rows by process and stacks; `pick` says whose a row is, and what it weighs.
-    pub(in crate::report) fn of<'p>(
+    pub(crate) fn of<'p>(
         source: &Source,
         rows: Rows<'_>,
         without: &'static [&'static str],
@@ -307,12 +307,12 @@ impl Profile {
     }
 
     /// Nanoseconds in all.
-    pub(in crate::report) fn ns(&self) -> u64 {
+    pub(crate) fn ns(&self) -> u64 {
         self.ns
     }
 
     /// Samples or sleeps in all.
-    pub(in crate::report) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
@@ -332,7 +332,7 @@ impl Profile {
     }
 
     /// Every function's weight.
-    pub(in crate::report) fn functions(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Weight>> {
+    pub(crate) fn functions(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Weight>> {
         let mut weights: HashMap<Rc<Function>, Weight> = HashMap::new();
         let mut seen: HashSet<&Rc<Function>> = HashSet::new();
         self.each(|pair, ns, _| {
@@ -353,7 +353,7 @@ impl Profile {
     }
 
     /// The weight of every line of a source file. Its own is what it took itself, and in functions of which no line is known.
-    pub(in crate::report) fn lines(&self, stacks: &Stacks) -> Result<HashMap<(Rc<Function>, i64), Weight>> {
+    pub(crate) fn lines(&self, stacks: &Stacks) -> Result<HashMap<(Rc<Function>, i64), Weight>> {
         let mut weights: HashMap<(Rc<Function>, i64), Weight> = HashMap::new();
         let mut seen = HashSet::new();
         self.each(|pair, ns, _| {
@@ -375,7 +375,7 @@ impl Profile {
     }
 
     /// The stacks as text, the process outermost, each once with its nanoseconds; beyond the heaviest, one for each process.
-    pub(in crate::report) fn folded(&self, stacks: &Stacks) -> Result<HashMap<String, u64>> {
+    pub(crate) fn folded(&self, stacks: &Stacks) -> Result<HashMap<String, u64>> {
         let mut folded: HashMap<String, u64> = HashMap::new();
         let mut at = 0;
         self.each(|pair, ns, _| {
@@ -395,7 +395,7 @@ impl Profile {
     }
 
     /// How many of the frames have names, and what keeps the others from having one; stacks weigh by their count.
-    pub(in crate::report) fn naming(&self, stacks: &Stacks) -> Result<String> {
+    pub(crate) fn naming(&self, stacks: &Stacks) -> Result<String> {
         let (mut named, mut reasons) = (0u64, HashMap::<&str, u64>::new());
         self.each(|pair, _, count| {
             for frame in self.frames(stacks, pair).into_iter().filter(|frame| !frame.is_truncation()) {
@@ -421,7 +421,7 @@ impl Profile {
 
     /// How many user stacks reach the outermost function, and why the others do not; `by_tables`: callers were found by unwind
     /// tables. `None` where no sample has a user stack.
-    pub(in crate::report) fn wholeness(&self, stacks: &Stacks, by_tables: bool) -> Result<Option<String>> {
+    pub(crate) fn wholeness(&self, stacks: &Stacks, by_tables: bool) -> Result<Option<String>> {
         let (mut all, mut whole, mut reasons) = (0u64, 0u64, HashMap::<&str, u64>::new());
         self.each(|pair, _, count| {
             let Some(user) = pair.user else { return };
@@ -450,7 +450,7 @@ impl Profile {
     ///
     /// The heaviest stacks come first, and once there are very many calls the others only add to those that are there,
     /// so that every call has all of its time.
-    pub(in crate::report) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<(u16, Rc<str>, u64)>> {
+    pub(crate) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<(u16, Rc<str>, u64)>> {
         let mut tree = Tree { nodes: vec![Node::default()], names: HashMap::new() };
         self.each(|pair, ns, _| {
             let frames = self.frames(stacks, pair);
@@ -527,17 +527,17 @@ impl Pairs {
 }
 
 /// A row as a sample of a profile.
-pub(in crate::report) struct Sample<'p> {
+pub(crate) struct Sample<'p> {
     /// The process's name.
-    pub(in crate::report) process: Cow<'p, str>,
+    pub(crate) process: Cow<'p, str>,
     /// The kernel's stack.
-    pub(in crate::report) kernel: Option<i64>,
+    pub(crate) kernel: Option<i64>,
     /// The program's.
-    pub(in crate::report) user: Option<i64>,
+    pub(crate) user: Option<i64>,
     /// Nanoseconds.
-    pub(in crate::report) ns: u64,
+    pub(crate) ns: u64,
     /// Samples or sleeps.
-    pub(in crate::report) count: u64,
+    pub(crate) count: u64,
 }
 
 /// Calls by their callers.

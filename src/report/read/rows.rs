@@ -13,17 +13,17 @@ use crate::recording::Times;
 
 /// A process: an id is used again, so its start belongs to it, where the recording knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(in crate::report) struct Which {
+pub(crate) struct Which {
     /// Its id.
-    pub(in crate::report) pid: i64,
+    pub(crate) pid: i64,
     /// When it was born, in nanoseconds of CLOCK_BOOTTIME.
-    pub(in crate::report) start_ns: Option<i64>,
+    pub(crate) start_ns: Option<i64>,
 }
 
 /// The rows of one kind, and the columns of theirs that are read.
 ///
 /// A column is named once, before the rows are gone through; each row is then asked with what came of the name.
-pub(in crate::report) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     recording: &'a Recording,
     kind: &'a str,
     /// Which of them are looked at.
@@ -38,11 +38,11 @@ type Filter<'a> = Box<dyn Fn(&Row<'_>) -> bool + 'a>;
 
 /// A numeric column of [`Rows`].
 #[derive(Clone, Copy, Debug)]
-pub(in crate::report) struct IntColumn(usize);
+pub(crate) struct IntColumn(usize);
 
 /// A text column of [`Rows`].
 #[derive(Clone, Copy, Debug)]
-pub(in crate::report) struct TextColumn(usize);
+pub(crate) struct TextColumn(usize);
 
 const DUR: IntColumn = IntColumn(0);
 const PID: IntColumn = IntColumn(1);
@@ -51,7 +51,7 @@ const COMM: TextColumn = TextColumn(0);
 
 impl<'a> Rows<'a> {
     /// All rows of a kind, with the columns that every row has at hand.
-    pub(in crate::report) fn all(recording: &'a Recording, kind: &'a str) -> Rows<'a> {
+    pub(crate) fn all(recording: &'a Recording, kind: &'a str) -> Rows<'a> {
         let (columns, ints, texts) = (vec!["ts", "ts_sub_ns"], Vec::new(), Vec::new());
         let mut rows = Rows { recording, kind, passes: None, columns, ints, texts };
         // In the order of `DUR` to `COMM`.
@@ -63,19 +63,19 @@ impl<'a> Rows<'a> {
     }
 
     /// Those of them that pass.
-    pub(in crate::report) fn only(self, passes: impl Fn(&Row<'_>) -> bool + 'a) -> Rows<'a> {
+    pub(crate) fn only(self, passes: impl Fn(&Row<'_>) -> bool + 'a) -> Rows<'a> {
         Rows { passes: Some(Box::new(passes)), ..self }
     }
 
     /// Reads a numeric column.
-    pub(in crate::report) fn int(&mut self, name: &'a str) -> IntColumn {
+    pub(crate) fn int(&mut self, name: &'a str) -> IntColumn {
         let place = self.place(name);
         self.ints.push(place);
         IntColumn(self.ints.len() - 1)
     }
 
     /// Reads a text column.
-    pub(in crate::report) fn text(&mut self, name: &'a str) -> TextColumn {
+    pub(crate) fn text(&mut self, name: &'a str) -> TextColumn {
         let place = self.place(name);
         self.texts.push(place);
         TextColumn(self.texts.len() - 1)
@@ -93,7 +93,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// The file is damaged.
-    pub(in crate::report) fn each(self, mut visit: impl FnMut(&Row<'_>)) -> Result<()> {
+    pub(crate) fn each(self, mut visit: impl FnMut(&Row<'_>)) -> Result<()> {
         let Rows { recording, kind, passes, columns, ints, texts } = self;
         let start_ns = recording.meta().window.start_real_ns;
         let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
@@ -114,7 +114,7 @@ impl<'a> Rows<'a> {
 }
 
 /// One row while it is looked at.
-pub(in crate::report) struct Row<'a> {
+pub(crate) struct Row<'a> {
     at: usize,
     start_ns: i64,
     times: Times<'a>,
@@ -124,42 +124,42 @@ pub(in crate::report) struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// When it ended, in nanoseconds since the window's start.
-    pub(in crate::report) fn at(&self) -> Option<i64> {
+    pub(crate) fn at(&self) -> Option<i64> {
         Some(self.times.get(self.at)?.saturating_sub(self.start_ns))
     }
 
     /// How long it took, in nanoseconds.
-    pub(in crate::report) fn dur(&self) -> Option<i64> {
+    pub(crate) fn dur(&self) -> Option<i64> {
         self.int(DUR)
     }
 
     /// The process.
-    pub(in crate::report) fn pid(&self) -> Option<i64> {
+    pub(crate) fn pid(&self) -> Option<i64> {
         self.int(PID)
     }
 
     /// The process, told from others that had its id before or after.
-    pub(in crate::report) fn which(&self) -> Option<Which> {
+    pub(crate) fn which(&self) -> Option<Which> {
         Some(Which { pid: self.pid()?, start_ns: self.int(PID_START) })
     }
 
     /// The command.
-    pub(in crate::report) fn comm(&self) -> Option<&'a str> {
+    pub(crate) fn comm(&self) -> Option<&'a str> {
         self.text(COMM)
     }
 
     /// The value of a numeric column.
-    pub(in crate::report) fn int(&self, column: IntColumn) -> Option<i64> {
+    pub(crate) fn int(&self, column: IntColumn) -> Option<i64> {
         self.ints.get(column.0)?.get(self.at)
     }
 
     /// The same, where a negative number makes no sense and nothing counts as zero.
-    pub(in crate::report) fn natural(&self, column: IntColumn) -> u64 {
+    pub(crate) fn natural(&self, column: IntColumn) -> u64 {
         self.int(column).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
     }
 
     /// The value of a text column.
-    pub(in crate::report) fn text(&self, column: TextColumn) -> Option<&'a str> {
+    pub(crate) fn text(&self, column: TextColumn) -> Option<&'a str> {
         self.texts.get(column.0)?.get(self.at)
     }
 }

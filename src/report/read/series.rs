@@ -25,18 +25,18 @@ const MOST_BYTES: usize = 24 << 20;
 
 /// What a metric was in one interval.
 #[derive(Clone, Debug, Default)]
-pub(in crate::report) struct Interval {
+pub(crate) struct Interval {
     /// Its beginning, in nanoseconds since the window's start.
-    pub(in crate::report) begin_ns: i64,
+    pub(crate) begin_ns: i64,
     /// Its length.
-    pub(in crate::report) dur_ns: i64,
+    pub(crate) dur_ns: i64,
     /// The values in it.
-    pub(in crate::report) values: Histogram,
+    pub(crate) values: Histogram,
 }
 
 impl Interval {
     /// Its middle in seconds since the window's start.
-    pub(in crate::report) fn middle(&self) -> f64 {
+    pub(crate) fn middle(&self) -> f64 {
         (self.begin_ns as f64 + self.dur_ns as f64 / 2.0) / 1e9
     }
 
@@ -47,7 +47,7 @@ impl Interval {
     }
 
     /// Its length in seconds, never zero.
-    pub(in crate::report) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         (self.dur_ns as f64).max(1.0) / 1e9
     }
 }
@@ -56,7 +56,7 @@ impl Interval {
 ///
 /// Where they are more than fit into memory, neighbours are joined, twice as many each time.
 #[derive(Debug, Default)]
-pub(in crate::report) struct Series {
+pub(crate) struct Series {
     metrics: BTreeMap<Rc<str>, BTreeMap<i64, Interval>>,
     /// Length of an interval as recorded, and of one here.
     recorded: i64,
@@ -66,7 +66,7 @@ pub(in crate::report) struct Series {
 
 impl Series {
     /// Reads the rows that pass the filters, for the metrics that `wanted` names.
-    pub(in crate::report) fn of(source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Series> {
+    pub(crate) fn of(source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Series> {
         let recorded = source.meta().window.interval_ns.max(1);
         let mut series = Series { recorded, step: recorded, ..Series::default() };
         let mut limit = Limit::new();
@@ -119,7 +119,7 @@ impl Series {
     }
 
     /// How many intervals of the recording are one here.
-    pub(in crate::report) fn joined(&self) -> i64 {
+    pub(crate) fn joined(&self) -> i64 {
         self.step / self.recorded.max(1)
     }
 
@@ -174,12 +174,12 @@ impl Series {
     }
 
     /// The intervals of a metric; none where it has no rows.
-    pub(in crate::report) fn intervals(&self, metric: &str) -> impl Iterator<Item = &Interval> {
+    pub(crate) fn intervals(&self, metric: &str) -> impl Iterator<Item = &Interval> {
         self.metrics.get(metric).into_iter().flat_map(|intervals| intervals.values())
     }
 
     /// Whether any row has the metric.
-    pub(in crate::report) fn has(&self, metric: &str) -> bool {
+    pub(crate) fn has(&self, metric: &str) -> bool {
         self.metrics.contains_key(metric)
     }
 }
@@ -214,7 +214,7 @@ fn join_stub(intervals: &mut BTreeMap<i64, Interval>, step: i64) {
 }
 
 /// The metrics of a recording that words name, each a metric or a probe; all for no words.
-pub(in crate::report) fn chosen<'s>(source: &'s Source, words: &[String]) -> Vec<&'s MetricMeta> {
+pub(crate) fn chosen<'s>(source: &'s Source, words: &[String]) -> Vec<&'s MetricMeta> {
     let named = |metric: &&MetricMeta| {
         words.is_empty() || words.iter().any(|word| *word == metric.name || *word == metric.probe)
     };
@@ -222,7 +222,7 @@ pub(in crate::report) fn chosen<'s>(source: &'s Source, words: &[String]) -> Vec
 }
 
 /// Fails for the first word that is neither a metric nor a probe of any of the recordings.
-pub(in crate::report) fn check(sources: &[Source], words: &[String]) -> Result<(), Failure> {
+pub(crate) fn check(sources: &[Source], words: &[String]) -> Result<(), Failure> {
     let known = |word: &String| {
         let probes = |source: &Source| source.meta().probes.iter().any(|probe| probe.name == *word);
         sources.iter().any(|source| !chosen(source, std::slice::from_ref(word)).is_empty() || probes(source))

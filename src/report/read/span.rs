@@ -10,16 +10,16 @@ use crate::report::read::rows::Rows;
 
 /// A stretch of the window, in nanoseconds since its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::report) struct Span {
+pub(crate) struct Span {
     /// Where it begins.
-    pub(in crate::report) begin_ns: i64,
+    pub(crate) begin_ns: i64,
     /// Where it ends.
-    pub(in crate::report) end_ns: i64,
+    pub(crate) end_ns: i64,
 }
 
 impl Span {
     /// Its length.
-    pub(in crate::report) fn length_ns(&self) -> i64 {
+    pub(crate) fn length_ns(&self) -> i64 {
         self.end_ns.saturating_sub(self.begin_ns)
     }
 
@@ -28,7 +28,7 @@ impl Span {
     }
 
     /// Whether a row's time is in it.
-    pub(in crate::report) fn holds(&self, at: i64) -> bool {
+    pub(crate) fn holds(&self, at: i64) -> bool {
         (self.begin_ns..self.end_ns).contains(&at)
     }
 
@@ -53,7 +53,7 @@ impl Span {
 ///
 /// # Errors
 /// The recording can't be read.
-pub(in crate::report) fn of_totals(recording: &Recording, asked: Span) -> Result<Span> {
+pub(crate) fn of_totals(recording: &Recording, asked: Span) -> Result<Span> {
     let (mut at_begin, mut at_end): (Option<Span>, Option<Span>) = (None, None);
     for kind in ["metric", "ledger", "cpu_ledger"] {
         Rows::all(recording, kind).each(|row| {

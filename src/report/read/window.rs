@@ -9,7 +9,7 @@ use crate::report::read::span::Span;
 use crate::units;
 
 /// When a moment since the Unix epoch was, in UTC to the second: `2026-11-22 17:33:09 UTC`.
-pub(in crate::report) fn moment(real_ns: i64) -> String {
+pub(crate) fn moment(real_ns: i64) -> String {
     Timestamp::from_nanosecond(i128::from(real_ns))
         .ok()
         .and_then(|at| strtime::format("%Y-%m-%d %H:%M:%S UTC", at).ok())
@@ -17,7 +17,7 @@ pub(in crate::report) fn moment(real_ns: i64) -> String {
 }
 
 /// Start, length, what was asked for, and why it ended.
-pub(in crate::report) fn describe(source: &Source) -> String {
+pub(crate) fn describe(source: &Source) -> String {
     let window = &source.meta().window;
     let mut text = format!("{} from {}", units::duration(window.actual_ns), moment(window.start_real_ns));
     if let Some(asked) = window.asked_ns.filter(|asked| *asked > 0)
@@ -33,7 +33,7 @@ pub(in crate::report) fn describe(source: &Source) -> String {
 }
 
 /// What the recording was confined to, when it was: `processes named make, and their children`.
-pub(in crate::report) fn scope(source: &Source) -> Option<String> {
+pub(crate) fn scope(source: &Source) -> Option<String> {
     let config = &source.meta().config;
     let list = |key: &str| -> Vec<String> {
         let values = config.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -62,7 +62,7 @@ pub(in crate::report) fn scope(source: &Source) -> Option<String> {
 }
 
 /// The part of the window that the filters leave, when it is not all of it: `2.00 s to 5.00 s`; where totals cover another part, both.
-pub(in crate::report) fn part(source: &Source) -> Option<String> {
+pub(crate) fn part(source: &Source) -> Option<String> {
     let words = |span: Span| format!("{} to {}", units::duration(span.begin_ns), units::duration(span.end_ns));
     let (asked, shown) = (source.asked(), Span { begin_ns: source.begin_ns(), end_ns: source.end_ns() });
     let all = asked == Span { begin_ns: 0, end_ns: source.meta().window.actual_ns.max(0) };
@@ -76,7 +76,7 @@ pub(in crate::report) fn part(source: &Source) -> Option<String> {
 }
 
 /// Host, kernel and size of the recorded machine in one line.
-pub(in crate::report) fn machine(source: &Source) -> String {
+pub(crate) fn machine(source: &Source) -> String {
     let host = &source.meta().host;
     let cpus = if host.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", host.cpus) };
     let mut parts = vec![source.label().to_owned(), format!("Linux {} {}", host.kernel, host.arch), cpus];

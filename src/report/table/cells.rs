@@ -9,10 +9,10 @@ use crate::report::read::input::Source;
 use crate::units::Unit;
 
 /// The help of a column `pid_start_ns`.
-pub(in crate::report) const PROCESS_START: &str = "Start of the process in nanoseconds of CLOCK_BOOTTIME, which distinguishes it from other processes with the same id.";
+pub(crate) const PROCESS_START: &str = "Start of the process in nanoseconds of CLOCK_BOOTTIME, which distinguishes it from other processes with the same id.";
 
 /// Says of each recording without a probe's rows why it has none, and which option would have recorded them.
-pub(in crate::report) fn note_absent_probe(document: &mut Document, sources: &[Source], probe: &str) {
+pub(crate) fn note_absent_probe(document: &mut Document, sources: &[Source], probe: &str) {
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
         let state = source.meta().probes.iter().find(|state| state.name == probe);
@@ -30,7 +30,7 @@ pub(in crate::report) fn note_absent_probe(document: &mut Document, sources: &[S
 }
 
 /// What became of a probe, as the predicate of a sentence.
-pub(in crate::report) fn outcome_word(outcome: ProbeOutcome) -> &'static str {
+pub(crate) fn outcome_word(outcome: ProbeOutcome) -> &'static str {
     match outcome {
         ProbeOutcome::Ran => "ran",
         ProbeOutcome::Skipped => "was skipped",
@@ -42,48 +42,48 @@ pub(in crate::report) fn outcome_word(outcome: ProbeOutcome) -> &'static str {
 }
 
 /// A percentile of a histogram as a cell; null without values.
-pub(in crate::report) fn percentile(histogram: &Histogram, unit: Unit, q: f64) -> Value {
+pub(crate) fn percentile(histogram: &Histogram, unit: Unit, q: f64) -> Value {
     Value::of(unit, histogram.percentile(q))
 }
 
 /// An error as rows give it, a negative errno number, by its name.
-pub(in crate::report) fn errno(ret: i64) -> String {
+pub(crate) fn errno(ret: i64) -> String {
     let number = ret.unsigned_abs();
     let name = i32::try_from(number).ok().and_then(errnos::name);
     name.map_or_else(|| format!("error {number}"), str::to_owned)
 }
 
 /// The unit of a metric by its short name; unknown ones count things.
-pub(in crate::report) fn unit(name: &str) -> Unit {
+pub(crate) fn unit(name: &str) -> Unit {
     Unit::parse(name).unwrap_or(Unit::Count)
 }
 
 /// A length of time as a cell.
-pub(in crate::report) fn nanos(ns: u64) -> Value {
+pub(crate) fn nanos(ns: u64) -> Value {
     Value::Nanos(whole(ns))
 }
 
 /// A size as a cell.
-pub(in crate::report) fn bytes(bytes: u64) -> Value {
+pub(crate) fn bytes(bytes: u64) -> Value {
     Value::Bytes(whole(bytes))
 }
 
 /// A moment as a cell, null where it is not known.
-pub(in crate::report) fn time(at: Option<i64>) -> Value {
+pub(crate) fn time(at: Option<i64>) -> Value {
     at.map_or(Value::Null, Value::Time)
 }
 
 /// A text as a cell, null where it is empty.
-pub(in crate::report) fn some(text: &str) -> Value {
+pub(crate) fn some(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { Value::from(text) }
 }
 
 /// A count as a number with a sign, without wrapping.
-pub(in crate::report) fn whole(count: u64) -> i64 {
+pub(crate) fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// `part` of `whole` in hundredths; null when there is no whole.
-pub(in crate::report) fn share(part: f64, whole: f64) -> Value {
+pub(crate) fn share(part: f64, whole: f64) -> Value {
     if whole > 0.0 { Value::Percent(100.0 * part / whole) } else { Value::Null }
 }

@@ -9,7 +9,7 @@ use crate::report::read::processes::Owner;
 /// The columns of a table whose rows are made of `R`.
 ///
 /// What follows a column in a chain, as [`Columns::help`], is about that column.
-pub(in crate::report) struct Columns<R>(Vec<Column<R>>);
+pub(crate) struct Columns<R>(Vec<Column<R>>);
 
 struct Column<R> {
     field: Field,
@@ -18,12 +18,12 @@ struct Column<R> {
 
 impl<R> Columns<R> {
     /// Starts without any.
-    pub(in crate::report) fn new() -> Columns<R> {
+    pub(crate) fn new() -> Columns<R> {
         Columns(Vec::new())
     }
 
     /// Adds a column: its stable name, its heading, and its value in a row.
-    pub(in crate::report) fn column<V: Into<Value>>(
+    pub(crate) fn column<V: Into<Value>>(
         mut self,
         name: impl Into<Cow<'static, str>>,
         title: impl Into<String>,
@@ -35,42 +35,42 @@ impl<R> Columns<R> {
     }
 
     /// Adds the command that a row is about.
-    pub(in crate::report) fn comm(self, owner: impl Fn(&R) -> &Owner + 'static) -> Columns<R> {
+    pub(crate) fn comm(self, owner: impl Fn(&R) -> &Owner + 'static) -> Columns<R> {
         self.column("comm", "command", move |row| owner(row).comm.clone())
     }
 
     /// Adds the process that a row is about.
-    pub(in crate::report) fn pid(self, owner: impl Fn(&R) -> &Owner + 'static) -> Columns<R> {
+    pub(crate) fn pid(self, owner: impl Fn(&R) -> &Owner + 'static) -> Columns<R> {
         self.column("pid", "pid", move |row| Value::id(owner(row).pid))
     }
 
     /// Adds the sentence that says what the column holds.
-    pub(in crate::report) fn help(self, help: impl Into<String>) -> Columns<R> {
+    pub(crate) fn help(self, help: impl Into<String>) -> Columns<R> {
         self.last(|field| field.help(help))
     }
 
     /// Gives every cell a unit of its own, for rows of different things.
-    pub(in crate::report) fn each_its_unit(self) -> Columns<R> {
+    pub(crate) fn each_its_unit(self) -> Columns<R> {
         self.last(Field::each_its_unit)
     }
 
     /// Says that the cells hold sentences, which are worth lines of their own.
-    pub(in crate::report) fn prose(self) -> Columns<R> {
+    pub(crate) fn prose(self) -> Columns<R> {
         self.last(Field::prose)
     }
 
     /// Says that the cells are command lines.
-    pub(in crate::report) fn command(self) -> Columns<R> {
+    pub(crate) fn command(self) -> Columns<R> {
         self.last(Field::command)
     }
 
     /// Says how many cells of a terminal its text is worth, before columns after it have a place.
-    pub(in crate::report) fn at_least(self, cells: usize) -> Columns<R> {
+    pub(crate) fn at_least(self, cells: usize) -> Columns<R> {
         self.last(|field| field.at_least(cells))
     }
 
     /// Says that most rows have nothing in it.
-    pub(in crate::report) fn sparse(self) -> Columns<R> {
+    pub(crate) fn sparse(self) -> Columns<R> {
         self.last(Field::sparse)
     }
 
@@ -82,17 +82,17 @@ impl<R> Columns<R> {
     }
 
     /// What the columns are called and hold.
-    pub(in crate::report) fn fields(&self) -> impl Iterator<Item = &Field> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.0.iter().map(|column| &column.field)
     }
 
     /// The cells of a row.
-    pub(in crate::report) fn cells(&self, row: &R) -> impl Iterator<Item = Value> {
+    pub(crate) fn cells(&self, row: &R) -> impl Iterator<Item = Value> {
         self.0.iter().map(|column| (column.value)(row))
     }
 
     /// The cell of a row in one of the columns.
-    pub(in crate::report) fn cell(&self, at: usize, row: &R) -> Option<Value> {
+    pub(crate) fn cell(&self, at: usize, row: &R) -> Option<Value> {
         self.0.get(at).map(|column| (column.value)(row))
     }
 }

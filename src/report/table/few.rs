@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 /// A few things by their weight.
 #[derive(Debug)]
-pub(in crate::report) struct Few<T = String> {
+pub(crate) struct Few<T = String> {
     most: usize,
     held: Vec<(u64, T)>,
     seen: usize,
@@ -12,12 +12,12 @@ pub(in crate::report) struct Few<T = String> {
 
 impl<T> Few<T> {
     /// Starts without any; so many are kept.
-    pub(in crate::report) fn new(most: usize) -> Few<T> {
+    pub(crate) fn new(most: usize) -> Few<T> {
         Few { most, held: Vec::new(), seen: 0 }
     }
 
     /// Adds one, which is made only where it may be kept.
-    pub(in crate::report) fn add(&mut self, weight: u64, make: impl FnOnce() -> T) {
+    pub(crate) fn add(&mut self, weight: u64, make: impl FnOnce() -> T) {
         self.seen += 1;
         if self.held.len() < self.most || self.held.last().is_some_and(|least| least.0 < weight) {
             self.held.push((weight, make()));
@@ -27,12 +27,12 @@ impl<T> Few<T> {
     }
 
     /// The things, the heaviest first.
-    pub(in crate::report) fn things(self) -> Vec<T> {
+    pub(crate) fn things(self) -> Vec<T> {
         self.held.into_iter().map(|(_, thing)| thing).collect()
     }
 
     /// The things, the heaviest first, and what says that there are more.
-    pub(in crate::report) fn words(self) -> (Vec<T>, &'static str) {
+    pub(crate) fn words(self) -> (Vec<T>, &'static str) {
         let more = if self.seen > self.held.len() { ", …" } else { "" };
         (self.things(), more)
     }

@@ -7,11 +7,11 @@ use crate::report::read::aggregate::count;
 use crate::units;
 
 /// Series of one picture. Nobody tells as many apart; tables have every group.
-pub(in crate::report) const SERIES: usize = 100;
+pub(crate) const SERIES: usize = 100;
 
 /// Named distributions, of which the heaviest stay apart.
 #[derive(Debug)]
-pub(in crate::report) struct Heaviest {
+pub(crate) struct Heaviest {
     most: usize,
     held: Vec<Series>,
     others: Histogram,
@@ -29,12 +29,12 @@ struct Series {
 
 impl Heaviest {
     /// Starts without any; so many stay apart.
-    pub(in crate::report) fn new(most: usize) -> Heaviest {
+    pub(crate) fn new(most: usize) -> Heaviest {
         Heaviest { most, held: Vec::new(), others: Histogram::new(), joined: 0, seen: 0 }
     }
 
     /// Adds one.
-    pub(in crate::report) fn add(&mut self, name: String, histogram: &Histogram) {
+    pub(crate) fn add(&mut self, name: String, histogram: &Histogram) {
         self.held.push(Series { at: self.seen, name, histogram: histogram.clone() });
         self.seen += 1;
         if self.held.len() >= 2 * self.most.max(8) {
@@ -51,7 +51,7 @@ impl Heaviest {
     }
 
     /// Those that stay apart in the order in which they came, and the others as one.
-    pub(in crate::report) fn series(mut self) -> Vec<(String, Histogram)> {
+    pub(crate) fn series(mut self) -> Vec<(String, Histogram)> {
         self.join();
         self.held.sort_by_key(|series| series.at);
         let mut all: Vec<_> = self.held.into_iter().map(|series| (series.name, series.histogram)).collect();

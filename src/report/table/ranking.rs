@@ -25,7 +25,7 @@ const SLACK: usize = 1024;
 /// A table that grows by recording, with a host column in front when there are several.
 ///
 /// How its rows are ordered and how many are shown is said first, so that it never holds many more.
-pub(in crate::report) struct Ranking<R> {
+pub(crate) struct Ranking<R> {
     table: Table,
     columns: Columns<R>,
     with_host: bool,
@@ -72,7 +72,7 @@ impl Eq for Ranked {}
 
 impl<R> Ranking<R> {
     /// Starts a table without rows, in the order in which they come, that shows all of them.
-    pub(in crate::report) fn new(sources: &[Source], name: &str, title: &str, columns: Columns<R>) -> Ranking<R> {
+    pub(crate) fn new(sources: &[Source], name: &str, title: &str, columns: Columns<R>) -> Ranking<R> {
         let with_host = sources.len() > 1;
         let host = with_host.then(|| Field::new("host", "host").help("Host of the recording."));
         let fields = columns.fields().cloned();
@@ -92,19 +92,19 @@ impl<R> Ranking<R> {
     }
 
     /// Orders the rows by a number of theirs, the largest first; equal ones stay as they come.
-    pub(in crate::report) fn largest_first(mut self, name: &str) -> Ranking<R> {
+    pub(crate) fn largest_first(mut self, name: &str) -> Ranking<R> {
         self.by = self.columns.fields().position(|field| field.name == name);
         self
     }
 
     /// Shows no more than the first rows.
-    pub(in crate::report) fn top(mut self, shown: usize) -> Ranking<R> {
+    pub(crate) fn top(mut self, shown: usize) -> Ranking<R> {
         self.most = shown;
         self
     }
 
     /// Adds a row.
-    pub(in crate::report) fn row(&mut self, source: &Source, row: &R) {
+    pub(crate) fn row(&mut self, source: &Source, row: &R) {
         let by = self.by.and_then(|by| self.columns.cell(by, row));
         let weight = by.map_or(0, |cell| magnitude(&cell));
         if self.takes(weight) {
@@ -113,7 +113,7 @@ impl<R> Ranking<R> {
     }
 
     /// Adds a row whose weight is known before the rest of it, which is made only where it may be shown.
-    pub(in crate::report) fn weighed(&mut self, source: &Source, weight: Option<i64>, row: impl FnOnce() -> R) {
+    pub(crate) fn weighed(&mut self, source: &Source, weight: Option<i64>, row: impl FnOnce() -> R) {
         let weight = weight.unwrap_or(i64::MIN);
         if self.takes(weight) {
             self.add(source, weight, &row());
@@ -158,12 +158,12 @@ impl<R> Ranking<R> {
     }
 
     /// Counts rows that exist and were never added.
-    pub(in crate::report) fn left_out(&mut self, rows: u64) {
+    pub(crate) fn left_out(&mut self, rows: u64) {
         self.table.omitted = self.table.omitted.saturating_add(rows);
     }
 
     /// The table.
-    pub(in crate::report) fn table(mut self) -> Result<Table> {
+    pub(crate) fn table(mut self) -> Result<Table> {
         let shown = u64::try_from(self.most).unwrap_or(u64::MAX).min(self.rows);
         self.left_out(self.rows - shown);
         if self.runs.is_empty() && self.failed.is_none() {

@@ -18,10 +18,10 @@ use crate::units::Unit;
 
 /// What a distribution of times comes to.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::report) struct Times {
+pub(crate) struct Times {
     count: u64,
     /// All of them added up, in nanoseconds.
-    pub(in crate::report) sum_ns: u64,
+    pub(crate) sum_ns: u64,
     p50_ns: Option<f64>,
     p99_ns: Option<f64>,
     max_ns: Option<u64>,
@@ -29,7 +29,7 @@ pub(in crate::report) struct Times {
 
 impl Times {
     /// Out of all times in nanoseconds.
-    pub(in crate::report) fn of(times: &Histogram) -> Times {
+    pub(crate) fn of(times: &Histogram) -> Times {
         Times {
             count: count(times),
             sum_ns: sum(times),
@@ -42,7 +42,7 @@ impl Times {
 
 impl<R> Columns<R> {
     /// Adds count, sum, median, 99th percentile and maximum.
-    pub(in crate::report) fn times(self, times: impl Fn(&R) -> &Times + Copy + 'static) -> Columns<R> {
+    pub(crate) fn times(self, times: impl Fn(&R) -> &Times + Copy + 'static) -> Columns<R> {
         self.column("count", "count", move |row| times(row).count)
             .column("sum_ns", "sum", move |row| nanos(times(row).sum_ns))
             .help("All of them added up.")
@@ -53,12 +53,7 @@ impl<R> Columns<R> {
 }
 
 /// The picture of a metric in nanoseconds, a series for each value of `by`; nothing where there are no values.
-pub(in crate::report) fn plot(
-    sources: &[Source],
-    metric: &str,
-    title: &str,
-    by: &str,
-) -> Result<Option<HistogramPlot>> {
+pub(crate) fn plot(sources: &[Source], metric: &str, title: &str, by: &str) -> Result<Option<HistogramPlot>> {
     let mut series = Heaviest::new(SERIES);
     for source in sources {
         let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
