@@ -153,6 +153,7 @@ pub(super) struct Record {
 ///
 /// Without a view, prints the summary: whether events were lost, what the machine spent its time on, the processes that
 /// matter, and the slowest events with their cause. Several files, or a directory, give one set of rows per host.
+/// A recording may be compressed (`.gz`, `.zst`) or in a bundle (`.zip`); `-` is standard input.
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "ebrec report [OPTIONS] [VIEW] FILE...")]
 pub(super) struct Report {

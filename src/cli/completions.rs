@@ -16,6 +16,7 @@ use clap_complete::env::Shells;
 
 use super::Terminal;
 use crate::recording::Recording;
+use crate::recording::is_finished;
 use crate::report::VIEWS;
 use crate::report::tables;
 
@@ -146,7 +147,7 @@ pub(super) fn probe_names() -> ArgValueCompleter {
 }
 
 fn files(current: &OsStr) -> Vec<CompletionCandidate> {
-    let is_recording = |path: &Path| path.is_dir() || path.extension().is_some_and(|ending| ending == "parquet");
+    let is_recording = |path: &Path| path.is_dir() || is_finished(path);
     PathCompleter::any().filter(is_recording).complete(current)
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
+use crate::recording::is_finished;
+use crate::recording::is_partial;
 use crate::report::SUMMARY;
 use crate::report::VIEWS;
 use crate::text::nearest;
@@ -54,12 +56,14 @@ fn metrics_of(view: &str) -> usize {
 
 /// Views and metrics have neither a separator nor a recording's ending.
 fn looks_like_a_path(word: &OsString) -> bool {
-    let word = word.to_string_lossy();
-    word.contains(std::path::is_separator)
-        || word.ends_with(".parquet")
-        || word.ends_with(".partial")
-        || word == "."
-        || word == ".."
+    let path = Path::new(word);
+    let is_name = |name| word == name;
+    word.to_string_lossy().contains(std::path::is_separator)
+        || is_finished(path)
+        || is_partial(path)
+        || is_name("-")
+        || is_name(".")
+        || is_name("..")
 }
 
 fn neither(word: &OsString) -> Failure {

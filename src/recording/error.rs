@@ -128,6 +128,17 @@ pub enum OpenError {
         /// The pipe, device or directory.
         path: PathBuf,
     },
+    /// It unpacks to more than a recording may have.
+    #[error(
+        "'{}' unpacks to more than {} MiB\nhint: if it comes from somebody you trust, unpack it into a file first",
+        path.display(), most >> 20
+    )]
+    TooLarge {
+        /// The compressed file, or standard input.
+        path: PathBuf,
+        /// The bound, in bytes.
+        most: u64,
+    },
     /// Nothing was checkpointed before the writer was killed.
     #[error(
         "'{}' holds nothing that can be recovered: {why}\nhint: if nothing else is expected of it, remove it: rm '{0}'",

@@ -33,6 +33,15 @@ pub(crate) const PAGE_BYTES: usize = 32 << 20;
 /// Bytes that reading a row group holds at once: of each column that is read, its dictionary and one page.
 pub(crate) const HELD_BYTES: usize = 160 << 20;
 
+/// Bytes of a recording that comes compressed, in a bundle or through a pipe, once it is unpacked.
+pub(crate) const UNPACKED_BYTES: u64 = 4 << 30;
+
+/// How many times as large it may become. Pages are compressed already: the fixtures' footers, their best part, shrink to a tenth.
+pub(crate) const UNPACKED_RATIO: u64 = 64;
+
+/// Files in a bundle.
+pub(crate) const BUNDLE_ENTRIES: u16 = 1024;
+
 /// A text without what is beyond the bound.
 pub(crate) fn cut(text: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     let Some(kept) = text.get(..TEXT_BYTES - CUT.len()).filter(|_| text.len() > TEXT_BYTES) else {

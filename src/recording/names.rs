@@ -1,9 +1,11 @@
-//! The names of a recording's files while it is not finished.
+//! The names of a recording's files, finished and not.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// The endings of a finished recording's name: as it was recorded, compressed, or in a bundle.
+const FINISHED: [&str; 4] = [".parquet", ".parquet.gz", ".parquet.zst", ".zip"];
 const PARTIAL: &str = ".partial";
 const FOOTER: &str = ".footer";
 
@@ -29,6 +31,12 @@ pub fn finished_path(partial: &Path) -> Option<PathBuf> {
 /// Whether the name is that of an unfinished recording.
 pub fn is_partial(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "partial")
+}
+
+/// Whether the name is that of a finished recording, which may be compressed or in a bundle.
+pub fn is_finished(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    FINISHED.iter().any(|ending| name.ends_with(ending))
 }
 
 /// A name beside `path` for a file that is renamed into place when it is whole.

@@ -28,6 +28,7 @@ use crate::recording::names::is_partial;
 use crate::recording::names::partial_path;
 use crate::recording::names::temporary_path;
 use crate::recording::output::MAGIC;
+use crate::recording::packed;
 use crate::recording::source::Source;
 use crate::regular_file;
 
@@ -56,13 +57,17 @@ pub(crate) struct Footer {
 impl Recording {
     /// Opens a recording; an unfinished one (`.partial`) up to its last checkpoint.
     ///
+    /// It may be compressed (gzip, zstd) or the one recording in a zip file; `-` is standard input.
+    ///
     /// # Errors
-    /// The file cannot be read, is not a recording, is cut off, is of a newer format, or contradicts itself.
+    /// The file cannot be read, is not a recording, unpacks to too much, is cut off, is of a newer format, or contradicts itself.
     pub fn open(path: &Path) -> Result<Recording, OpenError> {
+        if path == Path::new(packed::STDIN) {
+            return Recording::finished(path, packed::unpacked(path, packed::stdin()?)?);
+        }
         let source = open_file(path)?;
         if !is_partial(path) {
-            let footer = read_footer(path, &source)?;
-            return Recording::with_footer(path, source, footer, false);
+            return Recording::finished(path, packed::unpacked(path, source)?);
         }
         // The footer is written behind the rows before the name changes.
         match read_footer(path, &source).and_then(|footer| Recording::with_footer(path, source.clone(), footer, true)) {
@@ -75,6 +80,11 @@ impl Recording {
                 Recording::with_footer(path, source, footer, true)
             }
         }
+    }
+
+    fn finished(path: &Path, source: Source) -> Result<Recording, OpenError> {
+        let footer = read_footer(path, &source)?;
+        Recording::with_footer(path, source, footer, false)
     }
 
     pub(crate) fn with_footer(

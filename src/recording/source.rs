@@ -44,6 +44,11 @@ impl Source {
         self.len
     }
 
+    /// The whole file, from its beginning on.
+    pub(crate) fn reader(&self) -> SourceRead {
+        SourceRead { source: self.clone(), at: 0 }
+    }
+
     /// Reads `len` bytes at an offset; an error when the file does not have them all.
     pub(crate) fn read(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
         let end = at.checked_add(len).filter(|end| *end <= self.len);
@@ -70,6 +75,18 @@ impl Read for SourceRead {
             self.at += len as u64;
         }
         Ok(len)
+    }
+}
+
+impl Seek for SourceRead {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.source.len.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

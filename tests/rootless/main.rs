@@ -25,6 +25,7 @@ mod measured;
 mod native;
 #[cfg(unix)]
 mod outputs;
+mod packed;
 mod recording;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod report_nonsense;

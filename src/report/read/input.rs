@@ -11,6 +11,9 @@ use crate::failure::Failure;
 use crate::recording::CORE_KINDS;
 use crate::recording::Meta;
 use crate::recording::Recording;
+use crate::recording::finished_path;
+use crate::recording::is_finished;
+use crate::recording::is_partial;
 use crate::report::plan::RowFilter;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
@@ -75,10 +78,9 @@ fn recordings_in(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let finished = name.ends_with(".parquet");
-        let unfinished = name.ends_with(".parquet.partial") && !path.with_extension("").exists();
-        if (finished || unfinished) && path.is_file() {
+        let unfinished = is_partial(&path)
+            && finished_path(&path).is_some_and(|finished| is_finished(&finished) && !finished.exists());
+        if (is_finished(&path) || unfinished) && path.is_file() {
             files.push(path);
         }
     }
