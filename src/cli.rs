@@ -270,9 +270,15 @@ fn report_plan(report: args::Report, terminal: &Terminal) -> Result<(ReportPlan,
         (None, None, Some(path)) => format_of(path)?,
         (None, None, None) => Format::default(),
     };
-    if format == Format::Svg && terminal.stdout && report.output.is_none() && report.svg_dir.is_none() {
-        let hint = format!("ebrec report {} -o {0}.svg FILE", words.view);
-        return Err(Failure::usage("a picture can't be written to a terminal").hint(hint));
+    let to_terminal = terminal.stdout && report.output.is_none() && report.svg_dir.is_none();
+    let unreadable = match format {
+        Format::Svg => Some("a picture"),
+        Format::Html => Some("a page"),
+        _ => None,
+    };
+    if let Some(what) = unreadable.filter(|_| to_terminal) {
+        let hint = format!("ebrec report {} -o {0}.{} FILE", words.view, format.name());
+        return Err(Failure::usage(format!("{what} can't be written to a terminal")).hint(hint));
     }
     let plan = ReportPlan {
         view: words.view.to_owned(),
@@ -301,7 +307,7 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
         (None, None) => Ok(Format::Text),
         (None, Some(ending)) => {
             let message = format!("no format has the ending '.{}' of '{}'", ending.display(), path.display());
-            Err(Failure::usage(message).hint("endings: .txt, .svg, .md, .json, .csv; or name one with --format"))
+            Err(Failure::usage(message).hint("endings: .txt, .svg, .html, .md, .json, .csv; or name one with --format"))
         }
     }
 }

@@ -37,6 +37,7 @@ pub fn recording(input: &[u8]) {
     look_at(&path, Format::Text);
     look_at(&path, Format::Json);
     look_at(&path, Format::Svg);
+    look_at(&path, Format::Html);
 }
 
 /// What a killed writer left: four bytes with the length of the footer, the footer, and the data.
@@ -163,6 +164,7 @@ fn hold(document: &Document, format: Format) {
             }
         }
         Format::Csv => _ = render::csv(document, None),
+        Format::Html => hold_printable(&render::html(document)),
         Format::Svg => {
             if let Ok(text) = render::svg(document) {
                 hold_printable(&text);

@@ -1,6 +1,6 @@
 //! Documents: what a view found, apart from the characters that show it.
 //!
-//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`write_text`], [`write_markdown`], [`write_json`], [`write_csv`] and [`svg()`] turn it into
+//! A view fills a [`Document`] with raw values (nanoseconds, bytes, counts); [`write_text`], [`write_markdown`], [`write_html`], [`write_json`], [`write_csv`] and [`svg()`] turn it into
 //! characters. Strings may come from the kernel or from a stranger's file and are escaped here, for each format in its own way.
 
 use std::borrow::Cow;
@@ -18,8 +18,10 @@ pub mod escaped;
 mod flame;
 mod grid;
 mod heat;
+mod html;
 mod json;
 mod markdown;
+mod over_time;
 mod rest;
 mod stats;
 mod svg;
@@ -28,8 +30,21 @@ mod tests;
 mod text;
 
 pub use csv::write_csv;
+pub use html::write_html;
 pub use json::write_json;
 pub use markdown::write_markdown;
+pub use over_time::Distribution;
+pub use over_time::Divisor;
+pub use over_time::Events;
+pub use over_time::Figure;
+pub use over_time::FlameTree;
+pub use over_time::Key;
+pub use over_time::Lane;
+pub use over_time::OverTime;
+pub use over_time::SpanRow;
+pub use over_time::SpanTable;
+pub use over_time::Sparse;
+pub use over_time::Strip;
 pub use rest::Rest;
 pub use rest::RowReader;
 pub use svg::svg;
@@ -49,6 +64,11 @@ pub fn markdown(document: &Document) -> String {
 /// A document as [`write_json`] writes it.
 pub fn json(document: &Document) -> String {
     written(|out| write_json(document, out))
+}
+
+/// A document as [`write_html`] writes it.
+pub fn html(document: &Document) -> String {
+    written(|out| write_html(document, out))
 }
 
 /// A table of a document as [`write_csv`] writes it: the named one, or the first; `None` when there is none.
@@ -365,6 +385,8 @@ pub enum Block {
     Flame(FlamePlot),
     /// Bars made of parts.
     Bars(Bars),
+    /// A recording by intervals, for pages on which a reader selects a span of time.
+    OverTime(OverTime),
 }
 
 /// What a view found.
@@ -423,6 +445,7 @@ impl Block {
             Block::Flame(plot) => Some(&mut plot.name),
             Block::Bars(bars) => Some(&mut bars.name),
             Block::Heading(_) | Block::Note(_) | Block::Warning(_) | Block::Pairs(_) | Block::Table(_) => None,
+            Block::OverTime(_) => None,
         }
     }
 }
@@ -438,4 +461,4 @@ macro_rules! blocks {
     };
 }
 
-blocks!(Table => Table, HistogramPlot => Histogram, FlamePlot => Flame, Timeline => Timeline, Heatmap => Heatmap, Bars => Bars);
+blocks!(Table => Table, HistogramPlot => Histogram, FlamePlot => Flame, Timeline => Timeline, Heatmap => Heatmap, Bars => Bars, OverTime => OverTime);

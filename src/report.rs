@@ -15,6 +15,7 @@ use crate::report::read::window;
 use crate::units;
 
 pub mod deliver;
+mod over_time;
 pub mod plan;
 pub(crate) mod read;
 pub(crate) mod table;

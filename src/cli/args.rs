@@ -160,7 +160,7 @@ pub(super) struct Report {
     /// A view (see below); for `hist`, `heatmap` and `timeline` also metrics; then recordings or directories
     #[arg(value_name = "VIEW|FILE", add = completions::report_words())]
     pub(super) words: Vec<OsString>,
-    /// Output format: text, svg, md, json, csv [default: from the extension of --output, else text]
+    /// Output format: text, svg, html, md, json, csv [default: from the extension of --output, else text]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub(super) format: Option<FormatArg>,
     /// Write to FILE instead of stdout
@@ -315,6 +315,7 @@ pub(super) struct ListFormat {
 pub(super) enum FormatArg {
     Text,
     Svg,
+    Html,
     Md,
     Json,
     Csv,
@@ -325,6 +326,7 @@ impl From<FormatArg> for Format {
         match format {
             FormatArg::Text => Format::Text,
             FormatArg::Svg => Format::Svg,
+            FormatArg::Html => Format::Html,
             FormatArg::Md => Format::Markdown,
             FormatArg::Json => Format::Json,
             FormatArg::Csv => Format::Csv,

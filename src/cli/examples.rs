@@ -68,6 +68,7 @@ static EXAMPLES: &[(&str, &[Example])] = &[
                 "ebrec report processes --tree run.parquet",
                 "Show every process under its parent, short-lived ones included",
             ),
+            example("ebrec report -o run.html run.parquet", "Write one page to explore in a browser"),
             example("ebrec report hist run.parquet", "Show every distribution on one line"),
             example(
                 "ebrec report hist sched.runqueue_latency --by comm run.parquet",

@@ -127,7 +127,7 @@ impl<'a> Parts<'a> {
 
     fn add(&mut self, block: &'a Block) {
         match block {
-            Block::Heading(_) | Block::Flame(_) => {}
+            Block::Heading(_) | Block::Flame(_) | Block::OverTime(_) => {}
             Block::Note(note) => self.notes.push(note),
             Block::Warning(warning) => self.warnings.push(warning),
             Block::Pairs(pairs) => pairs.iter().for_each(|(name, value)| put(&mut self.facts, name, value)),

@@ -43,7 +43,7 @@ pub fn write_markdown(document: &Document, out: &mut dyn io::Write) -> io::Resul
             Block::Histogram(plot) => out.code(|drawn| text::histogram(drawn, &PLOT, plot))?,
             Block::Timeline(plot) => out.code(|drawn| text::timeline(drawn, &PLOT, plot))?,
             Block::Heatmap(plot) => out.code(|drawn| text::heatmap(drawn, &PLOT, plot))?,
-            Block::Flame(_) => {}
+            Block::Flame(_) | Block::OverTime(_) => {}
             Block::Bars(bars) => out.code(|drawn| text::bars(drawn, &PLOT, bars))?,
         }
     }

@@ -89,7 +89,8 @@ impl<'a> Plot<'a> {
             | Block::Warning(_)
             | Block::Pairs(_)
             | Block::Table(_)
-            | Block::Flame(_) => None,
+            | Block::Flame(_)
+            | Block::OverTime(_) => None,
         }
     }
 

@@ -116,7 +116,7 @@ fn write(to: &mut dyn io::Write, style: &TextStyle, block: &Block) -> io::Result
         Block::Histogram(plot) => histogram(out, style, plot),
         Block::Timeline(plot) => timeline(out, style, plot),
         Block::Heatmap(plot) => heatmap(out, style, plot),
-        Block::Table(_) | Block::Flame(_) => {}
+        Block::Table(_) | Block::Flame(_) | Block::OverTime(_) => {}
         Block::Bars(plot) => bars(out, style, plot),
     }
     to.write_all(drawn.as_bytes())

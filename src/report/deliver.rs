@@ -38,6 +38,7 @@ pub fn deliver(document: &Document, format: Format, style: TextStyle, destinatio
             let drawn = render::svg(document)?;
             Box::new(move |out| out.write_all(drawn.as_bytes()))
         }
+        Format::Html => Box::new(|out| render::write_html(document, out)),
         Format::Markdown => Box::new(|out| render::write_markdown(document, out)),
         Format::Json => Box::new(|out| render::write_json(document, out)),
         Format::Csv => {

@@ -4,6 +4,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How many times as many rows a page holds as a terminal shows.
+const PAGE: usize = 10;
+
 /// One report over one or more recordings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportPlan {
@@ -41,7 +44,12 @@ impl ReportPlan {
 
     /// How many rows of a ranking are shown, when the view would show `usual` to a person; programs get all that they do not refuse.
     pub fn rows_shown(&self, usual: usize) -> usize {
-        if self.top.is_none() && self.format.is_for_programs() { usize::MAX } else { self.events_shown(usual) }
+        match (self.top, self.format) {
+            (None, Format::Json | Format::Csv) => usize::MAX,
+            // A page folds its tables, and searches all of them.
+            (None, Format::Html) => self.events_shown(usual.saturating_mul(PAGE)),
+            _ => self.events_shown(usual),
+        }
     }
 }
 
@@ -96,6 +104,8 @@ pub enum Format {
     Text,
     /// The plots of the document.
     Svg,
+    /// One self-contained page.
+    Html,
     /// Tables for a ticket or a wiki.
     Markdown,
     /// Everything, with stable field names.
@@ -106,13 +116,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 5] = [Format::Text, Format::Svg, Format::Markdown, Format::Json, Format::Csv];
+    pub const ALL: [Format; 6] = [Format::Text, Format::Svg, Format::Html, Format::Markdown, Format::Json, Format::Csv];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Format::Text => "text",
             Format::Svg => "svg",
+            Format::Html => "html",
             Format::Markdown => "md",
             Format::Json => "json",
             Format::Csv => "csv",

@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod processes;
 pub(crate) mod profile;
 pub(crate) mod rows;
+pub(crate) mod samples;
 pub(crate) mod series;
 pub(crate) mod span;
 pub(crate) mod window;

@@ -3,6 +3,7 @@
 mod findings;
 mod identity;
 mod metrics;
+mod page;
 mod percentiles;
 mod probes;
 mod processes;

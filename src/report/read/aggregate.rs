@@ -351,6 +351,21 @@ fn is_number(column: &str) -> Option<bool> {
     Some(matches!(core.ty, ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64))
 }
 
+/// The dimensions of single rows, as those of groups are.
+pub(crate) struct Dims(Vec<Place>);
+
+impl Dims {
+    /// Reads the columns.
+    pub(crate) fn of<'a>(columns: &'a [impl AsRef<str>], rows: &mut Rows<'a>) -> Dims {
+        Dims(columns.iter().map(|column| Place::of(column.as_ref(), rows)).collect())
+    }
+
+    /// What a row says.
+    pub(crate) fn read(&self, row: &Row<'_>) -> Vec<Dim> {
+        self.0.iter().map(|place| place.read(row, &mut |text| text.into())).collect()
+    }
+}
+
 /// Where a dimension stands in a row.
 #[derive(Clone, Copy)]
 enum Place {
@@ -369,6 +384,17 @@ impl Place {
             Some(false) => Place::Text(rows.text(column)),
             // What a probe's own column holds, only the file knows.
             None => Place::Either(rows.int(column), rows.text(column)),
+        }
+    }
+
+    /// The dimension of a row; `keep` keeps its text.
+    fn read(self, row: &Row<'_>, keep: &mut impl FnMut(&str) -> Rc<str>) -> Dim {
+        let mut text = |at| row.text(at).map_or(Dim::None, |text| Dim::Text(keep(text)));
+        match self {
+            Place::Process => row.which().map_or(Dim::None, Dim::Process),
+            Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
+            Place::Text(at) => text(at),
+            Place::Either(int, at) => row.int(int).map_or_else(|| text(at), Dim::Int),
         }
     }
 }
@@ -390,16 +416,8 @@ impl Adder {
             self.spill();
         }
         let Adder { held, held_bytes, names, .. } = self;
-        let mut dim = |place: &Place| match *place {
-            Place::Process => row.which().map_or(Dim::None, Dim::Process),
-            Place::Int(at) => row.int(at).map_or(Dim::None, Dim::Int),
-            Place::Text(at) => row.text(at).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
-            Place::Either(int, text) => match row.int(int) {
-                Some(number) => Dim::Int(number),
-                None => row.text(text).map_or(Dim::None, |text| Dim::Text(name(names, held_bytes, text))),
-            },
-        };
-        let key: Vec<Dim> = places.iter().map(&mut dim).collect();
+        let mut keep = |text: &str| name(names, held_bytes, text);
+        let key: Vec<Dim> = places.iter().map(|place| place.read(row, &mut keep)).collect();
         if !held.contains_key(metric) {
             held.insert(name(names, held_bytes, metric), HashMap::new());
         }

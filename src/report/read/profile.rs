@@ -24,6 +24,8 @@ use crate::spill::Sorter;
 use crate::symbols::offline::DebugDirs;
 use crate::units;
 
+pub(crate) mod drawn;
+
 /// Deepest stack that is believed; the kernel's own bound is 127 for each half.
 const MAX_DEPTH: usize = 1024;
 

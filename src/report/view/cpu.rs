@@ -1,6 +1,5 @@
 //! Views `cpu` and `offcpu`: which functions the CPUs ran, and in which threads waited; as tables, call trees and flame graphs.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -20,12 +19,10 @@ use crate::report::read::profile::Frame;
 use crate::report::read::profile::Function;
 use crate::report::read::profile::LEAVING;
 use crate::report::read::profile::Profile;
-use crate::report::read::profile::Sample;
 use crate::report::read::profile::Stacks;
 use crate::report::read::profile::Weight;
-use crate::report::read::rows::IntColumn;
-use crate::report::read::rows::Row;
-use crate::report::read::rows::Rows;
+use crate::report::read::samples::SampleColumns;
+use crate::report::read::samples::SleepColumns;
 use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::share;
@@ -96,14 +93,10 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let mut limit = Limit::new();
         let mut bare = 0u64;
         let mut rows = source.rows("stack_total");
-        let columns = SampleColumns::of(&mut rows);
-        let (metric, state, call) = (rows.text("metric"), rows.text("state"), rows.text("name"));
+        let (columns, sleeps) = (SampleColumns::of(&mut rows), SleepColumns::of(&mut rows));
+        let call = rows.text("name");
         let profile = Profile::of(source, rows, &LEAVING, |row| {
-            let (metric, state) = (row.text(metric), row.text(state).unwrap_or_default());
-            // A kernel thread without work waits for nothing.
-            if metric != Some("offcpu.time") || state == "idle" {
-                return None;
-            }
+            let state = sleeps.state(row)?;
             let sample = columns.sample(&people, row);
             let cause = (limit.name(state), limit.name(row.text(call).unwrap_or_default()));
             if by_cause.contains_key(&cause) || limit.take(CAUSE_BYTES) {
@@ -140,39 +133,6 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 
 fn whose(sources: &[Source], source: &Source) -> String {
     if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() }
-}
-
-/// The columns of a sample: its stacks, and what it weighs.
-struct SampleColumns {
-    kernel: IntColumn,
-    user: IntColumn,
-    ns: IntColumn,
-    count: IntColumn,
-}
-
-impl SampleColumns {
-    fn of(rows: &mut Rows<'_>) -> SampleColumns {
-        let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
-        SampleColumns { kernel, user, ns: rows.int("sum"), count: rows.int("count") }
-    }
-
-    fn sample(&self, people: &People, row: &Row<'_>) -> Sample<'static> {
-        Sample {
-            process: Cow::Owned(process(people, row)),
-            kernel: row.int(self.kernel),
-            user: row.int(self.user),
-            ns: row.natural(self.ns),
-            count: row.natural(self.count),
-        }
-    }
-}
-
-fn process(people: &People, row: &Row<'_>) -> String {
-    match (people.of_row(row), row.pid()) {
-        (Some(comm), _) => comm.to_owned(),
-        (None, Some(pid)) => format!("process {pid}"),
-        (None, None) => "?".to_owned(),
-    }
 }
 
 /// Drops the innermost frames that are the scheduler's own.
@@ -213,7 +173,7 @@ fn finish(
         document.push(Ranking::new(sources, "tree", "Calls", tree_columns(what)).table()?);
     }
     // Nobody else draws it.
-    if plan.format == Format::Svg
+    if matches!(plan.format, Format::Svg | Format::Html)
         && let Some(plot) = flame(document, profiles)?
     {
         document.push(plot);

@@ -17,6 +17,7 @@ use crate::report::view::summary::facts::Facts;
 mod commands;
 mod facts;
 mod memory;
+mod page;
 mod slow;
 mod waits;
 
@@ -24,7 +25,11 @@ mod waits;
 const ROWS: usize = 10;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
-    let mut document = Document::new("summary", "");
+    let title = match sources {
+        [source] if plan.format == Format::Html => format!("{}: {}", source.label(), window::describe(source)),
+        _ => String::new(),
+    };
+    let mut document = Document::new("summary", title);
     let several = sources.len() > 1;
     let facts: Vec<Facts> = sources.iter().map(Facts::of).collect::<Result<_>>()?;
     for source in sources {
@@ -54,20 +59,32 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
         document.push(hosts.table()?);
     }
-    rankings(&mut document, sources, plan)?;
-    let latencies = distributions::table(sources, "distributions", plan)?;
-    if !latencies.is_empty() || plan.format.is_for_programs() {
-        document.heading("Distributions");
-        document.push(latencies);
-    }
-    if plan.format != Format::Text {
-        distributions::plots(&mut document, sources)?;
+    match sources {
+        [source] if plan.format == Format::Html => document.push(page::over_time(source, plan)?),
+        _ => tables(&mut document, sources, plan)?,
     }
     if let ([source], [facts]) = (sources, facts.as_slice()) {
         document.heading("The recording itself");
         document.push(Block::Pairs(facts.recording(source)));
     }
     Ok(document)
+}
+
+/// Who did it, what was slow, and all distributions.
+fn tables(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
+    if plan.format == Format::Html {
+        document.note("a page with a timeline is of one recording: 'ebrec report -o NAME.html FILE' for each");
+    }
+    rankings(document, sources, plan)?;
+    let latencies = distributions::table(sources, "distributions", plan)?;
+    if !latencies.is_empty() || plan.format.is_for_programs() {
+        document.heading("Distributions");
+        document.push(latencies);
+    }
+    if plan.format != Format::Text {
+        distributions::plots(document, sources)?;
+    }
+    Ok(())
 }
 
 /// Without a ledger the facts need no heading.

@@ -1,0 +1,58 @@
+//! A recording by intervals, for pages on which a reader selects a span of time.
+//!
+//! Every part is bounded: the first rows of each table stay, and the rest is one sum, so that totals are right. The same readers as the
+//! views' give the numbers, so they are the report's.
+
+use anyhow::Result;
+
+use crate::render::Events;
+use crate::render::OverTime;
+use crate::report::over_time::intervals::Intervals;
+use crate::report::plan::ReportPlan;
+use crate::report::read::input::Source;
+use crate::report::read::ledger;
+use crate::report::read::processes::People;
+use crate::report::read::profile::Stacks;
+use crate::units;
+
+mod distributions;
+mod intervals;
+mod machine;
+mod stacks;
+mod sums;
+mod threads;
+
+/// Reads one recording under its filters; single events are the caller's.
+pub(crate) fn over_time(source: &Source, people: &People, plan: &ReportPlan, events: Events) -> Result<OverTime> {
+    let intervals = Intervals::of(source)?;
+    let mut cuts = Vec::new();
+    let (strips, threads) = threads::threads(source, &intervals)?;
+    let mut tables = sums::tables(source, people, &intervals)?;
+    tables.push(threads);
+    let (distributions, left_out) = distributions::distributions(source, &intervals)?;
+    if left_out > 0 {
+        cuts.push(format!("{left_out} histograms are not on this page: 'ebrec report hist' shows them"));
+    }
+    let stacks = Stacks::of(source, &plan.debug_dirs)?;
+    let mut flames = Vec::new();
+    for (flame, cut) in
+        [stacks::on(source, people, &stacks, &intervals)?, stacks::off(source, people, &stacks, &intervals)?]
+    {
+        flames.push(flame);
+        cuts.extend(cut);
+    }
+    for table in tables.iter().filter(|table| table.omitted > 0) {
+        cuts.push(format!("{}: {} rows are one", table.title, units::count(table.omitted)));
+    }
+    Ok(OverTime {
+        bounds: intervals.bounds().to_vec(),
+        lanes: machine::lanes(source, &intervals)?,
+        parts: ledger::Sort::ALL.iter().map(|sort| sort.title()).collect(),
+        strips,
+        tables,
+        events,
+        distributions,
+        flames,
+        cuts,
+    })
+}
