@@ -9,6 +9,7 @@ use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
 use crate::events;
+use crate::export;
 use crate::export::ExportPlan;
 use crate::export::Target;
 use crate::failure::Failure;
@@ -64,7 +65,7 @@ pub enum Action {
     /// Explain recordings.
     Report(Box<ReportPlan>, Destination),
     /// Carry a recording's metrics to a time-series database.
-    Export(ExportPlan),
+    Export(Box<ExportPlan>),
     /// Show what a recording says of itself.
     Info(PathBuf, OutputOptions),
     /// List the probes, or everything about one.
@@ -145,7 +146,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
             let (plan, destination) = report_plan(report, terminal)?;
             Action::Report(Box::new(plan), destination)
         }
-        args::Command::Export(export) => Action::Export(export_plan(export)),
+        args::Command::Export(export) => Action::Export(Box::new(export_plan(export, terminal)?)),
         args::Command::Info(info) => Action::Info(info.file, info.format.into()),
         args::Command::Probes(probes) if probes.events.is_empty() => Action::Probes(probes.name, probes.format.into()),
         args::Command::Probes(probes) => {
@@ -312,15 +313,46 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
     }
 }
 
-fn export_plan(export: args::Export) -> ExportPlan {
-    let target = match (export.push, export.to) {
+fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, Failure> {
+    if let (Some(from), Some(until)) = (export.from, export.until)
+        && from >= until
+    {
+        return Err(Failure::usage("--from is not before --until, so nothing lies between them"));
+    }
+    // clap asks for a format where nothing is pushed.
+    let format = export.to.map(export::Format::from);
+    if let (Some(_), Some(format)) = (export.profile, format)
+        && !format.has_stacks()
+    {
+        return Err(Failure::usage(
+            "this format has no --profile: it holds metrics, or everything that belongs on a timeline",
+        )
+        .hint("ebrec export --to pprof FILE"));
+    }
+    let to_terminal = terminal.stdout && export.output.as_deref().is_none_or(|path| path == Path::new("-"));
+    if let Some(format) = format.filter(|format| format.is_binary() && to_terminal) {
+        let hint = format!("-o FILE.{}", format.ending());
+        return Err(Failure::usage("this format is binary and can't be written to a terminal").hint(hint));
+    }
+    let target = match (export.push, format) {
         (Some(url), _) => Target::Push(url),
-        // clap asks for a format where nothing is pushed.
-        (None, format) => {
-            Target::Text { format: format.unwrap_or(args::ExportFormatArg::Openmetrics).into(), output: export.output }
-        }
+        (None, format) => Target::File { format: format.unwrap_or(export::Format::OpenMetrics), output: export.output },
     };
-    ExportPlan { file: export.file, target, top: export.top, pids: export.pid, steps: export.buckets }
+    Ok(ExportPlan {
+        file: export.file,
+        target,
+        filter: RowFilter {
+            pids: export.pid.into_iter().map(i64::from).collect(),
+            comms: export.comm,
+            from: export.from,
+            to: export.until,
+        },
+        profile: export.profile.map(export::Profile::from).unwrap_or_default(),
+        debug_dirs: export.debug_dir,
+        top: export.top,
+        label_pids: export.label_pids,
+        steps: export.buckets,
+    })
 }
 
 #[cfg(test)]
@@ -446,7 +478,10 @@ mod tests {
     #[test]
     fn an_export_without_a_format_names_the_formats() {
         let failure = run("export x.parquet").unwrap_err();
-        assert_eq!(failure.hint.as_deref(), Some("--to takes one of: openmetrics, prometheus"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("--to takes one of: folded, pprof, perf-script, firefox, openmetrics, prometheus")
+        );
     }
 
     #[test]

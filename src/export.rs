@@ -1,24 +1,37 @@
-//! Carries a recording's metrics to time-series databases: as text for their importers, or to them over HTTP.
+//! Carries recordings to other tools: stacks to profilers, metrics to time-series databases.
 //!
-//! Every counter and histogram of the recording becomes a family of series: counters with `_total`, histograms with
-//! cumulative buckets, one sample at the window's start, where all are zero, and one at the end of each interval.
+//! Metrics become families of series: counters with `_total`, histograms with cumulative buckets, one sample at the window's
+//! start, where all are zero, and one at the end of each interval. Stacks become profiles with the numbers of the views `cpu`,
+//! `offcpu` and `locks`.
 
+mod facts;
 mod family;
+mod firefox;
+mod folded;
+mod frames;
 mod names;
 mod openmetrics;
 mod output;
+mod perf_script;
+mod pprof;
 mod prometheus;
 mod push;
 mod read;
 mod remote_write;
+mod samples;
+mod timed;
 mod weights;
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::export::family::Metrics;
+use crate::export::samples::Samples;
 use crate::failure::Failure;
-use crate::recording::Recording;
+use crate::report::plan::RowFilter;
+use crate::report::read::input::Source;
 
 /// What is to be exported, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +40,16 @@ pub struct ExportPlan {
     pub file: PathBuf,
     /// Where it goes.
     pub target: Target,
+    /// Which rows count.
+    pub filter: RowFilter,
+    /// What stacks weigh, in the formats for stacks.
+    pub profile: Profile,
+    /// Directories with symbols for frames that have no name in the recording.
+    pub debug_dirs: Vec<PathBuf>,
     /// Label sets of a metric that stay apart; the others are added up under the value `other`.
     pub top: usize,
     /// Whether process ids are labels.
-    pub pids: bool,
+    pub label_pids: bool,
     /// Histogram boundaries in each power of two: 1, 2, 4, 8 or 16, as fine as the recording is.
     pub steps: u32,
 }
@@ -38,8 +57,8 @@ pub struct ExportPlan {
 /// Where an export goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Text, into a file or to stdout.
-    Text {
+    /// Into a file or to stdout.
+    File {
         /// The format.
         format: Format,
         /// The file; stdout without.
@@ -49,13 +68,84 @@ pub enum Target {
     Push(String),
 }
 
-/// A text format.
+/// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// Folded stacks, for flame graphs.
+    Folded,
+    /// pprof's profile.proto, compressed.
+    Pprof,
+    /// The text of `perf script`.
+    PerfScript,
+    /// The processed format of profiler.firefox.com.
+    Firefox,
     /// OpenMetrics 1.0, for `promtool tsdb create-blocks-from openmetrics`.
     OpenMetrics,
     /// Prometheus' text format with timestamps, for VictoriaMetrics' `/api/v1/import/prometheus`.
     Prometheus,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 6] =
+        [Format::Folded, Format::Pprof, Format::PerfScript, Format::Firefox, Format::OpenMetrics, Format::Prometheus];
+
+    /// Whether it is of no use on a terminal.
+    pub fn is_binary(self) -> bool {
+        self == Format::Pprof
+    }
+
+    /// Whether it holds one profile of several.
+    pub fn has_stacks(self) -> bool {
+        matches!(self, Format::Folded | Format::Pprof | Format::PerfScript)
+    }
+
+    /// A file name's usual ending.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Format::Folded => "folded",
+            Format::Pprof => "pb.gz",
+            Format::PerfScript => "perf",
+            Format::Firefox => "json.gz",
+            Format::OpenMetrics => "om",
+            Format::Prometheus => "prom",
+        }
+    }
+}
+
+/// What the stacks of an export weigh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Time on a CPU, as in the view `cpu`.
+    #[default]
+    Cpu,
+    /// Time asleep, as in the view `offcpu`.
+    OffCpu,
+    /// Waits for locks, as in the view `locks`.
+    Locks,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 3] = [Profile::Cpu, Profile::OffCpu, Profile::Locks];
+
+    /// What there has to be in a recording.
+    fn what(self) -> &'static str {
+        match self {
+            Profile::Cpu => "CPU samples",
+            Profile::OffCpu => "off-CPU stacks",
+            Profile::Locks => "waits for locks",
+        }
+    }
+
+    /// The probe that records it.
+    fn probe(self) -> &'static str {
+        match self {
+            Profile::Cpu => "cpu",
+            Profile::OffCpu => "offcpu",
+            Profile::Locks => "locks",
+        }
+    }
 }
 
 /// What was sent to a database.
@@ -69,28 +159,67 @@ pub struct Pushed {
     pub requests: u64,
 }
 
-/// Exports a recording; what was pushed is told.
+/// Exports a recording, and says what was pushed.
 ///
 /// # Errors
-/// When the recording does not open or holds more than fits, when the output can't be written, when the database does
-/// not take it. A closed pipe is a `std::io::Error` in the chain.
+/// When the recording does not open, holds more than fits or nothing of what is asked for, when the output can't be written, when the
+/// database does not take it. A closed pipe is a `std::io::Error` in the chain.
 pub fn export(plan: &ExportPlan) -> Result<Option<Pushed>> {
-    if let Target::Push(url) = &plan.target {
-        // Before the work: a bad address fails first.
-        let endpoint = push::Endpoint::of(url)?;
-        let metrics = read::metrics(&Recording::open(&plan.file)?, plan)?;
-        return push::push(&metrics, &endpoint).map(Some);
+    match &plan.target {
+        Target::Push(url) => {
+            // Before the work: a bad address fails first.
+            let endpoint = push::Endpoint::of(url)?;
+            let metrics = read::metrics(&Source::open(&plan.file, &plan.filter)?, plan)?;
+            push::push(&metrics, &endpoint).map(Some)
+        }
+        Target::File { format, output } => {
+            let source = Source::open(&plan.file, &plan.filter)?;
+            write(&source, plan, *format, output.as_deref())?;
+            Ok(None)
+        }
     }
-    let metrics = read::metrics(&Recording::open(&plan.file)?, plan)?;
-    if metrics.families.is_empty() {
-        let none = Failure::run(format!("'{}' holds no metrics", plan.file.display()));
-        return Err(none.hint("ebrec info FILE lists what a recording holds").into());
+}
+
+fn write(source: &Source, plan: &ExportPlan, format: Format, output: Option<&Path>) -> Result<()> {
+    let gzip = format == Format::Pprof || output.is_some_and(|path| path.extension().is_some_and(|end| end == "gz"));
+    match format {
+        Format::Folded => {
+            let (samples, totals) = Samples::added_up(source, plan)?;
+            output::write(output, gzip, |out| folded::write(&samples, &totals, out))
+        }
+        Format::Pprof => {
+            let (samples, totals) = Samples::added_up(source, plan)?;
+            output::write(output, gzip, |out| pprof::write(source, plan.profile, &samples, &totals, out))
+        }
+        Format::PerfScript => {
+            let (samples, timed) = timed::read(source, plan)?;
+            output::write(output, gzip, |out| perf_script::write(source, plan.profile, &samples, &timed, out))
+        }
+        Format::Firefox => {
+            let (samples, timed) = timed::read(source, plan)?;
+            output::write(output, gzip, |out| firefox::write(source, &samples, &timed, out))
+        }
+        Format::OpenMetrics => {
+            let metrics = some_metrics(source, plan)?;
+            output::write(output, gzip, |out| Ok(openmetrics::write(&metrics, out)?))
+        }
+        Format::Prometheus => {
+            let metrics = some_metrics(source, plan)?;
+            output::write(output, gzip, |out| Ok(prometheus::write(&metrics, out)?))
+        }
     }
-    if let Target::Text { format, output } = &plan.target {
-        output::write(output.as_deref(), |out| match format {
-            Format::OpenMetrics => openmetrics::write(&metrics, out),
-            Format::Prometheus => prometheus::write(&metrics, out),
-        })?;
+}
+
+/// The metrics of a recording that has any.
+fn some_metrics(source: &Source, plan: &ExportPlan) -> Result<Metrics> {
+    let metrics = read::metrics(source, plan)?;
+    if !metrics.families.is_empty() {
+        return Ok(metrics);
     }
-    Ok(None)
+    let path = source.recording().path().display();
+    Err(match plan.filter.passes_all() {
+        true => Failure::run(format!("'{path}' holds no metrics")).hint("ebrec info FILE lists what a recording holds"),
+        false => Failure::run(format!("no metric in '{path}' passes the filters")),
+    }
+    .into())
 }

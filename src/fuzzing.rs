@@ -134,11 +134,23 @@ fn look_at(path: &Path, format: Format) {
     for view in ["summary", "processes", "timeline"] {
         look_through(view, path, Format::Json, part.clone());
     }
-    for text in [export::Format::OpenMetrics, export::Format::Prometheus] {
-        let target = Target::Text { format: text, output: Some(path.with_extension("txt")) };
-        let plan = ExportPlan { file: path.to_owned(), target, top: 10, pids: true, steps: 4 };
-        if let Err(error) = export::export(&plan) {
-            hold_error(&error.to_string());
+    for to in export::Format::ALL {
+        let profiles = if to.has_stacks() { &export::Profile::ALL[..] } else { &[export::Profile::Cpu] };
+        for profile in profiles {
+            let target = Target::File { format: to, output: Some(path.with_extension("txt")) };
+            let plan = ExportPlan {
+                file: path.to_owned(),
+                target,
+                filter: RowFilter::default(),
+                profile: *profile,
+                debug_dirs: Vec::new(),
+                top: 10,
+                label_pids: true,
+                steps: 4,
+            };
+            if let Err(error) = export::export(&plan) {
+                hold_error(&error.to_string());
+            }
         }
     }
 }

@@ -203,33 +203,60 @@ pub(super) struct Report {
     pub(super) by: Vec<String>,
 }
 
-/// Export a recording's metrics to a time-series database
+/// Export a recording to other tools: profilers and time-series databases
 ///
-/// Exports every counter and histogram, with a sample at the end of each interval: as text for an importer (--to), or
-/// over HTTP to a database (--push).
+/// Stacks: `folded` for FlameGraph, inferno and speedscope, `pprof` for `go tool pprof`, `perf-script` for readers of perf's text,
+/// `firefox` for profiler.firefox.com with slow events as markers. `--profile` selects what stacks weigh.
+///
+/// Metrics: every counter and histogram with a sample at the end of each interval, as text for an importer (`openmetrics`,
+/// `prometheus`), or over HTTP to a database (--push).
 #[derive(clap::Args, Debug)]
 pub(super) struct Export {
     /// The recording
     #[arg(add = completions::recordings())]
     pub(super) file: PathBuf,
-    /// Format: openmetrics (for promtool tsdb create-blocks-from openmetrics), prometheus (for VictoriaMetrics' import)
+    /// Format: folded, pprof, perf-script, firefox; openmetrics (for promtool tsdb create-blocks-from openmetrics), prometheus
+    /// (for VictoriaMetrics' import)
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, required_unless_present = "push")]
     pub(super) to: Option<ExportFormatArg>,
-    /// Write to FILE instead of stdout
+    /// Write to FILE instead of stdout; a name that ends in .gz compresses it
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "push")]
     pub(super) output: Option<PathBuf>,
     /// Push to a Prometheus remote-write endpoint (.../api/v1/write) or to VictoriaMetrics (.../api/v1/import/prometheus)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "to")]
     pub(super) push: Option<String>,
+    /// Stacks to export: cpu (time on a CPU), offcpu (time asleep), locks (waits for locks) [default: cpu]
+    ///
+    /// The numbers are those of the views of the same name. The probe `locks` records no stacks: its stacks are the kind of lock, and the
+    /// address of a futex.
+    #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true, help_heading = "Stacks")]
+    pub(super) profile: Option<ProfileArg>,
+    /// Look here, by build ID, for symbols that were missing on the recorded machine
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Stacks")]
+    pub(super) debug_dir: Vec<PathBuf>,
     /// Label sets to keep per metric, the heaviest first; the rest is summed as `other`; 0 keeps all
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = label_sets)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = label_sets, help_heading = "Metrics")]
     pub(super) top: usize,
     /// Add process ids as labels; without it, processes with the same name are summed
-    #[arg(long)]
-    pub(super) pid: bool,
+    #[arg(long, help_heading = "Metrics")]
+    pub(super) label_pids: bool,
     /// Histogram boundaries per power of two: 1, 2, 4, 8 or 16; 16 is the recording's resolution
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = boundaries)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = boundaries, help_heading = "Metrics")]
     pub(super) buckets: u32,
+    /// Export only these processes
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
+    pub(super) pid: Vec<u32>,
+    /// Export only processes with this command name
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    pub(super) comm: Vec<String>,
+    /// Leave out events that ended earlier than DURATION into the window
+    ///
+    /// Totals are stored per interval: an interval counts as a whole if its middle is within the range.
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
+    pub(super) from: Option<Duration>,
+    /// Leave out events that ended later than DURATION into the window; the `--to` of `report`
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
+    pub(super) until: Option<Duration>,
 }
 
 /// Show a recording's metadata: host, window, probes, losses, cost, columns
@@ -336,6 +363,10 @@ impl From<FormatArg> for Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ExportFormatArg {
+    Folded,
+    Pprof,
+    PerfScript,
+    Firefox,
     Openmetrics,
     Prometheus,
 }
@@ -343,8 +374,29 @@ pub(super) enum ExportFormatArg {
 impl From<ExportFormatArg> for export::Format {
     fn from(format: ExportFormatArg) -> export::Format {
         match format {
+            ExportFormatArg::Folded => export::Format::Folded,
+            ExportFormatArg::Pprof => export::Format::Pprof,
+            ExportFormatArg::PerfScript => export::Format::PerfScript,
+            ExportFormatArg::Firefox => export::Format::Firefox,
             ExportFormatArg::Openmetrics => export::Format::OpenMetrics,
             ExportFormatArg::Prometheus => export::Format::Prometheus,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfileArg {
+    Cpu,
+    Offcpu,
+    Locks,
+}
+
+impl From<ProfileArg> for export::Profile {
+    fn from(profile: ProfileArg) -> export::Profile {
+        match profile {
+            ProfileArg::Cpu => export::Profile::Cpu,
+            ProfileArg::Offcpu => export::Profile::OffCpu,
+            ProfileArg::Locks => export::Profile::Locks,
         }
     }
 }

@@ -97,6 +97,18 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         "export",
         &[
             example(
+                "ebrec export --to pprof run.parquet -o run.pb.gz",
+                "Profile with pprof: go tool pprof -http=: run.pb.gz",
+            ),
+            example(
+                "ebrec export --to folded --profile offcpu run.parquet | flamegraph.pl --countname ns > offcpu.svg",
+                "Draw a flame graph of the time asleep",
+            ),
+            example(
+                "ebrec export --to firefox run.parquet -o run.json.gz",
+                "Load into profiler.firefox.com, with slow events as markers",
+            ),
+            example(
                 "ebrec export --to openmetrics run.parquet -o run.om",
                 "Import into Prometheus: promtool tsdb create-blocks-from openmetrics run.om data/",
             ),

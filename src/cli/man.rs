@@ -383,7 +383,7 @@ static SECTIONS: &[Section] = &[
             ),
             (
                 "host, comm, op, dev…",
-                "Labels: the host, and the columns that the metric is kept by, process ids only with --pid. Nothing that a row does not say is a label.",
+                "Labels: the host, and the columns that the metric is kept by, process ids only with --label-pids. Nothing that a row does not say is a label.",
             ),
             ("other", "The value of every label but host of what --top leaves over."),
         ],
@@ -424,8 +424,8 @@ static SYNOPSES: &[(&str, &[&str])] = &[
     (
         "export",
         &[
-            "--to FORMAT [-o FILE] [-n N] [--pid] [--buckets N] RECORDING",
-            "--push URL [-n N] [--pid] [--buckets N] RECORDING",
+            "--to FORMAT [-o FILE] [--profile PROFILE] [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
+            "--push URL [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
         ],
     ),
     ("info", &["[--format FORMAT] [-o FILE] RECORDING"]),

@@ -1,16 +1,38 @@
-//! Where an export goes: a file, whole or not at all, or stdout.
+//! Where an export goes: a file, whole or not at all, or stdout; compressed where the format or the file's name says so.
 
+use std::io;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::output::whole_file;
 
-/// Writes with `what` into a file, or to stdout without one.
-pub(super) fn write(path: Option<&Path>, what: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    match path {
-        Some(path) => whole_file::write(path, what),
-        None => whole_file::to_stdout(what),
-    }
+/// Writes with `what` into a file, or to stdout without one; `gzip` compresses it.
+///
+/// # Errors
+/// What `what` says, else why the file can't be written.
+pub(super) fn write(path: Option<&Path>, gzip: bool, what: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut own = None;
+    let whole = |out: &mut dyn Write| {
+        let written = if gzip { compressed(out, what) } else { what(out) };
+        // What the output refused is about the output; all else stays as it was said.
+        written.map_err(|error| {
+            error.downcast::<io::Error>().unwrap_or_else(|error| io::Error::other(own.insert(error).to_string()))
+        })
+    };
+    let written = match path {
+        Some(path) => whole_file::write(path, whole),
+        None => whole_file::to_stdout(whole),
+    };
+    own.map_or(written, Err)
+}
+
+fn compressed(out: &mut dyn Write, what: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut encoder = GzEncoder::new(out, Compression::default());
+    what(&mut encoder)?;
+    encoder.finish()?.flush()?;
+    Ok(())
 }

@@ -16,9 +16,12 @@ use crate::export::weights::Heaviest;
 use crate::export::weights::Values;
 use crate::export::weights::Weights;
 use crate::failure::Failure;
-use crate::recording::Chunk;
 use crate::recording::MetricMeta;
-use crate::recording::Recording;
+use crate::report::read::input::Source;
+use crate::report::read::rows::IntColumn;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
+use crate::report::read::rows::TextColumn;
 use crate::units::Unit;
 
 /// Numbers that are kept by series, time and bucket: some hundred megabytes.
@@ -30,22 +33,22 @@ const OTHER: &str = "other";
 
 const NS_PER_MS: i64 = 1_000_000;
 
-/// Reads every metric of a recording.
-pub(super) fn metrics(recording: &Recording, plan: &ExportPlan) -> Result<Metrics> {
-    let meta = recording.meta();
+/// Reads every metric of a recording, as far as the filters let it through.
+pub(super) fn metrics(source: &Source, plan: &ExportPlan) -> Result<Metrics> {
+    let meta = source.meta();
     let mut reader = Reader {
-        recording,
+        source,
         plan,
         times: BTreeSet::new(),
-        families: meta.metrics.iter().map(|metric| Reading::of(metric, plan.pids)).collect(),
+        families: meta.metrics.iter().map(|metric| Reading::of(metric, plan.label_pids)).collect(),
         by_name: meta.metrics.iter().enumerate().map(|(place, metric)| (metric.name.clone(), place)).collect(),
     };
     reader.weigh()?;
     let times = reader.all_times();
     let places: HashMap<i64, u32> = times.iter().enumerate().map(|(place, time)| (*time, place as u32)).collect();
     let mut numbers = 0;
-    reader.add("metric", &["count", "sum"], &places, &mut numbers)?;
-    reader.add("hist", &["bucket_lo", "count"], &places, &mut numbers)?;
+    reader.add("metric", ["count", "sum"], &places, &mut numbers)?;
+    reader.add("hist", ["bucket_lo", "count"], &places, &mut numbers)?;
     let host = meta.host.hostname.clone();
     let mut families: Vec<Family> =
         reader.families.into_iter().filter_map(|reading| reading.family(&host, plan.steps)).collect();
@@ -132,7 +135,7 @@ impl Reading {
 }
 
 struct Reader<'a> {
-    recording: &'a Recording,
+    source: &'a Source,
     plan: &'a ExportPlan,
     times: BTreeSet<i64>,
     families: Vec<Reading>,
@@ -142,24 +145,27 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The first pass: which label sets there are, and how much each holds.
     fn weigh(&mut self) -> Result<()> {
-        let (columns, by) = self.columns(&["count", "sum"]);
         let (mut weights, mut values) = (Weights::default(), Values::new());
-        for chunk in self.recording.scan("metric", &refs(&columns)).with_context(|| self.failed("metric"))? {
-            let chunk = chunk.with_context(|| self.failed("metric"))?;
-            let own = columns.len() - 2;
-            for row in 0..chunk.len() {
-                let Some(time) = millis(&chunk, row) else { continue };
-                self.times.insert(time);
-                if self.times.len() > MOST_TIMES {
-                    return Err(self.too_much("intervals"));
-                }
-                let Some(place) = chunk.text(2).get(row).and_then(|name| self.by_name.get(name)) else { continue };
-                let Some(family) = self.families.get_mut(*place) else { continue };
-                label_set(&chunk, row, &family.by, &by, &mut values);
-                let part = if family.unit == Unit::Count { own } else { own + 1 };
-                let weight = natural(&chunk, part, row);
-                weights.add(*place, &values, weight).with_context(|| SPILLED)?;
+        let mut failed = None;
+        let by = self.by();
+        let mut rows = self.source.rows("metric");
+        let columns = Columns::of(&mut rows, &by, ["count", "sum"]);
+        rows.each(|row| {
+            let Some(time) = self.millis(row) else { return };
+            self.times.insert(time);
+            if self.times.len() > MOST_TIMES {
+                failed.get_or_insert_with(|| self.too_much("intervals"));
+                self.times.clear();
             }
+            let Some((place, family)) = self.family(row.text(columns.metric)) else { return };
+            columns.label_set(row, &family.by, &mut values);
+            let weight = row.natural(columns.own[usize::from(family.unit != Unit::Count)]);
+            if let Err(error) = weights.add(place, &values, weight) {
+                failed.get_or_insert_with(|| anyhow::Error::from(error).context(SPILLED));
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
         }
         let heaviest = weights.heaviest(self.families.len(), self.plan.top).with_context(|| SPILLED)?;
         for (family, heaviest) in self.families.iter_mut().zip(heaviest) {
@@ -168,90 +174,89 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The moments of all samples: the window's start and the ends of its intervals.
+    /// The moments of all samples: the start of what is exported, and the ends of its intervals.
     fn all_times(&self) -> Vec<i64> {
-        let start = self.recording.meta().window.start_real_ns.div_euclid(NS_PER_MS);
+        let start =
+            self.source.meta().window.start_real_ns.saturating_add(self.source.begin_ns()).div_euclid(NS_PER_MS);
         let before = self.times.first().is_some_and(|first| start < *first).then_some(start);
         before.into_iter().chain(self.times.iter().copied()).collect()
     }
 
     /// A second pass: adds what the rows of a kind hold to the series.
-    fn add(&mut self, kind: &str, own: &[&str; 2], places: &HashMap<i64, u32>, numbers: &mut usize) -> Result<()> {
-        let (columns, by) = self.columns(own);
-        let mut values = Values::new();
-        for chunk in self.recording.scan(kind, &refs(&columns)).with_context(|| self.failed(kind))? {
-            let chunk = chunk.with_context(|| self.failed(kind))?;
-            let first = columns.len() - 2;
-            for row in 0..chunk.len() {
-                let Some(time) = millis(&chunk, row).and_then(|time| places.get(&time)) else { continue };
-                let Some(place) = chunk.text(2).get(row).and_then(|name| self.by_name.get(name)) else { continue };
-                let Some(family) = self.families.get_mut(*place) else { continue };
-                label_set(&chunk, row, &family.by, &by, &mut values);
-                let Some(series) = family.series(&values) else { continue };
-                let (a, b) = (natural(&chunk, first, row), natural(&chunk, first + 1, row));
-                let before = series.added.len() + series.buckets.len();
-                if kind == "hist" {
-                    // Inclusive, as `le` is.
-                    let bound = coarse(a, self.plan.steps).1 - 1;
-                    let held = series.buckets.entry((*time, bound)).or_default();
-                    *held = held.saturating_add(b);
-                } else {
-                    let held = series.added.entry(*time).or_default();
-                    *held = (held.0.saturating_add(a), held.1.saturating_add(b));
-                }
-                *numbers += series.added.len() + series.buckets.len() - before;
-                if *numbers > MOST_NUMBERS {
-                    return Err(self.too_much("numbers"));
-                }
+    fn add(&mut self, kind: &str, own: [&str; 2], places: &HashMap<i64, u32>, numbers: &mut usize) -> Result<()> {
+        let (steps, mut values) = (self.plan.steps, Values::new());
+        let by = self.by();
+        let mut rows = self.source.rows(kind);
+        let columns = Columns::of(&mut rows, &by, own);
+        rows.each(|row| {
+            let Some(time) = self.millis(row).and_then(|time| places.get(&time)) else { return };
+            let Some((_, family)) = self.family(row.text(columns.metric)) else { return };
+            columns.label_set(row, &family.by, &mut values);
+            let Some(series) = family.series(&values).filter(|_| *numbers <= MOST_NUMBERS) else { return };
+            let [a, b] = columns.own.map(|column| row.natural(column));
+            let before = series.added.len() + series.buckets.len();
+            if kind == "hist" {
+                // Inclusive, as `le` is.
+                let bound = coarse(a, steps).1 - 1;
+                let held = series.buckets.entry((*time, bound)).or_default();
+                *held = held.saturating_add(b);
+            } else {
+                let held = series.added.entry(*time).or_default();
+                *held = (held.0.saturating_add(a), held.1.saturating_add(b));
             }
-        }
-        Ok(())
+            *numbers += series.added.len() + series.buckets.len() - before;
+        })?;
+        if *numbers > MOST_NUMBERS { Err(self.too_much("numbers")) } else { Ok(()) }
     }
 
-    /// The columns to read, `own` last, and the place of each dimension among them.
-    fn columns(&self, own: &[&str; 2]) -> (Vec<String>, HashMap<String, usize>) {
-        let mut columns = vec!["ts".to_owned(), "ts_sub_ns".to_owned(), "metric".to_owned()];
-        let by: BTreeSet<&String> = self.families.iter().flat_map(|family| &family.by).collect();
-        let mut places = HashMap::new();
-        for column in by {
-            places.insert(column.clone(), columns.len());
-            columns.push(column.clone());
-        }
-        columns.extend(own.iter().map(|name| (*name).to_owned()));
-        (columns, places)
+    /// The columns that are labels of any metric.
+    fn by(&self) -> BTreeSet<String> {
+        self.families.iter().flat_map(|family| &family.by).cloned().collect()
     }
 
-    fn failed(&self, kind: &str) -> String {
-        format!("can't read the rows of kind '{kind}' in '{}'", self.recording.path().display())
+    /// A metric and its place among all.
+    fn family(&mut self, name: Option<&str>) -> Option<(usize, &mut Reading)> {
+        let place = *self.by_name.get(name?)?;
+        self.families.get_mut(place).map(|family| (place, family))
+    }
+
+    /// The moment of a row in milliseconds since the Unix epoch.
+    fn millis(&self, row: &Row<'_>) -> Option<i64> {
+        let start = self.source.meta().window.start_real_ns;
+        row.at().map(|at| start.saturating_add(at).div_euclid(NS_PER_MS))
     }
 
     fn too_much(&self, what: &str) -> anyhow::Error {
-        let path = self.recording.path().display();
+        let path = self.source.recording().path().display();
         let failure = Failure::run(format!("'{path}' holds more {what} than fit into memory"));
-        failure.hint("fewer fit with a lower --top and --buckets").into()
+        failure.hint("fewer fit with a lower --top and --buckets, or with --from and --until").into()
     }
 }
 
-fn refs(columns: &[String]) -> Vec<&str> {
-    columns.iter().map(String::as_str).collect()
+/// The columns of a row of a metric.
+struct Columns {
+    metric: TextColumn,
+    /// Those that are labels, as text and as number: asked for as what it is not, a column is null.
+    labels: HashMap<String, (TextColumn, IntColumn)>,
+    /// The numbers.
+    own: [IntColumn; 2],
 }
 
-/// The moment of a row in milliseconds since the Unix epoch.
-fn millis(chunk: &Chunk, row: usize) -> Option<i64> {
-    chunk.times(0, 1).get(row).map(|ns| ns.div_euclid(NS_PER_MS))
-}
+impl Columns {
+    fn of<'a>(rows: &mut Rows<'a>, by: &'a BTreeSet<String>, own: [&'a str; 2]) -> Columns {
+        let labels = by.iter().map(|name| (name.clone(), (rows.text(name), rows.int(name)))).collect();
+        Columns { metric: rows.text("metric"), labels, own: own.map(|name| rows.int(name)) }
+    }
 
-fn natural(chunk: &Chunk, column: usize, row: usize) -> u64 {
-    chunk.int(column).get(row).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
-}
-
-/// The values of a row's dimensions: texts, or numbers that name something.
-fn label_set(chunk: &Chunk, row: usize, by: &[String], places: &HashMap<String, usize>, values: &mut Values) {
-    values.clear();
-    for column in by {
-        let place = places.get(column).copied().unwrap_or(usize::MAX);
-        let text = chunk.text(place).get(row).map(str::to_owned);
-        values.push(text.or_else(|| chunk.int(place).get(row).map(|n| n.to_string())).unwrap_or_default());
+    /// The values of a row's dimensions: texts, or numbers that name something.
+    fn label_set(&self, row: &Row<'_>, by: &[String], values: &mut Values) {
+        values.clear();
+        for column in by {
+            let value = self.labels.get(column).and_then(|(text, int)| {
+                row.text(*text).map(str::to_owned).or_else(|| row.int(*int).map(|number| number.to_string()))
+            });
+            values.push(value.unwrap_or_default());
+        }
     }
 }
 

@@ -13,5 +13,6 @@ pub(crate) mod profile;
 pub(crate) mod rows;
 pub(crate) mod samples;
 pub(crate) mod series;
+pub(crate) mod slow;
 pub(crate) mod span;
 pub(crate) mod window;

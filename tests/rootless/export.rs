@@ -264,7 +264,7 @@ fn victoria_metrics_takes_text_and_both_pushes_and_answers_as_the_recording_does
         let file = fixture(name);
         if road == "file" {
             let text = dir.path().join("run.prom");
-            export(&["--to", "prometheus", "--pid", "-o", text.to_str().unwrap(), file.to_str().unwrap()]);
+            export(&["--to", "prometheus", "--label-pids", "-o", text.to_str().unwrap(), file.to_str().unwrap()]);
             let answer = ureq::post(server.url("/api/v1/import/prometheus")).send(&std::fs::read(text).unwrap()[..]);
             assert!(answer.unwrap().status().is_success());
         } else {
@@ -341,6 +341,6 @@ fn label_sets_beyond_the_heaviest_are_added_up_and_none_has_a_process_id_unless_
     assert_eq!(sets(&text).len(), 3, "{:?}", sets(&text));
     assert!(sets(&text).iter().any(|set| set.contains("comm=\"other\"")));
     assert!(!text.contains("pid=\""));
-    let with_pids = lines(&["--pid", "-n", "1000"]);
+    let with_pids = lines(&["--label-pids", "-n", "1000"]);
     assert!(sets(&with_pids).iter().all(|set| set.contains("pid=\"")) && !with_pids.contains("\"other\""));
 }

@@ -26,6 +26,7 @@ mod native;
 #[cfg(unix)]
 mod outputs;
 mod packed;
+mod profiles;
 mod recording;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod report_nonsense;

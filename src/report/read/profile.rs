@@ -60,9 +60,18 @@ pub(crate) struct Frame {
     pub(crate) line: Option<i64>,
     /// Why it has no name.
     pub(crate) unnamed: Option<Rc<str>>,
+    /// Its address as the file's symbol table counts, else its offset in the file.
+    pub(crate) address: Option<u64>,
+    /// The build id of the file.
+    pub(crate) build_id: Option<Rc<str>>,
 }
 
 impl Frame {
+    /// A frame of which nothing but the function is known.
+    fn of(function: Function) -> Frame {
+        Frame { function: Rc::new(function), line: None, unnamed: None, address: None, build_id: None }
+    }
+
     /// Whether it stands for callers that are not known.
     fn is_truncation(&self) -> bool {
         &*self.function.module == TRUNCATED
@@ -86,7 +95,7 @@ pub(crate) struct Stacks {
 /// What has no caller.
 const ROOT: u32 = u32::MAX;
 /// About what a symbol, a stack and a frame of one take in memory.
-const SYMBOL_BYTES: usize = 160;
+const SYMBOL_BYTES: usize = 192;
 const STACK_BYTES: usize = size_of::<(i64, u32)>();
 const NODE_BYTES: usize = size_of::<(i32, u32)>();
 /// What stacks, and pairs of them, may take in memory while they are sorted.
@@ -101,6 +110,25 @@ impl Stacks {
         stacks.plant(&sorted(source)?, &mut limit)?;
         limit.check(source, "stacks and functions")?;
         Ok(stacks)
+    }
+
+    /// Stacks that no recording holds, each a list of functions from the innermost out; their numbers count from 0.
+    pub(crate) fn of_functions(stacks: &[Vec<Function>]) -> Stacks {
+        let mut ids: HashMap<&Function, i32> = HashMap::new();
+        let mut made = Stacks { symbols: HashMap::new(), leaves: Vec::new(), nodes: Vec::new() };
+        for (number, functions) in (0i64..).zip(stacks) {
+            let mut caller = ROOT;
+            for function in functions.iter().rev() {
+                let next = i32::try_from(ids.len()).unwrap_or(i32::MAX);
+                let symbol = *ids.entry(function).or_insert(next);
+                made.symbols.entry(symbol).or_insert_with(|| Frame::of(function.clone()));
+                let node = u32::try_from(made.nodes.len()).unwrap_or(ROOT);
+                made.nodes.push((symbol, caller));
+                caller = node;
+            }
+            made.leaves.push((number, caller));
+        }
+        made
     }
 
     /// Adds all stacks, which are in the order of their frames from the outermost in: each shares its beginning with the one before.
@@ -134,8 +162,30 @@ impl Stacks {
 
     /// The frames of a pair of stacks from the innermost out, the kernel's first.
     pub(crate) fn frames(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = &Frame> {
+        self.numbered(kernel, user).map(|(_, frame)| frame)
+    }
+
+    /// The same with the numbers of the frames' symbols.
+    fn numbered(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = (i32, &Frame)> {
         let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaf(id));
-        leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| self.symbols.get(&id))
+        leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| Some((id, self.symbols.get(&id)?)))
+    }
+
+    /// The frames of a pair of stacks and the numbers of their symbols from the innermost out, without the innermost ones that are
+    /// named in `without`, unless that is all of them.
+    pub(crate) fn without<'s>(
+        &'s self,
+        kernel: Option<i32>,
+        user: Option<i32>,
+        without: &[&str],
+    ) -> Vec<(i32, &'s Frame)> {
+        let mut frames: Vec<(i32, &Frame)> = self.numbered(kernel.map(i64::from), user.map(i64::from)).collect();
+        let own = frames.iter().take_while(|(_, frame)| without.contains(&&*frame.function.text)).count();
+        // A thread that only gave up its CPU has nothing else.
+        if own < frames.len() {
+            frames.drain(..own);
+        }
+        frames
     }
 
     /// The symbols from a node out.
@@ -210,7 +260,8 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
                 new
             }
         };
-        symbols.insert(id, Frame { function, line: row.int(line), unnamed });
+        let build_id = row.text(build_id).map(|build_id| limit.name(build_id));
+        symbols.insert(id, Frame { function, line: row.int(line), unnamed, address: address.or(offset), build_id });
     })?;
     Ok(symbols)
 }
@@ -320,12 +371,8 @@ impl Profile {
 
     /// The frames of a pair of stacks from the outermost in, without those that say nothing.
     fn frames<'s>(&self, stacks: &'s Stacks, pair: &Pair) -> Vec<&'s Frame> {
-        let number = |id: Option<i32>| id.map(i64::from);
-        let all: Vec<&Frame> = stacks.frames(number(pair.kernel), number(pair.user)).collect();
-        let own = all.iter().take_while(|frame| self.without.contains(&&*frame.function.text)).count();
-        // A thread that only gave up its CPU has nothing else.
-        let own = if own == all.len() { 0 } else { own };
-        all.into_iter().skip(own).rev().collect()
+        let frames = stacks.without(pair.kernel, pair.user, self.without);
+        frames.into_iter().rev().map(|(_, frame)| frame).collect()
     }
 
     fn process(&self, pair: &Pair) -> &Rc<str> {
@@ -610,7 +657,6 @@ mod tests {
     use crate::spill::Sorter;
     use std::cmp::Reverse;
     use std::collections::HashMap;
-    use std::rc::Rc;
 
     /// A profile of one process, and its stacks from the outermost in.
     fn profile(of: &[(&[&str], u64)]) -> (Profile, Stacks) {
@@ -624,7 +670,8 @@ mod tests {
                 let id = *ids.entry((*name).to_owned()).or_insert(next);
                 let unnamed = name.contains('+').then(|| "no symbol there".into());
                 let function = Function { text: (*name).into(), module: "m".into() };
-                stacks.symbols.entry(id).or_insert_with(|| Frame { function: Rc::new(function), line: None, unnamed });
+                let frame = Frame { unnamed, ..Frame::of(function) };
+                stacks.symbols.entry(id).or_insert(frame);
                 frames.push(id);
             }
             sorter.push((frames, at as i64), 0);

@@ -36,7 +36,8 @@ impl SampleColumns {
     }
 }
 
-fn process(people: &People, row: &Row<'_>) -> String {
+/// The name of the process of a row, or its id.
+pub(crate) fn process(people: &People, row: &Row<'_>) -> String {
     match (people.of_row(row), row.pid()) {
         (Some(comm), _) => comm.to_owned(),
         (None, Some(pid)) => format!("process {pid}"),

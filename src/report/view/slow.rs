@@ -3,10 +3,8 @@
 //! Which kinds of rows can be slow, and what their columns mean, is what the recording says of itself.
 
 mod around;
-mod event;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use anyhow::Result;
 
@@ -19,12 +17,13 @@ use crate::report::read::input::Source;
 use crate::report::read::processes::People;
 use crate::report::read::profile::Stacks;
 use crate::report::read::rows::Which;
+use crate::report::read::slow;
+use crate::report::read::slow::Event;
+use crate::report::read::slow::Kind;
 use crate::report::table::cells::some;
 use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::view::slow::around::Around;
-use crate::report::view::slow::event::Event;
-use crate::report::view::slow::event::Kind;
 use crate::units;
 
 /// Events that are shown without a request, each with several lines.
@@ -53,12 +52,12 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut all = 0u64;
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
-        let kinds = event::kinds(source);
+        let kinds = slow::kinds(source);
         if kinds.is_empty() {
             document.note(format!("{whose}no probe of this recording streamed slow events"));
             continue;
         }
-        let found = slowest(source, &kinds, most.min(TOLD))?;
+        let found = slow::slowest(source, &kinds, most.min(TOLD))?;
         let thresholds: Vec<String> = kinds.iter().map(Kind::threshold).collect();
         document.note(format!(
             "{whose}{} events at or over their probes' thresholds: {}",
@@ -118,38 +117,6 @@ fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &m
         })?;
     }
     Ok(())
-}
-
-/// The slowest events of one recording.
-struct Found {
-    events: Vec<Event>,
-    all: u64,
-    by_design: u64,
-}
-
-fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
-    let mut heap: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
-    let (mut all, mut by_design) = (0u64, 0u64);
-    for (at, kind) in kinds.iter().enumerate() {
-        kind.each(source, true, |row| {
-            let Some(dur_ns) = row.row.dur().filter(|_| kind.is_slow(row)) else { return };
-            if kind.is_by_design(row) {
-                by_design += 1;
-                return;
-            }
-            all += 1;
-            let full = heap.len() >= most;
-            if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
-                return;
-            }
-            heap.extend(kind.event(at, row).map(Reverse));
-            if heap.len() > most {
-                heap.pop();
-            }
-        })?;
-    }
-    let events = heap.into_sorted_vec().into_iter().map(|Reverse(event)| event).collect();
-    Ok(Found { events, all, by_design })
 }
 
 /// What gives the numbers of an event names.

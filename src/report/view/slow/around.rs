@@ -10,9 +10,9 @@ use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::People;
-use crate::report::view::slow::event::Event;
-use crate::report::view::slow::event::Kind;
-use crate::report::view::slow::event::KindRow;
+use crate::report::read::slow::Event;
+use crate::report::read::slow::Kind;
+use crate::report::read::slow::KindRow;
 use crate::units;
 
 /// Events for which the others are looked through; of the rest, which only --top shows, the lines end earlier.

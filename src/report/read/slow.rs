@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use anyhow::Result;
 
@@ -36,17 +37,17 @@ struct Telling {
 
 /// A kind of rows of a probe with a threshold.
 #[derive(Clone, Debug)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// The value of the column `kind`.
-    pub(super) name: String,
+    pub(crate) name: String,
     probe: String,
     /// What the probe takes for slow, in nanoseconds.
-    pub(super) slow_ns: i64,
+    pub(crate) slow_ns: i64,
     columns: Vec<Telling>,
 }
 
 /// The kinds of the probes that stream what is slow.
-pub(super) fn kinds(source: &Source) -> Vec<Kind> {
+pub(crate) fn kinds(source: &Source) -> Vec<Kind> {
     let meta = source.meta();
     let threshold = |probe: &ProbeState| probe.settings.get("slow_ns").and_then(serde_json::Value::as_i64);
     let kind = |kind: &crate::recording::KindMeta| {
@@ -72,29 +73,29 @@ pub(super) fn kinds(source: &Source) -> Vec<Kind> {
 
 /// One event that was slow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub(crate) struct Event {
     /// How long it took, in nanoseconds.
-    pub(super) dur_ns: i64,
+    pub(crate) dur_ns: i64,
     /// When it ended, in nanoseconds since the window's start.
-    pub(super) at: i64,
+    pub(crate) at: i64,
     /// The place of its kind among those of the recording.
-    pub(super) place: usize,
+    pub(crate) place: usize,
     /// Its kind.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// The probe that saw it.
-    pub(super) probe: String,
+    pub(crate) probe: String,
     /// Whose it was.
-    pub(super) which: Option<Which>,
+    pub(crate) which: Option<Which>,
     /// Its thread.
-    pub(super) tid: Option<i64>,
+    pub(crate) tid: Option<i64>,
     /// Its command.
-    pub(super) comm: Option<String>,
+    pub(crate) comm: Option<String>,
     /// Where it ended.
-    pub(super) cpu: Option<i64>,
+    pub(crate) cpu: Option<i64>,
     /// The device that it was about.
-    pub(super) dev: Option<String>,
+    pub(crate) dev: Option<String>,
     /// The kernel's and the program's stack.
-    pub(super) stacks: [Option<i64>; 2],
+    pub(crate) stacks: [Option<i64>; 2],
     /// What else its row says.
     facts: Vec<Fact>,
 }
@@ -123,35 +124,35 @@ impl PartialOrd for Event {
 
 impl Kind {
     /// `block_io 10.0 ms`.
-    pub(super) fn threshold(&self) -> String {
+    pub(crate) fn threshold(&self) -> String {
         format!("{} {}", self.name, units::duration(self.slow_ns))
     }
 
     /// Whether a row of the kind is as slow as its probe's threshold: a raw recording has the fast ones too.
-    pub(super) fn is_slow(&self, row: &KindRow<'_>) -> bool {
+    pub(crate) fn is_slow(&self, row: &KindRow<'_>) -> bool {
         row.row.dur().is_some_and(|dur| dur >= self.slow_ns)
     }
 
     /// Calls `visit` for every row of the kind.
-    pub(super) fn each(&self, source: &Source, filtered: bool, mut visit: impl FnMut(&KindRow<'_>)) -> Result<()> {
+    pub(crate) fn each(&self, source: &Source, filtered: bool, mut visit: impl FnMut(&KindRow<'_>)) -> Result<()> {
         let mut rows = if filtered { source.rows(&self.name) } else { source.rows_of_all_processes(&self.name) };
         let columns = KindColumns::of(&mut rows, &self.columns);
         rows.each(|row| visit(&KindRow { row, columns: &columns }))
     }
 
     /// Whether any row of the kind has a stack.
-    pub(super) fn has_stacks(&self, source: &Source) -> bool {
+    pub(crate) fn has_stacks(&self, source: &Source) -> bool {
         source.recording().has_values(&self.name, &["kstack_id", "ustack_id"])
     }
 
     /// Whether a row is a sleep that its thread chose, or that lasts until others have something to say: no row of those is slow.
-    pub(super) fn is_by_design(&self, row: &KindRow<'_>) -> bool {
+    pub(crate) fn is_by_design(&self, row: &KindRow<'_>) -> bool {
         let state = row.row.text(row.columns.state);
         matches!(state, Some("idle" | "sleeping")) || row.row.text(row.columns.class) == Some("wait")
     }
 
     /// The event that a row is.
-    pub(super) fn event(&self, place: usize, row: &KindRow<'_>) -> Option<Event> {
+    pub(crate) fn event(&self, place: usize, row: &KindRow<'_>) -> Option<Event> {
         let KindRow { row, columns } = row;
         let facts = self.columns.iter().zip(&columns.telling);
         let facts = facts.filter_map(|(column, (int, text))| column.fact(row.int(*int), row.text(*text)));
@@ -170,6 +171,42 @@ impl Kind {
             facts: facts.collect(),
         })
     }
+}
+
+/// The slowest events of one recording.
+pub(crate) struct Found {
+    /// The slowest first.
+    pub(crate) events: Vec<Event>,
+    /// How many there are.
+    pub(crate) all: u64,
+    /// How many sleeps there are beside them that last by design.
+    pub(crate) by_design: u64,
+}
+
+/// Finds the slowest events of these kinds, at most so many.
+pub(crate) fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
+    let mut heap: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
+    let (mut all, mut by_design) = (0u64, 0u64);
+    for (at, kind) in kinds.iter().enumerate() {
+        kind.each(source, true, |row| {
+            let Some(dur_ns) = row.row.dur().filter(|_| kind.is_slow(row)) else { return };
+            if kind.is_by_design(row) {
+                by_design += 1;
+                return;
+            }
+            all += 1;
+            let full = heap.len() >= most;
+            if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
+                return;
+            }
+            heap.extend(kind.event(at, row).map(Reverse));
+            if heap.len() > most {
+                heap.pop();
+            }
+        })?;
+    }
+    let events = heap.into_sorted_vec().into_iter().map(|Reverse(event)| event).collect();
+    Ok(Found { events, all, by_design })
 }
 
 /// The columns of a kind that are read.
@@ -201,24 +238,24 @@ impl KindColumns {
 }
 
 /// One row of a kind.
-pub(super) struct KindRow<'a> {
-    pub(super) row: &'a Row<'a>,
+pub(crate) struct KindRow<'a> {
+    pub(crate) row: &'a Row<'a>,
     columns: &'a KindColumns,
 }
 
 impl KindRow<'_> {
     /// Its thread.
-    pub(super) fn tid(&self) -> Option<i64> {
+    pub(crate) fn tid(&self) -> Option<i64> {
         self.row.int(self.columns.tid)
     }
 
     /// Where it ended.
-    pub(super) fn cpu(&self) -> Option<i64> {
+    pub(crate) fn cpu(&self) -> Option<i64> {
         self.row.int(self.columns.cpu)
     }
 
     /// The device that it was about.
-    pub(super) fn dev(&self) -> Option<&str> {
+    pub(crate) fn dev(&self) -> Option<&str> {
         self.row.text(self.columns.dev)
     }
 }
@@ -247,19 +284,19 @@ impl Telling {
 
 impl Event {
     /// When it began, in nanoseconds since the window's start.
-    pub(super) fn begin(&self) -> i64 {
+    pub(crate) fn begin(&self) -> i64 {
         self.at.saturating_sub(self.dur_ns)
     }
 
     /// `block io write`.
-    pub(super) fn what(&self) -> String {
+    pub(crate) fn what(&self) -> String {
         let more = self.facts.iter().filter(|fact| matches!(fact.column.as_str(), "op" | "name"));
         let words = std::iter::once(self.kind.replace('_', " ")).chain(more.map(|fact| fact.text.clone()));
         words.collect::<Vec<_>>().join(" ")
     }
 
     /// `device vda; bytes 256 KiB; time in queue 15.6 ms`.
-    pub(super) fn facts(&self) -> String {
+    pub(crate) fn facts(&self) -> String {
         // An error has a column of its own in some kinds.
         let twice = |fact: &Fact| {
             fact.column == "ret" && self.facts.iter().any(|other| other.column != "ret" && other.text == fact.text)
@@ -273,7 +310,7 @@ impl Event {
     }
 
     /// Gives the processes that the row names by number their names, and drops what then says the same twice.
-    pub(super) fn name_processes(&mut self, people: &People) {
+    pub(crate) fn name_processes(&mut self, people: &People) {
         let named: Vec<(String, String)> = self
             .facts
             .iter()
