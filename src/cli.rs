@@ -1,5 +1,6 @@
 //! The command line: options in, plain plans out. clap's types stay in this module.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use crate::report::plan::Destination;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::plan::RowFilter;
+use crate::share::Sensitive;
+use crate::share::SharePlan;
 
 mod args;
 pub mod completions;
@@ -66,6 +69,10 @@ pub enum Action {
     Report(Box<ReportPlan>, Destination),
     /// Carry a recording's metrics to a time-series database.
     Export(Box<ExportPlan>),
+    /// Make a bundle for a bug tracker.
+    Share(SharePlan),
+    /// List what in a recording could identify someone.
+    ShowSensitive(SharePlan),
     /// Show what a recording says of itself.
     Info(PathBuf, OutputOptions),
     /// List the probes, or everything about one.
@@ -153,6 +160,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
             Action::Events { events: events(probes.events)?, pids: probes.pid, output: probes.format.into() }
         }
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
+        args::Command::Share(share) => match share.show {
+            true => Action::ShowSensitive(share_plan(share)),
+            false => Action::Share(share_plan(share)),
+        },
         args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },
         args::Command::Completions(asked) => Action::Print(completions::script(asked.shell)),
         args::Command::Man(man) => Action::Man(man.dir),
@@ -353,6 +364,23 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
         label_pids: export.label_pids,
         steps: export.buckets,
     })
+}
+
+fn share_plan(share: args::Share) -> SharePlan {
+    let kinds = |named: Vec<args::Sensitives>| named.into_iter().flat_map(|named| named.0);
+    let mut replaced: BTreeSet<Sensitive> = Sensitive::ALL.into_iter().filter(|kind| kind.by_default()).collect();
+    for kind in kinds(share.keep) {
+        replaced.remove(&kind);
+    }
+    replaced.extend(kinds(share.redact));
+    SharePlan {
+        file: share.file,
+        output: share.output,
+        force: share.force,
+        max_bytes: share.max_size,
+        replaced,
+        patterns: share.patterns,
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod regular_file;
 pub mod render;
 pub mod report;
 pub mod routes;
+pub mod share;
 pub mod spill;
 pub mod spinner;
 pub mod symbols;

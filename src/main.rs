@@ -30,6 +30,7 @@ use ebrec::report;
 use ebrec::report::deliver::deliver;
 use ebrec::report::plan::Destination;
 use ebrec::report::plan::Format;
+use ebrec::share;
 use ebrec::spinner;
 use ebrec::text;
 use ebrec::units;
@@ -81,6 +82,18 @@ fn run(invocation: &Invocation) -> Result<u8> {
                 let [samples, series] = [pushed.samples, pushed.series].map(units::count);
                 eprintln!("pushed {samples} samples of {series} series in {} requests", units::count(pushed.requests));
             }
+        }
+        Action::Share(plan) => {
+            let shared = while_reading(&reading(std::slice::from_ref(&plan.file)), console, || share::share(plan))?;
+            if console.verbosity > Verbosity::Quiet {
+                eprintln!("{}, {}", shared.path.display(), units::bytes(shared.bytes));
+                shared.redaction.iter().for_each(|line| eprintln!("  {line}"));
+            }
+        }
+        Action::ShowSensitive(plan) => {
+            let what = reading(std::slice::from_ref(&plan.file));
+            let document = while_reading(&what, console, || share::show(plan))?;
+            hand_out(&document, Format::Text, &Destination::default(), console)?;
         }
         Action::Info(file, output) => show(&report::info(file)?, output, console)?,
         Action::Probes(name, output) => show(&record::probes_document(name.as_deref())?, output, console)?,

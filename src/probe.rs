@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use self::mode::Mode;
 use crate::recording::Column;
+use crate::recording::Holds;
 use crate::units::Unit;
 
 /// What a probe says of itself.
@@ -36,6 +37,8 @@ pub struct ProbeInfo {
     pub kinds: &'static [EventKind],
     /// The columns that it adds to the core ones.
     pub columns: &'static [Column],
+    /// What the texts of its kinds and metrics say in columns where that depends on the probe.
+    pub holds: &'static [(&'static str, Holds)],
     /// The kernel hooks that it attaches to.
     pub hooks: &'static [&'static str],
     /// The oldest kernel that it runs on.

@@ -13,6 +13,7 @@ use clap::ValueHint;
 use super::completions;
 use crate::export;
 use crate::report::plan::Format;
+use crate::share::Sensitive;
 use crate::units::parse_duration;
 use crate::units::parse_size;
 
@@ -61,6 +62,7 @@ pub(super) enum Command {
     Record(Record),
     Report(Report),
     Export(Export),
+    Share(Share),
     Info(Info),
     Probes(Probes),
     Doctor(Doctor),
@@ -292,6 +294,58 @@ pub(super) struct Probes {
 pub(super) struct Doctor {
     #[command(flatten)]
     pub(super) format: ListFormat,
+}
+
+/// Make a small, redacted bundle of a recording, for a bug tracker
+///
+/// The bundle is a zip file with the recording, a summary in Markdown and a README. By default, arguments, addresses, DNS
+/// names, URLs, captured texts, and names of hosts, containers, files and programs that not every system has become
+/// pseudonyms: equal names stay equal within the bundle, and nothing leads back from it. Functions in stacks and
+/// build ids stay. If the bundle would be larger than --max-size, the shortest events are left out and the bundle
+/// says so; totals, histograms and stacks stay whole.
+#[derive(clap::Args, Debug)]
+pub(super) struct Share {
+    /// The recording
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+    /// Output file; must not exist [default: run.zip, or the next free run-N.zip]
+    #[arg(short, long, value_name = "BUNDLE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the file named by --output
+    #[arg(short, long, requires = "output")]
+    pub(super) force: bool,
+    /// The largest that the bundle may be: 24MiB, 100MiB
+    #[arg(long, value_name = "SIZE", default_value = "24MiB", value_parser = size)]
+    pub(super) max_size: u64,
+    /// Keep texts of this kind as they are; `all` keeps everything
+    ///
+    /// Kinds: arguments, paths, programs, addresses, dns, urls, hosts, containers, captured, symbols, build-ids. Can be
+    /// repeated, or a list.
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = sensitive, action = ArgAction::Append)]
+    pub(super) keep: Vec<Sensitives>,
+    /// Replace texts of this kind too: `symbols`, `build-ids`
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = sensitive, action = ArgAction::Append)]
+    pub(super) redact: Vec<Sensitives>,
+    /// Replace whatever these regular expressions match, in every text that is left: one expression a line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) patterns: Option<PathBuf>,
+    /// Only list what in the recording could identify someone, and what would become of it
+    #[arg(long, conflicts_with_all = ["output", "force", "max_size"])]
+    pub(super) show: bool,
+}
+
+/// Kinds of sensitive text: one, or all.
+#[derive(Clone, Debug)]
+pub(super) struct Sensitives(pub(super) Vec<Sensitive>);
+
+fn sensitive(text: &str) -> Result<Sensitives, String> {
+    if text == "all" {
+        return Ok(Sensitives(Sensitive::ALL.to_vec()));
+    }
+    match Sensitive::ALL.into_iter().find(|kind| kind.name() == text) {
+        Some(kind) => Ok(Sensitives(vec![kind])),
+        None => Err(format!("kinds: {}, all", Sensitive::ALL.map(Sensitive::name).join(", "))),
+    }
 }
 
 /// Finish a recording whose writer was killed

@@ -142,6 +142,24 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("doctor", &[example("ebrec doctor", "Show what this machine allows, and the fix for what is missing")]),
+    (
+        "share",
+        &[
+            example(
+                "ebrec share run.parquet",
+                "Make run.zip for a bug tracker, with pseudonyms for what identifies someone",
+            ),
+            example("ebrec share --show run.parquet", "List what could identify someone, before anything is written"),
+            example(
+                "ebrec share --redact symbols,build-ids run.parquet",
+                "Name no function of your own programs either",
+            ),
+            example(
+                "ebrec share --keep paths,programs --max-size 100MiB run.parquet",
+                "Keep paths and programs, for a colleague",
+            ),
+        ],
+    ),
     ("recover", &[example("ebrec recover run.parquet", "Make run.parquet from run.parquet.partial after a kill -9")]),
     (
         "completions",

@@ -72,7 +72,7 @@ fn of_column(column: &Column) -> Item {
         ColumnType::Int64 => "int64",
         ColumnType::Double => "double",
         ColumnType::Bool => "boolean",
-        ColumnType::Utf8 => "text",
+        ColumnType::Text(_) => "text",
         ColumnType::Timestamp => "timestamp",
         ColumnType::ListInt32 => "list of int32",
     };

@@ -173,7 +173,7 @@ fn fill(row: &mut Row<'_>, schema: &Schema, column: &Column, from: &mut Unstruct
         ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64 | ColumnType::Timestamp => row.int(id, number(from)?),
         ColumnType::Double => row.double(id, from.arbitrary()?),
         ColumnType::Bool => row.bool(id, from.arbitrary()?),
-        ColumnType::Utf8 => row.bytes(id, &text(from, words)?),
+        ColumnType::Text(_) => row.bytes(id, &text(from, words)?),
         ColumnType::ListInt32 => row.list(id, &list(from)?),
     };
     Ok(())
@@ -271,6 +271,7 @@ fn meta(from: &mut Unstructured<'_>, words: &Words) -> Result<Meta> {
             name: kind.name.to_owned(),
             probe: Some(info.name.to_owned()),
             help: String::new(),
+            holds: info.holds.iter().map(|(column, holds)| ((*column).to_owned(), *holds)).collect(),
         }));
     }
     Ok(meta)

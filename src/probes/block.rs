@@ -28,6 +28,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -130,12 +131,13 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         Column {
             name: FLAGS,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Request flags",
             unit: None,
             help: "What the request asked for: sync, meta, fua, preflush, readahead; joined by commas.",
         },
     ],
+    holds: &[],
     hooks: &[
         "tp_btf/block_rq_insert",
         "tp_btf/block_rq_merge",

@@ -72,6 +72,7 @@ static INFO: ProbeInfo = ProbeInfo {
         columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "kstack_id", "ustack_id", "count", "sum"],
     }],
     columns: &[],
+    holds: &[],
     hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],
     oldest_kernel: (5, 10),
     cost: "4 to 30 microseconds, by the depth of the stacks, for each of 99 samples a second on each CPU",

@@ -37,6 +37,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -143,26 +144,27 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[
         Column {
             name: TYPE,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Query type",
             unit: None,
             help: "What was asked for, as 'A' or 'AAAA'.",
         },
         Column {
             name: CODE,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Answer's code",
             unit: None,
             help: "The answer's code: 'NOERROR', 'NXDOMAIN', 'SERVFAIL'…",
         },
         Column {
             name: TRANSPORT,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Transport",
             unit: None,
             help: "How the query went: 'udp' or 'tcp'.",
         },
     ],
+    holds: &[("name", Holds::DnsName)],
     hooks: &[
         "tp_btf/net_dev_queue",
         "tp_btf/netif_receive_skb",

@@ -53,6 +53,7 @@ use crate::probe::event::Value;
 use crate::probe::hook::Hook;
 use crate::recording::Column;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::units::Unit;
 
 object! {
@@ -151,13 +152,20 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[
         Column {
             name: FUNCTION,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Symbol),
             title: "Function",
             unit: None,
             help: "Which of the functions or points that a pattern matched; null where the event has one, or the kernel does not tell.",
         },
-        Column { name: BY, ty: ColumnType::Utf8, title: "By", unit: None, help: "What by(…) of the event says." },
+        Column {
+            name: BY,
+            ty: ColumnType::Text(Holds::Captured),
+            title: "By",
+            unit: None,
+            help: "What by(…) of the event says.",
+        },
     ],
+    holds: &[("name", Holds::Event)],
     hooks: &["kprobe", "kretprobe", "fentry", "fexit", "tracepoint", "raw_tracepoint", "uprobe", "uretprobe", "usdt"],
     oldest_kernel: (5, 10),
     cost: "0.1 microseconds for a hit of a trace point, 0.5 for a function of a program and 1 for its latency; 0.1 more for a row",

@@ -30,6 +30,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -113,19 +114,20 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[
         Column {
             name: MOUNT,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Path),
             title: "Mount",
             unit: None,
             help: "Where the file's file system is mounted; its device numbers, '0:53', where the recorder sees no mount of it; null where a call does not say.",
         },
         Column {
             name: ERROR,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Error",
             unit: None,
             help: "Error that the call returned, as 'ENOENT'; null when it succeeded.",
         },
     ],
+    holds: &[],
     hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_free", "iter/task"],
     oldest_kernel: (5, 10),
     cost: "tens of nanoseconds for each system call, half a microsecond for one on a file",

@@ -31,6 +31,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -160,33 +161,34 @@ static INFO: ProbeInfo = ProbeInfo {
         Column { name: STATUS, ty: ColumnType::Int16, title: "Status", unit: None, help: "Status code of the answer." },
         Column {
             name: SIDE,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Side",
             unit: None,
             help: "Which end of the connection the process is: 'server' or 'client'.",
         },
         Column {
             name: TLS,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "TLS",
             unit: None,
             help: "Whether the request came through TLS, by libssl: 'yes' or 'no'.",
         },
         Column {
             name: PATH,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Url),
             title: "Path",
             unit: None,
             help: "What the request asks for, without what follows '?'; at most 80 bytes.",
         },
         Column {
             name: ROUTE,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Url),
             title: "Route",
             unit: None,
             help: "The path with {id} for numbers, UUIDs and hashes; 'other': one of too many. With http:route=on.",
         },
     ],
+    holds: &[("op", Holds::Method)],
     hooks: &[
         "tp_btf/tcp_sendmsg_locked",
         "tp_btf/sock_send_length",

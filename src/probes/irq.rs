@@ -28,6 +28,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -106,6 +107,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Time from the soft interrupt's raising until it ran; null when the raising was not seen.",
         },
     ],
+    holds: &[("name", Holds::Word)],
     hooks: &[
         "tp_btf/irq_handler_entry",
         "tp_btf/irq_handler_exit",

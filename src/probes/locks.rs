@@ -24,6 +24,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -76,11 +77,12 @@ static INFO: ProbeInfo = ProbeInfo {
     }],
     columns: &[Column {
         name: ADDRESS,
-        ty: ColumnType::Utf8,
+        ty: ColumnType::Text(Holds::Word),
         title: "Futex address",
         unit: None,
         help: "Address of the futex in the process's memory; the kernel's locks have none here.",
     }],
+    holds: &[("name", Holds::Word)],
     hooks: &["tp_btf/contention_begin", "tp_btf/contention_end", "tp_btf/sys_enter", "tp_btf/sys_exit"],
     switches: &[],
     oldest_kernel: (5, 10),

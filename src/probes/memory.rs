@@ -27,6 +27,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::Row;
 use crate::recording::column;
 use crate::units::Unit;
@@ -173,12 +174,13 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         Column {
             name: ASKER_COMM,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Program),
             title: "Asking command",
             unit: None,
             help: "Name of the thread whose request for memory could not be met.",
         },
     ],
+    holds: &[],
     hooks: &[
         "iter/task",
         "tp_btf/sched_process_exit",

@@ -25,6 +25,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -90,7 +91,7 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         Column {
             name: WAKER_COMM,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Program),
             title: "Waker command",
             unit: None,
             help: "Name of the thread that woke it; of the thread that an interrupt met, if that did.",
@@ -110,6 +111,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "User stack of the waker: id of a row of kind 'stack'.",
         },
     ],
+    holds: &[("name", Holds::Word)],
     hooks: &["tp_btf/sched_switch", "tp_btf/sched_waking", "tp_btf/sched_process_free"],
     oldest_kernel: (5, 10),
     cost: "3 to 5 microseconds, by the depth of the stacks, for each sleep with its end; 0.4 for threads that sleep shortly all the time",

@@ -24,6 +24,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::text::shell_words;
 use crate::units::Unit;
@@ -119,6 +120,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Largest resident set of the process.",
         },
     ],
+    holds: &[("name", Holds::Word)],
     hooks: &[
         "tp_btf/sched_process_fork",
         "tp_btf/sched_process_exec",

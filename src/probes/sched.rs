@@ -31,6 +31,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -149,7 +150,7 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         Column {
             name: PREV_COMM,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Program),
             title: "Previous command",
             unit: None,
             help: "Name of the thread that had the CPU just before.",
@@ -162,6 +163,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "CPU that the thread was moved away from.",
         },
     ],
+    holds: &[],
     hooks: &[
         "tp_btf/sched_switch",
         "tp_btf/sched_wakeup",

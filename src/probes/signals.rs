@@ -24,6 +24,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::Row;
 use crate::recording::column;
 use crate::units::Unit;
@@ -131,7 +132,7 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[
         Column {
             name: SENDER,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Program),
             title: "Sender",
             unit: None,
             help: "Name of the thread that sent the signal; 'kernel' for faults, terminals and the like, 'timer' for timers.",
@@ -145,12 +146,13 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         Column {
             name: OUTCOME,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Outcome",
             unit: None,
             help: "'queued', 'ignored' by the target, 'pending' when it was already, 'overflow' when the queue was full, 'uninformed' when only what is known of it was lost; of a death 'ended' or 'core dumped'.",
         },
     ],
+    holds: &[("name", Holds::Word)],
     hooks: &[
         "tp_btf/signal_generate",
         "tp_btf/signal_deliver",

@@ -31,6 +31,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
@@ -84,19 +85,20 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[
         Column {
             name: ERRNO,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Error",
             unit: None,
             help: "Error that the system call returned, as 'ENOENT'; null when it succeeded.",
         },
         Column {
             name: CLASS,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Class",
             unit: None,
             help: "'wait' for a system call whose purpose is to wait, such as poll, nanosleep, accept or recvmsg, for a futex or a file lock that waits, for reading a pipe, socket, terminal or eventfd, for a write to one that slept, and for opening a FIFO; 'work' for any other.",
         },
     ],
+    holds: &[("name", Holds::Word)],
     hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free", "iter/task"],
     oldest_kernel: (5, 10),
     cost: "a quarter to half a microsecond for each system call, most of it two readings of the clock",

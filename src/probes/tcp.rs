@@ -31,6 +31,7 @@ use crate::probe::names::NamesThen;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 use crate::recording::Row;
 use crate::recording::column;
 use crate::units::Unit;
@@ -144,7 +145,7 @@ static INFO: ProbeInfo = ProbeInfo {
     columns: &[
         Column {
             name: SIDE,
-            ty: ColumnType::Utf8,
+            ty: ColumnType::Text(Holds::Word),
             title: "Side",
             unit: None,
             help: "Who began the connection: 'connect' this process, 'accept' the remote end.",
@@ -178,6 +179,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Segments sent again: by a retransmit, or in the connection's whole life.",
         },
     ],
+    holds: &[],
     hooks: &[
         "tp_btf/inet_sock_set_state",
         "tp_btf/tcp_retransmit_skb",

@@ -1,5 +1,7 @@
 //! What a recording says of itself, from what was asked, found and attached.
 
+use std::collections::BTreeMap;
+
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
@@ -23,6 +25,7 @@ use crate::recording::ClockAnchor;
 use crate::recording::CoreKind;
 use crate::recording::EventMeta;
 use crate::recording::FORMAT;
+use crate::recording::Holds;
 use crate::recording::HostMeta;
 use crate::recording::KindMeta;
 use crate::recording::Meta;
@@ -227,13 +230,23 @@ fn event_meta(event: &Event) -> EventMeta {
     }
 }
 
+fn holds(by_column: &[(&str, Holds)]) -> BTreeMap<String, Holds> {
+    by_column.iter().map(|(column, holds)| ((*column).to_owned(), *holds)).collect()
+}
+
 fn kinds(registry: &[&'static ProbeInfo]) -> Vec<KindMeta> {
-    let own = |kind: &CoreKind| KindMeta { name: kind.name.to_owned(), probe: None, help: kind.help.to_owned() };
+    let own = |kind: &CoreKind| KindMeta {
+        name: kind.name.to_owned(),
+        probe: None,
+        help: kind.help.to_owned(),
+        holds: holds(kind.holds),
+    };
     let of_probes = registry.iter().flat_map(|info| {
         info.kinds.iter().map(|kind| KindMeta {
             name: kind.name.to_owned(),
             probe: Some(info.name.to_owned()),
             help: kind.help.to_owned(),
+            holds: holds(info.holds),
         })
     });
     of_probes.chain(CORE_KINDS.iter().map(own)).collect()

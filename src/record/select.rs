@@ -139,6 +139,7 @@ mod tests {
             metrics: &[],
             kinds: &[],
             columns: &[],
+            holds: &[],
             hooks: &[],
             oldest_kernel: (5, 10),
             cost: "",

@@ -62,7 +62,7 @@ impl Values {
             }
             ColumnType::Double => Values::Double(array.as_primitive_opt::<Float64Type>()?.clone()),
             ColumnType::Bool => Values::Bool(array.as_boolean_opt()?.clone()),
-            ColumnType::Utf8 => {
+            ColumnType::Text(_) => {
                 let array = array.as_dictionary_opt::<Int32Type>()?;
                 Values::Text(array.keys().clone(), array.values().as_string_opt::<i32>()?.clone())
             }

@@ -137,7 +137,7 @@ impl Encoders {
                 descr: Arc::clone(descr),
                 properties: Arc::clone(properties),
             },
-            (ColumnType::Utf8, None) => Chunk::Text(TextChunk::new(leaf)),
+            (ColumnType::Text(_), None) => Chunk::Text(TextChunk::new(leaf)),
             (ColumnType::Int16, None) => Chunk::Int(IntChunk::new(leaf, 16, false)),
             (ColumnType::Int32, None) => Chunk::Int(IntChunk::new(leaf, 32, false)),
             (_, None) => Chunk::Int(IntChunk::new(leaf, 64, column.differences)),

@@ -15,6 +15,7 @@ use parquet::schema::types::Type;
 
 use crate::recording::CORE;
 use crate::recording::ColumnType;
+use crate::recording::Holds;
 
 /// A column of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(crate) fn leaves(schema: &SchemaDescriptor) -> Result<(HashMap<String, Leaf>
         let name = field.name();
         let ty = column_type(field).ok_or_else(|| format!("column '{name}' has a type that no recording has"))?;
         if let Some(core) = CORE.iter().find(|column| column.name == name)
-            && core.ty != ty
+            && core.ty.plain() != ty.plain()
         {
             return Err(format!("column '{name}' has another type than it must have"));
         }
@@ -62,7 +63,7 @@ fn column_type(field: &Type) -> Option<ColumnType> {
         (Physical::DOUBLE, None) => Some(ColumnType::Double),
         (Physical::INT32, None) => Some(ColumnType::Int32),
         (Physical::INT64, None) => Some(ColumnType::Int64),
-        (Physical::BYTE_ARRAY, Some(LogicalType::String)) => Some(ColumnType::Utf8),
+        (Physical::BYTE_ARRAY, Some(LogicalType::String)) => Some(ColumnType::Text(Holds::Unknown)),
         (physical, Some(LogicalType::Integer(integer))) if integer.is_signed => match (physical, integer.bit_width) {
             (Physical::INT32, 16) => Some(ColumnType::Int16),
             (Physical::INT32, 32) => Some(ColumnType::Int32),

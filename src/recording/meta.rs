@@ -1,5 +1,7 @@
 //! What a recording says of itself: key-value pairs in the footer, JSON where a value has structure.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,7 +9,12 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::recording::Column;
+use crate::recording::ColumnType;
 use crate::recording::FORMAT;
+use crate::recording::Holds;
+
+/// What a line of [`Meta::redaction`] begins with that is about rows which are missing.
+pub(crate) const LEFT_OUT: &str = "left out ";
 
 /// Everything a recording says of itself, besides its rows.
 ///
@@ -177,6 +184,9 @@ pub struct KindMeta {
     pub probe: Option<String>,
     /// One sentence that says what a row is.
     pub help: String,
+    /// What its texts say in columns where that depends on the kind, and those of metrics of its probe.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<String, Holds>,
 }
 
 /// One event of the user's own: what its rows and metrics mean.
@@ -222,6 +232,9 @@ pub struct ColumnMeta {
     pub unit: Option<String>,
     /// One sentence that says what a value means.
     pub help: String,
+    /// What its texts say; `None` for numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
 }
 
 impl From<&Column> for ColumnMeta {
@@ -231,6 +244,10 @@ impl From<&Column> for ColumnMeta {
             title: column.title.to_owned(),
             unit: column.unit.map(str::to_owned),
             help: column.help.to_owned(),
+            holds: match column.ty {
+                ColumnType::Text(holds) => Some(holds),
+                _ => None,
+            },
         }
     }
 }

@@ -146,6 +146,13 @@ impl Recording {
         self.groups.get(kind).map_or(0, |groups| self.rows_of(groups))
     }
 
+    /// Bytes that the rows of a kind take in the file.
+    pub fn bytes_of(&self, kind: &str) -> u64 {
+        let groups = self.groups.get(kind).into_iter().flatten();
+        let groups = groups.filter_map(|index| self.metadata().row_groups().get(*index));
+        groups.map(|group| u64::try_from(group.compressed_size()).unwrap_or(0)).fold(0, u64::saturating_add)
+    }
+
     /// Whether any row of a kind may have a value in one of these columns, by what the file says of its row groups.
     pub fn has_values(&self, kind: &str, columns: &[&str]) -> bool {
         let leaves = || columns.iter().filter_map(|name| self.leaves.get(*name));

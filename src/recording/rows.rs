@@ -299,7 +299,7 @@ impl Row<'_> {
             }
             ColumnType::Double => Cells::Double(Default::default()),
             ColumnType::Bool => Cells::Bool(Default::default()),
-            ColumnType::Utf8 => Cells::Text(Texts::new(seed)),
+            ColumnType::Text(_) => Cells::Text(Texts::new(seed)),
             ColumnType::ListInt32 => Cells::List(Lists::default()),
         }))
     }

@@ -9,6 +9,8 @@ use arrow::datatypes::Schema as ArrowSchema;
 use arrow::datatypes::SchemaRef;
 use arrow::datatypes::TimeUnit;
 
+use crate::recording::Holds;
+
 mod core;
 
 pub use self::core::CORE;
@@ -27,8 +29,8 @@ pub enum ColumnType {
     Double,
     /// Truth value.
     Bool,
-    /// Text.
-    Utf8,
+    /// Text, and what it says.
+    Text(Holds),
     /// Microseconds since the Unix epoch, UTC.
     Timestamp,
     /// List of signed 32-bit integers.
@@ -81,8 +83,8 @@ impl Schema {
             let Ok(next) = u16::try_from(columns.len()) else { break };
             if let Some(id) = by_name.get(column.name) {
                 debug_assert_eq!(
-                    columns.get(id.index()).map(|c| c.ty),
-                    Some(column.ty),
+                    columns.get(id.index()).map(|c| c.ty.plain()),
+                    Some(column.ty.plain()),
                     "column '{}' is declared with two types",
                     column.name
                 );
@@ -132,7 +134,7 @@ impl ColumnType {
             ColumnType::Int64 => DataType::Int64,
             ColumnType::Double => DataType::Float64,
             ColumnType::Bool => DataType::Boolean,
-            ColumnType::Utf8 => DataType::Utf8,
+            ColumnType::Text(_) => DataType::Utf8,
             ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             ColumnType::ListInt32 => DataType::List(Arc::new(list_item())),
         }
@@ -141,7 +143,7 @@ impl ColumnType {
     /// The Arrow type of the arrays that are written and read: strings as dictionaries, the rest as in the file.
     pub(crate) fn in_memory(self) -> DataType {
         match self {
-            ColumnType::Utf8 => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            ColumnType::Text(_) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
             other => other.plain(),
         }
     }

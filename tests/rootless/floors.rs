@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("cli", 6),
     ("exit", 6),
     ("export", 5),
+    ("share", 5),
     ("record", 4),
     ("report", 4),
     ("probes", 3),

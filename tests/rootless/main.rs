@@ -30,6 +30,8 @@ mod profiles;
 mod recording;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod report_nonsense;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod share;
 #[path = "../support/skip.rs"]
 mod skip;
 mod synthetic;

@@ -68,14 +68,19 @@ fn integers(schema: &Schema) -> Vec<ebrec::recording::ColumnId> {
 }
 
 fn texts(schema: &Schema) -> Vec<ebrec::recording::ColumnId> {
-    let own = schema.columns().iter().filter(|column| column.ty == ebrec::recording::ColumnType::Utf8);
+    let own = schema.columns().iter().filter(|column| matches!(column.ty, ebrec::recording::ColumnType::Text(_)));
     own.filter_map(|column| schema.id(column.name))
         .filter(|id| ![column::KIND, column::HOST, column::RUN_ID].contains(id))
         .collect()
 }
 
 fn meta() -> Meta {
-    let kind = |name: &&str| KindMeta { name: (*name).to_owned(), probe: Some("p".to_owned()), help: String::new() };
+    let kind = |name: &&str| KindMeta {
+        name: (*name).to_owned(),
+        probe: Some("p".to_owned()),
+        help: String::new(),
+        ..KindMeta::default()
+    };
     let metric = |name: &&str| MetricMeta {
         name: (*name).to_owned(),
         probe: name.split('.').next().unwrap().to_owned(),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::recording::LEFT_OUT;
 use crate::recording::ProbeOutcome;
 use crate::render::Document;
 use crate::report::read::aggregate::Tally;
@@ -67,6 +68,7 @@ pub(crate) fn missing(source: &Source) -> Result<Vec<String>> {
     if losses.total() > 0 {
         missing.push(format!("incomplete: {}", of_events(source, &losses)));
     }
+    missing.extend(source.meta().redaction.iter().filter(|line| line.starts_with(LEFT_OUT)).cloned());
     if source.recording().is_partial() {
         missing.push("unfinished: its writer was stopped or still runs; what it wrote last may be missing".to_owned());
     }

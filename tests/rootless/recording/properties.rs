@@ -6,6 +6,7 @@ use std::time::Duration;
 use ebrec::recording::Column;
 use ebrec::recording::ColumnType;
 use ebrec::recording::Existing;
+use ebrec::recording::Holds;
 use ebrec::recording::Identity;
 use ebrec::recording::Recording;
 use ebrec::recording::Rows;
@@ -26,7 +27,7 @@ use proptest::test_runner::TestRunner;
 static OWN: [Column; 3] = [
     Column { name: "own_ratio", ty: ColumnType::Double, title: "Ratio", unit: None, help: "A number." },
     Column { name: "own_flag", ty: ColumnType::Bool, title: "Flag", unit: None, help: "A truth value." },
-    Column { name: "own_note", ty: ColumnType::Utf8, title: "Note", unit: None, help: "A text." },
+    Column { name: "own_note", ty: ColumnType::Text(Holds::Word), title: "Note", unit: None, help: "A text." },
 ];
 const KINDS: [&str; 3] = ["exec", "exit", "block_io"];
 

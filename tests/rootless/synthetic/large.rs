@@ -11,6 +11,7 @@ use ebrec::recording::ColumnId;
 use ebrec::recording::ColumnType;
 use ebrec::recording::EventMeta;
 use ebrec::recording::Existing;
+use ebrec::recording::Holds;
 use ebrec::recording::HostMeta;
 use ebrec::recording::Identity;
 use ebrec::recording::KindMeta;
@@ -79,7 +80,7 @@ const OWN: &[(&str, bool)] = &[
 ];
 
 static COLUMNS: std::sync::LazyLock<Vec<Column>> = std::sync::LazyLock::new(|| {
-    let ty = |text| if text { ColumnType::Utf8 } else { ColumnType::Int64 };
+    let ty = |text| if text { ColumnType::Text(Holds::Word) } else { ColumnType::Int64 };
     let column =
         |(name, text): &(&'static str, bool)| Column { name, ty: ty(*text), title: name, unit: None, help: "" };
     OWN.iter().map(column).collect()
@@ -172,6 +173,7 @@ fn meta() -> Meta {
         name: (*kind).to_owned(),
         probe: Some((*probe).to_owned()),
         help: String::new(),
+        ..KindMeta::default()
     };
     let metric = |(name, histogram, unit, by): &(&str, bool, &str, &[&str])| MetricMeta {
         name: (*name).to_owned(),

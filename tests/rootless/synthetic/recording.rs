@@ -2,6 +2,7 @@
 //!
 //! Times are nanoseconds since the window's start. The window starts at 2026-11-22 12:00:00 UTC.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use ebrec::recording::Column;
 use ebrec::recording::ColumnId;
 use ebrec::recording::ColumnType;
 use ebrec::recording::Existing;
+use ebrec::recording::Holds;
 use ebrec::recording::HostMeta;
 use ebrec::recording::Identity;
 use ebrec::recording::KindMeta;
@@ -34,29 +36,29 @@ static PROBE_COLUMNS: &[Column] = &[
     column("process_cpu_ns", ColumnType::Int64),
     column("process_max_rss_bytes", ColumnType::Int64),
     column("sched_prev_pid", ColumnType::Int32),
-    column("sched_prev_comm", ColumnType::Utf8),
+    column("sched_prev_comm", ColumnType::Text(Holds::Program)),
     column("block_queue_ns", ColumnType::Int64),
-    column("block_flags", ColumnType::Utf8),
-    column("syscall_errno", ColumnType::Utf8),
-    column("syscall_class", ColumnType::Utf8),
+    column("block_flags", ColumnType::Text(Holds::Word)),
+    column("syscall_errno", ColumnType::Text(Holds::Word)),
+    column("syscall_class", ColumnType::Text(Holds::Word)),
     column("http_status", ColumnType::Int16),
-    column("http_side", ColumnType::Utf8),
-    column("http_tls", ColumnType::Utf8),
-    column("http_path", ColumnType::Utf8),
-    column("tcp_side", ColumnType::Utf8),
+    column("http_side", ColumnType::Text(Holds::Word)),
+    column("http_tls", ColumnType::Text(Holds::Word)),
+    column("http_path", ColumnType::Text(Holds::Url)),
+    column("tcp_side", ColumnType::Text(Holds::Word)),
     column("tcp_sent_bytes", ColumnType::Int64),
     column("tcp_received_bytes", ColumnType::Int64),
     column("tcp_rtt_ns", ColumnType::Int64),
     column("tcp_segments", ColumnType::Int32),
-    column("dns_type", ColumnType::Utf8),
-    column("dns_rcode", ColumnType::Utf8),
-    column("files_mount", ColumnType::Utf8),
-    column("files_error", ColumnType::Utf8),
-    column("signals_sender", ColumnType::Utf8),
+    column("dns_type", ColumnType::Text(Holds::Word)),
+    column("dns_rcode", ColumnType::Text(Holds::Word)),
+    column("files_mount", ColumnType::Text(Holds::Path)),
+    column("files_error", ColumnType::Text(Holds::Word)),
+    column("signals_sender", ColumnType::Text(Holds::Program)),
     column("signals_sender_pid", ColumnType::Int32),
-    column("signals_outcome", ColumnType::Utf8),
-    column("events_function", ColumnType::Utf8),
-    column("events_by", ColumnType::Utf8),
+    column("signals_outcome", ColumnType::Text(Holds::Word)),
+    column("events_function", ColumnType::Text(Holds::Symbol)),
+    column("events_by", ColumnType::Text(Holds::Captured)),
     column("memory_total_vm_bytes", ColumnType::Int64),
     column("memory_anon_rss_bytes", ColumnType::Int64),
     column("memory_file_rss_bytes", ColumnType::Int64),
@@ -65,10 +67,10 @@ static PROBE_COLUMNS: &[Column] = &[
     column("memory_pgtables_bytes", ColumnType::Int64),
     column("memory_oom_score_adj", ColumnType::Int32),
     column("memory_asker_pid", ColumnType::Int32),
-    column("memory_asker_comm", ColumnType::Utf8),
+    column("memory_asker_comm", ColumnType::Text(Holds::Program)),
     column("irq_number", ColumnType::Int32),
     column("irq_delay_ns", ColumnType::Int64),
-    column("locks_address", ColumnType::Utf8),
+    column("locks_address", ColumnType::Text(Holds::Word)),
 ];
 
 const fn column(name: &'static str, ty: ColumnType) -> Column {
@@ -149,7 +151,16 @@ impl Synthetic {
             state.settings.insert("slow_ns".into(), threshold.into());
         }
         let help = String::new();
-        self.meta.kinds.push(KindMeta { name: kind.into(), probe: Some(probe.into()), help });
+        let holds = match kind {
+            "dns" => Holds::DnsName,
+            "event" => Holds::Event,
+            _ => Holds::Word,
+        };
+        let mut holds = BTreeMap::from([("name".to_owned(), holds)]);
+        if kind == "http" {
+            holds.insert("op".to_owned(), Holds::Method);
+        }
+        self.meta.kinds.push(KindMeta { name: kind.into(), probe: Some(probe.into()), help, holds });
         self
     }
 

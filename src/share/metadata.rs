@@ -1,0 +1,148 @@
+//! What a recording says of itself, as it may be given away.
+
+use serde_json::Map;
+use serde_json::Value;
+
+use super::redactor::Redactor;
+use super::sensitive::Sensitive;
+use crate::recording::Holds;
+use crate::recording::Meta;
+
+/// Words of a command line of ebrec's that are no names: options, numbers with units, lists of probes with their settings.
+struct OwnWords<'a> {
+    probes: Vec<&'a str>,
+}
+
+impl OwnWords<'_> {
+    fn has(&self, word: &str) -> bool {
+        let option = word.strip_prefix('-').is_some_and(|rest| {
+            let name = rest.strip_prefix('-').unwrap_or(rest);
+            name.len() <= 20
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+                && (rest.starts_with('-') || name.len() <= 2)
+        });
+        let part = |part: &str| {
+            let number = part.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let numeric = !number.is_empty()
+                && number.len() <= 6
+                && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            let unit = part.get(number.len()..).unwrap_or_default();
+            let word = ["", "default", "all", "raw", "hist", "slow", "stacks", "on", "off"].contains(&part);
+            word || self.probes.contains(&part) || (numeric && unit.len() <= 3)
+        };
+        option || word.split([',', ':', '=', '+', '-']).all(part)
+    }
+}
+
+/// Redacts the metadata, and states what was.
+pub(super) fn redact(mut meta: Meta, redactor: &mut Redactor) -> Meta {
+    let probes: Vec<String> = meta.probes.iter().map(|probe| probe.name.clone()).collect();
+    let own = OwnWords { probes: probes.iter().map(String::as_str).collect() };
+    meta.host.hostname = redactor.text(Holds::Host, &meta.host.hostname).to_string();
+    meta.command = command(&meta.command, &own, redactor);
+    let config = std::mem::take(&mut meta.config);
+    meta.config = config
+        .into_iter()
+        .map(|(name, found)| {
+            let found = setting(&name, found, &own, redactor);
+            (name, found)
+        })
+        .collect();
+    for probe in &mut meta.probes {
+        probe.reason = probe.reason.take().map(|reason| redactor.sentence(&reason));
+        let settings: Map<String, Value> = std::mem::take(&mut probe.settings);
+        probe.settings = settings
+            .into_iter()
+            .map(|(name, found)| {
+                let found = setting(&name, found, &own, redactor);
+                (name, found)
+            })
+            .collect();
+    }
+    for event in &mut meta.events {
+        event.name = redactor.text(Holds::Event, &event.name).to_string();
+        event.text = redactor.text(Holds::Event, &event.text).to_string();
+        let label = |label: &str, redactor: &mut Redactor| match label.strip_prefix("arg").unwrap_or("x").parse::<u8>()
+        {
+            Ok(_) => label.to_owned(),
+            Err(_) if label == "duration" => label.to_owned(),
+            Err(_) => redactor.text(Holds::Captured, label).to_string(),
+        };
+        event.hist = event.hist.take().map(|hist| label(&hist, redactor));
+        event.by = event.by.take().map(|by| label(&by, redactor));
+        for capture in &mut event.captures {
+            capture.name = label(&capture.name, redactor);
+        }
+    }
+    let replaced: Vec<&str> =
+        Sensitive::ALL.into_iter().filter(|sort| redactor.replaces(*sort)).map(Sensitive::help).collect();
+    if !replaced.is_empty() {
+        meta.redaction.push(format!("replaced by pseudonyms: {}", replaced.join("; ")));
+    }
+    meta
+}
+
+/// A command line of ebrec's: behind `--` is another program's.
+fn command(words: &[String], own: &OwnWords<'_>, redactor: &mut Redactor) -> Vec<String> {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let (ours, theirs) = words.split_at(end);
+    let mut redacted: Vec<String> = Vec::new();
+    for (index, word) in ours.iter().enumerate() {
+        redacted.push(match word.as_str() {
+            program if index == 0 => redactor.text(Holds::Path, program).to_string(),
+            command if index == 1 && command == "record" => command.to_owned(),
+            word if own.has(word) => word.to_owned(),
+            word => argument(word, redactor),
+        });
+    }
+    for (index, word) in theirs.iter().enumerate() {
+        redacted.push(match index {
+            0 => word.clone(),
+            1 if word.contains('/') => redactor.text(Holds::Path, word).to_string(),
+            1 => redactor.text(Holds::Program, word).to_string(),
+            _ => argument(word, redactor),
+        });
+    }
+    redacted
+}
+
+/// One argument: the rules are for lines, whose first word is a program.
+fn argument(word: &str, redactor: &mut Redactor) -> String {
+    let line =
+        String::from_utf8(crate::text::shell_words(["-".as_bytes(), word.as_bytes()].into_iter())).unwrap_or_default();
+    let redacted = redactor.text(Holds::Arguments, &line);
+    redacted.strip_prefix("- ").unwrap_or(&redacted).to_owned()
+}
+
+/// The value of an option.
+fn setting(name: &str, value: Value, own: &OwnWords<'_>, redactor: &mut Redactor) -> Value {
+    match value {
+        Value::Array(words) if name == "command" => {
+            let mut line = vec!["--".to_owned()];
+            line.extend(words.iter().map(|word| word.as_str().unwrap_or_default().to_owned()));
+            command(&line, own, redactor).into_iter().skip(1).map(Value::String).collect()
+        }
+        Value::String(text) if own.has(&text) => Value::String(text),
+        Value::String(text) => {
+            let holds = match name {
+                "comms" => Holds::Program,
+                "cgroups" => Holds::Cgroup,
+                "containers" => Holds::Container,
+                "events" => Holds::Event,
+                _ => Holds::Captured,
+            };
+            Value::String(redactor.text(holds, &text).to_string())
+        }
+        Value::Array(values) => values.into_iter().map(|value| setting(name, value, own, redactor)).collect(),
+        Value::Object(values) => Value::Object(
+            values
+                .into_iter()
+                .map(|(name, value)| {
+                    let value = setting(&name, value, own, redactor);
+                    (name, value)
+                })
+                .collect(),
+        ),
+        other => other,
+    }
+}
