@@ -69,10 +69,10 @@ fn run(invocation: &Invocation) -> Result<u8> {
             return Ok(outcome.command_status.unwrap_or(0));
         }
         Action::Report(plan, destination) => {
-            let all = destination.svg_dir.is_some() && plan.view == report::SUMMARY;
+            let draws = destination.svg_dir.is_some();
             let what = reading(&plan.files);
             let made =
-                while_reading(&what, console, || if all { report::pictures(plan) } else { report::report(plan) });
+                while_reading(&what, console, || if draws { report::pictures(plan) } else { report::report(plan) });
             let document = made?;
             hand_out(&document, plan.format, destination, console)?;
         }

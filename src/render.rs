@@ -358,6 +358,8 @@ pub struct Bars {
     pub title: String,
     /// What each part of a bar is, from the left.
     pub parts: Vec<String>,
+    /// The part in which nothing happens by design, and which is drawn pale.
+    pub pale: Option<usize>,
     /// Named bars with the hundredths that each part has; what misses to 100 stays empty.
     pub rows: Vec<(String, Vec<f64>)>,
 }

@@ -42,7 +42,9 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
     let sources = input::open(&plan.files, &plan.filter)?;
     check_window(&sources.list, plan)?;
     let mut document = (view.run)(&sources.list, plan)?;
-    if let ([source], true) = (sources.list.as_slice(), document.subtitle.is_empty() && view.name != SUMMARY) {
+    if plan.format == Format::Svg {
+        document.subtitle = provenance(&sources.list, plan)?;
+    } else if let ([source], true) = (sources.list.as_slice(), document.subtitle.is_empty() && view.name != SUMMARY) {
         document.subtitle = format!("{}; {}", source.label(), window::describe(source));
         if let Some(part) = window::part(source) {
             document.subtitle.push_str(&format!("; shown: {part}"));
@@ -105,22 +107,62 @@ fn knows_any(sources: &[Source], plan: &ReportPlan) -> Result<bool> {
     Ok(false)
 }
 
-/// The pictures of every view that draws, as one document: those of the summary by their own names, the others with
-/// their view's in front.
+/// The pictures of a view, or without one of every view that draws, as one document: each is named after its view and what it shows.
 ///
 /// Fails as [`report`] does.
 pub fn pictures(plan: &ReportPlan) -> Result<Document> {
-    let mut document = report(plan)?;
-    // All distributions are in the summary.
-    for view in VIEWS.iter().filter(|view| view.draws && ![SUMMARY, "hist"].contains(&view.name)) {
-        let plan = ReportPlan { view: view.name.to_owned(), ..plan.clone() };
-        for mut block in report(&plan)?.blocks {
-            if let Some(name) = block.plot_name() {
-                let own = name.strip_prefix(view.name).map(|rest| rest.trim_start_matches('.')).unwrap_or(name);
-                *name = if own.is_empty() { view.name.to_owned() } else { format!("{}-{own}", view.name) };
-                document.push(block);
+    // All distributions are the summary's.
+    let all = VIEWS.iter().filter(|view| view.draws && view.name != SUMMARY).map(|view| view.name);
+    let everything = plan.view == SUMMARY;
+    let views: Vec<&str> = if everything { all.collect() } else { vec![plan.view.as_str()] };
+    let mut pictures = Document::default();
+    for view in views {
+        let mut document = report(&ReportPlan { view: view.to_owned(), ..plan.clone() })?;
+        for name in document.blocks.iter_mut().filter_map(Block::plot_name) {
+            let own = name.strip_prefix(view).map(|rest| rest.trim_start_matches('.')).unwrap_or(name);
+            *name = if own.is_empty() { view.to_owned() } else { format!("{view}-{own}") };
+        }
+        match pictures.name.is_empty() {
+            true => pictures = document,
+            false => {
+                pictures.blocks.extend(document.blocks.into_iter().filter(|block| !matches!(block, Block::Warning(_))))
             }
         }
     }
-    Ok(document)
+    if everything {
+        // Each picture has a heading of its own.
+        pictures.title.clear();
+    }
+    Ok(pictures)
 }
+
+/// What a picture says of where it comes from, since it is looked at without the rest: host, time, filters and losses.
+fn provenance(sources: &[Source], plan: &ReportPlan) -> Result<String> {
+    let mut parts = match sources {
+        [source] => {
+            let mut parts = vec![source.label().to_owned(), window::describe(source)];
+            parts.extend(window::scope(source).map(|scope| format!("only {scope}")));
+            parts.extend(window::part(source).map(|part| format!("shown: {part}")));
+            parts
+        }
+        _ => {
+            let labels: Vec<&str> = sources.iter().take(LABELS).map(Source::label).collect();
+            let more = if sources.len() > LABELS { ", …" } else { "" };
+            vec![format!("{} recordings: {}{more}", sources.len(), labels.join(", "))]
+        }
+    };
+    let pids = plan.filter.pids.iter().map(i64::to_string);
+    let processes: Vec<String> = plan.filter.comms.iter().cloned().chain(pids).collect();
+    if !processes.is_empty() {
+        parts.push(format!("of {}", processes.join(", ")));
+    }
+    let mut lost = 0u64;
+    for source in sources {
+        lost = lost.saturating_add(health::Losses::of(source)?.total());
+    }
+    parts.push(if lost > 0 { format!("{} events lost", units::count(lost)) } else { "no event lost".to_owned() });
+    Ok(parts.join("; "))
+}
+
+/// Recordings that a picture names.
+const LABELS: usize = 3;

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use anyhow::Result;
 use inferno::flamegraph::Options;
+use inferno::flamegraph::TextTruncateDirection;
 
 use crate::render::Document;
 use crate::render::FlamePlot;
@@ -22,6 +23,7 @@ pub(super) fn flame(document: &Document, plot: &FlamePlot) -> Result<String> {
     };
     options.count_name = name.to_owned();
     options.factor = factor;
+    options.text_truncate_direction = TextTruncateDirection::Right;
     // Colours by name, not by chance: the same recording gives the same picture.
     options.hash = true;
     options.deterministic = true;

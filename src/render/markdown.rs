@@ -120,7 +120,20 @@ fn is_plain(text: &str) -> bool {
     text.len() < 40
         && !text.starts_with(['-', ' '])
         && text.chars().all(|c| c.is_ascii_alphanumeric() || " -".contains(c))
+        && !text.split(' ').any(is_reference)
         || text == "-"
+}
+
+/// Whether a word is turned into a link where an issue is shown: `GH-7`, the number of a commit, `www.`, `https://`.
+fn is_reference(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let lower = word.to_ascii_lowercase();
+    let hex = (7..=40).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let numbered = lower.strip_prefix("gh-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    numbered
+        || lower.contains("www.")
+        || lower.contains("://")
+        || hex && word.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Text as code: between backticks, or entities within `<code>` where a backtick, pipe or backslash could end it early.
@@ -144,25 +157,42 @@ fn code_span(text: &str) -> String {
 fn escape(text: &str) -> String {
     let text = sanitize(text);
     let mut out = String::new();
+    for (at, word) in text.split(' ').enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        escape_word(word, &mut out);
+    }
+    out
+}
+
+/// A zero-width space between two letters, which keeps them from being a mention or a link.
+const APART: &str = "&#8203;";
+
+fn escape_word(word: &str, out: &mut String) {
+    let is_reference = is_reference(word);
     let mut before = ' ';
-    let mut rest = text.chars().peekable();
+    let mut rest = word.chars().peekable();
     while let Some(c) = rest.next() {
         let inside_word = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // The zero-width space keeps a mention from reaching anybody.
-            '@' => out.push_str("@&#8203;"),
+            // What an escape does not keep from being a mention or a reference.
+            '@' => out.extend(["@", APART]),
+            '#' => out.extend(["\\#", APART]),
             // Not emphasis within a word.
             '_' if inside_word => out.push(c),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '$' => {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
             _ => out.push(c),
         }
+        if is_reference && matches!(c, 'w' | 'W' | ':' | '-' | '0'..='9' | 'a'..='f' | 'A'..='F') {
+            out.push_str(APART);
+        }
         before = c;
     }
-    out
 }

@@ -19,6 +19,8 @@ use crate::render::flame;
 use crate::render::svg::canvas::Canvas;
 use crate::render::svg::canvas::GREY;
 use crate::render::svg::canvas::INK;
+use crate::render::svg::canvas::SMALL;
+use crate::render::svg::canvas::text_width;
 
 /// Width of the drawing in pixels.
 const WIDTH: i32 = 960;
@@ -28,6 +30,9 @@ const MARGIN: i32 = 24;
 
 /// Space between plots.
 const GAP: i32 = 28;
+
+/// Height of a line of the subtitle.
+const LINE: i32 = 18;
 
 /// Most lines of a plot: more cannot be told apart by colour.
 const SERIES: usize = 8;
@@ -43,10 +48,12 @@ pub fn svg(document: &Document) -> Result<String> {
     if plots.is_empty() {
         bail!("view '{}' has no plot to draw\nhint: use --format text, md, json or csv", document.name);
     }
-    let head = match (document.title.is_empty(), document.subtitle.is_empty()) {
-        (true, true) => 0,
-        (false, false) => 58,
-        _ => 34,
+    let below = lines(&document.subtitle);
+    let head = match (document.title.is_empty(), below.len() as i32) {
+        (true, 0) => 0,
+        (true, lines) => 16 + LINE * lines,
+        (false, 0) => 34,
+        (false, lines) => 40 + LINE * lines,
     };
     let heights = plots.iter().map(Plot::height);
     let height = 2 * MARGIN + head + heights.sum::<i32>() + GAP * (plots.len() as i32 - 1);
@@ -57,8 +64,9 @@ pub fn svg(document: &Document) -> Result<String> {
         canvas.heading(MARGIN, top + 14, &document.title, 19.0, WIDTH - 2 * MARGIN, INK)?;
         top += 24;
     }
-    if !document.subtitle.is_empty() {
-        canvas.label(MARGIN, top + 12, &document.subtitle, WIDTH - 2 * MARGIN, GREY)?;
+    for line in &below {
+        canvas.label(MARGIN, top + 12, line, WIDTH - 2 * MARGIN, GREY)?;
+        top += LINE;
     }
     top = MARGIN + head;
     for plot in &plots {
@@ -67,6 +75,19 @@ pub fn svg(document: &Document) -> Result<String> {
     }
     canvas.finish()?;
     Ok(out)
+}
+
+/// A subtitle in lines that end between its parts.
+fn lines(subtitle: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in subtitle.split("; ").filter(|part| !part.is_empty()) {
+        let longer = lines.last().map(|line| format!("{line}; {part}"));
+        match (lines.last_mut(), longer) {
+            (Some(line), Some(longer)) if text_width(&longer, SMALL) <= WIDTH - 2 * MARGIN => *line = longer,
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A part of a document that can be drawn, with its place on the page left open.

@@ -286,6 +286,30 @@ fn a_hostile_name_stays_one_cell_of_code_in_markdown() {
 }
 
 #[test]
+fn a_hostile_name_links_to_nothing_in_markdown() {
+    for (name, link) in [
+        ("GH-26", "GH-26"),
+        ("see www.example.com", "www."),
+        ("https://example.com/", "://"),
+        ("deadbee1", "deadbee1"),
+        ("octocat/hello#1", "#1"),
+        ("@octocat", "@octocat"),
+        ("a@example.com", "@example"),
+    ] {
+        let mut table = processes();
+        table.rows.push(vec![Value::Id(9), name.into(), Value::Null]);
+        let mut document = document(table);
+        document.note(name);
+        document.push(Block::Pairs(vec![(name.to_owned(), name.to_owned())]));
+        let written = markdown(&document);
+        // In tables it is code, in prose it is divided.
+        let prose = written.lines().filter(|line| !line.starts_with('|')).collect::<Vec<_>>().join("\n");
+        assert!(!prose.contains(link), "{prose}");
+        assert!(written.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`"))), "{written}");
+    }
+}
+
+#[test]
 fn svg_is_escaped_deterministic_and_refused_where_nothing_draws() {
     let mut document =
         document(plot(Unit::Nanoseconds, vec![(HOSTILE, histogram([1, 10, 100])), ("b", histogram([7; 9]))]));

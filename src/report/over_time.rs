@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::render::Events;
 use crate::render::OverTime;
+use crate::render::SpanTable;
 use crate::report::over_time::intervals::Intervals;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
@@ -18,6 +19,7 @@ use crate::units;
 mod distributions;
 mod intervals;
 mod machine;
+mod room;
 mod stacks;
 mod sums;
 mod threads;
@@ -29,6 +31,7 @@ pub(crate) fn over_time(source: &Source, people: &People, plan: &ReportPlan, eve
     let (strips, threads) = threads::threads(source, &intervals)?;
     let mut tables = sums::tables(source, people, &intervals)?;
     tables.push(threads);
+    let tables: Vec<SpanTable> = tables.into_iter().map(room::bounded).collect();
     let (distributions, left_out) = distributions::distributions(source, &intervals)?;
     if left_out > 0 {
         cuts.push(format!("{left_out} histograms are not on this page: 'ebrec report hist' shows them"));

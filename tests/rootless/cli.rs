@@ -105,7 +105,7 @@ fn every_plot_goes_into_a_file_of_its_own() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said, "pictures/block.device_time.svg\npictures/block.queue_time.svg\n");
+    assert_eq!(said, "pictures/block-device_time.svg\npictures/block-queue_time.svg\n");
     for name in said.lines() {
         assert!(fs::read_to_string(dir.path().join(name)).unwrap().starts_with("<svg"), "{name}");
     }
@@ -120,7 +120,7 @@ fn all_plots_are_those_of_every_view() {
         Command::new(EBREC).args(["report", "--svg-dir", ".", "run.parquet"]).current_dir(dir.path()).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     for name in
-        ["block.device_time", "block-device_time", "threads", "timeline-sched.rate", "heatmap-block.device_time"]
+        ["hist-block.device_time", "block-device_time", "threads", "timeline-sched.rate", "heatmap-block.device_time"]
     {
         assert_eq!(said.lines().filter(|line| *line == format!("./{name}.svg")).count(), 1, "{name} in\n{said}");
     }
@@ -131,9 +131,14 @@ fn all_plots_are_those_of_every_view() {
 fn a_report_goes_into_a_file_by_its_ending() {
     let dir = tempfile::tempdir().unwrap();
     build::build("builder").write(&dir.path().join("run.parquet"));
-    for (name, start) in
-        [("a.json", "{\n"), ("a.csv", "comm,pid,"), ("a.svg", "<svg"), ("a.md", "complete"), ("a.txt", "complete")]
-    {
+    for (name, start) in [
+        ("a.json", "{\n"),
+        ("a.csv", "comm,pid,"),
+        ("a.svg", "<svg"),
+        ("a.md", "# builder: "),
+        ("a.html", "<!DOCTYPE html>"),
+        ("a.txt", "complete"),
+    ] {
         let view = if name == "a.csv" { "processes" } else { "summary" };
         let status =
             Command::new(EBREC).args(["report", view, "-o", name, "run.parquet"]).current_dir(dir.path()).status();

@@ -7,6 +7,8 @@
     reason = "a test may stop at what it did not expect, and exports nothing"
 )]
 
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod browser;
 mod cli;
 mod completions;
 #[cfg(all(feature = "record", target_os = "linux"))]

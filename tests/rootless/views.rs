@@ -2,6 +2,7 @@
 
 mod findings;
 mod identity;
+mod issue;
 mod metrics;
 mod page;
 mod percentiles;

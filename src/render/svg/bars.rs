@@ -1,6 +1,7 @@
 //! Bars made of parts, one below the other.
 
 use anyhow::Result;
+use plotters::style::RGBColor;
 
 use crate::render::Bars;
 use crate::render::stats::edges;
@@ -14,6 +15,8 @@ use crate::render::svg::canvas::names_width;
 
 /// Height of a bar with the space below it.
 const ROW: i32 = 22;
+/// What is idle by design: a little darker than where there is nothing.
+const PALE: RGBColor = RGBColor(199, 206, 213);
 /// Height of a bar.
 const BAR: i32 = 15;
 
@@ -32,6 +35,10 @@ impl<'a> Drawing<'a> {
         (!plot.rows.is_empty()).then_some(Drawing { plot, used })
     }
 
+    fn color(&self, part: usize) -> RGBColor {
+        if self.plot.pale == Some(part) { PALE } else { color(part) }
+    }
+
     pub(super) fn height(&self) -> i32 {
         26 + 20 * self.used.len() as i32 + 12 + ROW * self.plot.rows.len() as i32
     }
@@ -41,7 +48,7 @@ impl<'a> Drawing<'a> {
         let mut y = top + 26;
         for part in &self.used {
             let title = self.plot.parts.get(*part).map_or("", String::as_str);
-            canvas.legend(y + 8, *part, title, WIDTH / 2, "")?;
+            canvas.legend(y + 8, self.color(*part), title, WIDTH / 2, "")?;
             y += 20;
         }
         y += 12;
@@ -52,7 +59,7 @@ impl<'a> Drawing<'a> {
             canvas.label(MARGIN, y + BAR / 2, name, named, INK)?;
             canvas.rectangle((left, y), (left + length, y + BAR), GRID)?;
             for (part, (from, to)) in edges(values, length).enumerate().filter(|(_, (from, to))| to > from) {
-                canvas.rectangle((left + from, y), (left + to, y + BAR), color(part))?;
+                canvas.rectangle((left + from, y), (left + to, y + BAR), self.color(part))?;
             }
             y += ROW;
         }

@@ -112,7 +112,11 @@ impl<'a> Canvas<'a> {
         self.backend.draw_line(from, to, &color).context("draw a line")
     }
 
+    /// Draws a line through points; fewer than two are none.
     pub(super) fn path(&mut self, points: Vec<(i32, i32)>, color: RGBColor) -> Result<()> {
+        if points.len() < 2 {
+            return Ok(());
+        }
         self.backend.draw_path(points, &color.stroke_width(2)).context("draw a path")
     }
 
@@ -158,8 +162,8 @@ impl<'a> Canvas<'a> {
     }
 
     /// Writes the entry of a legend: a swatch, the name in `named` pixels and what is known of the series.
-    pub(super) fn legend(&mut self, y: i32, series: usize, name: &str, named: i32, facts: &str) -> Result<()> {
-        self.rectangle((MARGIN, y - 5), (MARGIN + 11, y + 6), color(series))?;
+    pub(super) fn legend(&mut self, y: i32, color: RGBColor, name: &str, named: i32, facts: &str) -> Result<()> {
+        self.rectangle((MARGIN, y - 5), (MARGIN + 11, y + 6), color)?;
         let left = MARGIN + 18;
         self.label(left, y, name, named, INK)?;
         let beside = left + if named > 0 { named + 12 } else { 0 };

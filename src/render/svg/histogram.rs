@@ -74,7 +74,7 @@ impl<'a> Drawing<'a> {
                 let name = if name.is_empty() { String::new() } else { format!("{name}:  ") };
                 canvas.label(MARGIN, y, &format!("{name}{facts}"), WIDTH - 2 * MARGIN, GREY)?;
             } else {
-                canvas.legend(y, i, name, named, &facts)?;
+                canvas.legend(y, color(i), name, named, &facts)?;
             }
         }
         if self.omitted > 0 {

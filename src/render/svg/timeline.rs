@@ -1,5 +1,7 @@
 //! Values over time as lines.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use plotters::style::Color;
 
@@ -21,6 +23,13 @@ use crate::units::Unit;
 
 /// Height of the part with data.
 const DATA: i32 = 170;
+
+/// A place in pixels, and a line through several.
+type Point = (i32, i32);
+type Path = Vec<Point>;
+
+/// Length of the dashes of lines that coincide.
+const DASH: f64 = 9.0;
 
 /// A plot over time that holds something.
 pub(super) struct Drawing<'a> {
@@ -84,7 +93,7 @@ impl<'a> Drawing<'a> {
         canvas.heading(MARGIN, top + 9, &self.plot.title, 15.0, WIDTH - 2 * MARGIN, INK)?;
         let named = names_width(self.series.iter().map(|s| s.0));
         for (i, (name, points)) in self.series.iter().enumerate() {
-            canvas.legend(top + 26 + 8 + 20 * i as i32, i, name, named, &self.facts(points))?;
+            canvas.legend(top + 26 + 8 + 20 * i as i32, color(i), name, named, &self.facts(points))?;
         }
         if self.omitted > 0 {
             let y = top + 26 + 8 + 20 * (self.legend_lines() - 1);
@@ -93,10 +102,8 @@ impl<'a> Drawing<'a> {
         let data = top + 26 + 20 * self.legend_lines() + 30;
         let area = Area { left: MARGIN + 56, right: WIDTH - MARGIN - 8, top: data, bottom: data + DATA };
         self.axes(canvas, area)?;
-        for (i, (_, points)) in self.series.iter().enumerate() {
-            self.line(canvas, area, points, i)?;
-        }
-        Ok(())
+        let paths: Vec<Path> = self.series.iter().map(|(_, points)| self.path(area, points)).collect();
+        self.lines(canvas, area, &paths)
     }
 
     fn facts(&self, points: &[(f64, f64)]) -> String {
@@ -148,24 +155,47 @@ impl<'a> Drawing<'a> {
         area.bottom - (share * f64::from(area.bottom - area.top)).round() as i32
     }
 
-    fn line(&self, canvas: &mut Canvas<'_>, area: Area, points: &[(f64, f64)], series: usize) -> Result<()> {
-        let path = self.path(area, points);
-        let (Some(first), Some(last)) = (path.first().copied(), path.last().copied()) else { return Ok(()) };
-        if path.len() == 1 {
-            return canvas.dot(first, color(series));
+    /// Draws the lines. Where several have the same pixels, each is drawn on its own part of them, so that none hides another.
+    fn lines(&self, canvas: &mut Canvas<'_>, area: Area, paths: &[Path]) -> Result<()> {
+        let mut having: HashMap<(Point, Point), Vec<usize>> = HashMap::new();
+        for (series, path) in paths.iter().enumerate() {
+            for (from, to) in path.iter().zip(path.iter().skip(1)) {
+                having.entry((*from, *to)).or_default().push(series);
+            }
         }
-        if self.series.len() == 1 {
-            let zero = self.y(area, 0.0);
-            let mut below = path.clone();
-            below.extend([(last.0, zero), (first.0, zero)]);
-            canvas.area(below, color(series).mix(0.15))?;
+        for (series, path) in paths.iter().enumerate() {
+            let color = color(series);
+            if let [only] = path.as_slice() {
+                canvas.dot(*only, color)?;
+            }
+            if let (1, Some(first), Some(last)) = (paths.len(), path.first(), path.last()) {
+                let zero = self.y(area, 0.0);
+                canvas.area([path.as_slice(), &[(last.0, zero), (first.0, zero)]].concat(), color.mix(0.15))?;
+            }
+            let mut run: Path = Vec::new();
+            for (from, to) in path.iter().zip(path.iter().skip(1)) {
+                let sharing = having.get(&(*from, *to)).map(Vec::as_slice).unwrap_or_default();
+                let turn = sharing.iter().position(|own| *own == series).unwrap_or(0);
+                if sharing.len() < 2 {
+                    if run.is_empty() {
+                        run.push(*from);
+                    }
+                    run.push(*to);
+                    continue;
+                }
+                canvas.path(std::mem::take(&mut run), color)?;
+                for dash in dashes(*from, *to, turn, sharing.len()) {
+                    canvas.path(dash, color)?;
+                }
+            }
+            canvas.path(run, color)?;
         }
-        canvas.path(path, color(series))
+        Ok(())
     }
 
     /// Points in pixels; of many in one pixel's column the first, lowest, highest and last, so that no spike is lost.
-    fn path(&self, area: Area, points: &[(f64, f64)]) -> Vec<(i32, i32)> {
-        let mut path: Vec<(i32, i32)> = Vec::new();
+    fn path(&self, area: Area, points: &[(f64, f64)]) -> Path {
+        let mut path = Path::new();
         let place = |p: &(f64, f64)| (self.x(area, p.0), self.y(area, p.1));
         for column in points.chunk_by(|a, b| self.x(area, a.0) == self.x(area, b.0)) {
             let ys = || column.iter().map(place);
@@ -175,5 +205,32 @@ impl<'a> Drawing<'a> {
         }
         path.dedup();
         path
+    }
+}
+
+/// The dashes of one of several lines that have the same pixels: they take turns.
+fn dashes(from: Point, to: Point, turn: usize, lines: usize) -> Vec<Path> {
+    let (wide, high) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
+    // So many that each line has one at least.
+    let count = ((wide.hypot(high) / DASH).round() as usize).max(lines);
+    let at = |place: usize| {
+        let share = place as f64 / count as f64;
+        (from.0 + (wide * share).round() as i32, from.1 + (high * share).round() as i32)
+    };
+    (turn..count).step_by(lines.max(1)).map(|place| vec![at(place), at(place + 1)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dashes;
+
+    #[test]
+    fn lines_that_coincide_take_turns_and_leave_nothing_out() {
+        let one = dashes((0, 5), (40, 5), 0, 2);
+        let other = dashes((0, 5), (40, 5), 1, 2);
+        assert_eq!(one, [[(0, 5), (10, 5)], [(20, 5), (30, 5)]]);
+        assert_eq!(other, [[(10, 5), (20, 5)], [(30, 5), (40, 5)]]);
+        // However short they are, each line is seen.
+        assert!((0..8).all(|turn| !dashes((0, 0), (3, 0), turn, 8).is_empty()));
     }
 }

@@ -11,6 +11,7 @@ use crate::report::read::profile::LEAVING;
 use crate::report::read::profile::Profile;
 use crate::report::read::profile::Sample;
 use crate::report::read::profile::Stacks;
+use crate::report::read::profile::drawn::Drawn;
 use crate::report::read::profile::drawn::Room;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
@@ -20,6 +21,8 @@ use crate::units;
 
 /// What one flame graph may take: some 300 KiB of a page.
 const ROOM: Room = Room { calls: 12_000, text: 200_000 };
+/// Values of all calls and intervals, at some eleven bytes each.
+const VALUES: usize = 25_000;
 /// Letters of a function's name: those of templates can be very long.
 const LETTERS: usize = 240;
 
@@ -58,7 +61,7 @@ fn absent(source: &Source, probe: &str) -> String {
     }
 }
 
-/// Reads the rows twice: to find the heaviest stacks, and to add up each call's time by interval.
+/// Reads the rows to find the heaviest stacks, and once more to add up each call's time by interval.
 fn flame<'r, Pick: FnMut(&Row<'_>) -> Option<Sample<'static>>>(
     source: &Source,
     stacks: &Stacks,
@@ -69,16 +72,24 @@ fn flame<'r, Pick: FnMut(&Row<'_>) -> Option<Sample<'static>>>(
 ) -> Result<Flame> {
     let (all, pick) = rows();
     let profile = Profile::of(source, all, without, pick)?;
-    let drawn = profile.drawn(stacks, ROOM)?;
-    let mut own = vec![Sparse::default(); drawn.calls.len()];
-    let (all, mut pick) = rows();
-    all.each(|row| {
-        let (Some(sample), Some(interval)) = (pick(row), intervals.at(row)) else { return };
-        let call = drawn.call(&sample).and_then(|call| own.get_mut(usize::try_from(call).ok()?));
-        if let Some(own) = call {
-            own.add(interval, sample.ns);
+    let (mut room, mut drawn, mut own) = (ROOM, Drawn::default(), Vec::new());
+    while room.calls > 0 {
+        drawn = profile.drawn(stacks, room)?;
+        own = vec![Sparse::default(); drawn.calls.len()];
+        let (all, mut pick) = rows();
+        all.each(|row| {
+            let (Some(sample), Some(interval)) = (pick(row), intervals.at(row)) else { return };
+            let call = drawn.call(&sample).and_then(|call| own.get_mut(usize::try_from(call).ok()?));
+            if let Some(own) = call {
+                own.add(interval, sample.ns);
+            }
+        })?;
+        if own.iter().map(Sparse::len).sum::<usize>() <= VALUES {
+            break;
         }
-    })?;
+        // Stacks that come again in every interval: fewer of them.
+        room.calls /= 2;
+    }
     let cut = (drawn.joined_ns > 0).then(|| {
         let share = units::percent(100.0 * drawn.joined_ns as f64 / profile.ns().max(1) as f64);
         format!("{}: {share} is in many thin stacks, which are one call of their process each", tree.title)

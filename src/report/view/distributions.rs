@@ -11,11 +11,14 @@ use crate::render::Value;
 use crate::report::plan::ReportPlan;
 use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::is_histogram;
+use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::unit;
+use crate::report::table::cells::whole;
 use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
+use crate::units::Unit;
 
 /// The percentiles that tables show, with their names.
 pub(super) const PERCENTILES: [(f64, &str); 5] =
@@ -30,6 +33,20 @@ pub(super) fn table(sources: &[Source], name: &str, plan: &ReportPlan) -> Result
     for source in sources {
         for (metric, histogram) in totals(source)? {
             table.row(source, &Distribution { metric: metric.clone(), histogram });
+        }
+    }
+    table.table()
+}
+
+/// The histograms of times in which most time added up.
+pub(super) fn heaviest(sources: &[Source], most: usize) -> Result<Table> {
+    let mut table = Ranking::new(sources, "distributions", "", columns(false)).top(most);
+    for source in sources {
+        for (metric, histogram) in
+            totals(source)?.into_iter().filter(|(metric, _)| unit(&metric.unit) == Unit::Nanoseconds)
+        {
+            let weight = whole(sum(&histogram));
+            table.weighed(source, Some(weight), || Distribution { metric: metric.clone(), histogram });
         }
     }
     table.table()

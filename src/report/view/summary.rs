@@ -16,6 +16,7 @@ use crate::report::view::summary::facts::Facts;
 
 mod commands;
 mod facts;
+mod issue;
 mod memory;
 mod page;
 mod slow;
@@ -25,13 +26,16 @@ mod waits;
 const ROWS: usize = 10;
 
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
+    let facts: Vec<Facts> = sources.iter().map(Facts::of).collect::<Result<_>>()?;
+    if plan.format == Format::Markdown {
+        return issue::issue(sources, &facts, plan);
+    }
     let title = match sources {
         [source] if plan.format == Format::Html => format!("{}: {}", source.label(), window::describe(source)),
         _ => String::new(),
     };
     let mut document = Document::new("summary", title);
     let several = sources.len() > 1;
-    let facts: Vec<Facts> = sources.iter().map(Facts::of).collect::<Result<_>>()?;
     for source in sources {
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
         health::tell(&mut document, source, &whose)?;

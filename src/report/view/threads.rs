@@ -89,6 +89,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
                 name: "threads".into(),
                 title: "Share of each thread's life".into(),
                 parts,
+                pale: Sort::ALL.iter().position(|sort| *sort == Sort::Idle),
                 rows: bars,
             });
         }

@@ -25,6 +25,23 @@ pub(crate) fn waiting(hostname: &str) -> Synthetic {
     made
 }
 
+/// The same machine with a process, a thread and an event whose names anyone may have chosen, and arguments that are longer.
+#[allow(dead_code, reason = "each test binary uses what it needs of this file")]
+pub(crate) fn hostile(hostname: &str, comm: &str, text: &str) -> Synthetic {
+    let mut made = waiting(hostname);
+    let who = [("pid", Cell::Int(666)), ("tid", Cell::Int(666)), ("comm", Cell::Text(comm))];
+    made.row("process", 0, &[&who[..], &[("argv", Cell::Text(text))]].concat());
+    made.counter("sched.on_cpu", SECOND, &who, 5, 900_000_000);
+    made.values("sched.runqueue_latency", SECOND, &who, &[5_000_000]);
+    let block = [&who[..], &[("dev", Cell::Text(text)), ("op", Cell::Text(text))]].concat();
+    made.values("block.device_time", SECOND, &block, &[7_000_000]);
+    let state = [("state", Cell::Text("uninterruptible")), ("cause", Cell::Text(text))];
+    let spent = [("dur_ns", Cell::Int(SECOND)), ("sum", Cell::Int(SECOND)), ("count", Cell::Int(1))];
+    made.row("ledger", SECOND, &[&who[..], &state, &spent].concat());
+    made.row("block_io", SECOND, &[&block[..], &[("dur_ns", Cell::Int(80 * MS))]].concat());
+    made
+}
+
 /// `postgres` is blocked in fsync for half of its life and polls for most of the rest; CPU 0 is busy for a quarter.
 #[allow(dead_code, reason = "each test binary uses what it needs of this file")]
 fn ledger(made: &mut Synthetic) {
