@@ -9,6 +9,7 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
+use crate::diff::DiffPlan;
 use crate::events;
 use crate::export;
 use crate::export::ExportPlan;
@@ -28,6 +29,7 @@ use crate::share::SharePlan;
 
 mod args;
 pub mod completions;
+mod diff;
 mod examples;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod format_page;
@@ -67,6 +69,8 @@ pub enum Action {
     Record(Box<RecordPlan>),
     /// Explain recordings.
     Report(Box<ReportPlan>, Destination),
+    /// Compare recordings.
+    Diff(Box<DiffPlan>, Destination),
     /// Carry a recording's metrics to a time-series database.
     Export(Box<ExportPlan>),
     /// Make a bundle for a bug tracker.
@@ -154,6 +158,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
             Action::Report(Box::new(plan), destination)
         }
         args::Command::Export(export) => Action::Export(Box::new(export_plan(export, terminal)?)),
+        args::Command::Diff(diff) => {
+            let (plan, destination) = diff::plan(diff, terminal)?;
+            Action::Diff(Box::new(plan), destination)
+        }
         args::Command::Info(info) => Action::Info(info.file, info.format.into()),
         args::Command::Probes(probes) if probes.events.is_empty() => Action::Probes(probes.name, probes.format.into()),
         args::Command::Probes(probes) => {

@@ -5,6 +5,7 @@
 //! | 0 | done, or whoever read stdout had seen enough |
 //! | 1 | it failed |
 //! | 2 | the command line is wrong |
+//! | 4 | an expression of `diff --fail-if` holds |
 //! | other | the status of the recorded command; 128 + N when signal N killed it |
 
 use std::io::ErrorKind;
@@ -22,6 +23,8 @@ use crate::text::sanitize;
 pub const FAILURE: u8 = 1;
 /// Status of a command line that asks for something that makes no sense.
 pub const USAGE: u8 = 2;
+/// Status of a comparison of which an expression holds.
+pub const CHANGED: u8 = 4;
 /// How long stderr may take for what is said at an end that does not wait.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How a line of advice begins.

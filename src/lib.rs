@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod cli;
 pub mod demangle;
+pub mod diff;
 pub mod dispositions;
 pub mod events;
 pub mod exit;

@@ -12,6 +12,7 @@ use ebrec::cli::Console;
 use ebrec::cli::Invocation;
 use ebrec::cli::OutputOptions;
 use ebrec::cli::Terminal;
+use ebrec::diff;
 use ebrec::dispositions;
 use ebrec::exit;
 use ebrec::export;
@@ -75,6 +76,14 @@ fn run(invocation: &Invocation) -> Result<u8> {
                 while_reading(&what, console, || if draws { report::pictures(plan) } else { report::report(plan) });
             let document = made?;
             hand_out(&document, plan.format, destination, console)?;
+        }
+        Action::Diff(plan, destination) => {
+            let sides = [plan.before.clone(), plan.after.clone()];
+            let compared = while_reading(&reading(&sides), console, || diff::diff(plan))?;
+            hand_out(&compared.document, plan.format, destination, console)?;
+            if compared.failed {
+                return Ok(exit::CHANGED);
+            }
         }
         Action::Export(plan) => {
             let done = while_reading(&reading(std::slice::from_ref(&plan.file)), console, || export::export(plan))?;

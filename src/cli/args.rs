@@ -61,6 +61,7 @@ pub(super) enum When {
 pub(super) enum Command {
     Record(Record),
     Report(Report),
+    Diff(Diff),
     Export(Export),
     Share(Share),
     Info(Info),
@@ -203,6 +204,52 @@ pub(super) struct Report {
     /// With `hist`: split the metric by process, pid, comm, dev, op or another of its columns
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', add = completions::split_columns())]
     pub(super) by: Vec<String>,
+}
+
+/// Show what changed between two recordings, or two sets of them, and how sure that is
+///
+/// Each side is a recording, a directory of recordings, or a pattern such as 'before-*.parquet' in quotes. With three or more
+/// recordings a side, each recording is one observation, and a change has to stand out from how much the recordings of a
+/// side differ. With fewer, intervals within the recordings are compared, which can't tell a change from chance differences
+/// between runs. Changes are ranked by their effect on time.
+#[derive(clap::Args, Debug)]
+pub(super) struct Diff {
+    /// Recording, directory or quoted pattern of the state before
+    #[arg(add = completions::recordings())]
+    pub(super) before: PathBuf,
+    /// Recording, directory or quoted pattern of the state after
+    #[arg(add = completions::recordings())]
+    pub(super) after: PathBuf,
+    /// Exit with 4 if EXPR holds and the change is significant, such as 'block.device_time{dev=vda}.p99 > +20%'; may be repeated
+    #[arg(long, value_name = "EXPR", value_hint = ValueHint::Other)]
+    pub(super) fail_if: Vec<String>,
+    /// With --fail-if: exit with 4 if EXPR holds, even if the change is not significant
+    #[arg(long, requires = "fail_if")]
+    pub(super) strict: bool,
+    /// Output format: text, html, md, json, csv [default: from the extension of --output, else text]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub(super) format: Option<FormatArg>,
+    /// Write to FILE instead of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+    /// With CSV: the table to write, by its JSON name [default: changes]
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+    /// Changes to show; 0 shows all [default: 10 in words and 20 rows; JSON and CSV include every row]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    pub(super) top: Option<usize>,
+    /// Compare only processes with this command name
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    pub(super) comm: Vec<String>,
+    /// Leave out what came earlier than DURATION into each window
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
+    pub(super) from: Option<Duration>,
+    /// Leave out what came later than DURATION into each window
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Filters")]
+    pub(super) to: Option<Duration>,
+    /// Look here, by build ID, for symbols that were missing on the recorded machine
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) debug_dir: Vec<PathBuf>,
 }
 
 /// Export a recording to other tools: profilers and time-series databases

@@ -94,6 +94,24 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "diff",
+        &[
+            example("ebrec diff before.parquet after.parquet", "Compare two recordings"),
+            example(
+                "ebrec diff before/ after/",
+                "Compare two directories of at least three recordings each, which also tells changes from chance",
+            ),
+            example(
+                "ebrec diff 'old-*.parquet' 'new-*.parquet' -o diff.md",
+                "The same by patterns, for a pull request",
+            ),
+            example(
+                "ebrec diff before/ after/ --fail-if 'block.device_time{dev=vda}.p99 > +20%' --fail-if 'ledger.on_cpu{comm=app}.time > +5%'",
+                "Fail a CI job if the disk or the program got slower",
+            ),
+        ],
+    ),
+    (
         "export",
         &[
             example(

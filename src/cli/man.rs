@@ -10,6 +10,7 @@ use crate::cli::Terminal;
 use crate::cli::command;
 use crate::cli::examples;
 use crate::cli::examples::Example;
+use crate::render::Table;
 use crate::report::VIEWS;
 use crate::report::tables;
 
@@ -47,6 +48,11 @@ fn page(command: clap::Command, name: &str, commands: &[String]) -> std::io::Res
         views(&mut roff);
         data(&mut roff);
     }
+    if name == "diff" {
+        roff.control("SH", ["JSON AND CSV"]);
+        roff.text([roman("The form is that of ebrec-report(1). Values before and after are in the unit of the row.")]);
+        crate::diff::tables().iter().for_each(|table| fields(&mut roff, &format!("diff: {}", table.name), table));
+    }
     examples(&mut roff, examples::of(name));
     for (command, heading, paragraphs) in SECTIONS {
         if *command == name {
@@ -81,6 +87,50 @@ static SECTIONS: &[Section] = &[
              show the 100 heaviest series and the 10,000 heaviest stacks, and all others together. A timeline of very many intervals \
              joins neighbours, and says so. Where a view can't be bounded otherwise, it fails and names the options that narrow it.",
         )],
+    ),
+    (
+        "diff",
+        "COMPARISON",
+        &[
+            (
+                "",
+                "Every metric is compared by its labels: rate, time per second, bytes per second, p50, p90, p99 and p99.9; the wall-clock ledger by process \
+                 and cause, without time that is idle by design; functions on and off the CPU, themselves (self) and with what they call (total). Function times \
+                 are the shares of the samples of the CPU time that the ledger has. Names survive a restart: labels are commands, devices, \
+                 routes, functions and system calls, never ids, ports or addresses. What differs in how the two sides were recorded is stated first.",
+            ),
+            (
+                "",
+                "With five or more recordings a side, an exact permutation test of log ratios tells changes from chance; with three or four, or very many, \
+                 Welch's t test. Benjamini and Hochberg's procedure holds the false discovery rate over all quantities at 4 %, of which the \
+                 ledger's have 2.4 % and all others 1.6 %. With fewer than three recordings a side, a block bootstrap over intervals is used; what two runs of one \
+                 thing differ by is then assumed, not measured. Confidence intervals are at 95 % and include the error of histograms.",
+            ),
+            (
+                "",
+                "Changes of time come first, the largest first. Significant changes below 2 % or 1 ms/s of time, or 5 % of anything else, are counted and not listed.",
+            ),
+        ],
+    ),
+    (
+        "diff",
+        "EXPRESSIONS",
+        &[
+            (
+                "",
+                "An expression of --fail-if is METRIC{LABEL=VALUE,...}.STATISTIC, a comparison (>, >=, <, <=) and a bound. All groups of the metric that have the \
+                 labels are added up; without braces, all groups. A value with spaces or punctuation goes in double quotes. The column quantity of the output has \
+                 names in this form. Expressions are tested by themselves, adjusted for their own number, at 5 %.",
+            ),
+            ("time", "Time spent per second, such as 10ms or 10ms/s."),
+            ("rate", "Occurrences per second, such as 100 or 100/s."),
+            ("bytes", "Bytes per second, such as 1MiB/s."),
+            ("p50, p90, p99, p99.9", "A percentile, in the unit of the metric."),
+            ("length", "With the metric command: how long the recorded command took."),
+            ("+20%, -5%, +2ms", "A bound with a sign is about the change."),
+            ("5ms, 1000/s", "A bound without a sign is about the value after."),
+            ("", "A name that neither side has is an error, and so is a bound in another unit."),
+        ],
     ),
     (
         "record",
@@ -494,13 +544,7 @@ fn data(roff: &mut Roff) {
     );
     for view in VIEWS {
         for table in tables(view) {
-            roff.control("SS", [format!("{}: {}", view.name, table.name).as_str()]);
-            for field in table.fields {
-                let what = if field.help.is_empty() { format!("{}.", capital(&field.title)) } else { field.help };
-                roff.control("TP", []);
-                roff.text([bold(field.name.into_owned())]);
-                roff.text([roman(what)]);
-            }
+            fields(roff, &format!("{}: {}", view.name, table.name), &table);
         }
         match view.name {
             "processes" => paragraph(
@@ -533,6 +577,17 @@ fn examples(roff: &mut Roff, examples: &[Example]) {
     }
 }
 
+/// The columns of a table.
+fn fields(roff: &mut Roff, heading: &str, table: &Table) {
+    roff.control("SS", [heading]);
+    for field in &table.fields {
+        let what = if field.help.is_empty() { format!("{}.", capital(&field.title)) } else { field.help.clone() };
+        roff.control("TP", []);
+        roff.text([bold(field.name.clone().into_owned())]);
+        roff.text([roman(what)]);
+    }
+}
+
 fn exit_status(roff: &mut Roff, name: &str) {
     roff.control("SH", ["EXIT STATUS"]);
     let mut statuses = vec![
@@ -540,6 +595,9 @@ fn exit_status(roff: &mut Roff, name: &str) {
         ("1", "It failed; stderr has one line that says what, and a hint where there is one."),
         ("2", "The command line is wrong."),
     ];
+    if name == "diff" {
+        statuses.push(("4", "An expression of --fail-if holds."));
+    }
     if name == "record" {
         statuses.push(("other", "The exit status of COMMAND, or 128 + N when signal N killed it."));
     }

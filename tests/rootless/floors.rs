@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("main", 6),
     ("cli", 6),
     ("exit", 6),
+    ("diff", 5),
     ("export", 5),
     ("share", 5),
     ("record", 4),

@@ -11,6 +11,7 @@
 mod browser;
 mod cli;
 mod completions;
+mod diff;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod exits;
 mod export;

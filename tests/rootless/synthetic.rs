@@ -3,3 +3,4 @@
 pub mod build;
 pub mod large;
 pub mod recording;
+pub mod service;

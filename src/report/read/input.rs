@@ -69,12 +69,12 @@ pub(crate) fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
 }
 
 /// What is wrong, without the advice.
-fn first_line(error: &anyhow::Error) -> String {
+pub(crate) fn first_line(error: &anyhow::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Finished recordings by name, and unfinished ones that have no finished one beside them.
-fn recordings_in(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn recordings_in(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();

@@ -107,3 +107,13 @@ pub(crate) const EVENT_LATENCY: &str = "events.latency";
 pub(crate) const EVENT_VALUE: &str = "events.value";
 /// Values of hist(…) below zero.
 pub(crate) const EVENT_NEGATIVE: &str = "events.negative";
+/// Nanoseconds of each stay on a CPU, by process.
+pub(crate) const SLICE: &str = "sched.slice";
+/// Nanoseconds off the CPU, by process and state.
+pub(crate) const OFF_CPU: &str = "offcpu.time";
+/// Nanoseconds that processes lived, by their parents.
+pub(crate) const LIFETIME: &str = "process.lifetime";
+/// Samples of CPUs, by process.
+pub(crate) const CPU_SAMPLES: &str = "cpu.samples";
+/// Samples that found a CPU idle.
+pub(crate) const CPU_IDLE: &str = "cpu.idle";

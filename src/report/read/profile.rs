@@ -73,7 +73,7 @@ impl Frame {
     }
 
     /// Whether it stands for callers that are not known.
-    fn is_truncation(&self) -> bool {
+    pub(crate) fn is_truncation(&self) -> bool {
         &*self.function.module == TRUNCATED
     }
 }

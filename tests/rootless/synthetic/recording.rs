@@ -192,6 +192,18 @@ impl Synthetic {
         self
     }
 
+    /// A function of a program, by the number that stacks have for it.
+    pub(crate) fn symbol(&mut self, id: i64, name: &str, module: &str) -> &mut Synthetic {
+        self.row("symbol", 0, &[("id", Cell::Int(id)), ("name", Cell::Text(name)), ("module", Cell::Text(module))])
+    }
+
+    /// A stack by its number: its functions from the innermost out.
+    pub(crate) fn stack(&mut self, id: i64, frames: &[i32]) -> &mut Synthetic {
+        let columns = ["id", "frames"].map(|name| self.schema.id(name).unwrap());
+        self.rows.row("stack").int(columns[0], id).list(columns[1], frames);
+        self
+    }
+
     /// Values of a histogram in the interval of one second that ends at `at`: a row per bucket, and the totals.
     pub(crate) fn values(&mut self, metric: &str, at: i64, by: &[(&str, Cell<'_>)], values: &[u64]) -> &mut Synthetic {
         let mut buckets = std::collections::BTreeMap::new();

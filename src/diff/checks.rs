@@ -1,0 +1,51 @@
+//! What became of the expressions of `--fail-if`.
+
+use crate::diff::compare::Change;
+use crate::diff::compare::Comparison;
+use crate::diff::expression::Expression;
+use crate::diff::expression::unknown;
+use crate::failure::Failure;
+
+/// One expression and what it was about.
+pub(super) struct Check<'c> {
+    pub(super) expression: &'c Expression,
+    pub(super) change: &'c Change,
+    /// Whether the bound is exceeded.
+    pub(super) holds: bool,
+    /// Whether it counts although chance may explain it.
+    is_strict: bool,
+}
+
+impl Check<'_> {
+    /// Whether the run fails for it.
+    pub(super) fn fails(&self) -> bool {
+        self.holds && (self.is_strict || self.change.is_significant_alone())
+    }
+
+    /// In a word or two.
+    pub(super) fn verdict(&self) -> &'static str {
+        match (self.holds, self.fails()) {
+            (_, true) => "failed",
+            (true, false) => "passed: exceeded, but not significant",
+            (false, _) => "passed",
+        }
+    }
+}
+
+/// Holds each expression against what was found.
+///
+/// # Errors
+/// Neither side has what an expression is about, or its bound has another unit.
+pub(super) fn checks<'c>(
+    expressions: &'c [Expression],
+    comparison: &'c Comparison,
+    is_strict: bool,
+) -> Result<Vec<Check<'c>>, Failure> {
+    let check = |(expression, change): (&'c Expression, &'c Option<Change>)| {
+        let Some(change) = change else { return Err(unknown(expression, comparison.names.iter())) };
+        expression.check_unit(change.unit)?;
+        let holds = expression.holds(change.before, change.after);
+        Ok(Check { expression, change, holds, is_strict })
+    };
+    expressions.iter().zip(&comparison.selected).map(check).collect()
+}

@@ -1,0 +1,204 @@
+//! What a recording says of one metric for one set of labels, stretch by stretch, and the statistics of it.
+
+use std::collections::BTreeMap;
+
+use crate::diff::quantity::Statistic;
+use crate::hist::Histogram;
+use crate::units::Unit;
+
+/// How many values a percentile has to have beyond it.
+const TAIL: f64 = 5.0;
+
+/// What a metric's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nature {
+    /// What a value measures.
+    pub(super) unit: Unit,
+    /// What the sum of its values is.
+    pub(super) sums: Sums,
+    /// Whether its occurrences are counted.
+    pub(super) is_counted: bool,
+    /// Whether its occurrences are samples, so that a sum is as uncertain as their number.
+    pub(super) is_sampled: bool,
+}
+
+/// What the sum of a metric's values is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// Time that somebody spent.
+    Time,
+    /// Bytes that were moved.
+    Bytes,
+    /// The length of something that happens once.
+    Length,
+    /// Nothing that can be compared.
+    Nothing,
+}
+
+/// Sums and buckets by stretch.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) nature: Nature,
+    pub(super) counts: Vec<u64>,
+    pub(super) sums: Vec<u64>,
+    extremes: Option<(u64, u64)>,
+    /// By the bounds of a bucket.
+    buckets: BTreeMap<(u64, u64), Vec<u64>>,
+}
+
+/// One number with what is known of its error.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Measured {
+    pub(super) value: f64,
+    /// Occurrences that it rests on, where their number limits how exact it is.
+    pub(super) events: Option<f64>,
+    /// Largest relative error of the histogram.
+    pub(super) error: f64,
+}
+
+impl Item {
+    pub(super) fn new(nature: Nature, stretches: usize) -> Item {
+        let zeros = vec![0; stretches];
+        Item { nature, counts: zeros.clone(), sums: zeros, extremes: None, buckets: BTreeMap::new() }
+    }
+
+    /// Adds occurrences and their sum.
+    pub(super) fn add(&mut self, at: usize, count: u64, sum: u64) {
+        let add = |list: &mut Vec<u64>, more: u64| {
+            if let Some(own) = list.get_mut(at) {
+                *own = own.saturating_add(more);
+            }
+        };
+        add(&mut self.counts, count);
+        add(&mut self.sums, sum);
+    }
+
+    /// Says between which values all of them are.
+    pub(super) fn add_extremes(&mut self, min: u64, max: u64) {
+        let (low, high) = self.extremes.unwrap_or((u64::MAX, 0));
+        self.extremes = Some((low.min(min), high.max(max)));
+    }
+
+    /// Adds to a bucket, and says whether it is new.
+    pub(super) fn add_bucket(&mut self, at: usize, bounds: (u64, u64), count: u64) -> bool {
+        let stretches = self.counts.len();
+        let mut is_new = false;
+        let bucket = self.buckets.entry(bounds).or_insert_with(|| {
+            is_new = true;
+            vec![0; stretches]
+        });
+        if let Some(own) = bucket.get_mut(at) {
+            *own = own.saturating_add(count);
+        }
+        is_new
+    }
+
+    /// Multiplies the sums.
+    pub(super) fn scale(&mut self, by: f64) {
+        self.sums.iter_mut().for_each(|sum| *sum = (*sum as f64 * by) as u64);
+    }
+
+    /// Puts the stretches of another recording behind its own.
+    pub(super) fn append(&mut self, before: usize, other: Option<&Item>, stretches: usize) {
+        let resized = |list: &mut Vec<u64>, more: Option<&Vec<u64>>| {
+            list.resize(before, 0);
+            list.extend(more.into_iter().flatten());
+            list.resize(before + stretches, 0);
+        };
+        resized(&mut self.counts, other.map(|other| &other.counts));
+        resized(&mut self.sums, other.map(|other| &other.sums));
+        if let Some(other) = other {
+            for bounds in other.buckets.keys() {
+                self.buckets.entry(*bounds).or_default();
+            }
+            if let Some((min, max)) = other.extremes {
+                self.add_extremes(min, max);
+            }
+        }
+        for (bounds, list) in &mut self.buckets {
+            resized(list, other.and_then(|other| other.buckets.get(bounds)));
+        }
+    }
+
+    /// The statistics that describe it.
+    pub(super) fn statistics(&self) -> Vec<Statistic> {
+        let mut all = Vec::new();
+        match self.nature.sums {
+            Sums::Time => all.push(Statistic::Time),
+            Sums::Bytes => all.push(Statistic::Bytes),
+            Sums::Length => all.push(Statistic::Length),
+            Sums::Nothing => {}
+        }
+        if self.nature.is_counted {
+            all.push(Statistic::Rate);
+        }
+        if !self.buckets.is_empty() {
+            all.extend(Statistic::PERCENTILES);
+        }
+        all
+    }
+
+    /// A statistic over the whole window; `None` for one that it does not have, and for a percentile that too few values are beyond.
+    pub(super) fn measure(&self, statistic: Statistic, seconds: f64) -> Option<Measured> {
+        if !self.statistics().contains(&statistic) {
+            return None;
+        }
+        let (count, sum) = (total(&self.counts), total(&self.sums));
+        let per_second = |amount: f64| amount / seconds.max(1e-9);
+        match statistic {
+            Statistic::Time | Statistic::Bytes => {
+                Some(Measured { value: per_second(sum), events: self.nature.is_sampled.then_some(count), error: 0.0 })
+            }
+            Statistic::Rate => Some(Measured { value: per_second(count), events: Some(count), error: 0.0 }),
+            Statistic::Length => Some(Measured { value: sum, events: None, error: 0.0 }),
+            Statistic::Percentile(_) => {
+                let histogram = self.histogram();
+                let q = statistic.percentile()?;
+                let beyond = histogram.count() as f64 * q.min(1.0 - q);
+                let value = histogram.percentile(q).filter(|_| beyond >= TAIL)?;
+                // Small values have a bucket each.
+                let error = if value < 32.0 { 0.0 } else { histogram.error() };
+                Some(Measured { value, events: Some(beyond), error })
+            }
+        }
+    }
+
+    /// All stretches together, as the report's views add them up.
+    fn histogram(&self) -> Histogram {
+        let mut histogram = Histogram::new();
+        for ((lo, hi), counts) in &self.buckets {
+            histogram.add_bucket(*lo, *hi, counts.iter().fold(0, |sum, count| sum.saturating_add(*count)));
+        }
+        if let Some((min, max)) = self.extremes {
+            histogram.add_totals(histogram.count(), 0, min, max);
+        }
+        histogram
+    }
+
+    /// A statistic of a sample of its stretches, each with how often it was drawn.
+    pub(super) fn resampled(&self, statistic: Statistic, seconds: &[f64], drawn: &[u32]) -> Option<f64> {
+        let weighed =
+            |list: &[u64]| list.iter().zip(drawn).map(|(own, drawn)| *own as f64 * f64::from(*drawn)).sum::<f64>();
+        let length: f64 = seconds.iter().zip(drawn).map(|(own, drawn)| own * f64::from(*drawn)).sum();
+        match statistic {
+            Statistic::Time | Statistic::Bytes => Some(weighed(&self.sums) / length.max(1e-9)),
+            Statistic::Rate => Some(weighed(&self.counts) / length.max(1e-9)),
+            Statistic::Length => None,
+            Statistic::Percentile(_) => {
+                let counts: Vec<((u64, u64), f64)> =
+                    self.buckets.iter().map(|(at, list)| (*at, weighed(list))).collect();
+                let rank = statistic.percentile()? * counts.iter().map(|(_, count)| count).sum::<f64>();
+                let mut below = 0.0;
+                let bucket = counts.iter().filter(|(_, count)| *count > 0.0).find(|(_, count)| {
+                    below += count;
+                    below >= rank
+                });
+                bucket.map(|((lo, hi), _)| (*lo as f64 + *hi as f64) / 2.0)
+            }
+        }
+    }
+}
+
+fn total(list: &[u64]) -> f64 {
+    list.iter().map(|own| *own as f64).sum()
+}

@@ -1,0 +1,177 @@
+//! Changes in words: whose time it was, what became of it, and which function or metric explains it.
+
+use std::collections::BTreeSet;
+
+use crate::diff::compare::Change;
+use crate::diff::compare::Comparison;
+use crate::diff::observe::ASLEEP;
+use crate::diff::observe::BLOCKED;
+use crate::diff::observe::COMMAND;
+use crate::diff::observe::CPU_SELF;
+use crate::diff::observe::CPU_TOTAL;
+use crate::diff::observe::LEDGER;
+use crate::diff::observe::OFF_CPU_SELF;
+use crate::diff::observe::OFF_CPU_TOTAL;
+use crate::diff::observe::ON_CPU;
+use crate::diff::observe::RUNNABLE;
+use crate::diff::quantity::Name;
+use crate::diff::quantity::Statistic;
+use crate::render::Value;
+use crate::report::read::ledger::Sort;
+use crate::report::read::ledger::Spent;
+use crate::report::read::ledger::State;
+use crate::units::Unit;
+
+/// Part of a change that a function has to have in order to explain it.
+const EXPLAINS: f64 = 0.6;
+/// Functions that are named, from the innermost out, and how much larger than the smallest they may be.
+const CALLERS: usize = 3;
+const ALIKE: f64 = 1.1;
+/// Chance below which a function's own change counts as an explanation of one that is significant by itself.
+const OWN_CHANCE: f64 = 0.05;
+
+/// The changes that are told, those of time first, the largest first, each as a sentence.
+///
+/// Much of the time is in several quantities at once: of a process in the ledger, in its functions, in its metrics. The ledger's is told, and
+/// the others only where the ledger has none of that process.
+pub(super) fn told(comparison: &Comparison) -> Vec<String> {
+    let listed: Vec<&Change> = comparison.listed().collect();
+    let of_ledger: BTreeSet<&str> =
+        listed.iter().filter(|change| is_ledger(change)).filter_map(|change| comm(change)).collect();
+    let mut seen = BTreeSet::new();
+    let mut told = Vec::new();
+    let lengths = listed.iter().filter(|change| change.quantity.statistic == Statistic::Length);
+    told.extend(lengths.map(|change| sentence(change)));
+    for change in listed.iter().filter(|change| change.quantity.statistic == Statistic::Time) {
+        let is_head = match comm(change) {
+            _ if is_ledger(change) => true,
+            Some(comm) => !of_ledger.contains(comm) && seen.insert(comm),
+            None => true,
+        };
+        if is_head {
+            let why = explanation(change, comparison).map(|why| format!("; {why}")).unwrap_or_default();
+            told.push(format!("{}{why}", sentence(change)));
+        }
+    }
+    // Of what is no time, one of each process that has nothing else to tell.
+    seen.extend(of_ledger);
+    let others =
+        listed.iter().filter(|change| !matches!(change.quantity.statistic, Statistic::Time | Statistic::Length));
+    told.extend(
+        others.filter(|change| comm(change).is_none_or(|comm| seen.insert(comm))).map(|change| sentence(change)),
+    );
+    told
+}
+
+fn is_ledger(change: &Change) -> bool {
+    change.quantity.name.metric.starts_with(LEDGER)
+}
+
+fn comm(change: &Change) -> Option<&str> {
+    change.quantity.name.label("comm")
+}
+
+/// `redis-server: waiting for files and disks (fsync) +12.0 ms/s (+31 %, 95 % CI +20…+43 %), q = 0.004`.
+fn sentence(change: &Change) -> String {
+    let amount = signed(change.absolute(), change.unit, change.quantity.statistic);
+    format!("{} {amount} ({}), q = {}", subject(change), in_hundredths(change), chance(change.adjusted))
+}
+
+/// Whose time or which metric a change is of.
+pub(super) fn subject(change: &Change) -> String {
+    let name = &change.quantity.name;
+    let comm = name.label("comm").unwrap_or("?");
+    let function = name.label("function").unwrap_or("?");
+    match &*name.metric {
+        ON_CPU => format!("{comm}: on CPU"),
+        RUNNABLE => format!("{comm}: waiting for a CPU"),
+        BLOCKED | ASLEEP => format!("{comm}: {}", waiting(name)),
+        CPU_SELF => format!("{comm}: {function}() itself on CPU"),
+        CPU_TOTAL => format!("{comm}: {function}() and its callees on CPU"),
+        OFF_CPU_SELF => format!("{comm}: waiting in {function}() itself"),
+        OFF_CPU_TOTAL => format!("{comm}: waiting in {function}() and its callees"),
+        COMMAND => "the recorded command took".to_owned(),
+        _ if change.quantity.statistic == Statistic::Time => format!("{name}: time"),
+        _ => format!("{name} {}", change.quantity.statistic.name()),
+    }
+}
+
+fn waiting(name: &Name) -> String {
+    let state = if &*name.metric == BLOCKED { "uninterruptible" } else { "interruptible" };
+    let cause = name.label("cause").unwrap_or_default();
+    let state = State { state: state.into(), cause: cause.into() };
+    match state.sort(Spent::default()) {
+        sort @ (Sort::Storage | Sort::Lock | Sort::Message) => format!("waiting for {} ({cause})", sort.title()),
+        _ => state.words(),
+    }
+}
+
+/// `+31 %, 95 % CI +20…+43 %`; `new` where there was nothing before.
+pub(super) fn in_hundredths(change: &Change) -> String {
+    let Some(percent) = change.percent() else { return "new".to_owned() };
+    match change.interval() {
+        Some((low, high)) => format!("{percent:+.1} %, 95 % CI {low:+.1}…{high:+.1} %"),
+        None => format!("{percent:+.1} %"),
+    }
+}
+
+/// A difference with its sign and unit.
+fn signed(value: f64, unit: Unit, statistic: Statistic) -> String {
+    let sign = if value < 0.0 { '-' } else { '+' };
+    let scale = unit.scale(value.abs());
+    let suffix = if scale.suffix.is_empty() || scale.suffix == "/s" {
+        scale.suffix.to_owned()
+    } else {
+        format!(" {}", scale.suffix)
+    };
+    let second = if statistic.is_per_second() && unit != Unit::PerSecond { "/s" } else { "" };
+    format!("{sign}{}{suffix}{second}", scale.format(value.abs()))
+}
+
+/// A chance with one significant digit more than is needed.
+pub(super) fn chance(p: f64) -> String {
+    if p < 0.0001 {
+        "<0.0001".to_owned()
+    } else if p < 0.01 {
+        format!("{p:.4}")
+    } else {
+        format!("{p:.3}")
+    }
+}
+
+/// The functions that have most of a change, from the innermost out, and the metric that has.
+fn explanation(head: &Change, comparison: &Comparison) -> Option<String> {
+    let total = match &*head.quantity.name.metric {
+        ON_CPU => CPU_TOTAL,
+        BLOCKED | ASLEEP => OFF_CPU_TOTAL,
+        _ => return None,
+    };
+    let has_most = |change: &&Change| {
+        let sure = change.difference.is_some_and(|difference| difference.p <= OWN_CHANCE);
+        comm(change) == comm(head) && sure && change.effect() * head.effect().signum() >= EXPLAINS * head.effect().abs()
+    };
+    let mut functions: Vec<&Change> =
+        comparison.tested.iter().filter(|change| *change.quantity.name.metric == *total).filter(has_most).collect();
+    // What a function is called by has its time, too, so the smallest come first: they are the most specific.
+    let depth = |change: &Change| comparison.depths.get(&change.quantity.name).copied().unwrap_or(usize::MAX);
+    functions.sort_by_key(|change| (depth(change), change.quantity.clone()));
+    let least = functions.iter().map(|change| change.before + change.after).fold(f64::INFINITY, f64::min);
+    functions.retain(|change| change.before + change.after <= ALIKE * least);
+    let amount = |change: &Change| signed(change.effect(), change.unit, Statistic::Time);
+    let names: Vec<String> = functions
+        .iter()
+        .take(CALLERS)
+        .filter_map(|change| Some(format!("{}()", change.quantity.name.label("function")?)))
+        .collect();
+    let function = functions.first().map(|change| format!("mostly in {} ({})", names.join(" < "), amount(change)));
+    let metrics = comparison.listed().filter(|change| !is_ledger(change) && change.effect() != 0.0);
+    let metric = metrics.filter(has_most).find(|change| change.quantity.name.label("function").is_none());
+    let metric = metric.map(|change| format!("{} {}", change.quantity.name, amount(change)));
+    let parts: Vec<String> = function.into_iter().chain(metric).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// A chance as a cell.
+pub(super) fn chance_value(p: Option<f64>) -> Value {
+    p.map_or(Value::Null, Value::Float)
+}
