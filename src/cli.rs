@@ -170,6 +170,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
         args::Command::Share(share) => match share.show {
             true => Action::ShowSensitive(share_plan(share)),
+            false if terminal.stdout && share.output.as_deref() == Some(Path::new("-")) => {
+                let refused = Failure::usage("a bundle is binary and can't be written to a terminal");
+                return Err(refused.hint("ebrec share -o BUNDLE.zip FILE"));
+            }
             false => Action::Share(share_plan(share)),
         },
         args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },

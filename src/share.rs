@@ -152,7 +152,7 @@ fn patterns(path: &Path) -> Result<Vec<Regex>> {
 /// The bundle's name.
 fn output(plan: &SharePlan) -> Result<PathBuf> {
     if let Some(output) = &plan.output {
-        if output.exists() && !plan.force {
+        if output.is_file() && !plan.force {
             let exists = Failure::run(format!("'{}' exists already", output.display()));
             return Err(exists.hint("--force replaces it").into());
         }

@@ -16,8 +16,10 @@ use super::sensitive::Sensitive;
 use super::texts::Texts;
 use crate::recording::Holds;
 
-/// Texts of which the replacement is remembered.
-const REMEMBERED: usize = 1 << 16;
+/// Bytes of texts of which the replacement is remembered: many times what a recording of an ordinary machine has.
+const REMEMBERED_BYTES: usize = 16 << 20;
+/// What a remembered text takes besides its bytes.
+const ENTRY_BYTES: usize = 128;
 /// Different texts that are told apart where they are counted.
 const COUNTED: usize = 1 << 20;
 /// Examples of what is replaced.
@@ -45,6 +47,7 @@ pub(super) struct Redactor {
     /// What is replaced in every text that is left, whatever it is.
     patterns: Vec<Regex>,
     remembered: HashMap<(Holds, Box<str>), Rc<str>>,
+    remembered_bytes: usize,
     /// Functions of programs that no common system has, hashed; asked for by `--redact symbols`.
     own_functions: HashSet<u64>,
     hashes: RandomState,
@@ -59,6 +62,7 @@ impl Redactor {
             replaced,
             patterns,
             remembered: HashMap::new(),
+            remembered_bytes: 0,
             own_functions: HashSet::new(),
             hashes: RandomState::new(),
             found: BTreeMap::new(),
@@ -112,9 +116,12 @@ impl Redactor {
             }
             holds => self.once(holds, text).into(),
         };
-        if self.remembered.len() >= REMEMBERED {
+        let bytes = text.len() + replacement.len() + ENTRY_BYTES;
+        if self.remembered_bytes + bytes > REMEMBERED_BYTES {
             self.remembered.clear();
+            self.remembered_bytes = 0;
         }
+        self.remembered_bytes += bytes;
         self.remembered.insert((holds, text.into()), Rc::clone(&replacement));
         replacement
     }
