@@ -489,6 +489,9 @@ mod tests {
         let failure = on_terminal("report block --format svg x.parquet").unwrap_err();
         assert_eq!(failure.hint.as_deref(), Some("ebrec report block -o block.svg FILE"));
         assert!(on_terminal("report block -o x.svg x.parquet").is_ok());
+        let failure = on_terminal("report --format html x.parquet").unwrap_err();
+        assert_eq!(failure.message, "a page can't be written to a terminal");
+        assert_eq!(failure.hint.as_deref(), Some("ebrec report summary -o summary.html FILE"));
         assert!(run("report block --format svg x.parquet").is_ok());
     }
 

@@ -85,7 +85,7 @@ fn no_view_takes_more_than_256_mib() {
         }
     };
     for view in VIEWS {
-        for (format, more) in [("text", &["--top", "0"][..]), ("json", &[]), ("csv", &[]), ("md", &[])] {
+        for (format, more) in [("text", &["--top", "0"][..]), ("json", &[]), ("csv", &[]), ("md", &[]), ("html", &[])] {
             let arguments = [&["report", view.name, "--format", format][..], more].concat();
             check(&arguments[1..].join(" "), &arguments, false);
         }
