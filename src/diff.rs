@@ -20,6 +20,7 @@ mod compare;
 mod conditions;
 mod document;
 mod expression;
+mod flame;
 mod item;
 mod observe;
 mod quantity;
@@ -70,7 +71,14 @@ pub fn diff(plan: &DiffPlan) -> Result<Compared> {
     let comparison = compare::compare(plan, &sides, &selections)?;
     let checks = checks::checks(&expressions, &comparison, plan.strict)?;
     let failed = checks.iter().any(checks::Check::fails);
-    Ok(Compared { document: document::document(plan, &comparison, &checks), failed })
+    let mut document = document::document(plan, &comparison, &checks);
+    // Nobody else draws it.
+    if plan.format == Format::Svg
+        && let Some(plot) = flame::plot(plan, &sides)?
+    {
+        document.push(plot);
+    }
+    Ok(Compared { document, failed })
 }
 
 /// The tables of a comparison, without rows: what programs may read.

@@ -226,7 +226,7 @@ pub(super) struct Diff {
     /// With --fail-if: exit with 4 if EXPR holds, even if the change is not significant
     #[arg(long, requires = "fail_if")]
     pub(super) strict: bool,
-    /// Output format: text, html, md, json, csv [default: from the extension of --output, else text]
+    /// Output format: text, svg (a differential flame graph of CPU time), html, md, json, csv [default: from the extension of --output, else text]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub(super) format: Option<FormatArg>,
     /// Write to FILE instead of stdout

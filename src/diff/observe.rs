@@ -144,7 +144,7 @@ fn process(people: &People, row: &Row<'_>, limit: &mut Limit) -> Rc<str> {
 }
 
 /// The kernel's workers are called by CPU and number: `kworker/1:2-events`.
-fn lasting(comm: &str) -> &str {
+pub(super) fn lasting(comm: &str) -> &str {
     match comm.split_once('/') {
         Some((worker, _)) if !worker.is_empty() => worker,
         _ => comm,

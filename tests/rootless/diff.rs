@@ -312,3 +312,24 @@ fn a_side_is_a_file_a_directory_or_a_pattern() {
     assert!(document["warnings"][0].as_str().unwrap().contains("z.parquet' is not a recording"), "{document}");
     assert!(diff(&plan(&side.join("z.parquet"), &side)).is_err());
 }
+
+#[test]
+fn the_flame_graph_shows_which_functions_grew() {
+    let dir = tempfile::tempdir().unwrap();
+    let [before, after] = [(0, Planted::Nothing), (3, Planted::Lock)]
+        .map(|(run, planted)| runs(dir.path(), &run.to_string(), run..run + 3, planted));
+    let drawn = |before: &Path, after: &Path| {
+        let plan = DiffPlan { format: Format::Svg, ..plan(before, after) };
+        ebrec::render::svg(&diff(&plan).unwrap().document).unwrap()
+    };
+    // Of a frame: its weight after, its part of all, and its change in hundredths of all.
+    let title = |svg: &str| {
+        let at = svg.find("<title>work (").unwrap();
+        svg[at..].split_once("</title>").unwrap().0.to_owned()
+    };
+    let (there, back) = (title(&drawn(&before, &after)), title(&drawn(&after, &before)));
+    let change = |title: &str| title.rsplit_once("; ").unwrap().1.to_owned();
+    assert!(there.contains(" ms, "), "{there}");
+    assert_eq!(change(&there).replace('+', "-"), change(&back).replace('+', "-"), "{there} and {back}");
+    assert_ne!(change(&there), change(&back));
+}
