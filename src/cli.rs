@@ -352,6 +352,10 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
         )
         .hint("ebrec export --to pprof FILE"));
     }
+    if !export.kind.is_empty() && !format.is_some_and(export::Format::has_rows) {
+        return Err(Failure::usage("--kind selects rows, which only jsonl and csv have")
+            .hint("ebrec export --to jsonl --kind KIND FILE"));
+    }
     let to_terminal = terminal.stdout && export.output.as_deref().is_none_or(|path| path == Path::new("-"));
     if let Some(format) = format.filter(|format| format.is_binary() && to_terminal) {
         let hint = format!("-o FILE.{}", format.ending());
@@ -372,6 +376,7 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
         },
         profile: export.profile.map(export::Profile::from).unwrap_or_default(),
         debug_dirs: export.debug_dir,
+        kinds: export.kind,
         top: export.top,
         label_pids: export.label_pids,
         steps: export.buckets,
@@ -492,6 +497,11 @@ mod tests {
         let failure = on_terminal("report --format html x.parquet").unwrap_err();
         assert_eq!(failure.message, "a page can't be written to a terminal");
         assert_eq!(failure.hint.as_deref(), Some("ebrec report summary -o summary.html FILE"));
+        let failure = on_terminal("export --to pprof x.parquet").unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("-o FILE.pb.gz"));
+        assert!(on_terminal("export --to perfetto -o - x.parquet").is_err());
+        assert!(on_terminal("export --to pprof -o x.pb.gz x.parquet").is_ok());
+        assert!(on_terminal("export --to folded x.parquet").is_ok() && run("export --to pprof x.parquet").is_ok());
         assert!(run("report block --format svg x.parquet").is_ok());
     }
 
@@ -523,7 +533,9 @@ mod tests {
         let failure = run("export x.parquet").unwrap_err();
         assert_eq!(
             failure.hint.as_deref(),
-            Some("--to takes one of: folded, pprof, perf-script, firefox, openmetrics, prometheus")
+            Some(
+                "--to takes one of: folded, pprof, perf-script, firefox, perfetto, openmetrics, prometheus, otlp, jsonl, csv"
+            )
         );
     }
 

@@ -11,13 +11,16 @@ mod folded;
 mod frames;
 mod names;
 mod openmetrics;
+mod otlp;
 mod output;
 mod perf_script;
+mod perfetto;
 mod pprof;
 mod prometheus;
 mod push;
 mod read;
 mod remote_write;
+mod rows;
 mod samples;
 mod timed;
 mod weights;
@@ -46,6 +49,8 @@ pub struct ExportPlan {
     pub profile: Profile,
     /// Directories with symbols for frames that have no name in the recording.
     pub debug_dirs: Vec<PathBuf>,
+    /// Kinds of rows, in the formats for rows; none means all.
+    pub kinds: Vec<String>,
     /// Label sets of a metric that stay apart; the others are added up under the value `other`.
     pub top: usize,
     /// Whether process ids are labels.
@@ -79,25 +84,48 @@ pub enum Format {
     PerfScript,
     /// The processed format of profiler.firefox.com.
     Firefox,
+    /// A trace for ui.perfetto.dev.
+    Perfetto,
     /// OpenMetrics 1.0, for `promtool tsdb create-blocks-from openmetrics`.
     OpenMetrics,
     /// Prometheus' text format with timestamps, for VictoriaMetrics' `/api/v1/import/prometheus`.
     Prometheus,
+    /// OpenTelemetry's OTLP in JSON.
+    Otlp,
+    /// The rows, a JSON object a line.
+    Jsonl,
+    /// The rows, a CSV record each.
+    Csv,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 6] =
-        [Format::Folded, Format::Pprof, Format::PerfScript, Format::Firefox, Format::OpenMetrics, Format::Prometheus];
+    pub const ALL: [Format; 10] = [
+        Format::Folded,
+        Format::Pprof,
+        Format::PerfScript,
+        Format::Firefox,
+        Format::Perfetto,
+        Format::OpenMetrics,
+        Format::Prometheus,
+        Format::Otlp,
+        Format::Jsonl,
+        Format::Csv,
+    ];
 
     /// Whether it is of no use on a terminal.
     pub fn is_binary(self) -> bool {
-        self == Format::Pprof
+        matches!(self, Format::Pprof | Format::Perfetto)
     }
 
     /// Whether it holds one profile of several.
     pub fn has_stacks(self) -> bool {
         matches!(self, Format::Folded | Format::Pprof | Format::PerfScript)
+    }
+
+    /// Whether it holds the recording's rows as they are.
+    pub fn has_rows(self) -> bool {
+        matches!(self, Format::Jsonl | Format::Csv)
     }
 
     /// A file name's usual ending.
@@ -109,6 +137,10 @@ impl Format {
             Format::Firefox => "json.gz",
             Format::OpenMetrics => "om",
             Format::Prometheus => "prom",
+            Format::Perfetto => "pftrace",
+            Format::Otlp => "json",
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
         }
     }
 }
@@ -198,6 +230,25 @@ fn write(source: &Source, plan: &ExportPlan, format: Format, output: Option<&Pat
         Format::Firefox => {
             let (samples, timed) = timed::read(source, plan)?;
             output::write(output, gzip, |out| firefox::write(source, &samples, &timed, out))
+        }
+        Format::Perfetto => {
+            let has_samples = source.recording().rows("cpu_sample") > 0;
+            let samples = has_samples.then(|| timed::read(source, plan)).transpose();
+            // Filters may leave none, and a trace has more than samples.
+            let samples = if plan.filter.passes_all() { samples? } else { samples.ok().flatten() };
+            output::write(output, gzip, |out| perfetto::write(source, samples.as_ref(), out))
+        }
+        Format::Otlp => {
+            let metrics = some_metrics(source, plan)?;
+            output::write(output, gzip, |out| otlp::write(source, &metrics, out))
+        }
+        Format::Jsonl => {
+            let kinds = rows::kinds(source, plan)?;
+            output::write(output, gzip, |out| rows::jsonl(source, &kinds, out))
+        }
+        Format::Csv => {
+            let kinds = rows::kinds(source, plan)?;
+            output::write(output, gzip, |out| rows::csv(source, &kinds, out))
         }
         Format::OpenMetrics => {
             let metrics = some_metrics(source, plan)?;

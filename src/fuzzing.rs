@@ -144,6 +144,7 @@ fn look_at(path: &Path, format: Format) {
                 filter: RowFilter::default(),
                 profile: *profile,
                 debug_dirs: Vec::new(),
+                kinds: Vec::new(),
                 top: 10,
                 label_pids: true,
                 steps: 4,

@@ -86,6 +86,7 @@ pub mod writer;
 
 pub use self::batch::Batch;
 pub use self::chunk::Bools;
+pub use self::chunk::Cell;
 pub use self::chunk::Chunk;
 pub use self::chunk::Doubles;
 pub use self::chunk::Ints;

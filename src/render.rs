@@ -29,6 +29,7 @@ mod svg;
 mod tests;
 mod text;
 
+pub(crate) use csv::quoted as csv_text;
 pub use csv::write_csv;
 pub use html::write_html;
 pub use json::write_json;

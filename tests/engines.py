@@ -33,21 +33,22 @@ SUMS = {
 }
 
 
-def environment():
-    """The Python of the virtual environment and the engines it lacks, with the reason."""
+def environment(packages=None):
+    """The Python of the virtual environment, and the modules it lacks, with the reason; `packages` says where each comes from."""
+    packages = packages or {engine: engine for engine in ENGINES}
     home = os.path.join(TARGET, "venv")
     python = os.path.join(home, "bin", "python3")
     if not os.path.exists(python):
         made = subprocess.run([sys.executable, "-m", "venv", home], capture_output=True, text=True)
         if made.returncode:
-            return None, dict.fromkeys(ENGINES, f"no virtual environment: {last_line(made.stdout + made.stderr)}")
+            return None, dict.fromkeys(packages, f"no virtual environment: {last_line(made.stdout + made.stderr)}")
     lacking = {}
-    for engine in ENGINES:
+    for engine, package in packages.items():
         if imports(python, engine):
             continue
         pip = subprocess.run(
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
-             "--retries", "1", "--timeout", "20", engine],
+             "--retries", "1", "--timeout", "20", package],
             capture_output=True, text=True,
         )
         if pip.returncode or not imports(python, engine):

@@ -252,19 +252,23 @@ pub(super) struct Diff {
     pub(super) debug_dir: Vec<PathBuf>,
 }
 
-/// Export a recording to other tools: profilers and time-series databases
+/// Export a recording's stacks, timeline, metrics or rows to other tools
 ///
 /// Stacks: `folded` for FlameGraph, inferno and speedscope, `pprof` for `go tool pprof`, `perf-script` for readers of perf's text,
 /// `firefox` for profiler.firefox.com with slow events as markers. `--profile` selects what stacks weigh.
 ///
+/// Timeline: `perfetto` for ui.perfetto.dev, with threads, CPU samples, slow events and metrics.
+///
+/// Rows: `jsonl` and `csv` write the recording's rows as they are, of all kinds or of those that `--kind` names.
+///
 /// Metrics: every counter and histogram with a sample at the end of each interval, as text for an importer (`openmetrics`,
-/// `prometheus`), or over HTTP to a database (--push).
+/// `prometheus`, `otlp`), or over HTTP to a database (--push).
 #[derive(clap::Args, Debug)]
 pub(super) struct Export {
     /// The recording
     #[arg(add = completions::recordings())]
     pub(super) file: PathBuf,
-    /// Format: folded, pprof, perf-script, firefox; openmetrics (for promtool tsdb create-blocks-from openmetrics), prometheus
+    /// Format: folded, pprof, perf-script, firefox, perfetto, otlp, jsonl, csv; openmetrics (for promtool tsdb create-blocks-from openmetrics), prometheus
     /// (for VictoriaMetrics' import)
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, required_unless_present = "push")]
     pub(super) to: Option<ExportFormatArg>,
@@ -283,6 +287,12 @@ pub(super) struct Export {
     /// Look here, by build ID, for symbols that were missing on the recorded machine
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Stacks")]
     pub(super) debug_dir: Vec<PathBuf>,
+    /// Kinds of rows to export, such as exec,exit [default: all]; `ebrec info FILE` lists them
+    ///
+    /// Filters leave out rows of other processes and times, except rows that say what others mean: stacks, symbols,
+    /// processes, cgroups, CPUs, clocks and metadata.
+    #[arg(long, value_name = "KIND", value_delimiter = ',', help_heading = "Rows")]
+    pub(super) kind: Vec<String>,
     /// Label sets to keep per metric, the heaviest first; the rest is summed as `other`; 0 keeps all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = label_sets, help_heading = "Metrics")]
     pub(super) top: usize,
@@ -468,8 +478,12 @@ pub(super) enum ExportFormatArg {
     Pprof,
     PerfScript,
     Firefox,
+    Perfetto,
     Openmetrics,
     Prometheus,
+    Otlp,
+    Jsonl,
+    Csv,
 }
 
 impl From<ExportFormatArg> for export::Format {
@@ -479,6 +493,10 @@ impl From<ExportFormatArg> for export::Format {
             ExportFormatArg::Pprof => export::Format::Pprof,
             ExportFormatArg::PerfScript => export::Format::PerfScript,
             ExportFormatArg::Firefox => export::Format::Firefox,
+            ExportFormatArg::Perfetto => export::Format::Perfetto,
+            ExportFormatArg::Otlp => export::Format::Otlp,
+            ExportFormatArg::Jsonl => export::Format::Jsonl,
+            ExportFormatArg::Csv => export::Format::Csv,
             ExportFormatArg::Openmetrics => export::Format::OpenMetrics,
             ExportFormatArg::Prometheus => export::Format::Prometheus,
         }

@@ -414,6 +414,50 @@ static SECTIONS: &[Section] = &[
     ),
     (
         "export",
+        "FORMATS",
+        &[
+            (
+                "folded",
+                "A line for each stack, with nanoseconds: the process, then functions from the outermost in. For flamegraph.pl, inferno and speedscope.",
+            ),
+            (
+                "pprof",
+                "profile.proto, compressed. Samples have the labels process, comm, pid and thread. An inlined function is a line of its \
+                 caller's location.",
+            ),
+            (
+                "perf-script",
+                "The text of perf script. The period of a sample is its weight in nanoseconds; times are of CLOCK_MONOTONIC.",
+            ),
+            (
+                "firefox",
+                "A processed profile for profiler.firefox.com, of CPU samples by thread. The 10,000 slowest events are markers. It is put together in memory, and a recording with very many stacks has to be exported in parts.",
+            ),
+            (
+                "perfetto",
+                "A trace for ui.perfetto.dev: CPU samples, the 20,000 slowest events as slices with flows from waker to woken, metrics as counters, \
+                 and what the recording lacks in the slice named window. With sched:raw, threads have the kernel's own scheduling events; \
+                 else counters show each state's share of an interval.",
+            ),
+            (
+                "openmetrics, prometheus, otlp",
+                "Every metric, with a sample at the end of each interval. OTLP is one request in JSON, cumulative, with explicit bounds; names are \
+                 those of the semantic conventions where they have one, else the recording's own after ebrec.",
+            ),
+            (
+                "jsonl, csv",
+                "Rows kind by kind, with the columns of ebrec-recording(5). ts is text in UTC to the nanosecond, time_ns counts from the window's \
+                 start. JSON leaves out what is null; CSV has the columns of all kinds that are exported.",
+            ),
+            (
+                "",
+                "By default a recording adds up the samples of a stack in an interval. perf-script, firefox and perfetto list them one by one \
+                 and spread them evenly over the interval; a recording with cpu:raw has the time of each.",
+            ),
+        ],
+    ),
+    (
+        "export",
         "NAMES",
         &[
             (
@@ -474,7 +518,7 @@ static SYNOPSES: &[(&str, &[&str])] = &[
     (
         "export",
         &[
-            "--to FORMAT [-o FILE] [--profile PROFILE] [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
+            "--to FORMAT [-o FILE] [--profile PROFILE] [--kind KIND]... [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
             "--push URL [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
         ],
     ),

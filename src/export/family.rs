@@ -17,6 +17,8 @@ pub(super) struct Metrics {
 /// One metric.
 #[derive(Debug)]
 pub(super) struct Family {
+    /// The metric's name in the recording.
+    pub(super) metric: String,
     /// Name without the suffixes of the samples.
     pub(super) name: String,
     /// One sentence.
@@ -80,7 +82,7 @@ impl Family {
     }
 
     /// What a counter counts: occurrences, or their sum where it has a unit.
-    fn amount(&self, count: u64, sum: u64) -> f64 {
+    pub(super) fn amount(&self, count: u64, sum: u64) -> f64 {
         match self.unit {
             Unit::Count => count as f64,
             unit => names::value(sum, unit),
@@ -89,7 +91,8 @@ impl Family {
 }
 
 impl Series {
-    fn totals(&self, times: usize, value: impl Fn((u64, u64)) -> f64) -> Vec<f64> {
+    /// The sum up to each time, as `value` makes it of count and sum.
+    pub(super) fn totals(&self, times: usize, value: impl Fn((u64, u64)) -> f64) -> Vec<f64> {
         let mut total = (0u64, 0u64);
         let at = |place: usize| {
             let (count, sum) = self.added.get(&(place as u32)).copied().unwrap_or_default();
@@ -122,6 +125,7 @@ pub(super) fn example() -> Metrics {
     };
     let count = Series { labels: vec![label("host", "h")], added: [(1, (3, 3))].into(), ..Series::default() };
     let family = |name: &str, help: &str, unit, bounds, one| Family {
+        metric: name.to_owned(),
         name: name.to_owned(),
         help: help.to_owned(),
         unit,
@@ -166,6 +170,7 @@ mod tests {
             buckets: [((1, 9), 1), ((1, 19), 2), ((2, 9), 1)].into(),
         };
         let family = Family {
+            metric: "x".into(),
             name: "x".into(),
             help: String::new(),
             unit: Unit::Count,

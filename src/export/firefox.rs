@@ -1,6 +1,7 @@
 //! A profile for profiler.firefox.com, in its processed format: threads by process with samples, and slow events as markers.
 
 use std::collections::HashMap;
+use std::io;
 use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use fxprof_processed_profile::ProcessHandle;
 use fxprof_processed_profile::Profile as FxProfile;
 use fxprof_processed_profile::ReferenceTimestamp;
 use fxprof_processed_profile::SamplingInterval;
+use fxprof_processed_profile::StackHandle;
 use fxprof_processed_profile::StaticSchemaMarker;
 use fxprof_processed_profile::StaticSchemaMarkerField;
 use fxprof_processed_profile::StringHandle;
@@ -45,11 +47,11 @@ const MARKERS: usize = 10_000;
 const MODULES: usize = 1000;
 /// What a profile may take in memory, which it is put together in.
 const MOST_BYTES: usize = 96 << 20;
-/// About what a sample, a thread, and a frame in the tables of a thread take.
+/// About what a sample, a thread with its tables, a node of a thread's stacks, and a marker take, as measured.
 const SAMPLE_BYTES: usize = 40;
-const THREAD_BYTES: usize = 2048;
-const FRAME_BYTES: usize = 64;
-const MARKER_BYTES: usize = 256;
+const THREAD_BYTES: usize = 4096;
+const NODE_BYTES: usize = 400;
+const MARKER_BYTES: usize = 512;
 
 /// Writes the profile.
 pub(super) fn write(source: &Source, samples: &Samples, timed: &InOrder, out: &mut dyn Write) -> Result<()> {
@@ -62,7 +64,7 @@ pub(super) fn write(source: &Source, samples: &Samples, timed: &InOrder, out: &m
     })?;
     profile.markers(source)?;
     profile.limit.check(source, "samples and threads")?;
-    serde_json::to_writer(&mut *out, &profile.inner)?;
+    serde_json::to_writer(&mut *out, &profile.inner).map_err(io::Error::from)?;
     writeln!(out)?;
     Ok(())
 }
@@ -72,6 +74,8 @@ struct Profile {
     inner: FxProfile,
     processes: HashMap<Option<i64>, ProcessHandle>,
     threads: HashMap<(Option<i64>, Option<i64>), ThreadHandle>,
+    /// The frames of each thread below their callers, by the number of the symbol.
+    nodes: HashMap<(ThreadHandle, Option<StackHandle>, i32), StackHandle>,
     categories: Categories,
     limit: Limit,
 }
@@ -88,7 +92,8 @@ impl Profile {
         inner.set_symbolicated(true);
         let categories = Categories::of(&mut inner);
         let (processes, threads) = (HashMap::new(), HashMap::new());
-        let mut profile = Profile { inner, processes, threads, categories, limit: Limit::of(MOST_BYTES) };
+        let (nodes, limit) = (HashMap::new(), Limit::of(MOST_BYTES));
+        let mut profile = Profile { inner, processes, threads, nodes, categories, limit };
         profile.facts(source)?;
         Ok(profile)
     }
@@ -129,17 +134,38 @@ impl Profile {
     }
 
     fn sample(&mut self, thread: ThreadHandle, when: i64, frames: &[(i32, &Frame)], ns: u64) {
-        if !self.limit.take(SAMPLE_BYTES + frames.len() * FRAME_BYTES / 8) {
-            return;
+        let mut stack = None;
+        for (symbol, frame) in frames.iter().rev() {
+            let Some(node) = self.node(thread, stack, *symbol, frame) else { return };
+            stack = Some(node);
         }
-        let mut infos = Vec::with_capacity(frames.len());
-        for (_, frame) in frames.iter().rev() {
-            let name = self.inner.intern_string(&frames::name(&frame.function.text));
-            let category_pair = self.categories.of_frame(&mut self.inner, frame);
-            infos.push(FrameInfo { frame: FxFrame::Label(name), category_pair, flags: FrameFlags::empty() });
+        if self.limit.take(SAMPLE_BYTES) {
+            self.inner.add_sample(thread, at(when), stack, CpuDelta::from_nanos(ns), 1);
         }
-        let stack = self.inner.intern_stack_frames(thread, infos.into_iter());
-        self.inner.add_sample(thread, at(when), stack, CpuDelta::from_nanos(ns), 1);
+    }
+
+    /// A frame below its callers; `None` without room for another.
+    fn node(
+        &mut self,
+        thread: ThreadHandle,
+        caller: Option<StackHandle>,
+        symbol: i32,
+        frame: &Frame,
+    ) -> Option<StackHandle> {
+        let key = (thread, caller, symbol);
+        if let Some(node) = self.nodes.get(&key) {
+            return Some(*node);
+        }
+        if !self.limit.take(NODE_BYTES) {
+            return None;
+        }
+        let name = self.inner.intern_string(&frames::name(&frame.function.text));
+        let category_pair = self.categories.of_frame(&mut self.inner, frame);
+        let info = FrameInfo { frame: FxFrame::Label(name), category_pair, flags: FrameFlags::empty() };
+        let frame = self.inner.intern_frame(thread, info);
+        let node = self.inner.intern_stack(thread, caller, frame);
+        self.nodes.insert(key, node);
+        Some(node)
     }
 
     /// Adds the slowest events, each to its thread.

@@ -8,16 +8,26 @@ use anyhow::Result;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::output::stdout;
 use crate::output::whole_file;
+use crate::render::escaped::Escaped;
 
-/// Writes with `what` into a file, or to stdout without one; `gzip` compresses it.
+/// Writes with `what` into a file, or to stdout without one; `gzip` compresses it. On a terminal, names that it would act on are escaped.
 ///
 /// # Errors
 /// What `what` says, else why the file can't be written.
 pub(super) fn write(path: Option<&Path>, gzip: bool, what: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let mut own = None;
+    let to_terminal = path.is_none_or(|path| path == Path::new("-")) && stdout::is_terminal();
     let whole = |out: &mut dyn Write| {
-        let written = if gzip { compressed(out, what) } else { what(out) };
+        let written = match gzip {
+            true => compressed(out, what),
+            false if to_terminal => {
+                let mut escaped = Escaped::new(out);
+                what(&mut escaped).and_then(|()| Ok(escaped.flush()?))
+            }
+            false => what(out),
+        };
         // What the output refused is about the output; all else stays as it was said.
         written.map_err(|error| {
             error.downcast::<io::Error>().unwrap_or_else(|error| io::Error::other(own.insert(error).to_string()))

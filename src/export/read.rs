@@ -130,7 +130,7 @@ impl Reading {
             series.push(one);
         }
         let name = names::family(&self.metric.name, self.unit);
-        Some(Family { name, help: self.metric.help, unit: self.unit, bounds, series })
+        Some(Family { metric: self.metric.name, name, help: self.metric.help, unit: self.unit, bounds, series })
     }
 }
 

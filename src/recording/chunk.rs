@@ -18,6 +18,21 @@ use arrow::datatypes::TimestampMicrosecondType;
 
 use crate::recording::ColumnType;
 
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// An integer, or a time in microseconds.
+    Int(i64),
+    /// A floating point number.
+    Double(f64),
+    /// A truth value.
+    Bool(bool),
+    /// Text.
+    Text(&'a str),
+    /// A list.
+    List(Vec<i32>),
+}
+
 /// Some rows of one kind; its columns are numbered as they were asked for.
 ///
 /// A column of another type than is asked for reads as null.
@@ -102,6 +117,18 @@ impl Chunk {
             Some(Values::Text(keys, values)) => Texts { inner: Some((keys, values)) },
             _ => Texts { inner: None },
         }
+    }
+
+    /// The value of a row in a column of any type; `None` when it is null or there is no such row.
+    pub fn cell(&self, column: usize, row: usize) -> Option<Cell<'_>> {
+        Some(match self.columns.get(column)? {
+            Values::Null => return None,
+            Values::Int16(..) | Values::Int32(..) | Values::Int64(..) => Cell::Int(self.int(column).get(row)?),
+            Values::Double(_) => Cell::Double(self.double(column).get(row)?),
+            Values::Bool(_) => Cell::Bool(self.bool(column).get(row)?),
+            Values::Text(..) => Cell::Text(self.text(column).get(row)?),
+            Values::List(_) => Cell::List(self.list(column).get(row)?),
+        })
     }
 
     /// A column of floating point numbers.

@@ -44,7 +44,8 @@ fn cell(value: &Value) -> Cow<'_, str> {
     }
 }
 
-fn quoted(text: &str) -> Cow<'_, str> {
+/// A text as a field of a CSV record: in quotes where it needs them.
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
     let plain = |c: char| !matches!(c, '"' | ',' | '\r' | '\n');
     if !text.is_empty() && text.chars().all(plain) && text.trim() == text {
         return text.into();

@@ -99,8 +99,18 @@ fn no_view_takes_more_than_256_mib() {
     }
     check("processes --tree json", &["report", "processes", "--tree", "--format", "json"], false);
     check("info", &["info"], false);
-    for to in ["openmetrics", "prometheus"] {
+    for to in ["openmetrics", "prometheus", "otlp", "folded", "pprof", "perf-script", "perfetto", "jsonl", "csv"] {
         check(&format!("export {to}"), &["export", "--to", to], false);
+    }
+    for to in ["folded", "pprof"] {
+        check(&format!("export {to} offcpu"), &["export", "--to", to, "--profile", "offcpu"], false);
+    }
+    // It is put together in memory up to the bound, and fails beyond it.
+    let run = measured::run(&["export", "--to", "firefox", file.to_str().unwrap()]);
+    println!("export firefox\t{} MiB\t{:.2} s\t{}", run.peak_mib, run.took.as_secs_f64(), run.status);
+    let fits = run.status == 0 || (run.status == 1 && run.errors.contains("than fit into memory"));
+    if run.peak_mib > MOST_MIB || !fits {
+        beyond.push(format!("export firefox: {} MiB, exit status {}: {}", run.peak_mib, run.status, run.errors));
     }
     assert!(beyond.is_empty(), "beyond {most_mib} MiB, or failed:\n{}", beyond.join("\n"));
 }

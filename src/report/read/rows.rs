@@ -5,6 +5,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::recording::Cell;
 use crate::recording::Chunk;
 use crate::recording::Ints;
 use crate::recording::Recording;
@@ -44,6 +45,10 @@ pub(crate) struct IntColumn(usize);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TextColumn(usize);
 
+/// A column of any type of [`Rows`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CellColumn(usize);
+
 const DUR: IntColumn = IntColumn(0);
 const PID: IntColumn = IntColumn(1);
 const PID_START: IntColumn = IntColumn(2);
@@ -81,6 +86,11 @@ impl<'a> Rows<'a> {
         TextColumn(self.texts.len() - 1)
     }
 
+    /// Reads a column, whatever its type.
+    pub(crate) fn cell(&mut self, name: &'a str) -> CellColumn {
+        CellColumn(self.place(name))
+    }
+
     /// The place of a column among those that are read; some ask for one that is at hand anyway.
     fn place(&mut self, name: &'a str) -> usize {
         self.columns.iter().position(|column| *column == name).unwrap_or_else(|| {
@@ -103,7 +113,7 @@ impl<'a> Rows<'a> {
             let ints: Vec<Ints<'_>> = ints.iter().map(|at| chunk.int(*at)).collect();
             let texts: Vec<Texts<'_>> = texts.iter().map(|at| chunk.text(*at)).collect();
             for at in 0..chunk.len() {
-                let row = Row { at, start_ns, times, ints: &ints, texts: &texts };
+                let row = Row { at, start_ns, times, ints: &ints, texts: &texts, chunk: &chunk };
                 if passes.as_ref().is_none_or(|passes| passes(&row)) {
                     visit(&row);
                 }
@@ -120,6 +130,7 @@ pub(crate) struct Row<'a> {
     times: Times<'a>,
     ints: &'a [Ints<'a>],
     texts: &'a [Texts<'a>],
+    chunk: &'a Chunk,
 }
 
 impl<'a> Row<'a> {
@@ -156,6 +167,11 @@ impl<'a> Row<'a> {
     /// The same, where a negative number makes no sense and nothing counts as zero.
     pub(crate) fn natural(&self, column: IntColumn) -> u64 {
         self.int(column).and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+    }
+
+    /// The value of a column of any type.
+    pub(crate) fn cell(&self, column: CellColumn) -> Option<Cell<'a>> {
+        self.chunk.cell(column.0, self.at)
     }
 
     /// The value of a text column.

@@ -27,6 +27,9 @@ const LIVES: [&str; 1] = ["file_short_lived"];
 /// Whether a system call waits by design, where there is such a column.
 const CLASS: &str = "syscall_class";
 
+/// How long a thread that was woken waited for a CPU, where a kind has such a column.
+const RUNNABLE: &str = "offcpu_runnable_ns";
+
 /// What a column holds.
 #[derive(Clone, Debug)]
 struct Telling {
@@ -94,6 +97,10 @@ pub(crate) struct Event {
     pub(crate) cpu: Option<i64>,
     /// The device that it was about.
     pub(crate) dev: Option<String>,
+    /// Process and thread that ended it, where it is a wait that another ended.
+    waker: Option<(i64, i64)>,
+    /// How much of it, at its end, the thread could have run; `None` where all of it is such a wait.
+    runnable_ns: Option<i64>,
     /// The kernel's and the program's stack.
     pub(crate) stacks: [Option<i64>; 2],
     /// What else its row says.
@@ -167,6 +174,8 @@ impl Kind {
             comm: row.comm().map(str::to_owned),
             cpu: row.int(columns.cpu),
             dev: row.text(columns.dev).map(str::to_owned),
+            waker: row.int(columns.waker_pid).zip(row.int(columns.waker_tid)),
+            runnable_ns: row.int(columns.runnable),
             stacks: [row.int(columns.kernel), row.int(columns.user)],
             facts: facts.collect(),
         })
@@ -215,6 +224,9 @@ struct KindColumns {
     tid: IntColumn,
     kernel: IntColumn,
     user: IntColumn,
+    waker_pid: IntColumn,
+    waker_tid: IntColumn,
+    runnable: IntColumn,
     dev: TextColumn,
     state: TextColumn,
     class: TextColumn,
@@ -229,6 +241,9 @@ impl KindColumns {
             tid: rows.int("tid"),
             kernel: rows.int("kstack_id"),
             user: rows.int("ustack_id"),
+            waker_pid: rows.int("waker_pid"),
+            waker_tid: rows.int("waker_tid"),
+            runnable: rows.int(RUNNABLE),
             dev: rows.text("dev"),
             state: rows.text("state"),
             class: rows.text(CLASS),
@@ -286,6 +301,16 @@ impl Event {
     /// When it began, in nanoseconds since the window's start.
     pub(crate) fn begin(&self) -> i64 {
         self.at.saturating_sub(self.dur_ns)
+    }
+
+    /// Process and thread that ended it, where it is a wait that another ended.
+    pub(crate) fn waker(&self) -> Option<(i64, i64)> {
+        self.waker
+    }
+
+    /// When the waker called, in nanoseconds since the window's start. A wait for a CPU begins with that.
+    pub(crate) fn woken_at(&self) -> i64 {
+        self.runnable_ns.map_or(self.begin(), |runnable_ns| self.at.saturating_sub(runnable_ns).max(self.begin()))
     }
 
     /// `block io write`.
