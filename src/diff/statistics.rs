@@ -134,9 +134,9 @@ mod tests {
     use super::adjusted;
     use super::welch;
 
-    /// scipy.stats.ttest_ind(after, before, equal_var=False).
+    /// Worked out by Simpson's rule from Student's density: t = 1.4998 with 7.423 degrees of freedom.
     #[test]
-    fn welchs_test_is_scipys() {
+    fn welchs_test_is_the_integral_of_students_density() {
         let sample = Sample {
             before: vec![27.5, 21.0, 19.0, 23.6, 17.0, 17.9],
             after: vec![27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8],
@@ -144,7 +144,7 @@ mod tests {
             error: 0.0,
         };
         let difference = welch(&sample);
-        assert!((difference.p - 0.2117).abs() < 0.05, "{difference:?}");
+        assert!((difference.p - 0.174934).abs() < 1e-5, "{difference:?}");
     }
 
     /// R: p.adjust(c(0.01, 0.02, 0.03, 0.5), "BH").

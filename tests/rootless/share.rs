@@ -247,6 +247,15 @@ fn write(path: &Path) -> Planted {
     planted
 }
 
+/// A recording without rows, of the core columns alone.
+fn empty(path: &Path) -> (Arc<Schema>, Writer, Rows) {
+    let schema = Arc::new(Schema::new([]));
+    let identity = Identity { host: "h".to_owned(), run_id: "0".to_owned() };
+    let writer = Writer::create(path, Arc::clone(&schema), identity, Existing::Keep).unwrap();
+    let rows = Rows::new(Arc::clone(&schema), 0);
+    (schema, writer, rows)
+}
+
 /// Every byte of a bundle, unpacked: its files, and the pages of its recording, dictionaries included.
 fn unpacked(bundle: &Path) -> Vec<(String, Vec<u8>)> {
     let mut parts = vec![("the bundle".to_owned(), fs::read(bundle).unwrap())];
@@ -377,15 +386,7 @@ fn what_is_kept_and_what_else_goes_is_the_users_choice() {
 fn functions_of_ones_own_programs_go_when_that_is_asked_and_those_of_the_system_stay() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run.parquet");
-    let schema = Arc::new(Schema::new([]));
-    let mut writer = Writer::create(
-        &run,
-        Arc::clone(&schema),
-        Identity { host: "h".to_owned(), run_id: "0".to_owned() },
-        Existing::Keep,
-    )
-    .unwrap();
-    let mut rows = Rows::new(Arc::clone(&schema), 0);
+    let (schema, mut writer, mut rows) = empty(&run);
     let id = |name: &str| schema.id(name).unwrap();
     for (number, name, module) in [
         (1, "charge_customer", "/srv/app/billing"),
@@ -429,15 +430,7 @@ fn functions_of_ones_own_programs_go_when_that_is_asked_and_those_of_the_system_
 fn a_recording_that_is_too_large_keeps_its_totals_and_its_slowest_events() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run.parquet");
-    let schema = Arc::new(Schema::new([]));
-    let mut writer = Writer::create(
-        &run,
-        Arc::clone(&schema),
-        Identity { host: "h".to_owned(), run_id: "0".to_owned() },
-        Existing::Keep,
-    )
-    .unwrap();
-    let mut rows = Rows::new(Arc::clone(&schema), 0);
+    let (schema, mut writer, mut rows) = empty(&run);
     let id = |name: &str| schema.id(name).unwrap();
     let mut noise = 1u64;
     for n in 0..200_000i64 {
