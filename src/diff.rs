@@ -16,6 +16,7 @@ use crate::report::plan::Format;
 use crate::report::plan::RowFilter;
 
 mod checks;
+mod common;
 mod compare;
 mod conditions;
 mod document;

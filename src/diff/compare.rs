@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::diff::DiffPlan;
+use crate::diff::common::Common;
 use crate::diff::compare::repeats::Repeats;
 use crate::diff::compare::within::Runs;
 use crate::diff::conditions::Conditions;
@@ -171,6 +172,7 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
     let mut repeats = Repeats::new(selections);
     let mut runs = [Runs::default(), Runs::default()];
     let mut conditions = Conditions::default();
+    let mut common = Common::default();
     let (mut left_out, mut recordings) = (Vec::new(), [0, 0]);
     let (mut names, mut depths) = (BTreeSet::new(), BTreeMap::new());
     for (which, side) in [Which::Before, Which::After].into_iter().zip(sides) {
@@ -178,6 +180,7 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
         side.each(&plan.filter, &mut left_out, |source| {
             conditions.add(which, source)?;
             let stretches = if is_within { Stretches::intervals(source, most) } else { Stretches::whole(source) };
+            common.add(source);
             let observed = Observed::of(source, stretches, plan, selections)?;
             depths.extend(observed.depths.iter().map(|(name, depth)| (name.clone(), *depth)));
             if !selections.is_empty() {
@@ -197,6 +200,8 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
         let few = format!("fewer than {REPEATS} recordings of a side open");
         return Err(Failure::run(few).hint(left_out.join("; ")).into());
     }
+    runs.iter_mut().for_each(|runs| runs.retain(|name| common.has(name)));
+    repeats.retain(|name| common.has(name));
     let [before, after] = recordings;
     let (design, outcome) = match (is_within, Arrangements::of(before, after)) {
         (true, _) => {
@@ -264,7 +269,9 @@ fn log(value: f64, offset: f64) -> f64 {
 }
 
 fn unlog(log: f64, offset: f64) -> f64 {
-    (log.exp() - offset).max(0.0)
+    let value = log.exp() - offset;
+    // The logarithm of nothing comes back with an error of rounding.
+    if value < 1e-9 * offset { 0.0 } else { value }
 }
 
 /// Adjusts the chances of what expressions name for their number.

@@ -154,6 +154,7 @@ pub(super) fn tables() -> Vec<Table> {
 fn own_columns() -> Columns<Change> {
     Columns::<Change>::new()
         .column("quantity", "quantity", |change| change.quantity.to_string())
+        .at_least(48)
         .help("Metric, labels and statistic, as --fail-if takes them.")
         .column("unit", "unit", unit)
         .help("Unit of the values, per second where it says so.")

@@ -2,12 +2,14 @@
 //!
 //! The runs are made up (`synthetic/service.rs`), so that every run of the test has the same; benches/diff.py does the same with real ones.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
 use ebrec::diff::DiffPlan;
 use ebrec::diff::diff;
+use ebrec::recording::Recording;
 use ebrec::report::plan::Format;
 use serde_json::Value;
 
@@ -294,6 +296,32 @@ fn the_exit_status_is_4_for_an_expression_that_holds() {
     assert_eq!(run("ledger.on_cpu{comm=redis-server}.time > +90%", &[]), Some(0));
     assert_eq!(run("ledger.on_cpu{comm=redis-server}.time > +90", &[]), Some(2));
     assert_eq!(run("syscall.latency{comm=app}.p50 > +1%", &["--strict", "-q", "--format", "md"]), Some(0));
+}
+
+#[test]
+fn what_one_side_did_not_measure_is_not_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, other] = ["one.parquet", "other.parquet"].map(|name| dir.path().join(name));
+    service(1, Planted::Nothing).write(&one);
+    build("builder").write(&other);
+    let metrics = |path: &Path| -> BTreeSet<String> {
+        let recording = Recording::open(path).unwrap();
+        recording.meta().metrics.iter().map(|metric| metric.name.clone()).collect()
+    };
+    let (one_has, other_has) = (metrics(&one), metrics(&other));
+    let only_one: Vec<&String> = one_has.symmetric_difference(&other_has).collect();
+    assert!(!only_one.is_empty() && one_has.intersection(&other_has).count() > 0);
+    for [before, after] in [[&one, &other], [&other, &one]] {
+        let document = json(&plan(before, after));
+        let tested = document["tables"]["tested"].as_array().unwrap();
+        assert!(!tested.is_empty());
+        for quantity in tested.iter().map(|row| row["quantity"].as_str().unwrap()) {
+            assert!(!only_one.iter().any(|metric| quantity.starts_with(metric.as_str())), "{quantity}");
+        }
+        for said in told(&document) {
+            assert!(!said.contains("000 %"), "what is new is called so: {said}");
+        }
+    }
 }
 
 #[test]

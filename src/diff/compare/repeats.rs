@@ -18,6 +18,7 @@ use crate::diff::compare::unlog;
 use crate::diff::expression::Selection;
 use crate::diff::item::Measured;
 use crate::diff::observe::Observed;
+use crate::diff::quantity::Name;
 use crate::diff::quantity::Quantity;
 use crate::diff::quantity::Statistic;
 use crate::diff::sides::Which;
@@ -101,6 +102,11 @@ impl<'s> Repeats<'s> {
             return Err(many.hint("compare one program with --comm").into());
         }
         Ok(())
+    }
+
+    /// Forgets what is not to be compared.
+    pub(super) fn retain(&mut self, is_compared: impl Fn(&Name) -> bool) {
+        self.quantities.retain(|quantity, _| is_compared(&quantity.name));
     }
 
     /// Tests all of them.

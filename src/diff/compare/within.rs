@@ -64,6 +64,11 @@ impl Runs {
         self.seconds.extend(observed.seconds);
     }
 
+    /// Forgets what is not to be compared.
+    pub(super) fn retain(&mut self, is_compared: impl Fn(&Name) -> bool) {
+        self.items.retain(|name, _| is_compared(name));
+    }
+
     fn length(&self) -> f64 {
         self.seconds.iter().sum()
     }
