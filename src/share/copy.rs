@@ -1,6 +1,6 @@
 //! A recording, row by row, into another that may be given away.
 //!
-//! Everything is encoded anew: statistics and dictionaries of the copy are those of its own texts.
+//! Nothing encoded is copied: the copy's statistics and dictionaries are made from its own texts.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -37,11 +37,11 @@ impl Known {
         self.parts.contains(name)
             || self.parts.contains(unnumbered(name))
             || self.program(name)
-            || self.library(name)
+            || self.is_library(name)
             || short_number
     }
 
-    fn library(&self, name: &str) -> bool {
+    fn is_library(&self, name: &str) -> bool {
         let Some((stem, version)) = name.split_once(".so") else { return self.libraries.contains(name) };
         let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         // Extension modules of Python: `_json.cpython-311-x86_64-linux-gnu.so`.
