@@ -3,7 +3,7 @@
 
     benches/http.py EBREC [--rounds N] [--seconds S] [--server] [--files]
 
-As root. nginx has one worker, on the last CPU, which answers from memory, or with --files as it comes: with a file, and a line in its
+As root. nginx has one worker, on the last CPU, which answers from memory, or with --files in its default configuration: from a file, with a line in its
 access log. wrk is on the others, on 16 connections that stay open. Both are recorded, so each request is seen twice; with --server only nginx, as if the clients were elsewhere. A round runs without and with the probe in turns, and the ratios are
 taken within it; the table shows each round and the medians. On a machine that does other things besides, the second ratio is
 the one to go by: CPU time of nginx and wrk for a request, without and with the probe, which is what bounds the throughput.

@@ -106,7 +106,7 @@ def bcc(name, program, *arguments):
 
 
 def empty_pair(name, *words):
-    """The floor for whoever traces system calls: what the kernel itself asks for being traced."""
+    """The floor of any tracer of system calls: what the kernel itself asks for being traced."""
     program = os.path.join(PLACE, "empty")
     return Tool(name, lambda path: [program, *words, MARKER], needs=program)
 

@@ -8,7 +8,7 @@ Where the kernel has no kprobes, in a guest whose clock counts instructions: its
     EBREC=target/release/ebrec tests/vm/run 6.12 --cpus 1 --qemu '-icount shift=0' --seconds 900 -- \\
         python3 benches/whole.py --rounds 1 --seconds 0.3 --only 'of the kernel'
 
-The load is pinned to the last CPU and counts its own events. Each round runs it with no tool and at once with the tool, for one
+The load is pinned to the last CPU and counts its own events. Each round runs it without a tool and right after with the tool, for one
 tool after the other in turns: ratios are taken within such a pair, so that what else the machine does weighs on both, and the
 tables show medians over the rounds. What a tool adds to an event is taken from the load's CPU time, which holds what runs in its
 context and nothing that it waited for. A tool's own CPU is what the kernel accounts to its process, less that of a run of
@@ -31,6 +31,7 @@ import threading
 import time
 from collections import namedtuple
 
+import pollers
 import tools
 from tools import PLACE, Caught
 
@@ -101,7 +102,7 @@ class Run:
         return self.errors.read()
 
     def watch_memory(self):
-        # The resident set's high-water mark starts anew at exec, unlike that of getrusage.
+        # The resident set's high-water mark restarts at exec, unlike that of getrusage.
         while True:
             try:
                 with open(f"/proc/{self.process.pid}/status") as status:
@@ -291,7 +292,7 @@ def default_set(directory):
                 load.terminate()
                 load.wait()
         cost = json.loads(said.stdout)["tables"]["recorder"][0]
-        numbers = f"{cost['bpf_cpu']:.1f} % | {cost['own_cpu']:.1f} % | {cost['rss_bytes'] / (1 << 20):.0f} | {cost['file_bytes'] / 1024:,.0f}"
+        numbers = f"{cost['bpf_cpu_pct']:.1f} % | {cost['own_cpu_pct']:.1f} % | {cost['rss_bytes'] / (1 << 20):.0f} | {cost['file_bytes'] / 1024:,.0f}"
         print(f"| {name} | {numbers} | {(run.live - run.started) / 1e6:.0f} | {run.caught.lost or 0:,} |")
 
 
@@ -398,6 +399,8 @@ def main():
                 measure(name, what, command, options.seconds, wanted, options.rounds, directory)
         if options.only in "the default set":
             default_set(directory)
+        if options.only in "polling /proc":
+            pollers.measure([100, 1000, 5000], 10, 1, "", directory)
         if options.only in "report":
             report_time(directory, options.rounds)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 /*
- * The floor for whoever traces system calls: a pair of programs at their entry and return, attached while a command
+ * The floor of any tracer of system calls: a pair of programs at their entry and return, attached while a command
  * runs. They do nothing, or read the clock, as they must who want to know how long a call took.
  *
  *     empty COMMAND…
