@@ -1,0 +1,8 @@
+/* Works without a pause. */
+#include "load.h"
+
+int main(void)
+{
+	for (;;)
+		compute_for(1);
+}
