@@ -3,17 +3,20 @@
 
     tests/engines.py [FILE…]      default: fixtures/*.parquet
 
-DuckDB also runs every query of docs/sql.md and agrees with ebrec's own tables, and all engines read recordings of two
-versions, one with a column more, as docs/sql.md says.
+DuckDB also runs every query of docs/sql.md and agrees with ebrec's own tables. The readers that docs/reading.md lists read one
+recording, a directory, and recordings of two versions, one with a column more, as that page says; its programs print what ebrec
+does (ClickHouse and Spark: tests/sql_views.py; Rust: the examples in the documentation).
 
-The engines live in a virtual environment of their own in target/venv, made on the first run. One check per engine and
-file; what can't run here is printed as "skipped: NAME: REASON". The last line counts in the form of cargo's test runner.
+The engines live in a virtual environment of their own in target/venv, made on the first run, in the versions that docs/reading.md
+states. One check per engine and file; what can't run here is printed as "skipped: NAME: REASON". The last line counts in the form
+of cargo's test runner.
 """
 
 import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 EBREC = os.environ.get("EBREC", os.path.join(TARGET, "debug", "ebrec"))
 ENGINES = ("duckdb", "polars", "pyarrow")
+# What docs/reading.md lists, by module or package of npm, but for those that tests/sql_views.py runs.
+READERS = ("duckdb", "polars", "pandas", "pyarrow", "datafusion", "hyparquet")
+COMPRESSORS = "hyparquet-compressors@1.1.2"
 # Aggregates beside the rows by kind: a name, and the columns to sum for that kind.
 SUMS = {
     "hist": ("count", "bucket_lo", "dur_ns"),
@@ -33,9 +39,24 @@ SUMS = {
 }
 
 
+def reading_page():
+    with open(os.path.join(ROOT, "docs", "reading.md")) as page:
+        return page.read()
+
+
+def stated(reader):
+    """The version of a reader that docs/reading.md states."""
+    rows = re.findall(r"^\| ([\w (]*?\w)\)? \| ([\d.]+) \|", reading_page(), re.MULTILINE)
+    versions = {name.lower().split("(")[-1]: version for name, version in rows}
+    return versions["spark" if reader == "pyspark" else reader]
+
+
 def environment(packages=None):
-    """The Python of the virtual environment, and the modules it lacks, with the reason; `packages` says where each comes from."""
-    packages = packages or {engine: engine for engine in ENGINES}
+    """The Python of the virtual environment, and the modules it lacks, with the reason.
+
+    `packages` says where each comes from: a package, perhaps with `==` and a version.
+    """
+    packages = packages or {engine: f"{engine}=={stated(engine)}" for engine in READERS if engine != "hyparquet"}
     home = os.path.join(TARGET, "venv")
     python = os.path.join(home, "bin", "python3")
     if not os.path.exists(python):
@@ -44,20 +65,48 @@ def environment(packages=None):
             return None, dict.fromkeys(packages, f"no virtual environment: {last_line(made.stdout + made.stderr)}")
     lacking = {}
     for engine, package in packages.items():
-        if imports(python, engine):
+        if imports(python, engine, package):
             continue
+        # Spark comes as source, which is only copied.
         pip = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--no-binary", "pyspark",
              "--retries", "1", "--timeout", "20", package],
             capture_output=True, text=True,
         )
-        if pip.returncode or not imports(python, engine):
+        if pip.returncode or not imports(python, engine, package):
             lacking[engine] = f"pip can't install it: {last_line(pip.stderr)}"
     return python, lacking
 
 
-def imports(python, engine):
-    return subprocess.run([python, "-c", f"import {engine}"], capture_output=True).returncode == 0
+def imports(python, engine, package):
+    """Whether a module is there, in the version that its package has to have."""
+    name, _, version = package.partition("==")
+    check = f"import {engine}, importlib.metadata as found; assert {version!r} in ('', found.version({name!r}))"
+    return subprocess.run([python, "-c", check], capture_output=True).returncode == 0
+
+
+def node_modules():
+    """The directory with hyparquet for Node, and why it is not there."""
+    home = os.path.join(TARGET, "hyparquet")
+    for program in ("node", "npm"):
+        if not shutil.which(program):
+            return home, f"no {program} here"
+    version = stated("hyparquet")
+    try:
+        with open(os.path.join(home, "node_modules", "hyparquet", "package.json")) as package:
+            there = json.load(package)["version"] == version
+    except OSError:
+        there = False
+    if not there:
+        os.makedirs(home, exist_ok=True)
+        npm = subprocess.run(
+            ["npm", "install", "--prefix", home, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error",
+             f"hyparquet@{version}", COMPRESSORS], capture_output=True, text=True, timeout=120)
+        if npm.returncode:
+            return home, f"npm can't install it: {last_line(npm.stderr)}"
+    # Modules are looked for beside the program.
+    shutil.copy(os.path.join(ROOT, "tests", "hyparquet.mjs"), home)
+    return home, None
 
 
 def last_line(text):
@@ -203,43 +252,146 @@ def check_queries(python, files):
     return problems
 
 
-# ---- recordings of two versions: `engines.py --mixed ENGINE OLD DIRECTORY` counts the rows of both
+# ---- one recording, a directory, two versions: `engines.py --reads READER ONE DIRECTORY` prints the rows of each
 
 def later_version(old, directory):
-    """What a later version may write: a column more, behind all others."""
+    """What a later version may write: a column more, behind all others. Returns the older file and the newer one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(old)
-    pq.write_table(table, os.path.join(directory, "a-older.parquet"))
-    more = pa.array([7] * len(table), pa.int64())
-    pq.write_table(table.append_column("later_thing_ns", more), os.path.join(directory, "b-newer.parquet"))
-    return 2 * len(table), 7 * len(table)
-
-
-def read_mixed(engine, old, directory):
-    expected = later_version(old, directory)
     older, newer = (os.path.join(directory, name) for name in ("a-older.parquet", "b-newer.parquet"))
-    if engine == "duckdb":
+    table = pq.read_table(old)
+    pq.write_table(table, older, compression="zstd")
+    more = pa.array([7] * len(table), pa.int64())
+    pq.write_table(table.append_column("later_thing_ns", more), newer, compression="zstd")
+    return older, newer
+
+
+def reads(reader, one, recordings, mixed):
+    """Rows by kind of one recording, rows of a directory, rows and sum of the new column of two versions."""
+    older, newer = (os.path.join(mixed, name) for name in ("a-older.parquet", "b-newer.parquet"))
+    new = "later_thing_ns"
+    if reader == "duckdb":
         import duckdb
 
-        files = os.path.join(directory, "*.parquet")
-        got = duckdb.connect().execute(
-            f"SELECT count(*), sum(later_thing_ns) FROM read_parquet('{files}', union_by_name = true)").fetchone()
-    elif engine == "polars":
+        ask = lambda query: duckdb.connect().execute(query).fetchall()
+        return (
+            dict(ask(f"select kind, count(*) from '{one}' group by kind")),
+            ask(f"select count(*) from '{recordings}/*.parquet'")[0][0],
+            ask(f"select count(*), sum({new}) from read_parquet('{mixed}/*.parquet', union_by_name = true)")[0],
+        )
+    if reader == "polars":
         import polars as pl
 
         frame = pl.scan_parquet([newer, older], missing_columns="insert", extra_columns="ignore")
-        got = frame.select(pl.len(), pl.col("later_thing_ns").sum()).collect().row(0)
-    else:
+        return (
+            dict(pl.scan_parquet(one).group_by("kind").len().collect().rows()),
+            pl.scan_parquet(recordings + "/").select(pl.len()).collect().item(),
+            frame.select(pl.len(), pl.col(new).sum()).collect().row(0),
+        )
+    if reader == "pandas":
+        import pandas as pd
+        import pyarrow.parquet as pq
+
+        both = pd.read_parquet(mixed + "/", columns=[new], schema=pq.read_schema(newer))
+        return (
+            {kind: int(rows) for kind, rows in pd.read_parquet(one)["kind"].value_counts().items()},
+            len(pd.read_parquet(recordings + "/", columns=["kind"])),
+            (len(both), int(both[new].sum())),
+        )
+    if reader == "pyarrow":
         import pyarrow.compute as pc
         import pyarrow.dataset as ds
         import pyarrow.parquet as pq
 
-        table = ds.dataset([older, newer], schema=pq.read_schema(newer)).to_table(columns=["later_thing_ns"])
-        got = (len(table), pc.sum(table["later_thing_ns"]).as_py())
-    if tuple(got) != expected:
-        sys.exit(f"{tuple(got)} rows and sum of the new column, not {expected}")
+        kinds = ds.dataset(one).to_table(columns=["kind"]).group_by("kind").aggregate([([], "count_all")])
+        both = ds.dataset(mixed + "/", schema=pq.read_schema(newer)).to_table(columns=[new])
+        return (
+            dict(zip(kinds["kind"].to_pylist(), kinds["count_all"].to_pylist())),
+            ds.dataset(recordings + "/").count_rows(),
+            (len(both), pc.sum(both[new]).as_py()),
+        )
+    from datafusion import SessionContext, col
+    from datafusion import functions as f
+
+    context = SessionContext()
+    kinds = context.read_parquet(one).aggregate([col("kind")], [f.count(col("run_id")).alias("n")]).to_pylist()
+    both = context.read_parquet(mixed + "/")
+    return (
+        {row["kind"]: row["n"] for row in kinds},
+        context.read_parquet(recordings + "/").count(),
+        (both.count(), both.aggregate([], [f.sum(col(new)).alias("n")]).to_pylist()[0]["n"]),
+    )
+
+
+def check_reads(python, reader, files, recordings, mixed):
+    """What a reader finds otherwise than ebrec."""
+    rows = [{row["kind"]: row["rows"] for row in tables("info", path)["kinds"]} for path in files]
+    expected = [rows[0], sum(map(sum, (kinds.values() for kinds in rows))), [2 * sum(rows[0].values()), 7 * sum(rows[0].values())]]
+    if reader == "hyparquet":
+        home, why = node_modules()
+        if why:
+            return why, []
+        command = ["node", os.path.join(home, "hyparquet.mjs"), files[0], recordings, mixed]
+    else:
+        command = [python, os.path.abspath(__file__), "--reads", reader, files[0], recordings, mixed]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        return None, [last_line(run.stderr)]
+    got = json.loads(run.stdout)
+    names = ("one recording", "a directory", "two versions")
+    return None, [f"{name}: {found}, not {right}" for name, found, right in zip(names, got, expected) if found != right]
+
+
+# ---- the programs of docs/reading.md
+
+def check_programs(python, directory):
+    """Yields each program's name, why it was skipped, and what is wrong with what it prints."""
+    runs = {"python": python, "javascript": "node", "r": "Rscript"}
+    blocks = re.findall(r"```(\w+)\n(.*?)```", reading_page(), re.DOTALL)
+    for number, (language, program) in enumerate(blocks, 1):
+        if language not in runs:
+            continue
+        name = f"program {number} of docs/reading.md ({language})"
+        if not shutil.which(runs[language]):
+            yield name, f"no {runs[language]} here", []
+            continue
+        home = directory
+        if language == "javascript":
+            home, why = node_modules()
+            if why:
+                yield name, why, []
+                continue
+        path = os.path.join(home, f"program-{number}" + {"javascript": ".mjs"}.get(language, ""))
+        with open(path, "w") as file:
+            file.write(program)
+        run = subprocess.run([runs[language], path], cwd=directory, capture_output=True, text=True)
+        if run.returncode:
+            yield name, None, [last_line(run.stderr)]
+        else:
+            yield name, None, wrong_output(run.stdout.split("\n"), "recordings/" in program, "footer" in program, directory)
+
+
+def wrong_output(lines, of_many, of_footer, directory):
+    lines = [line for line in lines if line]
+    if of_footer:
+        run = subprocess.run([EBREC, "info", os.path.join(directory, "run.parquet"), "--format", "json"], capture_output=True, text=True)
+        facts = json.loads(run.stdout)["facts"]
+        kernel, ns = lines[0].split()
+        right = f" Linux {kernel} " in facts["host"] and facts["window"].startswith(f"{int(ns) / 1e6:.0f} ms ")
+        return [] if right else [f"it prints {lines}, ebrec {facts['host']} and {facts['window']}"]
+    paths = sorted(glob.glob(os.path.join(directory, "recordings", "*"))) if of_many else [os.path.join(directory, "run.parquet")]
+    sums = {}
+    for path in paths:
+        for row in tables("report", "processes", path)["processes"]:
+            sums[row["comm"]] = sums.get(row["comm"], 0) + (row.get("sched.on_cpu.sum_ns") or 0)
+    top = sorted(sums.items(), key=lambda item: -item[1])[:3]
+    got = [line.split() for line in lines]
+    # A tenth of a millisecond is shown, and ebrec counts a process under its last name, a program under that of each interval.
+    close = len(got) == 3 and all(
+        name == process and abs(float(ms) * 1e6 - ns) <= 50_001 + ns / 1000 for (name, ms), (process, ns) in zip(got, top)
+    )
+    return [] if close else [f"it prints {lines}, ebrec {top}"]
 
 
 # ---- the comparison
@@ -305,16 +457,32 @@ def main():
             else:
                 print(f"ok {name} by {engine}: {sum(expected['rows'].values())} rows, {len(expected['metrics'])} histograms")
                 passed += 1
-    for engine in ENGINES if python else ():
-        if {engine, "pyarrow"} & set(lacking):
-            print(f"skipped: two versions by {engine}: {lacking.get(engine) or lacking['pyarrow']}")
-            skipped += 1
-            continue
+    if python and not sys.argv[1:]:
         with tempfile.TemporaryDirectory() as directory:
-            ask = [python, os.path.abspath(__file__), "--mixed", engine, files[0], directory]
-            run = subprocess.run(ask, capture_output=True, text=True)
-        print(f"FAILED two versions by {engine}: {last_line(run.stderr)}" if run.returncode else f"ok two versions by {engine}")
-        failed, passed = failed + (run.returncode != 0), passed + (run.returncode == 0)
+            recordings, mixed = os.path.join(directory, "recordings"), os.path.join(directory, "mixed")
+            os.mkdir(recordings)
+            os.mkdir(mixed)
+            for path in files:
+                os.symlink(path, os.path.join(recordings, os.path.basename(path)))
+            os.symlink(os.path.join(ROOT, "fixtures", "redis.parquet"), os.path.join(directory, "run.parquet"))
+            made = None
+            if "pyarrow" not in lacking:
+                made = subprocess.run([python, os.path.abspath(__file__), "--later", files[0], mixed], capture_output=True, text=True)
+            results = []
+            for reader in READERS:
+                why = lacking.get(reader) or lacking.get("pyarrow")
+                problems = [last_line(made.stderr)] if made and made.returncode else []
+                if not why and not problems:
+                    why, problems = check_reads(python, reader, files, recordings, mixed)
+                results.append((f"one, many and two versions by {reader}", why, problems))
+            results += check_programs(python, directory) if not lacking else ()
+        for name, why, problems in results:
+            if why:
+                print(f"skipped: {name}: {why}")
+                skipped += 1
+                continue
+            print("\n".join(f"FAILED {name}: {problem}" for problem in problems) if problems else f"ok {name}")
+            failed, passed = failed + bool(problems), passed + (not problems)
     if python and "duckdb" not in lacking and not sys.argv[1:]:
         problems = check_queries(python, files)
         for problem in problems:
@@ -332,7 +500,9 @@ if __name__ == "__main__":
         read(sys.argv[2], sys.argv[3])
     elif sys.argv[1:2] == ["--sql"]:
         run_queries(sys.argv[2:])
-    elif sys.argv[1:2] == ["--mixed"]:
-        read_mixed(*sys.argv[2:5])
+    elif sys.argv[1:2] == ["--later"]:
+        later_version(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--reads"]:
+        json.dump(reads(*sys.argv[2:6]), sys.stdout)
     else:
         sys.exit(main())
