@@ -4,7 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build install deb static demo check test vm bench fuzz man clean
+.PHONY: help build install deb static demo check test scenarios vm bench fuzz man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ build: ## the release program, target/release/ebrec
 	@tools/install-deps build
 	$(CARGO) build --release
 
-install: ## the program, its manual pages and completions, below PREFIX (/usr/local) and DESTDIR
+install: ## the program, its manual pages, completions and SQL views, below PREFIX (/usr/local) and DESTDIR
 	@tools/install-deps build
 	$(CARGO) build --release
 	tools/install-files target/release/ebrec '$(DESTDIR)$(PREFIX)'
@@ -43,6 +43,11 @@ test: ## every check: formatting, lints, tests, root tests where it can
 	@tools/install-deps build test
 	@tests/run
 
+scenarios: ## planted causes of slowness, each of which the first finding must name; SCENARIOS="--text mutex"
+	@tools/install-deps build test
+	$(CARGO) build --release
+	@if [ "$$(id -u)" -eq 0 ]; then tests/scenarios/run $(SCENARIOS); else sudo tests/scenarios/run $(SCENARIOS); fi
+
 vm: ## ebrec on other kernels in QEMU, 5.10 to the newest, x86_64 and aarch64; writes docs/kernels.md; VM="--only 6.1"
 	@tools/install-deps build test vm
 	@tests/vm/matrix $(VM)
@@ -55,8 +60,9 @@ bench: ## cost beside perf, bcc's tools and bpftrace, in one run; BENCH="--round
 fuzz: ## fuzz every parser for a minute each (needs cargo-fuzz); FUZZ="-s 3600 rows"
 	@fuzz/run $(FUZZ)
 
-man: ## write man/ from the command line's definition
+man: ## write man/ and sql/ from the program's definitions
 	$(CARGO) run --quiet -- man man
+	for dialect in duckdb clickhouse spark trino; do $(CARGO) run --quiet -- sql --dialect $$dialect >sql/$$dialect.sql; done
 
 clean: ## remove what was built
 	$(CARGO) clean

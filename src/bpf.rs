@@ -17,6 +17,7 @@ pub mod log;
 pub mod losses;
 mod mapping;
 pub mod memory;
+pub mod object;
 pub mod optional;
 pub mod perf;
 pub mod pids;
@@ -26,7 +27,10 @@ pub mod rings;
 pub mod scope;
 pub mod settings;
 mod shared;
-pub mod source;
+#[cfg(test)]
+#[path = "../tests/support/skip.rs"]
+#[allow(unreachable_pub, reason = "the tests of other programs use it as well")]
+pub(crate) mod skip;
 pub mod stacks;
 pub mod stats;
 pub mod unwind;

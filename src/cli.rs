@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 
 use crate::diff::DiffPlan;
 use crate::events;
+use crate::events::spec::Written;
 use crate::export;
 use crate::export::ExportPlan;
 use crate::export::Target;
@@ -19,13 +20,17 @@ use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
 use crate::record::plan::Verbosity;
+use crate::report::SUMMARY;
 use crate::report::VIEWS;
 use crate::report::plan::Destination;
 use crate::report::plan::Format;
+use crate::report::plan::HOST;
 use crate::report::plan::ReportPlan;
 use crate::report::plan::RowFilter;
 use crate::share::Sensitive;
 use crate::share::SharePlan;
+use crate::sql;
+use crate::sql::Place;
 
 mod args;
 pub mod completions;
@@ -83,8 +88,8 @@ pub enum Action {
     Probes(Option<String>, OutputOptions),
     /// List what events of the user's own would be put on.
     Events {
-        /// The events as they were written.
-        events: Vec<String>,
+        /// The events.
+        events: Vec<Written>,
         /// Processes in whose file systems files are looked up.
         pids: Vec<u32>,
         /// How the list is written.
@@ -165,7 +170,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
         args::Command::Info(info) => Action::Info(info.file, info.format.into()),
         args::Command::Probes(probes) if probes.events.is_empty() => Action::Probes(probes.name, probes.format.into()),
         args::Command::Probes(probes) => {
-            Action::Events { events: events(probes.events)?, pids: probes.pid, output: probes.format.into() }
+            Action::Events { events: events::read(probes.events)?, pids: probes.pid, output: probes.format.into() }
         }
         args::Command::Doctor(doctor) => Action::Doctor(doctor.format.into()),
         args::Command::Share(share) => match share.show {
@@ -177,6 +182,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, terminal: &Terminal) -> 
             false => Action::Share(share_plan(share)),
         },
         args::Command::Recover(recover) => Action::Recover { file: recover.file, force: recover.force },
+        args::Command::Sql(asked) => Action::Print(sql_script(asked)?),
         args::Command::Completions(asked) => Action::Print(completions::script(asked.shell)),
         args::Command::Man(man) => Action::Man(man.dir),
     };
@@ -236,19 +242,34 @@ fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize
         let why = "--force needs --output: without a name, an existing file is never replaced";
         return Err(Failure::usage(why).hint("ebrec record --force --output FILE"));
     }
+    if record.report && record.output.as_deref() == Some(Path::new("-")) {
+        let why = "--report needs a file: '-o -' writes the recording to stdout";
+        return Err(Failure::usage(why).hint("ebrec record --report -o FILE"));
+    }
     if record.system_wide && record.command.is_empty() {
         let why = "--system-wide needs a command: without one, the whole machine is recorded anyway";
         return Err(Failure::usage(why).hint("ebrec record --system-wide -- COMMAND"));
     }
+    if record.last.is_some() && record.output.as_deref() == Some(Path::new("-")) {
+        let why = "--last needs a file: the recordings that SIGUSR1 asks for are written beside it";
+        return Err(Failure::usage(why).hint("ebrec record --last 10s -o FILE"));
+    }
+    if record.last.is_some() && record.max_size.is_some() {
+        let why = "--last bounds the file by itself, and takes no --max-size";
+        return Err(Failure::usage(why).hint("ebrec record --last 10s"));
+    }
     let users = record.uid.into_iter().map(|user| user.parse().map_or_else(|_| User::Name(user), User::Id)).collect();
     Ok(RecordPlan {
         window: record.duration,
+        last: record.last,
+        until: record.until,
+        after: record.after.unwrap_or_default(),
         output: record.output,
         force: record.force,
         inlines: record.inlines,
         unwind_bytes: record.unwind_memory,
         probes: probe_spec::parse(&record.probes)?,
-        events: events(record.events)?,
+        events: events::read(record.events)?,
         filters: Filters {
             pids: record.pid,
             comms: record.comm,
@@ -260,33 +281,42 @@ fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize
         command: record.command,
         system_wide: record.system_wide,
         interval: record.interval,
+        max_size: record.max_size.map(|max| max.bytes),
+        thin_to_size: record.max_size.is_some_and(|max| max.thin),
+        max_overhead_ppm: record.max_overhead,
         buffer_bytes: record.buffer,
+        report: record.report,
         verbosity,
         columns,
     })
 }
 
-/// The values of every `-e`, whose shape is checked before anything else happens.
-fn events(texts: Vec<String>) -> Result<Vec<String>, Failure> {
-    for text in &texts {
-        events::parse(text).map_err(|error| error.failure(text))?;
-    }
-    Ok(texts)
-}
-
 fn report_plan(report: args::Report, terminal: &Terminal) -> Result<(ReportPlan, Destination), Failure> {
-    let words = report_words::read(&report.words, |path| path.exists())?;
+    let words = report_words::read(&report.words, report.files_from.is_some(), |path| path.exists())?;
     if report.tree && words.view != "processes" {
-        return Err(Failure::usage(format!("--tree means nothing to the view '{}'", words.view))
+        return Err(Failure::usage(format!("--tree has no effect on the view '{}'", words.view))
             .hint("ebrec report processes --tree FILE"));
     }
-    if !report.by.is_empty() && (words.view != "hist" || words.metrics.is_empty()) {
+    if VIEWS.iter().any(|view| view.name == words.view && view.by_process) {
+        if let Some(other) = report.by.iter().find(|by| !matches!(by.as_str(), "pid" | "comm")) {
+            let why = format!("--by '{other}': the view '{}' has rows by pid or by comm", words.view);
+            return Err(Failure::usage(why).hint(format!("ebrec report {} --by comm FILE", words.view)));
+        }
+        if report.by.len() > 1 {
+            return Err(Failure::usage("--by takes one of pid and comm here"));
+        }
+    } else if report.by.iter().any(|by| by == HOST) && words.view != "hist" && words.view != SUMMARY {
+        let why = format!("--by host: the view '{}' is not by host", words.view);
+        return Err(
+            Failure::usage(why).hint("ebrec report --by host FILE..., or ebrec report hist METRIC --by host FILE...")
+        );
+    } else if report.by.iter().any(|by| by != HOST) && (words.view != "hist" || words.metrics.is_empty()) {
         return Err(Failure::usage("--by needs a metric").hint("ebrec report hist METRIC --by COLUMN FILE"));
     }
     if let (Some(from), Some(to)) = (report.from, report.to)
         && from >= to
     {
-        return Err(Failure::usage("--from is not before --to, so nothing lies between them"));
+        return Err(Failure::usage("--from is not before --to, so the span is empty"));
     }
     let format = match (&report.svg_dir, report.format, report.output.as_deref()) {
         (Some(_), _, _) => Format::Svg,
@@ -307,6 +337,7 @@ fn report_plan(report: args::Report, terminal: &Terminal) -> Result<(ReportPlan,
     let plan = ReportPlan {
         view: words.view.to_owned(),
         files: words.files,
+        files_from: report.files_from,
         metrics: words.metrics,
         by: report.by,
         filter: RowFilter {
@@ -330,8 +361,8 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
         (Some(format), _) => Ok(format),
         (None, None) => Ok(Format::Text),
         (None, Some(ending)) => {
-            let message = format!("no format has the ending '.{}' of '{}'", ending.display(), path.display());
-            Err(Failure::usage(message).hint("endings: .txt, .svg, .html, .md, .json, .csv; or name one with --format"))
+            let message = format!("no format has the extension '.{}' of '{}'", ending.display(), path.display());
+            Err(Failure::usage(message).hint("extensions: .txt, .svg, .html, .md, .json, .csv; or give --format"))
         }
     }
 }
@@ -340,17 +371,15 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
     if let (Some(from), Some(until)) = (export.from, export.until)
         && from >= until
     {
-        return Err(Failure::usage("--from is not before --until, so nothing lies between them"));
+        return Err(Failure::usage("--from is not before --until, so the span is empty"));
     }
     // clap asks for a format where nothing is pushed.
     let format = export.to.map(export::Format::from);
     if let (Some(_), Some(format)) = (export.profile, format)
         && !format.has_stacks()
     {
-        return Err(Failure::usage(
-            "this format has no --profile: it holds metrics, or everything that belongs on a timeline",
-        )
-        .hint("ebrec export --to pprof FILE"));
+        return Err(Failure::usage("this format takes no --profile: it exports metrics, or a whole timeline")
+            .hint("ebrec export --to pprof FILE"));
     }
     if !export.kind.is_empty() && !format.is_some_and(export::Format::has_rows) {
         return Err(Failure::usage("--kind selects rows, which only jsonl and csv have")
@@ -366,7 +395,8 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
         (None, format) => Target::File { format: format.unwrap_or(export::Format::OpenMetrics), output: export.output },
     };
     Ok(ExportPlan {
-        file: export.file,
+        files: export.files,
+        files_from: export.files_from,
         target,
         filter: RowFilter {
             pids: export.pid.into_iter().map(i64::from).collect(),
@@ -381,6 +411,12 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
         label_pids: export.label_pids,
         steps: export.buckets,
     })
+}
+
+fn sql_script(asked: args::Sql) -> Result<String, Failure> {
+    let place = |path: String| if Path::new(&path).is_dir() { Place::Directory(path) } else { Place::Pattern(path) };
+    let places: Vec<Place> = asked.recordings.into_iter().map(place).collect();
+    sql::script(asked.dialect.into(), &places)
 }
 
 fn share_plan(share: args::Share) -> SharePlan {
@@ -432,7 +468,7 @@ mod tests {
         let plan = record("record");
         assert_eq!((plan.window, plan.output, plan.force), (None, None, false));
         assert_eq!((plan.probes.base, plan.filters), (ProbeBase::Default, Filters::default()));
-        assert_eq!((plan.interval, plan.buffer_bytes), (Duration::from_secs(1), 32 << 20));
+        assert_eq!((plan.interval, plan.buffer_bytes), (None, 32 << 20));
         assert_eq!((plan.verbosity, plan.columns), (Verbosity::Normal, None));
     }
 
@@ -482,7 +518,7 @@ mod tests {
     #[test]
     fn an_ending_without_a_format_is_refused() {
         let failure = run("report x.parquet -o plots/y.pdf").unwrap_err();
-        assert_eq!(failure.message, "no format has the ending '.pdf' of 'plots/y.pdf'");
+        assert_eq!(failure.message, "no format has the extension '.pdf' of 'plots/y.pdf'");
         assert!(failure.hint.unwrap().contains(".svg"));
     }
 
@@ -508,7 +544,7 @@ mod tests {
     #[test]
     fn a_bare_number_is_of_seconds() {
         assert_eq!(record("record -d 30").window, Some(Duration::from_secs(30)));
-        assert_eq!(record("record -d 1.5 --interval 2").interval, Duration::from_secs(2));
+        assert_eq!(record("record -d 1.5 --interval 2").interval, Some(Duration::from_secs(2)));
         assert!(run("record -d .").is_err());
         assert!(run("record -d 0").is_err());
     }

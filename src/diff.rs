@@ -1,7 +1,7 @@
 //! Compares recordings: what changed between two of them or two sets, by how much, and how sure that is.
 //!
 //! Each recording becomes quantities under names that survive a restart (`observe`); each quantity is tested (`compare`, `statistics`); what is
-//! significant and large enough to matter is ranked by its effect on time and told in sentences (`story`).
+//! significant and large enough to matter is ranked by its effect on time and put into sentences (`story`).
 
 use std::path::PathBuf;
 

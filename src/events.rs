@@ -1,4 +1,4 @@
-//! Events of the user's own: the language of `-e`, and what its names mean on this machine.
+//! Custom events: the language of `-e`, and what its names mean on this machine.
 //!
 //! ```text
 //! spec     = [name "="] sort ":" target ["(" [item *("," item)] ")"] ["/" expression "/"]
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Expressions are C's, over numbers: see `man ebrec-record`. [`parse()`] checks the shape and works anywhere; `resolve` looks
-//! names up in the kernel and in files, and gives [`Event`](crate::probe::event::Event)s, which the probe `events` attaches.
+//! names up in the kernel and in files, and gives [`CustomEvent`](crate::probe::event::CustomEvent)s, which the probe `events` attaches.
 
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod binary;
@@ -20,8 +20,6 @@ mod code;
 mod files;
 #[cfg(all(any(test, fuzzing), feature = "record", target_os = "linux"))]
 pub(crate) mod fuzzing;
-#[cfg(all(feature = "record", target_os = "linux"))]
-mod glob;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod kernel;
 #[cfg(all(feature = "record", target_os = "linux"))]
@@ -44,6 +42,8 @@ mod types;
 
 use crate::failure::Failure;
 
+use self::spec::Written;
+
 pub use self::parse::parse;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub use self::resolve::Offer;
@@ -51,6 +51,18 @@ pub use self::resolve::Offer;
 pub use self::resolve::offers;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub use self::resolve::resolve;
+
+/// Reads the values of every `-e`.
+///
+/// # Errors
+/// What is wrong with the first bad one, at which character.
+pub fn read(texts: Vec<String>) -> Result<Vec<Written>, Failure> {
+    let written = |text: String| match parse(&text) {
+        Ok(spec) => Ok(Written { text, spec }),
+        Err(error) => Err(error.failure(&text)),
+    };
+    texts.into_iter().map(written).collect()
+}
 
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

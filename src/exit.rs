@@ -2,8 +2,8 @@
 //!
 //! | status | means |
 //! |---|---|
-//! | 0 | done, or whoever read stdout had seen enough |
-//! | 1 | it failed |
+//! | 0 | success, or the reader of stdout closed it early |
+//! | 1 | failure |
 //! | 2 | the command line is wrong |
 //! | 4 | an expression of `diff --fail-if` holds |
 //! | other | the status of the recorded command; 128 + N when signal N killed it |

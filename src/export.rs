@@ -22,6 +22,7 @@ mod read;
 mod remote_write;
 mod rows;
 mod samples;
+mod several;
 mod timed;
 mod weights;
 
@@ -33,14 +34,19 @@ use anyhow::Result;
 use crate::export::family::Metrics;
 use crate::export::samples::Samples;
 use crate::failure::Failure;
+use crate::render::LeftOut;
 use crate::report::plan::RowFilter;
+use crate::report::read::files::Files;
 use crate::report::read::input::Source;
+use crate::steps::Steps;
 
 /// What is to be exported, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportPlan {
-    /// The recording.
-    pub file: PathBuf,
+    /// Recordings, directories of them, or patterns.
+    pub files: Vec<PathBuf>,
+    /// A file that lists more of them; `-` is standard input.
+    pub files_from: Option<PathBuf>,
     /// Where it goes.
     pub target: Target,
     /// Which rows count.
@@ -66,7 +72,7 @@ pub enum Target {
     File {
         /// The format.
         format: Format,
-        /// The file; stdout without.
+        /// The file, or a directory that gets a file for each recording; stdout without.
         output: Option<PathBuf>,
     },
     /// A database's address.
@@ -181,7 +187,7 @@ impl Profile {
 }
 
 /// What was sent to a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// Series.
     pub series: u64,
@@ -191,29 +197,59 @@ pub struct Pushed {
     pub requests: u64,
 }
 
-/// Exports a recording, and says what was pushed.
-///
-/// # Errors
-/// When the recording does not open, holds more than fits or nothing of what is asked for, when the output can't be written, when the
-/// database does not take it. A closed pipe is a `std::io::Error` in the chain.
-pub fn export(plan: &ExportPlan) -> Result<Option<Pushed>> {
-    match &plan.target {
-        Target::Push(url) => {
-            // Before the work: a bad address fails first.
-            let endpoint = push::Endpoint::of(url)?;
-            let metrics = read::metrics(&Source::open(&plan.file, &plan.filter)?, plan)?;
-            push::push(&metrics, &endpoint).map(Some)
-        }
-        Target::File { format, output } => {
-            let source = Source::open(&plan.file, &plan.filter)?;
-            write(&source, plan, *format, output.as_deref())?;
-            Ok(None)
+impl Pushed {
+    fn add(&mut self, more: Pushed) {
+        let Pushed { series, samples, requests } = self;
+        for (sum, more) in [(series, more.series), (samples, more.samples), (requests, more.requests)] {
+            *sum = sum.saturating_add(more);
         }
     }
 }
 
+/// What an export came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Recordings that were exported.
+    pub recordings: u64,
+    /// What was sent to a database, where that was asked for.
+    pub pushed: Option<Pushed>,
+    /// Recordings of several that can't be read, or have nothing of what is asked for.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Exports recordings, counting them in steps.
+///
+/// Several go to a database one after the other, into a directory as a file each, or as rows of JSON into one file.
+///
+/// # Errors
+/// No recording opens, or none has what is asked for; one holds more than fits; the output can't be written, or the database does not take
+/// it. A closed pipe is a `std::io::Error` in the chain.
+pub fn export(plan: &ExportPlan, steps: &Steps) -> Result<Exported> {
+    if let Target::Push(url) = &plan.target {
+        // Before the work: a bad address fails first.
+        push::Endpoint::of(url)?;
+    }
+    let files = Files::of(&plan.files, plan.files_from.as_deref())?;
+    let [named] = files.list.as_slice() else { return several::export(files, plan, steps) };
+    let mut done = Exported { recordings: 1, ..Exported::default() };
+    match &plan.target {
+        Target::Push(url) => {
+            let metrics = read::metrics(&Source::open(&named.path, &plan.filter)?, plan)?;
+            done.pushed = Some(push::push(&metrics, &push::Endpoint::of(url)?)?);
+        }
+        Target::File { output: Some(directory), .. } if directory.is_dir() => {
+            return several::export(files, plan, steps);
+        }
+        Target::File { format, output } => {
+            write(&Source::open(&named.path, &plan.filter)?, plan, *format, output.as_deref())?;
+        }
+    }
+    done.left_out = files.left_out;
+    Ok(done)
+}
+
 fn write(source: &Source, plan: &ExportPlan, format: Format, output: Option<&Path>) -> Result<()> {
-    let gzip = format == Format::Pprof || output.is_some_and(|path| path.extension().is_some_and(|end| end == "gz"));
+    let gzip = format == Format::Pprof || output.is_some_and(output::is_gzip);
     match format {
         Format::Folded => {
             let (samples, totals) = Samples::added_up(source, plan)?;

@@ -15,7 +15,7 @@ pub enum Blame {
 /// A failure with the one-line advice that goes with it.
 ///
 /// The message is lower-case, has no final stop and shows values in single quotes. It travels inside `anyhow::Error`, so
-/// context may be added above it; whoever ends the process looks for it in the chain.
+/// context may be added above it; the code that ends the process looks for it in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Whose mistake it is.

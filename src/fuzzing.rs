@@ -22,6 +22,7 @@ use crate::report;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::plan::RowFilter;
+use crate::steps::Steps;
 use crate::units;
 
 mod containers;
@@ -60,7 +61,7 @@ pub fn recover(input: &[u8]) {
 pub fn rows(input: &[u8]) {
     let directory = Directory::new();
     let path = directory.path("run.parquet");
-    // No bytes left is no finding: what they were enough for is written.
+    // No bytes left is not a finding: what they were enough for is written.
     let Ok(format) = rows::write(input, &path) else { return };
     if let Err(error) = Recording::open(&path) {
         panic!("the reader refuses what the writer wrote: {error}");
@@ -139,7 +140,8 @@ fn look_at(path: &Path, format: Format) {
         for profile in profiles {
             let target = Target::File { format: to, output: Some(path.with_extension("txt")) };
             let plan = ExportPlan {
-                file: path.to_owned(),
+                files: vec![path.to_owned()],
+                files_from: None,
                 target,
                 filter: RowFilter::default(),
                 profile: *profile,
@@ -149,7 +151,7 @@ fn look_at(path: &Path, format: Format) {
                 label_pids: true,
                 steps: 4,
             };
-            if let Err(error) = export::export(&plan) {
+            if let Err(error) = export::export(&plan, &Steps::default()) {
                 hold_error(&error.to_string());
             }
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 /// Steps per power of two.
-pub const STEPS: u64 = 16;
+const STEPS: u64 = 16;
 
 /// Number of buckets: 32 exact ones and 16 for each of the powers 2^5 to 2^63.
 pub const BUCKETS: u16 = 976;

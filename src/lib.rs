@@ -16,6 +16,7 @@ pub mod failure;
 #[cfg(all(any(test, fuzzing), feature = "record", target_os = "linux"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod glob;
 pub mod hist;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod host;
@@ -33,8 +34,15 @@ pub mod routes;
 pub mod share;
 pub mod spill;
 pub mod spinner;
+pub mod sql;
+pub mod steps;
 pub mod symbols;
 pub mod text;
 pub mod units;
 #[cfg(all(feature = "record", target_os = "linux"))]
 pub mod unwind;
+
+/// The programs in Rust of docs/reading.md, which run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/reading.md")]
+pub struct ReadingPage;

@@ -9,10 +9,12 @@ mod mode;
 pub mod names;
 pub mod site;
 pub mod stacks;
+pub mod watch;
 
 use std::time::Duration;
 
 pub use self::mode::Mode;
+use self::watch::Watch;
 use crate::recording::Column;
 use crate::recording::Holds;
 use crate::units::Unit;
@@ -31,7 +33,7 @@ pub struct ProbeInfo {
     pub slow: Option<Duration>,
     /// The settings that only it has.
     pub switches: &'static [Switch],
-    /// Its histograms and counters, in the order of the C enum that numbers them.
+    /// Its histograms and counters.
     pub metrics: &'static [Metric],
     /// The kinds of rows that it streams.
     pub kinds: &'static [EventKind],
@@ -39,12 +41,54 @@ pub struct ProbeInfo {
     pub columns: &'static [Column],
     /// What the texts of its kinds and metrics say in columns where that depends on the probe.
     pub holds: &'static [(&'static str, Holds)],
+    /// What `record --until` can watch for in its rows.
+    pub watches: &'static [Watch],
     /// The kernel hooks that it attaches to.
     pub hooks: &'static [&'static str],
     /// The oldest kernel that it runs on.
     pub oldest_kernel: (u32, u32),
     /// One sentence: what it costs.
     pub cost: &'static str,
+    /// What `record --max-overhead` thins.
+    pub thins: Thins,
+}
+
+/// What of a probe is thinned to hold a budget of CPU time: one in so many is taken then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Thins {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The rows that each event has in raw mode. Totals have all events still.
+    Rows,
+    /// Events, with all that is made of them. Totals are estimates then.
+    Events,
+}
+
+impl ProbeInfo {
+    /// What a probe is that says nothing else: asked for by name only, `slow` without a threshold, on every kernel that ebrec supports.
+    pub const PLAIN: ProbeInfo = ProbeInfo {
+        name: "",
+        summary: "",
+        default_on: false,
+        default_mode: Mode::Slow,
+        slow: None,
+        switches: &[],
+        metrics: &[],
+        kinds: &[],
+        columns: &[],
+        holds: &[],
+        watches: &[],
+        hooks: &[],
+        oldest_kernel: (5, 10),
+        cost: "",
+        thins: Thins::Nothing,
+    };
+
+    /// The metric that the probe's programs give this number.
+    pub fn metric(&self, number: u16) -> Option<&'static Metric> {
+        self.metrics.iter().find(|metric| metric.number == number)
+    }
 }
 
 /// A setting that only one probe has: off, unless the user says `probe:name=on`.
@@ -58,6 +102,8 @@ pub struct Switch {
 
 /// A histogram or counter.
 pub struct Metric {
+    /// Its enumerator in C, which cells of aggregates carry.
+    pub number: u16,
     /// `probe.metric`.
     pub name: &'static str,
     /// How it aggregates.

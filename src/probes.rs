@@ -30,9 +30,9 @@ use self::settings::object_settings;
 use crate::bpf::Plain;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::object::BpfObject;
 use crate::bpf::optional;
 use crate::bpf::settings::Settings;
-use crate::bpf::source::Source;
 use crate::probe::ProbeInfo;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
@@ -67,14 +67,14 @@ pub static REGISTRY: [&dyn Probe; 15] = [
 /// A probe that comes with the program: what it says of itself, its object, and how its decoder begins.
 trait BuiltIn: Decoder + Sized + 'static {
     const INFO: &'static ProbeInfo;
-    const SOURCE: Source;
+    const OBJECT: BpfObject;
 
     /// The decoder of a recording that is about to begin.
     fn new(setup: &Setup<'_>) -> Self;
 
     /// Cells of its aggregates, where the settings decide.
     fn cells(_setup: &Setup<'_>) -> u32 {
-        Self::SOURCE.cells
+        Self::OBJECT.cells
     }
 
     /// The bytes of the constants that only this object has.
@@ -104,7 +104,7 @@ impl<P: BuiltIn> Probe for Entry<P> {
         let cgroups = cgroup_numbers(setup.scope);
         let knobs = P::knobs(setup);
         let settings = Settings { knobs: knobs.as_deref(), ..object_settings(setup, &cgroups) };
-        let source = Source { cells: P::cells(setup), ..P::SOURCE };
+        let source = BpfObject { cells: P::cells(setup), ..P::OBJECT };
         let live = Live::attach_chosen(source, &settings, |open| Ok(P::choose(setup, open)))?;
         Ok(Box::new(Running::new(P::INFO, live, P::new(setup))?))
     }
@@ -155,6 +155,9 @@ trait Decoder: Send {
     fn attached(&mut self, _live: &mut Live) -> Result<()> {
         Ok(())
     }
+
+    /// Rows from here on refer to none before: what was written once is written again when it is needed.
+    fn forget(&mut self) {}
 
     /// Whether it attaches to more while the window lasts.
     fn attaches_more(&self) -> bool {
@@ -223,6 +226,11 @@ mod tests {
                     metric.name
                 );
                 assert!(names.insert(metric.name), "two metrics are called '{}'", metric.name);
+                assert!(
+                    info.metric(metric.number).is_some_and(|found| found.name == metric.name),
+                    "'{}' has another metric's number",
+                    metric.name
+                );
                 let known = |kind: &str| info.kinds.iter().any(|one| one.name == kind);
                 assert!(metric.events.is_none_or(known), "'{}' names a kind that its probe has not", metric.name);
             }
@@ -236,55 +244,6 @@ mod tests {
                 let ending = ["ns", "bytes"].into_iter().find(|unit| column.name.ends_with(&format!("_{unit}")));
                 assert_eq!(unit, ending, "the name of '{}' does not end in its unit", column.name);
             }
-        }
-    }
-
-    /// Metrics whose enumerators are called otherwise: C has one namespace for those of metrics and of events.
-    const OTHERWISE: [(&str, &str); 8] = [
-        ("BLOCK_DEPTH", "block.queue_depth"),
-        ("DNS_NO_ANSWERS", "dns.unanswered"),
-        ("FILES_FAILED", "files.failed_opens"),
-        ("HTTP_UNANSWERED_COUNT", "http.unanswered"),
-        ("SCHED_SLICE_TIME", "sched.slice"),
-        ("SIGNALS_SENDS", "signals.sent"),
-        ("TCP_BYTES_RECEIVED", "tcp.received"),
-        ("TCP_BYTES_SENT", "tcp.sent"),
-    ];
-
-    /// The C sources of all probes, one behind the other.
-    fn sources() -> String {
-        let bpf = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf");
-        let rooms = std::fs::read_dir(bpf).unwrap().map(|room| room.unwrap().path()).filter(|room| room.is_dir());
-        let files = rooms.flat_map(|room| std::fs::read_dir(room).unwrap()).map(|file| file.unwrap().path());
-        let is_c =
-            |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "h" || extension == "c");
-        files.filter(is_c).map(|path| std::fs::read_to_string(path).unwrap()).collect()
-    }
-
-    /// The enumerators of an enumeration that numbers them from 0, without comments.
-    fn enumerators<'a>(sources: &'a str, name: &str) -> Vec<&'a str> {
-        let (_, rest) = sources.split_once(&format!("enum {name} {{")).unwrap_or_else(|| panic!("no enum {name}"));
-        let (body, _) = rest.split_once("};").unwrap();
-        let lines = body.lines().map(|line| line.split("/*").next().unwrap_or_default().trim());
-        lines
-            .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
-            .map(|line| line.trim_end_matches(','))
-            .collect()
-    }
-
-    #[test]
-    fn metrics_stand_in_the_order_of_the_c_enumeration_that_numbers_them() {
-        let sources = sources();
-        for info in REGISTRY.iter().map(|probe| probe.info()) {
-            let prefix = if info.name == "events" { "event" } else { info.name };
-            let numbered = enumerators(&sources, &format!("{prefix}_metric"));
-            let named = |enumerator: &&str| match OTHERWISE.iter().find(|(known, _)| known == enumerator) {
-                Some((_, metric)) => (*metric).to_owned(),
-                None => enumerator.to_lowercase().replacen(&format!("{prefix}_"), &format!("{}.", info.name), 1),
-            };
-            let in_c: Vec<String> = numbered.iter().map(named).collect();
-            let here: Vec<&str> = info.metrics.iter().map(|metric| metric.name).collect();
-            assert_eq!(here, in_c, "the metrics of '{}'", info.name);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Records a window of this machine's events into one file.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
+use crate::events::spec::Written;
 use crate::record::plan::RecordPlan;
 use crate::render::Document;
 
@@ -10,9 +13,15 @@ pub mod plan;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod backlog;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod budget;
+#[cfg(all(feature = "record", target_os = "linux"))]
 pub mod child;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod copies;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod cost;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod counters;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod describe;
 #[cfg(all(feature = "record", target_os = "linux"))]
@@ -24,9 +33,15 @@ mod drain;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod identity;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod last;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod machine;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod output;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod own_cpu;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod pace;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod processes;
 #[cfg(all(feature = "record", target_os = "linux"))]
@@ -40,11 +55,15 @@ mod select;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod signals;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod size;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod spool;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod state;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod summary;
+#[cfg(all(feature = "record", target_os = "linux"))]
+mod trigger;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod window;
 #[cfg(all(feature = "record", target_os = "linux"))]
@@ -55,6 +74,8 @@ mod write;
 pub struct Outcome {
     /// Exit status of the recorded command, 128 + N when signal N killed it; `None` without a command.
     pub command_status: Option<u8>,
+    /// The recording; `None` where it went to something that is not a file.
+    pub file: Option<PathBuf>,
 }
 
 /// Ends the process at once, because the user does not want to wait for the rest; the error says what is left.
@@ -94,7 +115,7 @@ pub fn probes_document(name: Option<&str>) -> Result<Document> {
 /// # Errors
 /// A name that this machine does not have.
 #[cfg(all(feature = "record", target_os = "linux"))]
-pub fn events_document(events: &[String], pids: &[u32]) -> Result<Document> {
+pub fn events_document(events: &[Written], pids: &[u32]) -> Result<Document> {
     documents::events(events, pids)
 }
 
@@ -130,7 +151,7 @@ pub fn probes_document(_name: Option<&str>) -> Result<Document> {
 /// # Errors
 /// Always.
 #[cfg(not(all(feature = "record", target_os = "linux")))]
-pub fn events_document(_events: &[String], _pids: &[u32]) -> Result<Document> {
+pub fn events_document(_events: &[Written], _pids: &[u32]) -> Result<Document> {
     Err(no_recorder())
 }
 
@@ -146,5 +167,5 @@ pub fn doctor_document() -> Result<Doctor> {
 #[cfg(not(all(feature = "record", target_os = "linux")))]
 fn no_recorder() -> anyhow::Error {
     use crate::failure::Failure;
-    Failure::run("this build of ebrec can't record").hint("build it on Linux with its default features").into()
+    Failure::run("this build of ebrec can't record").hint("build it on Linux with default features").into()
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -267,6 +269,9 @@ pub struct Table {
     pub depths: Option<Vec<u16>>,
     /// Rows that `--top` left out.
     pub omitted: u64,
+    /// Rows that are shown at most, of a table that is to be merged with others: each of its rows has, behind its cells, the number that it
+    /// is ordered by, the largest first.
+    pub part_of: Option<usize>,
 }
 
 impl Table {
@@ -403,6 +408,29 @@ pub struct Document {
     pub subtitle: String,
     /// Contents in reading order.
     pub blocks: Vec<Block>,
+    /// Recordings that were asked for and could not be read.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Recordings that could not be read and are named in words.
+const LEFT_OUT_SHOWN: usize = 10;
+
+/// A recording that was asked for and could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The file, or the directory that it would be in.
+    pub path: PathBuf,
+    /// Why, in one line that names the file.
+    pub reason: String,
+    /// Whether the command line names this very file, so that the run failed in part.
+    pub by_itself: bool,
+}
+
+impl LeftOut {
+    /// Says why a file that was found in a directory, by a pattern or in a list is left out.
+    pub fn new(path: &Path, reason: impl Into<String>) -> LeftOut {
+        LeftOut { path: path.to_path_buf(), reason: reason.into(), by_itself: false }
+    }
 }
 
 impl Document {
@@ -422,6 +450,16 @@ impl Document {
         self.blocks.push(block.into());
     }
 
+    /// Says which recordings could not be read, the first of them in words.
+    pub fn leave_out(&mut self, files: Vec<LeftOut>) {
+        let shown = files.iter().take(LEFT_OUT_SHOWN);
+        self.blocks.extend(shown.map(|file| Block::Warning(format!("left out: {}", file.reason))));
+        if let Some(more) = files.len().checked_sub(LEFT_OUT_SHOWN).filter(|more| *more > 0) {
+            self.warning(format!("left out: {more} more recordings that can't be read"));
+        }
+        self.left_out.extend(files);
+    }
+
     /// Starts a section.
     pub fn heading(&mut self, heading: impl Into<String>) {
         self.blocks.push(Block::Heading(heading.into()));
@@ -439,7 +477,7 @@ impl Document {
 }
 
 impl Block {
-    /// The stable name of a picture; nothing for what is no picture.
+    /// The stable name of a picture; nothing for what is not a picture.
     pub fn plot_name(&mut self) -> Option<&mut String> {
         match self {
             Block::Histogram(plot) => Some(&mut plot.name),

@@ -1,7 +1,7 @@
 //! Routes: what many paths of a web server have in common, so that requests can be kept by it.
 
 /// Bytes of a path that a recording keeps; bpf/http/conn.h has the same number.
-pub const PATH_BYTES: usize = 80;
+const PATH_BYTES: usize = 80;
 
 /// What stands for a part of a path that only names one thing of many.
 const ID: &str = "{id}";
@@ -9,7 +9,7 @@ const ID: &str = "{id}";
 const LEAST_HEX: usize = 8;
 
 /// The route of a path: numbers, UUIDs and hashes between its slashes become `{id}`, a query is left out, and so is the last
-/// part of a path that was cut off at [`PATH_BYTES`]. The kernel folds alike: bpf/http/route.h.
+/// part of a path that was cut off at 80 bytes. The kernel folds alike: bpf/http/route.h.
 pub fn fold(path: &str) -> String {
     let end = path.find(['?', '#']);
     let cut = end.is_none() && path.len() >= PATH_BYTES;

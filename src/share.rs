@@ -142,7 +142,7 @@ fn patterns(path: &Path) -> Result<Vec<Regex>> {
         .map(|(index, line)| {
             Regex::new(line).map_err(|error| {
                 let why = error.to_string().lines().last().unwrap_or_default().to_owned();
-                Failure::usage(format!("line {} of '{}' is no regular expression: {why}", index + 1, path.display()))
+                Failure::usage(format!("line {} of '{}' is not a regular expression: {why}", index + 1, path.display()))
                     .into()
             })
         })

@@ -1,6 +1,6 @@
 //! Sorted records beyond what memory should hold: runs in unnamed temporary files, merged as they are read back.
 //!
-//! Whoever sorts keeps records in memory up to a bound, hands them over as a run, and reads all runs back as one. What
+//! The caller keeps records in memory up to a bound, hands them over as a run, and reads all runs back as one. What
 //! is in the files is compressed, since a report of tens of millions of rows would otherwise fill small disks.
 
 use std::cmp::Ordering;
@@ -12,7 +12,7 @@ use std::io::BufWriter;
 use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,7 +41,7 @@ pub struct Runs<R> {
 /// One sorted run in a file.
 #[derive(Clone, Debug)]
 struct Run {
-    file: Rc<File>,
+    file: Arc<File>,
 }
 
 impl<R> Default for Runs<R> {
@@ -276,7 +276,7 @@ struct FileReader {
 }
 
 struct Placed {
-    file: Rc<File>,
+    file: Arc<File>,
     at: u64,
 }
 
@@ -292,7 +292,7 @@ impl Read for Placed {
 
 impl FileReader {
     fn new(run: &Run) -> io::Result<FileReader> {
-        let placed = BufReader::with_capacity(BUFFER, Placed { file: Rc::clone(&run.file), at: 0 });
+        let placed = BufReader::with_capacity(BUFFER, Placed { file: Arc::clone(&run.file), at: 0 });
         let from = BufReader::with_capacity(BUFFER, Decoder::with_buffer(placed)?);
         Ok(FileReader { from, record: Vec::new() })
     }
@@ -324,7 +324,7 @@ fn write<R: Serialize>(records: impl Iterator<Item = io::Result<R>>) -> io::Resu
         out.write_all(&bytes)?;
     }
     out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
-    Ok(Run { file: Rc::new(file) })
+    Ok(Run { file: Arc::new(file) })
 }
 
 #[cfg(test)]

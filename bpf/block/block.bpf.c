@@ -119,7 +119,7 @@ static __noinline void ended(struct pending *pending, __u32 dev, __u64 now, __s3
 		hist_add(BLOCK_QUEUE_TIME, pending->pid, sub, queue);
 	hist_add(BLOCK_DEVICE_TIME, pending->pid, sub, device);
 	hist_add(BLOCK_SIZE, pending->pid, sub, pending->bytes);
-	if (config.stream == STREAM_ALL ||
+	if ((config.stream == STREAM_ALL && row_is_drawn()) ||
 	    (config.stream == STREAM_SLOW && (error || queue + device >= config.slow_ns)))
 		stream(pending, now, queue, device, dev, error);
 }

@@ -15,7 +15,7 @@
 /* What is known of a hit. */
 struct hit {
 	__u64 args[EVENT_ARGUMENTS];
-	__u64 record; /* the address of a trace point's record */
+	__u64 record; /* the address of a tracepoint's record */
 	__u64 returned;
 	__u64 duration;
 	__u64 now;

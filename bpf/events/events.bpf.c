@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Events of the user's own: how often a hook is hit, what the event computes there, and for functions the time from
+ * Custom events: how often a hook is hit, what the event computes there, and for functions the time from
  * entry to return in nanoseconds. One object is one event: user space loads the programs for its kind of hook alone,
  * attaches them, and says in `knobs` what to compute.
  */

@@ -174,6 +174,8 @@ static __always_inline void stream(void *ctx, struct hit *hit)
 
 	if (config.stream == STREAM_SLOW && knobs.is_latency && hit->duration < config.slow_ns)
 		return;
+	if (!(config.stream == STREAM_SLOW && knobs.is_latency) && !row_is_drawn())
+		return;
 	stacks_of(ctx, &kstack, &ustack);
 	ring = ring_of_this_cpu();
 	if (!ring)

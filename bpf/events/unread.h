@@ -15,7 +15,7 @@
 
 /* Calls that are under way at one time with something unread. */
 #define UNREAD_CALLS 4096
-/* A trace point's record of a call: what all records begin with, the call's number, six arguments. */
+/* A tracepoint's record of a call: what all records begin with, the call's number, six arguments. */
 #define UNREAD_WORDS 8
 
 struct unread_call {

@@ -175,7 +175,7 @@ int BPF_PROG(files_exit, struct pt_regs *regs, long ret)
 	hist_add(FILES_LATENCY, who >> 32, sub, took);
 	if (ret > 0 && (op == FILE_READ || op == FILE_WRITE || op == FILE_COPY))
 		hist_add(FILES_SIZE, who >> 32, sub, ret);
-	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && took >= config.slow_ns))
+	if ((config.stream == STREAM_ALL && row_is_drawn()) || (config.stream == STREAM_SLOW && took >= config.slow_ns))
 		stream(who, now, call, took, what, regs, ret);
 	return 0;
 }

@@ -58,7 +58,7 @@ _Static_assert(sizeof(struct file_record) == 64 + PATH_BYTES, "no holes");
 
 /* An open that failed, or a file that was made. */
 struct path_key {
-	__u32 pid;   /* 0: the path is absolute, whoever uses it */
+	__u32 pid;   /* 0: the path is absolute, for every process */
 	__s32 extra; /* the error, or the directory's descriptor */
 	__u8 path[PATH_BYTES];
 };

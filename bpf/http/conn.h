@@ -19,9 +19,9 @@
 #define HTTP_PATH 80
 /* The first bytes of a line, kept until the rest arrives: what is read of a header, and a request line up to HTTP_PATH bytes of target. */
 #define HTTP_CARRY 128
-/* Calls without a message's start after which a connection that was there before the window is no HTTP. */
+/* Calls without a message's start after which a connection that was there before the window is not HTTP. */
 #define HTTP_TRIES 4
-/* Times that a connection is begun with anew, without an answer in between, after bytes that were not seen. */
+/* Times that parsing a connection starts over, without an answer in between, after bytes that were not seen. */
 #define HTTP_RESTARTS 8
 
 enum http_event {

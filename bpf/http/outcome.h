@@ -60,7 +60,7 @@ static __always_inline void answered(struct conn *conn, struct direction *direct
 	if (window_start()) {
 		sub |= route_of(request, slot);
 		hist_add(HTTP_LATENCY, conn->pid, sub, took);
-		if (config.stream == STREAM_ALL ||
+		if ((config.stream == STREAM_ALL && row_is_drawn()) ||
 		    (config.stream == STREAM_SLOW && (took >= config.slow_ns || conn->status >= 500)))
 			stream_request(conn, request, HTTP_ANSWERED, sub, end, direction->bytes);
 	}

@@ -14,7 +14,7 @@
 #include "call.h"
 
 #define QUIC_PORT 443
-/* Connections that are remembered; what begins anew after as many others counts again. */
+/* Connections that are remembered; one that starts again after as many others counts again. */
 #define QUIC_CONNECTIONS 8192
 /* The form of the header, and the bit that is always set. */
 #define QUIC_LONG 0xc0

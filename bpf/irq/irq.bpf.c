@@ -105,7 +105,8 @@ static __always_inline bool interrupt_in_scope(void)
 
 static __always_inline bool is_streamed(__u64 ns)
 {
-	return config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && ns >= config.slow_ns);
+	return (config.stream == STREAM_ALL && row_is_drawn()) ||
+	       (config.stream == STREAM_SLOW && ns >= config.slow_ns);
 }
 
 static __always_inline struct irq_record *new_record(void *ring, __u8 event, __u64 now, __u64 dur)

@@ -80,7 +80,7 @@ struct waits {
 struct waits sleepers SEC(".maps");
 struct waits futexes SEC(".maps");
 
-/* CPUs that spin: whoever spins keeps its CPU. */
+/* CPUs that spin: a spinning thread keeps its CPU. */
 struct spinning {
 	__u32 depth;
 	__u32 pad;
@@ -111,7 +111,8 @@ static __always_inline void waited(enum locks_event event, struct wait *wait, __
 		hist_add(LOCKS_FUTEX_WAIT, pid, 0, dur);
 		counter_add(LOCKS_FUTEX_ADDRESS, pid, wait->lock, dur);
 	}
-	if (config.stream == STREAM_NONE || (config.stream == STREAM_SLOW && dur < config.slow_ns))
+	if (config.stream == STREAM_NONE || (config.stream == STREAM_SLOW && dur < config.slow_ns) ||
+	    (config.stream == STREAM_ALL && !row_is_drawn()))
 		return;
 	ring = ring_of_this_cpu();
 	if (!ring)
@@ -136,7 +137,7 @@ static __always_inline struct spinning *spinning_here(void)
 	return bpf_map_lookup_elem(&spinners, &zero);
 }
 
-/* Since 5.19. A mutex says anew whenever it changes between spinning and sleeping: the wait began the first time. */
+/* Since 5.19. A mutex reports again whenever it changes between spinning and sleeping: the wait began the first time. */
 SEC("?tp_btf/contention_begin")
 int BPF_PROG(contention_begin, void *lock, unsigned int flags)
 {
@@ -159,7 +160,7 @@ int BPF_PROG(contention_begin, void *lock, unsigned int flags)
 	if (!spinning)
 		return 0;
 	depth = spinning->depth;
-	if (depth >= MAX_NESTED) { /* ends were not seen: begin anew */
+	if (depth >= MAX_NESTED) { /* ends were not seen: start over */
 		count_loss(LOSS_STATE_FULL);
 		depth = 0;
 	}

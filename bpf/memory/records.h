@@ -65,7 +65,7 @@ struct oom_record {
 };
 _Static_assert(sizeof(struct oom_record) == 136, "no holes");
 
-/* What a walk over all threads tells of one. */
+/* What a walk over all threads reports for each. */
 struct fault_reading {
 	__u64 start_time; /* CLOCK_MONOTONIC ns */
 	__u64 minor;

@@ -7,6 +7,8 @@
 
 #include "ebrec.h"
 
+#include "state.h"
+
 /* Distinct processes, stacks and calls that slept in one interval. */
 #define MAX_TOTALS 16384
 
@@ -16,20 +18,6 @@ enum offcpu_event {
 
 enum offcpu_metric {
 	OFFCPU_TIME, /* by process and enum sleep */
-};
-
-enum sleep {
-	SLEEP_INTERRUPTIBLE,
-	SLEEP_UNINTERRUPTIBLE,
-	SLEEP_STOPPED, /* or traced */
-	SLEEP_IDLE,    /* a kernel thread without work */
-	SLEEP_OTHER,
-};
-
-/* A system call's number; negative: in none. */
-enum call_bits {
-	CALL_NUMBER = 0x3fff,
-	CALL_COMPAT = 0x4000, /* of 32-bit code, whose numbers are others */
 };
 
 struct total_key {

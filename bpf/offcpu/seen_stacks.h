@@ -15,7 +15,7 @@
 
 /*
  * Addresses mean one thing in one process between two execs: both are in the hash. There a process may still map
- * another file where one was, with the same return addresses all the way up, as a library that was built anew and is
+ * another file where one was, with the same return addresses all the way up, such as a library that was rebuilt and is
  * loaded again: its stacks are the old file's until SEEN_NS are over. A thread that sleeps within exec may have the new
  * mappings and the old number of execs, but then it is the last that has it.
  */

@@ -9,20 +9,20 @@
 
 #include "ebrec.h"
 
-#include "causes.h"
-#include "compat_causes.h"
+#include "wait_cause.h"
 
 /* States, and for the two kinds of sleep a slot for each cause. */
 enum ledger_slot {
 	SLOT_NONE, /* no event of the thread was seen yet */
 	SLOT_ON_CPU,
 	SLOT_RUNNABLE,
-	SLOT_STOPPED, /* by a signal, a tracer or the freezer */
-	SLOT_GONE,    /* dead: not counted */
-	SLOT_UNSEEN,  /* it left its CPU and the kernel did not show when */
+	SLOT_STOPPED,	/* by a signal, a tracer or the freezer */
+	SLOT_GONE,	/* dead: not counted */
+	SLOT_UNSEEN,	/* it left its CPU and the kernel did not show when */
+	SLOT_THROTTLED, /* its cgroup, or one above it, has used up its CPU quota */
 	SLOT_INTERRUPTIBLE,
 	SLOT_UNINTERRUPTIBLE = SLOT_INTERRUPTIBLE + CAUSES,
-	SLOTS = SLOT_UNINTERRUPTIBLE + CAUSES,
+	SLOTS = (SLOT_UNINTERRUPTIBLE + CAUSES + 1) / 2 * 2, /* even, for a struct without holes */
 };
 
 /* A thread that is on no CPU but was last seen on one has left it unseen, unless it is just being switched in. */
@@ -41,86 +41,25 @@ struct ledger {
 };
 _Static_assert(SLOTS % 2 == 0, "no holes");
 
-/* include/linux/sched.h: the same since 4.14, the last two since 5.15 and 6.1. */
-#define TASK_UNINTERRUPTIBLE   0x0002
-#define TASK_STOPPED_OR_TRACED 0x000c
-#define TASK_DEAD_OR_ZOMBIE    0x00b0
-#define TASK_NOLOAD	       0x0400 /* with uninterruptible: a kernel thread that idles */
-#define TASK_RTLOCK_WAIT       0x1000
-#define TASK_FROZEN	       0x8000
-
-#define PF_IO_WORKER   0x00000010 /* 5.12 */
-#define PF_USER_WORKER 0x00004000 /* 6.4 */
-
-/* What reading or writing waits for depends on what is behind the descriptor. */
-static __always_inline __u32 cause_by_file(struct task_struct *task, __u32 fd, __u32 cause)
+/*
+ * Whether a CPU quota keeps a runnable thread off its CPU. By 6.18 that is known of each thread. Before, the whole run
+ * queue of a cgroup is taken off, and a thread that was queued there already is seen to wait for a CPU.
+ */
+static __always_inline bool is_throttled(struct task_struct *task)
 {
-	struct fdtable *table = task->files->fdt;
-	struct inode *inode;
+	struct task_struct___since_6_18 *new = (void *)task;
 
-	if (fd >= table->max_fds)
-		return cause;
-	switch (mode_of_file(table->fd + fd, &inode) & S_IFMT) {
-	case S_IFIFO:
-		return CAUSE_PIPE;
-	case S_IFSOCK:
-		return CAUSE_SOCKET;
-	case S_IFCHR:
-		return CAUSE_DEVICE;
-	case S_IFREG:
-		/* 6.16, commit cfd86ef7e8e7: what has no file behind it claims to be a regular one. */
-		return BPF_CORE_READ(inode, i_sb, s_magic) == ANON_INODE_FS_MAGIC ? CAUSE_ANONYMOUS : cause;
-	case S_IFBLK:
-		return cause;
-	default:
-		return CAUSE_ANONYMOUS;
-	}
+	if (bpf_core_field_exists(new->throttled))
+		return new->throttled;
+	if (!bpf_core_field_exists(task->se.cfs_rq) || !bpf_core_field_exists(struct cfs_rq, throttle_count))
+		return false;
+	return task->se.cfs_rq->throttle_count;
 }
 
-/* Of a call of 32-bit code, whose first argument is elsewhere. */
-static __always_inline __u32 compat_cause(struct task_struct *task, __u32 nr, __u32 *fd)
+/* The slot of a thread that is runnable and on no CPU. */
+static __always_inline __u32 queued_in(struct task_struct *task)
 {
-	if (nr >= SYSCALL_NUMBERS)
-		return CAUSE_OTHER;
-	*fd = compat_fd(task);
-	/* The compiler knows the bound and would leave the mask out, which older verifiers need. */
-	barrier_var(nr);
-	return cause_of_compat_syscall[nr & (SYSCALL_NUMBERS - 1)];
-}
-
-static __always_inline __u32 native_cause(__u32 nr)
-{
-	if (nr >= SYSCALL_NUMBERS)
-		return CAUSE_OTHER;
-	barrier_var(nr);
-	return cause_of_syscall[nr & (SYSCALL_NUMBERS - 1)];
-}
-
-static __always_inline __u32 cause_of_wait(struct task_struct *task)
-{
-	__u32 flags = task->flags, fd = 0, cause;
-	bool io = BPF_CORE_READ_BITFIELD(task, in_iowait);
-	int nr;
-
-	if (flags & PF_IO_WORKER)
-		return CAUSE_ASYNC_IO;
-	if (flags & (PF_KTHREAD | PF_USER_WORKER))
-		return io ? CAUSE_BLOCK_IO : CAUSE_KERNEL;
-	if (flags & PF_EXITING)
-		return CAUSE_EXIT;
-	nr = syscall_of(task, &fd);
-	if (nr < 0)
-		return CAUSE_PAGE_FAULT;
-	if (is_compat(task))
-		cause = compat_cause(task, nr, &fd);
-	else
-		cause = native_cause(nr);
-	if (cause == CAUSE_READ || cause == CAUSE_WRITE)
-		return cause_by_file(task, fd, cause);
-	/* A call that says nothing of storage, stopped by it: a page of its arguments, most often. */
-	if (io && (cause == CAUSE_OTHER || cause == CAUSE_MEMORY || cause == CAUSE_IOCTL))
-		return CAUSE_BLOCK_IO;
-	return cause;
+	return is_throttled(task) ? SLOT_THROTTLED : SLOT_RUNNABLE;
 }
 
 /* `bits` is the task's state, other than running; `ledger` may be NULL. */

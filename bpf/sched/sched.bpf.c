@@ -38,7 +38,7 @@ static __always_inline void became_runnable(struct task_struct *task, bool born)
 	if (task->on_cpu || !in_totals(task))
 		return;
 	ledger = state_of(task, true);
-	if (!ledger || ledger->slot == SLOT_RUNNABLE)
+	if (!ledger || ledger->slot == SLOT_RUNNABLE || ledger->slot == SLOT_THROTTLED)
 		return;
 	now = within_window(bpf_ktime_get_ns());
 	if (ledger->slot == SLOT_ON_CPU)
@@ -48,7 +48,7 @@ static __always_inline void became_runnable(struct task_struct *task, bool born)
 	if (!ledger->since && !born)
 		was = cause_of_wait(task) +
 		      (BPF_CORE_READ_BITFIELD(task, in_iowait) ? SLOT_UNINTERRUPTIBLE : SLOT_INTERRUPTIBLE);
-	ledger_move(ledger, task, was, SLOT_RUNNABLE, now);
+	ledger_move(ledger, task, was, queued_in(task), now);
 	waker = bpf_get_current_pid_tgid();
 	ledger->waker_pid = waker >> 32;
 	ledger->waker_tid = waker;
@@ -100,7 +100,7 @@ int BPF_PROG(sched_migrate_task, struct task_struct *task, int dest_cpu)
 	if (!in_scope(task))
 		return 0;
 	counter_add(SCHED_MIGRATIONS, task->tgid, 0, 1);
-	if (config.stream != STREAM_ALL)
+	if (config.stream != STREAM_ALL || !row_is_drawn())
 		return 0;
 	ring = ring_of_this_cpu();
 	if (!ring)
@@ -156,7 +156,7 @@ int sched_threads(struct bpf_iter__task *ctx)
 	if (!since) {
 		slot = ledger ? ledger->first : SLOT_NONE;
 		if (slot == SLOT_NONE)
-			slot = task->on_cpu ? SLOT_ON_CPU : bits ? slot_of_sleep(task, bits, ledger) : SLOT_RUNNABLE;
+			slot = task->on_cpu ? SLOT_ON_CPU : bits ? slot_of_sleep(task, bits, ledger) : queued_in(task);
 		/* What is told now must be what its first event adds. */
 		if (ledger)
 			ledger->first = slot;

@@ -26,7 +26,7 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 	bool runnable = preempted || left_in == TASK_RUNNING;
 	enum slice_end end = runnable ? SLICE_INVOLUNTARY : SLICE_VOLUNTARY;
 	struct ledger *ledger = state_of(task, true);
-	__u32 to = SLOT_RUNNABLE;
+	__u32 to;
 
 	if (!window_start()) {
 		/* Only the ledger goes on. */
@@ -36,13 +36,12 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		count_loss(LOSS_START_UNSEEN);
 	} else {
 		hist_add(SCHED_SLICE_TIME, task->tgid, end, now - here->since);
-		if (config.stream == STREAM_ALL)
+		if (config.stream == STREAM_ALL && row_is_drawn())
 			stream_slice(task, now, now - here->since, runnable ? TASK_RUNNING : left_in);
 	}
 	if (!ledger)
 		return;
-	if (!runnable)
-		to = slot_of_sleep(task, left_in, ledger);
+	to = runnable ? queued_in(task) : slot_of_sleep(task, left_in, ledger);
 	/* There was no place to note that it came. */
 	if (!ledger->since && here->tid == task->pid && here->since > ledger_start(task))
 		ledger_move(ledger, task, SLOT_UNSEEN, SLOT_ON_CPU, here->since);
@@ -62,7 +61,8 @@ static __always_inline void waited_for_cpu(struct task_struct *task, struct task
 	if (!window_start())
 		return;
 	hist_add(SCHED_RUNQUEUE_LATENCY, task->tgid, 0, waited);
-	if (config.stream == STREAM_ALL || (config.stream == STREAM_SLOW && waited >= config.slow_ns))
+	if ((config.stream == STREAM_ALL && row_is_drawn()) ||
+	    (config.stream == STREAM_SLOW && waited >= config.slow_ns))
 		stream_wakeup(task, prev, ledger, now, waited);
 }
 
@@ -75,7 +75,7 @@ static __always_inline void got_cpu(struct task_struct *task, struct task_struct
 		return;
 	if (ledger->slot == SLOT_ON_CPU)
 		ledger->slot = SLOT_UNSEEN;
-	if (ledger->slot != SLOT_RUNNABLE) {
+	if (ledger->slot != SLOT_RUNNABLE && ledger->slot != SLOT_THROTTLED) {
 		/* Its wake-up was not shown; without an event before it, the two clocks must not be what makes it so. */
 		waited = queued_for(task);
 		if (waited && waited + (ledger->since ? 0 : SWITCH_IN_NS) < now - (ledger->since ?: ledger_start(task)))

@@ -76,6 +76,11 @@ struct trace_event_raw_tcp_retransmit_skb {
 	int err;
 };
 
+/* 6.18, commit e1fad12dcb66: a throttled thread leaves its run queue, when it would return to user space. */
+struct task_struct___since_6_18 {
+	bool throttled;
+};
+
 struct list_head {
 	struct list_head *next;
 };
@@ -230,6 +235,7 @@ static __always_inline __u16 mode_of_file(struct file **place, struct inode **in
 #define S_IFMT	 0170000
 #define S_IFIFO	 0010000
 #define S_IFCHR	 0020000
+#define S_IFDIR	 0040000
 #define S_IFBLK	 0060000
 #define S_IFREG	 0100000
 #define S_IFSOCK 0140000

@@ -14,6 +14,8 @@
 #define MAX_SCOPE_UIDS	  8
 #define MAX_SCOPE_CGROUPS 8
 #define MAX_SCOPE_COMMS	  8
+/* Probes that can be thinned; what is left of the epoch's first cache line. */
+#define MAX_THINNED 24
 
 /* Bits of a scope_tasks value: which filters the process, or an ancestor of it, matched. */
 #define SCOPE_PID  0x1
@@ -63,7 +65,8 @@ struct epoch {
 	__u64 due_ns;	/* when it is to end; ~0: not known */
 	__u64 end_ns;	/* when it was closed; 0 before */
 	__u64 parity;
-	__u64 pad[3];
+	/* How much each probe is thinned, by its number: thin.h. */
+	__u8 thin[MAX_THINNED];
 	/* Stacks that were put into the maps so far, on a cache line of its own: each event reads the other. */
 	__u64 stacks;
 };

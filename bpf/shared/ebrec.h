@@ -17,6 +17,7 @@
 #include "registers.h"
 #include "task.h"
 #include "filter.h"
+#include "thin.h"
 #include "ring.h"
 #include "hist.h"
 

@@ -14,7 +14,7 @@ struct ended_process {
 
 /*
  * Processes of several threads whose end was told. The kernel takes down the count of threads before its hook, so that
- * threads that end at once on several CPUs may all see that none is left; whoever makes the entry tells. They are apart
+ * threads that end at once on several CPUs may all see that none is left; the one that makes the entry reports it. They are apart
  * by microseconds, in which a machine does not end so many others.
  */
 struct {

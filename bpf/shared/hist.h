@@ -18,6 +18,7 @@
 
 #include "config.h"
 #include "loss.h"
+#include "thin.h"
 
 #define HIST_STEP_BITS 4
 /* The last bucket is 975. */
@@ -94,12 +95,12 @@ static __always_inline __u16 hist_bucket(__u64 value)
 	return (top << HIST_STEP_BITS) + (value >> top);
 }
 
-static __always_inline void cell_add(void *map, struct cell_key *key, __u64 value)
+static __always_inline void cell_add(void *map, struct cell_key *key, __u64 value, __u32 shift)
 {
 	struct cell *cell = bpf_map_lookup_elem(map, key);
 
 	if (!cell) {
-		struct cell first = {.count = 1, .sum = value, .min = value, .max = value};
+		struct cell first = {.count = 1ULL << shift, .sum = value << shift, .min = value, .max = value};
 
 		/* -EEXIST: an interrupt made the entry just now. */
 		if (!bpf_map_update_elem(map, key, &first, BPF_NOEXIST))
@@ -116,11 +117,11 @@ static __always_inline void cell_add(void *map, struct cell_key *key, __u64 valu
 		cell->max = value;
 #ifdef PREEMPTIBLE_HOOKS
 	/* Another program of the object may be halfway through the same cell on this CPU. */
-	__sync_fetch_and_add(&cell->sum, value);
-	__sync_fetch_and_add(&cell->count, 1);
+	__sync_fetch_and_add(&cell->sum, value << shift);
+	__sync_fetch_and_add(&cell->count, 1ULL << shift);
 #else
-	cell->sum += value;
-	cell->count++;
+	cell->sum += value << shift;
+	cell->count += 1ULL << shift;
 #endif
 }
 
@@ -140,7 +141,7 @@ struct {
 	__type(value, struct hot_cell);
 } hot_cells SEC(".maps");
 
-static __always_inline bool hot_cell_add(__u64 head, __u64 sub, __u64 value)
+static __always_inline bool hot_cell_add(__u64 head, __u64 sub, __u64 value, __u32 shift)
 {
 	/* Fibonacci hashing, of both halves: Knuth, The Art of Computer Programming, volume 3, 6.4. */
 	__u64 mixed = (head ^ sub * 0xc2b2ae3d27d4eb4f) * 0x9e3779b97f4a7c15;
@@ -162,13 +163,14 @@ static __always_inline bool hot_cell_add(__u64 head, __u64 sub, __u64 value)
 	} else if (value > hot->cell.max) {
 		hot->cell.max = value;
 	}
-	hot->cell.sum += value;
-	hot->cell.count++;
+	hot->cell.sum += value << shift;
+	hot->cell.count += 1ULL << shift;
 	return true;
 }
 #endif
 
-static __always_inline void cells_add(__u32 metric, __u16 bucket, __u32 pid, __u64 sub, __u64 value)
+/* The value counts 2^shift times. */
+static __always_inline void cells_add(__u32 metric, __u16 bucket, __u32 pid, __u64 sub, __u64 value, __u32 shift)
 {
 	struct cell_key key = {
 		.head = (__u64)pid << HEAD_PID_SHIFT | (__u64)metric << HEAD_METRIC_SHIFT |
@@ -177,13 +179,13 @@ static __always_inline void cells_add(__u32 metric, __u16 bucket, __u32 pid, __u
 	};
 
 #ifdef HOOKS_DO_NOT_NEST
-	if (hot_cell_add(key.head, key.sub, value))
+	if (hot_cell_add(key.head, key.sub, value, shift))
 		return;
 #endif
 	if (is_odd())
-		cell_add(&cells_odd, &key, value);
+		cell_add(&cells_odd, &key, value, shift);
 	else
-		cell_add(&cells_even, &key, value);
+		cell_add(&cells_even, &key, value, shift);
 }
 
 /*
@@ -192,14 +194,27 @@ static __always_inline void cells_add(__u32 metric, __u16 bucket, __u32 pid, __u
  */
 __noinline int hist_add(__u32 metric, __u32 pid, __u64 sub, __u64 value)
 {
-	cells_add(metric, hist_bucket(value), pid, sub, value);
+	cells_add(metric, hist_bucket(value), pid, sub, value, 0);
 	return 0;
 }
 
 /* Adds one occurrence of `value` (a size, a time, or 1) to a counter. */
 __noinline int counter_add(__u32 metric, __u32 pid, __u64 sub, __u64 value)
 {
-	cells_add(metric, BUCKET_COUNTER, pid, sub, value);
+	cells_add(metric, BUCKET_COUNTER, pid, sub, value, 0);
+	return 0;
+}
+
+/* As hist_add() and counter_add(), for one event of 2^shift (thin.h). */
+__noinline int hist_add_weighted(__u32 metric, __u32 pid, __u64 sub, __u64 value, __u32 shift)
+{
+	cells_add(metric, hist_bucket(value), pid, sub, value, shift & MAX_THIN_SHIFT);
+	return 0;
+}
+
+__noinline int counter_add_weighted(__u32 metric, __u32 pid, __u64 sub, __u64 value, __u32 shift)
+{
+	cells_add(metric, BUCKET_COUNTER, pid, sub, value, shift & MAX_THIN_SHIFT);
 	return 0;
 }
 

@@ -75,6 +75,7 @@ struct super_block {
 
 struct inode {
 	__u16 i_mode;
+	unsigned long i_ino;
 	__u32 i_rdev;
 	struct super_block *i_sb;
 };
@@ -158,7 +159,8 @@ struct rq {
 };
 
 struct cfs_rq {
-	struct rq *rq; /* CONFIG_FAIR_GROUP_SCHED, as sched_entity.cfs_rq */
+	struct rq *rq;	    /* CONFIG_FAIR_GROUP_SCHED, as sched_entity.cfs_rq */
+	int throttle_count; /* CONFIG_CFS_BANDWIDTH: groups here or above it that are throttled */
 };
 
 struct sched_entity {

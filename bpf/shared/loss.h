@@ -24,20 +24,25 @@ enum loss_cause {
 	LOSS_CAUSES,
 };
 
+/* All in one value: user space reads it at the end of each interval, in one call for each object. */
+struct loss_counts {
+	__u64 of[LOSS_CAUSES];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOSS_CAUSES);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct loss_counts);
 } losses SEC(".maps");
 
 static __always_inline void count_loss(enum loss_cause cause)
 {
-	__u32 key = cause;
-	__u64 *count = bpf_map_lookup_elem(&losses, &key);
+	__u32 zero = 0;
+	struct loss_counts *counts = bpf_map_lookup_elem(&losses, &zero);
 
-	if (count)
-		__sync_fetch_and_add(count, 1);
+	if (counts && cause < LOSS_CAUSES)
+		__sync_fetch_and_add(&counts->of[cause], 1);
 }
 
 /* Updates a map and counts a refusal. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Since 6.13 (commit e00931c02568) what a program of a kprobe or uprobe keeps in 64 bytes of stack and more is in memory that
- * each CPU has once for it: the kernel takes it that a program is not begun anew on a CPU where it runs. On functions of
+ * each CPU has once for it: the kernel takes it that a program is not started again on a CPU where it runs. On functions of
  * processes it is, where the kernel is preemptible, and then both runs have the same locals. A program with a tail call has its
  * thread's stack as ever, even if the verifier drops the call.
  */

@@ -108,6 +108,44 @@ static __always_inline int syscall_of(struct task_struct *task, __u32 *fd)
 	return BPF_CORE_READ(regs, REGS_SYSCALL_FIELD);
 }
 
+/* The number and the first three arguments of the system call that a thread is in; not for calls of 32-bit code. */
+struct open_call {
+	__u64 arguments[3];
+	__s32 number; /* negative: none */
+};
+
+/* Of a current thread, or one that is off its CPU. */
+static __always_inline void read_call(struct task_struct *task, struct open_call *call)
+{
+	struct pt_regs *regs;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id___regs, BPF_FUNC_task_pt_regs___regs)) {
+		regs = (struct pt_regs *)bpf_task_pt_regs(task);
+		call->number = REGS_SYSCALL(regs);
+#if defined(__TARGET_ARCH_x86)
+		call->arguments[0] = regs->di;
+		call->arguments[1] = regs->si;
+		call->arguments[2] = regs->dx;
+#elif defined(__TARGET_ARCH_arm64)
+		call->arguments[0] = regs->orig_x0;
+		call->arguments[1] = regs->regs[1];
+		call->arguments[2] = regs->regs[2];
+#endif
+		return;
+	}
+	regs = task->stack + THREAD_SIZE - bpf_core_type_size(struct pt_regs);
+	call->number = BPF_CORE_READ(regs, REGS_SYSCALL_FIELD);
+#if defined(__TARGET_ARCH_x86)
+	call->arguments[0] = BPF_CORE_READ(regs, di);
+	call->arguments[1] = BPF_CORE_READ(regs, si);
+	call->arguments[2] = BPF_CORE_READ(regs, dx);
+#elif defined(__TARGET_ARCH_arm64)
+	call->arguments[0] = BPF_CORE_READ(regs, orig_x0);
+	call->arguments[1] = BPF_CORE_READ(regs, regs[1]);
+	call->arguments[2] = BPF_CORE_READ(regs, regs[2]);
+#endif
+}
+
 /* The same of any thread: one of the kernel has no such registers, and what is in their place means nothing. */
 static __always_inline __s32 task_syscall(struct task_struct *task)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * One ring buffer per CPU, shared by all probes: one ring has one lock, and a lock that every CPU takes is the first
- * thing to saturate. Records are submitted without a wake-up; the reader polls and is woken only past half full.
+ * thing to saturate. Records are submitted without a wake-up; the reader looks by itself and is woken only past half full.
  */
 #ifndef EBREC_RING_H
 #define EBREC_RING_H
@@ -74,6 +74,17 @@ static __always_inline void *ring_reserve(void *ring, __u64 size)
 	if (!record)
 		count_loss(LOSS_RING_FULL);
 	return record;
+}
+
+/* Wakes the reader for something that is not in the rings: by a record that is given up. A ring without room for it wakes the reader itself. */
+static __always_inline void wake_reader(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+	void *record = ring ? bpf_ringbuf_reserve(ring, sizeof(__u64), 0) : NULL;
+
+	if (record)
+		bpf_ringbuf_discard(record, BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void ring_submit(void *ring, void *record)

@@ -70,10 +70,12 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol; /* 5.6: no longer a bit field */
 	int sk_err;
+	struct socket *sk_socket;
 };
 
 struct socket {
 	struct sock *sk;
+	struct file *file;
 };
 
 struct inet_sock {

@@ -76,6 +76,9 @@ struct {
 	__type(value, struct kernel_stack);
 } address_scratch SEC(".maps");
 
+/* The reader sleeps for longer than it takes to fill the maps: after so many stacks it is woken. `StackMaps` has room for three times as many. */
+#define STACKS_PER_WAKE_UP 256
+
 static __always_inline __u64 hash_word(__u64 hash, __u64 word)
 {
 	/* 2^64 / the golden ratio: each bit of a word reaches the upper half, and the shift brings it down again. */
@@ -178,6 +181,9 @@ static __always_inline void keep_stack(void *map, __u64 *hash, void *stack)
 		return;
 	if (!bpf_map_update_elem(map, hash, stack, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&epoch.stacks, 1);
+		/* Two CPUs that add at once may both miss it: the next one comes before a map is full. */
+		if (*(volatile __u64 *)&epoch.stacks % STACKS_PER_WAKE_UP == 0)
+			wake_reader();
 	} else if (!bpf_map_lookup_elem(map, hash)) { /* else -EEXIST: another CPU was faster */
 		count_loss(LOSS_STACK_NOT_KEPT);
 		*hash = 0;

@@ -129,7 +129,7 @@ int BPF_PROG(signal_sent, int sig, struct kernel_siginfo *info, struct task_stru
 	if (task->tgid == config.self_tgid || (!in_scope(task) && !current_in_scope()))
 		return 0;
 	sender.origin = origin_of(info, signal);
-	/* Whoever a timer or a device interrupted is not who sent it. */
+	/* The thread that a timer or a device interrupted did not send it. */
 	if (sender.origin == ORIGIN_PROCESS)
 		put_current(&sender);
 	else if (sender.origin == ORIGIN_CHILD)

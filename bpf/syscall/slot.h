@@ -6,7 +6,7 @@
  * counts there: its start is kept in a per-CPU slot, which costs a tenth of task storage. When a thread leaves the CPU
  * inside a call, the switch moves the slot into the thread's own state, so that the slot is always the running thread's.
  *
- * Newer kernels (7.3 for one) run what is attached to these trace points with preemption on: a switch may come between any
+ * Newer kernels (7.3 for one) run what is attached to these tracepoints with preemption on: a switch may come between any
  * two instructions. It moves no thread to another CPU in the middle of a program, and when the thread is back the slot is empty.
  */
 #ifndef EBREC_SYSCALL_SLOT_H
@@ -16,8 +16,15 @@
 
 /* A call that a thread is in. */
 struct call {
-	__u64 start; /* 0: none */
+	__u64 start; /* 0: none; or one of enum passed */
 	__u64 number;
+	__u64 shift; /* it stands for 2^shift calls */
+};
+
+/* Instead of a start: thinning passes over the call. */
+enum passed {
+	PASSED_UNLESS_IT_SLEEPS = 1,
+	PASSED = 2,
 };
 DEFINE_TASK_STATE(struct call)
 
@@ -44,8 +51,9 @@ static __always_inline struct slot *slot_of_this_cpu(void)
 /* A slot of a thread that is no longer there: its switch was not shown, and the end of its call won't be found. */
 static __always_inline void slot_clear(struct slot *slot)
 {
+	if (slot->call.start > PASSED)
+		count_loss(LOSS_START_UNSEEN);
 	slot->call.start = 0;
-	count_loss(LOSS_START_UNSEEN);
 }
 
 /*
@@ -60,6 +68,7 @@ static __always_inline bool slot_take(struct slot *slot, __u64 who, struct call 
 
 	call->start = *start;
 	call->number = slot->call.number;
+	call->shift = slot->call.shift;
 	whose = slot->who;
 	barrier();
 	if (!call->start || *start != call->start)

@@ -58,13 +58,38 @@ enum syscall_event export_syscall_event;
 enum syscall_metric export_syscall_metric;
 enum call_bits export_call_bits;
 
+/*
+ * Calls that leave their CPU are the fewest and the longest, and most of a total of time: they are thinned only as far as
+ * others would be 2^THINNED_ASLEEP times less, from one draw for both.
+ */
+#define THINNED_ASLEEP 4
+
+static __always_inline __u32 shift_asleep(__u32 shift)
+{
+	return shift > THINNED_ASLEEP ? shift - THINNED_ASLEEP : 0;
+}
+
+/* 0 for a call that is taken. */
+static __always_inline __u64 passed_over(__u32 shift)
+{
+	__u32 random = bpf_get_prandom_u32();
+
+	if (is_drawn(random, shift))
+		return 0;
+	return is_drawn(random, shift_asleep(shift)) ? PASSED_UNLESS_IT_SLEEPS : PASSED;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_enter, struct pt_regs *regs, long number)
 {
-	__u64 who = who_is(current_task());
+	__u64 who = who_is(current_task()), passed = 0;
+	__u32 shift = thin_shift();
 	struct slot *slot;
 
-	if (!current_in_scope_as(who >> 32))
+	if (shift)
+		passed = passed_over(shift);
+	/* Filters cost more than all else of a call that is passed over: they are asked when it sleeps. */
+	if (passed ? !window_start() : !current_in_scope_as(who >> 32))
 		return 0;
 	slot = slot_of_this_cpu();
 	if (!slot)
@@ -73,12 +98,13 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long number)
 		slot_clear(slot);
 	slot->who = who;
 	slot->call.number = number;
+	slot->call.shift = shift;
 	/* Last, as behind a call it is: a switch takes along what has a start. */
-	slot->call.start = bpf_ktime_get_ns();
+	slot->call.start = passed ?: bpf_ktime_get_ns();
 	return 0;
 }
 
-/* The thread takes its call along. */
+/* The thread takes its call along. One that was passed over until here begins here. */
 SEC("tp_btf/sched_switch")
 int BPF_PROG(syscall_switch, bool preempt, struct task_struct *prev)
 {
@@ -91,9 +117,15 @@ int BPF_PROG(syscall_switch, bool preempt, struct task_struct *prev)
 		slot_clear(slot);
 		return 0;
 	}
-	call = state_of(prev, true);
-	if (call)
-		*call = slot->call;
+	if (slot->call.start > PASSED || (slot->call.start == PASSED_UNLESS_IT_SLEEPS && in_scope(prev))) {
+		call = state_of(prev, true);
+		if (call) {
+			*call = slot->call;
+			call->shift = shift_asleep(call->shift);
+			if (call->start == PASSED_UNLESS_IT_SLEEPS)
+				call->start = bpf_ktime_get_ns();
+		}
+	}
 	slot->call.start = 0;
 	return 0;
 }
@@ -229,6 +261,8 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 		kept->start = 0;
 		left = true;
 	}
+	if (call.start <= PASSED)
+		return 0;
 	now = bpf_ktime_get_ns();
 	took = now - call.start;
 	if (!window_start()) {
@@ -237,9 +271,10 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	}
 	described = describe(call.number, current, regs, ret, left);
 	failed = ret < 0 && ret >= -MAX_ERRNO && described != knobs.sigreturn;
-	hist_add(SYSCALL_LATENCY, who >> 32, described, took);
+	hist_add_weighted(SYSCALL_LATENCY, who >> 32, described, took, call.shift);
 	if (failed)
-		counter_add(SYSCALL_ERRORS, who >> 32, described | (__u64)-ret << CALL_ERROR_SHIFT, 1);
+		counter_add_weighted(SYSCALL_ERRORS, who >> 32, described | (__u64)-ret << CALL_ERROR_SHIFT, 1,
+				     call.shift);
 	if (config.stream == STREAM_ALL || (failed && knobs.errors) ||
 	    (config.stream == STREAM_SLOW && took >= config.slow_ns && !waits_by_design(described)))
 		stream(described, who, now, took, ret);

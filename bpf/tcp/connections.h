@@ -4,7 +4,7 @@
  *
  * A connection belongs to the process that connected. One that came in belongs to the process that closes it, before
  * that to the first that was seen to have it open, and before that to the one that listens on its port: the kernel
- * makes such a connection in an interrupt, where the current process is whoever happens to run.
+ * makes such a connection in an interrupt, where the current process is an arbitrary one.
  */
 #ifndef EBREC_TCP_CONNECTIONS_H
 #define EBREC_TCP_CONNECTIONS_H

@@ -14,7 +14,7 @@ use libbpf_rs::btf::types::Typedef;
 use super::kernel_types;
 use super::shared::types;
 
-/// What the programs are told of the kernel.
+/// What the programs need to know about the kernel.
 pub(super) fn shape(kernel: (u32, u32)) -> types::compat {
     let casts = kernel_types::number("file").zip(kernel_types::number("list_head"));
     types::compat {

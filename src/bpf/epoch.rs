@@ -18,6 +18,9 @@ use super::shared::types;
 /// `due_ns` of a window whose end is not known.
 const NOT_DUE: u64 = u64::MAX;
 
+/// Probes that can be thinned: those whose numbers are lower.
+const MOST_THINNED: usize = offset_of!(types::epoch, stacks) - offset_of!(types::epoch, thin);
+
 /// Creates the map that all objects share.
 ///
 /// # Errors
@@ -83,6 +86,19 @@ impl Epoch {
     /// Which set takes new values.
     pub fn is_odd(&self) -> bool {
         self.get(offset_of!(types::epoch, parity)) != 0
+    }
+
+    /// From here on a probe, by the number in its records, takes one of 2^`shift` events; all of them with 0.
+    pub fn thin(&self, probe: u8, shift: u8) {
+        let place = usize::from(probe);
+        if place >= MOST_THINNED {
+            return;
+        }
+        let word = offset_of!(types::epoch, thin) + place / 8 * 8;
+        let mut bytes = self.get(word).to_ne_bytes();
+        // A remainder of eight is within eight bytes.
+        bytes[place % 8] = shift;
+        self.set(word, u64::from_ne_bytes(bytes));
     }
 
     /// How many stacks programs have put into the maps so far.

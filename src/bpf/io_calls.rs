@@ -1,4 +1,4 @@
-//! The system calls that move bytes through descriptors, as programs are told of them.
+//! The system calls that move bytes through descriptors, as a table for programs.
 
 use super::shared::types;
 use crate::names::syscalls::Arch;

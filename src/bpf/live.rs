@@ -38,10 +38,10 @@ use super::losses::Losses;
 use super::losses::Lost;
 use super::memory;
 use super::memory::MapMemory;
+use super::object::BpfObject;
 use super::optional;
 use super::read;
 use super::settings::Settings;
-use super::source::Source;
 use super::stats;
 
 /// What perf_event_open(2) takes for all processes.
@@ -69,7 +69,7 @@ impl Live {
     ///
     /// # Errors
     /// One sentence: what the kernel or its verifier refused.
-    pub fn attach(source: Source, settings: &Settings<'_>) -> Result<Live> {
+    pub fn attach(source: BpfObject, settings: &Settings<'_>) -> Result<Live> {
         Live::attach_chosen(source, settings, |open| Ok(optional::choose(open)))
     }
 
@@ -78,7 +78,7 @@ impl Live {
     /// # Errors
     /// One sentence: what the kernel or its verifier refused.
     pub fn attach_chosen(
-        source: Source,
+        source: BpfObject,
         settings: &Settings<'_>,
         choose: impl FnOnce(&mut OpenObject) -> Result<Vec<String>>,
     ) -> Result<Live> {
@@ -98,7 +98,7 @@ impl Live {
     /// # Errors
     /// One sentence: what the kernel or its verifier refused.
     pub fn load(
-        source: Source,
+        source: BpfObject,
         settings: &Settings<'_>,
         choose: impl FnOnce(&mut OpenObject) -> Result<Vec<String>>,
     ) -> Result<Live> {
@@ -224,6 +224,11 @@ impl Live {
         self.epoch.start_ns()
     }
 
+    /// Whether the window is open.
+    pub fn is_open(&self) -> bool {
+        self.epoch.is_open()
+    }
+
     /// Runs an iterator program over all that it goes through, and gives what it wrote; nothing once it is detached.
     ///
     /// # Errors
@@ -272,13 +277,15 @@ impl Live {
         })
     }
 
-    /// What was lost since the last call.
+    /// What was lost since the last call; runs that the kernel left out only `with_missed_runs`, as each program is asked for them.
     ///
     /// # Errors
     /// When the kernel refuses to read the counters.
-    pub fn losses(&mut self) -> Result<Vec<Lost>> {
+    pub fn losses(&mut self, with_missed_runs: bool) -> Result<Vec<Lost>> {
         let mut totals = losses::counted(&self.map("losses")?)?;
-        totals.extend(losses::interrupted(loaded(&self.object))?);
+        if with_missed_runs {
+            totals.extend(losses::interrupted(loaded(&self.object))?);
+        }
         Ok(self.losses.fresh(totals))
     }
 

@@ -42,12 +42,15 @@ impl Losses {
 /// # Errors
 /// When the kernel refuses to read them.
 pub(super) fn counted(map: &Map<'_>) -> Result<Vec<Lost>> {
+    let by_cpu = map.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
     let mut totals = Vec::new();
-    for cause in 0..types::loss_cause::LOSS_CAUSES.0 {
-        let by_cpu = map.lookup_percpu(&cause.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
-        for (cpu, count) in by_cpu.iter().enumerate() {
-            let count = count.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
-            totals.push((cause_name(cause), u32::try_from(cpu).ok(), count));
+    for (cpu, counts) in (0..).zip(&by_cpu) {
+        let (counts, _) = counts.as_chunks();
+        for (cause, count) in (0..types::loss_cause::LOSS_CAUSES.0).zip(counts) {
+            let count = u64::from_ne_bytes(*count);
+            if count > 0 {
+                totals.push((cause_name(cause), Some(cpu), count));
+            }
         }
     }
     Ok(totals)

@@ -12,8 +12,8 @@ use libbpf_rs::ObjectBuilder;
 
 use super::kernel_types;
 use super::log;
+use super::object::object;
 use super::read;
-use super::source::object;
 
 object! {
     name: "pids",
@@ -55,7 +55,7 @@ impl Pids {
         if let Some(types) = kernel_types::cut() {
             builder.btf_custom_path(types)?;
         }
-        let object = builder.open_memory(SOURCE.object).and_then(libbpf_rs::OpenObject::load).map_err(refused)?;
+        let object = builder.open_memory(OBJECT.object).and_then(libbpf_rs::OpenObject::load).map_err(refused)?;
         let link = object.progs_mut().next().context("the object 'pids' has no program")?.attach().map_err(refused)?;
         Ok(Pids { link, _object: object })
     }

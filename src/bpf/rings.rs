@@ -160,14 +160,9 @@ impl SharedMaps {
         self.ring_bytes
     }
 
-    /// The place of the scope's ring in the array of rings.
-    pub fn scope_place(&self) -> u32 {
-        self.scope_place
-    }
-
-    /// All rings' size in bytes.
-    pub fn total_bytes(&self) -> u64 {
-        self.ring_bytes * self.rings.len() as u64 + self.scope_ring_bytes
+    /// The place of the scope's ring in the array of rings, and its size in bytes.
+    pub fn scope_ring(&self) -> (u32, u64) {
+        (self.scope_place, self.scope_ring_bytes)
     }
 
     /// Kernel memory that they take; a ring at least by its size, which the kernel leaves out before Linux 6.4.
@@ -238,15 +233,25 @@ impl Reader {
         records
     }
 
-    /// Waits until a ring is past half full, at most `patience`.
+    /// Has another descriptor end waits, each time that it becomes readable.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn wait_also_for(&self, other: BorrowedFd<'_>) -> Result<()> {
+        epoll::add(&self.wakeups, other, EventData::new_u64(0), EventFlags::IN | EventFlags::ET)
+            .context("can't wait for a doorbell")
+    }
+
+    /// Waits until a ring is past half full or a program wakes the reader, at most `patience`. Says whether it was woken.
     ///
     /// # Errors
     /// When the kernel refuses to wait. An interrupted wait is none.
-    pub fn wait(&self, patience: Duration) -> Result<()> {
+    pub fn wait(&self, patience: Duration) -> Result<bool> {
         let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }];
         let patience = Timespec::try_from(patience).context("too long a wait")?;
         match epoll::wait(&self.wakeups, &mut events, Some(&patience)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(woken) => Ok(woken > 0),
+            Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error).context("waiting for the rings failed"),
         }
     }

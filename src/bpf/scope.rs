@@ -23,11 +23,11 @@ pub const MATCHED_COMM: u8 = 0x2;
 /// Most users, control groups or names that a filter takes, as in bpf/shared/config.h.
 pub const MAX_FILTERS: usize = 8;
 
-/// What a record says.
+/// A record of the scope's programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum ScopeRecord {
     /// A process was born, or got another name.
-    Process(Heard),
+    Process(ProcessSeen),
     /// A process began to run a program.
     Ran {
         /// Its parent.
@@ -39,9 +39,9 @@ pub enum Told {
     },
 }
 
-/// What was heard of a process.
+/// What a record says about a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct ProcessSeen {
     /// When, in nanoseconds of CLOCK_MONOTONIC.
     pub ts: u64,
     /// The process.
@@ -107,16 +107,16 @@ pub fn close_at(live: &mut Live, due_ns: u64, online: &[u32]) -> Result<()> {
 }
 
 /// Reads one record of the object.
-pub fn decode(record: &[u8]) -> Option<Told> {
+pub fn decode(record: &[u8]) -> Option<ScopeRecord> {
     let header: EventHeader = read(record)?;
     if u32::from(header.event) == types::scope_event::SCOPE_RAN.0 {
         let types::program_record { ppid, uid, path, .. } = read(record)?;
         let path = path.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-        return Some(Told::Ran { ppid, uid, path });
+        return Some(ScopeRecord::Ran { ppid, uid, path });
     }
     let record: types::scope_record = read(record)?;
     let EventHeader { ts, pid, event, .. } = record.header;
-    Some(Told::Process(Heard {
+    Some(ScopeRecord::Process(ProcessSeen {
         ts,
         pid,
         born_ns: record.born,

@@ -163,9 +163,10 @@ impl StackMaps {
         Ok(StackMaps { shallow, deep, kernel, many })
     }
 
-    /// Whether so many stacks since the last look are a reason to look again: there is room until the next round.
-    pub fn is_filling(&self, stacks: u64) -> bool {
-        stacks > u64::from(self.many)
+    /// Whether so many stacks since the last look are a reason to look again: there is room until the next round. Half of them are where
+    /// a program woke the reader, as it may not do so again before the maps are full.
+    pub fn is_filling(&self, stacks: u64, was_woken: bool) -> bool {
+        stacks > u64::from(if was_woken { self.many / 2 } else { self.many })
     }
 
     /// The maps by their names in the programs.

@@ -29,6 +29,7 @@ use super::python::PythonMaps;
 use super::read;
 use super::ring::Ring;
 use super::shared::types;
+use crate::host::doorbell::Doorbell;
 use crate::unwind::pool::CHUNK_ROWS;
 use crate::unwind::pool::MAX_RULES;
 use crate::unwind::pool::Page;
@@ -270,14 +271,15 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// Waits until it rings, or has rung since the last time; at most so long.
+    /// Waits until it rings, or has rung since the last time, or until the other doorbell has rung; at most so long, if that is given.
     ///
     /// # Errors
     /// When the kernel refuses to wait. An interrupted wait is none.
-    pub fn wait(&mut self, patience: Duration) -> Result<()> {
-        let patience = Timespec::try_from(patience).context("too long a wait")?;
+    pub fn wait(&mut self, other: &Doorbell, patience: Option<Duration>) -> Result<()> {
+        let patience = patience.map(Timespec::try_from).transpose().context("too long a wait")?;
         let map = self.map.as_fd();
-        match poll(&mut [PollFd::new(&map, PollFlags::IN)], Some(&patience)) {
+        let mut bells = [PollFd::new(&map, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
+        match poll(&mut bells, patience.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("waiting for processes failed"),
         }

@@ -72,6 +72,12 @@ pub(super) fn recordings() -> ArgValueCompleter {
     ArgValueCompleter::new(files)
 }
 
+/// Unfinished recordings, and directories that may hold some.
+pub(super) fn unfinished() -> ArgValueCompleter {
+    let is_unfinished = |path: &Path| path.is_dir() || path.extension().is_some_and(|end| end == "partial");
+    ArgValueCompleter::new(move |current: &OsStr| PathCompleter::any().filter(is_unfinished).complete(current))
+}
+
 /// Views, metrics and recordings: what may follow `report`.
 pub(super) fn report_words() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {

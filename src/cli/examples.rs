@@ -29,8 +29,8 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         "",
         &[
             example("sudo ebrec record -d 30s", "Record 30 seconds of the whole machine into run.parquet"),
-            example("ebrec report run.parquet", "What happened, who did it, what was slow, what was lost"),
-            example("sudo ebrec record -- make -j8", "Record one command and all its children, start to end"),
+            example("ebrec report run.parquet", "Show what happened, who did it, what was slow, and what was lost"),
+            example("sudo ebrec record -- make -j8", "Record one command and all its children, from start to end"),
         ],
     ),
     (
@@ -47,7 +47,11 @@ static EXAMPLES: &[(&str, &[Example])] = &[
             ),
             example(
                 "sudo ebrec record -p +block:slow=1ms -d 1m",
-                "Run the default probes, and stream each disk I/O of 1 ms and more",
+                "Run the default probes, and stream each disk I/O of 1 ms or more",
+            ),
+            example(
+                "sudo ebrec record --last 10s --until 'block.device_time > 100ms' --after 2s",
+                "Wait for a slow disk request, and keep the 10 seconds before it and the 2 after it",
             ),
             example("sudo ebrec record -e latency:vfs_read", "Time a kernel function, per process"),
             example(
@@ -88,6 +92,14 @@ static EXAMPLES: &[(&str, &[Example])] = &[
                 "Plot the disk latencies of three seconds",
             ),
             example(
+                "ebrec report --by host 'recordings/date=2026-11-*'",
+                "Show a row per host, the hosts that differ, and percentiles of all hosts together",
+            ),
+            example(
+                "find /bucket -name '*.parquet' -print0 | ebrec report --files-from -",
+                "Summarise the recordings of a list",
+            ),
+            example(
                 "ebrec report exec --top 0 --format csv recordings/",
                 "List every process start on many hosts, for a spreadsheet",
             ),
@@ -99,11 +111,11 @@ static EXAMPLES: &[(&str, &[Example])] = &[
             example("ebrec diff before.parquet after.parquet", "Compare two recordings"),
             example(
                 "ebrec diff before/ after/",
-                "Compare two directories of at least three recordings each, which also tells changes from chance",
+                "Compare two directories of at least three recordings each, to distinguish changes from chance",
             ),
             example(
                 "ebrec diff 'old-*.parquet' 'new-*.parquet' -o diff.md",
-                "The same by patterns, for a pull request",
+                "Compare by patterns, and write Markdown for a pull request",
             ),
             example(
                 "ebrec diff before/ after/ --fail-if 'block.device_time{dev=vda}.p99 > +20%' --fail-if 'ledger.on_cpu{comm=app}.time > +5%'",
@@ -115,6 +127,10 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         "export",
         &[
             example(
+                "ebrec export --to openmetrics -o metrics/ recordings/",
+                "Write the metrics of each recording to its own file in the directory metrics",
+            ),
+            example(
                 "ebrec export --to pprof run.parquet -o run.pb.gz",
                 "Profile with pprof: go tool pprof -http=: run.pb.gz",
             ),
@@ -124,7 +140,7 @@ static EXAMPLES: &[(&str, &[Example])] = &[
             ),
             example(
                 "ebrec export --to firefox run.parquet -o run.json.gz",
-                "Load into profiler.firefox.com, with slow events as markers",
+                "Write a profile for profiler.firefox.com, with slow events as markers",
             ),
             example(
                 "ebrec export --to openmetrics run.parquet -o run.om",
@@ -144,7 +160,7 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         "info",
         &[
             example("ebrec info run.parquet", "Show host, window, probes, losses and columns"),
-            example("ebrec info --format json run.parquet", "Print the same for a program"),
+            example("ebrec info --format json run.parquet", "Print the same for a program to read"),
         ],
     ),
     (
@@ -168,10 +184,7 @@ static EXAMPLES: &[(&str, &[Example])] = &[
                 "Make run.zip for a bug tracker, with pseudonyms for what identifies someone",
             ),
             example("ebrec share --show run.parquet", "List what could identify someone, before anything is written"),
-            example(
-                "ebrec share --redact symbols,build-ids run.parquet",
-                "Name no function of your own programs either",
-            ),
+            example("ebrec share --redact symbols,build-ids run.parquet", "Also hide the names of your own functions"),
             example(
                 "ebrec share --keep paths,programs --max-size 100MiB run.parquet",
                 "Keep paths and programs, for a colleague",
@@ -179,6 +192,31 @@ static EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("recover", &[example("ebrec recover run.parquet", "Make run.parquet from run.parquet.partial after a kill -9")]),
+    (
+        "sql",
+        &[
+            example(
+                "ebrec sql recordings/ > views.sql && duckdb -init views.sql",
+                "Query all recordings below a directory",
+            ),
+            example(
+                "{ ebrec sql run.parquet; echo 'from ebrec_processes order by cpu_ns desc limit 10;'; } | duckdb",
+                "Show the ten processes with the most CPU time",
+            ),
+            example(
+                "{ ebrec sql --dialect clickhouse run.parquet; echo 'select * from ebrec_losses;'; } | clickhouse local --multiquery",
+                "Show what is missing",
+            ),
+            example(
+                "spark-sql -i <(ebrec sql --dialect spark 's3a://bucket/date=2026-11-29/host=*/*.parquet')",
+                "Query a day of a fleet",
+            ),
+            example(
+                "ebrec sql --dialect trino s3://bucket/recordings/ | trino --catalog hive --schema default",
+                "Create the views in a catalog",
+            ),
+        ],
+    ),
     (
         "completions",
         &[

@@ -24,7 +24,7 @@ const GROUPS: [(&str, &str); 10] = [
     ("filename", "Programs and files"),
     ("metric", "Aggregates"),
     ("id", "Stacks and symbols"),
-    ("arg_0", "Events of the user"),
+    ("arg_0", "Custom events"),
 ];
 
 /// The page: the template with a list in the place of each comment.

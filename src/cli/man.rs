@@ -13,6 +13,8 @@ use crate::cli::examples::Example;
 use crate::render::Table;
 use crate::report::VIEWS;
 use crate::report::tables;
+use crate::report::tables_by_host;
+use crate::sql;
 
 /// Every page as `(file name, text)`: `ebrec.1`, then one per command, in the order of the help, and the page of the format
 /// where the probes are built in.
@@ -48,9 +50,14 @@ fn page(command: clap::Command, name: &str, commands: &[String]) -> std::io::Res
         views(&mut roff);
         data(&mut roff);
     }
+    if name == "sql" {
+        sql_views(&mut roff);
+    }
     if name == "diff" {
         roff.control("SH", ["JSON AND CSV"]);
-        roff.text([roman("The form is that of ebrec-report(1). Values before and after are in the unit of the row.")]);
+        roff.text([roman(
+            "The format is that of ebrec-report(1). Values before and after are in the unit of the row.",
+        )]);
         crate::diff::tables().iter().for_each(|table| fields(&mut roff, &format!("diff: {}", table.name), table));
     }
     examples(&mut roff, examples::of(name));
@@ -82,11 +89,45 @@ static SECTIONS: &[Section] = &[
         "LARGE RECORDINGS",
         &[(
             "",
-            "A report holds a bounded part of a recording in memory, at most 256 MiB, whatever the recording's size. What does not fit goes \
-             through unnamed temporary files in the directory that TMPDIR names, or /tmp, and long tables are written row by row. Pictures \
-             show the 100 heaviest series and the 10,000 heaviest stacks, and all others together. A timeline of very many intervals \
-             joins neighbours, and says so. Where a view can't be bounded otherwise, it fails and names the options that narrow it.",
+            "A report keeps at most 256 MiB of a recording in memory, whatever the recording's size. The rest goes through unnamed temporary \
+             files in $TMPDIR, or /tmp, and long tables are written row by row. Pictures show the 100 heaviest series and the 10,000 \
+             heaviest stacks, and the rest as one. A timeline with very many intervals joins neighbours, and says so. If a view can't be \
+             bounded in any of these ways, it fails and names the options that narrow it.",
         )],
+    ),
+    (
+        "report",
+        "MANY RECORDINGS",
+        &[
+            (
+                "",
+                "A directory stands for all recordings in it and below it. Directories whose names begin with a dot or an underscore are \
+                 skipped, and links to directories are not followed. A word that names no file and contains *, ? or [ is a pattern, in which \
+                 ** matches any number of directories. The label of a recording is its host; if a host has several, the parts KEY=VALUE of \
+                 their paths (date=2026-11-22/host=web1/run.parquet) or their file names distinguish them. A part host=NAME names the host \
+                 of a recording that does not name its own.",
+            ),
+            (
+                "",
+                "ebrec reads more than eight recordings, and any number with --by host, one by one on all cores, at most eight at a time. \
+                 Memory and open files do not grow with their number, except for a few hundred bytes of names each. Rankings cover all \
+                 recordings, distributions and flame graphs are added up exactly, and a sentence that is true of several recordings appears \
+                 once. Plots over time show the first recordings.",
+            ),
+            (
+                "",
+                "A host is an outlier in a figure if eight or more hosts have the figure and two conditions hold. Its modified z-score is at \
+                 least 3.5 in either direction: 0.6745 times its distance from the median of all hosts, divided by the median of these \
+                 distances (Iglewicz and Hoaglin, 1993). If that median is zero, the score is the distance divided by 1.2533 times the mean \
+                 distance. And the figure is at least 1.5 times the median, or the median at least 1.5 times the figure.",
+            ),
+            (
+                "",
+                "A recording that can't be read is left out, and named on stderr and in left_out of JSON output. The exit status is 1 if the \
+                 command line names that very file, and 0 if the file was found in a directory, by a pattern or in a list. If no recording \
+                 can be read, there is no report, and the exit status is 1.",
+            ),
+        ],
     ),
     (
         "diff",
@@ -94,21 +135,24 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "Every metric is compared by its labels: rate, time per second, bytes per second, p50, p90, p99 and p99.9; the wall-clock ledger by process \
-                 and cause, without time that is idle by design; functions on and off the CPU, themselves (self) and with what they call (total). Function times \
-                 are the shares of the samples of the CPU time that the ledger has. Names survive a restart: labels are commands, devices, \
-                 routes, functions and system calls, never ids, ports or addresses. What differs in how the two sides were recorded is stated first.",
+                "diff compares every metric per set of labels: rate, time per second, bytes per second, p50, p90, p99 and p99.9. It compares \
+                 the wall-clock ledger per process and cause, without time that is idle by design, and functions on and off the CPU, alone \
+                 (self) and with the functions they call (total). A function's time is its share of the samples, applied to the CPU time in \
+                 the ledger. Names survive a restart: labels are commands, devices, routes, functions and system calls, never ids, ports or \
+                 addresses. Differences in how the two sides were recorded come first.",
             ),
             (
                 "",
-                "With five or more recordings a side, an exact permutation test of log ratios tells changes from chance; with three or four, or very many, \
-                 Welch's t test. Benjamini and Hochberg's procedure holds the false discovery rate over all quantities at 4 %, of which the \
-                 ledger's have 2.4 % and all others 1.6 %. With fewer than three recordings a side, a block bootstrap over intervals is used; what two runs of one \
-                 thing differ by is then assumed, not measured. Confidence intervals are at 95 % and include the error of histograms.",
+                "With five or more recordings a side, an exact permutation test of log ratios distinguishes changes from chance; with three \
+                 or four, or very many, Welch's t test does. Benjamini and Hochberg's procedure holds the false discovery rate over all \
+                 quantities at 4 %: 2.4 % for the ledger and 1.6 % for everything else. With fewer than three recordings a side, diff uses a \
+                 block bootstrap over intervals; it then assumes, and does not measure, how much two runs of the same thing differ. \
+                 Confidence intervals are at 95 % and include the error of histograms.",
             ),
             (
                 "",
-                "Changes of time come first, the largest first. Significant changes below 2 % or 1 ms/s of time, or 5 % of anything else, are counted and not listed.",
+                "Changes of time come first, the largest at the top. Significant changes below 2 % or 1 ms/s of time, or below 5 % of \
+                 anything else, are counted and not listed.",
             ),
         ],
     ),
@@ -118,25 +162,56 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "An expression of --fail-if is METRIC{LABEL=VALUE,...}.STATISTIC, a comparison (>, >=, <, <=) and a bound. All groups of the metric that have the \
-                 labels are added up; without braces, all groups. A value with spaces or punctuation goes in double quotes. The column quantity of the output has \
-                 names in this form. Expressions are tested by themselves, adjusted for their own number, at 5 %.",
+                "An expression of --fail-if is METRIC{LABEL=VALUE,...}.STATISTIC, a comparison (>, >=, <, <=) and a bound. It adds up all \
+                 groups of the metric that have the labels, or all groups if there are no braces. Put a value with spaces or punctuation in \
+                 double quotes. The column quantity of the output has names in this form. Expressions are tested at 5 %, adjusted for their \
+                 own number only.",
             ),
             ("time", "Time spent per second, such as 10ms or 10ms/s."),
             ("rate", "Occurrences per second, such as 100 or 100/s."),
             ("bytes", "Bytes per second, such as 1MiB/s."),
             ("p50, p90, p99, p99.9", "A percentile, in the unit of the metric."),
             ("length", "With the metric command: how long the recorded command took."),
-            ("+20%, -5%, +2ms", "A bound with a sign is about the change."),
-            ("5ms, 1000/s", "A bound without a sign is about the value after."),
-            ("", "A name that neither side has is an error, and so is a bound in another unit."),
+            ("+20%, -5%, +2ms", "A bound with a sign applies to the change."),
+            ("5ms, 1000/s", "A bound without a sign applies to the value after."),
+            ("", "A name that neither side has is an error, as is a bound in the wrong unit."),
+        ],
+    ),
+    (
+        "sql",
+        "ENGINES",
+        &[
+            (
+                "duckdb",
+                "The script reads the files that the variable recordings names, by default *.parquet: set variable recordings = \
+                 's3://bucket/*/*.parquet'. You can change it later, too.",
+            ),
+            (
+                "clickhouse",
+                "For clickhouse local and chDB. On a server, the function file reads below its user_files_path; replace it by s3(...) for a \
+                 bucket.",
+            ),
+            (
+                "spark",
+                "Temporary views, for spark-sql -i. In PySpark, pass the statements to spark.sql one by one; each ends with a semicolon at \
+                 the end of a line. Set the session's time zone to UTC.",
+            ),
+            (
+                "trino",
+                "A table over a directory of the Hive connector, and views in the current schema. The connector needs hive.timestamp-precision=MICROSECONDS.",
+            ),
+            (
+                "",
+                "Scripts for the default locations are installed in share/ebrec/sql. The numbers equal those of ebrec report: percentiles \
+                 have the same definition, and a test compares every view with ebrec's own in DuckDB, ClickHouse and Spark.",
+            ),
         ],
     ),
     (
         "record",
         "PROBES",
         &[
-            ("", "The value of --probe is a list of items with commas between them, and the option may be repeated."),
+            ("", "The value of --probe is a comma-separated list of items. The option can be repeated."),
             ("NAME", "Run this probe. A list of names without signs runs exactly those probes."),
             ("+NAME, -NAME", "Add a probe to the default set, or take it out."),
             ("all", "Run every probe; -NAME takes one out."),
@@ -148,8 +223,8 @@ static SECTIONS: &[Section] = &[
             ("NAME:KEY=VALUE", "A setting of the probe, such as block:slow=5ms. ebrec probes NAME lists them."),
             (
                 "",
-                "A probe that is named and can't run is an error. One of the default set is left out with a warning, and the \
-                 recording says why.",
+                "A probe that you name and that can't run is an error. A probe of the default set that can't run is left out with a warning, \
+                 and the recording says why.",
             ),
         ],
     ),
@@ -159,95 +234,103 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "A custom event is SORT:WHERE, then in parentheses what is kept of each hit, then between slashes a filter. Each counts its hits \
-                 by process and interval in the kernel; it has a row for each hit if a value or a stack is kept. What the shell would act on stands in \
-                 single quotes. ebrec probes -e EVENT shows where it would be put and which values it has.",
+                "A custom event is SORT:WHERE, optionally followed by captures in parentheses and a filter between slashes. ebrec counts its \
+                 hits per process and interval in the kernel, and writes a row for each hit if the event captures a value or a stack. Quote \
+                 characters that the shell interprets. ebrec probes -e EVENT shows where an event attaches and which values it can capture.",
             ),
             ("kprobe:FUNCTION, kretprobe:FUNCTION", "A kernel function's entry, or its return."),
             (
                 "fentry:FUNCTION, fexit:FUNCTION",
-                "The same by BPF trampolines, which cost less and know the arguments at the exit, too. They need the function's type information, \
-                 and on aarch64 Linux 6.4.",
+                "The same through BPF trampolines, which cost less and know the arguments at the return too. They need type information for \
+                 the function, and Linux 6.4 on aarch64.",
             ),
-            ("tracepoint:CATEGORY:NAME", "A trace point, with its fields by name. It needs the tracing file system."),
-            ("rawtp:NAME", "A trace point with the arguments that the kernel passes, whose structs can be walked."),
+            ("tracepoint:CATEGORY:NAME", "A tracepoint, with its fields by name. It needs tracefs."),
+            (
+                "rawtp:NAME",
+                "A tracepoint with the arguments that the kernel passes to it. Their structs can be followed.",
+            ),
             (
                 "uprobe:FILE:FUNCTION, uretprobe:FILE:FUNCTION",
-                "A function of a program or library, at its entry or return. FILE is a path, or the name of a library or program: libc, bash. With --pid it \
-                 is what that process has mapped or sees, as in a container. Functions of C++ and Rust are named as in the source, with or without \
-                 parameters: shop::price, \"shop::price(int)\". RETURNS says how returns are seen.",
+                "A function of a program or library, at its entry or return. FILE is a path, or the name of a library or program: libc, \
+                 bash. With --pid, ebrec looks FILE up among what that process has mapped, and then in its mount namespace, as in a \
+                 container. Name C++ and Rust functions as in the source, with or without parameters: shop::price, \"shop::price(int)\". \
+                 RETURNS explains how ebrec sees returns.",
             ),
             (
                 "uprobe:FILE:0xADDRESS, uprobe:FILE:FUNCTION+OFFSET",
-                "Any instruction of a program or library, also of one without symbols. ADDRESS is in the numbering of nm and objdump; OFFSET is in bytes.",
+                "Any instruction of a program or library, with or without symbols. ADDRESS is the one that nm and objdump print; OFFSET is \
+                 in bytes.",
             ),
             (
                 "usdt:FILE:PROVIDER:NAME",
-                "A static probe (USDT). Arguments in registers, in memory and in variables that the file's symbols name can be read; floating-point \
-                 numbers and variables of threads can't.",
+                "A static probe (USDT). Arguments in registers, in memory and in variables that the file's symbols name can be read; \
+                 floating-point numbers and thread-local variables can't.",
             ),
             (
                 "Nops of five bytes",
-                "Linux 6.17 and newer replace a probed nop of five bytes by a call, which overwrites what a function keeps below its stack pointer. Where \
-                 it keeps something there, ebrec probes the next instruction if every hit of the nop comes to it, and otherwise leaves the place out with \
-                 a warning; an event with no other place is refused.",
+                "Linux 6.17 and newer replace a probed nop of five bytes by a call, which overwrites what a function keeps below its stack \
+                 pointer. Where a function keeps something there, ebrec probes the next instruction instead, if every hit of the nop reaches \
+                 it. Otherwise it leaves the place out with a warning. An event with no other place is an error.",
             ),
             (
                 "NAME=EVENT",
-                "Calls the event NAME in rows, metrics and views: reads=tracepoint:syscalls:sys_enter_read. Without a name it is called by its text.",
+                "Names the event in rows, metrics and views: reads=tracepoint:syscalls:sys_enter_read. The default name is the event's text.",
             ),
             (
                 "latency:FUNCTION, latency:FILE:FUNCTION",
-                "The time from a function's entry to its return, as a histogram by process. Values and filter are taken at the return: \
-                 duration and retval beside the arguments, which are those of the entry.",
+                "The time from a function's entry to its return, as a histogram per process. Captures and the filter are evaluated at the \
+                 return: they can use duration, retval and the arguments, which have their values from the entry.",
             ),
             (
                 "Globs",
-                "* is any text and ? one character in the last name of WHERE, and in CATEGORY and PROVIDER: kprobe:tcp_*. Functions that can't be traced are left out. \
-                 A name with blanks, parentheses or slashes stands in double quotes.",
+                "* matches any text and ? one character in CATEGORY, PROVIDER and the last name of WHERE: kprobe:tcp_*. Functions that can't \
+                 be traced are left out. Put a name with spaces, parentheses or slashes in double quotes.",
             ),
             (
                 "[NAME=]VALUE",
-                "Keeps a number or text, six and three at most. Without NAME it is called by its last name.",
+                "Captures a number or a text, at most six numbers and three texts. The default NAME is the last name in VALUE.",
             ),
-            ("hist(VALUE)", "The kernel keeps a histogram of a number."),
-            ("by(VALUE)", "Counts and histograms are kept by this number or text, beside the process."),
-            ("stack, ustack", "Keeps the kernel's stack, or the user's."),
-            ("raw", "A row for each hit, though nothing is kept."),
-            ("trampoline", "For uretprobe and latency of programs: see RETURNS."),
+            ("hist(VALUE)", "Keeps a histogram of a number, in the kernel."),
+            ("by(VALUE)", "Splits counts and histograms by this number or text, in addition to the process."),
+            ("stack, ustack", "Captures the kernel stack, or the user stack."),
+            ("raw", "Writes a row for each hit, even if the event captures nothing."),
+            ("trampoline", "For uretprobe, and latency of a program's function: see RETURNS."),
             (
                 "Values",
-                "arg0, arg1, and so on; retval; duration in nanoseconds; the arguments' names where the kernel's type information has them; a trace point's fields \
-                 (also args.NAME); pid, tid, uid, cpu, time, comm. A field or argument goes before a word of the same name. Members of structs and what \
-                 pointers lead to are reached as in C: sk->__sk_common.skc_dport, file->f_path.dentry->d_name.len, args[2], *(u32 *)(arg0 + 8), ((struct sock *)arg0)->sk_err. \
-                 Numbers in network byte order are turned where their type says so. Constants of the kernel's enumerations have their names: TCP_LISTEN.",
+                "arg0, arg1, and so on; retval; duration in nanoseconds; the arguments' names, if the kernel's type information has them; a \
+                 tracepoint's fields (also args.NAME); pid, tid, uid, cpu, time, comm. A field or argument takes precedence over a built-in \
+                 value of the same name. Struct members and pointers are followed as in C: sk->__sk_common.skc_dport, \
+                 file->f_path.dentry->d_name.len, args[2], *(u32 *)(arg0 + 8), ((struct sock *)arg0)->sk_err. Numbers whose type says \
+                 network byte order (__be16, __be32) are converted. Enumerators of the kernel can be used by name: TCP_LISTEN.",
             ),
             (
                 "str(P), str(P, N)",
-                "Text at an address, up to N bytes (1 to 4096, 1024 without N). A longer one ends in '…'. by(str(P)) tells texts apart by all of those \
-                 bytes; a key of more than 1024 bytes is shown by its beginning and a hash. Arrays of characters are text by themselves.",
+                "Text at an address, up to N bytes (1 to 4096, default 1024). Longer text is cut and ends in '…'. by(str(P)) distinguishes \
+                 texts by all of those bytes; a key of more than 1024 bytes is shown as its beginning and a hash. An array of characters is \
+                 text without str().",
             ),
             ("bytes(P, N)", "N bytes (1 to 4096) at an address, in hexadecimal. Without N, all of an array or struct."),
             (
                 "sockaddr(P), ip(X), ipv4(P), ipv6(P)",
-                "A socket address, an address of IPv4 or IPv6. struct in6_addr is one by itself.",
+                "A socket address, or an IPv4 or IPv6 address. A struct in6_addr is an IPv6 address without ipv6().",
             ),
             (
                 "Memory that is not resident",
-                "uprobe and usdt events fetch it on Linux 6.2 and newer, which takes the program the time that it would have taken anyway. \
-                 tracepoint:syscalls:sys_enter_* read it when the call returns: the kernel has fetched it by then. Elsewhere the value is missing and \
-                 counted as a loss.",
+                "On Linux 6.2 and newer, uprobe and usdt events fetch such memory, at the cost that the program would have paid on its own \
+                 access. tracepoint:syscalls:sys_enter_* events read it when the call returns, since the kernel has fetched it by then. \
+                 Otherwise the value is missing, and counted as a loss.",
             ),
             (
                 "(int)arg0",
-                "A cast. Arguments of programs have no types here: arg0 is a register of 64 bits, in which a negative int is a large positive \
-                 number. Comparing one with a negative number asks for a cast, to int or long.",
+                "A cast. Arguments of programs have no types: arg0 is a 64-bit register, in which a negative int is a large positive number. \
+                 Cast it to int or long to compare it with a negative number.",
             ),
-            ("ntohs(X), ntohl(X), ntohll(X)", "A number out of network byte order."),
+            ("ntohs(X), ntohl(X), ntohll(X)", "Converts a number from network byte order."),
             (
                 "/FILTER/",
-                "C's operators over signed 64-bit numbers, with durations and sizes: /duration > 1ms && size >= 4KiB/. Texts compare by == and != with \
-                 one of up to 991 bytes in double quotes: /comm == \"nginx\"/, /str(arg1) == \"/etc/passwd\"/. A value that can't be read matches nothing.",
+                "C's operators on signed 64-bit numbers, with durations and sizes: /duration > 1ms && size >= 4KiB/. == and != also compare \
+                 a text with a string of up to 991 bytes in double quotes: /comm == \"nginx\"/, /str(arg1) == \"/etc/passwd\"/. A value that \
+                 can't be read matches nothing.",
             ),
         ],
     ),
@@ -257,14 +340,74 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "The kernel itself closes the window, so that it is as long as asked for on a machine that is overloaded, too. Reading what was \
-                 gathered, detaching and writing come after it, and take longer on such a machine.",
+                "The kernel closes the window, so it has the requested length on an overloaded machine too. ebrec then reads the remaining \
+                 data, detaches its programs and finishes the file, which takes longer on such a machine.",
             ),
             (
                 "",
-                "While the disk is slow, up to 32 MiB of rows wait in memory, 64 MiB with totals, processes and stacks. Events beyond that are lost, \
-                 and counted by probe as 'writer too slow'; histograms and counters still count them.",
+                "While the disk is slow, up to 16 MiB of rows wait in memory, or 32 MiB including totals, processes and stacks. Events \
+                 beyond that are lost, and counted per probe as 'writer too slow'; histograms and counters still include them.",
             ),
+        ],
+    ),
+    (
+        "record",
+        "THE NEWEST SPAN",
+        &[
+            (
+                "",
+                "With --last, ebrec records until Ctrl-C, a trigger (--until) or the end of the window (--duration), and keeps the newest \
+                 DURATION. The recording begins at the start of an interval, so it covers up to one interval (--interval) more. Its totals, \
+                 stacks, processes, counters and losses are those of that span only. Processes that started earlier are still described. \
+                 With --until, ebrec keeps the span before the trigger while --after lasts.",
+            ),
+            (
+                "SIGUSR1",
+                "Writes the kept span to the next free name of FILE-1.parquet, FILE-2.parquet and so on, beside FILE.parquet, and goes on. \
+                 That file appears once its stacks have names, after at most three seconds. Signals that arrive while ebrec makes one are \
+                 answered by one more recording.",
+            ),
+            (
+                "Memory and disk",
+                "FILE.partial holds the span and up to a quarter more (at least a second). Unused parts can double its size; freeing them \
+                 takes three times the size for a moment. Rows wait in memory as without --last. Memory and disk use don't grow with the \
+                 time that ebrec runs.",
+            ),
+            (
+                "Limits",
+                "Histograms and slow events count each event that ended in the span in full, even if it began earlier. The ledger of \
+                 threads, their waits and off-CPU stacks are cut at the start of the span; for waits that began earlier, the cut is exact to \
+                 an interval.",
+            ),
+        ],
+    ),
+    (
+        "record",
+        "TRIGGERS",
+        &[
+            (
+                "",
+                "--until ends the window when its expression becomes true, and --after adds some time. The recording says when the trigger \
+                 fired, with which value and in which process; the summary of ebrec report shows it.",
+            ),
+            (
+                "block.device_time > 100ms",
+                "A value of a probe's events, compared with a duration, a size or a number. ebrec probes PROBE lists the values. The probe \
+                 must be running (-p +http). If its mode would not stream such events, ebrec lowers its threshold or switches it to raw; the \
+                 recording states the settings in force.",
+            ),
+            ("process.exit != 0", "The exit status of a process; 128 if a signal ended it."),
+            ("memory.oom_kills", "An occurrence, which has no value."),
+            (
+                "psi.memory.full > 20%",
+                "The share of the last second in which tasks were stalled: psi, then cpu, memory, io or irq, then some or full.",
+            ),
+            (
+                "NAME",
+                "A custom event, by the name that -e gives it (-e 'NAME=latency:vfs_fsync/duration > 1s/') or by its text. Each hit that \
+                 passes the event's own filter fires the trigger, and becomes a row.",
+            ),
+            ("", "ebrec evaluates triggers in user space, at least every 50 ms. A lost event fires none."),
         ],
     ),
     (
@@ -273,13 +416,14 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "Recordings have the machine's process ids. In a privileged container with a PID namespace of its own, --pid and COMMAND take the ids \
-                 that are seen there; /proc has to be of that namespace. Rows of kind process have both ids where they differ: pid and ns_pid.",
+                "Recordings contain the machine's process ids. In a privileged container with its own PID namespace, --pid and COMMAND take \
+                 the ids of that namespace, and /proc must belong to it. Rows of kind process have both ids if they differ: pid and ns_pid.",
             ),
             (
                 "",
-                "From there the ledger of threads, page faults and open connections cover processes of that namespace only, and symbols of other \
-                 processes are found by build id only. The namespace of users must be the machine's own: BPF asks for its capabilities there.",
+                "In such a container, the ledger of threads, page faults and open connections cover only the processes of that namespace, \
+                 and ebrec finds symbols of other processes by build id only. The container must share the machine's user namespace, since \
+                 the kernel checks capabilities for BPF there.",
             ),
         ],
     ),
@@ -289,40 +433,41 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "ebrec sees a program's function return by breakpoints on the function's own return instructions, which it finds by decoding the \
-                 machine code. The program's stack stays as it is, so exceptions, panics, longjmp and coroutines work as they do without ebrec. \
-                 ebrec probes -e EVENT shows the exits of each function.",
+                "To see a program's function return, ebrec sets breakpoints on the function's own return instructions, which it finds by \
+                 decoding the machine code. The program's stack stays as it is, so exceptions, panics, longjmp and coroutines work as they \
+                 do without ebrec. ebrec probes -e EVENT shows the exits of each function.",
             ),
             (
-                "What is counted",
-                "A latency runs from the entry of a call to its return instruction, whichever thread executes it. A call that an exception, longjmp or \
-                 the end of its thread takes away has no latency. It is counted as the loss \"end not seen\" when the next call takes its place on \
-                 the stack. Copies of a function that the compiler inlined are not seen.",
+                "Counted calls",
+                "A latency runs from the entry of a call to its return instruction, on whichever thread that executes. A call that ends by \
+                 an exception, longjmp or the end of its thread has no latency. It is counted as the loss \"end not seen\" when the next \
+                 call takes its place on the stack. Copies of a function that the compiler inlined are not seen.",
             ),
             (
                 "Go",
-                "Calls of Go functions are paired by goroutine, and stripped programs work too. The arguments and results of Go functions can't be \
-                 captured by name; retval is the first result where that is an integer or a pointer.",
+                "ebrec pairs entries and returns of Go functions by goroutine, and handles stripped programs too. It can't capture arguments \
+                 and results of Go functions by name; retval is the first result if that is an integer or a pointer.",
             ),
             (
-                "What is refused",
-                "ebrec refuses a function whose exits are not certain and names the reason: its code can't be decoded or contradicts its unwind table, \
-                 it ends by a tail call into another file or through a pointer, it never returns, its first instruction is its return, it has \
-                 more than 64 exits, or it is an indirect function. A glob leaves such functions out, and ebrec names the first of them.",
+                "Refused functions",
+                "ebrec refuses a function whose exits are uncertain, and names the reason: its code can't be decoded or contradicts its \
+                 unwind table, it ends in a tail call into another file or through a pointer, it never returns, its first instruction is its \
+                 return, it has more than 64 exits, or it is an indirect function. A glob leaves such functions out, and ebrec names the \
+                 first of them.",
             ),
             (
                 "trampoline",
-                "Takes the returns by the kernel's return probe instead: uretprobe:FILE:FUNCTION(trampoline), latency:FILE:FUNCTION(trampoline). \
-                 It takes functions whose exits are not certain. It can kill the program: the kernel overwrites the return address on the \
-                 program's stack, and a C++ exception or a Rust panic that passes the function, or a coroutine that is switched away within \
-                 it, aborts the process or makes it jump to a wrong address. The kernel also follows no more than 64 nested calls of a thread. \
-                 Go programs are always refused.",
+                "Uses the kernel's return probe instead: uretprobe:FILE:FUNCTION(trampoline), latency:FILE:FUNCTION(trampoline). This also \
+                 works for functions whose exits are uncertain, but it can kill the program: the kernel overwrites the return address on the \
+                 program's stack. If a C++ exception or a Rust panic passes the function, or a coroutine is switched away within it, the \
+                 process aborts or jumps to a wrong address. The kernel follows at most 64 nested calls of a thread. Go programs are always \
+                 refused.",
             ),
             (
                 "Cost",
-                "Each exit is one breakpoint more. Where a breakpoint that the kernel has to step over is expensive, as in virtual machines, it adds up to \
-                 9 microseconds to a call on x86_64. ebrec wins that back where it can move the entry's breakpoint to an instruction that the \
-                 kernel emulates. Use trampoline where the cost matters more than the risk.",
+                "Each exit is one more breakpoint. Where stepping over a breakpoint is expensive, as in virtual machines, this adds up to 9 \
+                 microseconds to a call on x86_64. ebrec saves as much where it can move the entry's breakpoint to an instruction that the \
+                 kernel emulates. Use trampoline if the cost matters more than the risk.",
             ),
         ],
     ),
@@ -337,21 +482,20 @@ static SECTIONS: &[Section] = &[
             ),
             (
                 "-, /dev/stdout, a named pipe, a character device",
-                "ebrec makes the recording in a directory below $TMPDIR (/tmp) and copies it when the window is over. If that fails, the recording stays in \
-                 the directory, and the message names it. With COMMAND and -o -, COMMAND writes its output to stderr. ebrec does not write recordings to \
-                 terminals, block devices and sockets.",
+                "ebrec makes the recording in a directory below $TMPDIR (/tmp) and copies it when the window is over. If the copy fails, the \
+                 recording stays in that directory, and the message names it. With COMMAND and -o -, COMMAND's output goes to stderr. ebrec \
+                 does not write recordings to terminals, block devices or sockets.",
             ),
             (
                 "FILE.partial, FILE.partial.footer",
-                "The recording while it is written. The one followed by the other is a valid recording at every moment after \
-                 the first second; ebrec report opens them, ebrec recover makes FILE of them. A FILE.partial without rows, which a recorder leaves \
-                 when it is killed early, does not stand in the way of the next recording. FILE.partial.tmp is a merged copy in the making; \
-                 ebrec recover removes it.",
+                "The recording while ebrec writes it. From the first second on, the two files one after the other are a valid recording: \
+                 ebrec report opens them, and ebrec recover makes FILE of them. A FILE.partial without rows, left by a recorder that was \
+                 killed early, does not block the next recording. FILE.partial.tmp is an unfinished merged copy; ebrec recover removes it.",
             ),
             (
                 "Full disks and limits",
-                "If the disk is full, or the file reaches the limit on the size of files (ulimit -f), the recording ends with exit status 1, and ebrec recover \
-                 saves what was written.",
+                "If the disk is full, or the file reaches the limit on file sizes (ulimit -f), the recording ends with exit status 1, and \
+                 ebrec recover saves what was written.",
             ),
         ],
     ),
@@ -361,13 +505,17 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "SIGINT, SIGTERM, SIGHUP",
-                "The first ends the window, and ebrec writes the file. The second ends the process within a second, whatever it is doing, and leaves \
-                 FILE.partial for ebrec recover. Before the window begins, the first signal calls the recording off.",
+                "The first signal ends the window, and ebrec writes the file. The second ends ebrec within a second, whatever it is doing, \
+                 and leaves FILE.partial for ebrec recover. Before the window begins, the first signal cancels the recording.",
             ),
             (
                 "With COMMAND",
                 "The first signal goes to COMMAND (SIGINT from the terminal reaches it by itself), and the window ends when COMMAND does. The second ends the \
                  window; if the file is not finished within a second, it is left for ebrec recover.",
+            ),
+            (
+                "SIGUSR1",
+                "With --last, writes the kept span to a recording, see THE NEWEST SPAN. Otherwise ends ebrec, as by default.",
             ),
             ("SIGHUP", "Ignored if it was ignored when ebrec started, as under nohup(1)."),
         ],
@@ -378,37 +526,38 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "Recording needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) to attach its probes. Once they are attached, ebrec sets no_new_privs and keeps \
-                 only these capabilities, as far as it had them:",
+                "Recording needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN) to attach its probes. Once they are attached, ebrec sets \
+                 no_new_privs and keeps only these capabilities, if it had them:",
             ),
             (
                 "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH",
-                "Mappings of other users' processes, and symbols of files that only their owners can read.",
+                "To read mappings of other users' processes, and symbols of files that only their owners can read.",
             ),
-            ("CAP_SYSLOG", "Addresses of kernel functions."),
+            ("CAP_SYSLOG", "To read addresses of kernel functions."),
+            ("CAP_SYS_NICE", "To give the thread that empties the kernel's buffers priority on an overloaded machine."),
             (
-                "CAP_SYS_NICE",
-                "A CPU for the thread that empties the kernel's buffers, where there are too few for all.",
+                "CAP_CHECKPOINT_RESTORE",
+                "To read programs whose file was deleted. Linux before 5.9 needs CAP_SYS_ADMIN.",
             ),
-            ("CAP_CHECKPOINT_RESTORE", "Programs whose file was deleted. Linux before 5.9 asks for CAP_SYS_ADMIN."),
             (
                 "CAP_SYS_ADMIN",
-                "Measuring the time spent in BPF programs. Without it the recording does not have that figure.",
+                "To measure the time spent in BPF programs. Without it, the recording lacks that figure.",
             ),
             (
                 "CAP_BPF",
-                "Before Linux 5.19, to read maps; with a probe that attaches to more while it records (http), on every kernel.",
+                "To read maps before Linux 5.19; on every kernel with a probe that attaches more programs while it records (http).",
             ),
-            ("CAP_PERFMON", "With such a probe only."),
+            ("CAP_PERFMON", "To attach more programs while recording (http)."),
             (
                 "CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN",
-                "To write in a directory of another user. Under sudo the file belongs to who called it.",
+                "To write in a directory of another user. Under sudo, the file belongs to the user who called it.",
             ),
             ("CAP_KILL", "To pass signals on to a COMMAND that runs as another user."),
             (
                 "COMMAND",
-                "Gets what it would get without ebrec: its limits, signals, descriptors and priority are not those of the recorder. Under sudo it runs as the \
-                 caller without capabilities; run as root, it keeps root's. SIGPIPE has its default action, and no signal is blocked.",
+                "COMMAND runs as it would without ebrec: its limits, signals, descriptors and priority are not those of the recorder. Under \
+                 sudo it runs as the user who called sudo, without capabilities; run as root, it keeps root's. SIGPIPE has its default \
+                 action, and no signal is blocked.",
             ),
         ],
     ),
@@ -418,11 +567,12 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "folded",
-                "A line for each stack, with nanoseconds: the process, then functions from the outermost in. For flamegraph.pl, inferno and speedscope.",
+                "A line per stack, with its time in nanoseconds: the process, then functions from the outermost to the innermost. For \
+                 flamegraph.pl, inferno and speedscope.",
             ),
             (
                 "pprof",
-                "profile.proto, compressed. Samples have the labels process, comm, pid and thread. An inlined function is a line of its \
+                "Compressed profile.proto. Samples have the labels process, comm, pid and thread. An inlined function is a line of its \
                  caller's location.",
             ),
             (
@@ -431,28 +581,29 @@ static SECTIONS: &[Section] = &[
             ),
             (
                 "firefox",
-                "A processed profile for profiler.firefox.com, of CPU samples by thread. The 10,000 slowest events are markers. It is put together in memory, and a recording with very many stacks has to be exported in parts.",
+                "A processed profile for profiler.firefox.com, with CPU samples by thread. The 10,000 slowest events are markers. ebrec \
+                 builds it in memory; export a recording with very many stacks in parts.",
             ),
             (
                 "perfetto",
-                "A trace for ui.perfetto.dev: CPU samples, the 20,000 slowest events as slices with flows from waker to woken, metrics as counters, \
-                 and what the recording lacks in the slice named window. With sched:raw, threads have the kernel's own scheduling events; \
-                 else counters show each state's share of an interval.",
+                "A trace for ui.perfetto.dev: CPU samples, the 20,000 slowest events as slices with flows from waker to woken, metrics as \
+                 counters, and, in the slice named window, what the recording lacks. With sched:raw, threads have the kernel's own \
+                 scheduling events; otherwise counters show each state's share of an interval.",
             ),
             (
                 "openmetrics, prometheus, otlp",
-                "Every metric, with a sample at the end of each interval. OTLP is one request in JSON, cumulative, with explicit bounds; names are \
-                 those of the semantic conventions where they have one, else the recording's own after ebrec.",
+                "Every metric, with a sample at the end of each interval. OTLP output is one JSON request, cumulative, with explicit bounds; \
+                 names follow the semantic conventions where these have one, and are otherwise ebrec. and the recording's own name.",
             ),
             (
                 "jsonl, csv",
-                "Rows kind by kind, with the columns of ebrec-recording(5). ts is text in UTC to the nanosecond, time_ns counts from the window's \
-                 start. JSON leaves out what is null; CSV has the columns of all kinds that are exported.",
+                "Rows, one kind after the other, with the columns of ebrec-recording(5). ts is text in UTC with nanoseconds, time_ns counts \
+                 from the window's start. JSON omits nulls; CSV has the columns of all kinds that are exported.",
             ),
             (
                 "",
-                "By default a recording adds up the samples of a stack in an interval. perf-script, firefox and perfetto list them one by one \
-                 and spread them evenly over the interval; a recording with cpu:raw has the time of each.",
+                "By default, a recording adds up the samples of a stack per interval. perf-script, firefox and perfetto list samples one by \
+                 one and spread them evenly over the interval; a recording with cpu:raw has the time of each.",
             ),
         ],
     ),
@@ -464,22 +615,23 @@ static SECTIONS: &[Section] = &[
                 "",
                 "A metric block.device_time in nanoseconds becomes ebrec_block_device_time_seconds; times are in seconds, sizes in bytes.",
             ),
-            (
-                "NAME_total",
-                "A counter: zero at the start of the window, then what it had counted at the end of each interval.",
-            ),
+            ("NAME_total", "A counter: zero at the start of the window, then its value at the end of each interval."),
             (
                 "NAME_bucket, NAME_sum, NAME_count",
-                "A histogram, cumulative likewise. The label le is a bucket's upper bound; only bounds that hold something, or are \
-                 the lower bound of one that does, are written, the same for all label sets of a metric. A quantile out of them \
-                 is within one bucket of the recording's own, which is within 3.2 % of the value: a bucket is 25 % wide with 4 \
-                 bounds in each power of two, 6.25 % with 16.",
+                "A histogram, also cumulative. The label le is a bucket's upper bound. Only bounds of buckets that hold something are \
+                 written, with the lower bounds of those buckets, and the same ones for all label sets of a metric. A quantile computed from \
+                 them is within one bucket of the recording's own, which is within 3.2 % of the value. A bucket is 25 % wide with 4 bounds \
+                 per power of two, 6.25 % with 16.",
             ),
             (
                 "host, comm, op, dev…",
-                "Labels: the host, and the columns that the metric is kept by, process ids only with --label-pids. Nothing that a row does not say is a label.",
+                "Labels: the host and the columns that the metric is split by; process ids only with --label-pids. A missing value is no \
+                 label.",
             ),
-            ("other", "The value of every label but host of what --top leaves over."),
+            (
+                "other",
+                "Replaces every label value except the host's in the sum of the label sets that --top leaves out.",
+            ),
         ],
     ),
     (
@@ -488,20 +640,20 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "",
-                "A request that fails or is answered by 429 or 5xx is tried again after 0.5, 1 and 2 seconds; any other answer than \
-                 success ends it. Samples that were taken before stay. Only plain HTTP is spoken.",
+                "ebrec retries a request that fails or is answered by 429 or 5xx after 0.5, 1 and 2 seconds. Any other answer than success \
+                 ends the export; samples that were accepted before stay. ebrec speaks plain HTTP only.",
             ),
             (
                 "",
-                "Prometheus takes samples over remote write only with --web.enable-remote-write-receiver and not far older than its \
-                 newest; for older recordings export openmetrics, make blocks of it with promtool and move them into its data \
+                "Prometheus accepts samples by remote write only with --web.enable-remote-write-receiver, and none that are much older than \
+                 its newest. For older recordings, export openmetrics, convert it to blocks with promtool and move them into its data \
                  directory.",
             ),
         ],
     ),
 ];
 
-/// How each command is called, one line a form, in the order of [`pages`].
+/// How each command is called, one line per form, in the order of [`pages`].
 static SYNOPSES: &[(&str, &[&str])] = &[
     ("", &["[OPTIONS] COMMAND"]),
     ("record", &["[-d DURATION] [-o FILE] [-p PROBES]... [-e EVENT]... [FILTERS] [-- COMMAND [ARGUMENT]...]"]),
@@ -515,17 +667,26 @@ static SYNOPSES: &[(&str, &[&str])] = &[
             "timeline [METRIC]... [OPTIONS] FILE...",
         ],
     ),
+    ("diff", &["[--fail-if EXPR]... [--strict] [-n N] [--format FORMAT] [-o FILE] [FILTERS] BEFORE AFTER"]),
     (
         "export",
         &[
-            "--to FORMAT [-o FILE] [--profile PROFILE] [--kind KIND]... [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
-            "--push URL [-n N] [--label-pids] [--buckets N] [FILTERS] RECORDING",
+            "--to FORMAT [-o FILE] [--profile PROFILE] [--kind KIND]... [-n N] [--label-pids] [--buckets N] [FILTERS] FILE...",
+            "--push URL [-n N] [--label-pids] [--buckets N] [FILTERS] FILE...",
+        ],
+    ),
+    (
+        "share",
+        &[
+            "[-o BUNDLE] [-f] [--max-size SIZE] [--keep KIND]... [--redact KIND]... [--patterns FILE] RECORDING",
+            "--show [--keep KIND]... [--redact KIND]... [--patterns FILE] RECORDING",
         ],
     ),
     ("info", &["[--format FORMAT] [-o FILE] RECORDING"]),
     ("probes", &["[--format FORMAT] [-o FILE] [NAME]", "-e EVENT... [--pid PID]... [--format FORMAT] [-o FILE]"]),
     ("doctor", &["[--format FORMAT] [-o FILE]"]),
     ("recover", &["[-f] FILE"]),
+    ("sql", &["[--dialect DIALECT] [FILE|PATTERN]..."]),
     ("completions", &["SHELL"]),
 ];
 
@@ -566,6 +727,28 @@ fn views(roff: &mut Roff) {
     }
 }
 
+/// The views for SQL engines.
+fn sql_views(roff: &mut Roff) {
+    roff.control("SH", ["VIEWS"]);
+    roff.text([roman(
+        "Every view has the columns host and run_id, except those over all recordings. Columns that end in _ns are nanoseconds, in _bytes \
+         bytes; ts_ns, start_ns and end_ns count from 1970. pid and pid_start_ns together identify a process.",
+    )]);
+    roff.control("TP", []);
+    roff.text([bold("ebrec")]);
+    roff.text([roman("The rows of all recordings as ebrec-recording(5) describes them, with ts_ns, the exact time.")]);
+    for view in sql::views() {
+        roff.control("TP", []);
+        roff.text([bold(view.name)]);
+        roff.text([roman(view.help())]);
+        roff.control("RS", []);
+        roff.control("nf", []);
+        roff.text([roman(view.example)]);
+        roff.control("fi", []);
+        roff.control("RE", []);
+    }
+}
+
 /// The names that programs may rely on.
 fn data(roff: &mut Roff) {
     let paragraph = |roff: &mut Roff, text: &str| {
@@ -575,17 +758,20 @@ fn data(roff: &mut Roff) {
     roff.control("SH", ["JSON AND CSV"]);
     paragraph(
         roff,
-        "With --format json, one object: version (1), view, title, subtitle, warnings, notes, facts (words for people), tables (by name, each a \
-         list of rows), omitted (rows that --top left out, by table), histograms, timelines, heatmaps and bars (by name). With --format csv, one \
-         table. Both have every row unless --top is given, but of the slowest \
-         events the first 10 or 20.",
+        "--format json writes one object: version (1), view, title, subtitle, warnings, notes, left_out (recordings that could not be read), \
+         facts (words for people), tables (by name, each a list of rows), omitted (by table, the number of rows that --top left out), \
+         histograms, timelines, heatmaps and bars (by name). --format csv writes one table. Both include every row, but 10 or 20 \
+         in rankings of the slowest events; --top sets another number.",
     );
     paragraph(
         roff,
-        "Numbers are raw: names that end in _ns are nanoseconds, times among them since the start of the window; _bytes are bytes, \
-         _pct hundredths, _hz per second; rows of different units have a field unit. What is not known is null, or empty in CSV. With \
-         several recordings, rows begin with host. Fields are only ever added.",
+        "Numbers are raw. Names that end in _ns are nanoseconds, and points in time count from the start of the window; _bytes are bytes, \
+         _pct percent, _hz per second. A table whose rows differ in unit has a field unit. An unknown value is null, or empty in CSV. With \
+         several recordings, rows begin with host. Later versions add fields and remove none.",
     );
+    for table in tables_by_host().unwrap_or_default() {
+        fields(roff, &format!("--by host: {}", table.name), &table);
+    }
     for view in VIEWS {
         for table in tables(view) {
             fields(roff, &format!("{}: {}", view.name, table.name), &table);
@@ -593,14 +779,14 @@ fn data(roff: &mut Roff) {
         match view.name {
             "processes" => paragraph(
                 roff,
-                "And for each metric that tells processes apart METRIC.count, METRIC.sum_ns or METRIC.sum_bytes, and of histograms \
-                 METRIC.p50, METRIC.p99 and METRIC.max, which end in the unit likewise; ebrec info lists the metrics. A process \
-                 without values of a metric lacks its fields in JSON.",
+                "For each metric that is kept per process, the table also has METRIC.count, METRIC.sum_ns or METRIC.sum_bytes, and for \
+                 histograms METRIC.p50, METRIC.p99 and METRIC.max, which end in the unit too; ebrec info lists the metrics. In JSON, a \
+                 process without values of a metric lacks its fields.",
             ),
             "hist" => paragraph(
                 roff,
-                "With a metric, the table groups: the columns of --by, count, share_pct, sum, and of histograms p50, p90, p99, p99.9, \
-                 p99.99 and max, the last ones with the metric's unit at their end, as in p99_ns.",
+                "With a metric, the table is named groups. It has the columns of --by, count, share_pct and sum, and for histograms p50, \
+                 p90, p99, p99.9, p99.99 and max, which end in the metric's unit, as in p99_ns.",
             ),
             _ => {}
         }
@@ -610,6 +796,19 @@ fn data(roff: &mut Roff) {
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What a column is whose title says all: that of `p99.9` is `99.9th percentile.`
+fn meaning(title: &str) -> String {
+    let percentile = title.strip_prefix('p').filter(|number| number.parse::<f64>().is_ok());
+    match (title, percentile) {
+        (_, Some(number)) => format!("{number}th percentile."),
+        ("max", _) => "Largest value.".to_owned(),
+        ("pid", _) => "Process id.".to_owned(),
+        ("tid", _) => "Thread id.".to_owned(),
+        ("what", _) => "The event, in words.".to_owned(),
+        _ => format!("{}.", capital(title)),
+    }
 }
 
 fn examples(roff: &mut Roff, examples: &[Example]) {
@@ -625,7 +824,7 @@ fn examples(roff: &mut Roff, examples: &[Example]) {
 fn fields(roff: &mut Roff, heading: &str, table: &Table) {
     roff.control("SS", [heading]);
     for field in &table.fields {
-        let what = if field.help.is_empty() { format!("{}.", capital(&field.title)) } else { field.help.clone() };
+        let what = if field.help.is_empty() { meaning(&field.title) } else { field.help.clone() };
         roff.control("TP", []);
         roff.text([bold(field.name.clone().into_owned())]);
         roff.text([roman(what)]);
@@ -635,8 +834,8 @@ fn fields(roff: &mut Roff, heading: &str, table: &Table) {
 fn exit_status(roff: &mut Roff, name: &str) {
     roff.control("SH", ["EXIT STATUS"]);
     let mut statuses = vec![
-        ("0", "Done, or the reader of stdout had seen enough."),
-        ("1", "It failed; stderr has one line that says what, and a hint where there is one."),
+        ("0", "Success, or the reader of stdout closed it early."),
+        ("1", "Failure; one line on stderr says what failed, and a hint follows if there is one."),
         ("2", "The command line is wrong."),
     ];
     if name == "diff" {
@@ -662,4 +861,20 @@ fn see_also(roff: &mut Roff, name: &str, commands: &[String]) {
     }
     inlines.extend([italic("ebrec-recording"), roman("(5)")]);
     roff.text(inlines);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pages;
+
+    #[test]
+    fn every_command_has_a_synopsis_that_names_it() {
+        let commands = pages().unwrap().into_iter().filter(|(name, _)| name.ends_with(".1"));
+        for (name, page) in commands {
+            let text = String::from_utf8(page).unwrap().replace("\\-", "-");
+            let synopsis = text.split(".SH SYNOPSIS\n").nth(1).and_then(|rest| rest.split("\n.SH ").next()).unwrap();
+            let called = name.trim_end_matches(".1").replacen('-', " ", 1);
+            assert!(synopsis.contains(&called), "{name}: {synopsis:?}");
+        }
+    }
 }

@@ -120,11 +120,11 @@ fn select(items: Vec<Item<'_>>) -> Result<ProbeSelection, Failure> {
             continue;
         }
         if sign == Sign::Plain && changes && !all {
-            return Err(wrong(spec, at, &format!("'{name}' stands beside changes to the default set"))
+            return Err(wrong(spec, at, &format!("'{name}' is mixed with changes to the default set"))
                 .hint(format!("write '+{name}' to add to the default set, or list every probe without a sign")));
         }
         if selection.removed.contains(name) || selection.requests.iter().any(|earlier| &earlier.name == name) {
-            return Err(wrong(spec, at, &format!("probe '{name}' is named twice")));
+            return Err(wrong(spec, at, &format!("probe '{name}' is given twice")));
         }
         if sign != Sign::Minus {
             selection.requests.push(request);
@@ -239,7 +239,7 @@ mod tests {
             wrong("block:raw:hist"),
             "a second mode 'hist' for probe 'block', at character 11 of '-p block:raw:hist'"
         );
-        assert_eq!(wrong("block,block"), "probe 'block' is named twice, at character 7 of '-p block,block'");
+        assert_eq!(wrong("block,block"), "probe 'block' is given twice, at character 7 of '-p block,block'");
         assert_eq!(wrong("Block"), "'B' can't stand here in a probe name, at character 1 of '-p Block'");
         assert_eq!(wrong("ä,b"), "'ä' can't stand here in a probe name, at character 1 of '-p ä,b'");
         assert_eq!(
@@ -248,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             wrong("block,+http"),
-            "'block' stands beside changes to the default set, at character 1 of '-p block,+http'"
+            "'block' is mixed with changes to the default set, at character 1 of '-p block,+http'"
         );
         assert_eq!(wrong("-all"), "'all' takes neither a sign nor settings, at character 1 of '-p -all'");
     }

@@ -23,9 +23,14 @@ pub(super) struct Words {
 /// Reads the words; `exists` tells whether a path is there, which decides only what could be either.
 ///
 /// A first word that is a view's name is the view, so a recording of that name needs its path: `./block`.
-pub(super) fn read(words: &[OsString], exists: impl Fn(&Path) -> bool) -> Result<Words, Failure> {
+///
+/// With a list of recordings there need not be others.
+pub(super) fn read(words: &[OsString], has_list: bool, exists: impl Fn(&Path) -> bool) -> Result<Words, Failure> {
     let is_file = |word: &OsString| looks_like_a_path(word) || exists(Path::new(word));
     let Some((first, rest)) = words.split_first() else {
+        if has_list {
+            return Ok(Words { view: SUMMARY, metrics: Vec::new(), files: Vec::new() });
+        }
         return Err(Failure::usage("no recording is named").hint("ebrec report run.parquet"));
     };
     let view = VIEWS.iter().map(|view| view.name).find(|name| Some(*name) == first.to_str());
@@ -37,9 +42,9 @@ pub(super) fn read(words: &[OsString], exists: impl Fn(&Path) -> bool) -> Result
     let taken = rest.iter().take(metrics_of(view)).take_while(|word| !is_file(word)).count();
     let (metrics, files) = rest.split_at(taken);
     let metrics: Vec<String> = metrics.iter().map(|metric| metric.to_string_lossy().into_owned()).collect();
-    if files.is_empty() {
+    if files.is_empty() && !has_list {
         let called = [vec![view.to_owned()], metrics].concat().join(" ");
-        let message = format!("no recording is named after 'report {called}'");
+        let message = format!("no recording follows 'report {called}'");
         return Err(Failure::usage(message).hint(format!("ebrec report {called} run.parquet")));
     }
     Ok(Words { view, metrics, files: files.iter().map(PathBuf::from).collect() })
@@ -54,11 +59,13 @@ fn metrics_of(view: &str) -> usize {
     }
 }
 
-/// Views and metrics have neither a separator nor a recording's ending.
+/// Views and metrics have neither a separator, nor what patterns have, nor a recording's ending.
 fn looks_like_a_path(word: &OsString) -> bool {
     let path = Path::new(word);
     let is_name = |name| word == name;
-    word.to_string_lossy().contains(std::path::is_separator)
+    let text = word.to_string_lossy();
+    text.contains(std::path::is_separator)
+        || text.contains(['*', '?', '['])
         || is_finished(path)
         || is_partial(path)
         || is_name("-")
@@ -88,7 +95,7 @@ mod tests {
 
     fn words(line: &str, there: &[&str]) -> Result<Words, Failure> {
         let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        read(&words, |path| there.iter().any(|name| path.as_os_str() == *name))
+        read(&words, false, |path| there.iter().any(|name| path.as_os_str() == *name))
     }
 
     fn read_as(view: &'static str, metrics: &[&str], files: &[&str]) -> Result<Words, Failure> {
@@ -99,6 +106,7 @@ mod tests {
     #[test]
     fn a_file_alone_is_summarised_whether_it_exists_or_not() {
         assert_eq!(words("run.parquet", &[]), read_as("summary", &[], &["run.parquet"]));
+        assert_eq!(words("runs-* hist", &[]), read_as("summary", &[], &["runs-*", "hist"]));
         assert_eq!(words("recordings b", &["recordings"]), read_as("summary", &[], &["recordings", "b"]));
     }
 
@@ -123,9 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_enough() {
+        let words = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            read(&words, true, |_| false)
+        };
+        assert_eq!(words(""), read_as("summary", &[], &[]));
+        assert_eq!(words("hist a.b"), read_as("hist", &["a.b"], &[]));
+        assert_eq!(words("block x/y"), read_as("block", &[], &["x/y"]));
+    }
+
+    #[test]
     fn what_is_missing_or_unknown_is_named() {
-        assert_eq!(words("block", &[]).unwrap_err().message, "no recording is named after 'report block'");
-        assert_eq!(words("hist a.b", &[]).unwrap_err().message, "no recording is named after 'report hist a.b'");
+        assert_eq!(words("block", &[]).unwrap_err().message, "no recording follows 'report block'");
+        assert_eq!(words("hist a.b", &[]).unwrap_err().message, "no recording follows 'report hist a.b'");
         let unknown = words("proceses run.parquet", &[]).unwrap_err();
         assert_eq!(unknown.message, "'proceses' is neither a view nor a file");
         assert_eq!(unknown.hint.as_deref(), Some("did you mean 'processes'?"));

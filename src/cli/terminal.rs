@@ -15,7 +15,7 @@ pub struct Terminal {
     pub plain: bool,
 }
 
-/// Columns of a page that is no terminal: wide enough for a table, narrow enough for a ticket.
+/// Columns of a page that is not a terminal: wide enough for a table, narrow enough for a ticket.
 const PAGE: usize = 120;
 /// The least that a table can be fitted into.
 const NARROWEST: usize = 40;

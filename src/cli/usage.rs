@@ -70,7 +70,7 @@ fn message(error: &clap::Error) -> String {
         }
         (ErrorKind::MissingRequiredArgument, Some(arg), _) => format!("{arg} is missing"),
         (ErrorKind::ArgumentConflict, Some(arg), _) => match context(error, ContextKind::PriorArg) {
-            Some(other) if bare(&other) == arg => format!("{arg} can be given once only"),
+            Some(other) if bare(&other) == arg => format!("{arg} can be given only once"),
             Some(other) => format!("{arg} can't be used with {}", bare(&other)),
             None => format!("{arg} can't be used here"),
         },

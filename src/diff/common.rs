@@ -12,7 +12,7 @@ use crate::recording::ProbeOutcome;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 
-/// Where quantities come from that are no metric of a probe: how they begin, the kind of their rows, and a metric of the same probe.
+/// Where quantities come from that are not metrics of a probe: how they begin, the kind of their rows, and a metric of the same probe.
 const DERIVED: [(&str, &str, &str); 5] = [
     (LEDGER, "ledger", metrics::ON_CPU),
     (CPU_SELF, "cpu_sample", metrics::CPU_SAMPLES),

@@ -33,6 +33,7 @@ use crate::diff::statistics::Family;
 use crate::diff::statistics::adjusted;
 use crate::diff::stretches::Stretches;
 use crate::failure::Failure;
+use crate::render::LeftOut;
 use crate::report::read::metrics::RUN_QUEUE;
 use crate::units::Unit;
 
@@ -146,7 +147,7 @@ pub(super) struct Comparison {
     /// The names of all metrics on either side, where an expression needs them.
     pub(super) names: BTreeSet<Name>,
     /// Recordings that could not be opened.
-    pub(super) left_out: Vec<String>,
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 impl Comparison {
@@ -156,8 +157,8 @@ impl Comparison {
     }
 }
 
-/// What was found of the quantities.
-pub(super) struct Outcome {
+/// The compared quantities.
+pub(super) struct Compared {
     tested: Vec<Change>,
     own: Vec<Change>,
     selected: Vec<Option<Change>>,
@@ -168,7 +169,7 @@ pub(super) struct Outcome {
 /// # Errors
 /// A recording can't be read, or has more names than fit into memory.
 pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selection]) -> Result<Comparison> {
-    let is_within = sides.iter().any(|side| side.files.len() < REPEATS);
+    let is_within = sides.iter().any(|side| side.len() < REPEATS);
     let mut repeats = Repeats::new(selections);
     let mut runs = [Runs::default(), Runs::default()];
     let mut conditions = Conditions::default();
@@ -176,7 +177,7 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
     let (mut left_out, mut recordings) = (Vec::new(), [0, 0]);
     let (mut names, mut depths) = (BTreeSet::new(), BTreeMap::new());
     for (which, side) in [Which::Before, Which::After].into_iter().zip(sides) {
-        let most = (MOST_STRETCHES / side.files.len()).max(1);
+        let most = (MOST_STRETCHES / side.len()).max(1);
         side.each(&plan.filter, &mut left_out, |source| {
             conditions.add(which, source)?;
             let stretches = if is_within { Stretches::intervals(source, most) } else { Stretches::whole(source) };
@@ -197,8 +198,9 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
         })?;
     }
     if !is_within && recordings.iter().any(|number| *number < REPEATS) {
-        let few = format!("fewer than {REPEATS} recordings of a side open");
-        return Err(Failure::run(few).hint(left_out.join("; ")).into());
+        let few = format!("fewer than {REPEATS} recordings of a side can be opened");
+        let reasons: Vec<&str> = left_out.iter().map(|file| file.reason.as_str()).collect();
+        return Err(Failure::run(few).hint(reasons.join("; ")).into());
     }
     runs.iter_mut().for_each(|runs| runs.retain(|name| common.has(name)));
     repeats.retain(|name| common.has(name));
@@ -210,7 +212,7 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
         }
         (false, arrangements) => repeats.compared(arrangements),
     };
-    let Outcome { mut tested, own, selected } = outcome;
+    let Compared { mut tested, own, selected } = outcome;
     let weight =
         |change: &Change| (change.effect().abs(), change.difference.map_or(0.0, |difference| difference.log.abs()));
     tested.sort_by(|a, b| {

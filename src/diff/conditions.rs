@@ -51,7 +51,10 @@ impl Conditions {
         fact(Rank::Machine, "memory", units::bytes(host.memory_bytes));
         fact(Rank::Machine, "distribution", host.distro.clone());
         fact(Rank::Machine, "virtualization", host.virt.clone().unwrap_or_else(|| "none".to_owned()));
-        fact(Rank::Window, "interval", units::duration(meta.window.interval_ns));
+        // One that adapts differs with the length of the window, which is compared by itself.
+        let adapts = meta.config.get("interval_ns").is_some_and(|asked| asked.is_null());
+        let interval = if adapts { "adapted to the window".to_owned() } else { window::interval(source) };
+        fact(Rank::Window, "interval", interval);
         fact(Rank::Window, "filter", window::scope(source).unwrap_or_else(|| "none".to_owned()));
         fact(Rank::Window, "version of ebrec", meta.version.clone());
         for probe in &meta.probes {

@@ -27,11 +27,9 @@ pub(super) fn document(plan: &DiffPlan, comparison: &Comparison, checks: &[Check
     let names = [&plan.before, &plan.after].map(|path| path.display().to_string());
     document.subtitle =
         format!("before: {} ({}); after: {} ({})", names[0], recordings(before), names[1], recordings(after));
-    for why in &comparison.left_out {
-        document.warning(format!("left out: {why}"));
-    }
+    document.leave_out(comparison.left_out.clone());
     for difference in comparison.conditions.differences() {
-        document.warning(format!("not comparable without care: {difference}"));
+        document.warning(format!("compare with care: {difference}"));
     }
     if let Some(commands) = comparison.conditions.commands() {
         document.note(commands);
@@ -46,7 +44,7 @@ pub(super) fn document(plan: &DiffPlan, comparison: &Comparison, checks: &[Check
     }
     document.push(table("recorder", "The recordings themselves", &own_columns(), comparison.own.iter(), usize::MAX));
     if plan.format.is_for_programs() {
-        document.push(table("tested", "Everything that was tested", &columns(), comparison.tested.iter(), usize::MAX));
+        document.push(table("tested", "All tested quantities", &columns(), comparison.tested.iter(), usize::MAX));
     }
     document
 }
@@ -86,9 +84,9 @@ fn limits(design: &Design) -> Option<String> {
         return Some(few.to_owned());
     }
     Some(format!(
-        "fewer than {REPEATS} recordings a side can't tell a change from what differs between any two runs, such as memory layout, caches and \
-         neighbours; runs are taken to differ by {:.0} %, in waits by {:.0} %, in waits for a CPU by {:.0} %, and what differs much more passes for a \
-         change: record {REPEATS} or more of each, in turn",
+        "fewer than {REPEATS} recordings a side can't distinguish a change from the differences between any two runs (memory layout, caches, \
+         neighbours); this assumes that runs differ by {:.0} %, in waits by {:.0} %, in waits for a CPU by {:.0} %, and reports what differs \
+         much more: record {REPEATS} or more of each, in turn",
         100.0 * BETWEEN_RUNS,
         100.0 * BETWEEN_RUNS_WAITS,
         100.0 * BETWEEN_RUNS_CPU
@@ -147,7 +145,7 @@ pub(super) fn tables() -> Vec<Table> {
         table("changes", "Significant changes", &columns(), none(), 0),
         table("checks", "Checks", &check_columns(), std::iter::empty(), 0),
         table("recorder", "The recordings themselves", &own_columns(), none(), 0),
-        table("tested", "Everything that was tested", &columns(), none(), 0),
+        table("tested", "All tested quantities", &columns(), none(), 0),
     ]
 }
 
@@ -169,9 +167,9 @@ fn own_columns() -> Columns<Change> {
 fn columns() -> Columns<Change> {
     own_columns()
         .column("change_pct", "change", |change| change.percent().map(Value::Percent).unwrap_or_default())
-        .help("Change in hundredths of the value before; null where that is zero.")
+        .help("Change in percent of the value before; null if that is zero.")
         .column("low_pct", "low", |change| change.interval().map(|(low, _)| Value::Percent(low)).unwrap_or_default())
-        .help("Lower end of the 95 % confidence interval of the change, the error of histograms included.")
+        .help("Lower end of the 95 % confidence interval of the change, including the error of histograms.")
         .column("high_pct", "high", |change| {
             change.interval().map(|(_, high)| Value::Percent(high)).unwrap_or_default()
         })
@@ -180,11 +178,11 @@ fn columns() -> Columns<Change> {
             0.0 => Value::Null,
             effect => Value::Nanos(effect as i64),
         })
-        .help("Change in nanoseconds per second of the window; null for what is no time.")
+        .help("Change in nanoseconds per second of the window; null unless the quantity is a time.")
         .column("p", "p", |change| story::chance_value(change.difference.map(|difference| difference.p)))
-        .help("Chance of a difference as large by this quantity alone, without any change.")
+        .help("Probability of a difference this large in this quantity alone, if nothing changed.")
         .column("q", "q", |change| story::chance_value(Some(change.adjusted)))
-        .help("The same among all quantities: Benjamini and Hochberg's adjusted value.")
+        .help("The same, adjusted for the number of quantities by Benjamini and Hochberg's procedure.")
 }
 
 fn unit(change: &Change) -> String {
@@ -206,11 +204,11 @@ fn check_columns<'c>() -> Columns<Check<'c>> {
         .each_its_unit()
         .help("Value after.")
         .column("change_pct", "change", |check| check.change.percent().map(Value::Percent).unwrap_or_default())
-        .help("Change in hundredths of the value before.")
+        .help("Change in percent of the value before.")
         .column("q", "q", |check| story::chance_value(check.change.difference.map(|_| check.change.adjusted)))
-        .help("Chance of a difference as large without any change, adjusted for the number of expressions.")
+        .help("Probability of a difference this large if nothing changed, adjusted for the number of expressions.")
         .column("fails", "fails", Check::fails)
-        .help("Whether the run fails for it.")
+        .help("Whether the expression makes the run fail.")
         .column("verdict", "verdict", |check| check.verdict())
         .help("The same in words.")
 }

@@ -104,7 +104,7 @@ impl Expression {
                 Statistic::Rate => "'100' or '100/s'",
                 _ => "'1MiB' or '1MiB/s'",
             };
-            let message = format!("the bound of '{text}' has not the unit of its statistic");
+            let message = format!("the bound of '{text}' is not in the unit of its statistic");
             return Err(Failure::usage(message).hint(format!("'{}' takes a bound such as {units}", statistic.name())));
         }
         let name = Name { metric: metric.into(), labels };
@@ -142,7 +142,7 @@ impl Expression {
         if wanted == measure || self.selection.statistic.is_per_second() {
             return Ok(());
         }
-        let message = format!("the bound of '{}' has not the unit of '{}'", self.text, self.selection.name.metric);
+        let message = format!("the bound of '{}' is not in the unit of '{}'", self.text, self.selection.name.metric);
         Err(Failure::usage(message).hint(format!("its values are {}", in_words(unit))))
     }
 }
@@ -203,18 +203,18 @@ fn statistic_of(name: &str, text: &str) -> Result<Statistic, Failure> {
     known.ok_or_else(|| {
         let names = Statistic::NAMED.map(Statistic::name);
         let near = nearest(name, names.into_iter());
-        Failure::usage(format!("'{name}' in '{text}' is no statistic")).hint(did_you_mean(&near, &names))
+        Failure::usage(format!("'{name}' in '{text}' is not a statistic")).hint(did_you_mean(&near, &names))
     })
 }
 
 fn shape(text: &str) -> Failure {
     let example = "an expression looks like 'block.device_time{dev=vda}.p99 > +20%'";
-    Failure::usage(format!("'{text}' is no expression")).hint(example)
+    Failure::usage(format!("'{text}' is not an expression")).hint(example)
 }
 
 fn bound(bound: &str, text: &str) -> Result<Bound, Failure> {
     let wrong = || {
-        let message = format!("'{bound}' in '{text}' is no bound");
+        let message = format!("'{bound}' in '{text}' is not a bound");
         Failure::usage(message).hint("a bound is a change such as '+20%' or '+2ms', or a value such as '5ms'")
     };
     let (sign, number) = match (bound.strip_prefix('+'), bound.strip_prefix('-')) {
@@ -359,6 +359,6 @@ mod tests {
             Some("did you mean one of 'p90', 'p99'?")
         );
         assert!(Expression::parse("a.b.rate > +2ms").unwrap_err().message.contains("unit"));
-        assert!(Expression::parse("a.b.p99 > +much").unwrap_err().message.contains("no bound"));
+        assert!(Expression::parse("a.b.p99 > +much").unwrap_err().message.contains("is not a bound"));
     }
 }

@@ -10,7 +10,7 @@ use crate::diff::observe::lasting;
 use crate::diff::sides::Side;
 use crate::render::FlamePlot;
 use crate::render::FlameStack;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Profile;
 use crate::report::read::profile::Sample;
 use crate::report::read::profile::Stacks;
@@ -30,15 +30,15 @@ type Weights = BTreeMap<String, [f64; 2]>;
 pub(super) fn plot(plan: &DiffPlan, sides: &[Side; 2]) -> Result<Option<FlamePlot>> {
     let mut weights = Weights::new();
     for (which, side) in sides.iter().enumerate() {
-        let number = side.files.len() as f64;
+        let number = side.len() as f64;
         side.each(&plan.filter, &mut Vec::new(), |source| {
-            let (stacks, people) = (Stacks::of(source, &plan.debug_dirs)?, People::of(source)?);
+            let (stacks, processes) = (Stacks::of(source, &plan.debug_dirs)?, ProcessTable::of(source)?);
             let mut rows = source.rows("cpu_sample");
             let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
             let (count, sum) = (rows.int("count"), rows.int("sum"));
             let profile = Profile::of(source, rows, &[], |row| {
                 Some(Sample {
-                    process: Cow::Owned(lasting(people.of_row(row).unwrap_or("?")).to_owned()),
+                    process: Cow::Owned(lasting(processes.of_row(row).unwrap_or("?")).to_owned()),
                     kernel: row.int(kernel),
                     user: row.int(user),
                     ns: row.natural(sum),

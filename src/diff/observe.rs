@@ -13,7 +13,7 @@ use crate::diff::quantity::Name;
 use crate::diff::stretches::Stretches;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Row;
 
 mod functions;
@@ -73,10 +73,10 @@ impl Observed {
             limit: Limit::new(),
             stretches,
         };
-        let people = People::of(source)?;
-        metrics::gather(source, &people, &mut gathered)?;
-        ledger::gather(source, &people, &mut gathered)?;
-        functions::gather(source, &people, plan, &mut gathered)?;
+        let processes = ProcessTable::of(source)?;
+        metrics::gather(source, &processes, &mut gathered)?;
+        ledger::gather(source, &processes, &mut gathered)?;
+        functions::gather(source, &processes, plan, &mut gathered)?;
         own::gather(source, &mut gathered)?;
         gathered.limit.check(source, "processes and functions")?;
         let Gathered { items, selected, depths, stretches, .. } = gathered;
@@ -139,8 +139,8 @@ impl Gathered<'_> {
 }
 
 /// The process of a row as it is called after a restart, too.
-fn process(people: &People, row: &Row<'_>, limit: &mut Limit) -> Rc<str> {
-    limit.name(lasting(people.of_row(row).unwrap_or("?")))
+fn process(processes: &ProcessTable, row: &Row<'_>, limit: &mut Limit) -> Rc<str> {
+    limit.name(lasting(processes.of_row(row).unwrap_or("?")))
 }
 
 /// The kernel's workers are called by CPU and number: `kworker/1:2-events`.

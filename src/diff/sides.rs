@@ -1,13 +1,13 @@
 //! The recordings of each side: a file, a directory, or a pattern.
 
 use std::path::Path;
-use std::path::PathBuf;
 
-use anyhow::Context;
 use anyhow::Result;
 
 use crate::failure::Failure;
+use crate::render::LeftOut;
 use crate::report::plan::RowFilter;
+use crate::report::read::files::Files;
 use crate::report::read::input;
 use crate::report::read::input::Source;
 
@@ -21,70 +21,54 @@ pub(super) enum Which {
     After,
 }
 
-/// The files of one side.
+/// The recordings of one side.
 #[derive(Clone, Debug)]
-pub(super) struct Side {
-    /// In the order of their names.
-    pub(super) files: Vec<PathBuf>,
-    /// Whether one that does not open is left out: nobody named it by itself.
-    is_lenient: bool,
-}
+pub(super) struct Side(Files);
 
 impl Side {
-    /// Finds the files that a word of the command line means.
+    /// Finds the recordings that a word of the command line means.
     ///
     /// # Errors
     /// None is there, or very many are.
     pub(super) fn of(word: &Path) -> Result<Side> {
-        if word.is_dir() {
-            let failed = || format!("can't read the directory '{}'", word.display());
-            let files = input::recordings_in(word).with_context(failed)?;
-            let none = || format!("no recording in the directory '{}'", word.display());
-            return Side::some(files, none, true);
-        }
-        let text = word.to_string_lossy();
-        if word.exists() || !text.contains(['*', '?', '[']) {
-            return Ok(Side { files: vec![word.to_path_buf()], is_lenient: false });
-        }
-        let paths = glob::glob(&text).map_err(|error| Failure::usage(format!("'{text}' is no pattern: {error}")))?;
-        let mut files: Vec<PathBuf> =
-            paths.filter_map(Result::ok).filter(|path| path.is_file()).take(MOST + 1).collect();
-        files.sort();
-        Side::some(files, || format!("no file matches '{text}'"), false)
-    }
-
-    fn some(files: Vec<PathBuf>, none: impl Fn() -> String, is_lenient: bool) -> Result<Side> {
-        match files.len() {
-            0 => Err(Failure::run(none()).into()),
-            number if number > MOST => Err(Failure::run(format!("a side can have {MOST} recordings at most")).into()),
-            _ => Ok(Side { files, is_lenient }),
+        let files = Files::of(&[word.to_path_buf()], None)?;
+        match files.list.len() {
+            number if number > MOST => Err(Failure::run(format!("a side can have at most {MOST} recordings")).into()),
+            _ => Ok(Side(files)),
         }
     }
 
-    /// Opens the recordings one after the other; what can't be opened is in `left_out` where the side is a directory.
+    /// How many there are, those included that do not open.
+    pub(super) fn len(&self) -> usize {
+        self.0.list.len()
+    }
+
+    /// Opens the recordings one after the other; what can't be opened is in `left_out`, unless a word names it by itself.
     ///
     /// # Errors
     /// A recording does not open, none of them does, or `visit` fails.
     pub(super) fn each(
         &self,
         filter: &RowFilter,
-        left_out: &mut Vec<String>,
+        left_out: &mut Vec<LeftOut>,
         mut visit: impl FnMut(&Source) -> Result<()>,
     ) -> Result<()> {
         let mut opened = 0;
-        for file in &self.files {
-            match Source::open(file, filter) {
+        let mut own = self.0.left_out.clone();
+        for named in &self.0.list {
+            match Source::open(&named.path, filter) {
                 Ok(source) => {
                     opened += 1;
                     visit(&source)?;
                 }
-                Err(error) if self.is_lenient => left_out.push(input::first_line(&error)),
+                Err(error) if !named.by_itself => own.push(named.left_out(&error)),
                 Err(error) => return Err(error),
             }
         }
-        match (opened, left_out.last()) {
-            (0, Some(why)) => Err(Failure::run(why.clone()).into()),
-            _ => Ok(()),
+        if opened == 0 {
+            return Err(input::none_opens(&own).into());
         }
+        left_out.extend(own);
+        Ok(())
     }
 }

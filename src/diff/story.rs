@@ -107,7 +107,7 @@ fn waiting(name: &Name) -> String {
 }
 
 /// `+31 %, 95 % CI +20…+43 %`; `new` where there was nothing before, `gone` where there is nothing after.
-pub(super) fn in_hundredths(change: &Change) -> String {
+fn in_hundredths(change: &Change) -> String {
     let Some(percent) = change.percent() else { return "new".to_owned() };
     if change.after == 0.0 {
         return "gone".to_owned();

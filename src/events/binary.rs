@@ -21,7 +21,6 @@ use object::elf::PF_X;
 use object::elf::STT_FUNC;
 use object::elf::STT_GNU_IFUNC;
 
-use super::glob;
 use super::kernel::Refusal;
 use super::nops;
 use super::notes::notes;
@@ -35,6 +34,7 @@ use crate::demangle::without_parameters;
 use crate::exits;
 use crate::exits::Program;
 use crate::failure::did_you_mean;
+use crate::glob;
 use crate::host::code_file::FileIdentity;
 use crate::host::foreign;
 use crate::probe::site::Site;
@@ -232,7 +232,7 @@ impl Binary {
             symbols.iter().filter(|symbol| symbol.is_chosen_late).map(|symbol| symbol.name.as_str()).collect();
         let mut late = None;
         for symbol in symbols.iter().filter(|symbol| symbol.name.contains(core)) {
-            // Parts of functions that are seldom run are no functions to count.
+            // Parts of functions that are seldom run are not functions to count.
             if glob::is_glob(pattern) && symbol.name.contains(".cold") {
                 continue;
             }

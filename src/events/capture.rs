@@ -9,7 +9,7 @@ use super::spec::Labelled;
 use super::spec::Node;
 use super::spec::Spec;
 use crate::probe::event::Capture;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::event::MAX_NUMBERS;
 use crate::probe::event::MAX_TEXTS;
 use crate::probe::event::Named;
@@ -20,8 +20,8 @@ use crate::probe::hook::Hook;
 ///
 /// # Errors
 /// A value that there is not, or more of a sort than an event takes.
-pub(super) fn event(text: &str, spec: &Spec, hook: Hook, names: &Names<'_>) -> Result<Event, SpecError> {
-    let mut event = Event {
+pub(super) fn event(text: &str, spec: &Spec, hook: Hook, names: &Names<'_>) -> Result<CustomEvent, SpecError> {
+    let mut event = CustomEvent {
         text: text.to_owned(),
         label: spec.name.clone().unwrap_or_else(|| text.trim().to_owned()),
         hook,
@@ -64,7 +64,8 @@ pub(super) fn event(text: &str, spec: &Spec, hook: Hook, names: &Names<'_>) -> R
 }
 
 fn second(labelled: &Labelled, what: &str) -> SpecError {
-    SpecError::new(labelled.at.0, format!("an event has one '{what}(…)'")).hint("a second event with '-e' has its own")
+    SpecError::new(labelled.at.0, format!("an event can have only one '{what}(…)'"))
+        .hint("give another event with '-e'")
 }
 
 /// The name that the user gave, else the shortest one that says what it is.
@@ -79,7 +80,7 @@ fn name(labelled: &Labelled, others: &[Capture]) -> Result<String, SpecError> {
     let whole = labelled.value.to_string();
     let name = short(&labelled.value).filter(|name| !is_taken(name)).unwrap_or_else(|| whole.clone());
     if is_taken(&name) {
-        return Err(SpecError::new(start(&labelled.value), format!("'{whole}' is kept twice")));
+        return Err(SpecError::new(start(&labelled.value), format!("'{whole}' is captured twice")));
     }
     Ok(name)
 }
@@ -100,5 +101,5 @@ fn bounded(last: &Labelled, captures: &[Capture]) -> Result<(), SpecError> {
     if count <= limit {
         return Ok(());
     }
-    Err(SpecError::new(last.at.0, format!("an event keeps {limit} {what} at most")))
+    Err(SpecError::new(last.at.0, format!("an event captures at most {limit} {what}")))
 }

@@ -27,7 +27,7 @@ pub(super) struct Names<'a> {
     pub(super) space: Space,
     /// The arguments by place, or why there are none.
     pub(super) arguments: Arguments,
-    /// The fields of a trace point's record.
+    /// The fields of a tracepoint's record.
     pub(super) fields: Vec<Field>,
     /// What is returned: its shape, or why there is none.
     pub(super) returned: Result<Option<Shape>, String>,
@@ -56,7 +56,7 @@ impl Arguments {
     }
 }
 
-/// A field of a trace point's record.
+/// A field of a tracepoint's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     /// Its name.
@@ -203,7 +203,7 @@ impl Names<'_> {
                     Shape::Int { size, signed, big_endian } => (size, signed, big_endian),
                     Shape::Pointer(_) => (8, false, false),
                     other => {
-                        return Err(wrong(format!("'{written}' is {}, no number", self.describe(&other))));
+                        return Err(wrong(format!("'{written}' is {}, not a number", self.describe(&other))));
                     }
                 };
                 if !matches!(size, 1 | 2 | 4 | 8) {
@@ -217,10 +217,10 @@ impl Names<'_> {
                 }
                 Ok(address)
             }
-            Operand::Text { .. } => Err(wrong(format!("'{written}' is a text, where a number belongs"))),
+            Operand::Text { .. } => Err(wrong(format!("'{written}' is a text where a number is expected"))),
             Operand::Quoted(_) => Err(wrong("a text in quotes can only be compared".to_owned())),
             Operand::Comm => Err(wrong("the name 'comm' can only be compared; every row has it anyway".to_owned())),
-            Operand::Args => Err(wrong("'args' is no value: its members are, as 'args.NAME'".to_owned())),
+            Operand::Args => Err(wrong("'args' is not a value, but its members are: 'args.NAME'".to_owned())),
         }
     }
 
@@ -248,7 +248,7 @@ impl Names<'_> {
                 _ => "a struct".to_owned(),
             },
             Shape::Opaque(name) => format!("of the type '{name}'"),
-            Shape::Type(_) => "of a type that is not known".to_owned(),
+            Shape::Type(_) => "of an unknown type".to_owned(),
         }
     }
 }
@@ -280,7 +280,7 @@ fn in_space(kind: TextKind, space: Space) -> TextKind {
 /// Holds code to what the kernel's program takes.
 fn bounded(steps: Vec<Step>, written: &Expr) -> Result<Vec<Step>, SpecError> {
     if steps.len() > MAX_STEPS {
-        let problem = format!("'{written}' takes {} steps, {MAX_STEPS} are possible", steps.len());
+        let problem = format!("'{written}' takes {} steps, more than {MAX_STEPS}", steps.len());
         return Err(SpecError::new(start(written), problem));
     }
     let (mut depth, mut deepest) = (0usize, 0);
@@ -293,7 +293,7 @@ fn bounded(steps: Vec<Step>, written: &Expr) -> Result<Vec<Step>, SpecError> {
         deepest = deepest.max(depth);
     }
     if deepest > MAX_DEPTH {
-        let problem = format!("'{written}' holds {deepest} values at once, {MAX_DEPTH} are possible");
+        let problem = format!("'{written}' holds {deepest} values at once, more than {MAX_DEPTH}");
         return Err(SpecError::new(start(written), problem));
     }
     Ok(steps)

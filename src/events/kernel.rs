@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
-use super::glob;
 use crate::failure::did_you_mean;
+use crate::glob;
 use crate::host::root::Root;
 use crate::host::tracefs::Tracefs;
 use crate::text::nearest;
@@ -52,7 +52,7 @@ impl Refusal {
     }
 }
 
-/// What the kernel tells of its functions.
+/// What the kernel says about its functions.
 pub(super) struct Functions {
     kallsyms: String,
     /// What function tracing can be put on; `None` where that may not be read.
@@ -168,7 +168,7 @@ impl Functions {
         };
         match code.as_slice() {
             [] if same.is_empty() => Err(self.missing(wanted)),
-            [] => Err(Refusal::new(format!("'{wanted}' is a variable of the kernel, no function"))),
+            [] => Err(Refusal::new(format!("'{wanted}' is a variable of the kernel, not a function"))),
             [_] if self.forbidden.contains(wanted) => {
                 Err(Refusal::new(format!("the kernel forbids probes on '{wanted}'"))
                     .hint("/sys/kernel/debug/kprobes/blacklist lists such functions"))
@@ -178,7 +178,7 @@ impl Functions {
             ))),
             [one] => Ok(Function { name: wanted.to_owned(), module: one.module.map(str::to_owned) }),
             several => Err(Refusal::new(format!(
-                "the kernel has {} functions named '{wanted}', which a name can't tell apart",
+                "the kernel has {} functions named '{wanted}', and a name can't distinguish them",
                 several.len()
             ))),
         }

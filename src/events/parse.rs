@@ -68,7 +68,7 @@ pub(super) const INTEGERS: [(&str, u8, bool); 34] = [
     ("__u64", 8, false),
 ];
 const FORM: &str =
-    "the form is SORT:WHERE(CAPTURES)/FILTER/, as 'kprobe:vfs_read(count)/count > 4KiB/'; see 'man ebrec-record'";
+    "the form is SORT:WHERE(CAPTURES)/FILTER/, such as 'kprobe:vfs_read(count)/count > 4KiB/'; see 'man ebrec-record'";
 
 /// Reads one specification; nothing in it is looked up.
 ///
@@ -94,21 +94,21 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
         at = close + 1 + (rest.len() - rest.trim_start().len());
     }
     if let Some(At(word)) = spec.trampoline().filter(|_| !spec.is_return_of_a_program()) {
-        let error = SpecError::new(word, "'trampoline' says how functions of programs are seen to return");
+        let error = SpecError::new(word, "'trampoline' applies to returns of programs' functions");
         return Err(error.hint("it is for 'uretprobe:FILE:FUNCTION' and 'latency:FILE:FUNCTION'"));
     }
     if at >= end {
         return Ok(spec);
     }
     if !text.get(at..).is_some_and(|rest| rest.starts_with('/')) {
-        let error = SpecError::new(at, "here a filter between slashes or nothing may follow");
+        let error = SpecError::new(at, "expected a /filter/ or the end of the event");
         return Err(error.or_hint(|| quotes(text, &spec.target)).or_hint(|| Some(FORM.to_owned())));
     }
     // The last slash closes the filter, so that those before it divide.
     if end - 1 <= at || !text.get(..end).is_some_and(|text| text.ends_with('/')) {
-        let mut error = SpecError::new(at, "the filter has no slash at its end");
+        let mut error = SpecError::new(at, "the filter has no closing slash");
         if spec.items.is_empty() && text.get(at..).is_some_and(|rest| rest.contains("/(") || rest.contains("/ (")) {
-            error = SpecError::new(at, "the filter stands before the captures: it belongs behind them");
+            error = SpecError::new(at, "the filter comes before the captures: move it behind them");
         }
         return Err(error.hint(FORM));
     }

@@ -1,22 +1,22 @@
-//! The kernel's trace points, and the fields of their records.
+//! The kernel's tracepoints, and the fields of their records.
 
 use std::path::Path;
 use std::path::PathBuf;
 
 use super::code::Content;
 use super::code::Field;
-use super::glob;
 use super::kernel::Refusal;
 use super::types::Shape;
 use super::types::Types;
 use crate::failure::did_you_mean;
+use crate::glob;
 use crate::host::tracefs::Tracefs;
 use crate::text::nearest;
 
 /// The fields that every record begins with.
 const COMMON: &str = "common_";
 
-/// Where trace points are listed.
+/// Where tracepoints are listed.
 ///
 /// # Errors
 /// It is not mounted, or may not be read.
@@ -24,18 +24,15 @@ pub(super) fn directory(tracefs: &Tracefs) -> Result<PathBuf, Refusal> {
     match tracefs {
         Tracefs::Mounted(place) => Ok(place.join("events")),
         Tracefs::Unreadable(place) => {
-            Err(Refusal::new(format!("'{}' may not be read, so trace points are not known", place.display()))
-                .hint("sudo"))
+            Err(Refusal::new(format!("'{}' can't be read, so tracepoints are unknown", place.display())).hint("sudo"))
         }
-        Tracefs::NotMounted => {
-            Err(Refusal::new("the tracing file system is not mounted, so trace points are not known")
-                .hint(format!("{}, or 'rawtp:NAME', which needs none", Tracefs::MOUNT)))
-        }
-        Tracefs::Unsupported => Err(Refusal::new("this kernel has no tracing file system, so it has no trace points")),
+        Tracefs::NotMounted => Err(Refusal::new("tracefs is not mounted, so tracepoints are unknown")
+            .hint(format!("{}, or 'rawtp:NAME', which needs none", Tracefs::MOUNT))),
+        Tracefs::Unsupported => Err(Refusal::new("this kernel has no tracefs, so it has no tracepoints")),
     }
 }
 
-/// The trace points that two names or patterns mean, as (category, name).
+/// The tracepoints that two names or patterns mean, as (category, name).
 ///
 /// # Errors
 /// There is none; the bool tells that the category is at fault.
@@ -43,7 +40,7 @@ pub(super) fn find(directory: &Path, category: &str, name: &str) -> Result<Vec<(
     let categories = directories(directory);
     let of = matching(&categories, category);
     if of.is_empty() {
-        return Err((true, absent("category of trace points", category, &categories)));
+        return Err((true, absent("tracepoint category", category, &categories)));
     }
     let mut found = Vec::new();
     let mut known = Vec::new();
@@ -53,7 +50,7 @@ pub(super) fn find(directory: &Path, category: &str, name: &str) -> Result<Vec<(
         known.extend(names);
     }
     if found.is_empty() {
-        return Err((false, absent(&format!("trace point in '{category}'"), name, &known)));
+        return Err((false, absent(&format!("tracepoint in '{category}'"), name, &known)));
     }
     Ok(found)
 }
@@ -81,7 +78,7 @@ fn directories(place: &Path) -> Vec<String> {
     names
 }
 
-/// The fields of a trace point's record.
+/// The fields of a tracepoint's record.
 ///
 /// # Errors
 /// Its format can't be read.
@@ -216,10 +213,10 @@ mod tests {
         assert_eq!(names("sched", "sched_switch"), Ok(vec![point("sched", "sched_switch")]));
         assert_eq!(names("b*", "*_rq_*").unwrap().len(), 2);
         let (category, why, hint) = names("blok", "x").unwrap_err();
-        assert!(category && why == "there is no category of trace points named 'blok'", "{why}");
+        assert!(category && why == "there is no tracepoint category named 'blok'", "{why}");
         assert_eq!(hint.as_deref(), Some("did you mean 'block'?"));
         let (category, _, hint) = names("block", "block_rq_isue").unwrap_err();
         assert!(!category && hint.is_some_and(|hint| hint.contains("'block_rq_issue'")));
-        assert_eq!(names("block", "x*").unwrap_err().1, "no trace point in 'block' matches 'x*'");
+        assert_eq!(names("block", "x*").unwrap_err().1, "no tracepoint in 'block' matches 'x*'");
     }
 }

@@ -29,12 +29,10 @@ use super::code::Field;
 use super::code::Names;
 use super::files;
 use super::files::Reached;
-use super::glob;
 use super::kernel::Function;
 use super::kernel::Functions;
 use super::kernel::Refusal;
 use super::nops;
-use super::parse::parse;
 use super::parse::quotes;
 use super::points;
 use super::spec::At;
@@ -42,16 +40,18 @@ use super::spec::Name;
 use super::spec::Sort;
 use super::spec::Spec;
 use super::spec::Target;
+use super::spec::Written;
 use super::types::DIRECTORY;
 use super::types::Parameter;
 use super::types::Signature;
 use super::types::Types;
 use crate::failure::Failure;
+use crate::glob;
 use crate::host::Host;
 use crate::host::root::Root;
 use crate::host::tracefs::Tracefs;
 use crate::probe::Scope;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::event::Space;
 use crate::probe::hook::Hook;
 use crate::probe::site::LeftOut;
@@ -62,7 +62,7 @@ const KEPT_ARGUMENTS: usize = 6;
 /// An event with what it could say of each hit.
 pub struct Offer {
     /// The event.
-    pub event: Event,
+    pub event: CustomEvent,
     /// (name, type) of the arguments, fields and what is returned.
     pub values: Vec<(String, String)>,
 }
@@ -71,10 +71,10 @@ pub struct Offer {
 ///
 /// # Errors
 /// What this machine does not have, at which character.
-pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event>, Failure> {
-    let offers = looked_up(texts, host, &scope.pids, false)?.into_iter();
-    let events: Vec<Event> = offers.map(|offer| offer.event).collect();
-    let by_kprobe = |event: &&Event| matches!(event.hook, Hook::Kprobe { .. } | Hook::KernelLatency { .. });
+pub fn resolve(written: &[Written], host: &Host, scope: &Scope) -> Result<Vec<CustomEvent>, Failure> {
+    let offers = looked_up(written, host, &scope.pids, false)?.into_iter();
+    let events: Vec<CustomEvent> = offers.map(|offer| offer.event).collect();
+    let by_kprobe = |event: &&CustomEvent| matches!(event.hook, Hook::Kprobe { .. } | Hook::KernelLatency { .. });
     if let Some(event) = events.iter().find(by_kprobe)
         && !host.kernel.kprobes
     {
@@ -89,11 +89,11 @@ pub fn resolve(texts: &[String], host: &Host, scope: &Scope) -> Result<Vec<Event
 ///
 /// # Errors
 /// As for `resolve`.
-pub fn offers(texts: &[String], host: &Host, pids: &[u32]) -> Result<Vec<Offer>, Failure> {
-    looked_up(texts, host, pids, true)
+pub fn offers(written: &[Written], host: &Host, pids: &[u32]) -> Result<Vec<Offer>, Failure> {
+    looked_up(written, host, pids, true)
 }
 
-fn looked_up(texts: &[String], host: &Host, pids: &[u32], with_values: bool) -> Result<Vec<Offer>, Failure> {
+fn looked_up(written: &[Written], host: &Host, pids: &[u32], with_values: bool) -> Result<Vec<Offer>, Failure> {
     let version = host.kernel.version;
     let mut machine = Machine {
         tracefs: &host.tracefs,
@@ -105,11 +105,11 @@ fn looked_up(texts: &[String], host: &Host, pids: &[u32], with_values: bool) -> 
         types: HashMap::new(),
     };
     let mut offers: Vec<Offer> = Vec::new();
-    for text in texts {
+    for Written { text, spec } in written {
         if offers.iter().any(|earlier| &earlier.event.text == text) {
             return Err(Failure::usage(format!("the event '{text}' is given twice")));
         }
-        let offer = machine.offer(text).map_err(|error| error.failure(text))?;
+        let offer = machine.offer(text, spec).map_err(|error| error.failure(text))?;
         if offers.iter().any(|earlier| earlier.event.label == offer.event.label) {
             return Err(Failure::usage(format!("two events are named '{}'", offer.event.label)));
         }
@@ -146,13 +146,12 @@ struct Hooked {
 }
 
 impl Machine<'_> {
-    fn offer(&mut self, text: &str) -> Result<Offer, SpecError> {
-        let spec = parse(text)?;
+    fn offer(&mut self, text: &str, spec: &Spec) -> Result<Offer, SpecError> {
         let hooked = match &spec.target {
             Target::Kernel(name) if spec.sort == Sort::Rawtp => self.raw_points(name)?,
-            Target::Kernel(name) => self.kernel(spec.sort, name, &spec)?,
+            Target::Kernel(name) => self.kernel(spec.sort, name, spec)?,
             Target::Point { category, name } => self.points(category, name)?,
-            Target::File { file, function } => self.file(spec.sort, file, function, &spec)?,
+            Target::File { file, function } => self.file(spec.sort, file, function, spec)?,
             Target::Static { file, provider, name } => self.static_probes(file, provider, name)?,
         };
         let pair = |parameter: &Parameter| (parameter.name.clone(), parameter.type_name.clone());
@@ -175,7 +174,7 @@ impl Machine<'_> {
             returned: hooked.returned.map(|returns| returns.map(|returns| returns.shape)),
             duration: hooked.duration,
         };
-        let mut event = capture::event(text, &spec, hooked.hook, &names).map_err(|error| {
+        let mut event = capture::event(text, spec, hooked.hook, &names).map_err(|error| {
             // Parameters of a function of C++ read as values.
             let is_scoped = matches!(&spec.target, Target::File { function, .. } if function.text.contains("::"));
             match quotes(text, &spec.target).filter(|_| is_scoped) {
@@ -233,8 +232,11 @@ impl Machine<'_> {
             signatures.push(if function.module == module { signature } else { None });
         }
         if by_trampoline && typed.is_empty() {
-            let why =
-                format!("none of the {} functions that match '{}' can be had by trampolines", found.len(), name.text);
+            let why = format!(
+                "none of the {} functions that match '{}' can be traced through trampolines",
+                found.len(),
+                name.text
+            );
             return Err(at(name, Refusal::new(why).hint(format!("'kprobe:{}' takes them", name.text))));
         }
         let (known, whole) = common(&signatures);
@@ -270,12 +272,15 @@ impl Machine<'_> {
 
     fn raw_points(&mut self, name: &Name) -> Result<Hooked, SpecError> {
         let Some(types) = self.types(None) else {
-            return Err(at(name, Refusal::new("the kernel tells no types, so its raw trace points are not known")));
+            return Err(at(
+                name,
+                Refusal::new("this kernel has no type information, so its raw tracepoints are unknown"),
+            ));
         };
         let all = types.raw_points();
         let points: Vec<String> = all.iter().filter(|point| glob::matches(&name.text, point)).cloned().collect();
         if points.is_empty() {
-            return Err(at(name, points::absent("raw trace point", &name.text, &all)));
+            return Err(at(name, points::absent("raw tracepoint", &name.text, &all)));
         }
         let of = |point: &String| types.raw_point(point);
         let signature = |parameters| Signature { parameters, returns: None, variadic: false };
@@ -287,7 +292,7 @@ impl Machine<'_> {
             space: Space::ByAddress,
             arguments: arguments(known, whole, MAX_ARGUMENTS, &name.text),
             fields: Vec::new(),
-            returned: Err("a trace point returns nothing".to_owned()),
+            returned: Err("a tracepoint returns nothing".to_owned()),
             duration: false,
             left_out: Vec::new(),
         })
@@ -297,7 +302,7 @@ impl Machine<'_> {
         let directory = points::directory(self.tracefs).map_err(|refusal| at(category, refusal))?;
         let points = points::find(&directory, &category.text, &name.text)
             .map_err(|(is_category, refusal)| at(if is_category { category } else { name }, refusal))?;
-        few(name, points.len(), "trace points")?;
+        few(name, points.len(), "tracepoints")?;
         let types = self.types(None);
         let mut fields: Option<Vec<Field>> = None;
         for (category, point) in &points {
@@ -311,8 +316,8 @@ impl Machine<'_> {
         let fields = fields.unwrap_or_default();
         let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         let limit = match names.as_slice() {
-            [] => "a trace point has fields, and these have none in common".to_owned(),
-            names => format!("a trace point has fields, these are {}", names.join(", ")),
+            [] => "a tracepoint has fields, and these have none in common".to_owned(),
+            names => format!("a tracepoint has fields, these are {}", names.join(", ")),
         };
         // What system calls are passed is the caller's.
         let is_call = points.iter().all(|(category, _)| category == "syscalls" || category == "raw_syscalls");
@@ -322,7 +327,7 @@ impl Machine<'_> {
             space: if is_call { Space::User } else { Space::ByAddress },
             arguments: Arguments::none(limit),
             fields,
-            returned: Err("a trace point returns nothing".to_owned()),
+            returned: Err("a tracepoint returns nothing".to_owned()),
             duration: false,
             left_out: Vec::new(),
         })
@@ -343,9 +348,7 @@ impl Machine<'_> {
         if let (true, Some(At(word))) = (is_go, spec.trampoline()) {
             let why =
                 format!("'{}' is a Go program, and a return trampoline would crash it: Go moves its stacks", file.text);
-            return Err(
-                SpecError::new(word, why).hint("without 'trampoline' its functions are taken at their own exits")
-            );
+            return Err(SpecError::new(word, why).hint("without 'trampoline', ebrec probes the functions' own exits"));
         }
         let mut found = Vec::new();
         let mut left_out = Vec::new();
@@ -374,7 +377,7 @@ impl Machine<'_> {
         let limit = if sort == Sort::Latency { KEPT_ARGUMENTS } else { self.registers };
         let arguments = match sort {
             Sort::Uretprobe => Arguments::none("they are gone when a function returns; 'latency' keeps them"),
-            _ if is_go => Arguments::none("Go passes them in a way of its own"),
+            _ if is_go => Arguments::none("Go has its own calling convention"),
             _ => arguments(Vec::new(), false, limit, &function.text),
         };
         let returned = match sort {

@@ -17,7 +17,23 @@ impl PartialEq for At {
 
 impl Eq for At {}
 
-/// An event as it was written.
+/// An event as it was written, and what that says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The text.
+    pub text: String,
+    /// What it says.
+    pub spec: Spec,
+}
+
+impl Written {
+    /// What it is called in a recording: the name that its user gave it, else its text.
+    pub fn label(&self) -> &str {
+        self.spec.name.as_deref().unwrap_or(self.text.trim())
+    }
+}
+
+/// What an event asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
     /// What the user calls it.
@@ -112,9 +128,9 @@ pub struct Name {
 /// What an event is put on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A kernel function or a raw trace point.
+    /// A kernel function or a raw tracepoint.
     Kernel(Name),
-    /// A trace point.
+    /// A tracepoint.
     Point {
         /// Its category.
         category: Name,

@@ -1,4 +1,4 @@
-//! The kernel's types: functions, raw trace points and structs out of its BTF, and that of its modules.
+//! The kernel's types: functions, raw tracepoints and structs out of its BTF, and that of its modules.
 
 mod joined;
 
@@ -66,7 +66,7 @@ pub(super) struct Member {
     pub(super) bits: Option<(u8, u8)>,
 }
 
-/// A function's parameter, or a field of a trace point.
+/// A function's parameter, or a field of a tracepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter {
     /// Its name; empty where there is none.
@@ -129,7 +129,7 @@ impl Types {
         Some(self.signature(&FuncProto::try_from(function.next_type()?).ok()?))
     }
 
-    /// The names of all raw trace points.
+    /// The names of all raw tracepoints.
     pub(super) fn raw_points(&self) -> Vec<String> {
         let typedefs = self.btf.type_by_kind::<Typedef<'_>>();
         let names = typedefs.filter_map(|typedef| Some(text(typedef.name()?)));
@@ -140,7 +140,7 @@ impl Types {
         names
     }
 
-    /// What the kernel passes at a raw trace point, which must exist.
+    /// What the kernel passes at a raw tracepoint, which must exist.
     pub(super) fn raw_point(&self, name: &str) -> Option<Vec<Parameter>> {
         // Its iterator has the parameters' names, its type may be all that there is.
         let signature = self.function(&format!("__traceiter_{name}")).or_else(|| {

@@ -29,7 +29,7 @@ impl Body {
         let code = program.code(start, size).ok_or(Refusal::Unreadable)?;
         let mut starts = Vec::new();
         let mut flows = Vec::new();
-        // The last instruction that is no filling.
+        // The last instruction that is not padding.
         let mut last = None;
         program.machine().decode::<Refusal>(code, start, &mut |instruction| {
             // The code has less than 4 GiB.

@@ -34,7 +34,7 @@ pub(super) enum Flow {
     /// At one of several places of its own function, by a table.
     Switch {
         /// The table, if its address is known.
-        table: Option<Table>,
+        table: Option<JumpTable>,
         /// Whether nothing but a switch looks like this. Otherwise it could be a call through an array of functions.
         is_certain: bool,
     },
@@ -54,7 +54,7 @@ pub(super) enum Flow {
 
 /// A table of jump targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct JumpTable {
     pub(super) address: u64,
     pub(super) entries: Entries,
 }
@@ -91,6 +91,6 @@ pub(super) struct Operand {
     pub(super) distance: i64,
 }
 
-/// Bytes that are no instruction, at this address.
+/// Bytes that are not an instruction, at this address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Undecodable(pub(super) u64);

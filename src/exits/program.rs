@@ -334,7 +334,7 @@ fn section<'data, R: ReadRef<'data>>(
 ) -> Option<(u64, &'data [u8])> {
     let mut sections = elf.sections().take(MAX_PARTS);
     let section = sections.find(|section| section.name().is_ok_and(|name| names.contains(&name)))?;
-    // Without bytes in the file (separate debug information) it is no table.
+    // Without bytes in the file (separate debug information) it has no content.
     let has_bytes = section.kind() != SectionKind::UninitializedData && section.size() <= max;
     has_bytes.then(|| section.data().ok().map(|bytes| (section.address(), bytes)))?
 }

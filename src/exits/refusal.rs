@@ -19,7 +19,7 @@ pub enum Refusal {
         /// Bytes.
         size: u64,
     },
-    /// Bytes that are no instruction.
+    /// Bytes that are not an instruction.
     Undecodable {
         /// Where, in the file's own numbering.
         address: u64,

@@ -14,7 +14,7 @@ use super::growth;
 use super::instruction::Entries;
 use super::instruction::Flow;
 use super::instruction::Instruction;
-use super::instruction::Table;
+use super::instruction::JumpTable;
 use super::program::Program;
 use super::refusal::Refusal;
 use super::refusal::TailCall;
@@ -245,7 +245,7 @@ impl<'program, 'data> Walk<'program, 'data> {
         &mut self,
         index: usize,
         frame: Option<Frame>,
-        table: Option<Table>,
+        table: Option<JumpTable>,
         is_certain: bool,
     ) -> Result<(), Refusal> {
         let body = self.bodies.get(index);
@@ -264,7 +264,7 @@ impl<'program, 'data> Walk<'program, 'data> {
 }
 
 /// The places in a body to which a table leads, as far as its entries lead there.
-fn entries(program: &Program<'_>, body: &Body, table: Table) -> BTreeSet<u64> {
+fn entries(program: &Program<'_>, body: &Body, table: JumpTable) -> BTreeSet<u64> {
     let mut targets = BTreeSet::new();
     for number in 0..MAX_ENTRIES {
         let target = match table.entries {

@@ -15,8 +15,8 @@ use super::instruction::Effects;
 use super::instruction::Entries;
 use super::instruction::Flow;
 use super::instruction::Instruction;
+use super::instruction::JumpTable;
 use super::instruction::Operand;
-use super::instruction::Table;
 use super::instruction::Undecodable;
 
 /// The stack pointer and the frame pointer, as numbers of general registers.
@@ -160,7 +160,7 @@ fn indirect(decoded: &Decoded, bytes: &[u8], pointers: &Pointers) -> Flow {
             _ => None,
         },
         _ if decoded.is_ip_rel_memory_operand() => return Flow::Pointer(Some(decoded.ip_rel_memory_address())),
-        _ => pointers.table(decoded, 8).map(|address| Table { address, entries: Entries::Absolute }),
+        _ => pointers.table(decoded, 8).map(|address| JumpTable { address, entries: Entries::Absolute }),
     };
     if table.is_some() || is_certain { Flow::Switch { table, is_certain } } else { Flow::Pointer(None) }
 }
@@ -173,7 +173,7 @@ enum Known {
     /// It holds an entry of a table of distances, which is at this address if that is known.
     Distance(Option<u64>),
     /// It holds the sum of a table's address and one of its entries.
-    Target(Option<Table>),
+    Target(Option<JumpTable>),
 }
 
 /// The general registers of which something is known.
@@ -225,9 +225,9 @@ impl Pointers {
             Mnemonic::Lea if decoded.is_ip_rel_memory_operand() => {
                 Some(Known::Address(decoded.ip_rel_memory_address()))
             }
-            Mnemonic::Mov if is_memory => {
-                self.table(decoded, 8).map(|address| Known::Target(Some(Table { address, entries: Entries::Absolute })))
-            }
+            Mnemonic::Mov if is_memory => self
+                .table(decoded, 8)
+                .map(|address| Known::Target(Some(JumpTable { address, entries: Entries::Absolute }))),
             Mnemonic::Mov if decoded.op1_kind() == OpKind::Register => self.known(general(decoded.op1_register())?),
             Mnemonic::Mov => decoded.try_immediate(1).ok().map(Known::Address),
             Mnemonic::Movsxd if is_memory && is_indexed && decoded.memory_index_scale() == 4 => {
@@ -247,7 +247,7 @@ fn sum(one: Option<Known>, other: Option<Known>) -> Option<Known> {
         | (Some(Known::Address(_)) | None, Some(Known::Distance(table))) => table,
         _ => return None,
     };
-    Some(Known::Target(table.map(|address| Table { address, entries: Entries::Relative })))
+    Some(Known::Target(table.map(|address| JumpTable { address, entries: Entries::Relative })))
 }
 
 /// The address that an import stub (an entry of `.plt`, `.plt.sec` or `.plt.got`) jumps through.

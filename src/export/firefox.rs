@@ -36,10 +36,10 @@ use crate::export::timed;
 use crate::export::timed::InOrder;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Frame;
 use crate::report::read::slow;
-use crate::report::read::slow::Event;
+use crate::report::read::slow::SlowEvent;
 
 /// Markers: the slowest events; a raw recording has millions.
 const MARKERS: usize = 10_000;
@@ -107,7 +107,7 @@ impl Profile {
         for fact in facts::of(source)?.into_iter().chain(timed::note(source)) {
             let text = self.inner.intern_string(&fact);
             let timing = MarkerTiming::Interval(at(source.begin_ns()), at(source.end_ns()));
-            self.inner.add_marker(thread, timing, Told { name, text });
+            self.inner.add_marker(thread, timing, TextMarker { name, text });
         }
         Ok(())
     }
@@ -170,11 +170,11 @@ impl Profile {
 
     /// Adds the slowest events, each to its thread.
     fn markers(&mut self, source: &Source) -> Result<()> {
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         let kinds = slow::kinds(source);
         for mut event in slow::slowest(source, &kinds, MARKERS)?.events {
-            event.name_processes(&people);
-            let process = people.name(event.which).map(str::to_owned).or_else(|| event.comm.clone());
+            event.name_processes(&processes);
+            let process = processes.name(event.which).map(str::to_owned).or_else(|| event.comm.clone());
             let owner = Owner {
                 process: process.as_deref().unwrap_or("no process").into(),
                 pid: event.which.map(|which| which.pid),
@@ -189,10 +189,14 @@ impl Profile {
         Ok(())
     }
 
-    fn marker(&mut self, thread: ThreadHandle, event: &Event) {
+    fn marker(&mut self, thread: ThreadHandle, event: &SlowEvent) {
         let name = self.inner.intern_string(&frames::name(&event.what()));
         let text = self.inner.intern_string(&frames::name(&event.facts()));
-        self.inner.add_marker(thread, MarkerTiming::Interval(at(event.begin()), at(event.at)), Told { name, text });
+        self.inner.add_marker(
+            thread,
+            MarkerTiming::Interval(at(event.begin()), at(event.at)),
+            TextMarker { name, text },
+        );
     }
 }
 
@@ -231,12 +235,12 @@ impl Categories {
 }
 
 /// A marker with a text.
-struct Told {
+struct TextMarker {
     name: StringHandle,
     text: StringHandle,
 }
 
-impl StaticSchemaMarker for Told {
+impl StaticSchemaMarker for TextMarker {
     const UNIQUE_MARKER_TYPE_NAME: &'static str = "ebrec";
     const CHART_LABEL: Option<&'static str> = Some("{marker.data.text}");
     const TABLE_LABEL: Option<&'static str> = Some("{marker.name}: {marker.data.text}");

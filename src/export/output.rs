@@ -40,6 +40,11 @@ pub(super) fn write(path: Option<&Path>, gzip: bool, what: impl FnOnce(&mut dyn 
     own.map_or(written, Err)
 }
 
+/// Whether a file's name says that it is compressed.
+pub(super) fn is_gzip(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "gz")
+}
+
 fn compressed(out: &mut dyn Write, what: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let mut encoder = GzEncoder::new(out, Compression::default());
     what(&mut encoder)?;

@@ -30,7 +30,7 @@ use crate::export::samples::Samples;
 use crate::export::timed;
 use crate::export::timed::InOrder;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 
 /// The one sequence that all packets are of.
 const SEQUENCE: u32 = 1;
@@ -49,20 +49,20 @@ const COUNTER: i32 = 4;
 
 /// Writes the trace; a recording need not have samples.
 pub(super) fn write(source: &Source, samples: Option<&(Samples, InOrder)>, out: &mut dyn Write) -> Result<()> {
-    let people = People::of(source)?;
+    let processes = ProcessTable::of(source)?;
     let mut packets = Packets::new(source, out);
     head(source, &mut packets)?;
     let mut tracks = Tracks::default();
     about(source, &mut packets)?;
     if scheduling::is_recorded(source) {
-        scheduling::write(source, &people, &mut tracks, &mut packets)?;
+        scheduling::write(source, &processes, &mut tracks, &mut packets)?;
     } else {
-        counters::ledger(source, &people, &mut tracks, &mut packets)?;
+        counters::ledger(source, &processes, &mut tracks, &mut packets)?;
     }
     if let Some((samples, timed)) = samples {
         callstacks::write(source, samples, timed, &mut tracks, &mut packets)?;
     }
-    slices::write(source, &people, &mut tracks, &mut packets)?;
+    slices::write(source, &processes, &mut tracks, &mut packets)?;
     counters::metrics(source, &mut packets)?;
     tracks.limit.check(source, "threads")?;
     packets.flush()

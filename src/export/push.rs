@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const MOST_SAMPLES: u64 = 10_000;
 /// Text in a request to VictoriaMetrics.
 const MOST_TEXT: usize = 4 << 20;
-/// Of an answer that is no success, as much as may be shown.
+/// Of an answer that is not a success, as much as may be shown.
 const MOST_ANSWER: u64 = 4096;
 
 /// A database's address, and what it takes there.
@@ -58,9 +58,7 @@ impl Endpoint {
             _ if path.ends_with("import/prometheus") => Protocol::Import,
             _ if path.ends_with("write") => Protocol::RemoteWrite,
             _ => {
-                return Err(
-                    Failure::usage(format!("'{url}' is no address that ebrec knows how to push to")).hint(kinds)
-                );
+                return Err(Failure::usage(format!("can't push to addresses like '{url}'")).hint(kinds));
             }
         };
         Ok(Endpoint { url: url.to_owned(), protocol })
@@ -147,9 +145,9 @@ impl Sender<'_> {
         let mut pauses = PAUSES.iter();
         loop {
             let problem = match self.post(headers, body) {
-                Outcome::Taken => return Ok(()),
-                Outcome::Refused(problem) => return Err(self.failure(&problem, "").into()),
-                Outcome::NotNow(problem) => problem,
+                PushResult::Taken => return Ok(()),
+                PushResult::Refused(problem) => return Err(self.failure(&problem, "").into()),
+                PushResult::NotNow(problem) => problem,
             };
             match pauses.next() {
                 Some(pause) => std::thread::sleep(*pause),
@@ -163,44 +161,44 @@ impl Sender<'_> {
         match problem {
             _ if problem.starts_with("404") => match self.endpoint.protocol {
                 Protocol::RemoteWrite => {
-                    failure.hint("Prometheus takes it only with --web.enable-remote-write-receiver")
+                    failure.hint("Prometheus accepts remote writes only with --web.enable-remote-write-receiver")
                 }
                 Protocol::Import => {
                     failure.hint("VictoriaMetrics takes it at http://HOST:8428/api/v1/import/prometheus")
                 }
             },
             _ if problem.contains("out of bounds") || problem.contains("too old") => failure.hint(
-                "Prometheus takes only what is recent: export --to openmetrics and promtool tsdb create-blocks-from",
+                "Prometheus accepts only recent samples: export --to openmetrics and promtool tsdb create-blocks-from",
             ),
             _ => failure,
         }
     }
 
-    fn post(&self, headers: &[(&str, &str)], body: &[u8]) -> Outcome {
+    fn post(&self, headers: &[(&str, &str)], body: &[u8]) -> PushResult {
         let mut request = self.agent.post(&self.endpoint.url);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut answer = match request.send(body) {
             Ok(answer) => answer,
-            Err(error) => return Outcome::NotNow(error.to_string()),
+            Err(error) => return PushResult::NotNow(error.to_string()),
         };
         let status = answer.status();
         if status.is_success() {
-            return Outcome::Taken;
+            return PushResult::Taken;
         }
         let text = answer.body_mut().with_config().limit(MOST_ANSWER).read_to_string().unwrap_or_default();
         let line = text.lines().next().unwrap_or_default().trim();
         let problem = if line.is_empty() { status.to_string() } else { format!("{}: {line}", status.as_u16()) };
         match status.as_u16() {
-            429 | 500..=599 => Outcome::NotNow(problem),
-            _ => Outcome::Refused(problem),
+            429 | 500..=599 => PushResult::NotNow(problem),
+            _ => PushResult::Refused(problem),
         }
     }
 }
 
-/// What became of one try.
-enum Outcome {
+/// The result of one try.
+enum PushResult {
     Taken,
     /// Another try would end alike.
     Refused(String),

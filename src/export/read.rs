@@ -114,7 +114,7 @@ impl Reading {
             let mut bounds = BTreeSet::new();
             for bound in self.series.iter().flat_map(|(_, series)| series.buckets.keys().map(|(_, bound)| *bound)) {
                 bounds.insert(bound);
-                // The bound below, so that whoever interpolates does so within the bucket.
+                // The bound below, so that interpolation stays within the bucket.
                 bounds.extend(coarse(bound, steps).0.checked_sub(1));
             }
             bounds.into_iter().collect()
@@ -229,7 +229,7 @@ impl Reader<'_> {
     fn too_much(&self, what: &str) -> anyhow::Error {
         let path = self.source.recording().path().display();
         let failure = Failure::run(format!("'{path}' holds more {what} than fit into memory"));
-        failure.hint("fewer fit with a lower --top and --buckets, or with --from and --until").into()
+        failure.hint("lower --top and --buckets, or narrow the export with --from and --until").into()
     }
 }
 

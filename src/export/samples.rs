@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Frame;
 use crate::report::read::profile::Function;
 use crate::report::read::profile::LEAVING;
@@ -95,7 +95,7 @@ impl Samples {
     /// # Errors
     /// The recording is damaged, holds more than fits, or has no such samples.
     pub(super) fn read(source: &Source, plan: &ExportPlan, mut each: impl FnMut(Sample)) -> Result<Samples> {
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         let mut owners = Owners::default();
         let mut seen = false;
         let mut give = |sample: Option<Sample>| {
@@ -108,8 +108,8 @@ impl Samples {
                 let mut rows = source.rows("cpu_sample");
                 let (columns, tid, cpu) = (SampleColumns::of(&mut rows), rows.int("tid"), rows.int("cpu"));
                 rows.each(|row| {
-                    let owner = owners.of(&people, row, row.int(tid));
-                    let sample = owner.map(|owner| sample(row, owner, &columns.sample(&people, row)));
+                    let owner = owners.of(&processes, row, row.int(tid));
+                    let sample = owner.map(|owner| sample(row, owner, &columns.sample(&processes, row)));
                     let cpu = row.int(cpu).and_then(|cpu| cpu.try_into().ok());
                     give(sample.map(|sample| Sample { cpu, ..sample }));
                 })?;
@@ -119,12 +119,12 @@ impl Samples {
                 let mut rows = source.rows("stack_total");
                 let (columns, sleeps) = (SampleColumns::of(&mut rows), SleepColumns::of(&mut rows));
                 rows.each(|row| {
-                    let owner = sleeps.state(row).and_then(|_| owners.of(&people, row, None));
-                    give(owner.map(|owner| sample(row, owner, &columns.sample(&people, row))));
+                    let owner = sleeps.state(row).and_then(|_| owners.of(&processes, row, None));
+                    give(owner.map(|owner| sample(row, owner, &columns.sample(&processes, row))));
                 })?;
                 (Stacks::of(source, &plan.debug_dirs)?, &LEAVING)
             }
-            Profile::Locks => (locks(source, &people, &mut owners, &mut give)?, &[]),
+            Profile::Locks => (locks(source, &processes, &mut owners, &mut give)?, &[]),
         };
         owners.limit.check(source, "threads")?;
         if !seen {
@@ -192,8 +192,8 @@ struct Owners {
 
 impl Owners {
     /// The number of a row's owner; `None` without room for another.
-    fn of(&mut self, people: &People, row: &Row<'_>, tid: Option<i64>) -> Option<u32> {
-        let process = match samples::process(people, row) {
+    fn of(&mut self, processes: &ProcessTable, row: &Row<'_>, tid: Option<i64>) -> Option<u32> {
+        let process = match samples::process(processes, row) {
             name if name.is_empty() => self.limit.name("?"),
             name => self.limit.name(&name),
         };
@@ -225,7 +225,7 @@ fn sample(row: &Row<'_>, owner: u32, of: &crate::report::read::profile::Sample<'
 /// What the waits for locks have as stacks: the kind of lock, and of a futex the address, since the probe records no stacks.
 fn locks(
     source: &Source,
-    people: &People,
+    processes: &ProcessTable,
     owners: &mut Owners,
     give: &mut impl FnMut(Option<Sample>),
 ) -> Result<Stacks> {
@@ -265,7 +265,7 @@ fn locks(
                 *places.entry(key).or_insert(next)
             }
         };
-        let owner = owners.of(people, row, None);
+        let owner = owners.of(processes, row, None);
         give(owner.map(|owner| Sample {
             at: row.at().unwrap_or(0),
             dur: row.dur().unwrap_or(0).max(0),

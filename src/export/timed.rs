@@ -13,9 +13,9 @@ use crate::export::samples::Sample;
 use crate::export::samples::Samples;
 use crate::failure::Failure;
 use crate::report::read::input::Source;
+use crate::report::read::window;
 use crate::spill::Sorted;
 use crate::spill::Sorter;
-use crate::units;
 
 /// What samples may take in memory while they are sorted.
 const SORTED_BYTES: usize = 16 << 20;
@@ -38,7 +38,7 @@ pub(super) struct Timed {
 /// Samples in the order of their times.
 pub(super) struct InOrder(Sorted<Sample>);
 
-/// Reads a profile sample by sample; sleeps and waits stay added up by interval, since they are no moments.
+/// Reads a profile sample by sample; sleeps and waits stay added up by interval, since they have a duration.
 ///
 /// # Errors
 /// As [`Samples::read`]; the recording claims more samples than can be listed.
@@ -84,8 +84,8 @@ impl InOrder {
 /// What has to be said of the times, where they are not each sample's own.
 pub(super) fn note(source: &Source) -> Option<String> {
     let raw = source.meta().probes.iter().any(|probe| probe.name == "cpu" && probe.mode == "raw");
-    let interval = units::duration(source.meta().window.interval_ns);
+    let interval = window::interval(source);
     (!raw).then(|| {
-        format!("times of samples: known to the interval of {interval} and spread evenly over it; record with -p cpu:raw for exact times")
+        format!("times of samples: known to the interval ({interval}) and spread evenly over it; record with -p cpu:raw for exact times")
     })
 }

@@ -228,6 +228,7 @@ fn meta(from: &mut Unstructured<'_>, words: &Words) -> Result<Meta> {
         actual_ns: odd(from, 4 * SECOND)?,
         ended: "duration".to_owned(),
         interval_ns: odd(from, SECOND)?,
+        first_interval_ns: if from.ratio(1, 8)? { Some(odd(from, SECOND / 8)?) } else { None },
     };
     let host = HostMeta {
         hostname: if from.ratio(1, 16)? { word(from, words)? } else { "box".to_owned() },

@@ -7,8 +7,6 @@ use std::fmt;
 /// Source: `include/uapi/linux/capability.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    /// Read any file, tracefs included.
-    DacReadSearch = 2,
     /// Look into other users' processes: their executables, maps and memory.
     SysPtrace = 19,
     /// Everything of BPF and perf, before there were finer ones.
@@ -26,7 +24,6 @@ pub enum Capability {
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Capability::DacReadSearch => "CAP_DAC_READ_SEARCH",
             Capability::SysPtrace => "CAP_SYS_PTRACE",
             Capability::SysAdmin => "CAP_SYS_ADMIN",
             Capability::SysResource => "CAP_SYS_RESOURCE",
@@ -69,7 +66,6 @@ mod tests {
     fn root_has_them_all() {
         let root = Capabilities::parse("000001ffffffffff").unwrap();
         for capability in [
-            Capability::DacReadSearch,
             Capability::SysPtrace,
             Capability::SysAdmin,
             Capability::SysResource,

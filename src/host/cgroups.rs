@@ -60,7 +60,7 @@ pub struct Cgroup {
 pub struct Subtree {
     /// The cgroup that was asked for.
     pub top: Cgroup,
-    /// Its directory, by which programs can be told of it.
+    /// Its directory, which programs filter by.
     pub directory: PathBuf,
     /// The numbers of it and of all below it, as they were when the hierarchy was read.
     pub ids: Vec<u64>,
@@ -69,11 +69,6 @@ pub struct Subtree {
 /// Why a cgroup or container can't be named.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CgroupError {
-    /// The machine has no cgroup v2 hierarchy.
-    #[error(
-        "no cgroup v2 hierarchy is mounted\nhint: sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified"
-    )]
-    NoHierarchy,
     /// Nothing has that name.
     #[error("no {what} '{name}' on this machine{}", hint(.near))]
     NotFound {
@@ -121,7 +116,7 @@ impl Cgroups {
     }
 
     /// Reads it again: new cgroups are added, and those that are gone keep their path for looking up their number.
-    pub fn refresh(&mut self) {
+    fn refresh(&mut self) {
         self.by_path.clear();
         let mut open = vec![(self.mount.directory.clone(), self.mount.top.clone())];
         while let Some((directory, path)) = open.pop().filter(|_| self.by_path.len() < MAX_CGROUPS) {
@@ -151,7 +146,7 @@ impl Cgroups {
         self.by_id.get(&id).map(String::as_str)
     }
 
-    /// Returns the number of a cgroup by its path, as `/proc/PID/cgroup` tells it.
+    /// Returns the number of a cgroup by its path, as in `/proc/PID/cgroup`.
     pub fn id(&self, path: &str) -> Option<u64> {
         self.by_path.get(path).copied()
     }

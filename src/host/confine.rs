@@ -72,7 +72,7 @@ pub fn is_foreign_directory(file: &Path) -> bool {
 /// any by executing a program.
 ///
 /// # Errors
-/// When the kernel refuses; a bounding set that may not be changed is no error, since nothing can be gained from it any more.
+/// When the kernel refuses; a bounding set that may not be changed is not an error, since nothing can be gained from it any more.
 pub fn keep_only(needed: CapabilitySet) -> io::Result<()> {
     let has = capabilities(None)?;
     if has.permitted.contains(CapabilitySet::SETPCAP) {

@@ -47,8 +47,8 @@ impl Cpus {
     }
 }
 
-/// Parses a CPU list such as `0-3,8,10-11`; parts that are no numbers are left out.
-pub fn parse_list(text: &str) -> Vec<u32> {
+/// Parses a CPU list such as `0-3,8,10-11`; parts that are not numbers are left out.
+fn parse_list(text: &str) -> Vec<u32> {
     let mut cpus: Vec<u32> = text
         .split(',')
         .filter_map(|part| {

@@ -322,7 +322,7 @@ fn clock(host: &Host) -> Check {
 fn space(output: &OutputDirectory) -> Check {
     let path = output.path.display();
     let Some(free) = output.free_bytes else {
-        return warn("disk space", format!("free space in '{path}' can't be told"), "write elsewhere with -o FILE");
+        return warn("disk space", format!("free space in '{path}' can't be read"), "write elsewhere with -o FILE");
     };
     let found = format!("{} are free in '{path}'", bytes(free));
     if free < NO_SPACE {

@@ -44,7 +44,7 @@ impl Identity {
 /// Opens a regular file for reading, at once.
 ///
 /// # Errors
-/// When it can't be opened, is no regular file, or someone holds a lease on it.
+/// When it can't be opened, is not a regular file, or someone holds a lease on it.
 pub fn open(path: &Path) -> io::Result<File> {
     settle(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }

@@ -1,4 +1,4 @@
-//! What a recording stands on: the file systems that tell of processes and of the kernel, and the kernel's types.
+//! What a recording stands on: the file systems with facts about processes and the kernel, and the kernel's types.
 
 use crate::host::Host;
 use crate::host::kernel::Btf;

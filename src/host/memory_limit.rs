@@ -34,7 +34,7 @@ fn is_of_memory(mount: &Mount) -> bool {
 fn lowest(root: &Root, mount: &Mount, group: &Path, file: &str) -> Option<u64> {
     let below = group.strip_prefix(&mount.root).or_else(|_| group.strip_prefix("/")).ok()?;
     let directories = below.ancestors().map(|part| -> PathBuf { mount.point.join(part) });
-    // "max" is no number, and version 1 says "none" by the largest there is.
+    // "max" is not a number, and version 1 says "none" by the largest there is.
     let limits = directories.filter_map(|directory| root.text(directory.join(file))?.parse::<u64>().ok());
     limits.filter(|limit| *limit < 1 << 62).min()
 }

@@ -1,4 +1,4 @@
-//! The table of mounts, as `/proc/self/mountinfo` tells it.
+//! The table of mounts, from `/proc/self/mountinfo`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -1,7 +1,5 @@
-//! The processes that run, as `/proc` tells at one moment.
+//! The running processes, as `/proc` shows them at one moment.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::Mode;
@@ -14,11 +12,12 @@ use crate::host::cgroups::Cgroups;
 use crate::host::clocks::ClockReading;
 use crate::host::containers::Container;
 use crate::host::foreign;
+use crate::host::places;
 use crate::host::process_stat::ProcessStat;
 use crate::host::root::Root;
 
 /// Bytes of a command line that are kept: as many as the probe of process starts keeps.
-pub const ARGV_BYTES: usize = 4096;
+const ARGV_BYTES: usize = 4096;
 
 /// More than any file of `/proc/PID` that is read here holds.
 const FILE_BYTES: usize = 64 << 10;
@@ -40,9 +39,13 @@ pub struct Process {
     pub cgroup_id: Option<u64>,
     /// The container that its cgroup belongs to.
     pub container: Option<Container>,
+    /// The unit of systemd that it belongs to.
+    pub unit: Option<String>,
+    /// The UID of the pod that it belongs to.
+    pub pod: Option<String>,
     /// Its arguments, the program's name first; empty for kernel threads.
     pub argv: Vec<String>,
-    /// Whether the arguments go on beyond [`ARGV_BYTES`].
+    /// Whether the arguments go on beyond 4 KiB.
     pub argv_cut: bool,
     /// The path of its executable, if this process may see it.
     pub exe: Option<String>,
@@ -68,33 +71,9 @@ pub fn snapshot(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>) -> Vec<Proce
     pids(root).into_iter().filter_map(|pid| process(root, auxv, cgroups, pid)).collect()
 }
 
-/// Returns the ids of some processes and of all their descendants, ascending.
-///
-/// Descendants whose parent has ended belong to another parent by now and aren't found.
-pub fn descendants(processes: &[Process], ancestors: &[i32]) -> Vec<i32> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for process in processes {
-        children.entry(process.ppid).or_default().push(process.pid);
-    }
-    let mut found = BTreeSet::new();
-    let mut open = ancestors.to_vec();
-    while let Some(pid) = open.pop() {
-        if found.insert(pid) {
-            open.extend(children.get(&pid).into_iter().flatten());
-        }
-    }
-    found.into_iter().collect()
-}
-
 /// Returns the ids of all processes, ascending.
 pub fn pids(root: &Root) -> Vec<i32> {
     numbers(root, "/proc")
-}
-
-/// Returns the ids and names of a process's threads, ascending; empty when it is gone.
-pub fn threads(root: &Root, pid: i32) -> Vec<(i32, String)> {
-    let named = |tid| Some((tid, lossless(root.bytes(format!("/proc/{pid}/task/{tid}/comm"))?.trim_ascii_end())));
-    numbers(root, &format!("/proc/{pid}/task")).into_iter().filter_map(named).collect()
 }
 
 fn numbers(root: &Root, directory: &str) -> Vec<i32> {
@@ -112,7 +91,10 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
     let stat = ProcessStat::parse(&read(&directory, "stat", FILE_BYTES)?)?;
     let status = read(&directory, "status", FILE_BYTES)?;
     let uid = parse_uid(&status)?;
-    let cgroup = read(&directory, "cgroup", FILE_BYTES).and_then(|text| parse_cgroup(&text));
+    let cgroups_text = read(&directory, "cgroup", FILE_BYTES).unwrap_or_default();
+    let cgroup = parse_cgroup(&cgroups_text, UNIFIED);
+    // Where version 2 has no more than its root, systemd keeps its units in a hierarchy of version 1.
+    let unit_path = cgroup.clone().filter(|path| path != "/").or_else(|| parse_cgroup(&cgroups_text, SYSTEMD));
     let mut cmdline = read(&directory, "cmdline", ARGV_BYTES + 1).unwrap_or_default();
     let argv_cut = cmdline.len() > ARGV_BYTES;
     cmdline.truncate(ARGV_BYTES);
@@ -124,6 +106,8 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
         uid,
         cgroup_id: cgroup.as_deref().and_then(|path| cgroups?.id(path)),
         container: cgroup.as_deref().and_then(Container::of_cgroup),
+        unit: unit_path.as_deref().and_then(places::unit).map(str::to_owned),
+        pod: unit_path.as_deref().and_then(places::pod),
         argv: parse_argv(&cmdline),
         argv_cut,
         exe: readlinkat(&directory, "exe", Vec::new()).ok().map(|path| lossless(path.as_bytes())),
@@ -160,15 +144,28 @@ fn parse_ns_pid(status: &[u8]) -> Option<i32> {
     str::from_utf8(line).ok()?.split_whitespace().next_back()?.parse().ok()
 }
 
-/// Returns the path of the cgroup of version 2: the line of hierarchy 0.
-fn parse_cgroup(text: &[u8]) -> Option<String> {
-    let path = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
+/// The controllers of the hierarchy of version 2, which has none in this list, and of systemd's own of version 1.
+const UNIFIED: &[u8] = b"";
+const SYSTEMD: &[u8] = b"name=systemd";
+
+/// Returns the path of the cgroup in a hierarchy: lines have its number, its controllers and the path, which may have colons too.
+fn parse_cgroup(text: &[u8], controllers: &[u8]) -> Option<String> {
+    let path = text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.splitn(3, |byte| *byte == b':').skip(1);
+        (fields.next()? == controllers).then(|| fields.next())?
+    })?;
     let path = String::from_utf8_lossy(path);
     Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
 }
 
+/// A process that writes over its command line, as PostgreSQL's do, leaves NULs behind what it wrote: so many at its end are not arguments.
+const OVERWRITTEN: usize = 8;
+
 /// Splits a command line at its NULs; a process that wrote over its own has one argument.
 fn parse_argv(cmdline: &[u8]) -> Vec<String> {
+    let written = cmdline.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let cmdline =
+        if cmdline.len() - written > OVERWRITTEN { cmdline.get(..written).unwrap_or(cmdline) } else { cmdline };
     let Some(text) = cmdline.strip_suffix(b"\0").or(Some(cmdline)).filter(|text| !text.is_empty()) else {
         return Vec::new();
     };

@@ -42,13 +42,6 @@ impl Tracefs {
             },
         }
     }
-
-    /// Returns the number by which perf events name a tracepoint, or `None` when there is none such or it can't be read.
-    pub fn tracepoint(&self, category: &str, name: &str) -> Option<u64> {
-        let Tracefs::Mounted(place) = self else { return None };
-        let id = fs::read_to_string(place.join("events").join(category).join(name).join("id")).ok()?;
-        id.trim().parse().ok()
-    }
 }
 
 #[cfg(test)]
@@ -66,19 +59,16 @@ mod tests {
     }
 
     #[test]
-    fn tracepoints_are_found_by_their_number() {
+    fn a_machine_of_today_has_it_at_its_own_mount() {
         let machine = Machine::with(&[("/sys/kernel/tracing/events/block/block_rq_issue/id", "1132\n")]);
-        let tracefs = find(&machine, MOUNTS);
-        assert_eq!(tracefs, Tracefs::Mounted(machine.root().path("/sys/kernel/tracing")));
-        assert_eq!(tracefs.tracepoint("block", "block_rq_issue"), Some(1132));
-        assert_eq!(tracefs.tracepoint("block", "block_rq_vanish"), None);
+        assert_eq!(find(&machine, MOUNTS), Tracefs::Mounted(machine.root().path("/sys/kernel/tracing")));
     }
 
     #[test]
     fn an_old_machine_has_it_below_debugfs_only() {
         let machine = Machine::with(&[("/sys/kernel/debug/tracing/events/sched/sched_switch/id", "310\n")]);
         let tracefs = find(&machine, "30 23 0:7 / /sys/kernel/debug rw - debugfs debugfs rw\n");
-        assert_eq!(tracefs.tracepoint("sched", "sched_switch"), Some(310));
+        assert_eq!(tracefs, Tracefs::Mounted(machine.root().path("/sys/kernel/debug/tracing")));
     }
 
     #[test]

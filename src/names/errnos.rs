@@ -157,7 +157,7 @@ const NAMES: &[(i32, &str)] = &[
     (531, "ENOGRACE"),
 ];
 
-/// Returns the name of an error number, such as `ENOENT` for 2, or `None` for a number that is no error.
+/// Returns the name of an error number, such as `ENOENT` for 2, or `None` for a number that is not an error.
 ///
 /// Kernel return values carry the error negated; pass `-ret`.
 pub fn name(errno: i32) -> Option<&'static str> {
@@ -165,26 +165,17 @@ pub fn name(errno: i32) -> Option<&'static str> {
     NAMES.get(index).map(|(_, name)| *name)
 }
 
-/// Returns the number of an error that is given as `ENOENT`, `enoent` or `2`.
-pub fn number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        return name(number).map(|_| number);
-    }
-    NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(number, _)| *number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::NAMES;
     use super::name;
-    use super::number;
 
     #[test]
     fn numbers_ascend_so_that_the_search_finds_every_one() {
         assert!(NAMES.windows(2).all(|pair| pair[0].0 < pair[1].0));
         for (errno, expected) in NAMES {
             assert_eq!(name(*errno), Some(*expected));
-            assert_eq!(number(expected), Some(*errno));
+            assert_eq!(NAMES.iter().filter(|(_, other)| other == expected).count(), 1, "{expected}");
         }
     }
 
@@ -218,7 +209,5 @@ mod tests {
         for errno in [i32::MIN, -2, 0, 41, 58, 134, 511, 520, 600] {
             assert_eq!(name(errno), None);
         }
-        assert_eq!(number("EWHATEVER"), None);
-        assert_eq!(number("enoent"), Some(2));
     }
 }

@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::ProbeInfo;
 use super::Scope;
 use super::Settings;
-use super::event::Event;
+use super::event::CustomEvent;
 use super::names::NamesThen;
 use super::stacks::Stacks;
 use crate::host::Host;
@@ -80,6 +80,9 @@ pub trait Attached: Send {
     /// When the kernel refuses a last look at what there is.
     fn unfinished(&self) -> Result<Option<u64>>;
 
+    /// Rows from here on refer to none before: what was written once is written again when it is needed.
+    fn forget(&mut self) {}
+
     /// Whether it attaches to more while it records, as to libraries that are loaded later: the privilege for that is kept then.
     fn attaches_more(&self) -> bool {
         false
@@ -88,11 +91,12 @@ pub trait Attached: Send {
     /// Detaches every program; what was gathered stays readable.
     fn detach(&mut self);
 
-    /// Everything lost since the call before, by cause and CPU.
+    /// Everything lost since the call before, by cause and CPU; runs that the kernel left out only `with_missed_runs`, as asking for those
+    /// takes a call for each program.
     ///
     /// # Errors
     /// When the kernel refuses to read the counters.
-    fn losses(&mut self) -> Result<Vec<Loss>>;
+    fn losses(&mut self, with_missed_runs: bool) -> Result<Vec<Loss>>;
 
     /// What each program has cost in total since it was attached.
     ///
@@ -205,5 +209,5 @@ pub struct Setup<'a> {
     /// The maps to unwind user stacks by, by name; none: user stacks are followed by frame pointers.
     pub unwind: &'a [(&'static str, BorrowedFd<'a>)],
     /// The events of the user's own, for the probe that records them.
-    pub events: &'a [Event],
+    pub events: &'a [CustomEvent],
 }

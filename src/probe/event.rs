@@ -1,4 +1,4 @@
-//! An event of the user's own, resolved: where it hooks and what it computes there. Plain data, between the language of
+//! A custom event, resolved: where it hooks and what it computes there. Plain data, between the language of
 //! `-e` (module `events`), which makes it, and the probe `events`, which attaches it.
 //!
 //! What is computed at a hit is postfix code over 64-bit integers. The kernel's program is one text for all events: it
@@ -31,7 +31,7 @@ pub const WANTED_CHUNK: usize = 32;
 /// One event to attach.
 #[cfg(all(feature = "record", target_os = "linux"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct CustomEvent {
     /// As the user wrote it.
     pub text: String,
     /// What it is called in the recording: the name that the user gave it, else the text.
@@ -57,7 +57,7 @@ pub struct Event {
 }
 
 #[cfg(all(feature = "record", target_os = "linux"))]
-impl Event {
+impl CustomEvent {
     /// Whether it reads memory of the process that it is hit in.
     pub fn reads_process_memory(&self) -> bool {
         let by = self.by.iter().map(|by| &by.value);
@@ -166,13 +166,13 @@ pub enum Space {
 pub enum Step {
     /// Puts a constant.
     Number(i64),
-    /// Puts argument `0..` of the function, raw trace point or USDT probe.
+    /// Puts argument `0..` of the function, raw tracepoint or USDT probe.
     Argument(u8),
     /// Puts what the function returns.
     Returned,
     /// Puts the duration of a latency event in nanoseconds.
     Duration,
-    /// Puts the address of a trace point's record.
+    /// Puts the address of a tracepoint's record.
     Record,
     /// Puts something about who is running.
     Who(Who),

@@ -1,4 +1,4 @@
-//! Where an event of the user's own hooks: functions of the kernel and of programs, trace points, static probes.
+//! Where an event of the user's own hooks: functions of the kernel and of programs, tracepoints, static probes.
 
 use std::path::PathBuf;
 
@@ -23,12 +23,12 @@ pub enum Hook {
         /// At the exit.
         at_return: bool,
     },
-    /// Static trace points with their format as /sys/kernel/tracing/events describes it.
+    /// Static tracepoints with their format as /sys/kernel/tracing/events describes it.
     Tracepoint {
         /// (category, name) of each.
         points: Vec<(String, String)>,
     },
-    /// Static trace points with the arguments as the kernel passes them.
+    /// Static tracepoints with the arguments as the kernel passes them.
     RawTracepoint {
         /// The name of each.
         points: Vec<String>,

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
 
 /// Names of one id that are kept beside the last: more often than a thousand times an interval only a program changes its name
 /// that is out for memory.
@@ -13,7 +15,7 @@ const MOST_EARLIER: usize = 1000;
 /// A process that has ended keeps its name until its id is used again: aggregates that name it are drained later than it ends.
 #[derive(Debug, Default)]
 pub struct Names {
-    by_pid: HashMap<u32, History>,
+    by_pid: HashMap<u32, History, BuildHasherDefault<PidHasher>>,
     /// Processes with more than one name in their history.
     renamed: HashSet<u32>,
 }
@@ -24,6 +26,27 @@ struct Name {
     comm: Box<str>,
     /// When the process was born that has it.
     start_ns: u64,
+}
+
+/// Spreads process ids. They are looked up for each event, and the kernel gives them out one after the other, so that nobody can choose many
+/// that collide; the default hasher takes ten times as long.
+#[derive(Debug, Default)]
+struct PidHasher(u64);
+
+impl Hasher for PidHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32((*byte).into()));
+    }
+
+    fn write_u32(&mut self, pid: u32) {
+        // 2^64 / the golden ratio; the map takes the lowest bits and the highest, and the fold brings those of the middle down.
+        let spread = (self.0 ^ u64::from(pid)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ spread >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What one process id was called.
@@ -55,9 +78,19 @@ impl Names {
         self.renamed.insert(pid);
     }
 
+    /// Forgets the processes that `keep` does not want and that were named before `ns`.
+    pub fn forget_unless(&mut self, ns: u64, keep: impl Fn(u32) -> bool) {
+        self.by_pid.retain(|pid, history| history.last.since_ns >= ns || keep(*pid));
+    }
+
     /// The names at a moment.
     pub fn at(&self, ns: u64) -> NamesThen<'_> {
         NamesThen { names: self, ns }
+    }
+
+    /// Names for row after row: those come in runs of one process.
+    pub fn by_row(&self) -> NamesByRow<'_> {
+        NamesByRow { names: self, last: None }
     }
 
     /// Forgets names that were replaced before `ns`: no row of an earlier time comes any more.
@@ -97,9 +130,47 @@ impl<'a> NamesThen<'a> {
     }
 
     fn name(&self, pid: u32) -> Option<&'a Name> {
-        let History { last, earlier } = self.names.by_pid.get(&pid)?;
-        let known = || earlier.iter().rev().find(|name| name.since_ns <= self.ns).or(earlier.first());
-        Some(if last.since_ns <= self.ns { last } else { known().unwrap_or(last) })
+        Some(self.names.by_pid.get(&pid)?.at(self.ns))
+    }
+}
+
+impl History {
+    /// The name at a moment; the first before that.
+    fn at(&self, ns: u64) -> &Name {
+        let History { last, earlier } = self;
+        let known = || earlier.iter().rev().find(|name| name.since_ns <= ns).or(earlier.first());
+        if last.since_ns <= ns { last } else { known().unwrap_or(last) }
+    }
+}
+
+/// The names of the processes of rows, each at its own moment.
+#[derive(Debug)]
+pub struct NamesByRow<'a> {
+    names: &'a Names,
+    /// The process of the row before.
+    last: Option<(u32, Option<&'a History>)>,
+}
+
+impl<'a> NamesByRow<'a> {
+    /// What [`NamesThen::get`] gives for the moment.
+    pub fn get(&mut self, pid: u32, ns: u64) -> Option<&'a str> {
+        self.history(pid).map(|history| &*history.at(ns).comm)
+    }
+
+    /// What [`NamesThen::start_ns`] gives for the moment.
+    pub fn start_ns(&mut self, pid: u32, ns: u64) -> Option<u64> {
+        self.history(pid).map(|history| history.at(ns).start_ns)
+    }
+
+    fn history(&mut self, pid: u32) -> Option<&'a History> {
+        match self.last {
+            Some((last, history)) if last == pid => history,
+            _ => {
+                let history = self.names.by_pid.get(&pid);
+                self.last = Some((pid, history));
+                history
+            }
+        }
     }
 }
 
@@ -123,6 +194,18 @@ mod tests {
         assert_eq!([9, 10, 19, 20, 29, 30, 99].map(called), ["sh", "sh", "sh", "env", "env", "last", "last"].map(Some));
         assert_eq!(names.at(50).get(8), None);
         assert_eq!([20, 30].map(|ns| names.at(ns).start_ns(7)), [Some(1), Some(25)]);
+    }
+
+    #[test]
+    fn rows_of_several_processes_have_the_names_of_their_moments() {
+        let mut names = renamed();
+        names.set(8, 5, 0, "other");
+        let mut by_row = names.by_row();
+        let rows = [(7, 9), (7, 20), (8, 20), (9, 20), (7, 30), (9, 1)];
+        let called = rows.map(|(pid, ns)| by_row.get(pid, ns));
+        assert_eq!(called, [Some("sh"), Some("env"), Some("other"), None, Some("last"), None]);
+        let starts = rows.map(|(pid, ns)| by_row.start_ns(pid, ns));
+        assert_eq!(starts, rows.map(|(pid, ns)| names.at(ns).start_ns(pid)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The stacks of a recording by number: probes ask for a number, whoever writes the recording finds out what it means.
+//! Numbers for the stacks of a recording: probes ask for a number, and the writer of the recording finds out what it stands for.
 
 use std::collections::HashMap;
 
@@ -82,7 +82,7 @@ impl Stacks {
     }
 
     /// Notes that a process has begun to run a program.
-    pub fn heard_program(&mut self, program: Program) {
+    pub fn add_program(&mut self, program: Program) {
         if program.path.is_empty() {
             return;
         }
@@ -92,6 +92,18 @@ impl Stacks {
         if !self.programs.contains(&program) {
             self.programs.push(program);
         }
+    }
+
+    /// Gives every stack a new number from here on, so that rows made from here on refer to none of those before. Says which number
+    /// the next one will have.
+    pub fn forget(&mut self) -> i32 {
+        self.user.clear();
+        self.kernel.clear();
+        // Only the numbers of the last generations are in use.
+        if self.last > i32::MAX / 2 {
+            self.last = 0;
+        }
+        self.last + 1
     }
 
     /// Takes the programs that were heard of since the call before.
@@ -117,6 +129,16 @@ mod tests {
         assert_eq!(stacks.user(7, 0), None);
         assert_eq!(stacks.take_wanted().len(), 3);
         assert!(stacks.take_wanted().is_empty());
+    }
+
+    #[test]
+    fn after_forgetting_a_stack_has_another_number_and_needs_a_row_again() {
+        let mut stacks = Stacks::default();
+        let before = stacks.kernel(5);
+        stacks.take_wanted();
+        stacks.forget();
+        assert_ne!(stacks.kernel(5), before);
+        assert_eq!(stacks.take_wanted().len(), 1);
     }
 
     #[test]

@@ -11,20 +11,23 @@ use crate::bpf::EventHeader;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::host::devices::BlockDevices;
 use crate::host::devices::stacked;
 use crate::host::root::Root;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::DURATION;
+use crate::probe::watch::Watch;
+use crate::probe::watch::Watched;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -47,28 +50,29 @@ static INFO: ProbeInfo = ProbeInfo {
     name: "block",
     summary: "Block I/O by disk, operation and process: time in the queue and in the device, sizes, depth, errors.",
     default_on: true,
-    default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
-    switches: &[],
     metrics: &[
         Metric {
+            number: types::block_metric::BLOCK_QUEUE_TIME.0 as u16,
             name: "block.queue_time",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["dev", "op", "pid", "comm"],
-            help: "Time from a request's insertion into the I/O scheduler to its issue; requests issued at once are not in it.",
+            help: "Time from a request's insertion into the I/O scheduler to its issue; excludes requests that are issued at once.",
             events: None,
         },
         Metric {
+            number: types::block_metric::BLOCK_DEVICE_TIME.0 as u16,
             name: "block.device_time",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["dev", "op", "pid", "comm"],
-            help: "Time from a request's issue to the device to its completion; of a device that takes bios without requests (zram), \
-                   from a bio's submission.",
+            help: "Time from a request's issue to the device to its completion; for a device that takes bios without requests (zram), from a \
+                   bio's submission.",
             events: Some("block_io"),
         },
         Metric {
+            number: types::block_metric::BLOCK_SIZE.0 as u16,
             name: "block.size",
             kind: MetricKind::Histogram,
             unit: Unit::Bytes,
@@ -77,28 +81,31 @@ static INFO: ProbeInfo = ProbeInfo {
             events: Some("block_io"),
         },
         Metric {
+            number: types::block_metric::BLOCK_DEPTH.0 as u16,
             name: "block.queue_depth",
             kind: MetricKind::Histogram,
             unit: Unit::Count,
             by: &["dev"],
-            help: "Requests of the scope in flight at a disk when one is issued, that one included.",
+            help: "Requests of the recorded processes in flight at a disk when one is issued, including that one.",
             events: None,
         },
         Metric {
+            number: types::block_metric::BLOCK_ACCESS.0 as u16,
             name: "block.access",
             kind: MetricKind::Counter,
             unit: Unit::Bytes,
             by: &["dev", "op", "state"],
-            help: "Requests issued, sequential when one begins where the one before it on that disk ended.",
+            help: "Requests issued; 'sequential' if one begins where the previous one on that disk ended.",
             events: None,
         },
         Metric {
+            number: types::block_metric::BLOCK_UNSHOWN.0 as u16,
             name: "block.unshown",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["dev", "op"],
-            help: "Requests whose completion the kernel hid from tracing and whose end the disk's own counters gave: to some \
-                   tens of microseconds where one ended alone, else by the mean of those that ended in one such time.",
+            help: "Requests whose completion the kernel hid from tracing, so that their end comes from the disk's own counters: to some tens \
+                   of microseconds if one ended alone, otherwise the mean of those that ended together.",
             events: None,
         },
     ],
@@ -127,7 +134,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int64,
             title: "Time in queue",
             unit: Some("ns"),
-            help: "The part of dur_ns before the request was issued; null when it was issued at once.",
+            help: "The part of dur_ns before the request was issued; null if it was issued at once.",
         },
         Column {
             name: FLAGS,
@@ -137,7 +144,14 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "What the request asked for: sync, meta, fua, preflush, readahead; joined by commas.",
         },
     ],
-    holds: &[],
+    watches: &[Watch {
+        value: Some(Watched { less: Some(QUEUE_NS), ..DURATION }),
+        ..Watch::duration(
+            "block.device_time",
+            "block_io",
+            "Time from a request's issue to the device to its completion.",
+        )
+    }],
     hooks: &[
         "tp_btf/block_rq_insert",
         "tp_btf/block_rq_merge",
@@ -147,8 +161,9 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/block_bio_queue",
         "tp_btf/block_bio_complete",
     ],
-    oldest_kernel: (5, 10),
     cost: "under two microseconds for each request",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -160,7 +175,7 @@ pub(super) struct Block {
 
 impl BuiltIn for Block {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Block {
         Block {

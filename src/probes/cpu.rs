@@ -9,9 +9,9 @@ use super::read;
 use super::signed;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::bpf::perf;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
@@ -43,13 +43,12 @@ const IDLE: &str = "cpu.idle";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "cpu",
-    summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, idle ones left out.",
+    summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, without idle ones.",
     default_on: true,
     default_mode: Mode::Hist,
-    slow: None,
-    switches: &[],
     metrics: &[
         Metric {
+            number: types::cpu_metric::CPU_SAMPLES.0 as u16,
             name: SAMPLES,
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -58,24 +57,23 @@ static INFO: ProbeInfo = ProbeInfo {
             events: Some("cpu_sample"),
         },
         Metric {
+            number: types::cpu_metric::CPU_IDLE.0 as u16,
             name: IDLE,
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["cpu"],
-            help: "Samples that found the CPU idle. Without a timer as the clock, an idle CPU has none.",
+            help: "Samples that found the CPU idle. Only the timer-based clock samples an idle CPU.",
             events: None,
         },
     ],
     kinds: &[EventKind {
         name: "cpu_sample",
-        help: "Samples of one thread with one pair of stacks in one interval: count of them, sum is the nanoseconds that they stand for. In raw mode one sample, at its own time.",
+        help: "Samples of one thread with one pair of stacks in one interval: count is their number, sum the nanoseconds that they represent. In raw mode, a single sample at its own time.",
         columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "kstack_id", "ustack_id", "count", "sum"],
     }],
-    columns: &[],
-    holds: &[],
     hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],
-    oldest_kernel: (5, 10),
     cost: "4 to 30 microseconds, by the depth of the stacks, for each of 99 samples a second on each CPU",
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -85,7 +83,7 @@ pub(super) struct Cpu {
 
 impl BuiltIn for Cpu {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Cpu {
         Cpu { cpus: setup.host.cpus.online.clone() }

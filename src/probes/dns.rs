@@ -21,8 +21,8 @@ use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::io_calls;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
@@ -34,6 +34,9 @@ use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Streamed;
+use crate::probe::watch::Watch;
+use crate::probe::watch::Watched;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -72,21 +75,21 @@ const TRANSPORT: &str = "dns_transport";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "dns",
-    summary: "DNS queries to port 53 by process and name: how long answers took, how they failed, which never came.",
-    default_on: false,
-    default_mode: Mode::Slow,
+    summary: "DNS queries to port 53 by process and name: how long answers took, how they failed, which never arrived.",
     slow: Some(std::time::Duration::from_millis(100)),
     metrics: &[
         Metric {
+            number: types::dns_metric::DNS_LATENCY.0 as u16,
             name: "dns.latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm", "name"],
-            help: "Time from a query's leaving until its answer came in, whatever the answer said; by TCP from the return of the call that \
-                   wrote the query to the return of the call that read the answer's end.",
+            help: "Time from sending a query to the arrival of its answer, whatever the answer; over TCP, from the return of the call that \
+                   wrote the query to the return of the call that read the end of the answer.",
             events: None,
         },
         Metric {
+            number: types::dns_metric::DNS_FAILURES.0 as u16,
             name: "dns.failures",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -95,34 +98,37 @@ static INFO: ProbeInfo = ProbeInfo {
             events: None,
         },
         Metric {
+            number: types::dns_metric::DNS_NO_ANSWERS.0 as u16,
             name: "dns.unanswered",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "name"],
-            help: "Queries that had no answer within five seconds, or before the same was asked again.",
+            help: "Queries that had no answer within five seconds, or before the same query was repeated.",
             events: None,
         },
         Metric {
+            number: types::dns_metric::DNS_BY_TCP.0 as u16,
             name: "dns.by_tcp",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm"],
-            help: "Connects to port 53 by TCP, as after an answer that was too long for UDP.",
+            help: "TCP connects to port 53, for example after an answer that was too long for UDP.",
             events: None,
         },
         Metric {
+            number: types::dns_metric::DNS_UNREAD.0 as u16,
             name: "dns.unread",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm"],
-            help: "Directions of connections to port 53 by TCP that were not read to their end: their messages moved by io_uring, \
+            help: "Directions of TCP connections to port 53 that could not be read to their end: their messages were moved by io_uring, \
                    splice or 32-bit calls, or are not DNS.",
             events: None,
         },
     ],
     kinds: &[EventKind {
         name: "dns",
-        help: "A query; op says what came of it: answer (after dur_ns), unanswered (dur_ns: how long nothing came), pending (at the window's end), tcp (a connect to port 53).",
+        help: "A query; op is its outcome: answer (after dur_ns), unanswered (after waiting dur_ns), pending (at the window's end), tcp (a connect to port 53).",
         columns: &[
             "dur_ns",
             "pid",
@@ -147,7 +153,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Word),
             title: "Query type",
             unit: None,
-            help: "What was asked for, as 'A' or 'AAAA'.",
+            help: "Type of the query, such as 'A' or 'AAAA'.",
         },
         Column {
             name: CODE,
@@ -161,10 +167,24 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Word),
             title: "Transport",
             unit: None,
-            help: "How the query went: 'udp' or 'tcp'.",
+            help: "Transport of the query: 'udp' or 'tcp'.",
         },
     ],
     holds: &[("name", Holds::DnsName)],
+    watches: &[
+        Watch {
+            only: Some(("op", "answer")),
+            ..Watch::duration("dns.latency", "dns", "Time from a query to its answer.")
+        },
+        Watch {
+            name: "dns.rcode",
+            kind: "dns",
+            only: Some(("op", "answer")),
+            value: Some(Watched { column: CODE, less: None, absent: None, unit: Unit::Count }),
+            streamed: Streamed::From(1),
+            help: "Response code of an answer: 2 is SERVFAIL, 3 NXDOMAIN.",
+        },
+    ],
     hooks: &[
         "tp_btf/net_dev_queue",
         "tp_btf/netif_receive_skb",
@@ -173,10 +193,9 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/sock_recv_length",
         "tp_btf/sys_exit",
     ],
-    switches: &[],
-    oldest_kernel: (5, 10),
     cost: "about a tenth of a microsecond for each packet sent or received, a microsecond for each query; before Linux 6.3 a tenth of \
            one for each system call, too",
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -194,7 +213,7 @@ pub(super) struct Dns {
 
 impl BuiltIn for Dns {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Dns {
         Dns {
@@ -218,8 +237,8 @@ impl BuiltIn for Dns {
     }
 }
 
-/// What came of a query.
-struct Outcome {
+/// How a query ended.
+struct QueryResult {
     op: &'static str,
     at_ns: u64,
     dur_ns: u64,
@@ -236,7 +255,7 @@ impl Decoder for Dns {
             types::dns_event::DNS_TCP => ("tcp", None),
             _ => return Err(Undecodable { length: bytes.len() }),
         };
-        let outcome = Outcome { op, at_ns: header.ts, dur_ns: record.dur_ns, code };
+        let outcome = QueryResult { op, at_ns: header.ts, dur_ns: record.dur_ns, code };
         self.row(&Asked { key: record.key, query: record.query }, &outcome, context);
         Ok(())
     }
@@ -292,7 +311,7 @@ impl Decoder for Dns {
         let late = self.late.iter().map(|asked| ("unanswered", asked));
         for (op, asked) in late.chain(pending.iter().map(|asked| ("pending", asked))) {
             let dur_ns = interval.end_ns.saturating_sub(asked.query.sent);
-            self.row(asked, &Outcome { op, at_ns: interval.end_ns, dur_ns, code: None }, context);
+            self.row(asked, &QueryResult { op, at_ns: interval.end_ns, dur_ns, code: None }, context);
         }
     }
 
@@ -328,7 +347,7 @@ fn asked_for(name: &types::dns_name) -> (String, Option<u16>) {
 }
 
 impl Dns {
-    fn row(&self, asked: &Asked, outcome: &Outcome, context: &mut Context<'_>) {
+    fn row(&self, asked: &Asked, outcome: &QueryResult, context: &mut Context<'_>) {
         let Asked { key, query } = asked;
         let [local, remote] = [&key.local, &key.remote].map(|one| address(one.high, one.low));
         let mut row = context.rows.row("dns");

@@ -1,4 +1,4 @@
-//! Events of the user's own (`record -e`): each is one object, loaded with the event's code as constants.
+//! Custom events (`record -e`): each is one object, loaded with the event's code as constants.
 
 mod code;
 mod decoder;
@@ -32,14 +32,14 @@ use crate::bpf::EventHeader;
 use crate::bpf::bytes_of;
 use crate::bpf::live::Live;
 use crate::bpf::memory::MapMemory;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::bpf::settings::Settings;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
@@ -48,7 +48,7 @@ use crate::probe::attached::Probe;
 use crate::probe::attached::ProgramCost;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::event::Value;
 use crate::probe::hook::Hook;
 use crate::recording::Column;
@@ -85,48 +85,48 @@ static KEYS: &[&str] = &["pid", "comm", "name", FUNCTION, BY];
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "events",
-    summary: "Custom events, by -e: functions of the kernel and of programs, trace points, USDT, and the latency of functions.",
-    default_on: false,
-    default_mode: Mode::Slow,
-    slow: None,
-    switches: &[],
+    summary: "Custom events (-e): functions of the kernel and of programs, tracepoints, USDT, and the latency of functions.",
     metrics: &[
         Metric {
+            number: types::event_metric::EVENT_COUNT.0 as u16,
             name: "events.count",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: KEYS,
-            help: "Hits of the event that pass its filter; of a latency, calls that returned.",
+            help: "Hits of the event that pass its filter; for a latency, calls that returned.",
             events: Some("event"),
         },
         Metric {
+            number: types::event_metric::EVENT_LATENCY.0 as u16,
             name: "events.latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: KEYS,
-            help: "Time from a function's entry to its return, calls in it included; calls that began and ended in the window.",
+            help: "Time from a function's entry to its return, including the functions it calls; only calls that began and ended in the window.",
             events: None,
         },
         Metric {
+            number: types::event_metric::EVENT_VALUE.0 as u16,
             name: "events.value",
             kind: MetricKind::Histogram,
             unit: Unit::Count,
             by: KEYS,
-            help: "What hist(…) of the event says, where it is not negative.",
+            help: "Value of the event's hist(…), unless it is negative.",
             events: None,
         },
         Metric {
+            number: types::event_metric::EVENT_NEGATIVE.0 as u16,
             name: "events.negative",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: KEYS,
-            help: "Negative values of hist(…), which a histogram can't hold: how many, and the sum of their magnitudes.",
+            help: "Negative values of hist(…), which a histogram can't hold: their number, and the sum of their magnitudes.",
             events: None,
         },
     ],
     kinds: &[EventKind {
         name: "event",
-        help: "A hit of the event 'name': numbers in arg_N and texts in str_N, of which 'ebrec.events' in the metadata tells the names; of a latency, dur_ns is the call.",
+        help: "A hit of the event 'name': numbers in arg_N and texts in str_N, whose names are in 'ebrec.events' in the metadata; for a latency, dur_ns is the length of the call.",
         columns: &[
             "dur_ns",
             "cpu",
@@ -155,20 +155,21 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Symbol),
             title: "Function",
             unit: None,
-            help: "Which of the functions or points that a pattern matched; null where the event has one, or the kernel does not tell.",
+            help: "Which of the functions or tracepoints that a pattern matched; null if the event has only one, or the kernel does not say.",
         },
         Column {
             name: BY,
             ty: ColumnType::Text(Holds::Captured),
             title: "By",
             unit: None,
-            help: "What by(…) of the event says.",
+            help: "Value of the event's by(…).",
         },
     ],
     holds: &[("name", Holds::Event)],
     hooks: &["kprobe", "kretprobe", "fentry", "fexit", "tracepoint", "raw_tracepoint", "uprobe", "uretprobe", "usdt"],
-    oldest_kernel: (5, 10),
-    cost: "0.1 microseconds for a hit of a trace point, 0.5 for a function of a program and 1 for its latency; 0.1 more for a row",
+    cost: "0.1 microseconds for a hit of a tracepoint, 0.5 for a function of a program and 1 for its latency; 0.1 more for a row",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe.
@@ -185,7 +186,7 @@ impl Probe for Events {
 
     fn attach(&self, setup: &Setup<'_>) -> Result<Box<dyn Attached>> {
         if setup.events.is_empty() {
-            bail!("it records what '-e' asks for, and nothing does");
+            bail!("it needs an event (-e), and none is given");
         }
         let version = setup.host.kernel.version;
         let joined = joined::joined(setup.events, hooks::has_cookies((version.major, version.minor)));
@@ -281,7 +282,7 @@ fn object_in(
     let cgroups = cgroup_numbers(setup.scope);
     let settings = Settings { knobs: Some(bytes_of(&knobs)), ..object_settings(setup, &cgroups) };
     let plan = Plan::new(event, way, may_sleep);
-    let live = Live::load(Source { cells: cells(joined), ..SOURCE }, &settings, |open| {
+    let live = Live::load(BpfObject { cells: cells(joined), ..OBJECT }, &settings, |open| {
         choose(open, event, &plan, of_type)?;
         if let Hook::Usdt { sites, .. } = &event.hook {
             sites::make_room(open, sites, cookies)?;
@@ -304,7 +305,7 @@ fn object_in(
 }
 
 /// What an event does without, and why: the first few.
-fn left_out(event: &Event) -> Vec<String> {
+fn left_out(event: &CustomEvent) -> Vec<String> {
     let (named, more) = event.left_out.split_at(LEFT_OUT_NAMED.min(event.left_out.len()));
     let mut texts: Vec<String> = named.iter().map(|place| format!("{}: {}", place.name, place.reason)).collect();
     if !more.is_empty() {
@@ -331,7 +332,7 @@ fn cells(joined: &Joined) -> u32 {
 }
 
 /// Takes in the programs and maps that the event needs.
-fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize) -> Result<()> {
+fn choose(open: &mut OpenObject, event: &CustomEvent, plan: &Plan<'_>, of_type: usize) -> Result<()> {
     let programs = plan.programs();
     let by_thread = event.hook.is_latency() && event.hook.at_exits().is_none();
     for mut program in open.progs_mut() {
@@ -348,7 +349,7 @@ fn choose(open: &mut OpenObject, event: &Event, plan: &Plan<'_>, of_type: usize)
         let is_wanted = match &*map.name().to_string_lossy() {
             "calls_of_thread" | "deeper_calls" => by_thread,
             "frames" | "frame_owners" | "frame_owners_gone" | "told" => event.hook.pairs_exits(),
-            // The program at trace points refers to it, whether or not it waits for returns.
+            // The program at tracepoints refers to it, whether or not it waits for returns.
             "unread_calls" => matches!(event.hook, Hook::Tracepoint { .. }),
             "event_keys" => event.by.is_some(),
             "event_key_texts" => event.by.as_ref().is_some_and(|by| matches!(by.value, Value::Text { .. })),
@@ -435,10 +436,10 @@ impl Attached for Attachment {
         self.objects.iter_mut().for_each(|object| object.running.detach());
     }
 
-    fn losses(&mut self) -> Result<Vec<Loss>> {
+    fn losses(&mut self, with_missed_runs: bool) -> Result<Vec<Loss>> {
         let mut losses: Vec<Loss> = Vec::new();
         for object in &mut self.objects {
-            for loss in object.running.losses()? {
+            for loss in object.running.losses(with_missed_runs)? {
                 let same = losses.iter_mut().find(|other| other.cause == loss.cause && other.cpu == loss.cpu);
                 match same {
                     Some(same) => same.count += loss.count,

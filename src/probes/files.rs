@@ -15,18 +15,19 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::names::errnos;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -47,13 +48,11 @@ const ERROR: &str = "files_error";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "files",
-    summary: "What opening, reading, writing and syncing files took and moved, failed opens, short-lived files.",
-    default_on: false,
-    default_mode: Mode::Slow,
+    summary: "Latency and bytes of opening, reading, writing and syncing files; failed opens, short-lived files.",
     slow: Some(std::time::Duration::from_millis(10)),
-    switches: &[],
     metrics: &[
         Metric {
+            number: types::files_metric::FILES_LATENCY.0 as u16,
             name: "files.latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
@@ -62,6 +61,7 @@ static INFO: ProbeInfo = ProbeInfo {
             events: Some("file"),
         },
         Metric {
+            number: types::files_metric::FILES_SIZE.0 as u16,
             name: "files.size",
             kind: MetricKind::Histogram,
             unit: Unit::Bytes,
@@ -70,6 +70,7 @@ static INFO: ProbeInfo = ProbeInfo {
             events: None,
         },
         Metric {
+            number: types::files_metric::FILES_FAILED.0 as u16,
             name: "files.failed_opens",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -78,18 +79,19 @@ static INFO: ProbeInfo = ProbeInfo {
             events: None,
         },
         Metric {
+            number: types::files_metric::FILES_SHORT_LIVED.0 as u16,
             name: "files.short_lived",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm", MOUNT],
-            help: "From the making of a file until it was unlinked by the same path, both within the window; by the process that unlinked it.",
+            help: "Time from a file's creation until it was unlinked by the same path, both within the window; by the process that unlinked it.",
             events: Some("file_short_lived"),
         },
     ],
     kinds: &[
         EventKind {
             name: "file",
-            help: "A system call on a file returned after dur_ns; filename is the path it was given, or the name behind its descriptor.",
+            help: "A system call on a file returned after dur_ns; filename is the path passed to it, or the name behind its descriptor.",
             columns: &[
                 "dur_ns",
                 "cpu",
@@ -107,7 +109,7 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         EventKind {
             name: "file_short_lived",
-            help: "A file was unlinked dur_ns after it was made; in every mode but hist.",
+            help: "A file was unlinked dur_ns after its creation; in every mode but hist.",
             columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "op", "filename", "files_mount"],
         },
     ],
@@ -117,20 +119,21 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Path),
             title: "Mount",
             unit: None,
-            help: "Where the file's file system is mounted; its device numbers, '0:53', where the recorder sees no mount of it; null where a call does not say.",
+            help: "Mount point of the file's file system; its device number, such as '0:53', if the recorder sees no mount of it; null for calls that don't say.",
         },
         Column {
             name: ERROR,
             ty: ColumnType::Text(Holds::Word),
             title: "Error",
             unit: None,
-            help: "Error that the call returned, as 'ENOENT'; null when it succeeded.",
+            help: "Error that the call returned, such as 'ENOENT'; null if it succeeded.",
         },
     ],
-    holds: &[],
+    watches: &[Watch::duration("files.latency", "file", "Time in a system call on a file.")],
     hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_process_free", "iter/task"],
-    oldest_kernel: (5, 10),
     cost: "tens of nanoseconds for each system call, half a microsecond for one on a file",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -145,7 +148,7 @@ pub(super) struct Files {
 
 impl BuiltIn for Files {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Files {
         Files {

@@ -15,19 +15,22 @@ use crate::bpf::cells::Gathered;
 use crate::bpf::frames::Sweeper;
 use crate::bpf::io_calls;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Switch;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Streamed;
+use crate::probe::watch::Watch;
+use crate::probe::watch::Watched;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -70,53 +73,55 @@ const BY_CALLS: usize = 2;
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "http",
-    summary: "How long HTTP/1 requests took, by process, method and status, for servers and clients, over TCP and Unix sockets, with TLS by libssl too.",
-    default_on: false,
-    default_mode: Mode::Slow,
+    summary: "Latency of HTTP/1 requests by process, method and status, for servers and clients, over TCP and Unix sockets, in cleartext and through libssl.",
     slow: Some(std::time::Duration::from_millis(100)),
     switches: &[
-        Switch { name: "query", help: "Also keep what follows '?' in a path." },
+        Switch { name: "query", help: "Also keep the query string (after '?') of a path." },
         Switch {
             name: "route",
             help: "Also count by route: the path with {id} for numbers, UUIDs and hashes; 'other' after 1,024 of them.",
         },
         Switch {
             name: "syscalls",
-            help: "Follow system calls, as before Linux 6.16, not sockets: also what splice reads from one, at a higher cost.",
+            help: "Follow system calls instead of sockets, as before Linux 6.16: this includes splice, at a higher cost.",
         },
     ],
     metrics: &[
         Metric {
+            number: types::http_metric::HTTP_LATENCY.0 as u16,
             name: "http.latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm", "op", STATUS, SIDE, TLS, ROUTE],
             help: "Time from a request's first byte, read by the server or written by the client, to its answer's last byte, \
-                   written or read; both inside the window.",
+                   written or read; both within the window.",
             events: Some("http"),
         },
         Metric {
+            number: types::http_metric::HTTP_UNANSWERED_COUNT.0 as u16,
             name: "http.unanswered",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "op", STATUS, SIDE, TLS, ROUTE],
-            help: "Requests whose connection ended before their answer did; with a status where one had come.",
+            help: "Requests whose connection ended before their answer did; with the status, if it had arrived.",
             events: None,
         },
         Metric {
+            number: types::http_metric::HTTP_UNPARSED.0 as u16,
             name: "http.unparsed",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "cause"],
-            help: "What may be HTTP and is not in the latencies, by cause: connections of HTTP/2, of QUIC, of 32-bit code, with TLS \
-                   that is not libssl's, that left HTTP or could not be followed, and requests and answers without their other half.",
+            help: "Traffic that may be HTTP and is missing from the latencies, by cause: connections that use HTTP/2, QUIC, 32-bit code or \
+                   TLS other than libssl's, that switched to another protocol or could not be followed, and requests and answers without \
+                   their other half.",
             events: None,
         },
     ],
     kinds: &[
         EventKind {
             name: "http",
-            help: "A request was answered; its answer ended after dur_ns. Slow mode has the slow ones and those of status 500 and more.",
+            help: "A request was answered; its answer ended after dur_ns. Slow mode has the slow ones and those with status 500 or more.",
             columns: &[
                 "dur_ns",
                 "cpu",
@@ -171,24 +176,36 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Word),
             title: "TLS",
             unit: None,
-            help: "Whether the request came through TLS, by libssl: 'yes' or 'no'.",
+            help: "Whether the request used TLS, through libssl: 'yes' or 'no'.",
         },
         Column {
             name: PATH,
             ty: ColumnType::Text(Holds::Url),
             title: "Path",
             unit: None,
-            help: "What the request asks for, without what follows '?'; at most 80 bytes.",
+            help: "Path of the request, without its query string unless http:query=on; at most 80 bytes.",
         },
         Column {
             name: ROUTE,
             ty: ColumnType::Text(Holds::Url),
             title: "Route",
             unit: None,
-            help: "The path with {id} for numbers, UUIDs and hashes; 'other': one of too many. With http:route=on.",
+            help: "The path with {id} for numbers, UUIDs and hashes; 'other' stands for routes beyond the limit. With http:route=on.",
         },
     ],
     holds: &[("op", Holds::Method)],
+    watches: &[
+        Watch::duration("http.latency", "http", "Time from a request to the end of its answer."),
+        Watch {
+            name: "http.status",
+            kind: "http",
+            only: None,
+            value: Some(Watched { column: STATUS, less: None, absent: None, unit: Unit::Count }),
+            streamed: Streamed::From(500),
+            help: "Status of an answer.",
+        },
+        Watch::occurrence("http.unanswered", "http_unanswered", "A connection ended before the answer did."),
+    ],
     hooks: &[
         "tp_btf/tcp_sendmsg_locked",
         "tp_btf/sock_send_length",
@@ -209,8 +226,9 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/sched_process_exit",
         "tp_btf/sched_process_exec",
     ],
-    oldest_kernel: (5, 10),
     cost: "about 0.7 microseconds for each request and side; before Linux 6.16 a tenth of one for each system call, too",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -230,7 +248,7 @@ pub(super) struct Http {
 
 impl BuiltIn for Http {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Http {
         let id = |name| setup.schema.id(name);
@@ -261,7 +279,7 @@ impl BuiltIn for Http {
     }
 
     fn cells(setup: &Setup<'_>) -> u32 {
-        if setup.settings.is_on(BY_ROUTE) { CELLS_BY_ROUTE } else { SOURCE.cells }
+        if setup.settings.is_on(BY_ROUTE) { CELLS_BY_ROUTE } else { OBJECT.cells }
     }
 }
 

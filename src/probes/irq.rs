@@ -14,17 +14,18 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -49,45 +50,46 @@ const VECTORS: [&str; 10] =
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "irq",
-    summary: "Time in hard interrupts by handler and in soft interrupts by vector, and how late soft ones begin.",
-    default_on: false,
-    default_mode: Mode::Slow,
+    summary: "Time in hard interrupts by handler and in soft interrupts by vector, and the delay of soft ones.",
     slow: Some(std::time::Duration::from_millis(1)),
     metrics: &[
         Metric {
+            number: types::irq_metric::IRQ_HARD_TIME.0 as u16,
             name: "irq.hard_time",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["name"],
-            help: "Time in the handler of a device's interrupt; interrupts without a device, as the timer's, are not in it.",
+            help: "Time in the handler of a device's interrupt; excludes interrupts without a device, such as the timer's.",
             events: Some("irq"),
         },
         Metric {
+            number: types::irq_metric::IRQ_SOFT_TIME.0 as u16,
             name: "irq.soft_time",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["name"],
-            help: "Time in a soft interrupt, hard ones that came in between included.",
+            help: "Time in a soft interrupt, including hard interrupts in between.",
             events: Some("softirq"),
         },
         Metric {
+            number: types::irq_metric::IRQ_SOFT_DELAY.0 as u16,
             name: "irq.soft_delay",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["name"],
-            help: "Time from a soft interrupt's first raising until it runs.",
+            help: "Time from a soft interrupt's first raise until it runs.",
             events: None,
         },
     ],
     kinds: &[
         EventKind {
             name: "irq",
-            help: "A hard interrupt's handler ran for dur_ns in place of the thread.",
+            help: "A hard interrupt's handler ran for dur_ns, interrupting the thread.",
             columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "ret", "irq_number"],
         },
         EventKind {
             name: "softirq",
-            help: "A soft interrupt ran for dur_ns in place of the thread, irq_delay_ns after its raising.",
+            help: "A soft interrupt ran for dur_ns, interrupting the thread, irq_delay_ns after it was raised.",
             columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "irq_number", "irq_delay_ns"],
         },
     ],
@@ -104,10 +106,14 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int64,
             title: "Delay",
             unit: Some("ns"),
-            help: "Time from the soft interrupt's raising until it ran; null when the raising was not seen.",
+            help: "Time from the soft interrupt's raise until it ran; null if the raise was not seen.",
         },
     ],
     holds: &[("name", Holds::Word)],
+    watches: &[
+        Watch::duration("irq.hard_time", "irq", "Time in the handler of a hard interrupt."),
+        Watch::duration("irq.soft_time", "softirq", "Time in a soft interrupt."),
+    ],
     hooks: &[
         "tp_btf/irq_handler_entry",
         "tp_btf/irq_handler_exit",
@@ -115,9 +121,9 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/softirq_entry",
         "tp_btf/softirq_exit",
     ],
-    switches: &[],
-    oldest_kernel: (5, 10),
     cost: "a few hundred nanoseconds for each interrupt",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -130,7 +136,7 @@ pub(super) struct Irq {
 
 impl BuiltIn for Irq {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Irq {
         Irq { handlers: HashMap::new(), number: setup.schema.id(NUMBER), delay: setup.schema.id(DELAY) }

@@ -10,17 +10,18 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -41,11 +42,10 @@ const ADDRESS: &str = "locks_address";
 static INFO: ProbeInfo = ProbeInfo {
     name: "locks",
     summary: "Waits for the kernel's locks by kind, and in futex(2), on which programs build theirs, by address.",
-    default_on: false,
-    default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
     metrics: &[
         Metric {
+            number: types::locks_metric::LOCKS_CONTENTION.0 as u16,
             name: "locks.contention",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
@@ -54,14 +54,16 @@ static INFO: ProbeInfo = ProbeInfo {
             events: None, // rows of both metrics are of one kind
         },
         Metric {
+            number: types::locks_metric::LOCKS_FUTEX_WAIT.0 as u16,
             name: "locks.futex_wait",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm"],
-            help: "Time in a futex(2) call that waits; idle threads wait so too. Calls that found the value changed are left out.",
+            help: "Time in a futex(2) call that waits, which idle threads do too. Excludes calls that found the value changed.",
             events: None,
         },
         Metric {
+            number: types::locks_metric::LOCKS_FUTEX_ADDRESS.0 as u16,
             name: "locks.futex_address",
             kind: MetricKind::Counter,
             unit: Unit::Nanoseconds,
@@ -80,13 +82,14 @@ static INFO: ProbeInfo = ProbeInfo {
         ty: ColumnType::Text(Holds::Word),
         title: "Futex address",
         unit: None,
-        help: "Address of the futex in the process's memory; the kernel's locks have none here.",
+        help: "Address of the futex in the process's memory; null for the kernel's locks.",
     }],
     holds: &[("name", Holds::Word)],
+    watches: &[Watch::duration("locks.wait", "lock", "Time that a thread waited for a kernel lock or a futex.")],
     hooks: &["tp_btf/contention_begin", "tp_btf/contention_end", "tp_btf/sys_enter", "tp_btf/sys_exit"],
-    switches: &[],
-    oldest_kernel: (5, 10),
     cost: "tens of nanoseconds for each system call, under a microsecond for each wait",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -96,7 +99,7 @@ pub(super) struct Locks {
 
 impl BuiltIn for Locks {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Locks {
         Locks { address: setup.schema.id(ADDRESS) }

@@ -12,18 +12,18 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::host::clocks;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -33,9 +33,9 @@ use crate::recording::column;
 use crate::units::Unit;
 
 use self::faults::Counts;
-use self::faults::Ended;
 use self::faults::Faults;
 use self::faults::Reading;
+use self::faults::ThreadTotals;
 
 mod faults;
 
@@ -63,20 +63,21 @@ const fn size(name: &'static str, title: &'static str, help: &'static str) -> Co
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "memory",
-    summary: "Page faults by process, time that threads stalled to free or move memory, kswapd's work, OOM kills.",
+    summary: "Page faults by process, time that threads stalled to free or compact memory, kswapd's work, OOM kills.",
     default_on: true,
-    default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(1)),
     metrics: &[
         Metric {
+            number: types::memory_metric::MEMORY_FAULTS.0 as u16,
             name: "memory.faults",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "state"],
-            help: "Page faults as getrusage(2) counts them: major when the page had to be read from a disk, else minor.",
+            help: "Page faults as getrusage(2) counts them: major if the page had to be read from a disk, otherwise minor.",
             events: None,
         },
         Metric {
+            number: types::memory_metric::MEMORY_RECLAIM_STALL.0 as u16,
             name: "memory.reclaim_stall",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
@@ -85,30 +86,34 @@ static INFO: ProbeInfo = ProbeInfo {
             events: Some("reclaim"),
         },
         Metric {
+            number: types::memory_metric::MEMORY_RECLAIMED.0 as u16,
             name: "memory.reclaimed",
             kind: MetricKind::Counter,
             unit: Unit::Bytes,
             by: &["pid", "comm", "cause"],
-            help: "Memory that was freed in those stalls.",
+            help: "Memory freed in those stalls.",
             events: None,
         },
         Metric {
+            number: types::memory_metric::MEMORY_COMPACTION_STALL.0 as u16,
             name: "memory.compaction_stall",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm"],
-            help: "Time that a thread spent moving pages of one zone to get a large block; kernel threads are left out.",
+            help: "Time that a thread spent compacting a zone to get a large block; without kernel threads.",
             events: Some("compaction"),
         },
         Metric {
+            number: types::memory_metric::MEMORY_KSWAPD.0 as u16,
             name: "memory.kswapd",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm"],
-            help: "Time from kswapd's waking to its next sleep, in which it frees memory.",
+            help: "Time from kswapd's wake-up to its next sleep, in which it frees memory.",
             events: None,
         },
         Metric {
+            number: types::memory_metric::MEMORY_OOM_KILLS.0 as u16,
             name: "memory.oom_kills",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -120,17 +125,17 @@ static INFO: ProbeInfo = ProbeInfo {
     kinds: &[
         EventKind {
             name: "reclaim",
-            help: "A thread stalled for dur_ns to free memory; bytes is what it freed, cause for whom.",
+            help: "A thread stalled for dur_ns to free memory; bytes is the amount it freed, cause for whose limit.",
             columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "bytes", "cause"],
         },
         EventKind {
             name: "compaction",
-            help: "A thread stalled for dur_ns to move pages together.",
+            help: "A thread stalled for dur_ns to compact memory.",
             columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process"],
         },
         EventKind {
             name: "oom",
-            help: "The kernel killed the process for its memory; memory_* are its sizes then, memory_asker_* who asked for more.",
+            help: "The kernel killed the process to get memory; memory_* are its sizes at that time, memory_asker_* the process that asked for more.",
             columns: &[
                 "cpu",
                 "pid",
@@ -180,7 +185,11 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "Name of the thread whose request for memory could not be met.",
         },
     ],
-    holds: &[],
+    watches: &[
+        Watch::duration("memory.reclaim_stall", "reclaim", "Time that a thread stalled to free memory."),
+        Watch::duration("memory.compaction_stall", "compaction", "Time that a thread stalled to compact memory."),
+        Watch::occurrence("memory.oom_kills", "oom", "The kernel killed a process for its memory."),
+    ],
     hooks: &[
         "iter/task",
         "tp_btf/sched_process_exit",
@@ -194,9 +203,8 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/mm_vmscan_kswapd_sleep",
         "tp_btf/mark_victim",
     ],
-    switches: &[],
-    oldest_kernel: (5, 10),
     cost: "nothing for a page fault, a walk over all threads for each interval, about a microsecond for each stall",
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -211,7 +219,7 @@ pub(super) struct Memory {
 
 impl BuiltIn for Memory {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Memory {
         let columns = [TOTAL_VM, ANON, FILE, SHMEM, SWAP, PGTABLES, SCORE, ASKER_PID, ASKER_COMM];
@@ -268,7 +276,7 @@ impl Decoder for Memory {
         let metric = |metric: types::memory_metric| metric.0 as u16;
         let faults = metric(types::memory_metric::MEMORY_FAULTS);
         let mut derived = Vec::with_capacity(gathered.len());
-        let mut ended: HashMap<(u32, u32), Ended> = HashMap::new();
+        let mut ended: HashMap<(u32, u32), ThreadTotals> = HashMap::new();
         for mut one in gathered {
             if one.metric == faults {
                 note_end(&mut ended, &one);
@@ -290,7 +298,7 @@ impl Decoder for Memory {
 }
 
 /// A thread's totals, out of one of the two cells that it left.
-fn note_end(ended: &mut HashMap<(u32, u32), Ended>, cell: &Gathered) {
+fn note_end(ended: &mut HashMap<(u32, u32), ThreadTotals>, cell: &Gathered) {
     let has = |bit: types::fault_bits| cell.sub & u64::from(bit.0) != 0;
     let tid = (cell.sub >> types::fault_bits::FAULT_BITS.0) as u32;
     let end = ended.entry((cell.pid, tid)).or_default();

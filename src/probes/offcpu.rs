@@ -1,27 +1,31 @@
 //! What threads waited for: time asleep by stack, system call and state, and the long sleeps one by one with their wakers.
 
 use anyhow::Result;
+use libbpf_rs::OpenObject;
 
 use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
 use super::read;
 use super::signed;
+use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
+use crate::bpf::optional;
 use crate::names::syscalls::Arch;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -29,15 +33,21 @@ use crate::recording::Holds;
 use crate::recording::column;
 use crate::units::Unit;
 
+use self::waits::Waits;
+
+mod waits;
+
 object! {
     name: "offcpu",
     // Processes that sleep within one interval, a few hundred, each in one or two ways of 20 or so buckets.
     cells: 16_384,
-    // SAFETY: integers only, as bpf/offcpu/records.h declares them.
-    unsafe plain: total_key, total, block_record,
+    // SAFETY: integers only, as bpf/offcpu/{records,edges,knobs}.h declare them.
+    unsafe plain: total_key, total, block_record, edge_key, edge, open_wait, offcpu_knobs,
 }
 
 const TIME: &str = "offcpu.time";
+/// The hook without which nothing is known of requests.
+const TURNS: &str = "sock_send_length";
 const RUNNABLE: &str = "offcpu_runnable_ns";
 const WAKER_COMM: &str = "offcpu_waker_comm";
 const WAKER_KSTACK: &str = "offcpu_waker_kstack_id";
@@ -47,20 +57,19 @@ static INFO: ProbeInfo = ProbeInfo {
     name: "offcpu",
     summary: "What threads waited for: time asleep by stack, system call and state, and who ended the long sleeps.",
     default_on: true,
-    default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(50)),
-    switches: &[],
     metrics: &[Metric {
+        number: types::offcpu_metric::OFFCPU_TIME.0 as u16,
         name: TIME,
         kind: MetricKind::Histogram,
         unit: Unit::Nanoseconds,
         by: &["pid", "comm", "state"],
-        help: "Time from a thread's going to sleep to its being on a CPU again; sleeps that end in the window.",
+        help: "Time from going to sleep to being on a CPU again; sleeps that end in the window.",
         events: Some("off_cpu"),
     }],
     kinds: &[EventKind {
         name: "off_cpu",
-        help: "A thread got a CPU again after dur_ns: it slept in the system call 'name' with these stacks, until the waker woke it.",
+        help: "A thread got a CPU again after dur_ns: it had slept in the system call 'name' with these stacks, until the waker woke it.",
         columns: &[
             "dur_ns",
             "cpu",
@@ -94,7 +103,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Program),
             title: "Waker command",
             unit: None,
-            help: "Name of the thread that woke it; of the thread that an interrupt met, if that did.",
+            help: "Name of the thread that woke it, or of the thread that was interrupted if an interrupt woke it.",
         },
         Column {
             name: WAKER_KSTACK,
@@ -112,14 +121,28 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     holds: &[("name", Holds::Word)],
-    hooks: &["tp_btf/sched_switch", "tp_btf/sched_waking", "tp_btf/sched_process_free"],
-    oldest_kernel: (5, 10),
-    cost: "3 to 5 microseconds, by the depth of the stacks, for each sleep with its end; 0.4 for threads that sleep shortly all the time",
+    watches: &[Watch::duration("offcpu.time", "off_cpu", "Time that a thread was blocked or asleep.")],
+    hooks: &[
+        "tp_btf/sched_switch",
+        "tp_btf/sched_waking",
+        "tp_btf/sched_process_free",
+        "tp_btf/contention_begin",
+        "tp_btf/contention_end",
+        "tp_btf/sock_send_length",
+        "tp_btf/sock_recv_length",
+        "tp_btf/inet_sock_set_state",
+        "iter/task",
+        "iter/task_file",
+    ],
+    cost: "3 to 5 microseconds, by the depth of the stacks, for each sleep with its end; 0.4 for threads with many short sleeps",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
 pub(super) struct OffCpu {
     arch: Option<Arch>,
+    waits: Waits,
     runnable: Option<ColumnId>,
     waker_comm: Option<ColumnId>,
     waker_kstack: Option<ColumnId>,
@@ -128,11 +151,31 @@ pub(super) struct OffCpu {
 
 impl BuiltIn for OffCpu {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
+
+    fn knobs(_: &Setup<'_>) -> Option<Vec<u8>> {
+        // Without a secret locks of the kernel have no number.
+        let secret = getrandom::u64().ok()?;
+        Some(bytes_of(&types::offcpu_knobs { secret }).to_vec())
+    }
+
+    fn choose(_: &Setup<'_>, open: &mut OpenObject) -> Vec<String> {
+        let mut lacking = optional::choose(open);
+        let sees_turns = !lacking.iter().any(|hook| hook.ends_with(TURNS));
+        // Without the sends nobody asks whose turn it is.
+        for mut program in open.progs_mut() {
+            if ["offcpu_state", "offcpu_listeners"].iter().any(|name| program.name() == *name) {
+                program.set_autoload(sees_turns);
+            }
+        }
+        lacking.retain(|hook| !hook.ends_with("iter/task_file"));
+        lacking
+    }
 
     fn new(setup: &Setup<'_>) -> OffCpu {
         OffCpu {
             arch: Arch::of(&setup.host.arch),
+            waits: Waits::default(),
             runnable: setup.schema.id(RUNNABLE),
             waker_comm: setup.schema.id(WAKER_COMM),
             waker_kstack: setup.schema.id(WAKER_KSTACK),
@@ -142,6 +185,26 @@ impl BuiltIn for OffCpu {
 }
 
 impl Decoder for OffCpu {
+    fn attached(&mut self, live: &mut Live) -> Result<()> {
+        self.waits.attached(!live.lacking().iter().any(|hook| hook.ends_with(TURNS)));
+        // Makes room for the states of all threads that there are.
+        live.walk("offcpu_threads").map(drop)
+    }
+
+    fn begin(&mut self, live: &Live) -> Result<()> {
+        live.walk("offcpu_listeners")?;
+        // Notes who is asleep.
+        live.walk("offcpu_threads").map(drop)
+    }
+
+    fn forget(&mut self) {
+        self.waits.forget();
+    }
+
+    fn end_interval(&mut self, live: &Live, _: u64) -> Result<()> {
+        if live.is_open() { Ok(()) } else { self.waits.find_open(live) }
+    }
+
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
         let record: types::block_record = read(record)?;
         let header = &record.header;
@@ -200,7 +263,8 @@ impl Decoder for OffCpu {
                 row.text(column::NAME, &name);
             }
             row.int(column::COUNT, signed(total.count)).int(column::SUM, signed(total.sum));
-        })
+        })?;
+        self.waits.write(live, interval, context)
     }
 }
 

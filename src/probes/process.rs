@@ -9,8 +9,8 @@ use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::names::signals;
 use crate::probe::EventKind;
 use crate::probe::Metric;
@@ -21,6 +21,9 @@ use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Streamed;
+use crate::probe::watch::Watch;
+use crate::probe::watch::Watched;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -45,10 +48,9 @@ static INFO: ProbeInfo = ProbeInfo {
     summary: "Every process that starts or ends: who started it, with which arguments, how it ended, what it used.",
     default_on: true,
     default_mode: Mode::Raw,
-    slow: None,
-    switches: &[],
     metrics: &[
         Metric {
+            number: types::process_metric::PROCESS_STARTS.0 as u16,
             name: "process.starts",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -57,6 +59,7 @@ static INFO: ProbeInfo = ProbeInfo {
             events: Some("fork"),
         },
         Metric {
+            number: types::process_metric::PROCESS_EXITS.0 as u16,
             name: "process.exits",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -65,6 +68,7 @@ static INFO: ProbeInfo = ProbeInfo {
             events: Some("exit"),
         },
         Metric {
+            number: types::process_metric::PROCESS_LIFETIME.0 as u16,
             name: "process.lifetime",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
@@ -110,7 +114,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int64,
             title: "CPU time",
             unit: Some("ns"),
-            help: "CPU time of all threads of the process, without the kernel's work on its end; up to a tick behind if no thread was started in the second before.",
+            help: "CPU time of all threads of the process, without the kernel's work on its end; up to a tick behind if no thread started in the second before.",
         },
         Column {
             name: MAX_RSS,
@@ -121,14 +125,28 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     holds: &[("name", Holds::Word)],
+    watches: &[
+        Watch {
+            name: "process.exit",
+            kind: "exit",
+            only: None,
+            value: Some(Watched { column: "exit_code", less: None, absent: Some(128), unit: Unit::Count }),
+            streamed: Streamed::From(i64::MIN),
+            help: "Exit status of a process; 128 if a signal ended it.",
+        },
+        Watch {
+            streamed: Streamed::From(i64::MIN),
+            ..Watch::duration("process.lifetime", "exit", "Time from a process's fork to its end.")
+        },
+    ],
     hooks: &[
         "tp_btf/sched_process_fork",
         "tp_btf/sched_process_exec",
         "tp_btf/sched_process_exit",
         "tp_btf/sched_wakeup_new",
     ],
-    oldest_kernel: (5, 10),
     cost: "a few microseconds for each process's life",
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -140,7 +158,7 @@ pub(super) struct Process {
 
 impl BuiltIn for Process {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Process {
         Process {
@@ -214,8 +232,8 @@ impl Process {
         row.int(column::CGROUP_ID, signed(record.cgroup_id)).bytes(column::COMM, &record.comm);
         row.int(column::DUR_NS, signed(record.lifetime_ns));
         match ended(record.status) {
-            Ended::Exited(code) => row.int(column::EXIT_CODE, code.into()),
-            Ended::Killed(signal) => row.text(column::NAME, &signal_name(signal)),
+            WaitStatus::Exited(code) => row.int(column::EXIT_CODE, code.into()),
+            WaitStatus::Killed(signal) => row.text(column::NAME, &signal_name(signal)),
         };
         if let Some(column) = self.cpu_ns {
             row.int(column, signed(record.cpu_ns));
@@ -228,7 +246,7 @@ impl Process {
 
 /// How a process ended.
 #[derive(Debug, PartialEq, Eq)]
-enum Ended {
+enum WaitStatus {
     Exited(u32),
     Killed(u32),
 }
@@ -239,16 +257,16 @@ fn signal_name(signal: u32) -> String {
 }
 
 /// A status as wait(2) gives it: the signal in the low seven bits, else the exit code in the second byte.
-fn ended(status: u32) -> Ended {
+fn ended(status: u32) -> WaitStatus {
     match status & 0x7f {
-        0 => Ended::Exited(status >> 8 & 0xff),
-        signal => Ended::Killed(signal),
+        0 => WaitStatus::Exited(status >> 8 & 0xff),
+        signal => WaitStatus::Killed(signal),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Ended;
+    use super::WaitStatus;
     use super::command_line;
     use super::ended;
 
@@ -270,9 +288,9 @@ mod tests {
 
     #[test]
     fn a_status_is_read_as_wait_gives_it() {
-        assert_eq!(ended(0), Ended::Exited(0));
-        assert_eq!(ended(3 << 8), Ended::Exited(3));
-        assert_eq!(ended(9), Ended::Killed(9));
-        assert_eq!(ended(11 | 0x80), Ended::Killed(11));
+        assert_eq!(ended(0), WaitStatus::Exited(0));
+        assert_eq!(ended(3 << 8), WaitStatus::Exited(3));
+        assert_eq!(ended(9), WaitStatus::Killed(9));
+        assert_eq!(ended(11 | 0x80), WaitStatus::Killed(11));
     }
 }

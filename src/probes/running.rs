@@ -86,6 +86,10 @@ impl<D: Decoder> Attached for Running<D> {
         Ok(self.decoder.under_way(&self.live)?.map(|under_way| ended.saturating_add(under_way)))
     }
 
+    fn forget(&mut self) {
+        self.decoder.forget();
+    }
+
     fn attaches_more(&self) -> bool {
         self.decoder.attaches_more()
     }
@@ -94,8 +98,8 @@ impl<D: Decoder> Attached for Running<D> {
         self.live.detach();
     }
 
-    fn losses(&mut self) -> Result<Vec<Loss>> {
-        let losses = self.live.losses()?;
+    fn losses(&mut self, with_missed_runs: bool) -> Result<Vec<Loss>> {
+        let losses = self.live.losses(with_missed_runs)?;
         Ok(losses.into_iter().map(|(cause, cpu, count)| Loss { cause, cpu, count }).collect())
     }
 
@@ -133,9 +137,9 @@ impl<D: Decoder> Attached for Running<D> {
 
 /// The kind of row that a metric counts, if it is the first metric that counts it.
 fn stands_for(info: &ProbeInfo, metric: u16) -> Option<&'static str> {
-    let kind = info.metrics.get(usize::from(metric))?.events?;
-    let first = info.metrics.iter().position(|other| other.events == Some(kind))?;
-    (first == usize::from(metric)).then_some(kind)
+    let kind = info.metric(metric)?.events?;
+    let first = info.metrics.iter().find(|other| other.events == Some(kind))?;
+    (first.number == metric).then_some(kind)
 }
 
 /// One key of one metric in one interval: a `metric` row, and for a histogram a `hist` row for each bucket.
@@ -146,7 +150,7 @@ fn write_metric<D: Decoder>(
     interval: Interval,
     context: &mut Context<'_>,
 ) {
-    let Some(metric) = info.metrics.get(usize::from(one.metric)) else { return };
+    let Some(metric) = info.metric(one.metric) else { return };
     if one.count == 0 && one.sum == 0 {
         return;
     }

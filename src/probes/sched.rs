@@ -16,18 +16,19 @@ use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -37,6 +38,7 @@ use crate::units::Unit;
 
 use self::ledger::Ledger;
 use self::ledger::cpus::Cpus;
+pub(super) use self::ledger::names::cause;
 
 mod ledger;
 
@@ -57,35 +59,37 @@ static INFO: ProbeInfo = ProbeInfo {
     name: "sched",
     summary: "Where every thread's time went, by state and cause; waits for a CPU and slices on one, by process; switches, migrations.",
     default_on: true,
-    default_mode: Mode::Slow,
     slow: Some(std::time::Duration::from_millis(10)),
-    switches: &[],
     metrics: &[
         Metric {
+            number: types::sched_metric::SCHED_RUNQUEUE_LATENCY.0 as u16,
             name: "sched.runqueue_latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm"],
-            help: "Time from a thread's wake-up or preemption until it runs.",
+            help: "Time from a thread's wake-up or preemption until it runs; excludes time over a CPU quota.",
             events: Some("wakeup"),
         },
         Metric {
+            number: types::sched_metric::SCHED_SLICE_TIME.0 as u16,
             name: "sched.slice",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm"],
-            help: "Time from a thread's switch-in to its switch-out; whole slices inside the window.",
+            help: "Time from a thread's switch-in to its switch-out; only slices that lie within the window.",
             events: Some("slice"),
         },
         Metric {
+            number: types::sched_metric::SCHED_ON_CPU.0 as u16,
             name: "sched.on_cpu",
             kind: MetricKind::Counter,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm"],
-            help: "Time on CPUs inside the interval, slices that are cut by its ends included; count is slices ended.",
+            help: "Time on CPUs within the interval, including slices that its ends cut; count is the number of slices that ended.",
             events: None,
         },
         Metric {
+            number: types::sched_metric::SCHED_SWITCHES.0 as u16,
             name: "sched.switches",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -94,6 +98,7 @@ static INFO: ProbeInfo = ProbeInfo {
             events: None,
         },
         Metric {
+            number: types::sched_metric::SCHED_MIGRATIONS.0 as u16,
             name: "sched.migrations",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -163,7 +168,7 @@ static INFO: ProbeInfo = ProbeInfo {
             help: "CPU that the thread was moved away from.",
         },
     ],
-    holds: &[],
+    watches: &[Watch::duration("sched.runqueue_latency", "wakeup", "Time that a thread waited for a CPU.")],
     hooks: &[
         "tp_btf/sched_switch",
         "tp_btf/sched_wakeup",
@@ -174,8 +179,9 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/contention_end",
         "iter/task",
     ],
-    oldest_kernel: (5, 10),
     cost: "a few hundred nanoseconds for each context switch",
+    thins: Thins::Rows,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -193,7 +199,7 @@ pub(super) struct Sched {
 
 impl BuiltIn for Sched {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Sched {
         Sched {
@@ -392,7 +398,7 @@ fn state_name(state: u32) -> &'static str {
     const STOPPED_OR_TRACED: u32 = 0x4 | 0x8;
     const DEAD: u32 = 0x10 | 0x20 | 0x80;
     const PARKED: u32 = 0x40;
-    /// With UNINTERRUPTIBLE: a kernel thread that idles, which is no wait for anything.
+    /// With UNINTERRUPTIBLE: a kernel thread that idles, which is not a wait for anything.
     const NOLOAD: u32 = 0x400;
     match state {
         0 => "preempted",

@@ -16,9 +16,11 @@ use crate::probe::attached::Setup;
 ///
 /// # Errors
 /// When the kernel refuses it: then nothing can be recorded.
-pub fn attach_scope(setup: &Setup<'_>, pid_namespace: (u32, u32), ring: u32) -> Result<Live> {
+pub fn attach_scope(setup: &Setup<'_>, pid_namespace: (u32, u32), (ring, ring_bytes): (u32, u64)) -> Result<Live> {
     let cgroups = cgroup_numbers(setup.scope);
-    scope::attach(&setup.scope.comms, pid_namespace, ring, &object_settings(setup, &cgroups))
+    // Its ring is smaller than the others, and wakes the reader when half of that is full.
+    let settings = Settings { ring_bytes, ..object_settings(setup, &cgroups) };
+    scope::attach(&setup.scope.comms, pid_namespace, ring, &settings)
 }
 
 /// The control groups in scope: number and depth.

@@ -9,18 +9,18 @@ use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::names::signals;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -43,37 +43,38 @@ const OUTCOME: &str = "signals_outcome";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "signals",
-    summary: "Signals by number, sender and target, how late they are taken, and the processes that they end.",
-    default_on: false,
-    default_mode: Mode::Slow,
+    summary: "Signals by number, sender and target, the delay of their delivery, and the processes that they end.",
     slow: Some(std::time::Duration::from_millis(10)),
-    switches: &[],
     metrics: &[
         Metric {
+            number: types::signals_metric::SIGNALS_SENDS.0 as u16,
             name: "signals.sent",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "name", SENDER, SENDER_PID, OUTCOME],
-            help: "Signals sent, by target, signal, sender and what became of them; those that the target ignores too.",
+            help: "Signals sent, by target, signal, sender and outcome; including those that the target ignores.",
             events: Some("signal"),
         },
         Metric {
+            number: types::signals_metric::SIGNALS_DELIVERED.0 as u16,
             name: "signals.delivered",
             kind: MetricKind::Counter,
             unit: Unit::Count,
             by: &["pid", "comm", "name"],
-            help: "Signals that a thread took: for its handler, to stop, or to end its process.",
+            help: "Signals delivered to a thread: to run its handler, to stop it, or to end its process.",
             events: None,
         },
         Metric {
+            number: types::signals_metric::SIGNALS_DELAY.0 as u16,
             name: "signals.delay",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm", "name"],
-            help: "Time from a signal's sending until a thread takes it; real-time signals, which queue up, are left out.",
+            help: "Time from sending a signal to its delivery; without real-time signals, which queue up.",
             events: Some("signal_taken"),
         },
         Metric {
+            number: types::signals_metric::SIGNALS_DEATHS.0 as u16,
             name: "signals.deaths",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -100,7 +101,7 @@ static INFO: ProbeInfo = ProbeInfo {
         },
         EventKind {
             name: "signal_taken",
-            help: "A thread took a signal dur_ns after it was sent.",
+            help: "A signal was delivered dur_ns after it was sent.",
             columns: &[
                 "dur_ns",
                 "cpu",
@@ -142,25 +143,29 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int32,
             title: "Sender's process",
             unit: None,
-            help: "Process that sent the signal, or whose end or stop it tells; null for the kernel and timers.",
+            help: "Process that sent the signal, or whose end or stop it reports; null for the kernel and timers.",
         },
         Column {
             name: OUTCOME,
             ty: ColumnType::Text(Holds::Word),
             title: "Outcome",
             unit: None,
-            help: "'queued', 'ignored' by the target, 'pending' when it was already, 'overflow' when the queue was full, 'uninformed' when only what is known of it was lost; of a death 'ended' or 'core dumped'.",
+            help: "'queued', 'ignored' by the target, 'pending' if it was pending already, 'overflow' if the queue was full, 'uninformed' if only its details were lost; of a death 'ended' or 'core dumped'.",
         },
     ],
     holds: &[("name", Holds::Word)],
+    watches: &[
+        Watch::duration("signals.delay", "signal_taken", "Time from sending a signal to its delivery."),
+        Watch::occurrence("signals.deaths", "signal_death", "A signal ended a process."),
+    ],
     hooks: &[
         "tp_btf/signal_generate",
         "tp_btf/signal_deliver",
         "tp_btf/sched_process_exit",
         "tp_btf/sched_process_free",
     ],
-    oldest_kernel: (5, 10),
     cost: "a few hundred nanoseconds for each signal",
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -172,7 +177,7 @@ pub(super) struct Signals {
 
 impl BuiltIn for Signals {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Signals {
         let id = |name| setup.schema.id(name);

@@ -10,8 +10,8 @@ use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::names::errnos;
 use crate::names::syscalls::Arch;
 use crate::names::syscalls::OPENS;
@@ -21,13 +21,14 @@ use crate::names::syscalls::WRITES;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
-use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Switch;
+use crate::probe::Thins;
 use crate::probe::attached::Context;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -54,21 +55,21 @@ const ERRORS: usize = 0;
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "syscall",
-    summary: "How long system calls took and how they failed, by process and call; waits told from work.",
-    default_on: false,
-    default_mode: Mode::Slow,
+    summary: "Latency and errors of system calls, by process and call; waits separate from work.",
     slow: Some(std::time::Duration::from_millis(10)),
     switches: &[Switch { name: "errors", help: "Also stream every call that fails." }],
     metrics: &[
         Metric {
+            number: types::syscall_metric::SYSCALL_LATENCY.0 as u16,
             name: "syscall.latency",
             kind: MetricKind::Histogram,
             unit: Unit::Nanoseconds,
             by: &["pid", "comm", "name", CLASS],
-            help: "Time from a system call's entry to its return; calls that began and ended inside the window.",
+            help: "Time from a system call's entry to its return; calls that began and ended within the window.",
             events: Some("syscall"),
         },
         Metric {
+            number: types::syscall_metric::SYSCALL_ERRORS.0 as u16,
             name: "syscall.errors",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -79,7 +80,7 @@ static INFO: ProbeInfo = ProbeInfo {
     ],
     kinds: &[EventKind {
         name: "syscall",
-        help: "A system call returned ret after dur_ns; slow mode has the slow ones that are no waits by design.",
+        help: "A system call returned ret after dur_ns; slow mode has the slow ones, except waits by design.",
         columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "name", "ret", "syscall_errno", "syscall_class"],
     }],
     columns: &[
@@ -88,7 +89,7 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Text(Holds::Word),
             title: "Error",
             unit: None,
-            help: "Error that the system call returned, as 'ENOENT'; null when it succeeded.",
+            help: "Error that the system call returned, such as 'ENOENT'; null if it succeeded.",
         },
         Column {
             name: CLASS,
@@ -99,9 +100,11 @@ static INFO: ProbeInfo = ProbeInfo {
         },
     ],
     holds: &[("name", Holds::Word)],
+    watches: &[Watch::duration("syscall.latency", "syscall", "Time in a system call, except in waits by design.")],
     hooks: &["tp_btf/sys_enter", "tp_btf/sys_exit", "tp_btf/sched_switch", "tp_btf/sched_process_free", "iter/task"],
-    oldest_kernel: (5, 10),
     cost: "a quarter to half a microsecond for each system call, most of it two readings of the clock",
+    thins: Thins::Events,
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -113,7 +116,7 @@ pub(super) struct Syscall {
 
 impl BuiltIn for Syscall {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Syscall {
         let arch = Arch::of(&setup.host.arch);

@@ -16,8 +16,8 @@ use crate::bpf::EventHeader;
 use crate::bpf::batch::take_all;
 use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
-use crate::bpf::source::Source;
-use crate::bpf::source::object;
+use crate::bpf::object::BpfObject;
+use crate::bpf::object::object;
 use crate::probe::EventKind;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
@@ -28,6 +28,7 @@ use crate::probe::attached::Interval;
 use crate::probe::attached::Setup;
 use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
+use crate::probe::watch::Watch;
 use crate::recording::Column;
 use crate::recording::ColumnId;
 use crate::recording::ColumnType;
@@ -59,8 +60,14 @@ const SEGMENTS: &str = "tcp_segments";
 /// What every metric is kept by: the port is the one that is served, so remote where we connected, local where we accepted.
 const BY: [&str; 6] = ["pid", "comm", SIDE, "daddr", "dport", "sport"];
 
-const fn metric(name: &'static str, kind: MetricKind, unit: Unit, help: &'static str) -> Metric {
-    Metric { name, kind, unit, by: &BY, help, events: None }
+const fn metric(
+    number: types::tcp_metric,
+    name: &'static str,
+    kind: MetricKind,
+    unit: Unit,
+    help: &'static str,
+) -> Metric {
+    Metric { number: number.0 as u16, name, kind, unit, by: &BY, help, events: None }
 }
 
 static INFO: ProbeInfo = ProbeInfo {
@@ -71,45 +78,70 @@ static INFO: ProbeInfo = ProbeInfo {
     slow: Some(std::time::Duration::from_millis(100)),
     metrics: &[
         metric(
+            types::tcp_metric::TCP_CONNECT_LATENCY,
             "tcp.connect_latency",
             MetricKind::Histogram,
             Unit::Nanoseconds,
             "Time from the first SYN until the connection was established.",
         ),
         metric(
+            types::tcp_metric::TCP_ACCEPTED,
             "tcp.accepted",
             MetricKind::Counter,
             Unit::Count,
-            "Connections that came in and were established; of the process that listens.",
+            "Incoming connections that were established; counted for the listening process.",
         ),
         metric(
+            types::tcp_metric::TCP_LIFETIME,
             "tcp.lifetime",
             MetricKind::Histogram,
             Unit::Nanoseconds,
-            "Time from a connection's establishment until the kernel had done with it; of those whose beginning was seen.",
+            "Time from a connection's establishment until the kernel was done with it; for connections whose start was seen.",
         ),
         metric(
+            types::tcp_metric::TCP_RTT,
             "tcp.rtt",
             MetricKind::Histogram,
             Unit::Nanoseconds,
             "The kernel's smoothed round-trip time of a connection: at its close, and at the end of each interval in which it moved data.",
         ),
         metric(
+            types::tcp_metric::TCP_BYTES_SENT,
             "tcp.sent",
             MetricKind::Counter,
             Unit::Bytes,
-            "Payload that was sent and acknowledged; also of connections that stay open.",
+            "Payload that was sent and acknowledged; including connections that stay open.",
         ),
-        metric("tcp.received", MetricKind::Counter, Unit::Bytes, "Payload that came in, in order; likewise."),
         metric(
+            types::tcp_metric::TCP_BYTES_RECEIVED,
+            "tcp.received",
+            MetricKind::Counter,
+            Unit::Bytes,
+            "Payload received in order; including connections that stay open.",
+        ),
+        metric(
+            types::tcp_metric::TCP_RETRANSMITS,
             "tcp.retransmits",
             MetricKind::Counter,
             Unit::Count,
-            "Transmissions of what had been sent before; the sum is in segments.",
+            "Retransmissions; the sum is in segments.",
         ),
-        metric("tcp.resets_sent", MetricKind::Counter, Unit::Count, "Resets that were sent."),
-        metric("tcp.resets_received", MetricKind::Counter, Unit::Count, "Resets that came in for a connection."),
+        metric(
+            types::tcp_metric::TCP_RESETS_SENT,
+            "tcp.resets_sent",
+            MetricKind::Counter,
+            Unit::Count,
+            "Resets that were sent.",
+        ),
+        metric(
+            types::tcp_metric::TCP_RESETS_RECEIVED,
+            "tcp.resets_received",
+            MetricKind::Counter,
+            Unit::Count,
+            "Resets received for a connection.",
+        ),
         Metric {
+            number: types::tcp_metric::TCP_FAILURES.0 as u16,
             name: "tcp.failures",
             kind: MetricKind::Counter,
             unit: Unit::Count,
@@ -120,7 +152,7 @@ static INFO: ProbeInfo = ProbeInfo {
     ],
     kinds: &[EventKind {
         name: "tcp",
-        help: "Something happened to a connection; op says what: open (dur_ns: from SYN to established), close (dur_ns: lifetime), still open (at the window's end), retransmit, reset sent, reset received, or why a connect failed after dur_ns: refused, timed out, unreachable, given up, failed. The process is the one that connected; of a connection that came in, the one that closes it, before that the first that was seen to have it open, else the one that listens.",
+        help: "An event of a connection; op says which: open (dur_ns: from SYN to established), close (dur_ns: lifetime), still open (at the window's end), retransmit, reset sent, reset received, or why a connect failed after dur_ns: refused, timed out, unreachable, given up, failed. The process is the one that connected; of a connection that came in, the one that closes it, before that the first that was seen to have it open, else the one that listens.",
         columns: &[
             "dur_ns",
             "cpu",
@@ -176,10 +208,13 @@ static INFO: ProbeInfo = ProbeInfo {
             ty: ColumnType::Int32,
             title: "Segments sent again",
             unit: None,
-            help: "Segments sent again: by a retransmit, or in the connection's whole life.",
+            help: "Segments resent: by a retransmit, or in the connection's whole life.",
         },
     ],
-    holds: &[],
+    watches: &[Watch {
+        only: Some(("op", "open")),
+        ..Watch::duration("tcp.connect_time", "tcp", "Time from a connection's SYN until it was established.")
+    }],
     hooks: &[
         "tp_btf/inet_sock_set_state",
         "tp_btf/tcp_retransmit_skb",
@@ -188,9 +223,8 @@ static INFO: ProbeInfo = ProbeInfo {
         "tp_btf/tcp_receive_reset",
         "iter/task_file",
     ],
-    switches: &[],
-    oldest_kernel: (5, 10),
     cost: "about a microsecond for each connection's opening and closing, a walk over all open files for each interval",
+    ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
@@ -204,7 +238,7 @@ pub(super) struct Tcp {
 
 impl BuiltIn for Tcp {
     const INFO: &'static ProbeInfo = &INFO;
-    const SOURCE: Source = SOURCE;
+    const OBJECT: BpfObject = OBJECT;
 
     fn new(setup: &Setup<'_>) -> Tcp {
         let columns = [SIDE, SENT, RECEIVED, RTT, SEGMENTS].map(|name| setup.schema.id(name));

@@ -1,4 +1,4 @@
-//! The recorded command: started before the window, released when the probes are live, run as who called sudo.
+//! The recorded command: started before the window, released when the probes are live, run as the user who called sudo.
 //!
 //! A second process of ebrec itself waits for the release and then becomes the command. So the command's process exists, and
 //! can be put in scope, before it runs; and if the recorder fails, its end of the socket closes and the command never starts.
@@ -173,9 +173,10 @@ fn eprint_failure(name: &str, error: &std::io::Error) {
 
 fn become_user(invoker: &Invoker) -> Result<()> {
     let groups: Vec<_> = invoker.groups.iter().map(|id| rustix::thread::Gid::from_raw(*id)).collect();
-    set_thread_groups(&groups).context("can't take the groups of who called sudo")?;
-    set_thread_gid(rustix::thread::Gid::from_raw(invoker.gid)).context("can't take the group of who called sudo")?;
-    set_thread_uid(rustix::thread::Uid::from_raw(invoker.uid)).context("can't become who called sudo")
+    set_thread_groups(&groups).context("can't take the groups of the user who called sudo")?;
+    set_thread_gid(rustix::thread::Gid::from_raw(invoker.gid))
+        .context("can't take the group of the user who called sudo")?;
+    set_thread_uid(rustix::thread::Uid::from_raw(invoker.uid)).context("can't become the user who called sudo")
 }
 
 #[cfg(test)]

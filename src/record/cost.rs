@@ -9,10 +9,13 @@ use crate::bpf::live::Live;
 use crate::bpf::stats::Runs;
 use crate::bpf::stats::Statistics;
 use crate::host::root::Root;
+use crate::host::usage;
 use crate::host::usage::Usage;
 use crate::probe::attached::Interval;
 use crate::probe::attached::ProgramCost;
-use crate::record::dispatch::Source;
+use crate::record::budget::Measurement;
+use crate::record::budget::Spending;
+use crate::record::dispatch::AttachedProbe;
 use crate::record::own_cpu::OURSELVES;
 use crate::record::own_cpu::OwnCpu;
 use crate::recording::Rows;
@@ -22,9 +25,59 @@ use crate::recording::column;
 /// part of each period, at a place that varies, and the cost is estimated from it.
 const PERIOD_NS: u64 = 1_000_000_000;
 const SAMPLE_NS: u64 = 50_000_000;
+/// With a budget, which has to be held after a fraction of a second.
+const BUDGET_PERIOD_NS: u64 = 250_000_000;
+
+/// What recording cost while it was measured.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    /// How long programs were measured, in nanoseconds.
+    programs_ns: u64,
+    /// Nanoseconds in programs that all probes share.
+    shared_ns: u64,
+    /// Each probe's runs and nanoseconds in them, in the order of attachment.
+    probes: Vec<Ran>,
+    /// Time since the measurement before, and ebrec's own CPU time in it, in nanoseconds.
+    since_ns: u64,
+    own_ns: u64,
+}
+
+impl Measured {
+    fn add(&mut self, owner: Owner, ran: Ran) {
+        match owner {
+            Owner::Shared => self.shared_ns += ran.ns,
+            Owner::Probe(at) => self.probes.get_mut(at).into_iter().for_each(|sum| {
+                *sum = Ran { runs: sum.runs + ran.runs, ns: sum.ns + ran.ns };
+            }),
+        }
+    }
+
+    /// As shares of one CPU, with the rows that each probe has streamed since the measurement before.
+    pub(super) fn shares(&self, at_ns: u64, rows: &[u64]) -> Measurement {
+        let part = |ns: u64, of: u64| if of == 0 { 0.0 } else { ns as f64 / of as f64 };
+        let spending = |(place, rows): (usize, &u64)| {
+            let ran = self.probes.get(place).copied().unwrap_or_default();
+            Spending {
+                programs: part(ran.ns, self.programs_ns),
+                runs: part(ran.runs, self.programs_ns) * 1e9,
+                rows: part(*rows, self.since_ns) * 1e9,
+            }
+        };
+        Measurement {
+            at_ns,
+            shared: part(self.shared_ns, self.programs_ns),
+            own: part(self.own_ns, self.since_ns),
+            probes: rows.iter().enumerate().map(spending).collect(),
+        }
+    }
+}
 
 /// Measures the cost of a recording while it is made.
 pub(super) struct CostMeter {
+    /// From the beginning of one sample to that of the next, about.
+    period_ns: u64,
+    /// When the sample before ended, and ebrec's own CPU time by then.
+    before: (u64, u64),
     on: Option<On>,
     next_ns: u64,
     /// The kernel refused: time in programs stays unknown.
@@ -122,22 +175,24 @@ enum Owner {
 }
 
 /// What the kernel has counted of every program so far.
-fn programs(scope: &Live, sources: &[Source]) -> Result<Vec<(Owner, ProgramCost)>> {
+fn programs(scope: &Live, probes: &[AttachedProbe]) -> Result<Vec<(Owner, ProgramCost)>> {
     let shared = |(name, runs): (String, Runs)| {
         let Runs { id, count, ns, verified_instructions, .. } = runs;
         (Owner::Shared, ProgramCost { id, name, runs: count, ns, verified_instructions })
     };
     let mut programs: Vec<_> = scope.costs()?.into_iter().map(shared).collect();
-    for (at, source) in sources.iter().enumerate() {
-        programs.extend(source.attached.costs()?.into_iter().map(|cost| (Owner::Probe(at), cost)));
+    for (at, probe) in probes.iter().enumerate() {
+        programs.extend(probe.attached.costs()?.into_iter().map(|cost| (Owner::Probe(at), cost)));
     }
     Ok(programs)
 }
 
 impl CostMeter {
     /// Begins with a sample at the first tick, so that a short window has one.
-    pub(super) fn new(now_ns: u64) -> CostMeter {
+    pub(super) fn new(now_ns: u64, has_budget: bool) -> CostMeter {
         CostMeter {
+            period_ns: if has_budget { BUDGET_PERIOD_NS } else { PERIOD_NS },
+            before: (now_ns, usage::cpu_ns()),
             on: None,
             next_ns: now_ns,
             refused: false,
@@ -158,52 +213,60 @@ impl CostMeter {
         if self.refused { u64::MAX } else { self.next_ns }
     }
 
-    /// Switches the statistics on or off when it is time.
+    /// Switches the statistics on or off when it is time; gives what was measured when a sample ends.
     ///
     /// # Errors
     /// When the kernel refuses to tell what it has counted.
-    pub(super) fn tick(&mut self, now_ns: u64, scope: &Live, sources: &[Source]) -> Result<()> {
+    pub(super) fn tick(&mut self, now_ns: u64, scope: &Live, probes: &[AttachedProbe]) -> Result<Option<Measured>> {
         if self.refused || now_ns < self.next_ns {
-            return Ok(());
+            return Ok(None);
         }
         if self.on.is_some() {
-            self.end_sample(now_ns, scope, sources)?;
+            let mut measured = self.end_sample(now_ns, scope, probes)?;
+            let own_ns = usage::cpu_ns();
+            let before = std::mem::replace(&mut self.before, (now_ns, own_ns));
+            measured.since_ns = now_ns.saturating_sub(before.0);
+            measured.own_ns = own_ns.saturating_sub(before.1);
             // The low bits of the clock are as good as chance: samples must not fall in step with the load.
-            self.next_ns = now_ns + (PERIOD_NS - SAMPLE_NS) / 2 + now_ns % (PERIOD_NS - SAMPLE_NS);
-            return Ok(());
+            let rest_ns = self.period_ns - SAMPLE_NS;
+            self.next_ns = now_ns + rest_ns / 2 + now_ns % rest_ns;
+            return Ok(Some(measured));
         }
         match Statistics::switch_on() {
             Ok(statistics) => {
-                let before = Before::of(&programs(scope, sources)?);
+                let before = Before::of(&programs(scope, probes)?);
                 self.on = Some(On { _statistics: statistics, since_ns: now_ns, before });
                 self.next_ns = now_ns + SAMPLE_NS;
             }
             Err(_) => self.refused = true,
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The window is over: the last sample ends, and what ebrec's process does from here on is finishing.
     ///
     /// # Errors
     /// When the kernel refuses to tell what it has counted.
-    pub(super) fn stop(&mut self, now_ns: u64, scope: &Live, sources: &[Source]) -> Result<()> {
+    pub(super) fn stop(&mut self, now_ns: u64, scope: &Live, probes: &[AttachedProbe]) -> Result<()> {
         self.own_cpu.end_window();
-        self.end_sample(now_ns, scope, sources)
+        self.end_sample(now_ns, scope, probes).map(drop)
     }
 
     /// Programs are read before the statistics are switched off, as they were after switching on: both readings are in the same order, so
     /// that each program has a sample of the same length.
-    fn end_sample(&mut self, now_ns: u64, scope: &Live, sources: &[Source]) -> Result<()> {
-        let Some(on) = self.on.take() else { return Ok(()) };
-        self.measured_ns += now_ns.saturating_sub(on.since_ns);
-        for (owner, cost) in programs(scope, sources)? {
+    fn end_sample(&mut self, now_ns: u64, scope: &Live, probes: &[AttachedProbe]) -> Result<Measured> {
+        let mut measured = Measured { probes: vec![Ran::default(); probes.len()], ..Measured::default() };
+        let Some(on) = self.on.take() else { return Ok(measured) };
+        measured.programs_ns = now_ns.saturating_sub(on.since_ns);
+        self.measured_ns += measured.programs_ns;
+        for (owner, cost) in programs(scope, probes)? {
             let ran = on.before.until(&cost);
             self.all.add(owner, ran.ns);
+            measured.add(owner, ran);
             let sum = self.ran.entry(cost.name).or_default();
             *sum = Ran { runs: sum.runs + ran.runs, ns: sum.ns + ran.ns };
         }
-        Ok(())
+        Ok(measured)
     }
 
     /// Writes the interval's `cost` rows; returns what the window has cost so far. `map_bytes` is the kernel memory of all maps.
@@ -243,9 +306,12 @@ fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::Before;
+    use super::Measured;
+    use super::Measurement;
     use super::Owner;
     use super::Ran;
     use super::Sample;
+    use super::Spending;
     use super::Spent;
     use super::scaled;
     use crate::probe::attached::ProgramCost;
@@ -271,6 +337,30 @@ mod tests {
     fn an_interval_without_a_sample_costs_as_much_as_the_others() {
         let all = Sample { window_ns: 2_000_000_000, measured_ns: 50_000_000, shared_ns: 1, probes_ns: vec![50, 0] };
         assert_eq!(all.estimate(), Spent { shared_ns: 40, probes_ns: vec![2000, 0] });
+    }
+
+    #[test]
+    fn a_measurement_is_in_shares_of_one_cpu() {
+        let mut measured = Measured {
+            programs_ns: 50,
+            probes: vec![Ran::default(); 2],
+            since_ns: 200,
+            own_ns: 10,
+            ..Measured::default()
+        };
+        measured.add(Owner::Shared, Ran { runs: 1, ns: 1 });
+        measured.add(Owner::Probe(1), Ran { runs: 5, ns: 25 });
+        let expected = Measurement {
+            at_ns: 7,
+            shared: 0.02,
+            own: 0.05,
+            probes: vec![
+                Spending { rows: 1e7, ..Spending::default() },
+                Spending { programs: 0.5, runs: 1e8, rows: 0.0 },
+            ],
+        };
+        assert_eq!(measured.shares(7, &[2, 0]), expected);
+        assert_eq!(Measured::default().shares(7, &[]), Measurement { at_ns: 7, ..Measurement::default() });
     }
 
     #[test]

@@ -12,28 +12,40 @@ use crate::probe::MetricKind;
 use crate::probe::ProbeInfo;
 use crate::probe::Settings;
 use crate::probe::Switch;
+use crate::probe::Thins;
 use crate::probe::event;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
+use crate::record::budget::Step;
+use crate::record::budget::Thinning;
+use crate::record::pace;
 use crate::record::plan::Filters;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::User;
 use crate::record::state::Figures;
 use crate::record::state::State;
+use crate::record::trigger::Fired;
+use crate::record::trigger::Trigger;
+use crate::recording::BudgetMeta;
 use crate::recording::CORE_KINDS;
 use crate::recording::CaptureMeta;
 use crate::recording::ClockAnchor;
 use crate::recording::CoreKind;
 use crate::recording::EventMeta;
 use crate::recording::FORMAT;
+use crate::recording::FiredMeta;
 use crate::recording::Holds;
 use crate::recording::HostMeta;
 use crate::recording::KindMeta;
+use crate::recording::LastMeta;
 use crate::recording::Meta;
 use crate::recording::MetricMeta;
 use crate::recording::ProbeOutcome;
 use crate::recording::ProbeState;
+use crate::recording::ThinnedMeta;
+use crate::recording::TriggerMeta;
 use crate::recording::Window;
 use crate::symbols::tables::UNWINDS;
+use crate::units;
 
 /// A probe that was chosen, and what became of it.
 #[derive(Debug, Clone)]
@@ -67,6 +79,14 @@ pub(super) struct Description {
 }
 
 impl Description {
+    /// Adds the trigger.
+    pub(super) fn with_trigger(mut self, trigger: Option<&Trigger>) -> Description {
+        self.base.trigger = trigger.map(trigger_meta);
+        self
+    }
+}
+
+impl Description {
     /// Describes a recording that is about to begin.
     pub(super) fn new(
         plan: &RecordPlan,
@@ -74,7 +94,7 @@ impl Description {
         host: &Host,
         registry: &[&'static ProbeInfo],
         attempts: &[Attempt],
-        events: &[Event],
+        events: &[CustomEvent],
         start: &ClockAnchor,
     ) -> Description {
         let nanoseconds = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
@@ -87,11 +107,15 @@ impl Description {
             git: env!("EBREC_GIT").to_owned(),
             command: command_line,
             config: config(plan),
+            budget: plan
+                .max_overhead_ppm
+                .map(|ppm| BudgetMeta { most_pct: percent(f64::from(ppm) / 1e6), ..BudgetMeta::default() }),
+            last: plan.last.map(|span| LastMeta { span_ns: nanoseconds(span), ..LastMeta::default() }),
             window: Window {
-                asked_ns: plan.window.map(nanoseconds),
+                asked_ns: plan.last.or(plan.window).map(nanoseconds),
                 start_real_ns: start.real_ns,
                 start_mono_ns: start.mono_ns,
-                interval_ns: nanoseconds(plan.interval),
+                interval_ns: nanoseconds(pace::first(plan)),
                 ..Window::default()
             },
             host: HostMeta {
@@ -119,19 +143,103 @@ impl Description {
     /// The metadata at a moment, or at the end.
     pub(super) fn meta(&self, state: &State, ended: &str) -> Meta {
         let mut meta = self.base.clone();
+        if let Some(mark) = &state.since {
+            let start = i64::try_from(mark.end_ns).unwrap_or(i64::MAX);
+            meta.window.start_real_ns += start.saturating_sub(meta.window.start_mono_ns);
+            meta.window.start_mono_ns = start;
+        }
+        let state = &state.of_part();
         let now = i64::try_from(state.now_ns).unwrap_or(i64::MAX);
+        if let Some(last) = &mut meta.last {
+            last.ran_ns = now.saturating_sub(self.base.window.start_mono_ns);
+            last.disk_bytes = state.disk_bytes;
+        }
         meta.window.actual_ns = now.saturating_sub(meta.window.start_mono_ns);
         meta.window.ended = ended.to_owned();
+        let interval_ns = i64::try_from(state.interval_ns).unwrap_or(i64::MAX);
+        if interval_ns > meta.window.interval_ns {
+            meta.window.first_interval_ns = Some(std::mem::replace(&mut meta.window.interval_ns, interval_ns));
+        }
         meta.clock.extend(state.clocks.last());
         meta.unnamed_stacks = state.unnamed_stacks;
         meta.skipped_checkpoints = state.skipped_checkpoints;
+        if let (Some(trigger), Some(fired)) = (&mut meta.trigger, &state.fired) {
+            trigger.fired = Some(fired_meta(fired));
+        }
         let ran = meta.probes.iter_mut().filter(|probe| probe.state == ProbeOutcome::Ran);
         for (probe, figures) in ran.zip(&state.probes) {
-            let Figures { events, lost, cost_ns, unfinished } = *figures;
+            let Figures { events, lost, cost_ns, unfinished, .. } = *figures;
             (probe.events, probe.lost, probe.cost_ns) = (events, lost, cost_ns);
             probe.unfinished = unfinished;
+            thinned(probe, figures, meta.window.start_mono_ns);
+        }
+        if let (Some(budget), Some(held)) = (&mut meta.budget, &state.held) {
+            (budget.measured, budget.over) = (held.measured, held.over);
+            budget.highest_pct = percent(held.highest);
+            budget.mean_pct = percent(held.sum / f64::from(held.measured.max(1)));
         }
         meta
+    }
+}
+
+/// A share in per cent, to the ten-thousandth.
+fn percent(share: f64) -> f64 {
+    (share * 1e6).round() / 1e4
+}
+
+/// Says how a probe was thinned, if it was.
+fn thinned(probe: &mut ProbeState, figures: &Figures, start_ns: i64) {
+    let one_in = |step: &Step| match step.to {
+        Thinning::Shift(shift) => 1 << shift,
+        Thinning::Detached => 0,
+    };
+    let meta = |step: &Step| ThinnedMeta {
+        mono_ns: i64::try_from(step.at_ns).unwrap_or(i64::MAX),
+        one_in: one_in(step),
+        cost_pct: percent(step.cost),
+    };
+    probe.thinned = figures.steps.iter().map(meta).collect();
+    probe.error_pct = (figures.variance > 0.0).then(|| percent(figures.variance.sqrt() / figures.events.max(1) as f64));
+    let Some(first) = probe.thinned.first() else { return };
+    // A part of the window may begin with what was in force before.
+    let since = |step: &ThinnedMeta| units::duration(step.mono_ns.saturating_sub(start_ns).max(0));
+    let most = probe.thinned.iter().map(|step| step.one_in).max().unwrap_or(1);
+    let cost = units::percent(first.cost_pct);
+    let (what, totals) = match (figures.thins, probe.error_pct) {
+        (Thins::Rows, _) => ("rows written", "totals have every event".to_owned()),
+        (_, None) => ("events taken", "its totals are estimates".to_owned()),
+        (_, Some(error)) => {
+            ("events taken", format!("its counts are estimates with a standard error of {}", units::percent(error)))
+        }
+    };
+    let from = since(first);
+    let mut why = format!("at most 1 in {most} {what} from {from} on, since recording cost {cost} of a CPU; {totals}");
+    probe.state = ProbeOutcome::Thinned;
+    if let Some(detached) = probe.thinned.iter().find(|step| step.one_in == 0) {
+        probe.state = ProbeOutcome::Detached;
+        why.push_str(&format!("; nothing from {} on", since(detached)));
+    }
+    probe.reason = Some(probe.reason.take().map_or(why.clone(), |reason| format!("{reason}; {why}")));
+}
+
+fn trigger_meta(trigger: &Trigger) -> TriggerMeta {
+    TriggerMeta {
+        expression: trigger.text().to_owned(),
+        custom: trigger.is_custom(),
+        unit: trigger.unit().map(|unit| unit.name().to_owned()),
+        after_ns: i64::try_from(trigger.after().as_nanos()).unwrap_or(i64::MAX),
+        fired: None,
+    }
+}
+
+fn fired_meta(fired: &Fired) -> FiredMeta {
+    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+    FiredMeta {
+        mono_ns: signed(fired.at_ns),
+        noticed_mono_ns: signed(fired.noticed_ns),
+        value: fired.value,
+        pid: fired.process.as_ref().map(|(pid, _)| i64::from(*pid)),
+        process: fired.process.as_ref().map(|(_, name)| name.clone()).filter(|name| !name.is_empty()),
     }
 }
 
@@ -145,9 +253,14 @@ fn config(plan: &RecordPlan) -> Map<String, Value> {
         })
         .collect();
     let command: Vec<_> = plan.command.iter().map(|word| word.to_string_lossy()).collect();
+    let events: Vec<&str> = plan.events.iter().map(|event| event.text.as_str()).collect();
     let value = json!({
-        "events": plan.events,
-        "interval_ns": plan.interval.as_nanos() as u64,
+        "events": events,
+        "interval_ns": plan.interval.map(|interval| interval.as_nanos() as u64),
+        "max_size_bytes": plan.max_size,
+        "thin_to_size": plan.thin_to_size,
+        "max_overhead_pct": plan.max_overhead_ppm.map(|ppm| percent(f64::from(ppm) / 1e6)),
+        "last_ns": plan.last.map(|last| last.as_nanos() as u64),
         "buffer_bytes": plan.buffer_bytes,
         "unwind_bytes": if UNWINDS { plan.unwind_bytes } else { 0 },
         "pids": pids,
@@ -205,7 +318,7 @@ fn metric_meta(info: &ProbeInfo, metric: &Metric) -> MetricMeta {
     }
 }
 
-fn event_meta(event: &Event) -> EventMeta {
+fn event_meta(event: &CustomEvent) -> EventMeta {
     let (mut numbers, mut texts) = (0, 0);
     let mut column = |value: &event::Value| {
         let (prefix, next) = match value {

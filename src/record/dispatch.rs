@@ -3,7 +3,8 @@
 use crate::bpf::EventHeader;
 use crate::bpf::read;
 use crate::bpf::scope;
-use crate::bpf::scope::Told;
+use crate::bpf::scope::ScopeRecord;
+use crate::probe::Thins;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Context;
 use crate::probe::stacks::Program;
@@ -13,13 +14,15 @@ use crate::recording::Rows;
 use crate::recording::column;
 
 /// An attached probe and what it has given.
-pub(super) struct Source {
+pub(super) struct AttachedProbe {
     /// The number in its records.
     pub(super) number: u8,
     /// Its name.
     pub(super) name: &'static str,
     /// Its kinds of rows.
     pub(super) kinds: Vec<&'static str>,
+    /// What a budget thins of it, as it is set up.
+    pub(super) thins: Thins,
     /// The probe.
     pub(super) attached: Box<dyn Attached>,
 }
@@ -27,7 +30,7 @@ pub(super) struct Source {
 /// Where records arrive.
 pub(super) struct Dispatch {
     /// The probes; the number 0 in a record is the scope's.
-    pub(super) sources: Vec<Source>,
+    pub(super) probes: Vec<AttachedProbe>,
     /// The column builders.
     pub(super) rows: Rows,
     /// The processes.
@@ -47,10 +50,12 @@ impl Dispatch {
     pub(super) fn name_processes(&mut self) {
         let names = self.processes.names();
         for (pid, name) in [(column::PID, column::PROCESS), (column::WAKER_PID, column::WAKER_PROCESS)] {
-            self.rows.derive(pid, name, |pid, at_ns| names.at(at_ns).get(u32::try_from(pid).ok()?));
+            let mut names = names.by_row();
+            self.rows.derive(pid, name, |pid, at_ns| names.get(u32::try_from(pid).ok()?, at_ns));
         }
+        let mut names = names.by_row();
         self.rows.derive_int(column::PID, column::PID_START_NS, |pid, at_ns| {
-            i64::try_from(names.at(at_ns).start_ns(u32::try_from(pid).ok()?)?).ok()
+            i64::try_from(names.start_ns(u32::try_from(pid).ok()?, at_ns)?).ok()
         });
     }
 
@@ -62,8 +67,8 @@ impl Dispatch {
         };
         if header.probe == 0 {
             match scope::decode(record) {
-                Some(Told::Process(heard)) => self.processes.hear(heard),
-                Some(Told::Ran { ppid, uid, path }) => self.stacks.heard_program(Program { ppid, uid, path }),
+                Some(ScopeRecord::Process(seen)) => self.processes.update(seen),
+                Some(ScopeRecord::Ran { ppid, uid, path }) => self.stacks.add_program(Program { ppid, uid, path }),
                 None => self.undecodable += 1,
             }
             return;
@@ -72,13 +77,13 @@ impl Dispatch {
             return;
         }
         self.latest_ns = self.latest_ns.max(header.ts);
-        let Some(source) = self.sources.iter_mut().find(|source| source.number == header.probe) else {
+        let Some(probe) = self.probes.iter_mut().find(|probe| probe.number == header.probe) else {
             self.undecodable += 1;
             return;
         };
         let mut context =
             Context { rows: &mut self.rows, names: self.processes.names().at(header.ts), stacks: &mut self.stacks };
-        if source.attached.decode(record, &mut context).is_err() {
+        if probe.attached.decode(record, &mut context).is_err() {
             self.undecodable += 1;
         }
     }

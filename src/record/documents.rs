@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::events;
+use crate::events::spec::Written;
 use crate::exits::Pairing;
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
@@ -23,6 +24,7 @@ use crate::probe::hook::Hook;
 use crate::probe::hook::Place;
 use crate::probe::hook::Returns;
 use crate::probe::site::Site;
+use crate::probe::watch::Watch;
 use crate::probes::REGISTRY;
 use crate::record::Doctor;
 use crate::render::Block;
@@ -47,8 +49,8 @@ pub(super) fn probes(name: Option<&str>) -> Result<Document> {
 }
 
 /// What events of the user's own would be put on, and the values that they have.
-pub(super) fn events(texts: &[String], pids: &[u32]) -> Result<Document> {
-    let offers = events::offers(texts, &Host::this(), pids)?;
+pub(super) fn events(written: &[Written], pids: &[u32]) -> Result<Document> {
+    let offers = events::offers(written, &Host::this(), pids)?;
     let mut document = Document::new("events", "Events");
     let hooks = offers.iter().flat_map(|offer| {
         let label = text_value(&offer.event.label);
@@ -65,7 +67,7 @@ pub(super) fn events(texts: &[String], pids: &[u32]) -> Result<Document> {
         })
     });
     let columns = ["event", "name", "in", "offset", "returns"];
-    document.push(table("hooks", "Where they are put", &columns, hooks.chain(left_out).collect()));
+    document.push(table("hooks", "Attached at", &columns, hooks.chain(left_out).collect()));
     let values = offers.iter().flat_map(|offer| {
         let label = text_value(&offer.event.label);
         offer.values.iter().map(move |(name, kind)| vec![label.clone(), text_value(name), text_value(kind)])
@@ -144,11 +146,11 @@ fn list(infos: &[&ProbeInfo], host: &Host) -> Document {
     };
     let mut table = Table::new(
         "probes",
-        "Probes",
+        "",
         vec![
             Field::new("probe", "probe").help("name on the command line"),
             Field::new("default", "default").help("runs when no probe is named"),
-            Field::new("mode", "mode").help("mode without a request"),
+            Field::new("mode", "mode").help("default mode"),
             Field::new("slow_ns", "slow").help("threshold of the mode slow"),
             Field::new("runs_here", "runs here").help("yes, or why not").prose(),
             Field::new("summary", "measures").help("what it measures").prose(),
@@ -184,7 +186,29 @@ fn one(info: &ProbeInfo, host: &Host) -> Document {
     document.push(metrics(info));
     document.push(kinds(info));
     document.push(columns(info));
+    if !info.watches.is_empty() {
+        document.push(watches(info));
+    }
     document
+}
+
+/// What `record --until` can be about.
+fn watches(info: &ProbeInfo) -> Table {
+    let row = |watch: &Watch| {
+        let unit = watch.value.map(|value| value.unit.name());
+        vec![
+            text_value(watch.name),
+            unit.map_or(Value::Null, text_value),
+            text_value(watch.kind),
+            text_value(watch.help),
+        ]
+    };
+    table(
+        "triggers",
+        "Triggers of 'record --until'",
+        &["name", "unit", "kind", "meaning"],
+        info.watches.iter().map(row).collect(),
+    )
 }
 
 fn metrics(info: &ProbeInfo) -> Table {

@@ -47,7 +47,7 @@ impl Identity {
             let problem = "/proc is not of this PID namespace: it has other process ids";
             return Err(Failure::run(problem).hint("mount -t proc proc /proc, as 'unshare --mount-proc' does").into());
         }
-        let list = Pids::load().context("can't tell what processes are called outside of this namespace")?;
+        let list = Pids::load().context("can't find the process ids outside of this namespace")?;
         let first = list.read()?.first().copied().context("the kernel lists no process")?;
         if own_cgroups {
             identity.cgroups_above = first.cgroup_level.saturating_sub(own_depth());

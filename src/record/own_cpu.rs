@@ -12,6 +12,8 @@ pub(super) const OURSELVES: &str = "ebrec";
 pub(super) struct OwnCpu {
     /// Until the window began: loading and attaching.
     pub(super) start_ns: u64,
+    /// From then on until the part of the window that is kept; not counted as within it.
+    pub(super) before_ns: u64,
     /// Within the window, as far as it was written.
     pub(super) window_ns: u64,
     /// All of it when the window ended.
@@ -39,7 +41,7 @@ impl OwnCpu {
 
     /// What finishing has taken so far.
     pub(super) fn finish_ns(&self) -> u64 {
-        usage::cpu_ns().saturating_sub(self.start_ns + self.window_ns)
+        usage::cpu_ns().saturating_sub(self.start_ns + self.before_ns + self.window_ns)
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::events::spec::Written;
 use crate::probe::Mode;
 
 /// Everything one recording is asked to be.
@@ -11,32 +12,56 @@ use crate::probe::Mode;
 pub struct RecordPlan {
     /// Length of the window; `None` is 10 s, or until `command` ends when there is one.
     pub window: Option<Duration>,
+    /// How much of the window is kept: the newest so long; `None`: all.
+    pub last: Option<Duration>,
+    /// The trigger that ends the window, as it was written.
+    pub until: Option<String>,
+    /// How long the window goes on after the trigger has fired.
+    pub after: Duration,
     /// The file to write; `None` is `run.parquet` or the next free `run-N.parquet`.
     pub output: Option<PathBuf>,
     /// Whether an existing `output` is replaced.
     pub force: bool,
     /// Which probes run, and how.
     pub probes: ProbeSelection,
-    /// Events of the user's own, as they were written.
-    pub events: Vec<String>,
+    /// Custom events.
+    pub events: Vec<Written>,
     /// Which processes are recorded.
     pub filters: Filters,
     /// The command to run inside the window; empty when there is none.
     pub command: Vec<OsString>,
     /// With a command: record the whole machine and not only the command and its descendants.
     pub system_wide: bool,
-    /// How often histograms and counters are read out of the kernel.
-    pub interval: Duration,
+    /// How often histograms and counters are read out of the kernel; `None` adapts to the length of the window.
+    pub interval: Option<Duration>,
+    /// Most bytes of the finished file; the window ends before it would be larger.
+    pub max_size: Option<u64>,
+    /// Whether rows of events are thinned, so that the window is whole, before it is ended for the size.
+    pub thin_to_size: bool,
+    /// What recording may cost, in millionths of one CPU; probes are thinned to hold it.
+    pub max_overhead_ppm: Option<u32>,
     /// Total size of the ring buffers of all CPUs, in bytes.
     pub buffer_bytes: u64,
     /// Kernel memory for the unwind tables of programs, in bytes; 0: user stacks are followed by frame pointers alone.
     pub unwind_bytes: u64,
     /// Whether functions that the compiler inlined are frames of stacks, which reads debug information.
     pub inlines: bool,
+    /// Whether the caller prints the findings when the window is over.
+    pub report: bool,
     /// How much is said on stderr.
     pub verbosity: Verbosity,
     /// Columns of the terminal that standard error is, if it is one.
     pub columns: Option<usize>,
+}
+
+/// The window without `-d` and without a command.
+const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
+
+impl RecordPlan {
+    /// How long the window is; `None` where the command, or who records, ends it.
+    pub fn length(&self) -> Option<Duration> {
+        self.window.or((self.command.is_empty() && self.last.is_none()).then_some(DEFAULT_WINDOW))
+    }
 }
 
 /// How much is said on stderr.

@@ -18,6 +18,8 @@ pub(super) struct Progress {
     bar: ProgressBar,
     begin: Instant,
     window: Option<Duration>,
+    /// How much of it is kept, where not all is.
+    kept: Option<Duration>,
     last: Last,
 }
 
@@ -29,9 +31,9 @@ struct Last {
 }
 
 impl Progress {
-    /// Begins the line. It is not drawn when standard error is no terminal, nor when `hidden`: when nothing is to be said, or
+    /// Begins the line. It is not drawn when standard error is not a terminal, nor when `hidden`: when nothing is to be said, or
     /// when a command writes to the same terminal.
-    pub(super) fn begin(window: Option<Duration>, hidden: bool) -> Progress {
+    pub(super) fn begin(window: Option<Duration>, kept: Option<Duration>, hidden: bool) -> Progress {
         let target = if hidden || !std::io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
@@ -41,14 +43,16 @@ impl Progress {
         bar.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
         let now = Instant::now();
         let last = Last { at: now, events: 0, cpu_ns: usage::cpu_ns() };
-        Progress { bar, begin: now, window, last }
+        Progress { bar, begin: now, window, kept, last }
     }
 
-    /// Draws the line anew.
+    /// Whether there is a line to be drawn.
+    pub(super) fn is_visible(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// Redraws the line.
     pub(super) fn draw(&mut self, shared: &Shared) {
-        if self.bar.is_hidden() {
-            return;
-        }
         let now = Instant::now();
         let events = shared.events.load(Ordering::Relaxed);
         let cpu_ns = usage::cpu_ns();
@@ -56,6 +60,7 @@ impl Progress {
         let figures = Figures {
             elapsed: now.duration_since(self.begin),
             window: self.window,
+            kept: self.kept,
             events,
             per_second: events.saturating_sub(self.last.events) as f64 / seconds,
             lost: shared.lost.load(Ordering::Relaxed),
@@ -83,6 +88,7 @@ impl Progress {
 struct Figures {
     elapsed: Duration,
     window: Option<Duration>,
+    kept: Option<Duration>,
     events: u64,
     per_second: f64,
     lost: u64,
@@ -92,8 +98,9 @@ struct Figures {
 
 fn line(figures: &Figures) -> String {
     let window = figures.window.map_or_else(String::new, |window| format!("/{}", seconds(window)));
+    let kept = figures.kept.map_or_else(String::new, |kept| format!(", keeps {}", seconds(kept)));
     format!(
-        "{}{window}  {} events  {}/s  {} lost  {}  {:.1}% CPU",
+        "{}{window}{kept}  {} events  {}/s  {} lost  {}  {:.1}% CPU",
         seconds(figures.elapsed),
         units::count(figures.events),
         units::count(figures.per_second as u64),
@@ -103,7 +110,7 @@ fn line(figures: &Figures) -> String {
     )
 }
 
-/// Whole seconds are enough for a line that changes five times in one; short windows show tenths.
+/// Whole seconds are enough for a long window; short ones show tenths.
 fn seconds(time: Duration) -> String {
     if time < Duration::from_secs(100) { format!("{:.1}s", time.as_secs_f64()) } else { format!("{}s", time.as_secs()) }
 }
@@ -119,6 +126,7 @@ mod tests {
         let line = line(&Figures {
             elapsed: Duration::from_millis(3200),
             window: Some(Duration::from_secs(30)),
+            kept: None,
             events: 12_345_678,
             per_second: 1_234_567.0,
             lost: 0,

@@ -1,9 +1,9 @@
 //! One recording, from the plan to the file: `record` reads as the run itself, top to bottom.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::bpf::log;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
 use crate::bpf::scope::close_at;
+use crate::bpf::stats::Statistics;
 use crate::bpf::unwind::UnwindMaps;
 use crate::events;
 use crate::failure::Failure;
@@ -44,25 +45,32 @@ use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Scope;
 use crate::probe::Settings;
+use crate::probe::Thins;
 use crate::probe::attached::Attached;
 use crate::probe::attached::Setup;
-use crate::probe::event::Event as OwnEvent;
+use crate::probe::event::CustomEvent;
 use crate::probes::REGISTRY;
 use crate::probes::settings;
 use crate::record::GiveUp;
 use crate::record::Outcome;
 use crate::record::backlog::Backlog;
+use crate::record::budget::Budget;
 use crate::record::child::Waiting;
+use crate::record::copies::Copies;
 use crate::record::cost::CostMeter;
+use crate::record::counters::Counters;
 use crate::record::describe::Attempt;
 use crate::record::describe::Description;
 use crate::record::describe::Hooks;
-use crate::record::dispatch::Source;
+use crate::record::dispatch::AttachedProbe;
 use crate::record::drain::Drain;
 use crate::record::drain::write_clock;
 use crate::record::identity::Identity;
+use crate::record::last::Last;
+use crate::record::machine;
 use crate::record::output::Output;
 use crate::record::own_cpu;
+use crate::record::pace::Pace;
 use crate::record::plan::RecordPlan;
 use crate::record::plan::Verbosity;
 use crate::record::processes::Processes;
@@ -70,29 +78,36 @@ use crate::record::progress::Progress;
 use crate::record::scope;
 use crate::record::select;
 use crate::record::select::Chosen;
-use crate::record::select::OwnEvents;
+use crate::record::select::CustomEvents;
 use crate::record::signals::Interrupts;
 use crate::record::signals::Stage;
+use crate::record::size;
 use crate::record::spool::Spool;
+use crate::record::state::Mark;
 use crate::record::state::Message;
 use crate::record::state::Shared;
 use crate::record::state::State;
 use crate::record::summary;
-use crate::record::window::Ended;
-use crate::record::window::Event;
+use crate::record::trigger::Trigger;
+use crate::record::window::EndReason;
 use crate::record::window::Events;
+use crate::record::window::WindowEvent;
 use crate::record::write;
+use crate::recording::Batch;
 use crate::recording::ClockAnchor;
+use crate::recording::Finished;
+use crate::recording::Identity as Named;
+use crate::recording::Meta;
 use crate::recording::Rows;
 use crate::recording::Schema;
-use crate::recording::column;
+use crate::recording::Span;
+use crate::recording::WriteError;
+use crate::recording::Writer;
 use crate::symbols::tables::Tables;
 use crate::symbols::tables::UNWINDS;
 
-/// The window without `-d` and without a command.
-const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
-/// Batches on their way to the writer; more wait in the drain's backlog.
-const BATCHES_IN_FLIGHT: usize = 2;
+/// Bundles of batches on their way to the writer; more wait in the drain's backlog.
+const BUNDLES_IN_FLIGHT: usize = 2;
 /// How long a command waits for the unwind tables of its program and its libraries.
 const FIRST_TABLES: Duration = Duration::from_secs(1);
 /// The column that stands for a stack of a program.
@@ -113,7 +128,9 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     }
     let registry: Vec<&'static ProbeInfo> = REGISTRY.iter().map(|probe| probe.info()).collect();
     let own = REGISTRY.iter().position(|probe| probe.takes_events());
-    let chosen = select::choose(&plan.probes, &registry, OwnEvents { index: own, asked: !plan.events.is_empty() })?;
+    let mut chosen =
+        select::choose(&plan.probes, &registry, CustomEvents { index: own, asked: !plan.events.is_empty() })?;
+    let trigger = choose_trigger(plan, &registry, &mut chosen)?;
     let cgroups = host.cgroups.clone().map(Cgroups::read);
     let mut scope = scope::resolve(&plan.filters, cgroups.as_ref())?;
     if let Some(problem) = host.privilege.missing_for_record(&own_path()) {
@@ -125,24 +142,49 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     if let Some(failure) = refused {
         return Err(failure.into());
     }
+    if plan.max_overhead_ppm.is_some()
+        && let Err(error) = Statistics::switch_on()
+    {
+        let problem = format!("--max-overhead can't be measured: {error:#}");
+        return Err(Failure::run(problem).hint("record as root, or without --max-overhead").into());
+    }
     let identity = Identity::find(&host)?;
-    let own_events = events::resolve(&plan.events, &host, &scope)?;
+    let mut own_events = events::resolve(&plan.events, &host, &scope)?;
+    trigger.iter().for_each(|trigger| trigger.stream_hits(&mut own_events));
     let schema = Arc::new(Schema::new(registry.iter().flat_map(|info| info.columns)));
+    let watcher = trigger.as_ref().map(|trigger| trigger.watch(&schema, &Root::system())).transpose()?;
     let start_clock = clocks::read();
     // Before anything of this process changes that a command inherits.
     let sink = plan.output.as_deref().map(Sink::named).transpose()?;
     let to_stdout = sink == Some(Sink::Stdout);
+    if plan.last.is_some() && sink.as_ref().is_some_and(|sink| !matches!(sink, Sink::File(_))) {
+        let problem = "--last needs a file: the recordings that SIGUSR1 asks for are written beside it";
+        return Err(Failure::usage(problem).hint("ebrec record --last 10s -o FILE").into());
+    }
     let waiting = if plan.command.is_empty() { None } else { Some(Waiting::start(&plan.command, to_stdout)?) };
     if let (Some(waiting), false) = (&waiting, plan.system_wide) {
         scope.pids.push(waiting.pid());
     }
-    let Output { writer, spool } = Output::open(sink.as_ref(), plan.force, &schema, &host, &run_id(&start_clock))?;
+    if let Some(most) = plan.max_size {
+        let (attempts, clock) = (size::attempts(&chosen, &registry), anchor(&start_clock));
+        let empty = Description::new(plan, command_line.clone(), &host, &registry, &attempts, &own_events, &clock);
+        size::check(most, &empty, &schema, Named { host: host.hostname.clone(), run_id: run_id(&start_clock) })?;
+    }
+    let Output { mut writer, spool } = Output::open(sink.as_ref(), plan.force, &schema, &host, &run_id(&start_clock))?;
+    if let Some(most) = plan.max_size {
+        let kinds = registry.iter().flat_map(|info| info.kinds.iter().map(|kind| kind.name.to_owned()));
+        writer.limit_size(most, kinds);
+        if plan.thin_to_size {
+            writer.thin_to_size();
+        }
+    }
     let partial = writer.partial_path().to_owned();
 
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new().context("can't make a doorbell")?);
     let events = Events::new();
     let interrupts = Interrupts::listen(
         waiting.is_some() && host.invoker.is_some(),
+        plan.last.is_some(),
         Arc::clone(&shared),
         events.sender(),
         give_up,
@@ -152,7 +194,10 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let command = waiting.as_ref().map(Waiting::pid);
     let here = Here { host: &host, identity: &identity, cgroups: cgroups.as_ref() };
     // Among threads that all want a CPU, attaching would take as many times longer as there are of them.
-    let attached = priority::first_while(|| attach(plan, here, &chosen, &own_events, &mut scope, &schema));
+    let attached = priority::first_while(|| {
+        let wanted = Wanted { chosen: &chosen, events: &own_events, trigger: trigger.as_ref() };
+        attach(plan, here, wanted, &mut scope, &schema)
+    });
     let attached = attached.and_then(|ready| interrupts.enter(Stage::Window { command }).map(|()| ready));
     let attached = match attached {
         Ok(attached) => attached,
@@ -164,9 +209,10 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
             return Err(advised(error, &host));
         }
     };
-    let Ready { maps, reader, grace, mut scope_object, mut sources, attempts, processes, mut rows } = attached;
+    let Ready { maps, reader, grace, mut scope_object, mut probes, attempts, processes, mut rows } = attached;
 
-    let window = plan.window.or(if waiting.is_some() { None } else { Some(DEFAULT_WINDOW) });
+    reader.wait_also_for(shared.doorbell().as_fd())?;
+    let window = plan.length();
     let epoch = Arc::new(Epoch::view(maps.epoch())?);
     let start = clocks::read();
     let due_ns = window.map(|length| start.mono_ns.saturating_add(whole_ns(length)));
@@ -175,24 +221,29 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     if let Some(Err(error)) = due_ns.map(|due_ns| close_at(&mut scope_object, due_ns, &host.cpus.online)) {
         say(plan, Verbosity::Verbose, || format!("the window is closed by a thread, which may be late: {error:#}"));
     }
-    for source in &mut sources {
-        source.attached.begin()?;
+    for probe in &mut probes {
+        probe.attached.begin()?;
     }
     let anchor = anchor(&start);
     write_clock(&anchor, &mut rows);
-    let cost = CostMeter::new(start.mono_ns);
+    let cost = CostMeter::new(start.mono_ns, plan.max_overhead_ppm.is_some());
+    let thins: Vec<Thins> = probes.iter().map(|probe| probe.thins).collect();
+    let most = plan.max_overhead_ppm.map(|ppm| f64::from(ppm) / 1e6);
     own_cpu::write("cpu_start", start.mono_ns, cost.own_cpu().start_ns, &mut rows);
     let mut last_rows = rows.empty();
-    let description = Description::new(plan, command_line, &host, &registry, &attempts, &own_events, &anchor);
+    let description = Description::new(plan, command_line, &host, &registry, &attempts, &own_events, &anchor)
+        .with_trigger(trigger.as_ref());
     // All that takes more privileges has been done.
-    confine(&host, &partial, &sources)?;
-    let (out, messages) = sync_channel::<Message>(BATCHES_IN_FLIGHT);
+    confine(&host, &partial, &probes)?;
+    let (out, messages) = sync_channel::<Vec<Message>>(BUNDLES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
-    out.send(Message::Checkpoint(state.clone())).context("the writer has stopped")?;
+    out.send(vec![Message::Checkpoint(state.clone())]).context("the writer has stopped")?;
     let unwind = maps.unwind().map(UnwindMaps::share).transpose()?;
     let tables = unwind.map(|unwind| Tables::start(unwind, Arc::clone(&identity.ids), &plan.command)).transpose()?;
     let version = (host.kernel.version.major, host.kernel.version.minor);
-    let hooks: Vec<String> = sources.iter().flat_map(|source| source.attached.hooks()).collect();
+    let hooks: Vec<String> = probes.iter().flat_map(|probe| probe.attached.hooks()).collect();
+    let counters = Counters::start(Root::system(), host.auxv, Arc::clone(&identity.ids), start.mono_ns)
+        .context("can't start a thread that reads counters")?;
     let drain = Drain {
         visited: grace::visited(&host.cpus.online, version, hooks.iter().map(String::as_str)),
         scope: scope_object,
@@ -200,25 +251,32 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         epoch: Arc::clone(&epoch),
         reader,
         grace,
-        sources,
+        probes,
         rows,
         processes,
         cgroups,
         start_ns: start.mono_ns,
         end_ns: due_ns.unwrap_or(u64::MAX),
-        interval: plan.interval,
+        pace: Pace::new(plan, start.mono_ns),
         inlines: plan.inlines,
         ids: Arc::clone(&identity.ids),
         cost,
+        budget: most.map(|most| Budget::new(most, start.mono_ns, thins)),
+        counters,
         shared: Arc::clone(&shared),
         out: Backlog::new(out),
+        watcher,
+        events: events.sender(),
+        last: plan.last.map(|span| Last::new(whole_ns(span), start.mono_ns)),
+        cpu_models: host.cpus.models.clone(),
     };
+    let copies = plan.last.map(|_| Copies::start(writer.path().to_owned(), events.sender())).transpose()?;
 
     let failed = events.sender();
     let drain_thread = thread::Builder::new().name("ebrec-drain".to_owned()).spawn(move || {
         let result = drain.run();
         if result.is_err() {
-            let _ = failed.send(Event::Failed);
+            let _ = failed.send(WindowEvent::Failed);
         }
         result
     })?;
@@ -226,9 +284,9 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let write_thread = thread::Builder::new().name("ebrec-write".to_owned()).spawn({
         let (description, shared) = (description.clone(), Arc::clone(&shared));
         move || {
-            let result = write::run(writer, &messages, &description, &shared);
+            let result = write::run(writer, &messages, &description, &shared, &failed, copies);
             if result.is_err() {
-                let _ = failed.send(Event::Failed);
+                let _ = failed.send(WindowEvent::Failed);
             }
             result
         }
@@ -241,25 +299,36 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         tables.iter().for_each(|tables| tables.wait(FIRST_TABLES));
         events.watch(waiting.release()?)?;
     }
-    let mut progress = Progress::begin(window, plan.verbosity == Verbosity::Quiet || !plan.command.is_empty());
+    let mut progress =
+        Progress::begin(window, plan.last, plan.verbosity == Verbosity::Quiet || !plan.command.is_empty());
     let left = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(clocks::monotonic_ns())));
-    let ended = events.wait(left, || progress.draw(&shared));
+    let copied = |made: Result<Finished, String>| {
+        let line = summary::copied(&made);
+        say(plan, if made.is_ok() { Verbosity::Normal } else { Verbosity::Quiet }, || line);
+    };
+    let draw = progress.is_visible().then_some(|| progress.draw(&shared));
+    let ended = events.wait(left, draw, copied);
     epoch.close(clocks::monotonic_ns());
     priority::sooner();
     interrupts.enter(Stage::Finishing)?;
     progress.finishing();
-    shared.stop.store(true, Ordering::Relaxed);
+    shared.stop();
 
     let drained = drain_thread.join().map_err(|_| anyhow!("the drain thread panicked"))?;
     let written = write_thread.join().map_err(|_| anyhow!("the writer thread panicked"))?;
-    let mut writer = written.map_err(|error| unfinished(&error, &partial))?;
+    let writer = written.map_err(|error| unfinished(&error, &partial))?;
     state = drained.map_err(|error| unfinished(&format!("{error:#}"), &partial))?;
+    events.copies().for_each(copied);
     own_cpu::write("cpu_finish", state.now_ns, state.own_cpu.finish_ns(), &mut last_rows);
-    for batch in last_rows.take(0, true) {
-        writer.write(batch).map_err(|error| unfinished(&error, &partial))?;
-    }
-    writer.set_meta(&description.meta(&state, &ended.name()));
-    let mut finished = writer.finish(MERGE_BUDGET).map_err(|error| unfinished(&error, &partial))?;
+    let meta = description.meta(&state, &ended.name());
+    let finished = match &state.since {
+        None => finish(writer, &meta, last_rows.take(0, true)),
+        Some(begin) => {
+            own_cpu::write("cpu_start", begin.end_ns, state.own_cpu.start_ns, &mut last_rows);
+            finish_last(writer, &meta, begin, last_rows)
+        }
+    };
+    let mut finished = finished.map_err(|error| unfinished(&error, &partial))?;
     let is_file = spool.is_none();
     if let Some(spool) = spool {
         let name = spool.name();
@@ -269,15 +338,37 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     }
     interrupts.enter(Stage::Finished)?;
     progress.end();
-    say(plan, Verbosity::Normal, || {
-        summary::text(&finished, is_file, &description.meta(&state, &ended.name()), &state, plan.columns)
-    });
+    say(plan, Verbosity::Normal, || summary::text(&finished, is_file, &meta, &state.of_part(), plan));
     let status = match ended {
-        Ended::Command(status) => Some(status),
+        EndReason::Command(status) => Some(status),
         _ if command.is_some() => events.command_status(),
         _ => None,
     };
-    Ok(Outcome { command_status: status })
+    Ok(Outcome { command_status: status, file: is_file.then_some(finished.path) })
+}
+
+/// Writes what is left and finishes the file.
+fn finish(mut writer: Writer, meta: &Meta, rest: Vec<Batch>) -> Result<Finished, WriteError> {
+    rest.into_iter().try_for_each(|batch| writer.write(batch))?;
+    writer.set_meta(meta);
+    writer.finish(MERGE_BUDGET)
+}
+
+/// Makes the file of the newest span, with some rows more.
+fn finish_last(mut writer: Writer, meta: &Meta, begin: &Mark, mut rest: Rows) -> Result<Finished, WriteError> {
+    let span = Span {
+        after_ns: rest.real_ns(begin.end_ns),
+        events_after_ns: rest.real_ns(begin.swapped_ns),
+        until_ns: i64::MAX,
+        events_until_ns: i64::MAX,
+    };
+    // What can be recovered is this span as well.
+    writer.set_meta(meta);
+    writer.checkpoint()?;
+    let (path, existing) = (writer.path().to_owned(), writer.existing());
+    let finished = writer.copy(span, meta, rest.take(0, true))?.write(&path, existing)?;
+    writer.discard();
+    Ok(finished)
 }
 
 /// What is there once the probes are.
@@ -286,10 +377,21 @@ struct Ready {
     reader: Reader,
     grace: grace::Maps,
     scope_object: crate::bpf::live::Live,
-    sources: Vec<Source>,
+    probes: Vec<AttachedProbe>,
     attempts: Vec<Attempt>,
     processes: Processes,
     rows: Rows,
+}
+
+/// The trigger that ends the window, if there is one; its probe streams what it needs.
+fn choose_trigger(
+    plan: &RecordPlan,
+    registry: &[&'static ProbeInfo],
+    chosen: &mut [Chosen],
+) -> Result<Option<Trigger>> {
+    let Some(text) = &plan.until else { return Ok(None) };
+    let own: Vec<String> = plan.events.iter().map(|event| event.label().to_owned()).collect();
+    Ok(Some(Trigger::choose(text, plan.after, registry, &own, chosen)?))
 }
 
 fn whole_ns(length: Duration) -> u64 {
@@ -304,16 +406,24 @@ struct Here<'a> {
     cgroups: Option<&'a Cgroups>,
 }
 
+/// What is recorded.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    chosen: &'a [Chosen],
+    events: &'a [CustomEvent],
+    trigger: Option<&'a Trigger>,
+}
+
 /// Attaches the chosen probes.
 fn attach(
     plan: &RecordPlan,
     here: Here<'_>,
-    chosen: &[Chosen],
-    events: &[OwnEvent],
+    wanted: Wanted<'_>,
     scope: &mut Scope,
     schema: &Arc<Schema>,
 ) -> Result<Ready> {
     let Here { host, identity, cgroups } = here;
+    let Wanted { chosen, events, trigger } = wanted;
     let possible = u32::try_from(host.cpus.slots())?;
     let kernel = (host.kernel.version.major, host.kernel.version.minor);
     let mut maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
@@ -347,9 +457,12 @@ fn attach(
         events,
     };
     let shared = Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 };
-    let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace, maps.scope_place())?;
+    let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace, maps.scope_ring())?;
     let mut processes = Processes::new(Arc::clone(&identity.ids));
     let clock = clocks::read();
+    if plan.last.is_some() {
+        processes.keep(&clock);
+    }
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
     let look = || {
         let processes = processes::snapshot(&Root::system(), host.auxv, cgroups);
@@ -366,9 +479,9 @@ fn attach(
     }
     let in_scope = scope::contains(scope, &snapshot, cgroups);
     processes.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
-    write_machine(host, cgroups, clock.mono_ns, &mut rows);
+    machine::write(&host.cpus.models, cgroups, clock.mono_ns, &mut rows);
 
-    let mut sources = Vec::new();
+    let mut probes = Vec::new();
     let mut attempts = Vec::new();
     for (Chosen { index, settings, named }, (number, attached)) in
         chosen.iter().zip(attach_side_by_side(chosen, setup)?)
@@ -390,7 +503,13 @@ fn attach(
                     say(plan, Verbosity::Debug, || format!("{}: {verified} instructions verified", program.name));
                 }
                 let kinds = info.kinds.iter().map(|kind| kind.name).collect();
-                sources.push(Source { number, name: info.name, kinds, attached });
+                let thins = match info.thins {
+                    // What ends the window is in its rows.
+                    _ if trigger.is_some_and(|trigger| trigger.is_by(info)) => Thins::Nothing,
+                    Thins::Rows if settings.mode != Mode::Raw && !takes_events(*index) => Thins::Nothing,
+                    thins => thins,
+                };
+                probes.push(AttachedProbe { number, name: info.name, kinds, thins, attached });
                 Ok(hooks)
             }
             Err(error) if *named => {
@@ -403,11 +522,16 @@ fn attach(
         };
         attempts.push(Attempt { name: info.name, switches: info.switches, settings: *settings, outcome });
     }
-    if sources.is_empty() {
+    if probes.is_empty() {
         let reasons: Vec<String> = attempts.iter().filter_map(|attempt| attempt.outcome.clone().err()).collect();
         return Err(refused(&format!("no probe can run here: {}", reasons.join("; ")), host));
     }
-    Ok(Ready { maps, reader, grace, scope_object, sources, attempts, processes, rows })
+    Ok(Ready { maps, reader, grace, scope_object, probes, attempts, processes, rows })
+}
+
+/// Whether a probe records what `-e` asks for: each hit is a row, whatever the mode.
+fn takes_events(index: usize) -> bool {
+    REGISTRY.get(index).is_some_and(|probe| probe.takes_events())
 }
 
 /// Whether rows of a probe have stacks of programs.
@@ -440,20 +564,6 @@ fn attach_side_by_side<'a>(
         };
         Ok(started.into_iter().map(join).collect())
     })
-}
-
-/// The control groups and CPUs.
-fn write_machine(host: &Host, cgroups: Option<&Cgroups>, now_ns: u64, rows: &mut Rows) {
-    for (path, id) in cgroups.into_iter().flat_map(Cgroups::iter) {
-        let mut row = rows.row("cgroup");
-        row.at(now_ns).int(column::CGROUP_ID, i64::try_from(id).unwrap_or(i64::MAX)).text(column::NAME, path);
-        if let Some(container) = cgroups.and_then(|cgroups| cgroups.container(id)) {
-            row.text(column::CONTAINER, container.short_id());
-        }
-    }
-    for (cpu, model) in &host.cpus.models {
-        rows.row("cpu_info").at(now_ns).int(column::CPU, (*cpu).into()).text(column::NAME, model);
-    }
 }
 
 /// Makes each CPU switch once, so that the scheduler's probe knows what runs on it: a thread that never leaves its CPU
@@ -498,9 +608,9 @@ fn refused(problem: &str, host: &Host) -> anyhow::Error {
 }
 
 /// Gives up the privileges that are not needed any more. The threads that are started from here on never have them.
-fn confine(host: &Host, partial: &Path, sources: &[Source]) -> Result<()> {
+fn confine(host: &Host, partial: &Path, probes: &[AttachedProbe]) -> Result<()> {
     let duties = Duties {
-        attaches_more: sources.iter().any(|source| source.attached.attaches_more()),
+        attaches_more: probes.iter().any(|probe| probe.attached.attaches_more()),
         foreign_directory: host.invoker.is_some() || confine::is_foreign_directory(partial),
     };
     confine::keep_only(confine::needed(host, duties)).context("can't give up privileges")

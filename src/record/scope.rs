@@ -120,7 +120,7 @@ fn of_version_1(name: &str) -> Option<Failure> {
     let places = [PathBuf::from(name), Path::new(CGROUPS).join(relative)];
     let path = places.into_iter().chain(controllers.map(|top| Path::new(&top).join(relative)));
     let path = path.filter(|path| path.is_absolute()).find(|path| path.join("tasks").exists())?;
-    let problem = format!("'{}' is a cgroup of version 1, which the kernel's programs can't tell", path.display());
+    let problem = format!("'{}' is a version 1 cgroup, which BPF programs can't filter by", path.display());
     Some(Failure::run(problem).hint(format!("try --pid \"$(paste -sd, '{}/cgroup.procs')\"", path.display())))
 }
 
@@ -226,6 +226,8 @@ mod tests {
             uid: 0,
             cgroup_id: None,
             container: None,
+            unit: None,
+            pod: None,
             argv: Vec::new(),
             argv_cut: false,
             exe: None,

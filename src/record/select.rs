@@ -28,7 +28,7 @@ pub(super) struct Chosen {
 
 /// The probe that records what `-e` asks for, and whether that is anything.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OwnEvents {
+pub(super) struct CustomEvents {
     /// Its place in the registry.
     pub(super) index: Option<usize>,
     /// There are events for it.
@@ -39,7 +39,11 @@ pub(super) struct OwnEvents {
 ///
 /// # Errors
 /// A name, mode or setting that no probe has; the probe for events of the user's own where there are none.
-pub(super) fn choose(selection: &ProbeSelection, probes: &[&'static ProbeInfo], own: OwnEvents) -> Result<Vec<Chosen>> {
+pub(super) fn choose(
+    selection: &ProbeSelection,
+    probes: &[&'static ProbeInfo],
+    own: CustomEvents,
+) -> Result<Vec<Chosen>> {
     let names = selection.requests.iter().map(|request| &request.name).chain(&selection.removed);
     for name in names {
         known(name, probes)?;
@@ -55,7 +59,7 @@ pub(super) fn choose(selection: &ProbeSelection, probes: &[&'static ProbeInfo], 
         let removed = selection.removed.iter().any(|name| name == info.name);
         if own.index == Some(index) {
             if request.is_some() && !own.asked {
-                let problem = format!("the probe '{}' records what '-e' asks for, and nothing does", info.name);
+                let problem = format!("the probe '{}' needs an event (-e), and none is given", info.name);
                 return Err(Failure::usage(problem).hint("give an event, as -e rawtp:sched_switch").into());
             }
             if own.asked {
@@ -118,7 +122,7 @@ fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings
 #[cfg(test)]
 mod tests {
     use super::Chosen;
-    use super::OwnEvents;
+    use super::CustomEvents;
     use super::choose;
     use crate::probe::Mode;
     use crate::probe::ProbeInfo;
@@ -131,18 +135,11 @@ mod tests {
     const fn info(name: &'static str, default_on: bool, slow: Option<Duration>) -> ProbeInfo {
         ProbeInfo {
             name,
-            summary: "",
             default_on,
             default_mode: Mode::Hist,
             slow,
             switches: &[Switch { name: "loud", help: "" }],
-            metrics: &[],
-            kinds: &[],
-            columns: &[],
-            holds: &[],
-            hooks: &[],
-            oldest_kernel: (5, 10),
-            cost: "",
+            ..ProbeInfo::PLAIN
         }
     }
 
@@ -162,7 +159,8 @@ mod tests {
                 .collect(),
             removed: removed.iter().map(|name| (*name).to_owned()).collect(),
         };
-        choose(&selection, &[&DISK, &NET], OwnEvents { index: None, asked: false }).map_err(|error| error.to_string())
+        choose(&selection, &[&DISK, &NET], CustomEvents { index: None, asked: false })
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! | while | the first | the next |
 //! |---|---|---|
-//! | probes are attached | calls the recording off | ends the process |
+//! | probes are attached | cancels the recording | ends the process |
 //! | the window lasts | ends the window | ends the process |
 //! | the window lasts, with a command | goes to the command | ends the window, and the process soon after |
 //! | the file is finished or copied | ends the process | |
+//!
+//! With `--last`, SIGUSR1 asks for a recording of the newest span while the window lasts, and counts for nothing else.
 //!
 //! A thread of its own sees to all of that and waits for no other: the main thread may wait for a drain or a writer that is stuck in
 //! a slow disk or a strange file, or for a terminal that is stopped. What the writer has checkpointed is on the disk by then.
@@ -15,7 +17,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
@@ -31,6 +32,7 @@ use rustix::thread::CapabilitySet;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
+use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Handle;
 use signal_hook::iterator::Signals;
 
@@ -38,7 +40,7 @@ use crate::dispositions;
 use crate::host::confine;
 use crate::record::GiveUp;
 use crate::record::state::Shared;
-use crate::record::window::Event;
+use crate::record::window::WindowEvent;
 
 /// After the second signal with a command, the recording may still be finished within this time.
 const LAST_CHANCE: Duration = Duration::from_millis(700);
@@ -96,14 +98,15 @@ fn effect(stage: &Stage, number: u32) -> Effect {
 impl Interrupts {
     /// From here on Ctrl-C and friends arrive here instead of ending the process. A hangup that was ignored before, by nohup(1), stays ignored.
     ///
-    /// With `foreign_command` they can be passed on to another user's process.
+    /// With `copies`, SIGUSR1 asks for a recording of the newest part while the window lasts. With `foreign_command` they can be passed on to another user's process.
     ///
     /// # Errors
     /// When the signals can't be taken over.
     pub(super) fn listen(
         foreign_command: bool,
+        copies: bool,
         shared: Arc<Shared>,
-        events: Sender<Event>,
+        events: Sender<WindowEvent>,
         give_up: GiveUp,
         unfinished: impl Fn(&Stage) -> anyhow::Error + Send + 'static,
     ) -> Result<Interrupts> {
@@ -112,6 +115,9 @@ impl Interrupts {
         let mut wanted = vec![SIGINT, SIGTERM];
         if !dispositions::is_ignored(SIGHUP) {
             wanted.push(SIGHUP);
+        }
+        if copies {
+            wanted.push(SIGUSR1);
         }
         let mut signals = Signals::new(wanted).context("can't listen for signals")?;
         let handle = signals.handle();
@@ -153,13 +159,19 @@ impl Drop for Interrupts {
 struct Listener {
     course: Arc<Mutex<Course>>,
     shared: Arc<Shared>,
-    events: Sender<Event>,
+    events: Sender<WindowEvent>,
     give_up: GiveUp,
 }
 
 impl Listener {
     fn take(&self, signal: i32) {
         let mut course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        if signal == SIGUSR1 {
+            if matches!(course.stage, Stage::Window { .. }) {
+                self.shared.ask_for_copy();
+            }
+            return;
+        }
         course.signals += 1;
         let effect = effect(&course.stage, course.signals);
         match effect {
@@ -176,8 +188,8 @@ impl Listener {
 
     /// The drain is told as well: the main thread may be held up.
     fn end_window(&self, signal: i32) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        let _ = self.events.send(Event::Signal(signal));
+        self.shared.stop();
+        let _ = self.events.send(WindowEvent::Signal(signal));
     }
 
     fn give_up_later(&self) {

@@ -96,7 +96,7 @@ impl Spool {
             Stream::Named(_, mut file) => copy(&mut file),
         };
         if let Err(error) = copied {
-            // Not as a cause: a reader that has gone is no success here, since it did not get its recording.
+            // Not as a cause: a reader that has gone is not a success here, since it did not get its recording.
             let problem = format!("can't write the recording to {}: {error}", name.display());
             return Err(Failure::run(problem).hint(format!("it is in '{}'", finished.display())).into());
         }

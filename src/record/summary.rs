@@ -1,6 +1,7 @@
 //! What is said when a recording is done: the file, the losses, the cost, and what to type next.
 
 use crate::record::own_cpu::OwnCpu;
+use crate::record::plan::RecordPlan;
 use crate::record::state::State;
 use crate::recording::Finished;
 use crate::recording::Meta;
@@ -9,12 +10,12 @@ use crate::text;
 use crate::text::sanitize;
 use crate::units;
 
-/// The lines for standard error, broken between words where a terminal has fewer `columns`; without the next command where the
-/// recording is no file.
-pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &State, columns: Option<usize>) -> String {
+/// The lines for standard error, broken between words where a terminal has fewer columns; without the next command where the
+/// recording is not a file.
+pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &State, plan: &RecordPlan) -> String {
     let path = finished.path.display().to_string();
     let events: u64 = state.probes.iter().map(|probe| probe.events).sum();
-    let lost: u64 = state.probes.iter().map(|probe| probe.lost).sum::<u64>() + state.shared_lost;
+    let lost: u64 = state.probes.iter().map(|probe| probe.lost).sum::<u64>() + state.shared_lost + finished.left_out;
     let window = units::duration(meta.window.actual_ns);
     let losses = if lost == 0 { "nothing lost".to_owned() } else { format!("{} LOST", units::count(lost)) };
     // That a window ended when it should needs no words.
@@ -29,24 +30,55 @@ pub(super) fn text(finished: &Finished, is_file: bool, meta: &Meta, state: &Stat
         units::count(finished.rows),
         units::count(events),
     )];
+    if plan.max_size.is_some() {
+        lines.push(format!("disk: at most {} while recording", units::bytes(finished.most_disk_bytes)));
+    }
     let cost = state.probes.iter().fold(state.shared_cost_ns, |sum, probe| sum.saturating_add(probe.cost_ns));
     let programs = share(cost, meta.window.actual_ns)
         .map(|share| format!("about {} of a CPU in BPF programs; ", units::percent(share)));
     lines.push(format!("cost: {}{}", programs.unwrap_or_default(), own_cpu(&state.own_cpu)));
+    if let Some(last) = &meta.last {
+        let (span, ran) = (units::duration(last.span_ns), units::duration(last.ran_ns));
+        let disk = units::bytes(last.disk_bytes);
+        lines.push(format!("kept: the newest {span} of {ran}, with at most {disk} on the disk meanwhile"));
+    }
     let filters = ["pids", "comms", "cgroups", "containers", "users"];
     let filtered =
         filters.iter().any(|key| meta.config.get(*key).and_then(|list| list.as_array()).is_some_and(|l| !l.is_empty()));
     if events == 0 && lost == 0 && filtered {
-        lines.push("nothing happened that the filters let through".to_owned());
+        lines.push("no event passed the filters".to_owned());
+    }
+    lines.extend(meta.budget.as_ref().map(|budget| format!("budget: {budget}")));
+    if let Some(thinned) = finished.thinned_rows() {
+        lines.push(format!("thinned: {thinned}"));
     }
     for probe in meta.probes.iter().filter(|probe| probe.state != ProbeOutcome::Ran) {
         let reason = probe.reason.as_deref().unwrap_or("for an unknown reason");
-        lines.push(format!("left out: {} ({})", probe.name, sanitize(reason)));
+        let became = match probe.state {
+            ProbeOutcome::Thinned => "thinned",
+            ProbeOutcome::Detached => "detached early",
+            _ => "left out",
+        };
+        lines.push(format!("{became}: {} ({})", probe.name, sanitize(reason)));
     }
     if is_file {
-        lines.push(format!("next: ebrec report {}", shell_word(&path)));
+        let at_once = if plan.report { "" } else { "; 'record --report' prints the findings at once" };
+        lines.push(format!("next: ebrec report {}{at_once}", shell_word(&path)));
     }
-    lines.iter().map(|line| broken(line, columns)).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| broken(line, plan.columns)).collect::<Vec<_>>().join("\n")
+}
+
+/// What is said of a recording of the newest span that was made on a signal.
+pub(super) fn copied(made: &Result<Finished, String>) -> String {
+    match made {
+        Ok(finished) => {
+            let path = finished.path.display().to_string();
+            format!("{}: {}, {} rows", sanitize(&path), units::bytes(finished.bytes), units::count(finished.rows))
+        }
+        Err(problem) => {
+            format!("warning: the recording that SIGUSR1 asked for could not be written: {}", sanitize(problem))
+        }
+    }
 }
 
 /// A line with those that continue it, which are indented.

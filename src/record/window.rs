@@ -15,51 +15,66 @@ use signal_hook::consts::SIGINT;
 
 use crate::names::signals;
 use crate::record::child::exit_status;
+use crate::recording::Finished;
 
-/// How often the progress line is drawn.
-const TICK: Duration = Duration::from_millis(200);
+/// How often the progress line is drawn, where there is one.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a wait lasts that nothing ends before.
+const FOREVER: Duration = Duration::from_secs(3600);
 
-/// What can end a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
+/// What can end a window, or is said while it lasts.
+#[derive(Debug)]
+pub(super) enum WindowEvent {
     /// A signal came.
     Signal(i32),
     /// The command ended with this status.
     CommandEnded(u8),
+    /// The file would become larger than it may be.
+    Full,
+    /// A recording of the newest part is there, or why it is not.
+    Copied(Result<Finished, String>),
+    /// The trigger has fired, and what was to follow it has.
+    Triggered,
     /// The drain or the writer can't go on.
     Failed,
 }
 
 /// Why a window ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum EndReason {
     /// It was as long as asked for.
     Elapsed,
     /// The command ended with this status.
     Command(u8),
     /// A signal ended it.
     Signal(i32),
+    /// The file would have become larger than it may be.
+    Full,
+    /// The trigger ended it.
+    Triggered,
     /// The recorder could not go on.
     Failed,
 }
 
-impl Ended {
+impl EndReason {
     /// As the recording has it: «ended by …».
     pub(super) fn name(self) -> String {
         match self {
-            Ended::Elapsed => "duration".to_owned(),
-            Ended::Command(status) => format!("command (status {status})"),
-            Ended::Signal(SIGINT) => "interrupt".to_owned(),
-            Ended::Signal(signal) => signals::name(signal).unwrap_or("signal").to_owned(),
-            Ended::Failed => "failure".to_owned(),
+            EndReason::Elapsed => "duration".to_owned(),
+            EndReason::Command(status) => format!("command (status {status})"),
+            EndReason::Signal(SIGINT) => "interrupt".to_owned(),
+            EndReason::Signal(signal) => signals::name(signal).unwrap_or("signal").to_owned(),
+            EndReason::Full => "size limit".to_owned(),
+            EndReason::Triggered => "trigger".to_owned(),
+            EndReason::Failed => "failure".to_owned(),
         }
     }
 }
 
-/// What ends windows, as it comes.
+/// Where threads send what ends the window.
 pub(super) struct Events {
-    sender: Sender<Event>,
-    receiver: Receiver<Event>,
+    sender: Sender<WindowEvent>,
+    receiver: Receiver<WindowEvent>,
 }
 
 impl Events {
@@ -70,7 +85,7 @@ impl Events {
     }
 
     /// A way to report events from other threads.
-    pub(super) fn sender(&self) -> Sender<Event> {
+    pub(super) fn sender(&self) -> Sender<WindowEvent> {
         self.sender.clone()
     }
 
@@ -83,34 +98,56 @@ impl Events {
         let wait = move || {
             let status = child.wait().map_or(1, exit_status);
             // The window may be over, and nobody waits for this any more.
-            let _ = to.send(Event::CommandEnded(status));
+            let _ = to.send(WindowEvent::CommandEnded(status));
         };
         thread::Builder::new().name("ebrec-command".to_owned()).spawn(wait).context("can't start a thread")?;
         Ok(())
     }
 
-    /// Waits until the window is over.
-    pub(super) fn wait(&self, length: Option<Duration>, mut tick: impl FnMut()) -> Ended {
+    /// Waits until the window is over; ticks meanwhile, if that is wanted.
+    pub(super) fn wait(
+        &self,
+        length: Option<Duration>,
+        mut tick: Option<impl FnMut()>,
+        copied: impl Fn(Result<Finished, String>),
+    ) -> EndReason {
         let end = length.and_then(|length| Instant::now().checked_add(length));
+        let longest = if tick.is_some() { TICK } else { FOREVER };
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return Ended::Elapsed;
+                return EndReason::Elapsed;
             }
-            match self.receiver.recv_timeout(left.unwrap_or(TICK).min(TICK)) {
-                Ok(Event::CommandEnded(status)) => return Ended::Command(status),
-                Ok(Event::Failed) => return Ended::Failed,
-                Ok(Event::Signal(signal)) => return Ended::Signal(signal),
-                Err(RecvTimeoutError::Timeout) => tick(),
-                Err(RecvTimeoutError::Disconnected) => return Ended::Failed,
+            match self.receiver.recv_timeout(left.unwrap_or(longest).min(longest)) {
+                Ok(WindowEvent::CommandEnded(status)) => return EndReason::Command(status),
+                Ok(WindowEvent::Full) => return EndReason::Full,
+                Ok(WindowEvent::Copied(made)) => copied(made),
+                Ok(WindowEvent::Triggered) => return EndReason::Triggered,
+                Ok(WindowEvent::Failed) => return EndReason::Failed,
+                Ok(WindowEvent::Signal(signal)) => return EndReason::Signal(signal),
+                Err(RecvTimeoutError::Timeout) => tick.iter_mut().for_each(|tick| tick()),
+                Err(RecvTimeoutError::Disconnected) => return EndReason::Failed,
             }
         }
+    }
+
+    /// The recordings of newest parts that were made meanwhile.
+    pub(super) fn copies(&self) -> impl Iterator<Item = Result<Finished, String>> {
+        // The command may have ended meanwhile, too; that is asked for later.
+        let events: Vec<WindowEvent> = self.receiver.try_iter().collect();
+        events.into_iter().filter_map(|event| match event {
+            WindowEvent::Copied(made) => Some(made),
+            other => {
+                let _ = self.sender.send(other);
+                None
+            }
+        })
     }
 
     /// The command's status, if it has ended by now.
     pub(super) fn command_status(&self) -> Option<u8> {
         self.receiver.try_iter().find_map(|event| match event {
-            Event::CommandEnded(status) => Some(status),
+            WindowEvent::CommandEnded(status) => Some(status),
             _ => None,
         })
     }

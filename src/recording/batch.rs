@@ -21,7 +21,7 @@ use crate::recording::limits::TEXT_BYTES;
 use crate::recording::schema::list_item;
 
 /// Rows of one kind, handed from the thread that gathers them to the one that writes them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     kind: &'static str,
     rows: usize,
@@ -71,6 +71,12 @@ impl Batch {
         Batch { kind: self.kind, rows, columns }
     }
 
+    /// Leaves out the rows that the mask does not have.
+    pub(crate) fn keep(&mut self, mask: &[bool]) {
+        self.columns.iter_mut().for_each(|(_, cells)| cells.keep(mask));
+        self.rows = mask.iter().take(self.rows).filter(|keep| **keep).count();
+    }
+
     /// The columns that some row has set; times are in nanoseconds, under the id of `ts`.
     pub(crate) fn into_columns(self) -> Vec<(ColumnId, Cells)> {
         self.columns
@@ -103,7 +109,7 @@ impl Cells {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Cells::Int(cells) => cells.bytes(),
             Cells::Double(cells) => cells.bytes(),
@@ -131,6 +137,16 @@ impl Cells {
             Cells::Bool(cells) => Cells::Bool(cells.split_off(at)),
             Cells::Text(cells) => Cells::Text(Texts { keys: cells.keys.split_off(at), strings: cells.strings.clone() }),
             Cells::List(cells) => Cells::List(cells.split_off(at)),
+        }
+    }
+
+    fn keep(&mut self, mask: &[bool]) {
+        match self {
+            Cells::Int(cells) => cells.keep(mask),
+            Cells::Double(cells) => cells.keep(mask),
+            Cells::Bool(cells) => cells.keep(mask),
+            Cells::Text(cells) => cells.keys.keep(mask),
+            Cells::List(cells) => cells.keep(mask),
         }
     }
 
@@ -205,6 +221,12 @@ impl<T: Copy + Default> Plain<T> {
         self.valid.truncate(index);
     }
 
+    /// The value of a row, unless it is null or has none yet.
+    pub(crate) fn get(&self, index: usize) -> Option<T> {
+        let value = self.values.get(index).copied()?;
+        self.valid.get(index).copied().unwrap_or(true).then_some(value)
+    }
+
     fn pad(&mut self, len: usize) {
         if self.values.len() < len {
             if self.valid.is_empty() {
@@ -219,6 +241,23 @@ impl<T: Copy + Default> Plain<T> {
         let split = |of: usize| at.min(of);
         let (values, valid) = (split(self.values.len()), split(self.valid.len()));
         Plain { values: self.values.split_off(values), valid: self.valid.split_off(valid) }
+    }
+
+    /// The values, and one flag for each; no flags while none is missing.
+    pub(crate) fn into_parts(self) -> (Vec<T>, Vec<bool>) {
+        (self.values, self.valid)
+    }
+
+    pub(crate) fn from_parts(values: Vec<T>, valid: Vec<bool>) -> Plain<T> {
+        Plain { values, valid }
+    }
+
+    fn keep(&mut self, mask: &[bool]) {
+        let of = |index: usize| mask.get(index).copied().unwrap_or(false);
+        let (mut value, mut valid) = (0.., 0..);
+        // Neither has 2^64 elements.
+        self.values.retain(|_| value.next().is_some_and(of));
+        self.valid.retain(|_| valid.next().is_some_and(of));
     }
 
     pub(crate) fn values(&self) -> &[T] {
@@ -291,8 +330,17 @@ impl Texts {
         self.strings.bytes() > BATCH_TEXT_BYTES / 2
     }
 
+    /// The string of a row, unless it is null or has none yet.
+    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+        Some(self.strings.get(u32::try_from(self.keys.get(index)?).ok()?))
+    }
+
     pub(crate) fn keys(&self) -> &Plain<i32> {
         &self.keys
+    }
+
+    pub(crate) fn keys_mut(&mut self) -> &mut Plain<i32> {
+        &mut self.keys
     }
 
     pub(crate) fn strings(&self) -> &Interner {
@@ -336,6 +384,21 @@ impl Lists {
         let start = self.ends.values.last().copied().unwrap_or(0);
         ends.values.iter_mut().for_each(|end| *end -= start);
         Lists { values: self.values.split_off(start as usize), ends }
+    }
+
+    fn keep(&mut self, mask: &[bool]) {
+        let mut all = std::mem::take(self);
+        let mut start = 0;
+        let ends = std::mem::take(&mut all.ends.values);
+        for (index, end) in ends.into_iter().enumerate() {
+            if mask.get(index).copied().unwrap_or(false) {
+                self.values.extend_from_slice(all.values.get(start..end as usize).unwrap_or_default());
+                // No longer than it was.
+                self.ends.values.push(self.values.len() as i32);
+                self.ends.valid.extend(all.ends.valid.get(index));
+            }
+            start = end as usize;
+        }
     }
 
     fn into_array(self) -> Option<ArrayRef> {

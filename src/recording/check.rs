@@ -10,13 +10,14 @@ use parquet::basic::Type;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 
 use crate::recording::limits::COLUMNS;
 use crate::recording::limits::GROUP_LIST_VALUES;
 use crate::recording::limits::GROUP_ROWS;
 use crate::recording::limits::HELD_BYTES;
 use crate::recording::limits::PAGE_BYTES;
-use crate::recording::source::Source;
+use crate::recording::shared_file::SharedFile;
 use crate::recording::thrift::Fault;
 use crate::recording::thrift::RLE;
 use crate::recording::thrift::footer_shape;
@@ -30,7 +31,7 @@ const MAX_PAGE_HEADER: u64 = 64 << 10;
 pub(crate) fn footer(bytes: &[u8]) -> Result<(), String> {
     let shape = footer_shape(bytes).map_err(|fault| match fault {
         Fault::Short => "its footer ends too early".to_owned(),
-        Fault::Invalid => "its footer is no Parquet footer".to_owned(),
+        Fault::Invalid => "its footer is not a Parquet footer".to_owned(),
     })?;
     if shape.schema_elements > COLUMNS {
         return Err(format!("it announces {} columns", shape.schema_elements));
@@ -80,6 +81,23 @@ pub(crate) fn one_value(group: &RowGroupMetaData, leaf: usize) -> Option<&str> {
     if one { str::from_utf8(min).ok() } else { None }
 }
 
+/// Whether a column is null in all rows of a row group, by its statistics.
+pub(crate) fn is_null(group: &RowGroupMetaData, leaf: usize) -> bool {
+    // The null count of a list column counts empty lists too.
+    let column = group.columns().get(leaf).filter(|column| column.column_descr().max_rep_level() == 0);
+    let nulls = column.and_then(|column| column.statistics()?.null_count_opt());
+    nulls.is_some() && nulls == u64::try_from(group.num_rows()).ok()
+}
+
+/// The least and the largest number of a column in a row group, by its statistics; `None` when they say nothing.
+pub(crate) fn int_range(group: &RowGroupMetaData, leaf: usize) -> Option<(i64, i64)> {
+    match group.columns().get(leaf)?.statistics()? {
+        Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
+        Statistics::Int32(values) => Some((i64::from(*values.min_opt()?), i64::from(*values.max_opt()?))),
+        _ => None,
+    }
+}
+
 /// The end of the last row group; 4, behind the magic bytes, when there is none.
 pub(crate) fn rows_end(metadata: &ParquetMetaData) -> u64 {
     let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
@@ -96,8 +114,8 @@ fn range(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     (start <= data && data <= end).then_some(start..end)
 }
 
-/// Checks the headers of all pages of the columns that are about to be read together.
-pub(crate) fn pages(source: &Source, group: &RowGroupMetaData, leaves: &[usize]) -> Result<(), String> {
+/// Checks the headers of all pages of the columns that are about to be read together; returns what decoding holds at once, in bytes.
+pub(crate) fn pages(source: &SharedFile, group: &RowGroupMetaData, leaves: &[usize]) -> Result<usize, String> {
     let mut held = 0;
     for leaf in leaves {
         let Some(column) = group.columns().get(*leaf) else { continue };
@@ -107,11 +125,12 @@ pub(crate) fn pages(source: &Source, group: &RowGroupMetaData, leaves: &[usize])
     if held > HELD_BYTES as i64 {
         return Err(format!("its pages would take {} MiB of memory", held >> 20));
     }
-    Ok(())
+    // Neither negative nor more than the bound.
+    Ok(usize::try_from(held).unwrap_or(HELD_BYTES))
 }
 
 /// Checks one column chunk; returns what decoding it holds at once, in bytes.
-fn chunk(source: &Source, column: &ColumnChunkMetaData) -> Result<i64, String> {
+fn chunk(source: &SharedFile, column: &ColumnChunkMetaData) -> Result<i64, String> {
     let Range { start, end } = range(column).ok_or("it lies outside the file")?;
     let list = column.column_descr().max_rep_level() > 0;
     let (mut at, mut values, mut dictionary, mut largest) = (start, 0_i64, 0_i64, 0_i64);
@@ -176,7 +195,7 @@ fn chunk(source: &Source, column: &ColumnChunkMetaData) -> Result<i64, String> {
     Ok(dictionary + largest + lists)
 }
 
-fn header(source: &Source, at: u64, end: u64) -> Result<crate::recording::thrift::PageHeader, String> {
+fn header(source: &SharedFile, at: u64, end: u64) -> Result<crate::recording::thrift::PageHeader, String> {
     let mut len = 64.min(end - at);
     loop {
         let bytes = source.read(at, len).map_err(|error| error.to_string())?;

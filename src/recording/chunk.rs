@@ -177,6 +177,14 @@ enum IntValues<'a> {
 }
 
 impl Ints<'_> {
+    /// All values at once, where they are of 64 bits and none is null.
+    pub(crate) fn all(&self) -> Option<&[i64]> {
+        match self.values {
+            IntValues::Int64(values) if self.nulls.is_none_or(|nulls| nulls.null_count() == 0) => Some(values),
+            _ => None,
+        }
+    }
+
     /// The value of a row; `None` when it is null or there is no such row.
     #[inline]
     pub fn get(&self, row: usize) -> Option<i64> {
@@ -214,6 +222,12 @@ impl<'a> Texts<'a> {
         let (keys, values) = self.inner?;
         let key = usize::try_from(*keys.values().get(row)?).ok().filter(|key| *key < values.len())?;
         (valid(keys.nulls(), row) && values.is_valid(key)).then_some(key)
+    }
+
+    /// The numbers of all rows, where none is null; a negative one is none.
+    pub(crate) fn keys(&self) -> Option<&'a [i32]> {
+        let (keys, values) = self.inner?;
+        (keys.null_count() == 0 && values.null_count() == 0).then(|| &keys.values()[..])
     }
 
     /// Number of texts in the dictionary; not all need occur.

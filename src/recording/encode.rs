@@ -42,6 +42,7 @@ use crate::recording::encode::pages::Codec;
 use crate::recording::encode::texts::TextChunk;
 use crate::recording::escape::escape;
 use crate::recording::limits::COLUMNS;
+use crate::recording::schema::GROWING;
 
 pub(crate) mod bits;
 mod checksums;
@@ -52,8 +53,6 @@ pub(crate) mod numbers;
 pub(crate) mod pages;
 pub(crate) mod texts;
 
-/// Columns that mostly grow by small steps.
-const DIFFERENCES: [&str; 7] = ["ts", "dur_ns", "addr", "sector", "mono_ns", "boot_ns", "real_ns"];
 /// Rows of a data page; it may have up to as many again when a batch ends in it.
 const PAGE_ROWS: usize = 64 << 10;
 
@@ -116,8 +115,7 @@ impl Encoders {
                 ColumnType::Double | ColumnType::Bool | ColumnType::ListInt32 => Some(foreign(&field, &properties)?),
                 _ => None,
             };
-            let differences =
-                matches!(column.ty, ColumnType::Int64 | ColumnType::Timestamp) && DIFFERENCES.contains(&column.name);
+            let differences = GROWING.contains(&column.name);
             Ok(Column { ty: column.ty, differences, field, foreign })
         });
         let columns = columns.collect::<Result<Vec<_>, ParquetError>>()?;

@@ -1,4 +1,4 @@
-//! What can go wrong with a recording, told in one line with the file's name.
+//! What can go wrong with a recording, each as one line with the file's name.
 
 use std::io;
 use std::path::Path;
@@ -55,6 +55,14 @@ pub enum WriteError {
         path: PathBuf,
         /// What the operating system says.
         source: io::Error,
+    },
+    /// The largest that the file may be is less than what states that all rows were left out.
+    #[error("'{}' can't be finished within {most} bytes", path.display())]
+    TooSmall {
+        /// The recording.
+        path: PathBuf,
+        /// The limit.
+        most: u64,
     },
     /// The rows could not be encoded.
     #[error("cannot encode rows for '{}': {source}", path.display())]
@@ -141,7 +149,7 @@ pub enum OpenError {
     },
     /// Nothing was checkpointed before the writer was killed.
     #[error(
-        "'{}' holds nothing that can be recovered: {why}\nhint: if nothing else is expected of it, remove it: rm '{0}'",
+        "'{}' holds nothing that can be recovered: {why}\nhint: to discard it, remove it: rm '{0}'",
         path.display()
     )]
     Unrecoverable {

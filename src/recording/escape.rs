@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Text that stands for exactly these bytes; [`unescape`] gives them back.
 ///
-/// A byte that is no part of valid UTF-8 becomes `\xNN` (NN from 80 to ff, lower case). Where a text holds such a
+/// A byte that is not part of valid UTF-8 becomes `\xNN` (NN from 80 to ff, lower case). Where a text holds such a
 /// sequence by itself, or backslashes stand right before one, those backslashes are doubled; all others stay as they
 /// are, so that a systemd name such as `dev-sda\x2d1` is not touched.
 pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {

@@ -1,10 +1,13 @@
 //! The end of a recording: small row groups merged, one footer behind the rows, and the name it was to have.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+
+use parquet::errors::ParquetError;
 
 use crate::recording::WriteError;
 use crate::recording::Writer;
@@ -15,6 +18,7 @@ use crate::recording::merge::Input;
 use crate::recording::merge::Stopped;
 use crate::recording::names::temporary_path;
 use crate::recording::output::Output;
+use crate::recording::thin::thinned_rows;
 use crate::recording::writer::RECORDING;
 use crate::recording::writer::give_away;
 use crate::recording::writer::rename;
@@ -34,8 +38,21 @@ pub struct Finished {
     pub bytes: u64,
     /// Rows of all kinds, those of kind `recording` included.
     pub rows: u64,
+    /// Most bytes of disk that it took while it was made; less than the file has where its file system compresses.
+    pub most_disk_bytes: u64,
+    /// Rows left out because the file may not be larger. Rows of kind `lost` state how many of which probe.
+    pub left_out: u64,
+    /// Kinds of rows of which the file has one in so many, since it may not be larger.
+    pub rows_one_in: BTreeMap<String, u64>,
     /// Whether small row groups were merged into large ones; if not, the file is valid but larger and slower to read.
     pub merged: bool,
+}
+
+impl Finished {
+    /// Says which rows were thinned, if any were.
+    pub fn thinned_rows(&self) -> Option<String> {
+        thinned_rows(&self.rows_one_in)
+    }
 }
 
 impl Writer {
@@ -51,12 +68,16 @@ impl Writer {
         self.close_all()?;
         self.groups.retain(|group| group.kind != RECORDING);
         self.append_meta_rows()?;
+        if let Some(limit) = &self.limit {
+            let most = limit.most;
+            return self.finish_within(most, budget);
+        }
         // From here on a kill costs nothing. Where the disk is full, the end of the file may still fit.
         let checkpoint = self.write_sidecar();
         let deadline = Instant::now().checked_add(budget);
         let runs = merge::small(&self.groups);
-        let live: u64 = self.groups.iter().map(size).sum();
-        let small: u64 = runs.iter().flatten().filter_map(|index| self.groups.get(*index)).map(size).sum();
+        let live: u64 = self.groups.iter().map(Group::size).sum();
+        let small: u64 = runs.iter().flatten().filter_map(|index| self.groups.get(*index)).map(Group::size).sum();
         let unused = self.output.good().saturating_sub(live);
         if runs.is_empty() && unused <= live / 4 {
             return self.end_in_place(true);
@@ -64,10 +85,10 @@ impl Writer {
         let copied = live.saturating_sub(small);
         let affordable = copied as f64 <= budget.as_secs_f64() * DISK_PER_SECOND;
         if checkpoint.is_ok() && affordable && (copied <= CHEAP_COPY || small + unused > live / 4) {
-            match self.rewrite(&runs, deadline) {
+            match self.rewrite(&runs, deadline, None) {
                 Ok(finished) => return Ok(finished),
-                Err(Ended::Written(error)) => return Err(error),
-                Err(Ended::Stopped) => return self.end_in_place(false),
+                Err(NotWritten::Written(error)) => return Err(error),
+                Err(NotWritten::Stopped | NotWritten::TooLarge(_)) => return self.end_in_place(false),
             }
         }
         let merged = self.merge_in_place(runs, deadline)?;
@@ -84,7 +105,7 @@ impl Writer {
         let mut all = true;
         for run in runs {
             let groups: Vec<&Group> = run.iter().filter_map(|index| self.groups.get(*index)).collect();
-            match input.merge(&groups, &template, &mut self.layout, &mut self.output, deadline) {
+            match input.merge(&groups, &template, &mut self.layout, &mut self.output, deadline, &mut merge::all) {
                 Ok(groups) => {
                     run.iter().for_each(|index| gone.get_mut(*index).into_iter().for_each(|gone| *gone = true));
                     merged.extend(run.first().map(|first| (*first, groups)));
@@ -100,32 +121,45 @@ impl Writer {
         Ok(all)
     }
 
-    /// Writes a new file, kind by kind, and puts it in the place of the unfinished one.
-    fn rewrite(&mut self, runs: &[Vec<usize>], deadline: Option<Instant>) -> Result<Finished, Ended> {
+    /// Writes a new file and puts it in the place of the unfinished one, if it is no larger than `most` bytes. It is in the order of kinds; with
+    /// such a bound and nothing to merge in the order of the unfinished one, so that no offset grows.
+    pub(super) fn rewrite(
+        &mut self,
+        runs: &[Vec<usize>],
+        deadline: Option<Instant>,
+        most: Option<u64>,
+    ) -> Result<Finished, NotWritten> {
         let partial = self.output.path.clone();
         let path = temporary_path(&partial);
         // One that a killed run left behind.
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Ended::Stopped),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(NotWritten::Stopped),
             _ => {}
         }
-        let written = self.rewrite_to(&path, runs, deadline);
+        let written = self.rewrite_to(&path, runs, deadline, most.is_none() || !runs.is_empty());
         let (bytes, rows) = match written {
             Ok(written) => written,
             Err(_) => {
                 // Nothing was lost; what is left behind is removed at the next try.
                 let _ = std::fs::remove_file(&path);
-                return Err(Ended::Stopped);
+                return Err(NotWritten::Stopped);
             }
         };
+        self.note_disk(bytes);
+        if most.is_some_and(|most| bytes > most) {
+            std::fs::remove_file(&path).map_err(|_| NotWritten::Stopped)?;
+            return Err(NotWritten::TooLarge(bytes));
+        }
         if let Err(error) = rename(&path, &self.path, self.existing) {
             let _ = std::fs::remove_file(&path);
-            return Err(Ended::Written(error));
+            return Err(NotWritten::Written(error));
         }
         // The recording is whole and has its name: what stays behind does no harm.
         let _ = std::fs::remove_file(&partial);
         leftovers::remove_beside(&partial);
-        Ok(Finished { path: self.path.clone(), bytes, rows, merged: true })
+        let (most_disk_bytes, left_out) = (self.most_disk_bytes, self.left_out());
+        let (path, rows_one_in, merged) = (self.path.clone(), self.rows_one_in(), !runs.is_empty());
+        Ok(Finished { path, bytes, rows, most_disk_bytes, left_out, rows_one_in, merged })
     }
 
     fn rewrite_to(
@@ -133,30 +167,36 @@ impl Writer {
         path: &Path,
         runs: &[Vec<usize>],
         deadline: Option<Instant>,
+        by_kind: bool,
     ) -> Result<(u64, u64), Stopped> {
-        let template = self.template().map_err(|_| Stopped::Failed)?;
+        let template = self.template().map_err(|error| ParquetError::General(error.to_string()))?;
         let partial = self.output.path.clone();
         let input = Input::open(&partial, self.output.good())?;
         let mut output = Output::create(path)?;
         give_away(output.file(), self.owner)?;
-        let mut kinds: Vec<&str> = Vec::new();
-        for group in &self.groups {
-            if !kinds.contains(&group.kind.as_str()) {
-                kinds.push(&group.kind);
-            }
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        if by_kind {
+            let kind = |at: usize| self.groups.get(at).map(|group| group.kind.as_str());
+            // The sort is stable, so row groups of a kind stay in their order.
+            order.sort_by_cached_key(|at| self.groups.iter().position(|group| Some(group.kind.as_str()) == kind(*at)));
         }
         let mut groups = Vec::new();
-        for kind in kinds {
-            for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.kind == kind) {
-                match runs.iter().find(|run| run.contains(&index)) {
-                    None => groups.push(input.copy(group, &template, &self.layout, &mut output, deadline)?),
-                    // The whole run comes in the place of its first.
-                    Some(run) if run.first() == Some(&index) => {
-                        let run: Vec<&Group> = run.iter().filter_map(|index| self.groups.get(*index)).collect();
-                        groups.extend(input.merge(&run, &template, &mut self.layout, &mut output, deadline)?);
-                    }
-                    Some(_) => {}
+        for (index, group) in order.iter().filter_map(|index| Some((*index, self.groups.get(*index)?))) {
+            match runs.iter().find(|run| run.contains(&index)) {
+                None => groups.push(input.copy(group, &template, &self.layout, &mut output, deadline)?),
+                // The whole run comes in the place of its first.
+                Some(run) if run.first() == Some(&index) => {
+                    let run: Vec<&Group> = run.iter().filter_map(|index| self.groups.get(*index)).collect();
+                    groups.extend(input.merge(
+                        &run,
+                        &template,
+                        &mut self.layout,
+                        &mut output,
+                        deadline,
+                        &mut merge::all,
+                    )?);
                 }
+                Some(_) => {}
             }
         }
         output.append(&template.footer(groups.iter())?)?;
@@ -165,7 +205,7 @@ impl Writer {
     }
 
     /// Writes the footer behind the rows and gives the file its name.
-    fn end_in_place(mut self, merged: bool) -> Result<Finished, WriteError> {
+    pub(super) fn end_in_place(mut self, merged: bool) -> Result<Finished, WriteError> {
         let template = self.template()?;
         let path = self.output.path.clone();
         let footer = template.footer(self.groups.iter());
@@ -174,22 +214,31 @@ impl Writer {
             self.output.roll_back().map_err(WriteError::io("cut back", &path))?;
             return Err(WriteError::io("write", &path)(error));
         }
+        self.note_disk(0);
         rename(&path, &self.path, self.existing)?;
         // The recording is whole and has its name: a sidecar that stays behind does no harm.
         leftovers::remove_beside(&path);
         let rows = self.groups.iter().map(|group| group.rows).sum();
-        Ok(Finished { bytes: self.output.good(), rows, path: self.path, merged })
+        let (most_disk_bytes, left_out, rows_one_in) = (self.most_disk_bytes, self.left_out(), self.rows_one_in());
+        Ok(Finished {
+            bytes: self.output.good(),
+            rows,
+            path: self.path,
+            most_disk_bytes,
+            left_out,
+            rows_one_in,
+            merged,
+        })
     }
 }
 
-/// How writing a new file ended without one.
-enum Ended {
+/// Why there is no new file.
+#[derive(Debug)]
+pub(super) enum NotWritten {
     /// It was not finished; the unfinished recording is as it was.
     Stopped,
+    /// It was, and has more bytes than it may have: so many. It is gone.
+    TooLarge(u64),
     /// It was, and could not be given its name.
     Written(WriteError),
-}
-
-fn size(group: &Group) -> u64 {
-    group.bytes.end.saturating_sub(group.bytes.start)
 }

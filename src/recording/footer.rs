@@ -41,10 +41,19 @@ pub(crate) struct Group {
     pub(crate) rows: u64,
     /// How often its rows were merged.
     pub(crate) level: u8,
+    /// The generation that its rows belong to, where only the newest part of a recording is kept.
+    pub(crate) generation: u64,
     /// Where its bytes are in the file.
     pub(crate) bytes: Range<u64>,
     /// Its entry in a footer.
     pub(crate) encoded: Vec<u8>,
+}
+
+impl Group {
+    /// Its length in the file, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.end.saturating_sub(self.bytes.start)
+    }
 }
 
 /// A footer without its row groups.
@@ -74,6 +83,13 @@ impl Template {
         }
         let part = |range: Option<&[u8]>| range.map(<[u8]>::to_vec).ok_or_else(|| unexpected(Fault::Invalid));
         Ok(Template { head: part(bytes.get(..rows_at))?, tail: part(bytes.get(tail_at..cursor.at()))? })
+    }
+
+    /// Length of the footer with these row groups, at most.
+    pub(crate) fn most_bytes<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> u64 {
+        let groups: u64 = groups.map(|group| group.encoded.len() as u64).sum();
+        // A number takes ten bytes at most: of rows, of row groups. Behind it stand its length and the file's last four bytes.
+        (self.head.len() + self.tail.len()) as u64 + groups + 2 * 10 + 2 + 4 + MAGIC.len() as u64
     }
 
     /// The footer with these row groups, as the bytes that end a Parquet file.

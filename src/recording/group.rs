@@ -167,6 +167,6 @@ impl OpenGroup {
         let encoded = encode_group(&metadata, layout)?;
         let start = output.good();
         output.keep()?;
-        Ok(Group { kind: self.kind, rows: u64::from(rows), level, bytes: start..output.good(), encoded })
+        Ok(Group { kind: self.kind, rows: u64::from(rows), level, generation: 0, bytes: start..output.good(), encoded })
     }
 }

@@ -14,7 +14,7 @@ use crate::regular_file;
 /// Makes room for a new unfinished recording where one is left that holds nothing: its writer was killed before it wrote a row.
 ///
 /// # Errors
-/// What stands there is being written, holds rows, or is no unfinished recording at all.
+/// What stands there is being written, holds rows, or is not an unfinished recording at all.
 pub(crate) fn make_room(partial: &Path) -> Result<(), WriteError> {
     let in_the_way = || WriteError::PartialExists { path: partial.to_owned() };
     let mut file = match regular_file::with(partial, OpenOptions::new().read(true).write(true)) {
@@ -59,7 +59,7 @@ fn is_still(_: &std::fs::File, _: &Path) -> bool {
 
 /// Removes what is beside an unfinished recording: its footer, one that was not yet renamed, a merged copy that was not finished.
 ///
-/// For when the recording itself has begun anew or is whole elsewhere; what can't be removed does no harm.
+/// For when the recording itself was restarted or is complete elsewhere; what can't be removed does no harm.
 pub(crate) fn remove_beside(partial: &Path) {
     let footer = footer_path(partial);
     for path in [temporary_path(&footer), temporary_path(partial), footer] {

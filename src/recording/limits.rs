@@ -27,7 +27,7 @@ pub(crate) const BATCH_TEXT_BYTES: usize = 4 << 20;
 pub(crate) const CUT: &str = "…";
 
 /// Bytes of a page, before it is compressed: a dictionary of texts is one, and holds those of a batch beyond its own bound,
-/// with up to four bytes for each that is no text.
+/// with up to four bytes for each that is not a text.
 pub(crate) const PAGE_BYTES: usize = 32 << 20;
 
 /// Bytes that reading a row group holds at once: of each column that is read, its dictionary and one page.

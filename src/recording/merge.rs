@@ -1,16 +1,20 @@
 //! Merging small row groups of a kind into large ones: while recording, lest the footer grow, and at the end.
 
+use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::ops::Range;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use arrow::array::Array;
 use arrow::array::ArrayRef;
 use arrow::array::AsArray;
+use arrow::array::BooleanArray;
+use arrow::compute::filter;
 use arrow::datatypes::Int32Type;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
@@ -25,7 +29,7 @@ use crate::recording::layout::Layout;
 use crate::recording::output::Output;
 use crate::recording::reader::Footer;
 use crate::recording::scan::GroupReader;
-use crate::recording::source::Source;
+use crate::recording::shared_file::SharedFile;
 use crate::regular_file;
 
 /// A row group with fewer rows is small.
@@ -43,18 +47,18 @@ pub(crate) enum Stopped {
     /// The time is over.
     Late,
     /// The file could not be read or written.
-    Failed,
+    Failed(ParquetError),
 }
 
 impl From<ParquetError> for Stopped {
-    fn from(_: ParquetError) -> Stopped {
-        Stopped::Failed
+    fn from(error: ParquetError) -> Stopped {
+        Stopped::Failed(error)
     }
 }
 
 impl From<io::Error> for Stopped {
-    fn from(_: io::Error) -> Stopped {
-        Stopped::Failed
+    fn from(error: io::Error) -> Stopped {
+        Stopped::Failed(error.into())
     }
 }
 
@@ -67,12 +71,15 @@ pub(crate) fn due(groups: &[Group]) -> Vec<Vec<usize>> {
     if groups.len() < MANY {
         return Vec::new();
     }
-    runs(groups, |run, next| run.level == next.level).into_iter().filter(|run| run.len() >= FAN_IN).collect()
+    runs(groups, |run, next| run.level == next.level && run.generation == next.generation)
+        .into_iter()
+        .filter(|run| run.len() >= FAN_IN)
+        .collect()
 }
 
 /// All runs of small row groups of one kind.
 pub(crate) fn small(groups: &[Group]) -> Vec<Vec<usize>> {
-    runs(groups, |_, _| true).into_iter().filter(|run| run.len() > 1).collect()
+    runs(groups, |run, next| run.generation == next.generation).into_iter().filter(|run| run.len() > 1).collect()
 }
 
 /// Small row groups of one kind that follow each other among those of that kind, by their places.
@@ -104,25 +111,70 @@ fn runs(groups: &[Group], alike: impl Fn(&Group, &Group) -> bool) -> Vec<Vec<usi
     runs
 }
 
+/// Which of so many rows stay when row groups are merged; `None`: all of them.
+pub(crate) type Keep<'a> = &'a mut dyn FnMut(usize) -> Option<BooleanArray>;
+
+/// All rows stay.
+pub(crate) fn all(_: usize) -> Option<BooleanArray> {
+    None
+}
+
+/// Columns of rows.
+pub(crate) type Arrays = Vec<(ColumnId, ArrayRef)>;
+
+/// The rows that stay, and how many they are.
+pub(crate) fn kept(arrays: Arrays, mask: &BooleanArray) -> Result<(usize, Arrays), ParquetError> {
+    let filtered = arrays.into_iter().map(|(id, array)| {
+        let kept = filter(&array, mask).map_err(|error| ParquetError::General(error.to_string()))?;
+        Ok((id, kept))
+    });
+    Ok((mask.true_count(), filtered.collect::<Result<_, ParquetError>>()?))
+}
+
 /// The unfinished file, open for reading beside the one that writes it.
-pub(crate) struct Input<'a> {
-    path: &'a Path,
-    source: Source,
+pub(crate) struct Input {
+    path: PathBuf,
+    file: File,
+    source: SharedFile,
     rows_end: u64,
 }
 
-impl<'a> Input<'a> {
-    /// Opens the file up to what is whole in it.
-    pub(crate) fn open(path: &'a Path, rows_end: u64) -> io::Result<Input<'a>> {
-        Ok(Input { path, source: Source::new(regular_file::open(path)?)?, rows_end })
+impl Input {
+    /// Opens the file up to what is whole in it. It stays readable when another file takes its name.
+    pub(crate) fn open(path: &Path, rows_end: u64) -> io::Result<Input> {
+        let (source, file) = (SharedFile::new(regular_file::open(path)?)?, regular_file::open(path)?);
+        Ok(Input { path: path.to_owned(), source, file, rows_end })
     }
 
     fn recording(&self, groups: &[&Group], template: &Template) -> Result<Recording, ParquetError> {
         let mut bytes = template.footer(groups.iter().copied())?;
         bytes.truncate(bytes.len().saturating_sub(8));
         let footer = Footer { bytes, rows_end: self.rows_end };
-        let recording = Recording::with_footer(self.path, self.source.clone(), footer, true);
+        let recording = Recording::with_footer(&self.path, self.source.clone(), footer, true);
         recording.map_err(|error| ParquetError::General(error.to_string()))
+    }
+
+    /// Reads the rows of these row groups, all of one kind, some thousand at a time.
+    pub(crate) fn read(
+        &self,
+        groups: &[&Group],
+        template: &Template,
+        layout: &mut Layout,
+        mut take: impl FnMut(usize, Vec<(ColumnId, ArrayRef)>, &mut Layout) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        let recording = self.recording(groups, template)?;
+        // The first three columns are the same in all rows of a row group, and are not read.
+        let leaves: Vec<usize> = (3..layout.schema.columns().len()).collect();
+        for index in 0..groups.len() {
+            let reader = GroupReader::new(&recording.source, &recording.arrow, index, leaves.clone(), None);
+            let mut reader = reader.map_err(ParquetError::General)?;
+            while let Some((rows, arrays)) = reader.next().map_err(ParquetError::General)? {
+                // Schemas have fewer columns than 2^16.
+                let ids = reader.leaves().iter().map(|leaf| ColumnId(*leaf as u16));
+                take(rows, ids.zip(arrays).collect(), layout)?;
+            }
+        }
+        Ok(())
     }
 
     /// Appends the rows of these row groups, all of one kind, to the output as new ones.
@@ -133,36 +185,30 @@ impl<'a> Input<'a> {
         layout: &mut Layout,
         output: &mut Output,
         deadline: Option<Instant>,
+        keep: Keep<'_>,
     ) -> Result<Vec<Group>, Stopped> {
         let Some(kind) = groups.first().map(|group| group.kind.clone()) else { return Ok(Vec::new()) };
         let level = groups.iter().map(|group| group.level).max().unwrap_or(0).saturating_add(1);
-        let recording = self.recording(groups, template)?;
-        // The first three columns are the same in all rows of a row group, and are not read.
-        let leaves: Vec<usize> = (3..layout.schema.columns().len()).collect();
+        let generation = groups.iter().map(|group| group.generation).max().unwrap_or(0);
         let mut merged = Vec::new();
         let mut open = OpenGroup::new(&kind);
-        for index in 0..groups.len() {
-            let reader = GroupReader::new(&recording.source, &recording.arrow, index, leaves.clone());
-            let mut reader = reader.map_err(ParquetError::General)?;
-            while let Some((rows, arrays)) = reader.next().map_err(ParquetError::General)? {
-                if is_late(deadline) {
-                    return Err(Stopped::Late);
-                }
-                // Schemas have fewer columns than 2^16.
-                let ids = reader.leaves().iter().map(|leaf| ColumnId(*leaf as u16));
-                let arrays: Vec<_> = ids.zip(arrays).collect();
-                if !open.has_room(rows, text_bytes(&arrays), list_values(&arrays)) {
-                    merged.push(std::mem::replace(&mut open, OpenGroup::new(&kind)).close(level, layout, output)?);
-                }
-                open.push_arrays(rows, &arrays, layout)?;
-                if open.is_full() {
-                    merged.push(std::mem::replace(&mut open, OpenGroup::new(&kind)).close(level, layout, output)?);
-                }
+        self.read(groups, template, layout, |rows, arrays, layout| {
+            if is_late(deadline) {
+                return Err(Stopped::Late);
             }
-        }
+            let (rows, arrays) = match keep(rows) {
+                Some(mask) => kept(arrays, &mask)?,
+                None => (rows, arrays),
+            };
+            if rows > 0 {
+                merged.extend(push_arrays(&mut open, rows, &arrays, level, layout, output)?);
+            }
+            Ok(())
+        })?;
         if open.rows() > 0 {
             merged.push(open.close(level, layout, output)?);
         }
+        merged.iter_mut().for_each(|group| group.generation = generation);
         Ok(merged)
     }
 
@@ -176,14 +222,14 @@ impl<'a> Input<'a> {
         deadline: Option<Instant>,
     ) -> Result<Group, Stopped> {
         let Range { start, end } = group.bytes;
-        let mut file = regular_file::open(self.path)?;
+        let mut file = &self.file;
         file.seek(SeekFrom::Start(start))?;
         let mut left = end - start;
         while left > 0 {
             if is_late(deadline) {
                 return Err(Stopped::Late);
             }
-            let copied = io::copy(&mut Read::by_ref(&mut file).take(left.min(4 << 20)), output.tracked())?;
+            let copied = io::copy(&mut file.take(left.min(4 << 20)), output.tracked())?;
             if copied == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
@@ -213,6 +259,30 @@ impl<'a> Input<'a> {
     }
 }
 
+/// Adds rows to an open row group, which is appended to the output first if it has no room for them, and afterwards if it is full.
+pub(crate) fn push_arrays(
+    open: &mut OpenGroup,
+    rows: usize,
+    arrays: &[(ColumnId, ArrayRef)],
+    level: u8,
+    layout: &mut Layout,
+    output: &mut Output,
+) -> Result<Vec<Group>, ParquetError> {
+    let mut closed = Vec::new();
+    let kind = open.kind.clone();
+    let mut close = |open: &mut OpenGroup, layout: &mut Layout| {
+        std::mem::replace(open, OpenGroup::new(&kind)).close(level, layout, output).map(|group| closed.push(group))
+    };
+    if !open.has_room(rows, text_bytes(arrays), list_values(arrays)) {
+        close(open, layout)?;
+    }
+    open.push_arrays(rows, arrays, layout)?;
+    if open.is_full() {
+        close(open, layout)?;
+    }
+    Ok(closed)
+}
+
 /// Length of the texts that columns of texts refer to.
 fn text_bytes(arrays: &[(ColumnId, ArrayRef)]) -> usize {
     let texts = |array: &ArrayRef| {
@@ -235,7 +305,7 @@ mod tests {
     use super::small;
 
     fn group(kind: &str, rows: u64, level: u8) -> Group {
-        Group { kind: kind.to_owned(), rows, level, bytes: 0..0, encoded: Vec::new() }
+        Group { kind: kind.to_owned(), rows, level, generation: 0, bytes: 0..0, encoded: Vec::new() }
     }
 
     #[test]
@@ -261,6 +331,14 @@ mod tests {
     fn a_short_recording_is_not_merged_while_it_runs() {
         let groups: Vec<Group> = (0..100).map(|_| group("exec", 5, 0)).collect();
         assert!(due(&groups).is_empty());
+    }
+
+    #[test]
+    fn row_groups_of_different_generations_are_not_merged() {
+        let of = |generation| Group { generation, ..group("exec", 5, 0) };
+        let groups: Vec<Group> = (0..300).map(|number| of(number / 200)).collect();
+        assert_eq!(small(&groups), [(0..200).collect::<Vec<usize>>(), (200..300).collect()]);
+        assert_eq!(due(&groups), small(&groups));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a recording says of itself: key-value pairs in the footer, JSON where a value has structure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use crate::recording::Column;
 use crate::recording::ColumnType;
 use crate::recording::FORMAT;
 use crate::recording::Holds;
+use crate::units;
 
 /// What a line of [`Meta::redaction`] begins with that is about rows which are missing.
 pub(crate) const LEFT_OUT: &str = "left out ";
@@ -45,6 +47,14 @@ pub struct Meta {
     pub kinds: Vec<KindMeta>,
     /// The events of the user's own.
     pub events: Vec<EventMeta>,
+    /// What was to end the window before its time, and whether it did.
+    pub trigger: Option<TriggerMeta>,
+    /// Of how much time the window is the newest part; `None`: all was kept.
+    pub last: Option<LastMeta>,
+    /// What the recording was allowed to cost, and how that was held; `None`: there was no bound.
+    pub budget: Option<BudgetMeta>,
+    /// Kinds of rows of which the file has one in so many, chosen by chance, lest it be larger than it may be.
+    pub rows_one_in: BTreeMap<String, u64>,
     /// Stacks whose functions have no names since no time was left to look them up.
     pub unnamed_stacks: u64,
     /// Checkpoints that were skipped because the disk was still busy with the one before.
@@ -69,8 +79,11 @@ pub struct Window {
     pub actual_ns: i64,
     /// Why it ended, such as `duration`, `command`, `interrupt`; empty while recording.
     pub ended: String,
-    /// Length of the aggregates' interval, in nanoseconds.
+    /// Length of the aggregates' intervals, in nanoseconds; that of the last ones where they grew with the window.
     pub interval_ns: i64,
+    /// Length of the first intervals, in nanoseconds, where they grew. `interval_ns` is this, doubled a number of times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_interval_ns: Option<i64>,
 }
 
 /// Facts about the recorded machine.
@@ -125,6 +138,13 @@ pub enum ProbeOutcome {
     Unknown,
 }
 
+impl ProbeOutcome {
+    /// Whether it ran, for a part of the window at least.
+    pub fn has_run(self) -> bool {
+        matches!(self, ProbeOutcome::Ran | ProbeOutcome::Thinned | ProbeOutcome::Detached)
+    }
+}
+
 /// One probe, as it ran or did not.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -150,6 +170,51 @@ pub struct ProbeState {
     /// What had begun in the window and had not ended at its end: no histogram has it. `None` for a probe whose events are moments, and
     /// before the window's end.
     pub unfinished: Option<u64>,
+    /// How it was thinned to hold a budget of CPU time, in order of time; empty where it never was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thinned: Vec<ThinnedMeta>,
+    /// Standard error of the number of its events in per cent of it, where totals are estimated from one event in so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_pct: Option<f64>,
+}
+
+/// A change to how a probe is thinned.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ThinnedMeta {
+    /// When, in nanoseconds of CLOCK_MONOTONIC.
+    pub mono_ns: i64,
+    /// From then on one event in so many was taken, or one row in so many written; 0: none, the probe was detached.
+    pub one_in: u64,
+    /// What all of recording cost before, in per cent of one CPU.
+    pub cost_pct: f64,
+}
+
+/// What a recording was allowed to cost: `--max-overhead`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BudgetMeta {
+    /// The bound, in per cent of one CPU.
+    pub most_pct: f64,
+    /// How often the cost was measured, about four times a second.
+    pub measured: u32,
+    /// How many of these measurements were over the bound by more than a fifth.
+    pub over: u32,
+    /// The highest of them, in per cent of one CPU.
+    pub highest_pct: f64,
+    /// Their mean, likewise.
+    pub mean_pct: f64,
+}
+
+impl fmt::Display for BudgetMeta {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [most, mean, highest] = [self.most_pct, self.mean_pct, self.highest_pct].map(units::percent);
+        let (over, all) = (units::count(self.over.into()), units::count(self.measured.into()));
+        write!(
+            to,
+            "{most} of a CPU; cost {mean} on average, {highest} at most; over it by more than a fifth in {over} of {all} measurements"
+        )
+    }
 }
 
 /// One metric that aggregates carry.
@@ -207,6 +272,54 @@ pub struct EventMeta {
     pub hist: Option<String>,
     /// What the column `events_by` of its metrics holds, where it is kept by something.
     pub by: Option<String>,
+}
+
+/// What was to end the window before its time: `--until`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TriggerMeta {
+    /// The expression as the user wrote it.
+    pub expression: String,
+    /// It is the name of a custom event.
+    pub custom: bool,
+    /// Unit of the compared value by its short name, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// How long the window was to go on after it had fired, in nanoseconds.
+    pub after_ns: i64,
+    /// How it fired; `None`: it did not.
+    pub fired: Option<FiredMeta>,
+}
+
+/// A recording of the newest span: `--last`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastMeta {
+    /// How much was to be kept, in nanoseconds.
+    pub span_ns: i64,
+    /// How long the recorder had run at the end of the window, in nanoseconds.
+    pub ran_ns: i64,
+    /// The most that the unfinished recording took on the disk until then, in bytes.
+    pub disk_bytes: u64,
+}
+
+/// How a trigger fired.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FiredMeta {
+    /// When the event that fired it ended, or when the pressure was read, in nanoseconds of CLOCK_MONOTONIC.
+    pub mono_ns: i64,
+    /// When ebrec noticed it, likewise.
+    pub noticed_mono_ns: i64,
+    /// The value that fired it, where one was compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<i64>,
+    /// The process of the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i64>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
 }
 
 /// One column of an event's rows.
@@ -283,7 +396,18 @@ impl Meta {
             ("ebrec.columns", json(&self.columns)),
             ("ebrec.redaction", json(&self.redaction)),
         ];
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        let trigger = self.trigger.as_ref().map(|trigger| ("ebrec.trigger", json(trigger)));
+        let last = self.last.as_ref().map(|last| ("ebrec.last", json(last)));
+        let budget = self.budget.as_ref().map(|budget| ("ebrec.budget", json(budget)));
+        let rows_one_in = (!self.rows_one_in.is_empty()).then(|| ("ebrec.rows_one_in", json(&self.rows_one_in)));
+        pairs
+            .into_iter()
+            .chain(trigger)
+            .chain(last)
+            .chain(budget)
+            .chain(rows_one_in)
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     /// Reads the pairs back; keys it does not know are passed over.
@@ -306,6 +430,10 @@ impl Meta {
                 "ebrec.metrics" => meta.metrics = parse("ebrec.metrics", value)?,
                 "ebrec.kinds" => meta.kinds = parse("ebrec.kinds", value)?,
                 "ebrec.events" => meta.events = parse("ebrec.events", value)?,
+                "ebrec.trigger" => meta.trigger = parse("ebrec.trigger", value)?,
+                "ebrec.last" => meta.last = parse("ebrec.last", value)?,
+                "ebrec.budget" => meta.budget = parse("ebrec.budget", value)?,
+                "ebrec.rows_one_in" => meta.rows_one_in = parse("ebrec.rows_one_in", value)?,
                 "ebrec.unnamed_stacks" => meta.unnamed_stacks = parse("ebrec.unnamed_stacks", value)?,
                 "ebrec.skipped_checkpoints" => meta.skipped_checkpoints = parse("ebrec.skipped_checkpoints", value)?,
                 "ebrec.columns" => meta.columns = parse("ebrec.columns", value)?,
@@ -328,9 +456,14 @@ fn parse<T: DeserializeOwned>(key: &'static str, value: &str) -> Result<T, MetaE
 
 #[cfg(test)]
 mod tests {
+    use super::BudgetMeta;
+    use super::FiredMeta;
+    use super::LastMeta;
     use super::Meta;
     use super::ProbeOutcome;
     use super::ProbeState;
+    use super::ThinnedMeta;
+    use super::TriggerMeta;
 
     fn pairs_of(meta: &Meta) -> Vec<(String, String)> {
         meta.to_pairs()
@@ -342,8 +475,18 @@ mod tests {
             format: crate::recording::FORMAT,
             version: "0.1.0".into(),
             command: vec!["ebrec".into(), "record".into(), "-d\u{1b}".into()],
-            probes: vec![ProbeState { name: "sched".into(), state: ProbeOutcome::Thinned, ..ProbeState::default() }],
+            probes: vec![ProbeState {
+                name: "sched".into(),
+                state: ProbeOutcome::Thinned,
+                thinned: vec![ThinnedMeta { mono_ns: 7, one_in: 8, cost_pct: 12.5 }],
+                error_pct: Some(0.25),
+                ..ProbeState::default()
+            }],
+            budget: Some(BudgetMeta { most_pct: 2.0, measured: 4, over: 1, highest_pct: 12.5, mean_pct: 3.5 }),
+            rows_one_in: [("slice".into(), 4)].into(),
             skipped_checkpoints: 2,
+            trigger: Some(TriggerMeta { fired: Some(FiredMeta::default()), ..TriggerMeta::default() }),
+            last: Some(LastMeta { span_ns: 10, ..LastMeta::default() }),
             ..Meta::default()
         };
         let pairs = pairs_of(&meta);

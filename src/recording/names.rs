@@ -23,7 +23,7 @@ pub fn footer_path(partial: &Path) -> PathBuf {
 pub fn finished_path(partial: &Path) -> Option<PathBuf> {
     let name = partial.file_name()?.as_encoded_bytes();
     let stem = name.strip_suffix(PARTIAL.as_bytes()).filter(|stem| !stem.is_empty())?;
-    // Only the end was cut off, so the length in bytes tells where; lossy names are no names of ours.
+    // Only the end was cut off, so the length in bytes tells where; lossy names are not ours.
     let stem = str::from_utf8(stem).ok()?;
     Some(partial.with_file_name(stem))
 }

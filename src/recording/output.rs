@@ -6,10 +6,13 @@ use std::io;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 
 use parquet::file::writer::TrackedWrite;
+#[cfg(target_os = "linux")]
+use rustix::fs::FallocateFlags;
 
 /// The bytes every Parquet file begins and ends with.
 pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
@@ -88,6 +91,30 @@ impl Output {
         self.tracked.write_all(bytes)?;
         self.keep()
     }
+
+    /// What the file takes of the disk, without holes; its length where that is not known.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        #[cfg(unix)]
+        if let Ok(file) = self.file().metadata() {
+            use std::os::unix::fs::MetadataExt;
+            // In units of 512 bytes, whatever the blocks of the file system are.
+            return file.blocks().saturating_mul(512);
+        }
+        self.good
+    }
+
+    /// Gives the room of a piece that is not needed any more back to the disk, where the file system can do that. The bytes after it keep
+    /// their places.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn give_back(&self, bytes: Range<u64>) {
+        let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // Elsewhere the file takes more room until it is finished, and nothing else.
+        let _ = rustix::fs::fallocate(self.file(), how, bytes.start, bytes.end.saturating_sub(bytes.start));
+    }
+
+    /// Elsewhere files have no holes.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn give_back(&self, _: Range<u64>) {}
 
     /// Takes back what was written since the last piece ended.
     pub(crate) fn roll_back(&mut self) -> io::Result<()> {

@@ -17,7 +17,7 @@ use crate::recording::error::one_line;
 use crate::recording::limits::BUNDLE_ENTRIES;
 use crate::recording::limits::UNPACKED_BYTES;
 use crate::recording::limits::UNPACKED_RATIO;
-use crate::recording::source::Source;
+use crate::recording::shared_file::SharedFile;
 
 /// The path that stands for standard input.
 pub(crate) const STDIN: &str = "-";
@@ -51,7 +51,7 @@ impl Packing {
 ///
 /// # Errors
 /// Standard input is a terminal, gives nothing or too much, or can't be read.
-pub(crate) fn stdin() -> Result<Source, OpenError> {
+pub(crate) fn stdin() -> Result<SharedFile, OpenError> {
     let path = Path::new(STDIN);
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     #[cfg(unix)]
@@ -59,7 +59,7 @@ pub(crate) fn stdin() -> Result<Source, OpenError> {
         use std::os::fd::AsFd;
         let file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(io)?);
         if file.metadata().map_err(io)?.is_file() {
-            return Source::new(file).map_err(io);
+            return SharedFile::new(file).map_err(io);
         }
     }
     if std::io::IsTerminal::is_terminal(&io::stdin()) {
@@ -73,7 +73,7 @@ pub(crate) fn stdin() -> Result<Source, OpenError> {
 ///
 /// # Errors
 /// It is packed, and what is in it is damaged, too much, or no recording.
-pub(crate) fn unpacked(path: &Path, source: Source) -> Result<Source, OpenError> {
+pub(crate) fn unpacked(path: &Path, source: SharedFile) -> Result<SharedFile, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let start = source.read(0, source.bytes().min(4)).map_err(io)?;
     let Some(packing) = Packing::of(&start) else { return Ok(source) };
@@ -91,7 +91,7 @@ pub(crate) fn unpacked(path: &Path, source: Source) -> Result<Source, OpenError>
 }
 
 /// The one recording in a bundle.
-fn from_bundle(path: &Path, source: &Source, most: u64) -> Result<Source, OpenError> {
+fn from_bundle(path: &Path, source: &SharedFile, most: u64) -> Result<SharedFile, OpenError> {
     let corrupt = |error: zip::result::ZipError| OpenError::corrupt(path, &format!("its bundle: {error}"));
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     if entries(source).map_err(io)?.is_some_and(|entries| entries > BUNDLE_ENTRIES) {
@@ -120,7 +120,7 @@ fn from_bundle(path: &Path, source: &Source, most: u64) -> Result<Source, OpenEr
 }
 
 /// How many files a bundle says it has, by the largest of all records that could be its directory's end: no other is read.
-fn entries(source: &Source) -> io::Result<Option<u16>> {
+fn entries(source: &SharedFile) -> io::Result<Option<u16>> {
     const END: [u8; 4] = *b"PK\x05\x06";
     /// The record and the longest comment behind it.
     const FARTHEST: u64 = 22 + 0xffff;
@@ -131,7 +131,7 @@ fn entries(source: &Source) -> io::Result<Option<u16>> {
 }
 
 /// Everything that comes out of a reader, in a file without a name.
-fn copy(path: &Path, mut from: impl Read, most: u64) -> Result<Source, OpenError> {
+fn copy(path: &Path, mut from: impl Read, most: u64) -> Result<SharedFile, OpenError> {
     let unpacked = |action: &str, source: io::Error| {
         let source = io::Error::new(source.kind(), format!("{action}: {source}"));
         OpenError::Io { path: path.to_owned(), source }
@@ -153,5 +153,5 @@ fn copy(path: &Path, mut from: impl Read, most: u64) -> Result<Source, OpenError
         file.write_all(buffer.get(..read).unwrap_or_default())
             .map_err(|error| unpacked("a temporary file (TMPDIR says where)", error))?;
     }
-    Source::new(file).map_err(|error| unpacked("a temporary file", error))
+    SharedFile::new(file).map_err(|error| unpacked("a temporary file", error))
 }

@@ -29,7 +29,7 @@ use crate::recording::names::partial_path;
 use crate::recording::names::temporary_path;
 use crate::recording::output::MAGIC;
 use crate::recording::packed;
-use crate::recording::source::Source;
+use crate::recording::shared_file::SharedFile;
 use crate::regular_file;
 
 /// Length of the footer and the magic bytes behind it.
@@ -38,7 +38,7 @@ const TAIL: u64 = 8;
 /// A recording that is open for reading.
 pub struct Recording {
     pub(crate) path: PathBuf,
-    pub(crate) source: Source,
+    pub(crate) source: SharedFile,
     pub(crate) arrow: ArrowReaderMetadata,
     pub(crate) leaves: HashMap<String, Leaf>,
     meta: Meta,
@@ -82,14 +82,14 @@ impl Recording {
         }
     }
 
-    fn finished(path: &Path, source: Source) -> Result<Recording, OpenError> {
+    fn finished(path: &Path, source: SharedFile) -> Result<Recording, OpenError> {
         let footer = read_footer(path, &source)?;
         Recording::with_footer(path, source, footer, false)
     }
 
     pub(crate) fn with_footer(
         path: &Path,
-        source: Source,
+        source: SharedFile,
         footer: Footer,
         partial: bool,
     ) -> Result<Recording, OpenError> {
@@ -198,7 +198,7 @@ impl std::fmt::Debug for Recording {
     }
 }
 
-pub(crate) fn open_file(path: &Path) -> Result<Source, OpenError> {
+pub(crate) fn open_file(path: &Path) -> Result<SharedFile, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let file = regular_file::open(path).map_err(|source| {
         let partial = partial_path(path);
@@ -208,11 +208,11 @@ pub(crate) fn open_file(path: &Path) -> Result<Source, OpenError> {
             _ => io(source),
         }
     })?;
-    Source::new(file).map_err(io)
+    SharedFile::new(file).map_err(io)
 }
 
 /// Reads the footer at the end of a file.
-pub(crate) fn read_footer(path: &Path, source: &Source) -> Result<Footer, OpenError> {
+pub(crate) fn read_footer(path: &Path, source: &SharedFile) -> Result<Footer, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let not = |why: &str| OpenError::NotARecording { path: path.to_owned(), why: why.to_owned() };
     let len = source.bytes();
@@ -221,7 +221,7 @@ pub(crate) fn read_footer(path: &Path, source: &Source) -> Result<Footer, OpenEr
     }
     let start = source.read(0, len.min(4)).map_err(io)?;
     if !MAGIC.starts_with(&start) {
-        return Err(not("it is no Parquet file"));
+        return Err(not("it is not a Parquet file"));
     }
     if len < 4 + TAIL {
         return Err(OpenError::Truncated { path: path.to_owned() });
@@ -248,19 +248,19 @@ fn footer_len(tail: &[u8]) -> Option<u64> {
 }
 
 /// Reads the footer beside an unfinished recording.
-pub(crate) fn read_sidecar(partial: &Path, source: &Source) -> Result<Footer, OpenError> {
+pub(crate) fn read_sidecar(partial: &Path, source: &SharedFile) -> Result<Footer, OpenError> {
     let why = |why: &str| OpenError::Unrecoverable { path: partial.to_owned(), why: why.to_owned() };
     let sidecar = footer_path(partial);
     let file = match regular_file::open(&sidecar) {
         Ok(file) => file,
-        Err(error) if regular_file::is_not_regular(&error) => return Err(why("its footer is no regular file")),
+        Err(error) if regular_file::is_not_regular(&error) => return Err(why("its footer is not a regular file")),
         // The very first one may have been written and not yet renamed; if it is not whole, that shows below.
         Err(error) if error.kind() == io::ErrorKind::NotFound => regular_file::open(&temporary_path(&sidecar))
             .map_err(|_| why("its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along"))?,
         Err(source) => return Err(OpenError::Io { path: sidecar, source }),
     };
     let io = |source| OpenError::Io { path: sidecar.clone(), source };
-    let side = Source::new(file).map_err(io)?;
+    let side = SharedFile::new(file).map_err(io)?;
     let len = side.bytes();
     if !(TAIL..=TAIL + FOOTER_BYTES as u64).contains(&len) {
         return Err(why("its footer has an impossible size"));
@@ -281,7 +281,7 @@ fn read_meta(path: &Path, metadata: &ParquetMetaData) -> Result<Meta, OpenError>
         return Err(OpenError::NotARecording { path: path.to_owned(), why });
     };
     let corrupt = |why: String| OpenError::corrupt(path, &why);
-    let format: u32 = format.parse().map_err(|_| corrupt("its format is no number".to_owned()))?;
+    let format: u32 = format.parse().map_err(|_| corrupt("its format is not a number".to_owned()))?;
     if format > FORMAT {
         let version = find("ebrec.version").unwrap_or_default();
         let version = version.chars().filter(|c| c.is_ascii_alphanumeric() || ".+-".contains(*c)).take(32).collect();

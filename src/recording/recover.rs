@@ -66,7 +66,7 @@ pub enum RecoverError {
         finished: PathBuf,
     },
     /// The recording is whole.
-    #[error("'{}' is whole: there is nothing to recover", path.display())]
+    #[error("'{}' is complete: there is nothing to recover", path.display())]
     Whole {
         /// The recording.
         path: PathBuf,
@@ -159,7 +159,7 @@ fn run(recording: &Recording) -> Option<[String; 2]> {
 }
 
 /// The recording, if its final footer was written.
-fn whole(partial: &Path, source: &crate::recording::source::Source) -> Option<(Vec<u8>, Recording)> {
+fn whole(partial: &Path, source: &crate::recording::shared_file::SharedFile) -> Option<(Vec<u8>, Recording)> {
     let Footer { bytes, rows_end } = read_footer(partial, source).ok()?;
     let copy = bytes.clone();
     let recording = Recording::with_footer(partial, source.clone(), Footer { bytes, rows_end }, true).ok()?;

@@ -58,6 +58,11 @@ impl Rows {
         }
     }
 
+    /// The time that rows have of CLOCK_MONOTONIC, in nanoseconds since the Unix epoch.
+    pub fn real_ns(&self, mono_ns: u64) -> i64 {
+        mono_ns.cast_signed().wrapping_add(self.clock_offset_ns)
+    }
+
     /// Begins a row of this kind; columns that are not set stay null.
     #[inline]
     pub fn row(&mut self, kind: &'static str) -> Row<'_> {
@@ -86,7 +91,7 @@ impl Rows {
     }
 
     /// Fills in a number that follows from another of the same row and its time, as [`Rows::derive`] does a text.
-    pub fn derive_int(&mut self, from: ColumnId, to: ColumnId, number: impl Fn(i64, u64) -> Option<i64>) {
+    pub fn derive_int(&mut self, from: ColumnId, to: ColumnId, mut number: impl FnMut(i64, u64) -> Option<i64>) {
         self.each_underived(
             from,
             to,
@@ -103,7 +108,7 @@ impl Rows {
     /// yet. The time is that of CLOCK_MONOTONIC in nanoseconds.
     ///
     /// Only rows after the last one with a text are looked at: call it before each [`Rows::take`].
-    pub fn derive<'t>(&mut self, from: ColumnId, to: ColumnId, text: impl Fn(i64, u64) -> Option<&'t str>) {
+    pub fn derive<'t>(&mut self, from: ColumnId, to: ColumnId, mut text: impl FnMut(i64, u64) -> Option<&'t str>) {
         self.each_underived(
             from,
             to,
@@ -123,7 +128,7 @@ impl Rows {
         from: ColumnId,
         to: ColumnId,
         fresh: impl Fn(u64) -> Cells,
-        set: impl Fn(&mut Cells, usize, i64, u64),
+        mut set: impl FnMut(&mut Cells, usize, i64, u64),
     ) {
         let (seed, offset) = (self.seed, self.clock_offset_ns);
         for kind in &mut self.kinds {
@@ -138,6 +143,26 @@ impl Rows {
                 }
             }
         }
+    }
+
+    /// Shows `find` the rows of a kind from number `from` on, counted since the recording began, until it finds something. Returns the
+    /// number after the last row that it was shown, and what it found. Rows that were handed over are not shown.
+    pub fn search<T>(
+        &self,
+        kind: &str,
+        from: u64,
+        mut find: impl FnMut(RowSoFar<'_>) -> Option<T>,
+    ) -> (u64, Option<T>) {
+        let Some(kind) = self.kinds.iter().find(|known| known.name == kind) else { return (from, None) };
+        let first = kind.total - kind.len as u64;
+        // No more than there are rows, which have places in memory.
+        let skipped = from.saturating_sub(first) as usize;
+        for index in skipped..kind.len {
+            if let Some(found) = find(RowSoFar { cells: &kind.cells, index, offset: self.clock_offset_ns }) {
+                return (first + index as u64 + 1, Some(found));
+            }
+        }
+        (kind.total, None)
     }
 
     /// Rows ever begun, per kind, in order of first use.
@@ -172,6 +197,33 @@ impl Rows {
             Batch::new(kind.name, len, columns)
         })
         .collect()
+    }
+}
+
+/// A row that is not handed over yet.
+#[derive(Debug, Clone, Copy)]
+pub struct RowSoFar<'a> {
+    cells: &'a [Option<Cells>],
+    index: usize,
+    offset: i64,
+}
+
+impl<'a> RowSoFar<'a> {
+    /// The value of a column of integers.
+    pub fn int(self, id: ColumnId) -> Option<i64> {
+        let Some(Some(Cells::Int(cells))) = self.cells.get(id.index()) else { return None };
+        cells.get(self.index)
+    }
+
+    /// The value of a column of text.
+    pub fn text(self, id: ColumnId) -> Option<&'a [u8]> {
+        let Some(Some(Cells::Text(cells))) = self.cells.get(id.index()) else { return None };
+        cells.get(self.index)
+    }
+
+    /// Its time, in nanoseconds of CLOCK_MONOTONIC.
+    pub fn at_ns(self) -> Option<u64> {
+        Some(self.int(column::TS)?.wrapping_sub(self.offset).cast_unsigned())
     }
 }
 
@@ -374,6 +426,30 @@ mod tests {
         let columns = format!("{:?}", rows.take(1, true).remove(0).into_columns());
         // The second process was not known at first and is asked for again; the first keeps the name that it had.
         assert!(columns.contains("values: [0, 0, 1, 1], valid: [true, false, true, true]"), "{columns}");
+    }
+
+    #[test]
+    fn rows_are_searched_once_and_only_while_they_are_here() {
+        let mut rows = rows();
+        for pid in [1, 2, 3, 4] {
+            rows.row("exec")
+                .at(pid)
+                .int(column::PID, pid.cast_signed())
+                .text(column::COMM, if pid > 2 { "b" } else { "a" });
+        }
+        rows.row("exec");
+        let seen = |rows: &Rows, from| {
+            rows.search("exec", from, |row| {
+                (row.text(column::COMM) == Some(b"b")).then(|| (row.int(column::PID), row.at_ns()))
+            })
+        };
+        assert_eq!(seen(&rows, 0), (3, Some((Some(3), Some(3)))));
+        assert_eq!(seen(&rows, 3), (4, Some((Some(4), Some(4)))));
+        assert_eq!(seen(&rows, 4), (5, None));
+        rows.take(1, true);
+        rows.row("exec").text(column::COMM, "b");
+        assert_eq!(seen(&rows, 2), (6, Some((None, None))));
+        assert_eq!(rows.search("exit", 0, |_| Some(())), (0, None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::recording::OpenError;
 use crate::recording::Recording;
@@ -15,7 +16,7 @@ use crate::recording::chunk::Chunk;
 use crate::recording::chunk::Values;
 use crate::recording::guard::guard;
 use crate::recording::leaves::Leaf;
-use crate::recording::source::Source;
+use crate::recording::shared_file::SharedFile;
 
 /// Rows of a chunk, at most.
 pub(crate) const CHUNK_ROWS: usize = 16 << 10;
@@ -23,7 +24,7 @@ pub(crate) const CHUNK_ROWS: usize = 16 << 10;
 /// The rows of one kind, some thousand at a time; it ends after the first error.
 pub struct Scan {
     path: PathBuf,
-    source: Source,
+    source: SharedFile,
     arrow: ArrowReaderMetadata,
     /// The columns asked for; `None` for one that the file does not have.
     columns: Vec<Option<Leaf>>,
@@ -38,6 +39,7 @@ pub struct Scan {
 pub(crate) struct GroupReader {
     group: usize,
     left: usize,
+    held: usize,
     /// The leaves that are decoded, in the order of the file.
     leaves: Vec<usize>,
     /// `None` when all columns asked for are null in it.
@@ -45,39 +47,44 @@ pub(crate) struct GroupReader {
 }
 
 impl GroupReader {
-    /// Checks the pages of these leaf columns, which are in order, and begins to decode them.
+    /// Checks the pages of these leaf columns, which are in order, and begins to decode them: all rows, or the selected ones.
     pub(crate) fn new(
-        source: &Source,
+        source: &SharedFile,
         arrow: &ArrowReaderMetadata,
         index: usize,
         mut leaves: Vec<usize>,
+        selection: Option<RowSelection>,
     ) -> Result<GroupReader, String> {
         let metadata = arrow.metadata();
         let group = metadata.row_groups().get(index).ok_or("a row group is missing")?;
-        let rows = group.num_rows();
         // What is null throughout need not be decoded, and is most of what is asked for by general views.
-        leaves.retain(|leaf| {
-            // The null count of a list column counts empty lists too.
-            let column = group.columns().get(*leaf).filter(|column| column.column_descr().max_rep_level() == 0);
-            let nulls = column.and_then(|column| column.statistics()?.null_count_opt());
-            u64::try_from(rows).ok() != nulls
-        });
-        check::pages(source, group, &leaves)?;
+        leaves.retain(|leaf| !check::is_null(group, *leaf));
+        let held = check::pages(source, group, &leaves)?;
+        // The number of rows was checked when the file was opened.
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        let left = selection.as_ref().map_or(rows, RowSelection::row_count);
         let reader = if leaves.is_empty() {
             None
         } else {
             let mask = ProjectionMask::leaves(metadata.file_metadata().schema_descr(), leaves.iter().copied());
             let build = || {
-                ParquetRecordBatchReaderBuilder::new_with_metadata(source.clone(), arrow.clone())
+                let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source.clone(), arrow.clone())
                     .with_row_groups(vec![index])
                     .with_projection(mask)
-                    .with_batch_size(CHUNK_ROWS)
-                    .build()
+                    .with_batch_size(CHUNK_ROWS);
+                match selection {
+                    Some(selection) => builder.with_row_selection(selection).build(),
+                    None => builder.build(),
+                }
             };
             Some(guard(build)?)
         };
-        // The number of rows was checked when the file was opened.
-        Ok(GroupReader { group: index, left: usize::try_from(rows).unwrap_or(0), leaves, reader })
+        Ok(GroupReader { group: index, left, held, leaves, reader })
+    }
+
+    /// Bytes that decoding holds at once, beside the arrays that it gives.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// The leaves that [`GroupReader::next`] gives arrays for; the others are null.
@@ -101,15 +108,33 @@ impl GroupReader {
         self.left = self.left.checked_sub(rows).ok_or_else(short)?;
         Ok(Some((rows, batch.columns().to_vec())))
     }
+
+    /// The next rows, with a column for each that was asked for; one that is not decoded is null.
+    pub(crate) fn chunk(&mut self, columns: &[Option<Leaf>]) -> Result<Option<Chunk>, String> {
+        let Some((rows, arrays)) = self.next()? else { return Ok(None) };
+        let columns = columns.iter().map(|column| {
+            let Some(leaf) = column else { return Ok(Values::Null) };
+            let Ok(at) = self.leaves.binary_search(&leaf.index) else { return Ok(Values::Null) };
+            let values = arrays.get(at).and_then(|array| Values::new(array, leaf.ty));
+            values.ok_or_else(|| "a column was decoded as another type".to_owned())
+        });
+        Ok(Some(Chunk::new(rows, columns.collect::<Result<_, String>>()?)))
+    }
+}
+
+/// The leaves behind some columns, in the order of the file.
+pub(crate) fn leaves<'a>(columns: impl Iterator<Item = &'a Option<Leaf>>) -> Vec<usize> {
+    let mut leaves: Vec<usize> = columns.flatten().map(|leaf| leaf.index).collect();
+    leaves.sort_unstable();
+    leaves.dedup();
+    leaves
 }
 
 impl Scan {
     pub(crate) fn new(recording: &Recording, kind: &str, columns: &[&str]) -> Scan {
         let groups = recording.groups.get(kind).cloned().unwrap_or_default();
         let columns: Vec<Option<Leaf>> = columns.iter().map(|name| recording.leaves.get(*name).copied()).collect();
-        let mut leaves: Vec<usize> = columns.iter().flatten().map(|leaf| leaf.index).collect();
-        leaves.sort_unstable();
-        leaves.dedup();
+        let leaves = leaves(columns.iter());
         Scan {
             path: recording.path.clone(),
             source: recording.source.clone(),
@@ -127,18 +152,11 @@ impl Scan {
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.groups.next() {
-                    Some(group) => GroupReader::new(&self.source, &self.arrow, group, self.leaves.clone())?,
+                    Some(group) => GroupReader::new(&self.source, &self.arrow, group, self.leaves.clone(), None)?,
                     None => return Ok(None),
                 },
             };
-            let Some((rows, arrays)) = current.next()? else { continue };
-            let columns = self.columns.iter().map(|column| {
-                let Some(leaf) = column else { return Ok(Values::Null) };
-                let Ok(at) = current.leaves().binary_search(&leaf.index) else { return Ok(Values::Null) };
-                let values = arrays.get(at).and_then(|array| Values::new(array, leaf.ty));
-                values.ok_or_else(|| "a column was decoded as another type".to_owned())
-            });
-            let chunk = Chunk::new(rows, columns.collect::<Result<_, String>>()?);
+            let Some(chunk) = current.chunk(&self.columns)? else { continue };
             self.current = Some(current);
             return Ok(Some(chunk));
         }

@@ -14,6 +14,7 @@ use crate::recording::Holds;
 mod core;
 
 pub use self::core::CORE;
+pub(crate) use self::core::GROWING;
 pub use self::core::column;
 
 /// The type of a column, chosen so that every common engine reads it with no flags.

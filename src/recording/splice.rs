@@ -33,7 +33,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Nulls in all rows of a column that is no list.
+    /// Nulls in all rows of a column that is not a list.
     pub(crate) fn nulls(rows: u32) -> Result<Pages, ParquetError> {
         Pages::new(rows, None, levels(rows, 0))
     }

@@ -9,7 +9,7 @@ const SET: u8 = 10;
 const MAP: u8 = 11;
 pub(crate) const STRUCT: u8 = 12;
 
-/// Why bytes are no Thrift structure.
+/// Why bytes are not a Thrift structure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     /// They end before the structure does.
@@ -91,6 +91,14 @@ impl<'a> Cursor<'a> {
         };
         *last = id;
         Ok(Some(FieldHeader { id, ty: header & 0x0f }))
+    }
+
+    /// Bytes, which a text is too.
+    pub(crate) fn binary(&mut self) -> Result<&'a [u8], Fault> {
+        let len = self.varint()?;
+        let start = self.at;
+        self.pass(len)?;
+        self.bytes.get(start..self.at).ok_or(Fault::Short)
     }
 
     /// The type and number of a list's elements; every element takes at least a byte of what is left.

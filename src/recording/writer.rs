@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use parquet::errors::ParquetError;
 
 use crate::recording::Batch;
 use crate::recording::ColumnMeta;
@@ -26,9 +29,13 @@ use crate::recording::limits::GROUP_LIST_VALUES;
 use crate::recording::limits::GROUP_ROWS;
 use crate::recording::merge;
 use crate::recording::merge::Input;
+use crate::recording::merge::Keep;
 use crate::recording::names::footer_path;
 use crate::recording::names::partial_path;
 use crate::recording::output::Output;
+use crate::recording::size;
+use crate::recording::size::SizeLimit;
+use crate::recording::thinning::Thinning;
 
 /// The kind of the rows that repeat the metadata.
 pub(super) const RECORDING: &str = "recording";
@@ -59,17 +66,21 @@ pub struct Writer {
     pub(super) existing: Existing,
     pub(super) output: Output,
     pub(super) layout: Layout,
-    meta: Meta,
+    pub(super) meta: Meta,
     open: Vec<OpenGroup>,
     pub(super) groups: Vec<Group>,
-    rows: u64,
+    /// The generation that rows are written to, where only the newest part is kept.
+    pub(super) generation: u64,
     /// Whether something is in the file or said of it that the sidecar footer does not know.
     stale: bool,
     /// Whether there is a sidecar footer at all.
     has_footer: bool,
     /// The footer without its row groups, once it is needed; until the metadata changes.
-    template: Option<Arc<Template>>,
+    pub(super) template: Option<Arc<Template>>,
     pub(super) owner: Option<(u32, u32)>,
+    pub(super) limit: Option<SizeLimit>,
+    /// Most bytes of disk so far that the unfinished recording took, with what was made of it.
+    pub(super) most_disk_bytes: u64,
 }
 
 impl Writer {
@@ -116,17 +127,29 @@ impl Writer {
             meta,
             open: Vec::new(),
             groups: Vec::new(),
-            rows: 0,
+            generation: 0,
             stale: false,
             has_footer: false,
             template: None,
             owner: None,
+            limit: None,
+            most_disk_bytes: 0,
         })
     }
 
     /// The file that the rows go to.
     pub fn file(&self) -> &File {
         self.output.file()
+    }
+
+    /// The name that the recording will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is done about a file that has that name already.
+    pub fn existing(&self) -> Existing {
+        self.existing
     }
 
     /// The name of the file that the rows go to.
@@ -146,10 +169,89 @@ impl Writer {
         Ok(())
     }
 
+    /// The finished file will have `most` bytes at most. Rows of the kinds `events` are left out first if it would have more; all that is left
+    /// out is counted as lost.
+    pub fn limit_size(&mut self, most: u64, events: impl IntoIterator<Item = String>) {
+        self.limit = Some(SizeLimit::new(most, events.into_iter().collect()));
+    }
+
+    /// Before the window has to end for the size, rows of events are thinned: half of those in the file go, chosen by chance, and as large a part
+    /// of those that come. Takes effect on a file with a limit.
+    pub fn thin_to_size(&mut self) {
+        // Any number will do, but each recording has its own.
+        let seed = self.layout.identity.run_id.bytes().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(byte));
+        self.limit.iter_mut().for_each(|limit| limit.thinning = Some(Thinning::new(seed)));
+    }
+
+    /// Whether the window has to end, lest the finished file be larger than it may be. From then on no more events are taken.
+    ///
+    /// Merges small row groups where that makes room enough to go on.
+    ///
+    /// # Errors
+    /// The disk is full or refuses.
+    pub fn is_full(&mut self) -> Result<bool, WriteError> {
+        let Some(limit) = &self.limit else { return Ok(false) };
+        if limit.is_reached {
+            return Ok(true);
+        }
+        let (most, must_merge) = (limit.most, limit.must_merge(&self.groups));
+        if !must_merge && self.expected_bytes()? <= most {
+            return Ok(false);
+        }
+        // What rows take of a kind that is not in the file yet is a guess, and may be far less once they are encoded.
+        let guesses = |limit: &SizeLimit| self.open.iter().any(|group| !limit.knows(&group.kind));
+        if self.limit.as_ref().is_some_and(guesses) {
+            self.close_all()?;
+            if !must_merge && self.expected_bytes()? <= most {
+                return Ok(false);
+            }
+        }
+        if must_merge || self.limit.as_ref().is_some_and(|limit| limit.is_worth_merging(&self.groups)) {
+            self.merge_all_small()?;
+        }
+        self.thin_until(|writer| writer.expected_bytes(), most)?;
+        let is_reached = self.expected_bytes()? > most;
+        if let Some(limit) = &mut self.limit {
+            limit.is_reached = is_reached;
+        }
+        Ok(is_reached)
+    }
+
+    /// What the finished file is expected to take if the window ends now.
+    fn expected_bytes(&mut self) -> Result<u64, WriteError> {
+        let fixed = self.template()?.most_bytes(std::iter::empty());
+        let Some(limit) = &self.limit else { return Ok(0) };
+        let waiting = self.open.iter().map(|group| (group.kind.as_str(), group.rows() as u64));
+        Ok(limit.expected(fixed, &self.groups, waiting))
+    }
+
+    /// Notes what the disk holds by now: the unfinished recording, its footer, and so many bytes of a finished one.
+    pub(super) fn note_disk(&mut self, finished: u64) {
+        let footer = footer_path(&self.output.path).metadata().map_or(0, |footer| footer.len());
+        let bytes = self.output.disk_bytes().saturating_add(footer).saturating_add(finished);
+        self.most_disk_bytes = self.most_disk_bytes.max(bytes);
+    }
+
+    /// Merges all small row groups while recording, and gives the room that they had back to the disk.
+    fn merge_all_small(&mut self) -> Result<(), WriteError> {
+        let (before, fresh) = (self.groups.iter().map(size::cost).sum(), size::fresh(&self.groups));
+        let gone = self.merge_runs(merge::small(&self.groups), &mut merge::all)?;
+        let after = self.groups.iter().map(size::cost).sum();
+        if let Some(limit) = &mut self.limit {
+            limit.was_merged(before, after, fresh);
+        }
+        self.note_disk(0);
+        // No footer may name what is given back.
+        self.write_sidecar()?;
+        gone.into_iter().for_each(|bytes| self.output.give_back(bytes));
+        Ok(())
+    }
+
     /// What the recording says of itself, from the next checkpoint on; its columns are filled in from the schema.
     pub fn set_meta(&mut self, meta: &Meta) {
         let columns = std::mem::take(&mut self.meta.columns);
         self.meta = Meta { columns, ..meta.clone() };
+        self.state_thinned();
         self.template = None;
         self.stale = true;
     }
@@ -159,9 +261,10 @@ impl Writer {
         self.output.good()
     }
 
-    /// Rows given to it so far, in the file or not yet.
-    pub fn rows_written(&self) -> u64 {
-        self.rows
+    /// The most bytes of disk that it took at any time so far, with what was made of it and its footer.
+    pub fn most_bytes(&mut self) -> u64 {
+        self.note_disk(0);
+        self.most_disk_bytes
     }
 
     /// Takes rows; they reach the file when there are enough of their kind, at the latest at the next checkpoint.
@@ -169,16 +272,25 @@ impl Writer {
     /// # Errors
     /// The file cannot be written. The rows of that row group are lost; the file is cut back to the row groups before.
     pub fn write(&mut self, mut batch: Batch) -> Result<(), WriteError> {
-        if batch.rows() == 0 {
+        if batch.rows() == 0 || self.limit.as_mut().is_some_and(|limit| limit.refuses(batch.kind(), batch.rows())) {
             return Ok(());
         }
-        self.rows += batch.rows() as u64;
+        if let Some(mask) = self.limit.as_mut().and_then(|limit| limit.drawn(batch.kind(), batch.rows())) {
+            batch.keep(&mask);
+            if batch.rows() == 0 {
+                return Ok(());
+            }
+        }
+        self.put(batch)
+    }
+
+    fn put(&mut self, mut batch: Batch) -> Result<(), WriteError> {
         // A batch that is a row group of its own and more becomes several.
-        while batch.rows() > 1 && (batch.rows() > GROUP_ROWS || batch.list_values() > GROUP_LIST_VALUES) {
+        let most_rows = self.limit.as_ref().map_or(GROUP_ROWS, |limit| limit.group_rows().min(GROUP_ROWS));
+        while batch.rows() > 1 && (batch.rows() > most_rows || batch.list_values() > GROUP_LIST_VALUES) {
             let rest = batch.split_off(batch.rows() / 2);
             let first = std::mem::replace(&mut batch, rest);
-            self.rows -= first.rows() as u64;
-            self.write(first)?;
+            self.put(first)?;
         }
         let at = match self.open.iter().position(|group| group.kind == batch.kind()) {
             Some(at) => at,
@@ -195,7 +307,7 @@ impl Writer {
         }
         let group = &mut self.open[at];
         group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
-        if group.is_full() {
+        if group.is_full() || self.limit.as_ref().is_some_and(|limit| group.rows() >= limit.group_rows()) {
             let group = self.open.swap_remove(at);
             self.append(group)?;
         }
@@ -216,22 +328,24 @@ impl Writer {
         if !self.groups.iter().any(|group| group.kind == RECORDING) {
             self.append_meta_rows()?;
         }
-        self.compact()?;
+        self.merge_runs(merge::due(&self.groups), &mut merge::all)?;
+        if let Some(limit) = &mut self.limit {
+            limit.checkpointed();
+        }
         self.write_sidecar()
     }
 
     /// The metadata's pairs as rows.
     pub(super) fn append_meta_rows(&mut self) -> Result<(), WriteError> {
-        let mut rows = Rows::new(Arc::clone(&self.layout.schema), 0);
-        for (key, value) in self.meta.to_pairs() {
-            rows.row(RECORDING).text(column::ATTR, &key).text(column::VALUE, &value);
-        }
-        for batch in rows.take(1, true) {
-            let mut group = OpenGroup::new(RECORDING);
-            group.push(batch, &mut self.layout).map_err(WriteError::encode(&self.output.path))?;
+        for group in meta_rows(&self.meta, &mut self.layout).map_err(WriteError::encode(&self.output.path))? {
             self.append(group)?;
         }
         Ok(())
+    }
+
+    /// The columns as its metadata describes them.
+    pub(super) fn columns(&self) -> Vec<ColumnMeta> {
+        self.meta.columns.clone()
     }
 
     pub(super) fn close_all(&mut self) -> Result<(), WriteError> {
@@ -242,14 +356,15 @@ impl Writer {
         Ok(())
     }
 
-    fn append(&mut self, group: OpenGroup) -> Result<(), WriteError> {
+    pub(super) fn append(&mut self, group: OpenGroup) -> Result<(), WriteError> {
         if !self.has_footer {
             // So that a file without one holds nothing, and may be replaced.
             self.write_sidecar()?;
         }
         match group.close(0, &mut self.layout, &mut self.output) {
             Ok(group) => {
-                self.groups.push(group);
+                self.limit.iter_mut().for_each(|limit| limit.took(&group));
+                self.groups.push(Group { generation: self.generation, ..group });
                 self.stale = true;
                 Ok(())
             }
@@ -277,20 +392,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Merges what has piled up of small row groups; where that fails they stay as they are.
-    fn compact(&mut self) -> Result<(), WriteError> {
-        let due = merge::due(&self.groups);
-        if due.is_empty() {
-            return Ok(());
+    /// Merges runs of small row groups; where that fails they stay as they are. Returns the places in the file that are unused by now.
+    pub(super) fn merge_runs(&mut self, runs: Vec<Vec<usize>>, keep: Keep<'_>) -> Result<Vec<Range<u64>>, WriteError> {
+        if runs.is_empty() {
+            return Ok(Vec::new());
         }
         let template = self.template()?;
         let path = self.output.path.clone();
-        let Ok(input) = Input::open(&path, self.output.good()) else { return Ok(()) };
+        let Ok(input) = Input::open(&path, self.output.good()) else { return Ok(Vec::new()) };
         let mut gone = vec![false; self.groups.len()];
         let mut merged: Vec<(usize, Vec<Group>)> = Vec::new();
-        for run in due {
+        for run in runs {
             let groups: Vec<&Group> = run.iter().filter_map(|index| self.groups.get(*index)).collect();
-            match input.merge(&groups, &template, &mut self.layout, &mut self.output, None) {
+            match input.merge(&groups, &template, &mut self.layout, &mut self.output, None, keep) {
                 Ok(groups) => {
                     run.iter().for_each(|index| gone.get_mut(*index).into_iter().for_each(|gone| *gone = true));
                     merged.extend(run.first().map(|first| (*first, groups)));
@@ -299,8 +413,10 @@ impl Writer {
                 Err(_) => self.output.roll_back().map_err(WriteError::io("cut back", &path))?,
             }
         }
+        let unused = self.groups.iter().zip(&gone).filter(|(_, gone)| **gone).map(|(group, _)| group.bytes.clone());
+        let unused = unused.collect();
         self.groups = replaced(std::mem::take(&mut self.groups), &gone, merged);
-        Ok(())
+        Ok(unused)
     }
 
     pub(super) fn template(&mut self) -> Result<Arc<Template>, WriteError> {
@@ -310,6 +426,25 @@ impl Writer {
         let template = Template::new(&self.meta, &self.layout).map_err(WriteError::encode(&self.output.path))?;
         Ok(Arc::clone(self.template.insert(Arc::new(template))))
     }
+}
+
+/// The metadata's pairs as rows.
+fn meta_rows(meta: &Meta, layout: &mut Layout) -> Result<Vec<OpenGroup>, ParquetError> {
+    let mut rows = Rows::new(Arc::clone(&layout.schema), 0);
+    for (key, value) in meta.to_pairs() {
+        rows.row(RECORDING).text(column::ATTR, &key).text(column::VALUE, &value);
+    }
+    let group = |batch| {
+        let mut group = OpenGroup::new(RECORDING);
+        group.push(batch, layout)?;
+        Ok(group)
+    };
+    rows.take(1, true).into_iter().map(group).collect()
+}
+
+/// Appends the metadata's pairs as rows.
+pub(super) fn meta_groups(meta: &Meta, layout: &mut Layout, output: &mut Output) -> Result<Vec<Group>, ParquetError> {
+    meta_rows(meta, layout)?.into_iter().map(|group| group.close(0, layout, output)).collect()
 }
 
 /// The row groups with some gone and, in the place of the first of each run, those that they were merged into.
@@ -340,7 +475,7 @@ pub(super) fn give_away(_: &File, _: Option<(u32, u32)>) -> io::Result<()> {
 
 /// Renames such that an existing file is only replaced when that is asked for.
 ///
-/// What stands there and is no regular file, as a pipe or a link that came while recording, is never replaced.
+/// What stands there and is not a regular file, as a pipe or a link that came while recording, is never replaced.
 pub(crate) fn rename(from: &Path, to: &Path, existing: Existing) -> Result<(), WriteError> {
     if to.symlink_metadata().is_ok_and(|found| !found.is_file()) {
         return Err(WriteError::NotRegular { path: to.to_owned() });

@@ -20,6 +20,7 @@ use crate::render::Block;
 use crate::render::Document;
 use crate::render::Heatmap;
 use crate::render::HistogramPlot;
+use crate::render::LeftOut;
 use crate::render::Table;
 use crate::render::Timeline;
 use crate::render::Value;
@@ -40,6 +41,7 @@ const VERSION: u32 = 1;
 ///   "view": "processes",
 ///   "title": "…", "subtitle": "…",
 ///   "warnings": ["…"], "notes": ["…"],
+///   "left_out": [ { "file": "…", "reason": "…" } ],
 ///   "facts": { "host": "…" },
 ///   "tables": { "processes": [ { "pid": 1, "comm": "…", "cpu_ns": 12, "depth": 0 } ] },
 ///   "omitted": { "processes": 3 },
@@ -53,7 +55,7 @@ const VERSION: u32 = 1;
 /// }
 /// ```
 ///
-/// `depth` stands in the rows of a tree only, `omitted` counts the rows that `--top` left out, a bucket is `[lo, hi)`, times are seconds since
+/// `left_out` has the recordings that could not be read, `depth` stands in the rows of a tree only, `omitted` counts the rows that `--top` left out, a bucket is `[lo, hi)`, times are seconds since
 /// the window's start, points are (time, value). A second part of the same name gets `-2`. Strings are lossless; what a terminal would act on is written `\u001b`.
 ///
 /// The object is written as it is made: of a table that is too long for memory, row by row.
@@ -80,6 +82,7 @@ impl Serialize for Root<'_> {
         root.serialize_entry("subtitle", &document.subtitle)?;
         root.serialize_entry("warnings", &parts.warnings)?;
         root.serialize_entry("notes", &parts.notes)?;
+        root.serialize_entry("left_out", &document.left_out.iter().map(left_out).collect::<Vec<Json>>())?;
         root.serialize_entry("facts", &Named(&parts.facts))?;
         root.serialize_entry("tables", &Named(&parts.tables))?;
         root.serialize_entry("omitted", &Named(&parts.omitted))?;
@@ -89,6 +92,10 @@ impl Serialize for Root<'_> {
         root.serialize_entry("bars", &Named(&parts.bars))?;
         root.end()
     }
+}
+
+fn left_out(file: &LeftOut) -> Json {
+    json!({ "file": file.path.to_string_lossy(), "reason": file.reason })
 }
 
 /// The parts of a document by what they are, each under a name of its own.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::render::Table;
 use crate::render::Value;
@@ -14,7 +14,7 @@ pub type RowReader = Box<dyn Iterator<Item = io::Result<Vec<Value>>>>;
 #[derive(Clone)]
 pub struct Rest {
     rows: u64,
-    read: Rc<dyn Fn() -> io::Result<RowReader>>,
+    read: Arc<dyn Fn() -> io::Result<RowReader> + Send + Sync>,
 }
 
 /// Rows of a table that are laid out together, for people.
@@ -22,8 +22,8 @@ const LAID_OUT: usize = 10_000;
 
 impl Rest {
     /// Makes it of the number of rows, and of what begins to read them.
-    pub fn new(rows: u64, read: impl Fn() -> io::Result<RowReader> + 'static) -> Rest {
-        Rest { rows, read: Rc::new(read) }
+    pub fn new(rows: u64, read: impl Fn() -> io::Result<RowReader> + Send + Sync + 'static) -> Rest {
+        Rest { rows, read: Arc::new(read) }
     }
 
     /// Begins to read the rows.
@@ -35,7 +35,7 @@ impl Rest {
     }
 
     /// The same rows, each changed in the same way.
-    pub fn map(self, change: impl Fn(Vec<Value>) -> Vec<Value> + Clone + 'static) -> Rest {
+    pub fn map(self, change: impl Fn(Vec<Value>) -> Vec<Value> + Clone + Send + Sync + 'static) -> Rest {
         Rest::new(self.rows, move || {
             let change = change.clone();
             Ok(Box::new(self.read()?.map(move |row| row.map(&change))))
@@ -51,7 +51,7 @@ impl fmt::Debug for Rest {
 
 impl PartialEq for Rest {
     fn eq(&self, other: &Rest) -> bool {
-        Rc::ptr_eq(&self.read, &other.read)
+        Arc::ptr_eq(&self.read, &other.read)
     }
 }
 

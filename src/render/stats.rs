@@ -44,7 +44,7 @@ pub(super) fn facts(histogram: &Histogram, unit: Unit) -> Vec<String> {
 /// Says how far percentiles may be from the samples they estimate.
 pub(super) fn error_bound(error: f64) -> String {
     if error > 0.5 {
-        "percentiles are rough: the buckets are wide".to_owned()
+        "percentiles are approximate: the buckets are wide".to_owned()
     } else if error > 0.0 {
         format!("percentiles within ±{:.1}%", (error * 1000.0).ceil() / 10.0)
     } else {

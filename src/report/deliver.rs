@@ -76,7 +76,7 @@ fn table<'d>(document: &'d Document, name: Option<&str>) -> Result<&'d Table> {
     match name {
         Some(name) => {
             let near = nearest(name, names.iter().copied());
-            let unknown = Failure::usage(format!("'{name}' is no table of the view '{}'", document.name));
+            let unknown = Failure::usage(format!("'{name}' is not a table of the view '{}'", document.name));
             Err(unknown.hint(did_you_mean(&near, &names)).into())
         }
         None => Err(Failure::run(format!("the view '{}' has no table here", document.name)).into()),

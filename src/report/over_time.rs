@@ -12,7 +12,7 @@ use crate::report::over_time::intervals::Intervals;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
 use crate::report::read::ledger;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Stacks;
 use crate::units;
 
@@ -25,11 +25,16 @@ mod sums;
 mod threads;
 
 /// Reads one recording under its filters; single events are the caller's.
-pub(crate) fn over_time(source: &Source, people: &People, plan: &ReportPlan, events: Events) -> Result<OverTime> {
+pub(crate) fn over_time(
+    source: &Source,
+    processes: &ProcessTable,
+    plan: &ReportPlan,
+    events: Events,
+) -> Result<OverTime> {
     let intervals = Intervals::of(source)?;
     let mut cuts = Vec::new();
     let (strips, threads) = threads::threads(source, &intervals)?;
-    let mut tables = sums::tables(source, people, &intervals)?;
+    let mut tables = sums::tables(source, processes, &intervals)?;
     tables.push(threads);
     let tables: Vec<SpanTable> = tables.into_iter().map(room::bounded).collect();
     let (distributions, left_out) = distributions::distributions(source, &intervals)?;
@@ -39,7 +44,7 @@ pub(crate) fn over_time(source: &Source, people: &People, plan: &ReportPlan, eve
     let stacks = Stacks::of(source, &plan.debug_dirs)?;
     let mut flames = Vec::new();
     for (flame, cut) in
-        [stacks::on(source, people, &stacks, &intervals)?, stacks::off(source, people, &stacks, &intervals)?]
+        [stacks::on(source, processes, &stacks, &intervals)?, stacks::off(source, processes, &stacks, &intervals)?]
     {
         flames.push(flame);
         cuts.extend(cut);

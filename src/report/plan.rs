@@ -12,11 +12,14 @@ const PAGE: usize = 10;
 pub struct ReportPlan {
     /// Name of the view, one of [`crate::report::VIEWS`].
     pub view: String,
-    /// Recordings, or directories of them.
+    /// Recordings, directories of them, or patterns.
     pub files: Vec<PathBuf>,
+    /// A file that lists more of them; `-` is standard input.
+    pub files_from: Option<PathBuf>,
     /// The metrics that the views `hist`, `heatmap` and `timeline` are about; none means all of them.
     pub metrics: Vec<String>,
-    /// What the `hist` view splits its metric by: columns of the metric, or `process`.
+    /// What the `hist` view splits its metric by: columns of the metric, `process` or `host`. In views with a row per process: `pid` or `comm`.
+    /// In the summary: `host`.
     pub by: Vec<String>,
     /// Which rows count.
     pub filter: RowFilter,
@@ -32,7 +35,15 @@ pub struct ReportPlan {
     pub width: usize,
 }
 
+/// The word of [`ReportPlan::by`] for a row per host.
+pub const HOST: &str = "host";
+
 impl ReportPlan {
+    /// Whether the report is one of hosts, whatever their number.
+    pub fn by_host(&self) -> bool {
+        self.by.iter().any(|by| by == HOST)
+    }
+
     /// How many of the slowest events are shown, when the view would show `usual`; there may be millions, so programs get no more.
     pub fn events_shown(&self, usual: usize) -> usize {
         match self.top {

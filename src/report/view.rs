@@ -10,6 +10,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
 
 mod block;
+mod chains;
 mod cpu;
 mod diagnosis;
 mod distributions;
@@ -17,6 +18,7 @@ mod dns;
 mod events;
 mod exec;
 mod files;
+mod findings;
 mod heatmap;
 mod hist;
 mod http;
@@ -36,6 +38,8 @@ mod threads;
 mod timeline;
 
 pub use info::info;
+pub(super) use summary::hosts as hosts_of;
+pub(super) use summary::waits::IDLE;
 
 /// One way to look at recordings.
 pub struct View {
@@ -45,6 +49,8 @@ pub struct View {
     pub summary: &'static str,
     /// Whether it has pictures.
     pub draws: bool,
+    /// Whether its tables have a row per process, which short-lived ones of a command can share.
+    pub by_process: bool,
     /// Whether it says by itself, and in detail, what the recording lacks.
     pub(super) tells_health: bool,
     pub(super) run: fn(&[Source], &ReportPlan) -> Result<Document>,
@@ -53,19 +59,32 @@ pub struct View {
 /// Name of the view that is shown when none is asked for.
 pub const SUMMARY: &str = "summary";
 
+/// Name of the view that `record --report` shows.
+pub const FINDINGS: &str = "findings";
+
 /// Every view, the summary first.
 pub static VIEWS: &[View] = &[
     View {
         name: SUMMARY,
         summary: "What happened, who did it, what was slow, what was lost",
         draws: true,
+        by_process: false,
         tells_health: true,
         run: summary::run,
+    },
+    View {
+        name: FINDINGS,
+        summary: "What threads waited for, which process caused it, and where each command's time went",
+        draws: false,
+        by_process: false,
+        tells_health: true,
+        run: findings::run,
     },
     View {
         name: "processes",
         summary: "Every process with every metric, short-lived ones included",
         draws: false,
+        by_process: true,
         tells_health: false,
         run: processes::run,
     },
@@ -73,6 +92,7 @@ pub static VIEWS: &[View] = &[
         name: "threads",
         summary: "Where each thread's time went: on CPU, waiting for one, blocked or asleep by cause",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: threads::run,
     },
@@ -80,6 +100,7 @@ pub static VIEWS: &[View] = &[
         name: "hist",
         summary: "Histogram and percentiles of one metric, or of all",
         draws: true,
+        by_process: false,
         tells_health: false,
         run: hist::run,
     },
@@ -87,6 +108,7 @@ pub static VIEWS: &[View] = &[
         name: "heatmap",
         summary: "Values of a metric over time: which latencies occurred when",
         draws: true,
+        by_process: false,
         tells_health: false,
         run: heatmap::run,
     },
@@ -94,6 +116,7 @@ pub static VIEWS: &[View] = &[
         name: "timeline",
         summary: "Rates and latencies over time, for all probes or the named metrics",
         draws: true,
+        by_process: false,
         tells_health: false,
         run: timeline::run,
     },
@@ -101,6 +124,7 @@ pub static VIEWS: &[View] = &[
         name: "slow",
         summary: "The slowest events, with what happened around each",
         draws: false,
+        by_process: false,
         tells_health: false,
         run: slow::run,
     },
@@ -108,6 +132,7 @@ pub static VIEWS: &[View] = &[
         name: "exec",
         summary: "Process starts and exits with arguments, duration and exit status",
         draws: false,
+        by_process: false,
         tells_health: false,
         run: exec::run,
     },
@@ -115,6 +140,7 @@ pub static VIEWS: &[View] = &[
         name: "cpu",
         summary: "What the CPUs ran: functions, call tree, flame graph",
         draws: true,
+        by_process: false,
         tells_health: false,
         run: cpu::on,
     },
@@ -122,13 +148,23 @@ pub static VIEWS: &[View] = &[
         name: "offcpu",
         summary: "What threads waited for: causes, functions, call tree, flame graph, longest sleeps",
         draws: true,
+        by_process: false,
         tells_health: false,
         run: cpu::off,
+    },
+    View {
+        name: "chains",
+        summary: "Who waited for whom, over several hops",
+        draws: false,
+        by_process: false,
+        tells_health: false,
+        run: chains::run,
     },
     View {
         name: "block",
         summary: "Disk I/O by device, operation and process, and the slowest requests",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: block::run,
     },
@@ -136,6 +172,7 @@ pub static VIEWS: &[View] = &[
         name: "syscalls",
         summary: "System calls by call and process: latency, errors, slowest calls; waits apart from work",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: syscalls::run,
     },
@@ -143,6 +180,7 @@ pub static VIEWS: &[View] = &[
         name: "http",
         summary: "HTTP requests by process and status, slow routes, failures, unparsed traffic",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: http::run,
     },
@@ -150,6 +188,7 @@ pub static VIEWS: &[View] = &[
         name: "memory",
         summary: "Stalls for memory, OOM kills and page faults by process",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: memory::run,
     },
@@ -157,6 +196,7 @@ pub static VIEWS: &[View] = &[
         name: "irq",
         summary: "Time in hard and soft interrupts by name",
         draws: true,
+        by_process: false,
         tells_health: false,
         run: irq::run,
     },
@@ -164,6 +204,7 @@ pub static VIEWS: &[View] = &[
         name: "locks",
         summary: "Waits for the kernel's locks and in futexes, by process",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: locks::run,
     },
@@ -171,6 +212,7 @@ pub static VIEWS: &[View] = &[
         name: "tcp",
         summary: "TCP connections by process and peer, failures, slowest connects, retransmits over time",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: tcp::run,
     },
@@ -178,6 +220,7 @@ pub static VIEWS: &[View] = &[
         name: "dns",
         summary: "DNS queries by process and name, failures, the slowest and unanswered ones",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: dns::run,
     },
@@ -185,6 +228,7 @@ pub static VIEWS: &[View] = &[
         name: "files",
         summary: "Files by operation, mount and process; failed opens, short-lived files, slow calls",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: files::run,
     },
@@ -192,6 +236,7 @@ pub static VIEWS: &[View] = &[
         name: "signals",
         summary: "Signals by number, sender and target, and the processes that they ended",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: signals::run,
     },
@@ -199,6 +244,7 @@ pub static VIEWS: &[View] = &[
         name: "events",
         summary: "Custom events: counts, latencies, values and captures",
         draws: true,
+        by_process: true,
         tells_health: false,
         run: events::run,
     },
@@ -206,6 +252,7 @@ pub static VIEWS: &[View] = &[
         name: "losses",
         summary: "What is missing, by probe, cause and time",
         draws: true,
+        by_process: false,
         tells_health: true,
         run: losses::run,
     },
@@ -213,6 +260,7 @@ pub static VIEWS: &[View] = &[
         name: "overhead",
         summary: "What the recording cost",
         draws: false,
+        by_process: false,
         tells_health: false,
         run: overhead::run,
     },

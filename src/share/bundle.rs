@@ -47,7 +47,7 @@ fn readme(recording: &Recording) -> String {
     let mut text = String::from(
         "# A recording of a Linux machine
 
-`ebrec record` made it: what the kernel of one machine did within a short window, as histograms, stacks and single events.
+`ebrec record` made it. It holds what the kernel of one machine did in a short window, as histograms, stacks and single events.
 
 - `summary.md`: the main findings.
 - `report.html`: all of it as a page for any browser; it needs no network.

@@ -8,7 +8,7 @@ use super::sensitive::Sensitive;
 use crate::recording::Holds;
 use crate::recording::Meta;
 
-/// Words of a command line of ebrec's that are no names: options, numbers with units, lists of probes with their settings.
+/// Words of a command line of ebrec's that are not names: options, numbers with units, lists of probes with their settings.
 struct OwnWords<'a> {
     probes: Vec<&'a str>,
 }
@@ -72,6 +72,14 @@ pub(super) fn redact(mut meta: Meta, redactor: &mut Redactor) -> Meta {
         event.by = event.by.take().map(|by| label(&by, redactor));
         for capture in &mut event.captures {
             capture.name = label(&capture.name, redactor);
+        }
+    }
+    if let Some(trigger) = &mut meta.trigger {
+        if trigger.custom {
+            trigger.expression = redactor.text(Holds::Event, &trigger.expression).to_string();
+        }
+        if let Some(fired) = &mut trigger.fired {
+            fired.process = fired.process.take().map(|process| redactor.text(Holds::Program, &process).to_string());
         }
     }
     let replaced: Vec<&str> =

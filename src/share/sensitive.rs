@@ -30,7 +30,7 @@ pub enum Sensitive {
 }
 
 impl Sensitive {
-    /// All of them, in the order in which people are told of them.
+    /// All of them, in the order in which they are listed.
     pub const ALL: [Sensitive; 11] = [
         Sensitive::Arguments,
         Sensitive::Paths,
@@ -72,7 +72,7 @@ impl Sensitive {
             Sensitive::Dns => "DNS names",
             Sensitive::Urls => "paths and unusual methods of HTTP requests",
             Sensitive::Hosts => "host names",
-            Sensitive::Containers => "containers, control groups and devices with names of their own",
+            Sensitive::Containers => "containers, control groups and devices with their own names",
             Sensitive::Captured => "texts and names of custom events, such as SQL",
             Sensitive::Symbols => "functions of programs that no common system has",
             Sensitive::BuildIds => "build ids of programs that no common system has",

@@ -15,8 +15,8 @@ pub(super) fn document(recording: &Recording, redactor: &Redactor) -> Document {
     let fields = vec![
         Field::new("name", "sort"),
         Field::new("what", "what").prose(),
-        Field::new("texts", "texts").help("Different texts that say something of someone."),
-        Field::new("becomes", "becomes").help("What becomes of them in the bundle: --keep and --redact change it."),
+        Field::new("texts", "texts").help("Number of different texts that could identify someone."),
+        Field::new("becomes", "becomes").help("How the bundle shows them; --keep and --redact change it."),
     ];
     let mut sorts = Table::new("sorts", "", fields);
     let mut examples = Table::new(

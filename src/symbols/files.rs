@@ -139,13 +139,18 @@ impl Files {
         }
     }
 
+    /// Whether so many files were seen that soon no more would be.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.files.len() > MAX_FILES / 2 || self.by_inode.len() > MAX_FILES / 2 || self.held > MAX_HELD / 2
+    }
+
     /// One file.
     pub(super) fn get(&self, file: usize) -> Option<&CodeFile> {
         self.files.get(file)
     }
 
     /// Notes programs in whose files frames may turn out to be.
-    pub(super) fn heard(&mut self, programs: Vec<Program>) {
+    pub(super) fn add_programs(&mut self, programs: Vec<Program>) {
         self.programs.extend(programs);
         // They are looked at when a frame asks for them; what was never asked for is of no use later.
         let excess = self.programs.len().saturating_sub(MAX_LIBRARIES);

@@ -82,7 +82,7 @@ pub(super) fn find<const N: usize>(file: &File, names: [&str; N]) -> [Option<(u6
 
 /// A symbol table and the texts of its names.
 #[derive(Debug)]
-struct Table {
+struct SymbolTable {
     class: Class,
     offset: u64,
     symbols: u64,
@@ -92,7 +92,7 @@ struct Table {
 }
 
 /// The symbol tables of a little-endian file; `None` for anything else.
-fn tables(file: &File) -> Option<Vec<Table>> {
+fn tables(file: &File) -> Option<Vec<SymbolTable>> {
     let sections = Sections::read(file)?;
     let class = sections.class();
     let mut tables = Vec::new();
@@ -107,12 +107,12 @@ fn tables(file: &File) -> Option<Vec<Table>> {
         let symbols = (one.size / class.pick(SYMBOLS) as u64).min(left);
         left -= symbols;
         let texts = (texts.offset, texts.size);
-        tables.push(Table { class, offset: one.offset, symbols, texts, code: Rc::clone(&code) });
+        tables.push(SymbolTable { class, offset: one.offset, symbols, texts, code: Rc::clone(&code) });
     }
     Some(tables)
 }
 
-impl Table {
+impl SymbolTable {
     /// Goes through the symbols and notes those that have an address that is asked for; `None`: they are too many.
     fn look_up(&self, file: &File, asked: &mut [Asked], left: &mut u32) -> Option<()> {
         self.each(file, |symbol| {

@@ -31,7 +31,7 @@ pub(crate) fn check(which: u8, content: &[u8], file: &dyn Fn() -> PathBuf) {
             assert!(names.len() == asked.len() && names.iter().flatten().all(|name| is_bounded(name)));
         }
         b'k' => {
-            let table = kernel::Table::read(content);
+            let table = kernel::KernelSymbols::read(content);
             for address in [0, 0x10, 0xffff_ffff_8100_0000, u64::MAX] {
                 _ = table.function(address);
             }

@@ -41,13 +41,13 @@ pub(super) type Names = HashMap<(u32, u64), String>;
 /// What the run-time compilers of processes have left, opened while they run: some write it when they end.
 #[derive(Default)]
 pub(super) struct Sources {
-    of: HashMap<u32, Source>,
+    of: HashMap<u32, JitFiles>,
     /// Looks so far.
     looks: u64,
 }
 
-/// What the compilers of a process have left.
-struct Source {
+/// The map and the dump that the compilers of a process have written.
+struct JitFiles {
     /// When the process began: another one may have its id by now.
     start: u64,
     /// The last look that asked for it.
@@ -69,6 +69,11 @@ struct Map<'a> {
 }
 
 impl Sources {
+    /// Whether there are so many processes that soon no more would be looked at.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.of.len() > MAX_PROCESSES / 2
+    }
+
     /// Whether a process has left something, in which there may be more later.
     pub(super) fn has(&self, pid: u32) -> bool {
         self.of.get(&pid).is_some_and(|source| source.map.is_some() || source.dump.is_some())
@@ -133,7 +138,7 @@ impl Sources {
             self.of.remove(&oldest);
         }
         self.looks += 1;
-        let source = self.of.entry(pid).or_insert(Source { start, latest: 0, map: None, dump: None });
+        let source = self.of.entry(pid).or_insert(JitFiles { start, latest: 0, map: None, dump: None });
         source.latest = self.looks;
         if source.map.is_none() {
             source.map = watch.look(Suspect::Process(pid), || open(pid));
@@ -194,7 +199,7 @@ pub(super) fn look_up(mut map: impl BufRead, asked: &[(u64, u32)]) -> Vec<Option
             }
         }
         line.clear();
-        // The rest of a line that is too long is no line of its own.
+        // The rest of a line that is too long is not a line of its own.
         if !is_whole && map.skip_until(b'\n').is_err() {
             break;
         }
@@ -214,9 +219,9 @@ fn function(line: &[u8]) -> Option<(u64, u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use super::JitFiles;
     use super::MAX_PROCESSES;
     use super::Opened;
-    use super::Source;
     use super::Sources;
     use super::look_up;
     use crate::symbols::watch::Watch;
@@ -257,7 +262,7 @@ mod tests {
         let gone = u32::MAX - 1;
         let mut sources = Sources::default();
         for pid in [std::process::id(), gone] {
-            sources.of.insert(pid, Source { start: 1, latest: 0, map: left("earlier"), dump: None });
+            sources.of.insert(pid, JitFiles { start: 1, latest: 0, map: left("earlier"), dump: None });
         }
         let asked: BTreeMap<u32, Vec<u64>> = [std::process::id(), gone].map(|pid| (pid, vec![0x1010])).into();
         let names = sources.names(&asked, &Watch::default());
@@ -269,7 +274,7 @@ mod tests {
     fn no_more_files_are_held_open_than_for_so_many_processes_and_the_latest_are() {
         let mut sources = Sources::default();
         for number in 0..MAX_PROCESSES as u32 {
-            let source = Source { start: 1, latest: number.into(), map: None, dump: None };
+            let source = JitFiles { start: 1, latest: number.into(), map: None, dump: None };
             sources.of.insert(u32::MAX - 1 - number, source);
         }
         sources.looks = MAX_PROCESSES as u64;

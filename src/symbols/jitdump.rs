@@ -1,8 +1,8 @@
 //! Names that run-time compilers leave in a jitdump file, as node does with `--perf-prof` and Java with perf's agent; the format is
 //! that of Linux, tools/perf/Documentation/jitdump-specification.txt.
 //!
-//! A process has its dump mapped, which is how it is found. A dump is gone through for the addresses that are asked for: it has the
-//! code, too, which is skipped.
+//! A process has its dump mapped, which is how it is found. A dump is searched for the addresses that are asked for; it also has the
+//! code, which is skipped.
 
 use std::collections::HashMap;
 use std::fs::File;

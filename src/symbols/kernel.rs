@@ -25,15 +25,15 @@ pub(super) struct Function {
 /// when the first stack comes, not before.
 #[derive(Debug, Default)]
 pub(super) struct Kernel {
-    table: Option<Table>,
+    table: Option<KernelSymbols>,
 }
 
 impl Kernel {
     /// The functions of a stack from the innermost out, without those of the programs that took it.
     pub(super) fn functions(&mut self, stack: &[u64]) -> Vec<Function> {
         let table = self.table.get_or_insert_with(|| match foreign::open(Path::new("/proc/kallsyms")) {
-            Ok(file) => Table::read(BufReader::new(file)),
-            Err(_) => Table::default(),
+            Ok(file) => KernelSymbols::read(BufReader::new(file)),
+            Err(_) => KernelSymbols::default(),
         });
         // What a frame calls is before the address that it returns to; only the innermost frame of a sample stands
         // where it was interrupted, and there one byte less is at worst the end of the function before.
@@ -47,7 +47,7 @@ impl Kernel {
 
 /// Where the functions are and what they are called.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct KernelSymbols {
     /// (address, where its line begins in `lines`), by rising address; of several names the one that the kernel lists
     /// first, which has the fewest underscores, comes first.
     starts: Vec<(u64, u32)>,
@@ -55,10 +55,10 @@ pub(super) struct Table {
     lines: String,
 }
 
-impl Table {
+impl KernelSymbols {
     /// `ffffffff81000000 T _stext` a line, and a tab and the module behind it where there is one.
-    pub(super) fn read(mut kallsyms: impl BufRead) -> Table {
-        let mut table = Table::default();
+    pub(super) fn read(mut kallsyms: impl BufRead) -> KernelSymbols {
+        let mut table = KernelSymbols::default();
         let mut line = String::new();
         while kallsyms.read_line(&mut line).is_ok_and(|length| length > 0) {
             let mut words = line.splitn(3, ' ');
@@ -103,7 +103,7 @@ fn is_own(function: &Function) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Function;
-    use super::Table;
+    use super::KernelSymbols;
 
     const KALLSYMS: &str = "\
 ffffffff81000000 T do_read
@@ -120,7 +120,7 @@ ffffffffa0000000 t bpf_prog_0123456789abcdef_f\t[bpf]
 
     #[test]
     fn a_function_reaches_to_the_next_one_and_the_first_of_its_names_counts() {
-        let table = Table::read(KALLSYMS.as_bytes());
+        let table = KernelSymbols::read(KALLSYMS.as_bytes());
         assert_eq!(table.function(0xffff_ffff_8100_003f), named("do_read", None));
         assert_eq!(table.function(0xffff_ffff_8100_0090), named("helper.cold", None));
         assert_eq!(table.function(0xffff_ffff_c000_0010), named("nf_hook", Some("nf_tables")));
@@ -130,7 +130,7 @@ ffffffffa0000000 t bpf_prog_0123456789abcdef_f\t[bpf]
 
     #[test]
     fn addresses_that_are_hidden_name_nothing() {
-        let table = Table::read("0000000000000000 T do_read\n".as_bytes());
+        let table = KernelSymbols::read("0000000000000000 T do_read\n".as_bytes());
         assert_eq!(table.function(5), Function { name: None, module: None });
     }
 }

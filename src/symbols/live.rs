@@ -134,7 +134,7 @@ struct Round {
 
 impl Symbols {
     /// Starts with none; `inlines`: debug information is read for what the compiler inlined; `ids`: what `/proc` calls processes;
-    /// `codes`: what was heard of Python programs; `last` numbers the symbols.
+    /// `codes`: what Python programs have reported; `last` numbers the symbols.
     pub(super) fn new(
         inlines: bool,
         ids: Arc<ProcessIds>,
@@ -158,11 +158,28 @@ impl Symbols {
     }
 
     /// Notes programs that processes began to run.
-    pub(super) fn heard(&mut self, mut programs: Vec<Program>) {
+    pub(super) fn add_programs(&mut self, mut programs: Vec<Program>) {
         for program in &mut programs {
             program.ppid = self.ids.here(program.ppid).unwrap_or(0);
         }
-        self.files.heard(programs);
+        self.files.add_programs(programs);
+    }
+
+    /// Forgets which rows were written, and what grows with the files and processes that there ever were. No stack may be under way.
+    pub(super) fn forget(&mut self) {
+        self.symbols.forget();
+        if self.files.is_half_full() {
+            self.symbols.forget_all();
+            self.files = Files::new(Arc::clone(&self.watch));
+            self.sizes.clear();
+            self.maps.clear();
+            if let Some(Inlined { functions, known }) = &mut self.inlined {
+                (*functions, *known) = (InlinedFunctions::default(), HashMap::new());
+            }
+        }
+        if self.jit.is_half_full() {
+            self.jit = jit::Sources::default();
+        }
     }
 
     /// Finds what the frames of stacks are.
@@ -226,7 +243,7 @@ impl Symbols {
         match (asked.stack.as_deref(), asked.pid) {
             (Some(RawStack::Kernel(stack)), _) => self.kernel.functions(stack).into_iter().map(Place::Kernel).collect(),
             (Some(RawStack::User { uid, end, frames }), Some(pid)) => {
-                // 0 is no process: of one outside of this PID namespace there are no files to read.
+                // 0 is not a process: of one outside of this PID namespace there are no files to read.
                 let process = Process { pid: self.ids.here(pid).unwrap_or(0), uid: *uid };
                 let mut places = Vec::new();
                 for (depth, frame) in frames.iter().enumerate() {

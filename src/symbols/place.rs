@@ -35,7 +35,7 @@ const BY_FRAME_POINTER: &str = "frame pointers only";
 pub(super) const NO_FILE: &str = "file not found";
 pub(super) const GONE: &str = "process ended";
 pub(super) const NO_CODE: &str = "no code there";
-pub(super) const GENERATED: &str = "generated code";
+const GENERATED: &str = "generated code";
 pub(super) const NO_TIME: &str = "no time left";
 pub(super) const NO_CODE_OBJECT: &str = "code object not read";
 
@@ -96,11 +96,19 @@ pub(super) type Numbered = (i32, Rc<str>);
 
 /// Numbers symbols and writes their rows, each once.
 pub(super) struct SymbolRows {
-    symbols: HashMap<Place, Numbered>,
-    /// Shared: no two symbols of a recording have the same number, whoever writes them.
+    symbols: HashMap<Place, Known>,
+    /// Those that have to be written again if they are needed again.
+    before: HashMap<Place, Known>,
+    /// Shared: no two symbols of a recording have the same number, whichever thread writes them.
     last: Arc<AtomicI32>,
     names: usize,
     names_of: HashMap<Owner, usize>,
+}
+
+/// A symbol that has a row.
+struct Known {
+    numbered: Numbered,
+    symbol: Symbol,
 }
 
 /// Whose names they are.
@@ -113,30 +121,46 @@ enum Owner {
 impl SymbolRows {
     /// Starts with none; `last` is the highest number that was given out.
     pub(super) fn new(last: Arc<AtomicI32>) -> SymbolRows {
-        SymbolRows { symbols: HashMap::new(), last, names: 0, names_of: HashMap::new() }
+        SymbolRows { symbols: HashMap::new(), before: HashMap::new(), last, names: 0, names_of: HashMap::new() }
     }
 
-    /// Whether a place has its row already.
+    /// Has what is needed again written again; what was not needed since the call before is forgotten.
+    pub(super) fn forget(&mut self) {
+        self.before = std::mem::take(&mut self.symbols);
+        self.names_of.clear();
+        self.names = 0;
+    }
+
+    /// Forgets all, since numbers of files mean something else from here on.
+    pub(super) fn forget_all(&mut self) {
+        self.forget();
+        self.before.clear();
+    }
+
+    /// Whether a place has its row already, or what it takes.
     pub(super) fn knows(&self, place: &Place) -> bool {
-        self.symbols.contains_key(place)
+        self.symbols.contains_key(place) || self.before.contains_key(place)
     }
 
     /// The number of a symbol; its row is written when it is new.
     pub(super) fn symbol(&mut self, place: Place, file: &InFile<'_>, now_ns: u64, rows: &mut Rows) -> Numbered {
         if let Some(known) = self.symbols.get(&place) {
-            return known.clone();
+            return known.numbered.clone();
         }
-        let symbol = Symbol::of(&place, file);
+        let symbol = match self.before.remove(&place) {
+            Some(known) => known.symbol,
+            None => Symbol::of(&place, file),
+        };
         if self.symbols.len() < MAX_SYMBOLS && self.has_room(&place, &symbol) {
-            return self.add(place, &symbol, now_ns, rows);
+            return self.add(place, symbol, now_ns, rows);
         }
         let (place, symbol) = match place {
             Place::File(..) if self.symbols.len() < MAX_SYMBOLS => (place, symbol.without_name()),
             _ => (Place::Nowhere(TOO_MANY), Symbol { unnamed: Some(TOO_MANY), ..Symbol::default() }),
         };
         match self.symbols.get(&place) {
-            Some(known) => known.clone(),
-            None => self.add(place, &symbol, now_ns, rows),
+            Some(known) => known.numbered.clone(),
+            None => self.add(place, symbol, now_ns, rows),
         }
     }
 
@@ -152,12 +176,12 @@ impl SymbolRows {
         has_room
     }
 
-    fn add(&mut self, place: Place, symbol: &Symbol, now_ns: u64, rows: &mut Rows) -> Numbered {
+    fn add(&mut self, place: Place, symbol: Symbol, now_ns: u64, rows: &mut Rows) -> Numbered {
         // Two thousand million symbols are more than memory holds.
         let number = self.last.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         symbol.write(number, now_ns, rows);
         let numbered = (number, symbol.text().replace(';', ":").into());
-        self.symbols.insert(place, Numbered::clone(&numbered));
+        self.symbols.insert(place, Known { numbered: Numbered::clone(&numbered), symbol });
         numbered
     }
 }

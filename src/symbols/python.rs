@@ -41,7 +41,7 @@ pub(super) struct Codes {
 
 impl Codes {
     /// Notes code objects that stacks have.
-    pub(super) fn heard(&mut self, codes: Vec<PythonCode>) {
+    pub(super) fn add(&mut self, codes: Vec<PythonCode>) {
         for PythonCode { pid, code, first_line, file, name, lines } in codes {
             let code_object = Code { name: text(&name), file: text(&file), first_line, lines: lines.bytes };
             self.bytes += size(&code_object);
@@ -92,7 +92,7 @@ fn text(text: &Text) -> String {
             let units = text.bytes.chunks_exact(4).filter_map(|unit| unit.first_chunk());
             units.map(|unit| char::from_u32(u32::from_le_bytes(*unit)).unwrap_or_default()).collect()
         }
-        // It is no text.
+        // It is not a text.
         _ => return String::new(),
     };
     bounded(&if text.is_cut { characters + "…" } else { characters })
@@ -225,8 +225,8 @@ mod tests {
             name: latin(b"f"),
             lines: Text { bytes: vec![0; 8192], width: 1, is_cut: false },
         };
-        codes.heard((0..4000).map(one).collect());
-        codes.heard(vec![one(3999)]);
+        codes.add((0..4000).map(one).collect());
+        codes.add(vec![one(3999)]);
         assert!(
             codes.bytes <= MAX_BYTES && codes.codes.len() == codes.order.len(),
             "{} {}",

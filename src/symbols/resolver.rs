@@ -1,8 +1,8 @@
-//! The thread that names the frames of stacks, and whoever asks it: the drain, which never waits for it.
+//! The thread that names the frames of stacks, and what the drain asks it through, without ever waiting for it.
 //!
 //! Naming reads programs, libraries and what processes say of themselves. All of that has bounds, but no bound holds for a file
-//! system that does not answer. So the answers come when they come; what has not come shortly after the end of the window is
-//! written by place alone; and a thread that gets stuck is left behind for another one, which avoids what the first is stuck in.
+//! system that does not answer. So answers may come late. A stack without an answer shortly after the end of the
+//! window is written by file and offset alone. A thread that gets stuck is abandoned for another one, which avoids what the first is stuck in.
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
@@ -60,8 +61,18 @@ struct Request {
     asked: Vec<Asked>,
     programs: Vec<Program>,
     now_ns: u64,
-    /// The window is over: what was held back is written now.
+    /// What was held back is written now.
+    releases: bool,
+    /// Rows that were written are written again when they are needed.
+    forgets: bool,
+    /// The window is over: nothing is held back from here on.
     is_last: bool,
+}
+
+impl Request {
+    fn empty(now_ns: u64) -> Request {
+        Request { asked: Vec::new(), programs: Vec::new(), now_ns, releases: false, forgets: false, is_last: false }
+    }
 }
 
 /// What it answers.
@@ -83,7 +94,7 @@ impl Worker {
         inlines: bool,
         ids: Arc<ProcessIds>,
         codes: Arc<Mutex<Codes>>,
-        rows: Rows,
+        (rows, needed): (Rows, Arc<AtomicI32>),
         last: Arc<AtomicI32>,
         avoided: HashSet<Suspect>,
     ) -> std::io::Result<Worker> {
@@ -95,7 +106,7 @@ impl Worker {
             priority::ordinary();
             watched.begin();
             let symbols = Symbols::new(inlines, ids, codes, last, watched);
-            Work::new(symbols, rows, answer).run(&asked);
+            Work::new(symbols, rows, needed, answer).run(&asked);
         })?;
         Ok(Worker { requests, answers, watch })
     }
@@ -105,6 +116,7 @@ impl Worker {
 struct Work {
     symbols: Symbols,
     rows: Rows,
+    needed: Arc<AtomicI32>,
     turns: Turns,
     /// Stacks that take long: they wait until nothing else is asked.
     long: Vec<Placed>,
@@ -116,9 +128,9 @@ struct Work {
 }
 
 impl Work {
-    fn new(symbols: Symbols, rows: Rows, answer: Sender<Answer>) -> Work {
+    fn new(symbols: Symbols, rows: Rows, needed: Arc<AtomicI32>, answer: Sender<Answer>) -> Work {
         let (long, held) = (Vec::new(), Vec::new());
-        Work { symbols, rows, turns: Turns::default(), long, held, is_last: false, latest_ns: 0, answer }
+        Work { symbols, rows, needed, turns: Turns::default(), long, held, is_last: false, latest_ns: 0, answer }
     }
 
     /// Goes on until nobody asks any more, or nobody listens: another thread does the work then.
@@ -135,13 +147,26 @@ impl Work {
         }
     }
 
-    fn name_soon(&mut self, Request { asked, programs, now_ns, is_last }: Request) -> Option<()> {
+    fn name_soon(&mut self, request: Request) -> Option<()> {
+        let Request { asked, programs, now_ns, releases, forgets, is_last } = request;
         self.latest_ns = now_ns;
         self.is_last |= is_last;
-        if self.is_last {
+        if self.is_last || releases || forgets {
             self.long.append(&mut self.held);
         }
-        self.symbols.heard(programs);
+        if forgets {
+            let needed = self.needed.load(Ordering::Relaxed);
+            self.long.retain(|stack| stack.id >= needed);
+            self.is_last = true;
+            while !self.long.is_empty() {
+                self.name_long()?;
+            }
+            self.is_last = is_last;
+            self.symbols.forget();
+        }
+        self.symbols.add_programs(programs);
+        let needed = self.needed.load(Ordering::Relaxed);
+        let asked: Vec<Asked> = asked.into_iter().filter(|asked| asked.id >= needed).collect();
         for (user, asked) in self.turns.in_order(asked, Asked::user) {
             let begun = Instant::now();
             let placed = self.symbols.place_all(&asked);
@@ -183,11 +208,13 @@ impl Work {
 pub struct Resolver {
     inlines: bool,
     ids: Arc<ProcessIds>,
-    /// What was heard of Python programs; of all threads, since it comes once.
+    /// What Python programs have reported; of all threads, since it comes once.
     codes: Arc<Mutex<Codes>>,
     /// What each thread's rows begin as.
     empty: Rows,
     last: Arc<AtomicI32>,
+    /// The lowest number of a stack that rows need.
+    needed: Arc<AtomicI32>,
     worker: Worker,
     avoided: HashSet<Suspect>,
     pool: Pool,
@@ -210,7 +237,9 @@ impl Resolver {
         let last = Arc::new(AtomicI32::new(0));
         let codes = Arc::<Mutex<Codes>>::default();
         let (theirs, numbers) = (Arc::clone(&codes), Arc::clone(&last));
-        let worker = Worker::start(inlines, Arc::clone(&ids), theirs, rows.empty(), numbers, HashSet::new())?;
+        let needed = Arc::new(AtomicI32::new(0));
+        let work = (rows.empty(), Arc::clone(&needed));
+        let worker = Worker::start(inlines, Arc::clone(&ids), theirs, work, numbers, HashSet::new())?;
         Ok(Resolver {
             inlines,
             ids,
@@ -218,6 +247,7 @@ impl Resolver {
             empty: rows,
             by_place: SymbolRows::new(Arc::clone(&last)),
             last,
+            needed,
             worker,
             avoided: HashSet::new(),
             pool: Pool::default(),
@@ -241,7 +271,7 @@ impl Resolver {
                 fits
             });
         self.give_up(&too_many, now_ns, rows);
-        let request = Request { asked, programs: stacks.take_programs(), now_ns, is_last: false };
+        let request = Request { asked, programs: stacks.take_programs(), ..Request::empty(now_ns) };
         if !request.asked.is_empty() || !request.programs.is_empty() {
             // A thread that has ended answers nothing: its stacks are written at the end.
             let _ = self.worker.requests.send(request);
@@ -252,18 +282,18 @@ impl Resolver {
     pub fn answers(&mut self, now_ns: u64) -> Vec<Batch> {
         let answers: Vec<Answer> = self.worker.answers.try_iter().collect();
         self.leave_stuck(PATIENCE, now_ns);
-        answers.into_iter().flat_map(|answer| self.heard(answer)).collect()
+        answers.into_iter().flat_map(|answer| self.accept(answer)).collect()
     }
 
     /// The rows that come by the deadline; all others are written by place alone.
     pub fn finish(&mut self, deadline: Instant, now_ns: u64, rows: &mut Rows) -> Vec<Batch> {
         let mut batches = Vec::new();
         self.is_last = true;
-        let _ = self.worker.requests.send(Request { asked: Vec::new(), programs: Vec::new(), now_ns, is_last: true });
+        let _ = self.worker.requests.send(Request { is_last: true, ..Request::empty(now_ns) });
         while !self.waiting.is_empty() && Instant::now() < deadline {
             let glance = GLANCE.min(deadline.saturating_duration_since(Instant::now()));
             match self.worker.answers.recv_timeout(glance) {
-                Ok(answer) => batches.extend(self.heard(answer)),
+                Ok(answer) => batches.extend(self.accept(answer)),
                 Err(RecvTimeoutError::Timeout) => self.leave_stuck(PATIENCE_AT_THE_END, now_ns),
                 // It panicked over something that no bound foresees.
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -274,10 +304,44 @@ impl Resolver {
         batches
     }
 
+    /// Writes what was written again when it is needed again, in rows that refer to none before them. Stacks get new numbers too
+    /// ([`Stacks::forget`]).
+    ///
+    /// No row needs the stacks below `needed` any more: those that wait are given up.
+    pub fn forget(&mut self, needed: i32, now_ns: u64) {
+        let waiting = self.waiting.split_off(&needed);
+        for asked in std::mem::replace(&mut self.waiting, waiting).into_values() {
+            self.frames_waiting = self.frames_waiting.saturating_sub(asked.depth());
+        }
+        self.needed.store(needed, Ordering::Relaxed);
+        self.pool.forget();
+        self.by_place.forget();
+        // Only the numbers of the last generations are in use.
+        if self.last.load(Ordering::Relaxed) > i32::MAX / 2 {
+            self.last.store(0, Ordering::Relaxed);
+        }
+        let _ = self.worker.requests.send(Request { forgets: true, ..Request::empty(now_ns) });
+    }
+
+    /// Asks for the rows of stacks that were held back until now, as far as they can be named.
+    pub fn release(&mut self, now_ns: u64) {
+        let _ = self.worker.requests.send(Request { releases: true, ..Request::empty(now_ns) });
+    }
+
+    /// How many stacks wait for their rows of those up to a number, which was asked for last at some time.
+    pub fn waiting(&self, last: i32) -> usize {
+        self.waiting.range(..=last).count()
+    }
+
+    /// The highest number of a stack that waits for its row.
+    pub fn last_waiting(&self) -> i32 {
+        self.waiting.last_key_value().map_or(0, |(id, _)| *id)
+    }
+
     /// Notes code objects that stacks have, before those are asked for.
-    pub fn heard_codes(&mut self, codes: Vec<PythonCode>) {
+    pub fn add_codes(&mut self, codes: Vec<PythonCode>) {
         if !codes.is_empty() {
-            self.codes.lock().unwrap_or_else(PoisonError::into_inner).heard(codes);
+            self.codes.lock().unwrap_or_else(PoisonError::into_inner).add(codes);
         }
     }
 
@@ -296,15 +360,16 @@ impl Resolver {
         let (ids, codes, last) = (Arc::clone(&self.ids), Arc::clone(&self.codes), Arc::clone(&self.last));
         let avoided = self.avoided.clone();
         // Without room for another thread this one stays, stuck or not.
-        if let Ok(worker) = Worker::start(self.inlines, ids, codes, self.empty.empty(), last, avoided) {
+        let work = (self.empty.empty(), Arc::clone(&self.needed));
+        if let Ok(worker) = Worker::start(self.inlines, ids, codes, work, last, avoided) {
             self.worker = worker;
             let asked = self.waiting.values().cloned().collect();
-            let request = Request { asked, programs: Vec::new(), now_ns, is_last: self.is_last };
+            let request = Request { asked, is_last: self.is_last, ..Request::empty(now_ns) };
             let _ = self.worker.requests.send(request);
         }
     }
 
-    fn heard(&mut self, answer: Answer) -> Vec<Batch> {
+    fn accept(&mut self, answer: Answer) -> Vec<Batch> {
         for asked in answer.ids.iter().filter_map(|id| self.waiting.remove(id)) {
             self.frames_waiting = self.frames_waiting.saturating_sub(asked.depth());
         }

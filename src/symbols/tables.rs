@@ -39,6 +39,7 @@ use crate::bpf::unwind::MappingKind;
 use crate::bpf::unwind::Runs;
 use crate::bpf::unwind::UnwindMaps;
 use crate::host::clocks;
+use crate::host::doorbell::Doorbell;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
 use crate::host::priority;
@@ -48,13 +49,11 @@ use crate::unwind::pool::Pool;
 use crate::unwind::pool::Stretch;
 use crate::unwind::table;
 use crate::unwind::table::Segment;
-use crate::unwind::table::Table;
+use crate::unwind::table::UnwindTable;
 
 /// Whether programs follow unwind tables on this machine's architecture.
 pub const UNWINDS: bool = cfg!(target_arch = "x86_64");
 
-/// How soon it is noticed that the recording has ended.
-const LONGEST_WAIT: Duration = Duration::from_millis(200);
 /// The least time between two looks at one process, while its mappings change; where they do not, looking takes at most this
 /// part of the time: stacks may lead to addresses that no mapping has.
 const SHORTEST_REST: Duration = Duration::from_millis(1);
@@ -81,6 +80,7 @@ const COMPRESSED: u64 = 1 << 11;
 #[derive(Debug)]
 pub struct Tables {
     stop: Arc<AtomicBool>,
+    stopped: Doorbell,
     ready: Receiver<()>,
 }
 
@@ -91,7 +91,8 @@ impl Tables {
     /// When there can be no more threads.
     pub fn start(maps: UnwindMaps, ids: Arc<ProcessIds>, command: &[OsString]) -> Result<Tables> {
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let stopped = Doorbell::new().context("can't make a doorbell")?;
+        let (is_stopped, stops) = (Arc::clone(&stop), stopped.clone());
         let (done, ready) = channel();
         let program = command.first().and_then(|name| program(name));
         let work = move || {
@@ -99,10 +100,10 @@ impl Tables {
             priority::first();
             let mut work = Work::new(maps, ids, done);
             // Without tables stacks are shorter, and say so.
-            let _ = program.map_or(Ok(()), |file| work.expect(file)).and_then(|()| work.run(&stopped));
+            let _ = program.map_or(Ok(()), |file| work.expect(file)).and_then(|()| work.run(&is_stopped, &stops));
         };
         thread::Builder::new().name("ebrec-unwind".to_owned()).spawn(work).context("can't start a thread")?;
-        Ok(Tables { stop, ready })
+        Ok(Tables { stop, stopped, ready })
     }
 
     /// Waits until the tables are in place of all that ran when it was started, and of the command; at most so long.
@@ -123,6 +124,7 @@ fn program(name: &OsStr) -> Option<File> {
 impl Drop for Tables {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.stopped.ring();
     }
 }
 
@@ -192,21 +194,23 @@ impl Work {
         }
     }
 
-    fn run(&mut self, stop: &AtomicBool) -> Result<()> {
+    fn run(&mut self, stop: &AtomicBool, stops: &Doorbell) -> Result<()> {
         self.vdso = self.read_vdso()?;
         let mut bell = self.maps.bell()?;
         while !stop.load(Ordering::Relaxed) {
             let now = Instant::now();
-            let mut patience = LONGEST_WAIT;
+            // Before others are loaded: they have its room.
+            if self.swept.elapsed() > SWEEP {
+                self.swept = now;
+                self.sweep();
+            }
+            // Without a process that rests there is nothing to do until the bell rings.
+            let mut patience: Option<Duration> = None;
             for (pid, program) in self.maps.wanted()? {
                 match self.rest(pid, program, now) {
                     Duration::ZERO => self.load(pid, program)?,
-                    rest => patience = patience.min(rest),
+                    rest => patience = Some(patience.map_or(rest, |patience| patience.min(rest))),
                 }
-            }
-            if self.swept.elapsed() > SWEEP {
-                self.swept = Instant::now();
-                self.sweep();
             }
             // One file, and between two a look at who else is waiting.
             match self.unread.pop_first() {
@@ -217,7 +221,7 @@ impl Work {
                 }
                 None => {
                     self.ready = None;
-                    bell.wait(patience)?;
+                    bell.wait(stops, patience)?;
                 }
             }
         }
@@ -318,7 +322,7 @@ impl Work {
 
     fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<()> {
         let placed: Vec<unwind::Mapping> = mappings.iter().map(|mapping| self.place(mapping)).collect();
-        // What the kernel counts as executable memory of a process (`is_exec_mapping()` in mm/internal.h); this page is no mapping.
+        // What the kernel counts as executable memory of a process (`is_exec_mapping()` in mm/internal.h); this page is not a mapping.
         let executable = mappings.iter().filter(|mapping| !mapping.is_writable && mapping.path != "[vsyscall]");
         let pages = executable.map(|mapping| (mapping.end - mapping.start) / PAGE).sum();
         self.runs.set(&self.maps, (pid, program), &placed, pages, clocks::monotonic_ns())?;
@@ -345,7 +349,7 @@ impl Work {
         unwind::Mapping { start: mapping.start, end: mapping.end, offset: mapping.offset, pages, file, kind }
     }
 
-    fn add(&mut self, number: u32, table: &Table) -> Result<Known> {
+    fn add(&mut self, number: u32, table: &UnwindTable) -> Result<Known> {
         let Some(added) = self.pool.add(table) else { return Ok(Known::NoRoom(number)) };
         for (chunk, rows) in self.pool.take_chunks() {
             self.maps.write_chunk(chunk, &rows)?;
@@ -398,7 +402,7 @@ fn open(pid: u32, mapping: &Mapping) -> Option<File> {
 }
 
 /// What a file says of its code.
-fn read_table(file: &File, sections: Option<&Sections>, elf: &Elf) -> Table {
+fn read_table(file: &File, sections: Option<&Sections>, elf: &Elf) -> UnwindTable {
     let named = |name: &str| sections.and_then(|sections| sections.named(name));
     let bytes = |section: Option<Section>| {
         let section = section.filter(|section| section.size <= MAX_SECTION && section.flags & COMPRESSED == 0)?;
@@ -408,7 +412,7 @@ fn read_table(file: &File, sections: Option<&Sections>, elf: &Elf) -> Table {
     let eh_frame = named(".eh_frame");
     let read = bytes(eh_frame).unwrap_or_default();
     let debug_frame = if read.is_empty() { bytes(named(".debug_frame")).unwrap_or_default() } else { Vec::new() };
-    Table::read(&table::Image {
+    UnwindTable::read(&table::Image {
         segments: elf.code().map(segment).collect(),
         eh_frame: &read,
         eh_frame_address: eh_frame.map_or(0, |section| section.address),

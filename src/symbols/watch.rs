@@ -1,4 +1,4 @@
-//! What the thread that names frames is looking at, so that it can be told what it is stuck in.
+//! What the thread that names frames is looking at, so that others can see what it is stuck in.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::rule::Rule;
 use super::table::Row;
-use super::table::Table;
+use super::table::UnwindTable;
 
 /// Bytes of code that share an entry.
 pub const PAGE: u64 = 4096;
@@ -75,7 +75,7 @@ impl Pool {
     }
 
     /// Adds a file. `None`, and nothing changes, where there is no room for it.
-    pub fn add(&mut self, table: &Table) -> Option<Added> {
+    pub fn add(&mut self, table: &UnwindTable) -> Option<Added> {
         let spans: Vec<(u64, u64)> = spans(&table.code);
         let pages: u64 = spans.iter().map(|(first, end)| end - first).sum();
         // At most: a row for each, one for the first of each page, and what chunks leave empty.
@@ -178,7 +178,7 @@ mod tests {
     use crate::unwind::rule::FramePointer;
     use crate::unwind::rule::Rule;
     use crate::unwind::table::Row;
-    use crate::unwind::table::Table;
+    use crate::unwind::table::UnwindTable;
 
     fn rule(offset: i32) -> Rule {
         Rule { cfa: Cfa::StackPointer(offset), frame_pointer: FramePointer::Same }
@@ -205,7 +205,7 @@ mod tests {
                 rows.push(Row { offset, rule: *number });
                 offset += gap;
             }
-            let table = Table { code: vec![(0x1000, offset.into())], rules: rules.clone(), rows: rows.clone() };
+            let table = UnwindTable { code: vec![(0x1000, offset.into())], rules: rules.clone(), rows: rows.clone() };
             let mut pool = Pool::new(1000, 10_000);
             let added = pool.add(&table).unwrap();
             let packed: Vec<Rule> = [Rule::UNKNOWN].into_iter().chain(added.rules.1).collect();
@@ -223,11 +223,11 @@ mod tests {
     #[test]
     fn a_file_for_which_there_is_no_room_leaves_the_pool_as_it_was() {
         let rows: Vec<Row> = (0..60_000).map(|at| Row { offset: at, rule: (at % 2) as u16 }).collect();
-        let table = Table { code: vec![(0, 60_000)], rules: vec![rule(8), rule(16)], rows };
+        let table = UnwindTable { code: vec![(0, 60_000)], rules: vec![rule(8), rule(16)], rows };
         let mut pool = Pool::new(2, 1000);
         assert!(pool.add(&table).is_none());
         assert_eq!(pool.rows(), 0);
-        let small = Table { code: vec![(0, 10)], rules: vec![rule(8)], rows: vec![Row { offset: 0, rule: 0 }] };
+        let small = UnwindTable { code: vec![(0, 10)], rules: vec![rule(8)], rows: vec![Row { offset: 0, rule: 0 }] };
         assert_eq!(pool.add(&small).unwrap().pages.1, [Page { first: 0, count: 1 }]);
     }
 }

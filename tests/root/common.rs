@@ -3,12 +3,14 @@
 //! A test says what it wants recorded, runs a workload that knows what it did, and compares. Each test program takes
 //! what it needs of these files.
 
+pub mod cgroup;
 pub mod kernel;
 pub mod namespace;
 pub mod recorder;
 pub mod rows;
 pub mod workload;
 
+pub use self::cgroup::Quota;
 pub use self::namespace::Namespace;
 pub use self::recorder::Recorder;
 pub use self::recorder::Running;

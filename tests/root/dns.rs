@@ -343,7 +343,7 @@ fn queries_by_tcp_are_what_the_client_asked_however_it_writes_and_reads() {
     let metric = |metric: &str| taken.metric(metric, &["pid"]).with("pid", pid).sum("count");
     assert_eq!(metric("dns.latency"), 16 * ROUNDS as i64 + 3);
     assert_eq!(metric("dns.failures"), 4 * ROUNDS as i64);
-    // What was asked on the last connection is no query.
+    // What was asked on the last connection is not a query.
     assert_eq!((metric("dns.by_tcp"), metric("dns.unread"), metric("dns.unanswered")), (6, 1, 0));
     assert_eq!(taken.lost_by("dns"), 0, "{:?}", taken.lost());
 }

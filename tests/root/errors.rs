@@ -109,7 +109,7 @@ fn an_absurd_buffer_is_refused_in_one_line_and_the_smallest_works() {
         );
         assert_eq!(stderr.lines().count(), 2, "{stderr}");
     }
-    assert!(refused(&mut record(dir.path(), "--buffer 0"), 2).contains("larger than nothing"));
+    assert!(refused(&mut record(dir.path(), "--buffer 0"), 2).contains("greater than zero"));
     let output = record(dir.path(), "-d 100ms -p process --buffer 1 -o run.parquet").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,4 +1,4 @@
-//! Events of the user's own against a program that knows what its functions are called with, how often, and for how long.
+//! Custom events against a program that knows what its functions are called with, how often, and for how long.
 
 mod frames;
 mod go;

@@ -188,7 +188,7 @@ fn the_route_that_sleeps_is_the_first_that_the_report_names() {
     let base = format!("http://127.0.0.1:{}", server.port);
     for _ in 0..3 {
         run("curl", &["-s", &format!("{base}/served.txt"), &format!("{base}/nothing")]);
-        run("curl", &["-s", &format!("{base}/slow/report?card=4111")]);
+        run("curl", &["-s", &format!("{base}/slow/report?card=never-kept")]);
     }
     let taken = running.finish();
     assert_eq!(counted(&taken, Some(server.pid()), "server", "no"), BTreeMap::from([(200, 6), (404, 3)]));
@@ -197,7 +197,8 @@ fn the_route_that_sleeps_is_the_first_that_the_report_names() {
     let report =
         Command::new(crate::common::recorder::EBREC).args(["report", "http", "--format", "json"]).arg(file).output();
     let report = String::from_utf8(report.unwrap().stdout).unwrap();
-    assert!(!report.contains("4111") && !std::fs::read(file).unwrap().windows(4).any(|bytes| bytes == b"4111"));
+    let kept = std::fs::read(file).unwrap().windows(10).any(|bytes| bytes == b"never-kept");
+    assert!(!report.contains("never-kept") && !kept);
     let slow = taken.rows("http", &["dur_ns", "http_path", "http_side"]);
     assert_eq!(slow.named("http_path", "/slow/report").keep(|row| row.int("dur_ns") >= 200_000_000).count(), 6);
     let first = report.find("\"path\": \"").map(|at| &report[at + 9..at + 21]);
@@ -375,4 +376,19 @@ fn connections_of_quic_are_counted_at_both_ends() {
         // Two connections, each at both ends.
         assert_eq!(unparsed(&taken, own_pid()), BTreeMap::from([("QUIC".to_owned(), 4)]), "{probe}");
     }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_status_that_only_raw_mode_streams_ends_the_window() {
+    let test = "a_status_that_only_raw_mode_streams_ends_the_window";
+    let Some(nginx) = Nginx::start() else { return skip(test, "nginx or openssl is not installed") };
+    let running = Recorder::new("-p http").word("--until").word("http.status >= 404").start();
+    let mut client = Client::connect(nginx.port);
+    for _ in 0..20 {
+        assert_eq!(client.ask("GET", "/small", ""), 200);
+    }
+    assert_eq!(client.ask("GET", "/nowhere", ""), 404);
+    let fired = crate::trigger::fired(&running.finished(0));
+    assert_eq!(fired.value, Some(404));
 }

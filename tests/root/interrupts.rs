@@ -209,7 +209,7 @@ fn stubborn(script: &str) -> (Running, Pid) {
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_second_signal_ends_a_recording_whose_command_takes_no_notice() {
-    // Whoever reads the recorder's standard error is not to wait for the command.
+    // The reader of the recorder's standard error must not wait for the command.
     let deaf = "exec 2>/dev/null; trap '' INT TERM; echo $$; while :; do sleep 0.1; done";
     let stopped = "exec 2>/dev/null; echo $$; kill -STOP $$";
     for (script, second) in [(deaf, Signal::INT), (deaf, Signal::TERM), (stopped, Signal::INT)] {

@@ -1,4 +1,4 @@
-//! Recording into what is no new file: devices, pipes, links, standard output, and a limit on the size of files.
+//! Recording into what is not a new file: devices, pipes, links, standard output, and a limit on the size of files.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

@@ -78,7 +78,7 @@ fn functions_of(view: &str, file: &Path, more: &[&str]) -> Vec<Function> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let function = |line: &str| {
-        let [name, module, own, _, total, _] = line.split(',').collect::<Vec<_>>().try_into().ok()?;
+        let [name, module, own, _, total, _, _] = line.split(',').collect::<Vec<_>>().try_into().ok()?;
         let number = |text: &str| text.parse().ok();
         Some(Function { name: name.to_owned(), module: module.to_owned(), own: number(own)?, total: number(total)? })
     };

@@ -1,4 +1,4 @@
-//! Programs of an ordinary user that make trouble for whoever names their functions: each recording ends on time, stays small,
+//! Programs of an ordinary user that make trouble for a tool that names their functions: each recording ends on time, stays small,
 //! is readable, and says what it left out.
 
 mod sources;

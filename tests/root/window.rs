@@ -146,7 +146,7 @@ impl Disk {
     }
 }
 
-/// A disk that stands still. Whoever writes to it can't be killed, so it must go before them.
+/// A disk that stands still. Its writers can't be killed, so it must go before them.
 struct Frozen<'a>(&'a Path);
 
 impl Drop for Frozen<'_> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use ebrec::recording::Recording;
 use ebrec::render;
 use ebrec::report::plan::Format;
 use ebrec::report::plan::ReportPlan;
@@ -81,14 +82,16 @@ fn a_page_follows_its_selection_and_stays_what_it_is_in_a_browser() {
     let hostile = dir.path().join("hostile.parquet");
     build::hostile("builder", HOSTILE, SCRIPT).write(&hostile);
     let storm = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/storm.parquet");
-    // The keyboard selects the first interval first, which is a second long.
-    let second = RowFilter { from: Some(Duration::ZERO), to: Some(Duration::from_secs(1)), ..RowFilter::default() };
+    // The keyboard selects the first interval first.
+    let interval = Recording::open(&storm).unwrap().meta().window.interval_ns;
+    let interval = Duration::from_nanos(u64::try_from(interval).unwrap());
+    let first = RowFilter { from: Some(Duration::ZERO), to: Some(interval), ..RowFilter::default() };
     let cases = json!({
         "hostile": { "file": page("summary", &hostile, dir.path()), "name": HOSTILE, "shown": SHOWN },
         "selection": {
             "file": page("summary", &storm, dir.path()),
             "whole": cpu_times(&storm, RowFilter::default()),
-            "selected": cpu_times(&storm, second),
+            "selected": cpu_times(&storm, first),
         },
         "views": [
             { "file": page("cpu", &storm, dir.path()), "sections": 3 },

@@ -29,8 +29,13 @@ fn views_metrics_columns_and_tables_are_those_of_the_recording_on_the_line() {
     let columns = ask(&["ebrec", "report", "hist", "block.device_time", "--by", "c", "a.parquet"], 5);
     assert_eq!(columns, ["comm"]);
     assert!(ask(&["ebrec", "report", "block", "--table", ""], 4).contains(&"requests".to_owned()));
-    let files = ask(&["ebrec", "info", ""], 2);
-    assert!(files.contains(&"a.parquet".to_owned()) && !files.contains(&"notes.txt".to_owned()), "{files:?}");
+    for command in ["info", "share"] {
+        let files = ask(&["ebrec", command, ""], 2);
+        assert!(files.contains(&"a.parquet".to_owned()) && !files.contains(&"notes.txt".to_owned()), "{files:?}");
+    }
+    assert_eq!(ask(&["ebrec", "recover", "a"], 2), Vec::<String>::new());
+    std::fs::write(dir.path().join("b.parquet.partial"), "").unwrap();
+    assert_eq!(ask(&["ebrec", "recover", "b"], 2), ["b.parquet.partial"]);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn one_recording_a_side_says_what_it_can_not_show() {
     let notes = document["notes"].to_string();
     assert!(
         notes.contains("block bootstrap")
-            && notes.contains("can't tell a change from what differs between any two runs"),
+            && notes.contains("can't distinguish a change from the differences between any two runs"),
         "{notes}"
     );
 }
@@ -273,7 +273,7 @@ fn what_neither_side_has_is_an_error_with_the_nearest_name() {
             "block.device_time{dev=vdb}.p99 > +1%",
             "neither side has 'block.device_time' with dev=vdb / did you mean 'vda'?",
         ),
-        ("block.device_time{dev=vda}.p90 > +1MiB", "has not the unit of 'block.device_time'"),
+        ("block.device_time{dev=vda}.p90 > +1MiB", "is not in the unit of 'block.device_time'"),
         ("block.device_time.bytes > +1%", "or no such statistic"),
     ] {
         let said = refused(expression);
@@ -334,7 +334,7 @@ fn a_side_is_a_file_a_directory_or_a_pattern() {
     assert!(subtitle(side.join("0000[01].parquet"), side.join("00002.parquet")).contains("(2 recordings)"));
     let error = diff(&plan(&side.join("x*.parquet"), &side)).unwrap_err();
     assert!(error.to_string().starts_with("no file matches '"), "{error}");
-    // What is no recording is left out of a directory, and an error by name.
+    // What is not a recording is left out of a directory, and an error by name.
     std::fs::write(side.join("z.parquet"), "no").unwrap();
     let document = json(&plan(&side, &side));
     assert!(document["warnings"][0].as_str().unwrap().contains("z.parquet' is not a recording"), "{document}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use cycles::Imports;
-use source::Source;
+use source::SourceFile;
 
 mod cycles;
 mod source;
@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("diff", 5),
     ("export", 5),
     ("share", 5),
+    ("sql", 5),
     ("record", 4),
     ("report", 4),
     ("probes", 3),
@@ -37,10 +38,12 @@ const FLOORS: &[(&str, u8)] = &[
     ("demangle", 0),
     ("spill", 0),
     ("spinner", 0),
+    ("steps", 0),
     ("output", 0),
     ("regular_file", 0),
     ("dispositions", 0),
     ("units", 0),
+    ("glob", 0),
     ("hist", 0),
     ("failure", 0),
     ("names", 0),
@@ -80,7 +83,7 @@ fn floor(module: &str) -> Option<u8> {
 }
 
 /// Every Rust file of `src/`, with its text taken apart.
-fn sources() -> Vec<Source> {
+fn sources() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&root, &mut files);
@@ -91,7 +94,7 @@ fn sources() -> Vec<Source> {
         .map(|file| {
             let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
             let relative = file.strip_prefix(&root).unwrap_or(&file).to_path_buf();
-            Source::new(&relative, &text)
+            SourceFile::new(&relative, &text)
         })
         .collect()
 }
@@ -114,7 +117,7 @@ fn assert_none(findings: &[String], rule: &str) {
 }
 
 /// What is wrong with the imports of one file, by the table of floors.
-fn import_findings(source: &Source) -> Vec<String> {
+fn import_findings(source: &SourceFile) -> Vec<String> {
     let Some(own) = source.module() else { return Vec::new() };
     let Some(own_floor) = floor(own) else {
         return vec![format!(
@@ -145,7 +148,7 @@ fn import_findings(source: &Source) -> Vec<String> {
 }
 
 /// The places where a file outside `allowed` has one of `words` in its code, tests left out.
-fn forbidden(sources: &[Source], allowed: &[&str], words: &[&str]) -> Vec<String> {
+fn forbidden(sources: &[SourceFile], allowed: &[&str], words: &[&str]) -> Vec<String> {
     let mut findings = Vec::new();
     for source in sources.iter().filter(|source| source.module().is_none_or(|module| !allowed.contains(&module))) {
         for (line, code) in source.code_outside_tests() {
@@ -179,7 +182,7 @@ fn a_floor_is_of_a_module_that_exists() {
 
 #[test]
 fn a_cycle_is_found_in_paths_by_crate_and_by_super_and_not_in_tests() {
-    let made = |path: &str, text: &str| Source::new(Path::new(path), text);
+    let made = |path: &str, text: &str| SourceFile::new(Path::new(path), text);
     let back = made("bpf/rings.rs", "use super::scope::types;\n");
     let cycle = [made("bpf/scope.rs", "fn f() { crate::bpf::rings::options() }\n"), back];
     assert_eq!(Imports::of(&cycle).cycles().len(), 2);
@@ -239,7 +242,7 @@ fn what_strangers_can_influence_is_opened_in_one_place() {
 }
 
 fn findings_of(path: &str, text: &str) -> Vec<String> {
-    import_findings(&Source::new(Path::new(path), text))
+    import_findings(&SourceFile::new(Path::new(path), text))
 }
 
 #[test]
@@ -290,14 +293,14 @@ fn an_unknown_module_asks_for_a_floor() {
 fn comments_and_strings_are_not_code() {
     let text = "// use crate::record::run;\n/* crate::record */\nlet s = \"crate::record::run unsafe\";\nlet c = '\"';\nlet r = r#\"crate::record\"#;\n";
     assert_eq!(findings_of("units.rs", text), Vec::<String>::new());
-    let source = Source::new(Path::new("units.rs"), text);
+    let source = SourceFile::new(Path::new("units.rs"), text);
     assert_eq!(forbidden(&[source], &[], &["unsafe"]), Vec::<String>::new());
 }
 
 #[test]
 fn a_forbidden_word_is_found_outside_tests_only() {
     let text = "fn f() { println!(\"x\"); }\n#[cfg(test)]\nmod tests {\n    fn g() { println!(\"y\"); }\n}\nfn h() { std::process::exit(1) }\n";
-    let source = Source::new(Path::new("units.rs"), text);
+    let source = SourceFile::new(Path::new("units.rs"), text);
     let findings = forbidden(&[source], &[], &["println!", "process::exit"]);
     assert_eq!(findings, ["units.rs:1: println!", "units.rs:6: process::exit"]);
 }
@@ -305,6 +308,6 @@ fn a_forbidden_word_is_found_outside_tests_only() {
 #[test]
 fn an_unsafe_block_without_its_reason_is_found() {
     let text = "// SAFETY: the pointer is ours.\nlet a = unsafe { f() };\n\nlet b = unsafe { f() };\nlet c = unsafe { f() }; // SAFETY: so.\n";
-    let source = Source::new(Path::new("bpf.rs"), text);
+    let source = SourceFile::new(Path::new("bpf.rs"), text);
     assert_eq!(source.unsafe_without_reason(), [4]);
 }

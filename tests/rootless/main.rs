@@ -23,9 +23,13 @@ mod headers;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod large;
 #[cfg(all(feature = "record", target_os = "linux"))]
+mod many;
+#[cfg(all(feature = "record", target_os = "linux"))]
 mod measured;
 #[cfg(target_os = "linux")]
 mod native;
+#[cfg(target_os = "linux")]
+mod oldest_rust;
 #[cfg(unix)]
 mod outputs;
 mod packed;

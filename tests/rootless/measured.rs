@@ -24,6 +24,12 @@ pub(crate) fn run_within(mib: u64, arguments: &[&str]) -> Run {
     measure(Command::new("sh").args(["-c", script, "sh", &(mib << 10).to_string(), &program()]).args(arguments))
 }
 
+/// Likewise, with so many files open at most.
+pub(crate) fn run_with_files(most: u64, arguments: &[&str]) -> Run {
+    let script = "ulimit -n \"$1\" && shift && exec \"$@\"";
+    measure(Command::new("sh").args(["-c", script, "sh", &most.to_string(), &program()]).args(arguments))
+}
+
 fn program() -> String {
     std::env::var("EBREC").unwrap_or(env!("CARGO_BIN_EXE_ebrec").to_owned())
 }

@@ -362,7 +362,7 @@ fn queries_meet_their_answers_and_garbage_is_neither() {
     let endless = [&query[..12], &[0x3f; 300]].concat();
     let end = format!("answered id 1234 code 3 port 4000 {}", "3f".repeat(259));
     assert_eq!(told(&[packet(0, 4000, 53, &endless), packet(RECEIVED, 53, 4000, &answer)]), [&end, last]);
-    // Cut anywhere, it is no query, or one of what is there.
+    // Cut anywhere, it is not a query, or one of what is there.
     for length in 0..asked.len() - 3 {
         let cut = told(&[framed(0, &asked[3..3 + length]), packet(RECEIVED, 53, 4000, &answer)]);
         assert_eq!(cut.len(), if length < 40 { 1 } else { 2 }, "{length} bytes: {cut:?}");

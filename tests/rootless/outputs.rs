@@ -1,4 +1,4 @@
-//! Output that goes elsewhere than into a new file, and input that is no file: nothing is destroyed, nothing hangs, nothing seems
+//! Output that goes elsewhere than into a new file, and input that is not a file: nothing is destroyed, nothing hangs, nothing seems
 //! written that was not.
 
 use std::fs;

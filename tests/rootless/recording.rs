@@ -7,5 +7,7 @@ mod hostile;
 #[cfg(unix)]
 mod kill;
 mod properties;
+mod rolling;
 mod round_trip;
 mod schema;
+mod size;

@@ -214,7 +214,13 @@ fn windows_that_can_not_be() {
         (0, 1_000_000_000_000, 1),
         (1_700_000_000_000_000_000, 3_600_000_000_000, 1_000),
     ] {
-        let window = Window { start_real_ns: start, actual_ns: length, interval_ns: interval, ..Window::default() };
+        let window = Window {
+            start_real_ns: start,
+            actual_ns: length,
+            interval_ns: interval,
+            first_interval_ns: Some(interval),
+            ..Window::default()
+        };
         let meta = Meta { window, ..meta() };
         write(&path, &meta, 20, |_, row, n| {
             row.at(scatter(n)).int(column::PID, n as i64).int(column::COUNT, 1).int(column::SUM, 5);

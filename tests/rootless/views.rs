@@ -1,6 +1,8 @@
 //! Every view over recordings whose numbers can be added up by hand.
 
+mod counters;
 mod findings;
+mod growing;
 mod identity;
 mod issue;
 mod metrics;
@@ -48,6 +50,7 @@ impl Case {
         let plan = ReportPlan {
             view: view.to_owned(),
             files: files.collect(),
+            files_from: None,
             metrics: Vec::new(),
             by: Vec::new(),
             filter: RowFilter::default(),
@@ -223,7 +226,7 @@ fn info_shows_what_the_recording_says_of_itself() {
 /// What docs/json.md promises to programs.
 #[test]
 fn the_json_of_every_view_has_the_keys_and_fields_that_are_documented() {
-    let keys = ["version", "view", "title", "subtitle", "warnings", "notes", "facts", "tables", "omitted"];
+    let keys = ["version", "view", "title", "subtitle", "warnings", "notes", "left_out", "facts", "tables", "omitted"];
     let keys = [&keys[..], &["histograms", "timelines", "heatmaps", "bars"]].concat();
     let page = include_str!("../../docs/json.md");
     for key in &keys {

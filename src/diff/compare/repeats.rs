@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::diff::compare::Change;
+use crate::diff::compare::Compared;
 use crate::diff::compare::Design;
 use crate::diff::compare::LEAST_DEVIATION;
-use crate::diff::compare::Outcome;
 use crate::diff::compare::adjust;
 use crate::diff::compare::family;
 use crate::diff::compare::is_own;
@@ -110,7 +110,7 @@ impl<'s> Repeats<'s> {
     }
 
     /// Tests all of them.
-    pub(super) fn compared(self, arrangements: Option<Arrangements>) -> (Design, Outcome) {
+    pub(super) fn compared(self, arrangements: Option<Arrangements>) -> (Design, Compared) {
         let mut families: BTreeMap<Family, (Vec<Change>, Vec<Sample>)> = BTreeMap::new();
         let mut own = Vec::new();
         for (quantity, numbers) in self.quantities {
@@ -141,7 +141,7 @@ impl<'s> Repeats<'s> {
         }
         let selected = named_in_advance(self.selections, &self.selected, &self.seconds, test);
         let design = arrangements.map_or(Design::Welch, Design::Exact);
-        (design, Outcome { tested, own, selected })
+        (design, Compared { tested, own, selected })
     }
 }
 

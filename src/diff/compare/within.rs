@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::diff::compare::Change;
+use crate::diff::compare::Compared;
 use crate::diff::compare::LEAST_DEVIATION;
-use crate::diff::compare::Outcome;
 use crate::diff::compare::adjust;
 use crate::diff::compare::between_runs;
 use crate::diff::compare::family;
@@ -75,7 +75,7 @@ impl Runs {
 }
 
 /// Tests all quantities.
-pub(super) fn compared(runs: &[Runs; 2], selections: &[Selection]) -> Outcome {
+pub(super) fn compared(runs: &[Runs; 2], selections: &[Selection]) -> Compared {
     let [before, after] = runs;
     let (mut tested, mut own) = (Vec::new(), Vec::new());
     let names: BTreeSet<&Name> = before.items.keys().chain(after.items.keys()).collect();
@@ -91,7 +91,7 @@ pub(super) fn compared(runs: &[Runs; 2], selections: &[Selection]) -> Outcome {
             }
         }
     }
-    // What can't be tested is no test.
+    // What can't be tested is not a test.
     tested.retain(|change: &Change| change.difference.is_some());
     for of in Family::ALL {
         let mut own: Vec<&mut Change> = tested.iter_mut().filter(|change| family(&change.quantity) == of).collect();
@@ -107,7 +107,7 @@ pub(super) fn compared(runs: &[Runs; 2], selections: &[Selection]) -> Outcome {
     });
     let mut selected: Vec<Option<Change>> = selected.collect();
     adjust(&mut selected);
-    Outcome { tested, own, selected }
+    Compared { tested, own, selected }
 }
 
 fn measured(item: Option<&Item>, statistic: Statistic, run: &Runs) -> Option<Measured> {

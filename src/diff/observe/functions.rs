@@ -16,7 +16,7 @@ use crate::diff::quantity::Name;
 use crate::report::read::input::Source;
 use crate::report::read::ledger::IDLE_NS;
 use crate::report::read::metrics;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Frame;
 use crate::report::read::profile::LEAVING;
 use crate::report::read::profile::Stacks;
@@ -53,19 +53,24 @@ const IDLE_CALLS: [&str; 16] = [
     "io_pgetevents",
 ];
 
-pub(super) fn gather(source: &Source, people: &People, plan: &DiffPlan, gathered: &mut Gathered<'_>) -> Result<()> {
+pub(super) fn gather(
+    source: &Source,
+    processes: &ProcessTable,
+    plan: &DiffPlan,
+    gathered: &mut Gathered<'_>,
+) -> Result<()> {
     let stacks = Stacks::of(source, &plan.debug_dirs)?;
-    on_cpu(source, people, &stacks, gathered)?;
-    off_cpu(source, people, &stacks, gathered)
+    on_cpu(source, processes, &stacks, gathered)?;
+    off_cpu(source, processes, &stacks, gathered)
 }
 
-fn on_cpu(source: &Source, people: &People, stacks: &Stacks, gathered: &mut Gathered<'_>) -> Result<()> {
+fn on_cpu(source: &Source, processes: &ProcessTable, stacks: &Stacks, gathered: &mut Gathered<'_>) -> Result<()> {
     let mut sampled: BTreeMap<Rc<str>, u64> = BTreeMap::new();
     let mut rows = source.rows("cpu_sample");
     let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
     let (count, sum) = (rows.int("count"), rows.int("sum"));
     rows.each(|row| {
-        let comm = process(people, row, &mut gathered.limit);
+        let comm = process(processes, row, &mut gathered.limit);
         let all = sampled.entry(Rc::clone(&comm)).or_default();
         *all = all.saturating_add(row.natural(sum));
         let frames = stacks.frames(row.int(kernel), row.int(user));
@@ -95,7 +100,7 @@ fn of_process(metric: &str, comm: &Rc<str>) -> Name {
     Name { metric: metric.into(), labels: vec![("comm".into(), Rc::clone(comm))] }
 }
 
-fn off_cpu(source: &Source, people: &People, stacks: &Stacks, gathered: &mut Gathered<'_>) -> Result<()> {
+fn off_cpu(source: &Source, processes: &ProcessTable, stacks: &Stacks, gathered: &mut Gathered<'_>) -> Result<()> {
     let nature = Nature { is_sampled: false, ..SAMPLED };
     let mut rows = source.rows("stack_total");
     let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
@@ -109,7 +114,7 @@ fn off_cpu(source: &Source, people: &People, stacks: &Stacks, gathered: &mut Gat
         if row.text(metric) != Some(metrics::OFF_CPU) || is_idle {
             return;
         }
-        let comm = process(people, row, &mut gathered.limit);
+        let comm = process(processes, row, &mut gathered.limit);
         // How the kernel puts a thread to sleep is the same for all: the program's functions say what for.
         let kernel = row.int(kernel).filter(|_| row.int(user).is_none());
         let all = stacks.frames(kernel, row.int(user));

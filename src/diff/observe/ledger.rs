@@ -13,7 +13,7 @@ use crate::report::read::ledger::Ledger;
 use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
 use crate::report::read::ledger::State;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Which;
 use crate::units::Unit;
 
@@ -35,7 +35,7 @@ const IDLE_BYTES: usize = 96;
 
 const NATURE: Nature = Nature { unit: Unit::Nanoseconds, sums: Sums::Time, is_counted: false, is_sampled: false };
 
-pub(super) fn gather(source: &Source, people: &People, gathered: &mut Gathered<'_>) -> Result<()> {
+pub(super) fn gather(source: &Source, processes: &ProcessTable, gathered: &mut Gathered<'_>) -> Result<()> {
     let idle = idle_threads(source, gathered)?;
     let mut rows = source.rows("ledger");
     let (tid, sum) = (rows.int("tid"), rows.int("sum"));
@@ -44,7 +44,7 @@ pub(super) fn gather(source: &Source, people: &People, gathered: &mut Gathered<'
         let (Some(which), Some(tid), Some(state)) = (row.which(), row.int(tid), row.text(state)) else { return };
         let limit = &mut gathered.limit;
         let state = State { state: limit.name(state), cause: limit.name(row.text(cause).unwrap_or_default()) };
-        let comm = process(people, row, limit);
+        let comm = process(processes, row, limit);
         if state.sort(Spent::default()) == Sort::Idle || idle.contains(&(which, tid, state.clone())) {
             return;
         }

@@ -16,7 +16,7 @@ use crate::report::read::aggregate::Numbers;
 use crate::report::read::aggregate::is_histogram;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::IntColumn;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::TextColumn;
@@ -39,7 +39,7 @@ const SAMPLES: [&str; 2] = [metrics::CPU_SAMPLES, metrics::CPU_IDLE];
 /// The value of a column of classes for calls that wait by design.
 const WAITS: &str = "wait";
 
-pub(super) fn gather(source: &Source, people: &People, gathered: &mut Gathered<'_>) -> Result<()> {
+pub(super) fn gather(source: &Source, processes: &ProcessTable, gathered: &mut Gathered<'_>) -> Result<()> {
     let metrics: BTreeMap<&str, &MetricMeta> = source
         .meta()
         .metrics
@@ -60,7 +60,7 @@ pub(super) fn gather(source: &Source, people: &People, gathered: &mut Gathered<'
             let Some(metric) = row.text(metric).and_then(|name| metrics.get(name)) else { return };
             let name = Name {
                 metric: gathered.limit.name(&metric.name),
-                labels: labels(metric, &places, row, people, gathered),
+                labels: labels(metric, &places, row, processes, gathered),
             };
             let nature = nature(metric, &name);
             let at = gathered.stretches.place(row);
@@ -92,14 +92,14 @@ fn labels(
     metric: &MetricMeta,
     places: &BTreeMap<&str, (IntColumn, TextColumn)>,
     row: &Row<'_>,
-    people: &People,
+    processes: &ProcessTable,
     gathered: &mut Gathered<'_>,
 ) -> Labels {
     let limit = &mut gathered.limit;
     let label = |column: &String| {
         let name = limit.name(column);
         if column == "comm" {
-            return Some((name, process(people, row, limit)));
+            return Some((name, process(processes, row, limit)));
         }
         let (int, text) = places.get(column.as_str())?;
         let value = match (row.text(*text), row.int(*int)) {

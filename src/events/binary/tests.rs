@@ -1,6 +1,7 @@
 use super::Binary;
 use super::means;
-use crate::events::glob;
+use crate::bpf::skip::skip;
+use crate::glob;
 use std::path::Path;
 
 #[inline(never)]
@@ -37,7 +38,7 @@ fn our_own_functions_are_found_by_the_names_of_the_source() {
 fn a_library_has_functions_and_the_nearest_of_a_mistyped_one() {
     let libc = ["/lib/x86_64-linux-gnu/libc.so.6"].map(Path::new);
     let Some(path) = libc.into_iter().find(|path| path.exists()) else {
-        return println!("skipped: no libc of Debian's");
+        return skip("a_library_has_functions_and_the_nearest_of_a_mistyped_one", "no libc where Debian has it");
     };
     let binary = Binary::open(path, Path::new("/")).unwrap();
     assert_eq!(binary.functions("getaddrinfo").unwrap().len(), 1);

@@ -35,7 +35,7 @@ impl Names<'_> {
             return Err(SpecError::new(at.0, format!("'{of}' has no members")));
         };
         if is_pointer != arrow {
-            let (what, sign) = if is_pointer { ("a pointer", "->") } else { ("no pointer", ".") };
+            let (what, sign) = if is_pointer { ("a pointer", "->") } else { ("not a pointer", ".") };
             return Err(SpecError::new(at.0, format!("'{of}' is {what}: write '{of}{sign}{name}'")));
         }
         let (Some(types), Shape::Composite(id)) = (self.types, self.seen(&shape)) else {
@@ -74,7 +74,7 @@ impl Names<'_> {
             },
         };
         let Operand::Memory { mut address, offset, space, .. } = place else {
-            return Err(SpecError::new(at.0, format!("'{of}' is no array")));
+            return Err(SpecError::new(at.0, format!("'{of}' is not an array")));
         };
         let size = self.size(&element).ok_or_else(|| {
             SpecError::new(at.0, format!("'{of}' is of {}, whose size is not known", self.describe(&element)))
@@ -108,11 +108,11 @@ impl Names<'_> {
         let to = match shape {
             Some(Shape::Pointer(to)) if !matches!(self.seen(&to), Shape::Opaque(_)) => *to,
             Some(Shape::Int { .. } | Shape::Composite(_) | Shape::Array { .. }) => {
-                return Err(SpecError::new(start(written), format!("'{written}' is no pointer")));
+                return Err(SpecError::new(start(written), format!("'{written}' is not a pointer")));
             }
             _ => {
-                let problem = format!("what '{written}' points to is not known");
-                let hint = format!("say it: (struct NAME *){written}, or *(u32 *)({written} + 8)");
+                let problem = format!("the type that '{written}' points to is unknown");
+                let hint = format!("cast it: (struct NAME *){written}, or *(u32 *)({written} + 8)");
                 return Err(SpecError::new(start(written), problem).hint(hint));
             }
         };
@@ -150,7 +150,7 @@ impl Names<'_> {
             None => (written.strip_prefix("union ").unwrap_or(written), false),
         };
         let Some(types) = self.types else {
-            return Err(SpecError::new(at.0, "the kernel tells no types here, so there are no structs"));
+            return Err(SpecError::new(at.0, "this kernel has no type information, so there are no structs"));
         };
         types.composite(name, is_struct).map(Shape::Composite).ok_or_else(|| {
             let all = types.composites(is_struct);

@@ -15,7 +15,7 @@ use crate::probe::event::Unary;
 use crate::probe::event::Who;
 use crate::text::nearest;
 
-/// What is known of whoever is running.
+/// What is known of the running thread.
 const WHO: [(&str, Who); 5] =
     [("pid", Who::Pid), ("tid", Who::Tid), ("uid", Who::Uid), ("cpu", Who::Cpu), ("time", Who::Time)];
 
@@ -36,7 +36,7 @@ impl Names<'_> {
         match name {
             "duration" if self.duration => return Ok(plain(Step::Duration)),
             "duration" => {
-                let hint = "'latency:' in place of the sort of event measures it";
+                let hint = "use 'latency:' to measure it";
                 return Err(SpecError::new(at.0, "only 'latency' events have a duration").hint(hint));
             }
             "comm" => return Ok(Operand::Comm),

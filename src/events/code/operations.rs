@@ -51,7 +51,7 @@ impl Names<'_> {
                     }
                     Operand::Comm if !is_bytes => return Ok(Operand::Comm),
                     Operand::Constant(_) | Operand::Quoted(_) | Operand::Comm => {
-                        return Err(SpecError::new(start(of), format!("'{of}' is the address of no text")));
+                        return Err(SpecError::new(start(of), format!("'{of}' is not the address of a text")));
                     }
                     operand => (self.loaded(operand, of)?, self.space, None),
                 };
@@ -59,7 +59,7 @@ impl Names<'_> {
                 let kind = if is_bytes {
                     let limit = length.or(own.filter(|size| *size <= MAX_TEXT_LIMIT));
                     let Some(limit) = limit else {
-                        return Err(SpecError::new(start(of), format!("how many bytes are at '{of}' is not known"))
+                        return Err(SpecError::new(start(of), format!("the number of bytes at '{of}' is unknown"))
                             .hint(format!("bytes({of}, 16) keeps 16")));
                     };
                     TextKind::Bytes { space, limit }
@@ -131,7 +131,7 @@ impl Names<'_> {
             Operand::Memory { address, offset, space, shape, bits: None } if itself(&self.seen(&shape)) => {
                 Ok((plus(address, offset), space))
             }
-            Operand::Constant(_) => Err(SpecError::new(start(of), format!("'{of}' is no address"))),
+            Operand::Constant(_) => Err(SpecError::new(start(of), format!("'{of}' is not an address"))),
             operand => Ok((self.loaded(operand, of)?, self.space)),
         }
     }
@@ -202,7 +202,7 @@ impl Names<'_> {
         if !compares || !asks_for_sign || is_positive {
             return Ok(());
         }
-        let problem = format!("'{register}' is a register of 64 bits here, of which a negative int fills only half");
+        let problem = format!("'{register}' is a 64-bit register, of which a negative int fills only half");
         let hint = format!("write '(int){register}', or '(long){register}' if it has 64 bits");
         Err(SpecError::new(start(register), problem).hint(hint))
     }
@@ -218,11 +218,11 @@ impl Names<'_> {
         at: At,
     ) -> Result<Operand, SpecError> {
         if !matches!(operator, Binary::Equal | Binary::NotEqual) {
-            return Err(SpecError::new(at.0, "of texts only '==' and '!=' can be told"));
+            return Err(SpecError::new(at.0, "texts can only be compared with '==' and '!='"));
         }
         let bytes = |limit: usize| {
             let fits = wanted.len() < limit;
-            let problem = format!("a text of more than {} bytes is compared with nothing", limit - 1);
+            let problem = format!("a text of more than {} bytes can't be compared", limit - 1);
             if fits { Ok(wanted.as_bytes()) } else { Err(SpecError::new(quoted.at.0, problem)) }
         };
         let is_chars = |shape: &Shape| matches!(self.text_kind(shape), Some(TextKind::String { .. }));
@@ -241,7 +241,7 @@ impl Names<'_> {
             }
             _ => {
                 let hint = format!("if it is the address of one: str({written})");
-                return Err(SpecError::new(start(written), format!("'{written}' is no text")).hint(hint));
+                return Err(SpecError::new(start(written), format!("'{written}' is not a text")).hint(hint));
             }
         };
         if let Some(space) = space {

@@ -57,13 +57,13 @@ pub(super) fn sort(text: &str, at: usize) -> Result<(Sort, usize), SpecError> {
 pub(super) fn target(sort: Sort, text: &str, at: usize) -> Result<(Target, usize), SpecError> {
     match sort {
         Sort::Kprobe | Sort::Kretprobe | Sort::Fentry | Sort::Fexit | Sort::Rawtp => {
-            let what = if sort == Sort::Rawtp { "a raw trace point" } else { "a kernel function" };
+            let what = if sort == Sort::Rawtp { "a raw tracepoint" } else { "a kernel function" };
             let (name, at) = part(text, at, what, Ends::Anywhere)?;
             Ok((Target::Kernel(name), at))
         }
         Sort::Tracepoint => {
-            let (category, at) = part(text, at, "a category of trace points", Ends::Colon)?;
-            let (name, at) = part(text, at, "a trace point", Ends::Anywhere)?;
+            let (category, at) = part(text, at, "a tracepoint category", Ends::Colon)?;
+            let (name, at) = part(text, at, "a tracepoint", Ends::Anywhere)?;
             Ok((Target::Point { category, name }, at))
         }
         Sort::Uprobe | Sort::Uretprobe => {

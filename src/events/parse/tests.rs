@@ -90,7 +90,7 @@ fn only_returns_of_functions_of_programs_can_be_taken_by_trampoline() {
         ["kretprobe:vfs_read(trampoline)", "latency:vfs_read(trampoline)", "uprobe:/bin/bash:readline(trampoline)"]
     {
         let at = text.find("trampoline").unwrap();
-        assert_eq!(wrong(text), (at, "'trampoline' says how functions of programs are seen to return".to_owned()));
+        assert_eq!(wrong(text), (at, "'trampoline' applies to returns of programs' functions".to_owned()));
     }
 }
 
@@ -156,11 +156,11 @@ fn mistakes_name_the_place() {
         ("kprob:f", 0, "there is no sort of event 'kprob'"),
         ("kprobe", 6, "a colon belongs behind 'kprobe'"),
         ("kprobe:", 7, "the name of a kernel function is missing"),
-        ("tracepoint:block", 16, "a colon belongs behind the name of a category of trace points"),
+        ("tracepoint:block", 16, "a colon belongs behind the name of a tracepoint category"),
         ("uprobe:/bin/bash", 16, "a function of the file is missing"),
         ("uprobe:bash:", 12, "the name of a function is missing"),
         ("usdt:/bin/x:p", 13, "a colon belongs behind the name of a provider"),
-        ("kprobe:a:b", 8, "here a filter between slashes or nothing may follow"),
+        ("kprobe:a:b", 8, "expected a /filter/ or the end of the event"),
         ("kprobe:f(", 8, "a parenthesis is not closed"),
         ("kprobe:f(x=)", 11, "a value belongs here, not the end"),
         ("kprobe:f(a b)", 11, "a comma or the closing parenthesis belongs here, not 'b'"),
@@ -168,9 +168,9 @@ fn mistakes_name_the_place() {
         ("kprobe:f(strr(a))", 9, "there is no function 'strr'"),
         ("kprobe:f(1+hist(a))", 11, "'hist(…)' is an item of its own, no value"),
         ("kprobe:f(a->)", 12, "the name of a member belongs here, not the end"),
-        ("kprobe:f/a", 8, "the filter has no slash at its end"),
-        ("kprobe:f/", 8, "the filter has no slash at its end"),
-        ("kprobe:f/a/(b)", 8, "the filter stands before the captures: it belongs behind them"),
+        ("kprobe:f/a", 8, "the filter has no closing slash"),
+        ("kprobe:f/", 8, "the filter has no closing slash"),
+        ("kprobe:f/a/(b)", 8, "the filter comes before the captures: move it behind them"),
         ("kprobe:f/a = 1/", 11, "'=' compares nothing: write '=='"),
         ("kprobe:f/a > 5m/", 13, "'5m' is minutes or mebibytes: write 'min' or 'MiB'"),
         ("kprobe:f/a ? b/", 11, "'?' means nothing here"),

@@ -12,7 +12,7 @@ use crate::probe::hook::TypedFunction;
 use crate::probe::site::Site;
 use crate::probe::site::SiteArgument;
 
-/// Arguments that BPF trampolines, raw trace points and static probes have at most.
+/// Arguments that BPF trampolines, raw tracepoints and static probes have at most.
 pub(super) const MAX_ARGUMENTS: usize = 12;
 
 /// (name, type) of arguments; those of which nothing is known are told as one.
@@ -35,7 +35,7 @@ pub(super) fn argument_values(arguments: &Arguments) -> Vec<(String, String)> {
 pub(super) fn trampoline(function: &Function, signature: Option<&Signature>) -> Result<TypedFunction, Refusal> {
     let name = &function.name;
     let refused =
-        |why: &str| Err(Refusal::new(format!("'{name}' {why}")).hint(format!("'kprobe:{name}' can be put on it")));
+        |why: &str| Err(Refusal::new(format!("'{name}' {why}")).hint(format!("'kprobe:{name}' can trace it")));
     let Some(signature) = signature else { return refused("has no type information, which trampolines need") };
     if signature.variadic {
         return refused("takes any number of arguments, which trampolines can't");
@@ -107,7 +107,7 @@ pub(super) fn arguments(mut known: Vec<Parameter>, whole: bool, limit: usize, na
             several => format!("'{name}' has {several} arguments, arg0 to arg{}", several - 1),
         }
     } else {
-        format!("only the first {limit} arguments can be had")
+        format!("only the first {limit} arguments can be read")
     };
     known.truncate(limit);
     Arguments { known, count: u8::try_from(count).unwrap_or(0), limit: why, unreadable: Vec::new(), are_sized: false }

@@ -40,7 +40,7 @@ impl<'a> Instructions<'a> {
     }
 
     /// Whether an address is within an instruction, as far as that is known.
-    pub(super) fn is_within_one(&self, address: u64) -> bool {
+    fn is_within_one(&self, address: u64) -> bool {
         self.program().is_some_and(|program| is_instruction(program, address) == Some(false))
     }
 

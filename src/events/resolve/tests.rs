@@ -1,8 +1,10 @@
 use super::Machine;
 use super::Offer;
+use crate::bpf::skip::skip;
+use crate::events::parse;
 use crate::host::Host;
 use crate::host::tracefs::Tracefs;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
 use crate::probe::event::TEXT_LIMIT;
@@ -13,12 +15,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-/// `None`, with a word about it, where the kernel tells no types or hides its functions.
+/// `None`, which skips the test, where the kernel has no type information or hides its functions.
 fn offer(text: &str) -> Option<Result<Offer, String>> {
     if !Path::new("/sys/kernel/btf/vmlinux").exists()
         || std::fs::read("/proc/kallsyms").is_ok_and(|text| text.is_empty())
     {
-        println!("skipped: this kernel tells neither types nor functions");
+        skip("events::resolve", "this kernel shows neither types nor functions");
         return None;
     }
     Some(offered(text, &Host::this().tracefs))
@@ -34,10 +36,10 @@ fn offered(text: &str, tracefs: &Tracefs) -> Result<Offer, String> {
         functions: None,
         types: HashMap::new(),
     };
-    machine.offer(text).map_err(|error| error.failure(text).to_string())
+    parse(text).and_then(|spec| machine.offer(text, &spec)).map_err(|error| error.failure(text).to_string())
 }
 
-fn event(text: &str) -> Option<Event> {
+fn event(text: &str) -> Option<CustomEvent> {
     Some(offer(text)?.unwrap_or_else(|error| panic!("{error}")).event)
 }
 
@@ -107,11 +109,11 @@ fn mistakes_point_at_what_is_wrong() {
             "kretprobe:vfs_read(arg0)",
             "there is no arg0 here: they are gone when a function returns; 'fexit' and 'latency' keep them, at",
         ),
-        ("rawtp:sched_swich", "there is no raw trace point named 'sched_swich', at character 7 of"),
-        ("kprobe:vfs_read(hist(count), hist(count))", "an event has one 'hist(…)', at character 30 of"),
-        ("kprobe:vfs_read(count, count)", "'count' is kept twice, at character 24 of"),
+        ("rawtp:sched_swich", "there is no raw tracepoint named 'sched_swich', at character 7 of"),
+        ("kprobe:vfs_read(hist(count), hist(count))", "an event can have only one 'hist(…)', at character 30 of"),
+        ("kprobe:vfs_read(count, count)", "'count' is captured twice, at character 24 of"),
         ("kprobe:vfs_read(a=count, a=buf)", "a second value is named 'a', at character 26 of"),
-        ("latency:vfs_read(1,2,3,4,5,6,7)", "an event keeps 6 numbers at most, at character 30 of"),
+        ("latency:vfs_read(1,2,3,4,5,6,7)", "an event captures at most 6 numbers, at character 30 of"),
         ("kprobe:vfs_read(duration)", "only 'latency' events have a duration, at character 17 of"),
     ] {
         let Some(said) = wrong(text) else { return };
@@ -160,9 +162,9 @@ fn trace_points_have_fields_and_those_of_system_calls_are_of_the_caller() {
     assert_eq!(found.event.captures[0].value, path);
     assert_eq!(found.event.captures[1].value, Value::Number(vec![Step::Record, load(16, 4, true)]));
     let said = offered("tracepoint:block:block_rq_issue(arg0)", &tracefs).err().unwrap();
-    assert!(said.starts_with("there is no arg0 here: a trace point has fields, these are sector, rwbs, at"), "{said}");
+    assert!(said.starts_with("there is no arg0 here: a tracepoint has fields, these are sector, rwbs, at"), "{said}");
     let said = offered("tracepoint:block:block_rq_isue", &Tracefs::NotMounted).err().unwrap();
-    assert!(said.starts_with("the tracing file system is not mounted"), "{said}");
+    assert!(said.starts_with("tracefs is not mounted"), "{said}");
 }
 
 const GO: &str = "\t.section .go.buildinfo,\"a\"\n\t.quad 1\n";
@@ -178,14 +180,14 @@ namespace shop { int price(int n) { return n + 1; } int price(long n) { return n
 int main(int argc, char **argv) { (void)argv; printf(\"%d\\n\", shop::price(argc) + shop::price(1L)); }
 ";
 
-/// A program of C++; `None`, with a word about it, where there is no compiler.
+/// A C++ program; `None`, which skips the test, where there is no compiler.
 fn program(directory: &Path, with: &str) -> Option<String> {
     let (source, out) = (directory.join("shop.cpp"), directory.join("shop"));
     let text = format!("{PROGRAM}\n{}", if with.is_empty() { String::new() } else { format!("asm({with:?});") });
     std::fs::write(&source, text).unwrap();
     let compiled = Command::new("c++").args(["-O0", "-o"]).arg(&out).arg(&source).status();
     if !compiled.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no compiler of C++");
+        skip("events::resolve", "no C++ compiler");
         return None;
     }
     out.to_str().map(str::to_owned)
@@ -221,7 +223,7 @@ fn go_programs_are_never_returned_from_by_trampoline() {
     }
     assert!(offered(&format!("uprobe:{path}:main"), &Tracefs::NotMounted).is_ok());
     let said = offered(&format!("uprobe:{path}:main(arg0)"), &Tracefs::NotMounted).err().unwrap();
-    assert!(said.starts_with("there is no arg0 here: Go passes them in a way of its own"), "{said}");
+    assert!(said.starts_with("there is no arg0 here: Go has its own calling convention"), "{said}");
 }
 
 #[test]
@@ -231,7 +233,7 @@ fn returns_are_taken_at_exits_unless_the_trampoline_is_asked_for() {
     let Some(path) = program(directory.path(), RETURNS) else { return };
     let hook = |text: &str| offered(&text.replace("FILE", &path), &Tracefs::NotMounted).unwrap().event;
     for sort in ["uretprobe", "latency"] {
-        let functions = |event: Event| event.hook.at_exits().map(<[_]>::len);
+        let functions = |event: CustomEvent| event.hook.at_exits().map(<[_]>::len);
         assert_eq!(functions(hook(&format!("{sort}:FILE:returns"))), Some(1));
         assert_eq!(functions(hook(&format!("{sort}:FILE:returns(trampoline)"))), None);
         let some = hook(&format!("{sort}:FILE:*returns"));
@@ -245,7 +247,7 @@ fn returns_are_taken_at_exits_unless_the_trampoline_is_asked_for() {
 #[test]
 fn static_probes_are_found_with_how_many_arguments_they_have() {
     if !Path::new("/usr/lib/x86_64-linux-gnu/libstdc++.so.6").exists() {
-        return println!("skipped: no library of C++ of Debian's");
+        return skip("static_probes_are_found_with_how_many_arguments_they_have", "no libstdc++ where Debian has it");
     }
     let found = offered("usdt:libstdc++:libstdcxx:throw(arg1)", &Tracefs::NotMounted).unwrap().event.hook;
     let Hook::Usdt { provider, names, .. } = found else { panic!("{found:?}") };

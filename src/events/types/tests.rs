@@ -5,11 +5,12 @@ use super::Types;
 use super::bit_field;
 use super::join;
 use super::joined::parts;
+use crate::bpf::skip::skip;
 use std::path::Path;
 
 fn kernel() -> Option<Types> {
     if !Path::new(DIRECTORY).join("vmlinux").exists() {
-        println!("skipped: this kernel has no BTF");
+        skip("events::types", "this kernel has no BTF");
         return None;
     }
     Some(Types::read(None).unwrap())
@@ -77,7 +78,7 @@ fn constants_of_enumerations_have_their_numbers() {
 fn the_types_of_a_module_go_on_where_those_of_the_kernel_end() {
     // A module with one more name for type 1: a typedef of a name that is the first of its own texts.
     let path = Path::new(DIRECTORY).join("vmlinux");
-    let Ok(base) = std::fs::read(&path) else { return println!("skipped: this kernel has no BTF") };
+    let Ok(base) = std::fs::read(&path) else { return skip("events::types", "this kernel has no BTF") };
     let texts = parts(&base).unwrap().1.len() as u32;
     let mut module = vec![0x9f, 0xeb, 1, 0];
     let typedef = [texts, 8 << 24, 1];

@@ -10,7 +10,7 @@ use crate::export::perfetto::tracks::Thread;
 use crate::export::perfetto::tracks::Tracks;
 use crate::report::read::input::Source;
 use crate::report::read::ledger::State;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::series::Series;
 
 /// Writes the metrics.
@@ -41,7 +41,12 @@ pub(super) fn metrics(source: &Source, packets: &mut Packets<'_>) -> Result<()> 
 }
 
 /// Writes the ledger of threads: in each interval the share of the thread's time in each state, in hundredths.
-pub(super) fn ledger(source: &Source, people: &People, tracks: &mut Tracks, packets: &mut Packets<'_>) -> Result<()> {
+pub(super) fn ledger(
+    source: &Source,
+    processes: &ProcessTable,
+    tracks: &mut Tracks,
+    packets: &mut Packets<'_>,
+) -> Result<()> {
     let mut failed = None;
     let mut rows = source.rows("ledger");
     let (tid, sum) = (rows.int("tid"), rows.int("sum"));
@@ -54,7 +59,7 @@ pub(super) fn ledger(source: &Source, people: &People, tracks: &mut Tracks, pack
             state: row.text(state).unwrap_or("unknown").into(),
             cause: row.text(cause).unwrap_or_default().into(),
         };
-        let who = Thread { pid: row.pid(), tid: Some(tid), process: people.of_row(row), comm: row.comm() };
+        let who = Thread { pid: row.pid(), tid: Some(tid), process: processes.of_row(row), comm: row.comm() };
         let share = 100.0 * row.natural(sum) as f64 / dur as f64;
         let mut write = || -> Result<()> {
             let thread = tracks.thread(&who, packets)?;

@@ -15,7 +15,7 @@ use crate::export::perfetto::proto::TracePacket;
 use crate::export::perfetto::tracks::Thread;
 use crate::export::perfetto::tracks::Tracks;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::spill::Sorter;
 
 /// What slices may take in memory while they are sorted.
@@ -43,14 +43,19 @@ struct Slice {
 }
 
 /// Writes slices and wake-ups.
-pub(super) fn write(source: &Source, people: &People, tracks: &mut Tracks, packets: &mut Packets<'_>) -> Result<()> {
+pub(super) fn write(
+    source: &Source,
+    processes: &ProcessTable,
+    tracks: &mut Tracks,
+    packets: &mut Packets<'_>,
+) -> Result<()> {
     let mut sorter: Sorter<Slice> = Sorter::new(SORTED_BYTES);
     let mut failed = None;
     let mut rows = source.rows("slice");
     let (cpu, tid, prio, state) = (rows.int("cpu"), rows.int("tid"), rows.int("prio"), rows.text("state"));
     rows.each(|row| {
         let (Some(end), Some(dur), Some(tid)) = (row.at(), row.dur(), row.int(tid)) else { return };
-        let process = people.of_row(row);
+        let process = processes.of_row(row);
         let who = Thread { pid: row.pid(), tid: Some(tid), process, comm: row.comm() };
         if failed.is_none() {
             failed = tracks.thread(&who, packets).err();
@@ -82,7 +87,7 @@ pub(super) fn write(source: &Source, people: &People, tracks: &mut Tracks, packe
 
 const UNREADABLE: &str = "can't read slices back from a temporary file";
 
-/// The bits of a thread's state at a switch, as trace points show them since 4.14.
+/// The bits of a thread's state at a switch, as tracepoints show them since 4.14.
 fn state_bits(state: &str) -> i64 {
     match state {
         // A thread that could have run on: TASK_REPORT_MAX.

@@ -14,21 +14,26 @@ use crate::export::perfetto::proto::TrackEvent;
 use crate::export::perfetto::tracks::Thread;
 use crate::export::perfetto::tracks::Tracks;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::slow;
-use crate::report::read::slow::Event;
+use crate::report::read::slow::SlowEvent;
 
 /// Slices: the slowest events; a raw recording has millions.
 const MOST: usize = 20_000;
 
 /// Writes the slices.
-pub(super) fn write(source: &Source, people: &People, tracks: &mut Tracks, packets: &mut Packets<'_>) -> Result<()> {
+pub(super) fn write(
+    source: &Source,
+    processes: &ProcessTable,
+    tracks: &mut Tracks,
+    packets: &mut Packets<'_>,
+) -> Result<()> {
     let kinds = slow::kinds(source);
     let mut events = slow::slowest(source, &kinds, MOST)?.events;
     events.sort_by_key(|event| (event.begin(), event.at));
     let mut lanes = Lanes::default();
     for (flow, event) in (1u64..).zip(&mut events) {
-        let process = people.name(event.which).map(str::to_owned).or_else(|| event.comm.clone());
+        let process = processes.name(event.which).map(str::to_owned).or_else(|| event.comm.clone());
         let who = Thread {
             pid: event.which.map(|which| which.pid),
             tid: event.tid,
@@ -36,12 +41,12 @@ pub(super) fn write(source: &Source, people: &People, tracks: &mut Tracks, packe
             comm: event.comm.as_deref(),
         };
         let thread = tracks.thread(&who, packets)?;
-        event.name_processes(people);
+        event.name_processes(processes);
         let lane = lanes.of(thread, event);
         let track = tracks.child(thread, &event.kind, lane, None, packets)?;
         slice(track, event, packets)?;
         if let Some((pid, tid)) = event.waker() {
-            let comm = people.comm(pid);
+            let comm = processes.comm(pid);
             let waker = tracks.thread(&Thread { pid: Some(pid), tid: Some(tid), process: comm, comm }, packets)?;
             wake([waker, thread], event, flow, packets)?;
         }
@@ -49,7 +54,7 @@ pub(super) fn write(source: &Source, people: &People, tracks: &mut Tracks, packe
     Ok(())
 }
 
-fn slice(track: u64, event: &Event, packets: &mut Packets<'_>) -> Result<()> {
+fn slice(track: u64, event: &SlowEvent, packets: &mut Packets<'_>) -> Result<()> {
     let facts = event.facts();
     let about = |name: &str, value: &str| DebugAnnotation {
         name: Some(name.to_owned()),
@@ -69,7 +74,7 @@ fn slice(track: u64, event: &Event, packets: &mut Packets<'_>) -> Result<()> {
 }
 
 /// An arrow from the waker, when it called, to the thread, when it ran.
-fn wake([waker, woken]: [u64; 2], event: &Event, flow: u64, packets: &mut Packets<'_>) -> Result<()> {
+fn wake([waker, woken]: [u64; 2], event: &SlowEvent, flow: u64, packets: &mut Packets<'_>) -> Result<()> {
     let instant = |track: u64, name: &str| TrackEvent {
         r#type: Some(INSTANT),
         track_uuid: Some(track),
@@ -90,7 +95,7 @@ const MOST_LANES: usize = 64;
 
 impl Lanes {
     /// The lane that is free when an event begins. Events come in the order of their beginnings.
-    fn of(&mut self, thread: u64, event: &Event) -> usize {
+    fn of(&mut self, thread: u64, event: &SlowEvent) -> usize {
         let ends = self.0.entry((thread, event.kind.clone())).or_default();
         let free = ends.iter().position(|end| *end <= event.begin());
         let lane = free.unwrap_or(ends.len()).min(MOST_LANES - 1);

@@ -247,7 +247,7 @@ fn a_full_disk_fails_before_anything_is_recorded() {
     assert_eq!(space(Some(1 << 40)).verdict, Verdict::Ok);
     assert_outcome(&space(Some(100 << 20)), Verdict::Warn, "'/tmp'", "--max-size");
     assert_outcome(&space(Some(0)), Verdict::Fail, "'/tmp'", "-o FILE");
-    assert_outcome(&space(None), Verdict::Warn, "can't be told", "-o FILE");
+    assert_outcome(&space(None), Verdict::Warn, "can't be read", "-o FILE");
 }
 
 #[test]

@@ -2,14 +2,14 @@ use std::process::Command;
 
 use super::ARGV_BYTES;
 use super::Process;
-use super::descendants;
+use super::SYSTEMD;
+use super::UNIFIED;
 use super::lossless;
 use super::parse_argv;
 use super::parse_cgroup;
 use super::pids;
 use super::process;
 use super::snapshot;
-use super::threads;
 use crate::host::auxv::Auxv;
 use crate::host::cgroups::CgroupMount;
 use crate::host::cgroups::Cgroups;
@@ -97,6 +97,7 @@ fn empty_arguments_are_kept_and_titles_without_nul_are_one_argument() {
     assert_eq!(parse_argv(b""), Vec::<String>::new());
     assert_eq!(parse_argv(b"sh\0-c\0\0"), ["sh", "-c", ""]);
     assert_eq!(parse_argv(b"sshd: alice [priv]"), ["sshd: alice [priv]"]);
+    assert_eq!(parse_argv(&[&b"postgres: walwriter "[..], &[0; 100]].concat()), ["postgres: walwriter "]);
     assert_eq!(parse_argv(b"a\xffb\0"), ["a\\xffb"]);
 }
 
@@ -108,9 +109,11 @@ fn bytes_that_are_no_text_are_not_lost() {
 
 #[test]
 fn only_the_version_2_line_of_a_hybrid_machine_counts() {
-    assert_eq!(parse_cgroup(b"8:pids:/a\n0::/b c/d:e\n").as_deref(), Some("/b c/d:e"));
-    assert_eq!(parse_cgroup(b"0::/gone.scope (deleted)\n").as_deref(), Some("/gone.scope"));
-    assert_eq!(parse_cgroup(b"8:pids:/a\n"), None);
+    assert_eq!(parse_cgroup(b"8:pids:/a\n0::/b c/d:e\n", UNIFIED).as_deref(), Some("/b c/d:e"));
+    assert_eq!(parse_cgroup(b"0::/gone.scope (deleted)\n", UNIFIED).as_deref(), Some("/gone.scope"));
+    assert_eq!(parse_cgroup(b"8:pids:/a:0::/b\n", UNIFIED), None);
+    let systemd = parse_cgroup(b"12:name=systemd:/system.slice/web.service\n0::/\n", SYSTEMD);
+    assert_eq!(systemd.as_deref(), Some("/system.slice/web.service"));
 }
 
 #[test]
@@ -122,25 +125,7 @@ fn start_times_leave_out_the_time_the_machine_slept() {
 }
 
 #[test]
-fn descendants_are_all_generations_even_where_ids_make_a_circle() {
-    let machine = Machine::new();
-    for pid in [20, 21, 22, 23, 24] {
-        add(&machine, pid, "sh", "/");
-    }
-    let mut processes = all(&machine);
-    for (process, ppid) in processes.iter_mut().zip([1, 20, 21, 1, 20]) {
-        process.ppid = ppid;
-    }
-    assert_eq!(descendants(&processes, &[20]), [20, 21, 22, 24]);
-    assert_eq!(descendants(&processes, &[23, 21]), [21, 22, 23]);
-    assert_eq!(descendants(&processes, &[99]), [99]);
-    // Parents are read one after the other, so that a reused id may seem to be its own grandparent.
-    processes[0].ppid = 22;
-    assert_eq!(descendants(&processes, &[20]), [20, 21, 22, 24]);
-}
-
-#[test]
-fn this_very_process_is_found_with_its_own_threads() {
+fn this_very_process_is_found() {
     let root = Root::system();
     let own = std::process::id() as i32;
     let processes = snapshot(&root, Auxv::read(&root), None);
@@ -150,7 +135,6 @@ fn this_very_process_is_found_with_its_own_threads() {
     let now = clocks::read();
     assert!(me.start_mono_ns(&now) <= now.mono_ns as i64);
     assert!(now.mono_ns as i64 - me.start_mono_ns(&now) < 600_000_000_000);
-    assert!(threads(&root, own).iter().any(|(tid, _)| *tid == own));
 }
 
 #[test]
@@ -160,5 +144,4 @@ fn a_child_that_was_collected_is_gone() {
     child.wait().unwrap();
     let root = Root::system();
     assert_eq!(process(&root, USUAL, None, pid).filter(|process| process.comm == "true"), None);
-    assert_eq!(threads(&root, i32::MAX), []);
 }

@@ -1,4 +1,4 @@
-//! Which of the programs fit this kernel: sockets that tell what calls moved, or the system calls themselves.
+//! Which of the programs fit this kernel: tracepoints of sockets that say what calls moved, or the system calls themselves.
 
 use libbpf_rs::OpenObject;
 
@@ -12,15 +12,15 @@ const CALLS: &str = "tp_btf/sys_exit";
 /// Takes in the programs that are needed, and gives the hooks that this kernel lacks.
 pub(super) fn choose(open: &mut OpenObject) -> Vec<String> {
     let mut lacking = optional::choose(open);
-    let tell = !SOCKETS.iter().any(|hook| lacking.iter().any(|one| one == hook));
+    let has_sockets = !SOCKETS.iter().any(|hook| lacking.iter().any(|one| one == hook));
     // What they would have told, system calls do.
     lacking.retain(|hook| !SOCKETS.contains(&hook.as_str()));
     for mut program in open.progs_mut() {
         let section = program.section().to_string_lossy().into_owned();
         if SOCKETS.contains(&section.as_str()) {
-            program.set_autoload(tell);
+            program.set_autoload(has_sockets);
         } else if section == CALLS {
-            program.set_autoload(!tell);
+            program.set_autoload(!has_sockets);
         }
     }
     lacking

@@ -9,7 +9,7 @@ use super::types;
 use crate::probe::Mode;
 use crate::probe::event::Binary;
 use crate::probe::event::Capture;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::event::Space;
 use crate::probe::event::Step;
 use crate::probe::event::TextKind;
@@ -48,7 +48,7 @@ pub(super) struct Place {
 }
 
 /// Whether hits are rows.
-pub(super) fn has_rows(event: &Event, mode: Mode) -> bool {
+pub(super) fn has_rows(event: &CustomEvent, mode: Mode) -> bool {
     let asks = !event.captures.is_empty() || event.kernel_stack || event.user_stack || event.every_hit;
     match mode {
         Mode::Hist => false,
@@ -58,7 +58,7 @@ pub(super) fn has_rows(event: &Event, mode: Mode) -> bool {
 }
 
 /// The numbers that an event captures, in the order of their columns.
-pub(super) fn numbers(event: &Event) -> impl Iterator<Item = (&Capture, &[Step])> {
+pub(super) fn numbers(event: &CustomEvent) -> impl Iterator<Item = (&Capture, &[Step])> {
     event.captures.iter().filter_map(|capture| match &capture.value {
         Value::Number(steps) => Some((capture, &**steps)),
         Value::Text { .. } => None,
@@ -66,7 +66,7 @@ pub(super) fn numbers(event: &Event) -> impl Iterator<Item = (&Capture, &[Step])
 }
 
 /// The texts that an event captures, in the order of their columns.
-pub(super) fn texts(event: &Event) -> impl Iterator<Item = (&Capture, &[Step], TextKind)> {
+pub(super) fn texts(event: &CustomEvent) -> impl Iterator<Item = (&Capture, &[Step], TextKind)> {
     event.captures.iter().filter_map(|capture| match &capture.value {
         Value::Text { address, kind } => Some((capture, &**address, *kind)),
         Value::Number(_) => None,
@@ -77,7 +77,7 @@ pub(super) fn texts(event: &Event) -> impl Iterator<Item = (&Capture, &[Step], T
 ///
 /// # Errors
 /// When the event computes more than the kernel's side has room for.
-pub(super) fn knobs(event: &Event, mode: Mode, place: Place) -> Result<types::event_knobs> {
+pub(super) fn knobs(event: &CustomEvent, mode: Mode, place: Place) -> Result<types::event_knobs> {
     let mut made = Assembler::default();
     let mut knobs = types::event_knobs {
         event: place.event,
@@ -152,7 +152,7 @@ fn text(kind: TextKind) -> types::event_text {
 }
 
 /// The room for each text in a record: what most need, and what the longest needs.
-fn room(event: &Event) -> (u16, u16) {
+fn room(event: &CustomEvent) -> (u16, u16) {
     // Of a string a byte beyond the limit is read, which tells whether it goes on, and its zero.
     let needs = texts(event).map(|(_, _, kind)| match kind {
         TextKind::String { limit, .. } => (SHORT_TEXT, limit.saturating_add(2)),
@@ -200,7 +200,7 @@ impl Assembler {
         let mut depth = 0usize;
         for (to, step) in code.steps.iter_mut().zip(steps) {
             let (takes, made) = self.step(step);
-            ensure!(depth >= takes, "an expression takes a value that is not there");
+            ensure!(depth >= takes, "an expression uses a missing value");
             depth = depth - takes + 1;
             ensure!(depth <= deepest, "an expression holds more than {deepest} values at once");
             *to = types::event_step { at: (depth - 1) as u8, ..made };

@@ -27,7 +27,7 @@ use super::spots::Ends;
 use super::spots::Spot;
 use crate::bpf::live::Live;
 use crate::host::code_file::CodeFile;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::hook::Function;
 use crate::probe::hook::Hook;
 use crate::probe::hook::Place;
@@ -45,7 +45,7 @@ const EVERY_PROCESS: i32 = -1;
 const DROPPED_AT_ONCE: usize = 32;
 /// BPF cookies of perf links: commit 7adfc6c9b315.
 const COOKIES: (u32, u32) = (5, 15);
-/// Of raw trace points: commit 68ca5d4eebb8.
+/// Of raw tracepoints: commit 68ca5d4eebb8.
 const RAW_COOKIES: (u32, u32) = (6, 10);
 
 /// Programs of uprobes that may sleep (6.0), and that say where they don't (commit 9bb00b2895cb).
@@ -106,7 +106,7 @@ impl Drop for Links {
 }
 
 /// Whether the event's programs are those that may sleep, and so fetch memory that is not there: for functions of programs alone.
-fn may_sleep(event: &Event, way: Way, kernel: (u32, u32)) -> bool {
+fn may_sleep(event: &CustomEvent, way: Way, kernel: (u32, u32)) -> bool {
     let can = match (&event.hook, way) {
         (Hook::Uprobe { .. } | Hook::Usdt { .. }, Way::AtOnce) => kernel >= SLEEPABLE_AT_ONCE,
         (Hook::Uprobe { .. } | Hook::Usdt { .. }, Way::OneByOne) => kernel >= SLEEPABLE,
@@ -117,14 +117,14 @@ fn may_sleep(event: &Event, way: Way, kernel: (u32, u32)) -> bool {
 
 /// What a hook is called, the places of an event, and the programs for each.
 pub(super) struct Plan<'a> {
-    event: &'a Event,
+    event: &'a CustomEvent,
     /// At one place, attaching at once is no different.
     pub(super) way: Way,
     /// The programs are those that may sleep.
     pub(super) may_sleep: bool,
 }
 
-/// The functions, trace points or probes that an event is at, in the order of their numbers.
+/// The functions, tracepoints or probes that an event is at, in the order of their numbers.
 pub(super) fn places(hook: &Hook) -> Vec<&str> {
     match hook {
         Hook::Kprobe { functions, .. } | Hook::KernelLatency { functions } => {
@@ -147,12 +147,12 @@ pub(super) fn has_cookies(kernel: (u32, u32)) -> bool {
 }
 
 /// Whether memory that can't be read when a system call is entered is read when it returns.
-pub(super) fn awaits_return(event: &Event) -> bool {
+pub(super) fn awaits_return(event: &CustomEvent) -> bool {
     let Hook::Tracepoint { points } = &event.hook else { return false };
     event.reads_process_memory() && points.iter().all(|point| return_of(point).is_some())
 }
 
-/// The trace point at the return of the system call at whose entry one is.
+/// The tracepoint at the return of the system call at whose entry one is.
 fn return_of((category, name): &(String, String)) -> Option<(String, String)> {
     let call = name.strip_prefix("sys_enter").filter(|_| category == "syscalls" || category == "raw_syscalls")?;
     Some((category.clone(), format!("sys_exit{call}")))
@@ -172,7 +172,7 @@ pub(super) fn cookies(hook: &Hook, kernel: (u32, u32)) -> bool {
 }
 
 /// The ways to try, the best one first, and whether with programs that may sleep.
-pub(super) fn ways(event: &Event, kernel: (u32, u32)) -> Vec<(Way, bool)> {
+pub(super) fn ways(event: &CustomEvent, kernel: (u32, u32)) -> Vec<(Way, bool)> {
     let hook = &event.hook;
     let at_once = match hook {
         Hook::Kprobe { .. } | Hook::KernelLatency { .. } => hook.places() > 1,
@@ -193,7 +193,7 @@ pub(super) fn ways(event: &Event, kernel: (u32, u32)) -> Vec<(Way, bool)> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(event: &'a Event, way: Way, may_sleep: bool) -> Plan<'a> {
+    pub(super) fn new(event: &'a CustomEvent, way: Way, may_sleep: bool) -> Plan<'a> {
         Plan { event, way, may_sleep }
     }
 

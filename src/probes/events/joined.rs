@@ -2,13 +2,13 @@
 //! attached by one link. The attachment's cookie tells which of them was hit.
 
 use super::hooks;
-use crate::probe::event::Event;
+use crate::probe::event::CustomEvent;
 use crate::probe::hook::Hook;
 
 /// Events that share an object.
 pub(super) struct Joined {
     /// The first of them, with the places of all.
-    pub(super) event: Event,
+    pub(super) event: CustomEvent,
     /// What each place is called in the recording.
     pub(super) names: Vec<Name>,
     /// How many places each of the events has, with its label.
@@ -26,7 +26,7 @@ pub(super) struct Name {
 
 impl Joined {
     /// One event.
-    fn of(event: &Event) -> Joined {
+    fn of(event: &CustomEvent) -> Joined {
         let places = hooks::places(&event.hook);
         let several = places.len() > 1;
         let function = |place: &&str| several.then(|| (*place).to_owned());
@@ -34,8 +34,8 @@ impl Joined {
         Joined { members: vec![(event.label.clone(), places.len())], event: event.clone(), names }
     }
 
-    fn takes(&self, other: &Event) -> bool {
-        let Event { captures, filter, hist, by, every_hit, kernel_stack, user_stack, .. } = &self.event;
+    fn takes(&self, other: &CustomEvent) -> bool {
+        let CustomEvent { captures, filter, hist, by, every_hit, kernel_stack, user_stack, .. } = &self.event;
         let same_hook = matches!((&self.event.hook, &other.hook), (Hook::Uprobe { .. }, Hook::Uprobe { .. }));
         // A value that there was no room for does not say whose it was.
         let counts_alike = by.is_none() && other.by.is_none();
@@ -45,7 +45,7 @@ impl Joined {
             && (every_hit, kernel_stack, user_stack) == (&other.every_hit, &other.kernel_stack, &other.user_stack)
     }
 
-    fn take(&mut self, other: &Event) {
+    fn take(&mut self, other: &CustomEvent) {
         let Joined { names, members, .. } = Joined::of(other);
         if let (Hook::Uprobe { places }, Hook::Uprobe { places: more }) = (&mut self.event.hook, &other.hook) {
             places.extend(more.iter().cloned());
@@ -81,7 +81,7 @@ impl Joined {
 }
 
 /// The objects that events take. Without cookies (before 5.15) each takes its own.
-pub(super) fn joined(events: &[Event], cookies: bool) -> Vec<Joined> {
+pub(super) fn joined(events: &[CustomEvent], cookies: bool) -> Vec<Joined> {
     let mut all: Vec<Joined> = Vec::new();
     for event in events {
         match all.iter_mut().find(|joined| cookies && joined.takes(event)) {
@@ -96,16 +96,16 @@ pub(super) fn joined(events: &[Event], cookies: bool) -> Vec<Joined> {
 mod tests {
     use super::joined;
     use crate::host::code_file::FileIdentity;
-    use crate::probe::event::Event;
+    use crate::probe::event::CustomEvent;
     use crate::probe::hook::Hook;
     use crate::probe::hook::Place;
 
-    fn event(label: &str, functions: &[&str], every_hit: bool) -> Event {
+    fn event(label: &str, functions: &[&str], every_hit: bool) -> CustomEvent {
         let path = std::env::current_exe().unwrap();
         let file = FileIdentity::of(&std::fs::metadata(&path).unwrap());
         let place = |function: &&str| Place { path: path.clone(), function: (*function).to_owned(), offset: 0, file };
         let places = functions.iter().map(place).collect();
-        Event {
+        CustomEvent {
             text: label.to_owned(),
             label: label.to_owned(),
             hook: Hook::Uprobe { places },

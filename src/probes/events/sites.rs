@@ -37,7 +37,7 @@ pub(super) fn fill(live: &Live, sites: &[Site], cookies: bool) -> Result<()> {
         let key = if cookies { number } else { (site.offset & PAGE_MASK) as u32 };
         if let Some((_, other)) = taken.iter().find(|(known, _)| *known == key) {
             return Err(anyhow!(
-                "before Linux 5.15 the places {:#x} and {:#x} of the file can't be told apart: name one of the probes",
+                "before Linux 5.15 the places {:#x} and {:#x} of the file can't be distinguished: name one of the probes",
                 other.offset,
                 site.offset
             ));

@@ -1,4 +1,4 @@
-//! Places in programs that an event's programs are attached to, and how a cookie tells them apart.
+//! Places in programs that an event's programs are attached to, and how a cookie distinguishes them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Which of the programs fit this kernel: sockets that tell what they move, or the system calls that move it.
+//! Which of the programs fit this kernel: tracepoints of sockets that say what they move, or the system calls that move it.
 
 use libbpf_rs::OpenObject;
 use libbpf_rs::ProgramAttachType;
@@ -24,10 +24,10 @@ pub(super) struct Wanted {
 /// Takes in the programs that are needed, and gives the hooks that this kernel lacks.
 pub(super) fn choose(open: &mut OpenObject, wanted: Wanted) -> Vec<String> {
     let mut lacking = optional::choose(open);
-    let tell = !SOCKETS.iter().any(|hook| lacking.iter().any(|one| one == hook));
+    let has_sockets = !SOCKETS.iter().any(|hook| lacking.iter().any(|one| one == hook));
     // What they would have told, system calls do.
     lacking.retain(|hook| !SOCKETS.contains(&hook.as_str()));
-    let by_sockets = tell && !wanted.calls;
+    let by_sockets = has_sockets && !wanted.calls;
     for mut program in open.progs_mut() {
         let section = program.section().to_string_lossy().into_owned();
         if SOCKETS.contains(&section.as_str()) {

@@ -148,7 +148,7 @@ impl Libraries {
         let boundaries = boundaries(program, address, size)?;
         let pairing = boundaries.pairing;
         let shares = boundaries.exits.iter().any(|exit| exit.is_shared);
-        ensure!(!shares || self.cookies, "its exits are other functions' too, which needs Linux 5.15");
+        ensure!(!shares || self.cookies, "it shares exits with other functions, which needs Linux 5.15");
         let moved = frames::entry_place(0, pairing, shares, boundaries.entry.stack_delta).filter(|_| self.cookies);
         let entry = match (moved, program.offset(address)) {
             (Some(cookie), _) => (boundaries.entry.offset, cookie),

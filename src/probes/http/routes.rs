@@ -1,4 +1,4 @@
-//! The routes that the kernel tells apart, by the numbers that it gives them.
+//! The routes that the kernel side distinguishes, by the numbers that it gives them.
 
 use std::collections::HashMap;
 

@@ -37,7 +37,7 @@ pub(super) struct Reading {
 
 /// A thread's totals at its end.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ended {
+pub(super) struct ThreadTotals {
     pub(super) counts: Counts,
     /// It is older than the window.
     pub(super) old: bool,
@@ -71,7 +71,7 @@ impl Faults {
     /// its end, which began at `walked_ns`.
     pub(super) fn settle(
         &mut self,
-        ended: &HashMap<(u32, u32), Ended>,
+        ended: &HashMap<(u32, u32), ThreadTotals>,
         walk: Option<(u64, &[Reading])>,
     ) -> BTreeMap<u32, Counts> {
         let mut by_process: BTreeMap<u32, Counts> = BTreeMap::new();
@@ -113,9 +113,9 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::Counts;
-    use super::Ended;
     use super::Faults;
     use super::Reading;
+    use super::ThreadTotals;
     use std::collections::HashMap;
 
     const PID: u32 = 7;
@@ -128,8 +128,8 @@ mod tests {
         Reading { pid: PID, tid, born_ns, counts: counts(minor), exiting: false }
     }
 
-    fn ended(tid: u32, minor: u64) -> HashMap<(u32, u32), Ended> {
-        HashMap::from([((PID, tid), Ended { counts: counts(minor), old: true })])
+    fn ended(tid: u32, minor: u64) -> HashMap<(u32, u32), ThreadTotals> {
+        HashMap::from([((PID, tid), ThreadTotals { counts: counts(minor), old: true })])
     }
 
     /// A thread that had 100 faults before the window, which began after a second.
@@ -139,7 +139,7 @@ mod tests {
         faults
     }
 
-    fn minor(faults: &mut Faults, ended: &HashMap<(u32, u32), Ended>, walk: Option<(u64, &[Reading])>) -> u64 {
+    fn minor(faults: &mut Faults, ended: &HashMap<(u32, u32), ThreadTotals>, walk: Option<(u64, &[Reading])>) -> u64 {
         faults.settle(ended, walk).get(&PID).map_or(0, |counts| counts.minor)
     }
 
@@ -171,7 +171,7 @@ mod tests {
     fn a_thread_born_in_the_window_counts_whole_however_it_is_seen_first() {
         let mut faults = begun();
         assert_eq!(minor(&mut faults, &HashMap::new(), Some((2_000_000_000, &[reading(8, 1_500_000_000, 40)]))), 40);
-        let young = HashMap::from([((PID, 9), Ended { counts: counts(25), old: false })]);
+        let young = HashMap::from([((PID, 9), ThreadTotals { counts: counts(25), old: false })]);
         assert_eq!(minor(&mut faults, &young, Some((3_000_000_000, &[reading(8, 1_500_000_000, 41)]))), 26);
     }
 

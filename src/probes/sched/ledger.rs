@@ -85,7 +85,7 @@ impl Ledger {
                 self.close(&line, &ledger, &[(slot, spent(since, end_ns))], end_ns);
             }
         }
-        // What no pass tells of any more is dead; its last record may have been lost, or is still on its way.
+        // A thread that no pass reports any more is dead; its last record may be lost, or still on its way.
         let round = self.round;
         self.threads.retain(|_, thread| thread.round + 1 >= round);
     }

@@ -12,6 +12,7 @@ use crate::recording::encode::levels::Levels;
 use crate::recording::encode::numbers::Numbers;
 use crate::recording::encode::pages::Chunk;
 use crate::recording::encode::pages::Codec;
+use crate::recording::encode::pages::Compressed;
 use crate::recording::encode::pages::Pages;
 
 /// Beyond this a dictionary is larger than the cache it is looked up in, and its indices are hardly shorter than numbers.
@@ -55,7 +56,7 @@ impl IntChunk {
             nulls: 0,
             min: i64::MAX,
             max: i64::MIN,
-            pages: Pages::new(!differences),
+            pages: Pages::new(if differences { Compressed::IfShorter } else { Compressed::Yes }),
             dictionary: Numbers::default(),
             indices: Vec::new(),
             values: Vec::new(),

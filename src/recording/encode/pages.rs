@@ -34,9 +34,20 @@ impl Codec {
     }
 }
 
+/// Whether the pages of a chunk are compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Compressed {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+    /// If the first one becomes shorter by an eighth: packed differences have patterns left where the same work is done again and again.
+    IfShorter,
+}
+
 /// The pages of a chunk; the dictionary, which is known last, is put first at the end.
 pub(crate) struct Pages {
-    compressed: bool,
+    compressed: Compressed,
     pages: Vec<(Page, usize)>,
     values: usize,
     rows: u64,
@@ -49,8 +60,8 @@ pub(crate) struct Chunk {
 }
 
 impl Pages {
-    /// Begins a chunk that is compressed or not; differences are not, as packing leaves nothing to gain.
-    pub(crate) fn new(compressed: bool) -> Pages {
+    /// Begins a chunk.
+    pub(crate) fn new(compressed: Compressed) -> Pages {
         Pages { compressed, pages: Vec::new(), values: 0, rows: 0 }
     }
 
@@ -81,8 +92,16 @@ impl Pages {
         Ok(())
     }
 
-    fn squeeze(&self, body: Vec<u8>, codec: &mut Codec) -> Result<Vec<u8>, ParquetError> {
-        if self.compressed { Ok(codec.0.compress(&body)?) } else { Ok(body) }
+    fn squeeze(&mut self, body: Vec<u8>, codec: &mut Codec) -> Result<Vec<u8>, ParquetError> {
+        if self.compressed == Compressed::No {
+            return Ok(body);
+        }
+        let shorter = codec.0.compress(&body)?;
+        if self.compressed == Compressed::IfShorter {
+            let is_shorter = shorter.len() <= body.len() - body.len() / 8;
+            self.compressed = if is_shorter { Compressed::Yes } else { Compressed::No };
+        }
+        Ok(if self.compressed == Compressed::Yes { shorter } else { body })
     }
 
     /// Makes the chunk; `last` is the data page that was not pushed yet, `dictionary` the entries one behind the other.
@@ -97,7 +116,7 @@ impl Pages {
         let size =
             dictionary.as_ref().map_or(0, |(bytes, _)| bytes.len()) + last.as_ref().map_or(0, |last| last.0.len());
         if self.pages.is_empty() && size < TOO_SMALL {
-            self.compressed = false;
+            self.compressed = Compressed::No;
         }
         if let Some((body, rows, encoding)) = last {
             self.push(body, rows, encoding, codec)?;
@@ -128,8 +147,10 @@ impl Pages {
         }
         let mut encodings = vec![Encoding::RLE];
         encodings.extend(stats.iter().map(|page| page.encoding));
-        let codec =
-            if self.compressed { Compression::ZSTD(ZstdLevel::try_new(LEVEL)?) } else { Compression::UNCOMPRESSED };
+        let codec = match self.compressed {
+            Compressed::Yes => Compression::ZSTD(ZstdLevel::try_new(LEVEL)?),
+            Compressed::No | Compressed::IfShorter => Compression::UNCOMPRESSED,
+        };
         let bytes: Bytes = sink.into_inner()?.into();
         let metadata = ColumnChunkMetaData::builder(column)
             .set_compression(codec)

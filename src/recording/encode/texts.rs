@@ -15,6 +15,7 @@ use crate::recording::encode::bits;
 use crate::recording::encode::levels::Levels;
 use crate::recording::encode::pages::Chunk;
 use crate::recording::encode::pages::Codec;
+use crate::recording::encode::pages::Compressed;
 use crate::recording::encode::pages::Pages;
 use crate::recording::intern::Interner;
 use crate::recording::intern::random_seed;
@@ -58,7 +59,7 @@ impl TextChunk {
             indices: Vec::new(),
             plain: Vec::new(),
             plain_total: 0,
-            pages: Pages::new(true),
+            pages: Pages::new(Compressed::Yes),
             renumbered: Vec::new(),
         }
     }

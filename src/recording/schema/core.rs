@@ -4,25 +4,28 @@ use super::Column;
 use super::ColumnType;
 use crate::recording::Holds;
 
+/// The columns whose values mostly grow by small steps from row to row, so that they are encoded as differences.
+pub(crate) const GROWING: [&str; 6] = ["ts", "dur_ns", "sector", "mono_ns", "boot_ns", "real_ns"];
+
 /// The columns of every recording, in file order; probes append theirs behind them.
 #[rustfmt::skip]
 pub static CORE: &[Column] = &[
     Column { name: "kind", ty: ColumnType::Text(Holds::Word), title: "Kind", unit: None, help: "What the row is: an event such as 'exec' or 'block_io', an aggregate ('hist', 'metric'), or a description ('process', 'lost', 'cost', 'clock', 'recording'). Every row group holds one kind." },
     Column { name: "host", ty: ColumnType::Text(Holds::Host), title: "Host", unit: None, help: "Host name of the recorded machine." },
-    Column { name: "run_id", ty: ColumnType::Text(Holds::Word), title: "Run", unit: None, help: "Identifier of the recording, so that rows of many files can be told apart." },
-    Column { name: "ts", ty: ColumnType::Timestamp, title: "Time", unit: None, help: "When it ended: the moment the event was emitted, or the end of the interval of an aggregate." },
+    Column { name: "run_id", ty: ColumnType::Text(Holds::Word), title: "Run", unit: None, help: "Identifier of the recording, which distinguishes rows of different files." },
+    Column { name: "ts", ty: ColumnType::Timestamp, title: "Time", unit: None, help: "End of the event, or of the interval of an aggregate." },
     Column { name: "ts_sub_ns", ty: ColumnType::Int16, title: "Nanoseconds of time", unit: Some("ns"), help: "Nanoseconds (0 to 999) below the microsecond of ts." },
-    Column { name: "dur_ns", ty: ColumnType::Int64, title: "Duration", unit: Some("ns"), help: "How long it took; it began at ts minus dur_ns." },
+    Column { name: "dur_ns", ty: ColumnType::Int64, title: "Duration", unit: Some("ns"), help: "Duration; the event began at ts minus dur_ns." },
     Column { name: "cpu", ty: ColumnType::Int16, title: "CPU", unit: None, help: "CPU it happened on." },
     Column { name: "pid", ty: ColumnType::Int32, title: "Process", unit: None, help: "Process (thread group) id in the host's PID namespace." },
     Column { name: "tid", ty: ColumnType::Int32, title: "Thread", unit: None, help: "Thread id in the host's PID namespace." },
     Column { name: "ppid", ty: ColumnType::Int32, title: "Parent", unit: None, help: "Process id of the parent." },
-    Column { name: "ns_pid", ty: ColumnType::Int32, title: "Process in its namespace", unit: None, help: "Id of the process in its own PID namespace, as a container sees it; null where that is the host's." },
+    Column { name: "ns_pid", ty: ColumnType::Int32, title: "Process in its namespace", unit: None, help: "Id of the process in its own PID namespace, as in a container; null if that is the host's." },
     Column { name: "uid", ty: ColumnType::Int64, title: "User", unit: None, help: "Real user id." },
-    Column { name: "comm", ty: ColumnType::Text(Holds::Program), title: "Command", unit: None, help: "Name of the thread, at most 15 bytes; of the process in rows that are about one as a whole." },
-    Column { name: "process", ty: ColumnType::Text(Holds::Program), title: "Process name", unit: None, help: "Name of the process that pid is the id of, at most 15 bytes, whatever its threads are called." },
+    Column { name: "comm", ty: ColumnType::Text(Holds::Program), title: "Command", unit: None, help: "Name of the thread, at most 15 bytes; of the process, in rows about a whole process." },
+    Column { name: "process", ty: ColumnType::Text(Holds::Program), title: "Process name", unit: None, help: "Name of the process with the id pid, at most 15 bytes, whatever its threads are called." },
     Column { name: "cgroup_id", ty: ColumnType::Int64, title: "Cgroup", unit: None, help: "Id of the cgroup (version 2 hierarchy); rows of kind 'cgroup' give its path." },
-    Column { name: "container", ty: ColumnType::Text(Holds::Container), title: "Container", unit: None, help: "Container id, where the cgroup belongs to one." },
+    Column { name: "container", ty: ColumnType::Text(Holds::Container), title: "Container", unit: None, help: "Container id, if the cgroup belongs to one." },
     Column { name: "name", ty: ColumnType::Text(Holds::ByKind), title: "Name", unit: None, help: "Name of what the row is about: system call, function, metric, probe, symbol, program or signal." },
     Column { name: "kstack_id", ty: ColumnType::Int32, title: "Kernel stack", unit: None, help: "Kernel stack: id of a row of kind 'stack'." },
     Column { name: "ustack_id", ty: ColumnType::Int32, title: "User stack", unit: None, help: "User stack: id of a row of kind 'stack'." },
@@ -42,8 +45,8 @@ pub static CORE: &[Column] = &[
     Column { name: "sport", ty: ColumnType::Int32, title: "Local port", unit: None, help: "Local port." },
     Column { name: "daddr", ty: ColumnType::Text(Holds::Address), title: "Remote address", unit: None, help: "Remote address as text." },
     Column { name: "dport", ty: ColumnType::Int32, title: "Remote port", unit: None, help: "Remote port." },
-    Column { name: "filename", ty: ColumnType::Text(Holds::Path), title: "File", unit: None, help: "Path as it was given to the kernel." },
-    Column { name: "argv", ty: ColumnType::Text(Holds::Arguments), title: "Arguments", unit: None, help: "Argument vector as a shell takes it, so that arguments with spaces stay apart; it ends in '…' where it was cut at 4 KiB." },
+    Column { name: "filename", ty: ColumnType::Text(Holds::Path), title: "File", unit: None, help: "Path as passed to the kernel." },
+    Column { name: "argv", ty: ColumnType::Text(Holds::Arguments), title: "Arguments", unit: None, help: "Argument vector, quoted as for a shell, so that arguments with spaces stay separate; it ends in '…' if it was cut at 4 KiB." },
     Column { name: "exit_code", ty: ColumnType::Int32, title: "Exit status", unit: None, help: "Exit status, 0 to 255; null when a signal ended the process." },
     Column { name: "metric", ty: ColumnType::Text(Holds::Word), title: "Metric", unit: None, help: "Name of the metric, such as 'sched.runqueue_latency'." },
     Column { name: "unit", ty: ColumnType::Text(Holds::Word), title: "Unit", unit: None, help: "Unit of the metric's values: 'ns', 'bytes' or 'count'." },
@@ -64,23 +67,37 @@ pub static CORE: &[Column] = &[
     Column { name: "build_id", ty: ColumnType::Text(Holds::BuildId), title: "Build id", unit: None, help: "Build id of the module in hexadecimal." },
     Column { name: "file_offset", ty: ColumnType::Int64, title: "File offset", unit: Some("bytes"), help: "Offset of the address in the module's file." },
     Column { name: "module_addr", ty: ColumnType::Int64, title: "Module address", unit: None, help: "Address of the frame as the module's own symbol table numbers it." },
-    Column { name: "arg_0", ty: ColumnType::Int64, title: "Argument 0", unit: None, help: "Captured number 0 of a user's event; the metadata tells its name." },
-    Column { name: "arg_1", ty: ColumnType::Int64, title: "Argument 1", unit: None, help: "Captured number 1 of a user's event; the metadata tells its name." },
-    Column { name: "arg_2", ty: ColumnType::Int64, title: "Argument 2", unit: None, help: "Captured number 2 of a user's event; the metadata tells its name." },
-    Column { name: "arg_3", ty: ColumnType::Int64, title: "Argument 3", unit: None, help: "Captured number 3 of a user's event; the metadata tells its name." },
-    Column { name: "arg_4", ty: ColumnType::Int64, title: "Argument 4", unit: None, help: "Captured number 4 of a user's event; the metadata tells its name." },
-    Column { name: "arg_5", ty: ColumnType::Int64, title: "Argument 5", unit: None, help: "Captured number 5 of a user's event; the metadata tells its name." },
-    Column { name: "str_0", ty: ColumnType::Text(Holds::Captured), title: "String 0", unit: None, help: "Captured string 0 of a user's event; the metadata tells its name." },
-    Column { name: "str_1", ty: ColumnType::Text(Holds::Captured), title: "String 1", unit: None, help: "Captured string 1 of a user's event; the metadata tells its name." },
-    Column { name: "str_2", ty: ColumnType::Text(Holds::Captured), title: "String 2", unit: None, help: "Captured string 2 of a user's event; the metadata tells its name." },
+    Column { name: "arg_0", ty: ColumnType::Int64, title: "Argument 0", unit: None, help: "Captured number 0 of a custom event; the metadata has its name." },
+    Column { name: "arg_1", ty: ColumnType::Int64, title: "Argument 1", unit: None, help: "Captured number 1 of a custom event; the metadata has its name." },
+    Column { name: "arg_2", ty: ColumnType::Int64, title: "Argument 2", unit: None, help: "Captured number 2 of a custom event; the metadata has its name." },
+    Column { name: "arg_3", ty: ColumnType::Int64, title: "Argument 3", unit: None, help: "Captured number 3 of a custom event; the metadata has its name." },
+    Column { name: "arg_4", ty: ColumnType::Int64, title: "Argument 4", unit: None, help: "Captured number 4 of a custom event; the metadata has its name." },
+    Column { name: "arg_5", ty: ColumnType::Int64, title: "Argument 5", unit: None, help: "Captured number 5 of a custom event; the metadata has its name." },
+    Column { name: "str_0", ty: ColumnType::Text(Holds::Captured), title: "String 0", unit: None, help: "Captured string 0 of a custom event; the metadata has its name." },
+    Column { name: "str_1", ty: ColumnType::Text(Holds::Captured), title: "String 1", unit: None, help: "Captured string 1 of a custom event; the metadata has its name." },
+    Column { name: "str_2", ty: ColumnType::Text(Holds::Captured), title: "String 2", unit: None, help: "Captured string 2 of a custom event; the metadata has its name." },
     Column { name: "attr", ty: ColumnType::Text(Holds::Word), title: "Attribute", unit: None, help: "Key of one pair of the footer's metadata." },
     Column { name: "value", ty: ColumnType::Text(Holds::Unknown), title: "Value", unit: None, help: "Value of one pair of the footer's metadata." },
     Column { name: "mono_ns", ty: ColumnType::Int64, title: "Monotonic clock", unit: Some("ns"), help: "CLOCK_MONOTONIC at one moment." },
     Column { name: "boot_ns", ty: ColumnType::Int64, title: "Boot clock", unit: Some("ns"), help: "CLOCK_BOOTTIME at the same moment." },
     Column { name: "real_ns", ty: ColumnType::Int64, title: "Real-time clock", unit: Some("ns"), help: "CLOCK_REALTIME at the same moment, since the Unix epoch." },
-    Column { name: "pid_start_ns", ty: ColumnType::Int64, title: "Start of the process", unit: Some("ns"), help: "When the process that pid is the id of was started, in nanoseconds of CLOCK_BOOTTIME. An id is used again: pid and pid_start_ns together name one process, in all recordings between two boots. Of a process that is older than the recording to 10 ms, as /proc tells it. Totals of an interval in which an id was used again are the last process's." },
-    Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Bits of what is unusual: of a stack, 1 if it lacks callers, for the reason in cause." },
-    Column { name: "line", ty: ColumnType::Int32, title: "Line", unit: None, help: "Line of the source file that a frame was at; of Python functions." },
+    Column { name: "pid_start_ns", ty: ColumnType::Int64, title: "Start of the process", unit: Some("ns"), help: "When the process with the id pid started, in nanoseconds of CLOCK_BOOTTIME. Since ids are reused, pid and pid_start_ns together identify a process, in all recordings between two boots. For a process older than the recording it is exact to 10 ms, as in /proc. If an id is reused within an interval, the interval's totals are attributed to the last process." },
+    Column { name: "flags", ty: ColumnType::Int64, title: "Flags", unit: None, help: "Flag bits: in a stack, 1 if it lacks callers, for the reason in cause." },
+    Column { name: "line", ty: ColumnType::Int32, title: "Line", unit: None, help: "Source line of a frame, for Python functions." },
+    Column { name: "wait_on", ty: ColumnType::Text(Holds::Word), title: "Waited on", unit: None, help: "What a thread waited for: 'futex', 'pipe', 'unix', 'tcp', 'udp', 'socket', 'eventfd', 'timerfd', 'event file', 'epoll', 'poll' (several descriptors), 'file', 'device', 'child', 'timer', 'signal', 'page', 'kernel_lock', 'disk', 'io_uring', 'semaphore' or 'other'." },
+    Column { name: "wait_target", ty: ColumnType::Int64, title: "Target", unit: None, help: "What distinguishes two targets of a process: the address of a futex rounded down to a multiple of 8, an inode number, a descriptor, or a hash of a kernel lock." },
+    Column { name: "wait_by", ty: ColumnType::Text(Holds::Word), title: "Ended by", unit: None, help: "What ended the waits: 'thread', 'timer', 'interrupt' (of a device, or the network's), 'nobody' before the window's end; null if the kernel did not show it." },
+    Column { name: "wait_active_ns", ty: ColumnType::Int64, title: "Waker active", unit: Some("ns"), help: "Time of the waits in which the waker ran, was blocked, or waited for a thread that was itself active." },
+    Column { name: "wait_unknown_ns", ty: ColumnType::Int64, title: "Waker unknown", unit: Some("ns"), help: "Share of the waits for which the waker's activity is unknown." },
+    Column { name: "wait_contended_ns", ty: ColumnType::Int64, title: "Contended", unit: Some("ns"), help: "Waits for a futex whose word said that threads wait for a lock: word and expected value 2, or an owner's id with bit 31." },
+    Column { name: "wait_handed_ns", ty: ColumnType::Int64, title: "Handed on", unit: Some("ns"), help: "Waits for a futex that were ended by a thread that had waited for it itself." },
+    Column { name: "wait_request_ns", ty: ColumnType::Int64, title: "In requests", unit: Some("ns"), help: "Time of the waits in which the process had received a request and not yet answered it." },
+    Column { name: "wait_question_ns", ty: ColumnType::Int64, title: "Awaiting an answer", unit: Some("ns"), help: "Time of the waits in which the process had sent a request that was not yet answered." },
+    Column { name: "wait_owner_tid", ty: ColumnType::Int32, title: "Owner", unit: None, help: "Thread that held the lock, if the lock names it." },
+    Column { name: "wait_name", ty: ColumnType::Text(Holds::Path), title: "Target name", unit: None, help: "Name of the target: a path, or the name in /proc for a pipe or an event file; for a futex, the mapping that contains it." },
+    Column { name: "wait_peer_pid", ty: ColumnType::Int32, title: "Peer", unit: None, help: "Process at the other end of a socket, if it is on this machine." },
+    Column { name: "unit_name", ty: ColumnType::Text(Holds::Cgroup), title: "Unit", unit: None, help: "Unit of systemd that the process belongs to, such as 'web.service'." },
+    Column { name: "pod", ty: ColumnType::Text(Holds::Container), title: "Pod", unit: None, help: "UID of the Kubernetes pod that the process belongs to." },
 ];
 
 /// Where each core column stands in every schema; a test holds these against [`CORE`].
@@ -235,12 +252,51 @@ pub mod column {
     pub const FLAGS: ColumnId = ColumnId(72);
     /// Column `line`.
     pub const LINE: ColumnId = ColumnId(73);
+    /// Column `wait_on`.
+    pub const WAIT_ON: ColumnId = ColumnId(74);
+    /// Column `wait_target`.
+    pub const WAIT_TARGET: ColumnId = ColumnId(75);
+    /// Column `wait_by`.
+    pub const WAIT_BY: ColumnId = ColumnId(76);
+    /// Column `wait_active_ns`.
+    pub const WAIT_ACTIVE_NS: ColumnId = ColumnId(77);
+    /// Column `wait_unknown_ns`.
+    pub const WAIT_UNKNOWN_NS: ColumnId = ColumnId(78);
+    /// Column `wait_contended_ns`.
+    pub const WAIT_CONTENDED_NS: ColumnId = ColumnId(79);
+    /// Column `wait_handed_ns`.
+    pub const WAIT_HANDED_NS: ColumnId = ColumnId(80);
+    /// Column `wait_request_ns`.
+    pub const WAIT_REQUEST_NS: ColumnId = ColumnId(81);
+    /// Column `wait_question_ns`.
+    pub const WAIT_QUESTION_NS: ColumnId = ColumnId(82);
+    /// Column `wait_owner_tid`.
+    pub const WAIT_OWNER_TID: ColumnId = ColumnId(83);
+    /// Column `wait_name`.
+    pub const WAIT_NAME: ColumnId = ColumnId(84);
+    /// Column `wait_peer_pid`.
+    pub const WAIT_PEER_PID: ColumnId = ColumnId(85);
+    /// Column `unit_name`.
+    pub const UNIT_NAME: ColumnId = ColumnId(86);
+    /// Column `pod`.
+    pub const POD: ColumnId = ColumnId(87);
 }
 
 #[cfg(test)]
 mod tests {
     use super::CORE;
+    use super::ColumnType;
+    use super::GROWING;
     use super::column;
+
+    #[test]
+    fn only_columns_of_64_bits_are_encoded_as_differences() {
+        for name in GROWING {
+            let column = CORE.iter().find(|column| column.name == name);
+            let ty = column.map(|column| column.ty);
+            assert!(matches!(ty, Some(ColumnType::Int64 | ColumnType::Timestamp)), "{name}: {ty:?}");
+        }
+    }
 
     #[test]
     fn every_constant_names_the_column_at_its_place() {
@@ -319,6 +375,20 @@ mod tests {
             ("pid_start_ns", column::PID_START_NS),
             ("flags", column::FLAGS),
             ("line", column::LINE),
+            ("wait_on", column::WAIT_ON),
+            ("wait_target", column::WAIT_TARGET),
+            ("wait_by", column::WAIT_BY),
+            ("wait_active_ns", column::WAIT_ACTIVE_NS),
+            ("wait_unknown_ns", column::WAIT_UNKNOWN_NS),
+            ("wait_contended_ns", column::WAIT_CONTENDED_NS),
+            ("wait_handed_ns", column::WAIT_HANDED_NS),
+            ("wait_request_ns", column::WAIT_REQUEST_NS),
+            ("wait_question_ns", column::WAIT_QUESTION_NS),
+            ("wait_owner_tid", column::WAIT_OWNER_TID),
+            ("wait_name", column::WAIT_NAME),
+            ("wait_peer_pid", column::WAIT_PEER_PID),
+            ("unit_name", column::UNIT_NAME),
+            ("pod", column::POD),
         ];
         assert_eq!(constants.len(), CORE.len());
         for (index, (name, id)) in constants.into_iter().enumerate() {

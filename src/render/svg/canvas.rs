@@ -33,7 +33,7 @@ pub(super) const AXIS: RGBColor = RGBColor(140, 149, 159);
 pub(super) const GRID: RGBColor = RGBColor(225, 228, 232);
 
 /// Colours of Okabe and Ito, which people of every colour vision tell apart; the darker ones first.
-const PALETTE: [RGBColor; 8] = [
+const PALETTE: [RGBColor; 9] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -42,6 +42,7 @@ const PALETTE: [RGBColor; 8] = [
     RGBColor(86, 180, 233),
     RGBColor(64, 64, 64),
     RGBColor(150, 140, 30),
+    RGBColor(120, 60, 120),
 ];
 
 /// Height of small text in pixels.

@@ -107,7 +107,7 @@ impl<'a> Drawing<'a> {
         widths.sort_by(f64::total_cmp);
         let each = widths.get(widths.len() / 2).copied().unwrap_or(0.0);
         let note = format!(
-            "values a cell (logarithmic); white: none; a cell is {} wide",
+            "values per cell (logarithmic); white: none; a cell is {} wide",
             units::duration((each * 1e9).min(i64::MAX as f64) as i64)
         );
         canvas.label(MARGIN + SCALE + 16, top + 5, &note, WIDTH - 2 * MARGIN - SCALE - 16, GREY)

@@ -10,7 +10,7 @@ use crate::text::sanitize;
 use crate::text::width;
 
 /// One character for each part, told apart without colour.
-const GLYPHS: [char; 8] = ['█', '▒', 'd', 'l', 'm', 's', 'o', '·'];
+const GLYPHS: [char; 9] = ['█', '▒', 'q', 'd', 'l', 'm', 's', 'o', '·'];
 
 /// Longest bar, in cells.
 const BAR: usize = 60;

@@ -6,7 +6,7 @@ use crate::render::FlameTree;
 use crate::render::Sparse;
 use crate::report::over_time::intervals::Intervals;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::LEAVING;
 use crate::report::read::profile::Profile;
 use crate::report::read::profile::Sample;
@@ -30,11 +30,11 @@ const LETTERS: usize = 240;
 pub(super) type Flame = (FlameTree, Option<String>);
 
 /// What the CPUs ran.
-pub(super) fn on(source: &Source, people: &People, stacks: &Stacks, intervals: &Intervals) -> Result<Flame> {
+pub(super) fn on(source: &Source, processes: &ProcessTable, stacks: &Stacks, intervals: &Intervals) -> Result<Flame> {
     let rows = || {
         let mut rows = source.rows("cpu_sample");
         let columns = SampleColumns::of(&mut rows);
-        (rows, move |row: &Row<'_>| Some(columns.sample(people, row)))
+        (rows, move |row: &Row<'_>| Some(columns.sample(processes, row)))
     };
     let tree =
         FlameTree { name: "cpu", title: "CPU time".to_owned(), empty: absent(source, "cpu"), ..FlameTree::default() };
@@ -42,11 +42,11 @@ pub(super) fn on(source: &Source, people: &People, stacks: &Stacks, intervals: &
 }
 
 /// In which calls threads waited.
-pub(super) fn off(source: &Source, people: &People, stacks: &Stacks, intervals: &Intervals) -> Result<Flame> {
+pub(super) fn off(source: &Source, processes: &ProcessTable, stacks: &Stacks, intervals: &Intervals) -> Result<Flame> {
     let rows = || {
         let mut rows = source.rows("stack_total");
         let (columns, sleeps) = (SampleColumns::of(&mut rows), SleepColumns::of(&mut rows));
-        (rows, move |row: &Row<'_>| sleeps.state(row).map(|_| columns.sample(people, row)))
+        (rows, move |row: &Row<'_>| sleeps.state(row).map(|_| columns.sample(processes, row)))
     };
     let empty = absent(source, "offcpu");
     let tree = FlameTree { name: "offcpu", title: "Time asleep".to_owned(), empty, ..FlameTree::default() };
@@ -92,7 +92,7 @@ fn flame<'r, Pick: FnMut(&Row<'_>) -> Option<Sample<'static>>>(
     }
     let cut = (drawn.joined_ns > 0).then(|| {
         let share = units::percent(100.0 * drawn.joined_ns as f64 / profile.ns().max(1) as f64);
-        format!("{}: {share} is in many thin stacks, which are one call of their process each", tree.title)
+        format!("{}: {share} is in many rare stacks, shown as one call per process", tree.title)
     });
     let caller = |(at, (caller, _)): (u32, &(Option<u32>, u32))| caller.map_or(0, |caller| at - caller);
     let tree = FlameTree {

@@ -1,4 +1,4 @@
-//! Sums of metrics over time: by command, by process, and by what else tells their values apart.
+//! Sums of metrics over time: by command, by process, and by their other dimensions.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Which;
 use crate::report::table::cells::unit;
 use crate::units::Unit;
@@ -39,13 +39,13 @@ const OWNERS: [&str; 4] = ["pid", "ppid", "tid", "comm"];
 const ROW_BYTES: usize = 160;
 
 /// Commands, processes and groups.
-pub(super) fn tables(source: &Source, people: &People, intervals: &Intervals) -> Result<Vec<SpanTable>> {
+pub(super) fn tables(source: &Source, processes: &ProcessTable, intervals: &Intervals) -> Result<Vec<SpanTable>> {
     let by_process = metrics_by_process(source);
     let tally = Tally::totals_of(source, &["pid", "comm"], |name| by_process.iter().any(|own| own.name == name))?;
-    let command = |dims: &[Dim]| Some(Rc::from(command(people, dims)));
+    let command = |dims: &[Dim]| Some(Rc::from(command(processes, dims)));
     let process = |dims: &[Dim]| dims.first().and_then(Dim::process);
     let (commands, more_commands) = ranked(source, &tally, &by_process, COMMANDS, command)?;
-    let (processes, more_processes) = ranked(source, &tally, &by_process, PROCESSES, process)?;
+    let (ranked_processes, more_processes) = ranked(source, &tally, &by_process, PROCESSES, process)?;
     let by_group: Vec<&MetricMeta> = source.meta().metrics.iter().collect();
     let columns = columns(&by_group);
     let by: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -53,7 +53,7 @@ pub(super) fn tables(source: &Source, people: &People, intervals: &Intervals) ->
     let (groups, more_groups) = heaviest_groups(source, &tally, &by_group)?;
 
     let mut of_commands = Sums::new(&commands, by_process.len());
-    let mut of_processes = Sums::new(&processes, by_process.len());
+    let mut of_processes = Sums::new(&ranked_processes, by_process.len());
     let mut of_groups = Sums::new(&groups, 2);
     let places: HashMap<&str, usize> = by_process.iter().enumerate().map(|(at, own)| (own.name.as_str(), at)).collect();
     let mut rows = source.rows("metric");
@@ -74,9 +74,9 @@ pub(super) fn tables(source: &Source, people: &People, intervals: &Intervals) ->
         of_groups.add(Some(&key), 1, interval, sum);
     })?;
 
-    let name = |which: &Which| people.name(Some(*which)).unwrap_or("?").to_owned();
+    let name = |which: &Which| processes.name(Some(*which)).unwrap_or("?").to_owned();
     let commands = of_commands.table(more_commands, |command: &Rc<str>| (vec![command.to_string()], None));
-    let processes = of_processes.table(more_processes, |which| (vec![name(which), which.pid.to_string()], None));
+    let of_processes = of_processes.table(more_processes, |which| (vec![name(which), which.pid.to_string()], None));
     let units: HashMap<&str, Unit> = by_group.iter().map(|own| (own.name.as_str(), unit(&own.unit))).collect();
     let groups = of_groups.table(more_groups, |(metric, dims): &Group| {
         let words: Vec<String> = dims.iter().filter(|dim| **dim != Dim::None).map(Dim::word).collect();
@@ -87,7 +87,7 @@ pub(super) fn tables(source: &Source, people: &People, intervals: &Intervals) ->
         SpanTable {
             name: "commands",
             title: "Commands",
-            note: "All processes of one name together.",
+            note: "All processes of the same name together.",
             keys: vec![key("command", false)],
             figures: figures(&by_process),
             ..commands
@@ -98,12 +98,12 @@ pub(super) fn tables(source: &Source, people: &People, intervals: &Intervals) ->
             note: "",
             keys: vec![key("command", false), key("pid", true)],
             figures: figures(&by_process),
-            ..processes
+            ..of_processes
         },
         SpanTable {
             name: "groups",
             title: "Metrics",
-            note: "Every metric by what tells its values apart: device and operation, system call, peer, file.",
+            note: "Every metric by its dimensions: device and operation, system call, peer, file.",
             keys: vec![key("metric", false), key("by", false)],
             figures: group_figures(),
             ..groups
@@ -112,8 +112,8 @@ pub(super) fn tables(source: &Source, people: &People, intervals: &Intervals) ->
 }
 
 /// The name of the process that figures are broken down by, whatever its threads are called.
-fn command<'a>(people: &'a People, dims: &'a [Dim]) -> &'a str {
-    people.name(dims.first().and_then(Dim::process)).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?")
+fn command<'a>(processes: &'a ProcessTable, dims: &'a [Dim]) -> &'a str {
+    processes.name(dims.first().and_then(Dim::process)).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?")
 }
 
 /// Metrics that name a process; what a process did with the CPU comes first.
@@ -125,7 +125,7 @@ fn metrics_by_process(source: &Source) -> Vec<MetricMeta> {
     metrics
 }
 
-/// The columns that tell values apart, but for those that say whose they are.
+/// The dimensions of metrics, without those that say whose a value is.
 fn columns(metrics: &[&MetricMeta]) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     for column in metrics.iter().flat_map(|metric| &metric.by) {
@@ -176,7 +176,7 @@ fn heaviest<K>(mut weighed: Vec<(f64, K)>, most: usize) -> (Vec<K>, u64) {
     (weighed.into_iter().take(most).map(|(_, key)| key).collect(), omitted)
 }
 
-/// A metric with what tells its values apart.
+/// A metric with its dimensions.
 type Group = (Rc<str>, Vec<Dim>);
 
 /// The groups with the largest shares of their metrics, so that each metric has its first.

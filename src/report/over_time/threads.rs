@@ -28,9 +28,10 @@ const ROWS: usize = 150;
 const STRIPS: usize = 16;
 
 /// The states that have a column of the table.
-const STATES: [(&str, &str, &str); 5] = [
+const STATES: [(&str, &str, &str); 6] = [
     ("on_cpu", "on CPU", "Share of its life on a CPU."),
     ("runnable", "for CPU", "Share of its life runnable, but waiting for a CPU."),
+    ("throttled", "throttled", "Share of its life runnable, but over the CPU quota of its cgroup."),
     ("uninterruptible", "blocked", "Share of its life in uninterruptible sleep: disks, pages, kernel locks."),
     ("interruptible", "asleep", "Share of its life in interruptible sleep."),
     ("stopped", "stopped", "Share of its life stopped by a signal or a tracer."),
@@ -89,7 +90,7 @@ pub(super) fn threads(source: &Source, intervals: &Intervals) -> Result<(Vec<Str
     let table = SpanTable {
         name: "threads",
         title: "Threads",
-        note: "Where the time of each thread went, as shares of the part of the selection that it lived.",
+        note: "Where each thread's time went, as shares of its life within the selection.",
         keys: vec![
             Key { title: "thread", numeric: false },
             Key { title: "tid", numeric: true },
@@ -131,7 +132,7 @@ fn figures() -> Vec<Figure> {
         by: None,
     };
     let mut figures =
-        vec![time("CPU time", "Time on CPUs.", 1), time("lived", "How much of the selection the thread lived.", 0)];
+        vec![time("CPU time", "Time on CPUs.", 1), time("lived", "How long the thread lived within the selection.", 0)];
     figures.extend(STATES.iter().enumerate().map(|(at, (_, title, help))| Figure {
         title: (*title).to_owned(),
         help: (*help).to_owned(),

@@ -17,6 +17,7 @@ use crate::recording::CORE;
 use crate::recording::ColumnType;
 use crate::recording::MetricMeta;
 use crate::render::Value;
+use crate::report::read::folding::Folding;
 use crate::report::read::input::Source;
 use crate::report::read::rows::IntColumn;
 use crate::report::read::rows::Row;
@@ -207,37 +208,43 @@ impl Tally {
     /// Adds up the `hist` and `metric` rows of a recording that pass its filters, for the metrics that `wanted` names.
     ///
     /// A dimension that a metric does not have is [`Dim::None`] in its groups. The dimension `pid` is the process: two that had
-    /// one id after each other are two groups.
-    pub(crate) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    /// one id after each other are two groups. Where processes share rows ([`Source::fold`]), it is the command's name.
+    pub(crate) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool + Sync) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], true)
     }
 
     /// The same whatever the filters by process: who was in the way need not be who is looked at.
-    pub(crate) fn of_all_processes(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    pub(crate) fn of_all_processes(
+        source: &Source,
+        by: &[&str],
+        wanted: impl Fn(&str) -> bool + Sync,
+    ) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], false)
     }
 
     /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
-    pub(crate) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Tally> {
+    pub(crate) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool + Sync) -> Result<Tally> {
         Tally::of_kinds(source, by, wanted, &[AggregateKind::Totals], true)
     }
 
     fn of_kinds(
         source: &Source,
         by: &[&str],
-        wanted: impl Fn(&str) -> bool,
+        wanted: impl Fn(&str) -> bool + Sync,
         kinds: &[AggregateKind],
         filtered: bool,
     ) -> Result<Tally> {
         let mut adder = Adder::default();
+        let folded = Folded::of(source, by);
         for kind in kinds {
-            let mut rows = if filtered { source.rows(kind.name()) } else { source.rows_of_all_processes(kind.name()) };
+            let rows = if filtered { source.rows(kind.name()) } else { source.rows_of_all_processes(kind.name()) };
+            let mut rows = rows.left_out("metric", |metric| !wanted(metric));
             let metric = rows.text("metric");
             let numbers = kind.numbers(&mut rows);
             let places: Vec<Place> = by.iter().map(|column| Place::of(column, &mut rows)).collect();
             rows.each(|row| {
-                let Some(metric) = row.text(metric).filter(|metric| wanted(metric)) else { return };
-                let histogram = adder.group(metric, &places, row);
+                let Some(metric) = row.text(metric) else { return };
+                let histogram = adder.group(metric, &places, row, &folded);
                 let before = histogram.filled();
                 numbers.add(row, histogram);
                 let more = histogram.filled() - before;
@@ -399,6 +406,31 @@ impl Place {
     }
 }
 
+/// The dimensions that say which process, where processes share rows of tables.
+struct Folded<'a> {
+    folding: &'a Folding,
+    pid: usize,
+    comm: Option<usize>,
+}
+
+impl<'a> Folded<'a> {
+    fn of(source: &'a Source, by: &[&str]) -> Option<Folded<'a>> {
+        let place = |name: &str| by.iter().position(|column| *column == name);
+        let folding = Some(source.folding()).filter(|folding| !folding.is_none())?;
+        Some(Folded { folding, pid: place("pid")?, comm: place("comm") })
+    }
+
+    /// A process without a row of its own is its command, in both dimensions: it has no number.
+    fn apply(&self, row: &Row<'_>, key: &mut [Dim]) {
+        let Some(command) = row.which().and_then(|which| self.folding.command(which, row.comm())) else { return };
+        for at in self.comm.into_iter().chain([self.pid]) {
+            if let Some(dim) = key.get_mut(at) {
+                *dim = Dim::Text(Rc::clone(&command));
+            }
+        }
+    }
+}
+
 /// Groups while rows are added to them.
 #[derive(Default)]
 struct Adder {
@@ -411,13 +443,16 @@ struct Adder {
 
 impl Adder {
     /// The group of a row.
-    fn group(&mut self, metric: &str, places: &[Place], row: &Row<'_>) -> &mut Histogram {
+    fn group(&mut self, metric: &str, places: &[Place], row: &Row<'_>, folded: &Option<Folded<'_>>) -> &mut Histogram {
         if self.held_bytes > MOST_BYTES {
             self.spill();
         }
         let Adder { held, held_bytes, names, .. } = self;
         let mut keep = |text: &str| name(names, held_bytes, text);
-        let key: Vec<Dim> = places.iter().map(|place| place.read(row, &mut keep)).collect();
+        let mut key: Vec<Dim> = places.iter().map(|place| place.read(row, &mut keep)).collect();
+        if let Some(folded) = folded {
+            folded.apply(row, &mut key);
+        }
         if !held.contains_key(metric) {
             held.insert(name(names, held_bytes, metric), HashMap::new());
         }

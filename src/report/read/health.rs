@@ -6,6 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 
 use crate::recording::LEFT_OUT;
+use crate::recording::Meta;
 use crate::recording::ProbeOutcome;
 use crate::render::Document;
 use crate::report::read::aggregate::Tally;
@@ -14,6 +15,9 @@ use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::table::cells::outcome_word;
 use crate::units;
+
+/// A budget that is exceeded in one of so many measurements took a moment to be held.
+const MOST_OVER: u32 = 10;
 
 /// Events that were lost, by probe and cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +55,7 @@ impl Losses {
 }
 
 /// Says in a document how whole a recording is, the good news included.
-pub(crate) fn tell(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
+pub(crate) fn note(document: &mut Document, source: &Source, whose: &str) -> Result<()> {
     if missing(source)?.is_empty() {
         document.note(format!("{whose}complete: no event lost"));
     }
@@ -70,7 +74,7 @@ pub(crate) fn missing(source: &Source) -> Result<Vec<String>> {
     }
     missing.extend(source.meta().redaction.iter().filter(|line| line.starts_with(LEFT_OUT)).cloned());
     if source.recording().is_partial() {
-        missing.push("unfinished: its writer was stopped or still runs; what it wrote last may be missing".to_owned());
+        missing.push("unfinished: its writer was killed or is still running; the last rows may be missing".to_owned());
     }
     Ok(missing)
 }
@@ -84,6 +88,8 @@ fn problems(source: &Source) -> Result<Vec<String>> {
             problems.push(format!("the probe '{}' {}{reason}", probe.name, outcome_word(probe.state)));
         }
     }
+    problems.extend(source.meta().thinned_rows());
+    problems.extend(over_budget(source.meta()));
     problems.extend(unequal(source)?);
     let unnamed = source.meta().unnamed_stacks;
     if unnamed > 0 {
@@ -93,6 +99,16 @@ fn problems(source: &Source) -> Result<Vec<String>> {
     problems.extend(skipped_checkpoints(source.meta().skipped_checkpoints));
     problems.extend(late_intervals(source)?);
     Ok(problems)
+}
+
+/// A budget of CPU time that did not hold for more than a moment.
+fn over_budget(meta: &Meta) -> Option<String> {
+    let budget = meta.budget.as_ref().filter(|budget| budget.over > budget.measured / MOST_OVER)?;
+    let (over, all) = (units::count(budget.over.into()), units::count(budget.measured.into()));
+    let [most, mean] = [budget.most_pct, budget.mean_pct].map(units::percent);
+    Some(format!(
+        "recording cost more than its budget of {most} of a CPU in {over} of {all} measurements, {mean} on average: thinning lowered it no further"
+    ))
 }
 
 fn skipped_checkpoints(skipped: u64) -> Option<String> {
@@ -123,7 +139,7 @@ fn late_intervals(source: &Source) -> Result<Option<String>> {
     Ok((due > 0 && late > 0).then(|| {
         let [due, longest] = [due, longest].map(units::duration);
         let (late, all) = (units::count(late), units::count(all));
-        format!("{late} of {all} intervals ended late, up to {longest} long instead of {due}: counts are whole, their times less exact")
+        format!("{late} of {all} intervals ended late, up to {longest} long instead of {due}: counts are complete, their times less exact")
     }))
 }
 
@@ -144,7 +160,8 @@ fn of_events(source: &Source, losses: &Losses) -> String {
 
 /// Histograms whose buckets and totals disagree, which no interval that was read whole ever shows.
 fn unequal(source: &Source) -> Result<Vec<String>> {
-    let is_own = |name: &str| source.meta().metrics.iter().any(|metric| metric.name == name && is_histogram(metric));
+    let metrics = &source.meta().metrics;
+    let is_own = |name: &str| metrics.iter().any(|metric| metric.name == name && is_histogram(metric));
     let tally = Tally::of(source, &[], is_own)?;
     let mut sentences = Vec::new();
     for metric in source.meta().metrics.iter().filter(|metric| is_histogram(metric)) {

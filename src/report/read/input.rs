@@ -1,20 +1,22 @@
 //! Recordings as the views see them: a label, a window, and the rows that the filters let through.
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::recording::CORE_KINDS;
+use crate::recording::Extent;
 use crate::recording::Meta;
+use crate::recording::OpenError;
 use crate::recording::Recording;
-use crate::recording::finished_path;
-use crate::recording::is_finished;
-use crate::recording::is_partial;
+use crate::render::LeftOut;
 use crate::report::plan::RowFilter;
+use crate::report::read::files::Files;
+use crate::report::read::files::Named;
+use crate::report::read::folding::Folding;
+use crate::report::read::label;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
 use crate::report::read::span;
@@ -29,74 +31,72 @@ pub(crate) struct Source {
     asked: Span,
     /// What totals cover of the window.
     shown: Span,
+    folding: Folding,
+    /// Whether what is said of it is merged with what is said of others.
+    is_part: bool,
 }
 
 /// The recordings of a report.
 pub(crate) struct Sources {
-    /// In the order of the command line, directories by file name.
+    /// In the order of the files.
     pub(crate) list: Vec<Source>,
-    /// Files of directories that could not be opened, with the reason.
-    pub(crate) left_out: Vec<String>,
+    /// Files that could not be opened.
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
-/// Opens every recording that the paths name.
+/// Opens the recordings, and tells them apart by their labels.
 ///
-/// A directory stands for the recordings in it, and what can't be opened there is left out; a file named by itself must open.
-pub(crate) fn open(paths: &[PathBuf], filter: &RowFilter) -> Result<Sources> {
-    let mut sources = Sources { list: Vec::new(), left_out: Vec::new() };
-    for path in paths {
-        if !path.is_dir() {
-            sources.list.push(Source::open(path, filter)?);
-            continue;
-        }
-        let files = recordings_in(path).with_context(|| format!("can't read the directory '{}'", path.display()))?;
-        if files.is_empty() {
-            return Err(Failure::run(format!("no recording in the directory '{}'", path.display())).into());
-        }
-        for file in files {
-            match Source::open(&file, filter) {
-                Ok(source) => sources.list.push(source),
-                Err(error) => sources.left_out.push(first_line(&error)),
-            }
+/// One that can't be opened is left out.
+///
+/// # Errors
+/// None can be opened.
+pub(crate) fn open(files: Files, filter: &RowFilter) -> Result<Sources> {
+    let mut left_out = files.left_out;
+    let mut list = Vec::new();
+    let single = files.list.len() == 1;
+    for named in &files.list {
+        match Source::open(&named.path, filter) {
+            Ok(source) => list.push(source),
+            Err(error) if single && left_out.is_empty() => return Err(error),
+            Err(error) => left_out.push(named.left_out(&error)),
         }
     }
-    if sources.list.is_empty() {
-        let why = sources.left_out.first().cloned().unwrap_or_else(|| "no recording is named".to_owned());
-        return Err(Failure::run(why).into());
+    if list.is_empty() {
+        return Err(none_opens(&left_out).into());
     }
-    tell_apart(&mut sources.list);
-    Ok(sources)
+    let named: Vec<(String, &Path)> =
+        list.iter().map(|source| (source.label.clone(), source.recording.path())).collect();
+    let labels = label::labels(&named);
+    list.iter_mut().zip(labels).for_each(|(source, label)| source.label = label);
+    Ok(Sources { list, left_out })
 }
 
-/// What is wrong, without the advice.
-pub(crate) fn first_line(error: &anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+/// Why no recording is left.
+pub(crate) fn none_opens(left_out: &[LeftOut]) -> Failure {
+    match left_out {
+        [] => Failure::usage("no recording is named").hint("ebrec report run.parquet"),
+        [one] => Failure::run(one.reason.clone()),
+        [first, rest @ ..] => Failure::run(format!(
+            "none of {} recordings can be read: {}; {} more",
+            rest.len() + 1,
+            first.reason,
+            rest.len()
+        )),
+    }
 }
 
-/// Finished recordings by name, and unfinished ones that have no finished one beside them.
-pub(crate) fn recordings_in(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let unfinished = is_partial(&path)
-            && finished_path(&path).is_some_and(|finished| is_finished(&finished) && !finished.exists());
-        if (is_finished(&path) || unfinished) && path.is_file() {
-            files.push(path);
-        }
+impl Named {
+    /// The recording without its rows, since they can't be read.
+    pub(crate) fn left_out(&self, error: &anyhow::Error) -> LeftOut {
+        LeftOut { by_itself: self.by_itself, ..LeftOut::new(&self.path, first_line(error)) }
     }
-    files.sort();
-    Ok(files)
 }
 
-/// Hosts that occur once keep their name, others get their file's beside it.
-fn tell_apart(sources: &mut [Source]) {
-    let hosts: Vec<String> = sources.iter().map(|source| source.label.clone()).collect();
-    for source in sources {
-        if hosts.iter().filter(|host| **host == source.label).count() > 1 {
-            let file = source.recording.path().file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            source.label = format!("{} ({})", source.label, file.unwrap_or_default());
-        }
-    }
+/// What is wrong with a recording, without the advice; of damaged rows, what the damage is.
+fn first_line(error: &anyhow::Error) -> String {
+    let own = error.chain().find_map(|cause| cause.downcast_ref::<OpenError>());
+    let text = own.map_or_else(|| error.to_string(), OpenError::to_string);
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 impl Source {
@@ -108,8 +108,34 @@ impl Source {
         let asked = Span { begin_ns, end_ns: filter.to.map_or(window_ns, |to| nanos(to).min(window_ns)).max(begin_ns) };
         let by_time = filter.from.is_some() || filter.to.is_some();
         let shown = if by_time { span::of_totals(&recording, asked)? } else { asked };
-        let label = recording.meta().host.hostname.clone();
-        Ok(Source { label, recording, filter: filter.clone(), asked, shown })
+        let label = label::host(&recording.meta().host.hostname, path);
+        let (filter, folding) = (filter.clone(), Folding::default());
+        Ok(Source { label, recording, filter, asked, shown, folding, is_part: false })
+    }
+
+    /// Makes it one of many that are read one by one: its tables say its label in each row, and are merged.
+    pub(crate) fn part(self, label: String) -> Source {
+        Source { label, is_part: true, ..self }
+    }
+
+    /// Whether what is said of it is merged with what is said of others.
+    pub(crate) fn is_part(&self) -> bool {
+        self.is_part
+    }
+
+    /// The recording without its rows, since they can't be read.
+    pub(crate) fn left_out(&self, error: &anyhow::Error) -> LeftOut {
+        LeftOut::new(self.recording.path(), first_line(error))
+    }
+
+    /// Lets processes share the rows of tables.
+    pub(crate) fn fold(&mut self, folding: Folding) {
+        self.folding = folding;
+    }
+
+    /// Which processes share rows.
+    pub(crate) fn folding(&self) -> &Folding {
+        &self.folding
     }
 
     /// The file behind it.
@@ -155,34 +181,62 @@ impl Source {
 
     /// The rows of a kind that the filters let through, in the file's order.
     pub(crate) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
-        let aggregate = is_aggregate(kind);
-        self.rows_of_all_times(kind).only(move |row| {
-            self.passes_time(row, aggregate)
-                && (!self.filter.by_process() || self.filter.passes_process(row.pid(), row.comm()))
-        })
+        let rows = self.rows_of_all_processes(kind);
+        let filter = &self.filter;
+        if !filter.by_process() {
+            return rows;
+        }
+        rows.only(&["pid", "comm"], |row| filter.passes_process(row.pid(), row.comm()))
     }
 
     /// The same without the filters by process, for rows about the recording itself.
     pub(crate) fn rows_of_all_processes<'a>(&'a self, kind: &'a str) -> Rows<'a> {
-        let aggregate = is_aggregate(kind);
-        self.rows_of_all_times(kind).only(move |row| self.passes_time(row, aggregate))
+        let rows = self.rows_of_all_times(kind);
+        if self.filter.from.is_none() && self.filter.to.is_none() {
+            return rows;
+        }
+        let times = Times { asked: self.asked, shown: self.shown, to: self.filter.to, aggregate: is_aggregate(kind) };
+        let start_ns = self.meta().window.start_real_ns;
+        rows.only(&["ts", "ts_sub_ns", "dur_ns"], move |row| times.pass(row))
+            .may_hold(move |extent| times.may_pass(extent, start_ns))
     }
 
     /// The same without any filter, for rows that give names to others.
     pub(crate) fn rows_of_all_times<'a>(&'a self, kind: &'a str) -> Rows<'a> {
         Rows::all(&self.recording, kind)
     }
+}
 
+/// The part of the window that is asked for, as the rows of a kind see it.
+#[derive(Clone, Copy)]
+struct Times {
+    asked: Span,
+    shown: Span,
+    to: Option<Duration>,
+    aggregate: bool,
+}
+
+impl Times {
     /// An event belongs to the moment it ended, an interval to its middle, so that each counts once however it is cut.
-    fn passes_time(&self, row: &Row<'_>, aggregate: bool) -> bool {
-        if self.filter.from.is_none() && self.filter.to.is_none() {
-            return true;
-        }
+    fn pass(&self, row: &Row<'_>) -> bool {
         let Some(at) = row.at() else { return false };
-        match aggregate {
+        match self.aggregate {
             true => self.shown.holds(at.saturating_sub(row.dur().unwrap_or(0) / 2)),
             // What a program that was under way when the window closed says is a moment later.
-            false => at >= self.asked.begin_ns && self.filter.to.is_none_or(|to| at < nanos(to)),
+            false => at >= self.asked.begin_ns && self.to.is_none_or(|to| at < nanos(to)),
+        }
+    }
+
+    /// Whether any of the rows of a row group may pass.
+    fn may_pass(&self, extent: &Extent, start_ns: i64) -> bool {
+        let Some((first, last)) = extent.ends else { return true };
+        let (first, last) = (first.saturating_sub(start_ns), last.saturating_sub(start_ns));
+        match self.aggregate {
+            true => {
+                let before_end = extent.longest.is_none_or(|longest| first.saturating_sub(longest) < self.shown.end_ns);
+                before_end && last >= self.shown.begin_ns
+            }
+            false => last >= self.asked.begin_ns && self.to.is_none_or(|to| first < nanos(to)),
         }
     }
 }

@@ -95,7 +95,7 @@ pub(crate) struct Account {
 /// A state with its cause; the cause is empty where a state has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// `on_cpu`, `runnable`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
+    /// `on_cpu`, `runnable`, `throttled`, `uninterruptible`, `interruptible`, `stopped`, `unknown`; of CPUs `busy`, `idle`, `unknown`.
     pub(crate) state: Rc<str>,
     /// Why it slept.
     pub(crate) cause: Rc<str>,
@@ -146,6 +146,8 @@ pub(crate) enum Sort {
     OnCpu,
     /// Runnable, but waiting for a CPU.
     ForCpu,
+    /// Runnable, but kept off the CPUs by a quota.
+    Throttled,
     /// Files, disks, pages.
     Storage,
     /// Another thread or the kernel holds something.
@@ -162,14 +164,24 @@ pub(crate) enum Sort {
 
 impl Sort {
     /// All, in the order of drawing.
-    pub(crate) const ALL: [Sort; 8] =
-        [Sort::OnCpu, Sort::ForCpu, Sort::Storage, Sort::Lock, Sort::Message, Sort::Stopped, Sort::Other, Sort::Idle];
+    pub(crate) const ALL: [Sort; 9] = [
+        Sort::OnCpu,
+        Sort::ForCpu,
+        Sort::Throttled,
+        Sort::Storage,
+        Sort::Lock,
+        Sort::Message,
+        Sort::Stopped,
+        Sort::Other,
+        Sort::Idle,
+    ];
 
     /// In words.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Sort::OnCpu => "on CPU",
             Sort::ForCpu => "waiting for a CPU",
+            Sort::Throttled => "over its CPU quota",
             Sort::Storage => "files and disks",
             Sort::Lock => "locks",
             Sort::Message => "pipes and sockets",
@@ -190,6 +202,7 @@ impl State {
         match &*self.state {
             "on_cpu" => return Sort::OnCpu,
             "runnable" => return Sort::ForCpu,
+            "throttled" => return Sort::Throttled,
             "stopped" => return Sort::Stopped,
             "unknown" => return Sort::Other,
             _ => {}
@@ -214,6 +227,7 @@ impl State {
         match (&*self.state, &*self.cause) {
             ("on_cpu", _) => "on a CPU".to_owned(),
             ("runnable", _) => "waiting for a CPU".to_owned(),
+            ("throttled", _) => "over its CPU quota".to_owned(),
             ("uninterruptible", cause) => format!("blocked in {cause}"),
             ("interruptible", cause) => format!("asleep in {cause}"),
             ("unknown", _) => "in a state that the kernel did not show".to_owned(),

@@ -64,7 +64,7 @@ impl Limit {
         }
         let path = source.recording().path().display();
         let failure = Failure::run(format!("'{path}' holds more {what} than fit into memory"));
-        Err(failure.hint("look at a shorter part of it with --from, or at one process with --pid").into())
+        Err(failure.hint("narrow it with --from and --to, or to one process with --pid").into())
     }
 }
 

@@ -10,6 +10,8 @@ use serde::Serialize;
 
 use crate::report::read::aggregate::Dim;
 use crate::report::read::aside::Aside;
+use crate::report::read::folding::Folding;
+use crate::report::read::folding::RowPer;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::rows::IntColumn;
@@ -17,9 +19,9 @@ use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
 use crate::report::read::rows::Which;
 
-/// A process as far as the recording knows it. Times are nanoseconds since the window's start.
+/// What the recording says about a process. Times are nanoseconds since the window's start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Person {
+pub(crate) struct ProcessInfo {
     /// Its id in its own PID namespace, where that is another.
     pub(crate) ns_pid: Option<i64>,
     /// Parent.
@@ -30,6 +32,10 @@ pub(crate) struct Person {
     pub(crate) comm: Option<Rc<str>>,
     /// Container id.
     pub(crate) container: Option<Rc<str>>,
+    /// Unit of systemd.
+    pub(crate) unit: Option<Rc<str>>,
+    /// UID of the pod.
+    pub(crate) pod: Option<Rc<str>>,
     /// When it was forked; `None` before the window.
     pub(crate) started: Option<i64>,
     /// When it ended; `None` after the window.
@@ -88,32 +94,35 @@ pub(crate) struct Owner {
 
 /// The processes of one recording by process id and start.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct People(BTreeMap<Which, Person>);
+pub(crate) struct ProcessTable(BTreeMap<Which, ProcessInfo>);
 
-impl People {
+impl ProcessTable {
     /// Reads them out of the rows `process`, `fork`, `exec` and `exit`, whatever the filters: names are needed for all.
-    pub(crate) fn of(source: &Source) -> Result<People> {
-        People::with(source, |_, _| {})
+    pub(crate) fn of(source: &Source) -> Result<ProcessTable> {
+        ProcessTable::with(source, |_, _| {})
     }
 
     /// The same, with their arguments: they are long, and most views can do without them.
-    pub(crate) fn with_arguments(source: &Source) -> Result<(People, Aside<Which>)> {
+    pub(crate) fn with_arguments(source: &Source) -> Result<(ProcessTable, Aside<Which>)> {
         let mut arguments = Aside::default();
-        let people = People::with(source, |which, argv| arguments.put(which, argv))?;
-        Ok((people, arguments))
+        let processes = ProcessTable::with(source, |which, argv| arguments.put(which, argv))?;
+        Ok((processes, arguments))
     }
 
-    fn with(source: &Source, mut arguments: impl FnMut(Which, &str)) -> Result<People> {
-        let mut people = Census { people: BTreeMap::new(), limit: Limit::new() };
+    fn with(source: &Source, mut arguments: impl FnMut(Which, &str)) -> Result<ProcessTable> {
+        let mut processes = Census { processes: BTreeMap::new(), limit: Limit::new() };
         let mut rows = source.rows_of_all_times("process");
         let (origin, ns_pid) = (Origin::of(&mut rows), rows.int("ns_pid"));
         let (argv, container) = (rows.text("argv"), rows.text("container"));
+        let (unit, pod) = (rows.text("unit_name"), rows.text("pod"));
         rows.each(|row| {
-            let Some((person, limit)) = people.person(row.which()) else { return };
-            origin.set(person, row);
-            set(&mut person.ns_pid, row.int(ns_pid));
-            set_text(limit, &mut person.comm, row.comm());
-            set_text(limit, &mut person.container, row.text(container));
+            let Some((info, limit)) = processes.entry(row.which()) else { return };
+            origin.set(info, row);
+            set(&mut info.ns_pid, row.int(ns_pid));
+            set_text(limit, &mut info.comm, row.comm());
+            set_text(limit, &mut info.container, row.text(container));
+            set_text(limit, &mut info.unit, row.text(unit));
+            set_text(limit, &mut info.pod, row.text(pod));
             if let (Some(which), Some(argv)) = (row.which(), row.text(argv)) {
                 arguments(which, argv);
             }
@@ -121,20 +130,20 @@ impl People {
         let mut rows = source.rows_of_all_times("fork");
         let origin = Origin::of(&mut rows);
         rows.each(|row| {
-            let Some((person, limit)) = people.person(row.which()) else { return };
-            origin.set(person, row);
+            let Some((info, limit)) = processes.entry(row.which()) else { return };
+            origin.set(info, row);
             // The child bears its parent's name until it runs a program of its own.
-            if person.comm.is_none() {
-                set_text(limit, &mut person.comm, row.comm());
+            if info.comm.is_none() {
+                set_text(limit, &mut info.comm, row.comm());
             }
-            set(&mut person.started, row.at());
+            set(&mut info.started, row.at());
         })?;
         let mut rows = source.rows_of_all_times("exec");
         let (origin, argv) = (Origin::of(&mut rows), rows.text("argv"));
         rows.each(|row| {
-            let Some((person, limit)) = people.person(row.which()) else { return };
-            origin.set(person, row);
-            set_text(limit, &mut person.comm, row.comm());
+            let Some((info, limit)) = processes.entry(row.which()) else { return };
+            origin.set(info, row);
+            set_text(limit, &mut info.comm, row.comm());
             if let (Some(which), Some(argv)) = (row.which(), row.text(argv)) {
                 arguments(which, argv);
             }
@@ -143,27 +152,27 @@ impl People {
         let (origin, exit_code, signal) = (Origin::of(&mut rows), rows.int("exit_code"), rows.text("name"));
         let (cpu_ns, max_rss) = (rows.int("process_cpu_ns"), rows.int("process_max_rss_bytes"));
         rows.each(|row| {
-            let Some((person, limit)) = people.person(row.which()) else { return };
-            origin.set(person, row);
-            set_text(limit, &mut person.comm, row.comm());
-            person.end = End::of(row.int(exit_code), row.text(signal));
-            set(&mut person.ended, row.at());
-            set(&mut person.lifetime_ns, row.dur());
-            set(&mut person.cpu_ns, row.int(cpu_ns));
-            set(&mut person.max_rss, row.int(max_rss));
+            let Some((info, limit)) = processes.entry(row.which()) else { return };
+            origin.set(info, row);
+            set_text(limit, &mut info.comm, row.comm());
+            info.end = End::of(row.int(exit_code), row.text(signal));
+            set(&mut info.ended, row.at());
+            set(&mut info.lifetime_ns, row.dur());
+            set(&mut info.cpu_ns, row.int(cpu_ns));
+            set(&mut info.max_rss, row.int(max_rss));
         })?;
-        people.limit.check(source, "processes")?;
-        Ok(People(people.people))
+        processes.limit.check(source, "processes")?;
+        Ok(ProcessTable(processes.processes))
     }
 
     /// One process.
-    pub(crate) fn one(&self, which: &Which) -> Option<&Person> {
+    pub(crate) fn one(&self, which: &Which) -> Option<&ProcessInfo> {
         self.0.get(which)
     }
 
     /// The process that had an id, if only one had it.
-    pub(crate) fn get(&self, pid: i64) -> Option<&Person> {
-        let mut all = self.having(pid).map(|(_, person)| person);
+    pub(crate) fn get(&self, pid: i64) -> Option<&ProcessInfo> {
+        let mut all = self.having(pid).map(|(_, info)| info);
         all.next().filter(|_| all.next().is_none())
     }
 
@@ -173,7 +182,7 @@ impl People {
     }
 
     /// All that had an id, by their starts.
-    fn having(&self, pid: i64) -> impl Iterator<Item = (&Which, &Person)> {
+    fn having(&self, pid: i64) -> impl Iterator<Item = (&Which, &ProcessInfo)> {
         self.0.range(Which { pid, start_ns: None }..=Which { pid, start_ns: Some(i64::MAX) })
     }
 
@@ -213,9 +222,15 @@ impl People {
         Owner { comm: self.of_row(row).map(str::to_owned), pid: row.pid() }
     }
 
+    /// Which of them share rows of tables.
+    pub(crate) fn folding(&self, per: RowPer) -> Folding {
+        let lives = self.iter().filter_map(|(which, info)| Some((which, info.comm.clone()?, info.lifetime_ns)));
+        Folding::of(lives, per)
+    }
+
     /// All of them, by process id and start.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Which, &Person)> {
-        self.0.iter().map(|(which, person)| (*which, person))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Which, &ProcessInfo)> {
+        self.0.iter().map(|(which, info)| (*which, info))
     }
 
     /// `make (4200)`, or `process 4200` when nothing names it, `comm` neither; process 0 is the kernel's idle thread.
@@ -242,26 +257,26 @@ impl Origin {
         Origin { ppid: rows.int("ppid"), uid: rows.int("uid") }
     }
 
-    fn set(&self, person: &mut Person, row: &Row<'_>) {
-        set(&mut person.ppid, row.int(self.ppid));
-        set(&mut person.uid, row.int(self.uid));
+    fn set(&self, info: &mut ProcessInfo, row: &Row<'_>) {
+        set(&mut info.ppid, row.int(self.ppid));
+        set(&mut info.uid, row.int(self.uid));
     }
 }
 
-/// People while they are counted.
+/// ProcessTable while they are counted.
 struct Census {
-    people: BTreeMap<Which, Person>,
+    processes: BTreeMap<Which, ProcessInfo>,
     limit: Limit,
 }
 
 impl Census {
     /// The entry of a process, with the limit for its names; `None` without room for another.
-    fn person(&mut self, which: Option<Which>) -> Option<(&mut Person, &mut Limit)> {
-        match self.people.entry(which?) {
+    fn entry(&mut self, which: Option<Which>) -> Option<(&mut ProcessInfo, &mut Limit)> {
+        match self.processes.entry(which?) {
             Entry::Occupied(known) => Some((known.into_mut(), &mut self.limit)),
             Entry::Vacant(new) => {
-                let fits = self.limit.take(2 * size_of::<Person>());
-                fits.then(|| (new.insert(Person::default()), &mut self.limit))
+                let fits = self.limit.take(2 * size_of::<ProcessInfo>());
+                fits.then(|| (new.insert(ProcessInfo::default()), &mut self.limit))
             }
         }
     }

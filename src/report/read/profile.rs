@@ -188,6 +188,11 @@ impl Stacks {
         frames
     }
 
+    /// How many of the `all` innermost frames of a pair of stacks are the kernel's.
+    fn kernel_frames(&self, pair: &Pair, all: usize) -> usize {
+        all.saturating_sub(self.frames(None, pair.user.map(i64::from)).count())
+    }
+
     /// The symbols from a node out.
     fn path(&self, leaf: u32) -> impl Iterator<Item = i32> {
         let node = |at: u32| self.nodes.get(usize::try_from(at).ok()?).copied();
@@ -380,6 +385,20 @@ impl Profile {
         &self.processes[pair.process as usize]
     }
 
+    /// For every function of the kernel, the program's function that entered the kernel, in the heaviest stack that has both.
+    pub(crate) fn entered_from(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Rc<Function>>> {
+        let mut entered: HashMap<Rc<Function>, Rc<Function>> = HashMap::new();
+        self.each(|pair, _, _| {
+            let Some(user) = stacks.frames(None, pair.user.map(i64::from)).next() else { return };
+            for frame in stacks.frames(pair.kernel.map(i64::from), None) {
+                if !entered.contains_key(&frame.function) {
+                    entered.insert(Rc::clone(&frame.function), Rc::clone(&user.function));
+                }
+            }
+        })?;
+        Ok(entered)
+    }
+
     /// Every function's weight.
     pub(crate) fn functions(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Weight>> {
         let mut weights: HashMap<Rc<Function>, Weight> = HashMap::new();
@@ -486,27 +505,29 @@ impl Profile {
         Ok(match (all, by_tables, reasons.is_empty()) {
             (0, ..) => None,
             (_, false, _) => Some(
-                "user stacks were followed by frame pointers alone: they lack callers of code that has none".to_owned(),
+                "user stacks were followed by frame pointers alone: callers of code without frame pointers are missing"
+                    .to_owned(),
             ),
-            (_, true, true) => Some("all user stacks are whole".to_owned()),
+            (_, true, true) => Some("all user stacks are complete".to_owned()),
             (_, true, false) => {
-                Some(format!("{share} of the user stacks are whole; of the others: {}", shares(reasons, all)))
+                Some(format!("{share} of the user stacks are complete; of the others: {}", shares(reasons, all)))
             }
         })
     }
 
-    /// The calls from the outermost in, heaviest first, without branches below `least` nanoseconds: (depth, name, ns).
+    /// The calls from the outermost in, heaviest first, without branches below `least` nanoseconds.
     ///
     /// The heaviest stacks come first, and once there are very many calls the others only add to those that are there,
     /// so that every call has all of its time.
-    pub(crate) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<(u16, Rc<str>, u64)>> {
+    pub(crate) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<Branch>> {
         let mut tree = Tree { nodes: vec![Node::default()], names: HashMap::new() };
         self.each(|pair, ns, _| {
             let frames = self.frames(stacks, pair);
+            let in_program = frames.len() - stacks.kernel_frames(pair, frames.len());
             let names = std::iter::once(self.process(pair)).chain(frames.iter().map(|frame| &frame.function.text));
             let mut at = 0;
-            for name in names {
-                let Some(child) = tree.child(at, name, ns) else { break };
+            for (depth, name) in names.enumerate() {
+                let Some(child) = tree.child(at, name, ns, depth > in_program) else { break };
                 at = child;
             }
         })?;
@@ -589,6 +610,19 @@ pub(crate) struct Sample<'p> {
     pub(crate) count: u64,
 }
 
+/// A call in the tree of calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Branch {
+    /// Callers above it.
+    pub(crate) depth: u16,
+    /// The function, or at the root the process.
+    pub(crate) name: Rc<str>,
+    /// Whether it is a function of the kernel.
+    pub(crate) in_kernel: bool,
+    /// Time in it and in what it called, in nanoseconds.
+    pub(crate) ns: u64,
+}
+
 /// Calls by their callers.
 struct Tree {
     /// The root first.
@@ -600,19 +634,20 @@ struct Tree {
 #[derive(Default)]
 struct Node {
     name: Rc<str>,
+    in_kernel: bool,
     ns: u64,
     children: Vec<u32>,
 }
 
 impl Tree {
     /// Adds to the calls of a name by a caller; nothing where there is no room for them.
-    fn child(&mut self, caller: u32, name: &Rc<str>, ns: u64) -> Option<u32> {
+    fn child(&mut self, caller: u32, name: &Rc<str>, ns: u64, in_kernel: bool) -> Option<u32> {
         let next = u32::try_from(self.nodes.len()).ok()?;
         let at = match self.names.entry((caller, Rc::clone(name))) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(_) if self.nodes.len() >= NODES => return None,
             Entry::Vacant(new) => {
-                self.nodes.push(Node { name: Rc::clone(name), ..Node::default() });
+                self.nodes.push(Node { name: Rc::clone(name), in_kernel, ..Node::default() });
                 self.nodes.get_mut(caller as usize)?.children.push(next);
                 *new.insert(next)
             }
@@ -623,11 +658,11 @@ impl Tree {
     }
 
     /// Lists the branches, without recursion: a stranger's stack may be deep.
-    fn list(&self, least: u64) -> Vec<(u16, Rc<str>, u64)> {
+    fn list(&self, least: u64) -> Vec<Branch> {
         let mut rows = Vec::new();
         let mut rest = self.heaviest_last(0, 0, least);
         while let Some((depth, at, node)) = rest.pop() {
-            rows.push((depth, Rc::clone(&node.name), node.ns));
+            rows.push(Branch { depth, name: Rc::clone(&node.name), in_kernel: node.in_kernel, ns: node.ns });
             rest.extend(self.heaviest_last(at, depth.saturating_add(1), least));
         }
         rows
@@ -721,7 +756,7 @@ mod tests {
     fn the_tree_has_the_heaviest_branch_first_and_leaves_out_small_ones() {
         let (profile, stacks) = profile(&[(&["a", "x"], 1), (&["a", "y"], 9), (&["b"], 20)]);
         let rows: Vec<(u16, String)> =
-            profile.tree(&stacks, 2).unwrap().iter().map(|row| (row.0, row.1.to_string())).collect();
+            profile.tree(&stacks, 2).unwrap().iter().map(|row| (row.depth, row.name.to_string())).collect();
         let expected = [(0, "p"), (1, "b"), (1, "a"), (2, "y")].map(|(depth, name)| (depth, name.to_owned()));
         assert_eq!(rows, expected);
     }

@@ -7,8 +7,14 @@ use serde::Serialize;
 
 use crate::recording::Cell;
 use crate::recording::Chunk;
+use crate::recording::Counts;
+use crate::recording::Extent;
 use crate::recording::Ints;
+use crate::recording::IsOut;
+use crate::recording::Longest;
+use crate::recording::MayHold;
 use crate::recording::Recording;
+use crate::recording::Search;
 use crate::recording::Texts;
 use crate::recording::Times;
 
@@ -27,15 +33,25 @@ pub(crate) struct Which {
 pub(crate) struct Rows<'a> {
     recording: &'a Recording,
     kind: &'a str,
-    /// Which of them are looked at.
-    passes: Option<Filter<'a>>,
-    columns: Vec<&'a str>,
-    ints: Vec<usize>,
-    texts: Vec<usize>,
+    columns: Columns<'a>,
+    /// Which of them are looked at, and the places of the columns that say so.
+    filters: Vec<Filter<'a>>,
+    filtered_by: Vec<usize>,
+    may_hold: Vec<MayHold<'a>>,
+    at_least: Option<i64>,
+    without: Vec<(usize, IsOut<'a>)>,
 }
 
 /// Says whether a row is looked at.
-type Filter<'a> = Box<dyn Fn(&Row<'_>) -> bool + 'a>;
+type Filter<'a> = Box<dyn Fn(&Row<'_>) -> bool + Sync + 'a>;
+
+/// The columns that are read, and the places among them of those that were asked for.
+struct Columns<'a> {
+    start_ns: i64,
+    names: Vec<&'a str>,
+    ints: Vec<usize>,
+    texts: Vec<usize>,
+}
 
 /// A numeric column of [`Rows`].
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +73,18 @@ const COMM: TextColumn = TextColumn(0);
 impl<'a> Rows<'a> {
     /// All rows of a kind, with the columns that every row has at hand.
     pub(crate) fn all(recording: &'a Recording, kind: &'a str) -> Rows<'a> {
-        let (columns, ints, texts) = (vec!["ts", "ts_sub_ns"], Vec::new(), Vec::new());
-        let mut rows = Rows { recording, kind, passes: None, columns, ints, texts };
+        let start_ns = recording.meta().window.start_real_ns;
+        let names = vec!["ts", "ts_sub_ns"];
+        let mut rows = Rows {
+            recording,
+            kind,
+            columns: Columns { start_ns, names, ints: Vec::new(), texts: Vec::new() },
+            filters: Vec::new(),
+            filtered_by: Vec::new(),
+            may_hold: Vec::new(),
+            at_least: None,
+            without: Vec::new(),
+        };
         // In the order of `DUR` to `COMM`.
         for name in ["dur_ns", "pid", "pid_start_ns"] {
             rows.int(name);
@@ -67,59 +93,112 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    /// Those of them that pass.
-    pub(crate) fn only(self, passes: impl Fn(&Row<'_>) -> bool + 'a) -> Rows<'a> {
-        Rows { passes: Some(Box::new(passes)), ..self }
+    /// Those of them that pass, by these columns of those that every row has at hand: they are read before all others.
+    pub(crate) fn only(mut self, by: &[&'a str], passes: impl Fn(&Row<'_>) -> bool + Sync + 'a) -> Rows<'a> {
+        let places: Vec<usize> = by.iter().map(|name| self.columns.place(name)).collect();
+        self.filtered_by.extend(places);
+        self.filters.push(Box::new(passes));
+        self
+    }
+
+    /// Passes over row groups that hold none that are looked for, by what the file says of their times.
+    pub(crate) fn may_hold(mut self, may_hold: impl Fn(&Extent) -> bool + Sync + 'a) -> Rows<'a> {
+        self.may_hold.push(Box::new(may_hold));
+        self
+    }
+
+    /// Those of them that lasted so long, in nanoseconds.
+    pub(crate) fn at_least(mut self, ns: i64) -> Rows<'a> {
+        self.at_least = Some(self.at_least.map_or(ns, |before| before.max(ns)));
+        self
+    }
+
+    /// Those of them that have none of these texts in a column; [`Rows::longest`] counts the others.
+    pub(crate) fn without(self, column: &'a str, texts: &'a [&'a str]) -> Rows<'a> {
+        self.left_out(column, |text| texts.contains(&text))
+    }
+
+    /// Those of them that have one of these texts in a column, or none.
+    pub(crate) fn having(self, column: &'a str, texts: &'a [&'a str]) -> Rows<'a> {
+        self.left_out(column, |text| !texts.contains(&text))
+    }
+
+    /// Leaves out the rows that have such a text in a column.
+    pub(crate) fn left_out(mut self, column: &'a str, is_out: impl Fn(&str) -> bool + Sync + 'a) -> Rows<'a> {
+        let place = self.columns.place(column);
+        self.without.push((place, Box::new(is_out)));
+        self
     }
 
     /// Reads a numeric column.
     pub(crate) fn int(&mut self, name: &'a str) -> IntColumn {
-        let place = self.place(name);
-        self.ints.push(place);
-        IntColumn(self.ints.len() - 1)
+        let place = self.columns.place(name);
+        self.columns.ints.push(place);
+        IntColumn(self.columns.ints.len() - 1)
     }
 
     /// Reads a text column.
     pub(crate) fn text(&mut self, name: &'a str) -> TextColumn {
-        let place = self.place(name);
-        self.texts.push(place);
-        TextColumn(self.texts.len() - 1)
+        let place = self.columns.place(name);
+        self.columns.texts.push(place);
+        TextColumn(self.columns.texts.len() - 1)
     }
 
     /// Reads a column, whatever its type.
     pub(crate) fn cell(&mut self, name: &'a str) -> CellColumn {
-        CellColumn(self.place(name))
-    }
-
-    /// The place of a column among those that are read; some ask for one that is at hand anyway.
-    fn place(&mut self, name: &'a str) -> usize {
-        self.columns.iter().position(|column| *column == name).unwrap_or_else(|| {
-            self.columns.push(name);
-            self.columns.len() - 1
-        })
+        CellColumn(self.columns.place(name))
     }
 
     /// Calls `visit` for every row, in the file's order.
     ///
     /// # Errors
     /// The file is damaged.
-    pub(crate) fn each(self, mut visit: impl FnMut(&Row<'_>)) -> Result<()> {
-        let Rows { recording, kind, passes, columns, ints, texts } = self;
-        let start_ns = recording.meta().window.start_real_ns;
-        let failed = || format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display());
-        for chunk in recording.scan(kind, &columns).with_context(failed)? {
-            let chunk: Chunk = chunk.with_context(failed)?;
-            let times = chunk.times(0, 1);
-            let ints: Vec<Ints<'_>> = ints.iter().map(|at| chunk.int(*at)).collect();
-            let texts: Vec<Texts<'_>> = texts.iter().map(|at| chunk.text(*at)).collect();
-            for at in 0..chunk.len() {
-                let row = Row { at, start_ns, times, ints: &ints, texts: &texts, chunk: &chunk };
-                if passes.as_ref().is_none_or(|passes| passes(&row)) {
-                    visit(&row);
-                }
-            }
+    pub(crate) fn each(self, visit: impl FnMut(&Row<'_>)) -> Result<()> {
+        self.longest(None, visit).map(|_| ())
+    }
+
+    /// Calls `visit` for every row that may be among the longest, in the file's order, and counts all of them.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub(crate) fn longest(self, longest: Option<&Longest>, mut visit: impl FnMut(&Row<'_>)) -> Result<Counts> {
+        let Rows { recording, kind, columns, filters, filtered_by, may_hold, at_least, without } = self;
+        let passes = |chunk: &Chunk| {
+            let mut flags = Vec::with_capacity(chunk.len());
+            columns.rows(chunk, |row| flags.push(filters.iter().all(|filter| filter(row))));
+            flags
+        };
+        let search = Search {
+            length: columns.ints.get(DUR.0).copied().unwrap_or(usize::MAX),
+            may_hold: Some(Box::new(|extent| may_hold.iter().all(|may_hold| may_hold(extent)))),
+            passes: (!filters.is_empty()).then(|| (filtered_by, Box::new(passes) as _)),
+            at_least,
+            without,
+            longest,
+        };
+        let mut visit = |chunk: &Chunk| columns.rows(chunk, &mut visit);
+        let found = recording.search(kind, &columns.names, &search, &mut visit);
+        found.with_context(|| format!("can't read the rows of kind '{kind}' in '{}'", recording.path().display()))
+    }
+}
+
+impl<'a> Columns<'a> {
+    /// The place of a column among those that are read; some ask for one that is at hand anyway.
+    fn place(&mut self, name: &'a str) -> usize {
+        self.names.iter().position(|column| *column == name).unwrap_or_else(|| {
+            self.names.push(name);
+            self.names.len() - 1
+        })
+    }
+
+    /// Calls `visit` for every row of a chunk.
+    fn rows(&self, chunk: &Chunk, mut visit: impl FnMut(&Row<'_>)) {
+        let times = chunk.times(0, 1);
+        let ints: Vec<Ints<'_>> = self.ints.iter().map(|at| chunk.int(*at)).collect();
+        let texts: Vec<Texts<'_>> = self.texts.iter().map(|at| chunk.text(*at)).collect();
+        for at in 0..chunk.len() {
+            visit(&Row { at, start_ns: self.start_ns, times, ints: &ints, texts: &texts, chunk });
         }
-        Ok(())
     }
 }
 

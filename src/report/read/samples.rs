@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Sample;
 use crate::report::read::rows::IntColumn;
 use crate::report::read::rows::Row;
@@ -25,9 +25,9 @@ impl SampleColumns {
     }
 
     /// What a row says.
-    pub(crate) fn sample(&self, people: &People, row: &Row<'_>) -> Sample<'static> {
+    pub(crate) fn sample(&self, processes: &ProcessTable, row: &Row<'_>) -> Sample<'static> {
         Sample {
-            process: Cow::Owned(process(people, row)),
+            process: Cow::Owned(process(processes, row)),
             kernel: row.int(self.kernel),
             user: row.int(self.user),
             ns: row.natural(self.ns),
@@ -37,8 +37,8 @@ impl SampleColumns {
 }
 
 /// The name of the process of a row, or its id.
-pub(crate) fn process(people: &People, row: &Row<'_>) -> String {
-    match (people.of_row(row), row.pid()) {
+pub(crate) fn process(processes: &ProcessTable, row: &Row<'_>) -> String {
+    match (processes.of_row(row), row.pid()) {
         (Some(comm), _) => comm.to_owned(),
         (None, Some(pid)) => format!("process {pid}"),
         (None, None) => "?".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use anyhow::Result;
@@ -66,15 +67,15 @@ pub(crate) struct Series {
 
 impl Series {
     /// Reads the rows that pass the filters, for the metrics that `wanted` names.
-    pub(crate) fn of(source: &Source, wanted: impl Fn(&str) -> bool) -> Result<Series> {
+    pub(crate) fn of(source: &Source, wanted: impl Fn(&str) -> bool + Sync) -> Result<Series> {
         let recorded = source.meta().window.interval_ns.max(1);
         let mut series = Series { recorded, step: recorded, ..Series::default() };
         let mut limit = Limit::new();
         for kind in [AggregateKind::Buckets, AggregateKind::Totals] {
-            let mut rows = source.rows(kind.name());
+            let mut rows = source.rows(kind.name()).left_out("metric", |metric| !wanted(metric));
             let (metric, numbers) = (rows.text("metric"), kind.numbers(&mut rows));
             rows.each(|row| {
-                let Some(metric) = row.text(metric).filter(|metric| wanted(metric)) else { return };
+                let Some(metric) = row.text(metric) else { return };
                 series.make_room(&mut limit);
                 let Some(interval) = series.interval(metric, row, &mut limit) else { return };
                 let before = interval.values.filled();
@@ -84,7 +85,7 @@ impl Series {
             })?;
         }
         limit.check(source, "intervals of metrics")?;
-        series.fill(source);
+        series.fill(source)?;
         Ok(series)
     }
 
@@ -127,7 +128,6 @@ impl Series {
     fn interval(&mut self, metric: &str, row: &Row<'_>, limit: &mut Limit) -> Option<&mut Interval> {
         let (end, dur) = (row.at()?, row.dur().unwrap_or(self.recorded).max(0));
         let at = end.saturating_sub(dur / 2).div_euclid(self.step);
-        let joined = self.joined() > 1;
         let interval = match self.metrics.entry(limit.name(metric)).or_default().entry(at) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
@@ -136,18 +136,19 @@ impl Series {
             }
         };
         let begin = end.saturating_sub(dur);
-        if joined && interval.dur_ns > 0 {
+        if interval.dur_ns > 0 {
+            // Several of the recording's where those were shorter, or one of which rows differ by when their probe ended it.
             let last = end.max(interval.begin_ns.saturating_add(interval.dur_ns));
             interval.begin_ns = interval.begin_ns.min(begin);
             interval.dur_ns = last.saturating_sub(interval.begin_ns);
-        } else if interval.dur_ns < dur {
+        } else {
             (interval.begin_ns, interval.dur_ns) = (begin, dur);
         }
         Some(interval)
     }
 
-    /// Adds the intervals in which nothing happened.
-    fn fill(&mut self, source: &Source) {
+    /// Adds the intervals in which nothing happened, also to those of which they are a part here.
+    fn fill(&mut self, source: &Source) -> Result<()> {
         let (begin, end) = (source.begin_ns(), source.end_ns());
         let count = |step: i64| end.saturating_sub(1).div_euclid(step).saturating_sub(begin.div_euclid(step));
         let most = (MOST_BYTES / INTERVAL_BYTES / self.metrics.len().max(1)) as i64;
@@ -163,6 +164,17 @@ impl Series {
                 *longest = (interval.begin_ns, interval.dur_ns);
             }
         }
+        if self.joined() > 1 || source.meta().window.first_interval_ns.is_some() {
+            for (at, whole) in recorded(source, step, first..=last)? {
+                let known = known.entry(at).or_insert(whole);
+                *known = union(*known, whole);
+            }
+            for (at, interval) in self.metrics.values_mut().flatten() {
+                if let Some(whole) = known.get(at) {
+                    (interval.begin_ns, interval.dur_ns) = union((interval.begin_ns, interval.dur_ns), *whole);
+                }
+            }
+        }
         let with_span = |at| span(&known, at, step, begin, end).map(|span| (at, span));
         let spans: Vec<(i64, (i64, i64))> = (first..=last).filter_map(with_span).collect();
         for intervals in self.metrics.values_mut() {
@@ -171,6 +183,7 @@ impl Series {
             }
             join_stub(intervals, step);
         }
+        Ok(())
     }
 
     /// The intervals of a metric; none where it has no rows.
@@ -182,6 +195,32 @@ impl Series {
     pub(crate) fn has(&self, metric: &str) -> bool {
         self.metrics.contains_key(metric)
     }
+}
+
+/// What the recording's intervals cover of each step, by the row of ebrec's own CPU time that each has: beginnings and lengths.
+///
+/// A metric has no row in an interval without values, so that its own rows may cover less.
+fn recorded(source: &Source, step: i64, steps: RangeInclusive<i64>) -> Result<BTreeMap<i64, (i64, i64)>> {
+    let mut covered: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut rows = source.rows_of_all_processes("cost");
+    let op = rows.text("op");
+    rows.each(|row| {
+        let (Some(end), Some(dur), Some("cpu")) = (row.at(), row.dur(), row.text(op)) else { return };
+        let span = (end.saturating_sub(dur.max(0)), dur.max(0));
+        let at = end.saturating_sub(span.1 / 2).div_euclid(step);
+        if steps.contains(&at) {
+            let covered = covered.entry(at).or_insert(span);
+            *covered = union(*covered, span);
+        }
+    })?;
+    Ok(covered)
+}
+
+/// The shortest span, as a beginning and a length, that holds two.
+fn union(one: (i64, i64), other: (i64, i64)) -> (i64, i64) {
+    let begin = one.0.min(other.0);
+    let end = one.0.saturating_add(one.1).max(other.0.saturating_add(other.1));
+    (begin, end.saturating_sub(begin))
 }
 
 /// Where an interval begins and how long it is: as any metric has it, else a step. None where one that was stretched goes over it,

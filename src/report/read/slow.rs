@@ -6,9 +6,11 @@ use std::collections::BinaryHeap;
 
 use anyhow::Result;
 
+use crate::recording::Counts;
+use crate::recording::Longest;
 use crate::recording::ProbeState;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::IntColumn;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
@@ -21,8 +23,8 @@ use crate::units;
 const TELLING: [&str; 11] =
     ["name", "op", "dev", "bytes", "state", "cause", "ret", "filename", "daddr", "dport", "waker_pid"];
 
-/// Kinds whose length is how long something was there, which nobody waited for.
-const LIVES: [&str; 1] = ["file_short_lived"];
+/// Kinds, or rows of them by `op`, whose length is how long something lasted, which nobody waited for.
+const LIVES: [(&str, &[&str]); 3] = [("file_short_lived", &[]), ("slice", &[]), ("tcp", &["close", "still open"])];
 
 /// Whether a system call waits by design, where there is such a column.
 const CLASS: &str = "syscall_class";
@@ -69,14 +71,14 @@ pub(crate) fn kinds(source: &Source) -> Vec<Kind> {
         Some(Kind { name: kind.name.clone(), probe: probe.to_owned(), slow_ns, columns })
     };
     // A kind without rows says nothing, and a recording names the kinds of all probes.
-    let wanted = |name: &str| !LIVES.contains(&name);
+    let wanted = |name: &str| !LIVES.contains(&(name, &[]));
     let has_rows = |name: &str| source.recording().kinds().iter().any(|(own, rows)| own == name && *rows > 0);
     meta.kinds.iter().filter(|kind| wanted(&kind.name) && has_rows(&kind.name)).filter_map(kind).collect()
 }
 
 /// One event that was slow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
+pub(crate) struct SlowEvent {
     /// How long it took, in nanoseconds.
     pub(crate) dur_ns: i64,
     /// When it ended, in nanoseconds since the window's start.
@@ -116,15 +118,15 @@ struct Fact {
     pid: Option<i64>,
 }
 
-impl Ord for Event {
-    fn cmp(&self, other: &Event) -> Ordering {
-        let key = |event: &Event| (event.dur_ns, Reverse(event.at), event.place, event.tid);
+impl Ord for SlowEvent {
+    fn cmp(&self, other: &SlowEvent) -> Ordering {
+        let key = |event: &SlowEvent| (event.dur_ns, Reverse(event.at), event.place, event.tid);
         key(self).cmp(&key(other))
     }
 }
 
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Event) -> Option<Ordering> {
+impl PartialOrd for SlowEvent {
+    fn partial_cmp(&self, other: &SlowEvent) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -135,16 +137,33 @@ impl Kind {
         format!("{} {}", self.name, units::duration(self.slow_ns))
     }
 
-    /// Whether a row of the kind is as slow as its probe's threshold: a raw recording has the fast ones too.
-    pub(crate) fn is_slow(&self, row: &KindRow<'_>) -> bool {
-        row.row.dur().is_some_and(|dur| dur >= self.slow_ns)
+    /// The slow rows of the kind that the filters let through.
+    pub(crate) fn rows<'a>(&'a self, source: &'a Source) -> Rows<'a> {
+        self.slow(source.rows(&self.name))
     }
 
-    /// Calls `visit` for every row of the kind.
-    pub(crate) fn each(&self, source: &Source, filtered: bool, mut visit: impl FnMut(&KindRow<'_>)) -> Result<()> {
-        let mut rows = if filtered { source.rows(&self.name) } else { source.rows_of_all_processes(&self.name) };
+    /// The same whatever the filters by process.
+    pub(crate) fn rows_of_all_processes<'a>(&'a self, source: &'a Source) -> Rows<'a> {
+        self.slow(source.rows_of_all_processes(&self.name))
+    }
+
+    /// Of the kind's rows those as long as its probe's threshold, since a raw recording has the fast ones too. A sleep that its thread
+    /// chose, or that lasts until others have something to say, is not slow, nor is a life.
+    fn slow<'a>(&self, rows: Rows<'a>) -> Rows<'a> {
+        let lives = LIVES.iter().find(|(kind, _)| *kind == self.name).map_or(&[][..], |(_, ops)| *ops);
+        let rows = rows.at_least(self.slow_ns).without("state", &["idle", "sleeping"]).without(CLASS, &["wait"]);
+        if lives.is_empty() { rows } else { rows.without("op", lives) }
+    }
+
+    /// Calls `visit` for every one of these rows, which are of the kind, or those that may be among the longest, and counts them.
+    pub(crate) fn each<'a>(
+        &'a self,
+        mut rows: Rows<'a>,
+        longest: Option<&Longest>,
+        mut visit: impl FnMut(&KindRow<'_>),
+    ) -> Result<Counts> {
         let columns = KindColumns::of(&mut rows, &self.columns);
-        rows.each(|row| visit(&KindRow { row, columns: &columns }))
+        rows.longest(longest, |row| visit(&KindRow { row, columns: &columns }))
     }
 
     /// Whether any row of the kind has a stack.
@@ -152,18 +171,12 @@ impl Kind {
         source.recording().has_values(&self.name, &["kstack_id", "ustack_id"])
     }
 
-    /// Whether a row is a sleep that its thread chose, or that lasts until others have something to say: no row of those is slow.
-    pub(crate) fn is_by_design(&self, row: &KindRow<'_>) -> bool {
-        let state = row.row.text(row.columns.state);
-        matches!(state, Some("idle" | "sleeping")) || row.row.text(row.columns.class) == Some("wait")
-    }
-
     /// The event that a row is.
-    pub(crate) fn event(&self, place: usize, row: &KindRow<'_>) -> Option<Event> {
+    pub(crate) fn event(&self, place: usize, row: &KindRow<'_>) -> Option<SlowEvent> {
         let KindRow { row, columns } = row;
         let facts = self.columns.iter().zip(&columns.telling);
         let facts = facts.filter_map(|(column, (int, text))| column.fact(row.int(*int), row.text(*text)));
-        Some(Event {
+        Some(SlowEvent {
             dur_ns: row.dur()?,
             at: row.at()?,
             place,
@@ -185,7 +198,7 @@ impl Kind {
 /// The slowest events of one recording.
 pub(crate) struct Found {
     /// The slowest first.
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<SlowEvent>,
     /// How many there are.
     pub(crate) all: u64,
     /// How many sleeps there are beside them that last by design.
@@ -194,16 +207,12 @@ pub(crate) struct Found {
 
 /// Finds the slowest events of these kinds, at most so many.
 pub(crate) fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Found> {
-    let mut heap: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
+    let mut heap: BinaryHeap<Reverse<SlowEvent>> = BinaryHeap::new();
+    let longest = Longest::new(most);
     let (mut all, mut by_design) = (0u64, 0u64);
     for (at, kind) in kinds.iter().enumerate() {
-        kind.each(source, true, |row| {
-            let Some(dur_ns) = row.row.dur().filter(|_| kind.is_slow(row)) else { return };
-            if kind.is_by_design(row) {
-                by_design += 1;
-                return;
-            }
-            all += 1;
+        let found = kind.each(kind.rows(source), longest.as_ref(), |row| {
+            let Some(dur_ns) = row.row.dur() else { return };
             let full = heap.len() >= most;
             if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
                 return;
@@ -213,6 +222,7 @@ pub(crate) fn slowest(source: &Source, kinds: &[Kind], most: usize) -> Result<Fo
                 heap.pop();
             }
         })?;
+        (all, by_design) = (all.saturating_add(found.passed), by_design.saturating_add(found.left_out));
     }
     let events = heap.into_sorted_vec().into_iter().map(|Reverse(event)| event).collect();
     Ok(Found { events, all, by_design })
@@ -228,8 +238,6 @@ struct KindColumns {
     waker_tid: IntColumn,
     runnable: IntColumn,
     dev: TextColumn,
-    state: TextColumn,
-    class: TextColumn,
     /// A column is of numbers or of text; asked for as the other it is null.
     telling: Vec<(IntColumn, TextColumn)>,
 }
@@ -245,8 +253,6 @@ impl KindColumns {
             waker_tid: rows.int("waker_tid"),
             runnable: rows.int(RUNNABLE),
             dev: rows.text("dev"),
-            state: rows.text("state"),
-            class: rows.text(CLASS),
             telling: telling.iter().map(|column| (rows.int(&column.name), rows.text(&column.name))).collect(),
         }
     }
@@ -297,7 +303,7 @@ impl Telling {
     }
 }
 
-impl Event {
+impl SlowEvent {
     /// When it began, in nanoseconds since the window's start.
     pub(crate) fn begin(&self) -> i64 {
         self.at.saturating_sub(self.dur_ns)
@@ -335,7 +341,7 @@ impl Event {
     }
 
     /// Gives the processes that the row names by number their names, and drops what then says the same twice.
-    pub(crate) fn name_processes(&mut self, people: &People) {
+    pub(crate) fn name_processes(&mut self, processes: &ProcessTable) {
         let named: Vec<(String, String)> = self
             .facts
             .iter()
@@ -350,7 +356,7 @@ impl Event {
             let stem = fact.column.strip_suffix("_pid");
             let at = stem.and_then(|stem| named.iter().position(|(own, _)| own == stem));
             if let (Some(pid), Some(at)) = (fact.pid, at) {
-                fact.text = people.call(pid, comms.get(at).and_then(Option::as_deref));
+                fact.text = processes.call(pid, comms.get(at).and_then(Option::as_deref));
             }
         }
         let twice = |fact: &Fact| {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::report::read::input::Source;
 use crate::report::read::span::Span;
 use crate::units;
+use crate::units::Unit;
 
 /// When a moment since the Unix epoch was, in UTC to the second: `2026-11-22 17:33:09 UTC`.
 pub(crate) fn moment(real_ns: i64) -> String {
@@ -25,11 +26,44 @@ pub(crate) fn describe(source: &Source) -> String {
     {
         text.push_str(&format!(", {} asked for", units::duration(asked)));
     }
+    if let Some(last) = source.meta().last.as_ref().filter(|last| last.ran_ns > window.actual_ns) {
+        text.push_str(&format!(", the newest part of {}", units::duration(last.ran_ns)));
+    }
     // That a window ended when it should needs no words.
     if !matches!(window.ended.as_str(), "" | "duration") {
         text.push_str(&format!("; ended by {}", window.ended));
     }
     text
+}
+
+/// The length of the intervals of totals: `200 ms`, or `62.5 ms, growing to 250 ms`.
+pub(crate) fn interval(source: &Source) -> String {
+    let window = &source.meta().window;
+    let last = units::duration(window.interval_ns);
+    match window.first_interval_ns {
+        Some(first) => format!("{}, growing to {last}", units::duration(first)),
+        None => last,
+    }
+}
+
+/// The trigger that was to end the window: when it fired and on what, or that it did not.
+pub(crate) fn trigger(source: &Source) -> Option<String> {
+    let (trigger, window) = (source.meta().trigger.as_ref()?, &source.meta().window);
+    let expression = &trigger.expression;
+    let Some(fired) = &trigger.fired else { return Some(format!("{expression} did not fire")) };
+    let at = units::duration(fired.mono_ns.saturating_sub(window.start_mono_ns));
+    let value = fired.value.map(|value| match trigger.unit.as_deref().and_then(Unit::parse) {
+        Some(Unit::Nanoseconds) => format!(": {}", units::duration(value)),
+        Some(Unit::Bytes) => format!(": {}", units::bytes(value.unsigned_abs())),
+        Some(Unit::Percent) => format!(": {value}%"),
+        _ => format!(": {value}"),
+    });
+    let process = match (&fired.process, fired.pid) {
+        (Some(process), Some(pid)) => format!(", {process} (pid {pid})"),
+        (None, Some(pid)) => format!(", pid {pid}"),
+        _ => String::new(),
+    };
+    Some(format!("{expression} fired at {at}{}{process}", value.unwrap_or_default()))
 }
 
 /// What the recording was confined to, when it was: `processes named make, and their children`.

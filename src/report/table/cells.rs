@@ -11,13 +11,18 @@ use crate::units::Unit;
 /// The help of a column `pid_start_ns`.
 pub(crate) const PROCESS_START: &str = "Start of the process in nanoseconds of CLOCK_BOOTTIME, which distinguishes it from other processes with the same id.";
 
-/// Says of each recording without a probe's rows why it has none, and which option would have recorded them.
+/// Says of each recording without a probe's rows why it has none, and which option would have recorded them; and how far its totals are
+/// estimates, where the probe was thinned.
 pub(crate) fn note_absent_probe(document: &mut Document, sources: &[Source], probe: &str) {
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
         let state = source.meta().probes.iter().find(|state| state.name == probe);
         match state.map(|state| (state.state, state.reason.as_deref())) {
-            Some((ProbeOutcome::Ran | ProbeOutcome::Thinned | ProbeOutcome::Unknown, _)) => {}
+            Some((ProbeOutcome::Ran | ProbeOutcome::Unknown, _)) => {}
+            Some((ProbeOutcome::Thinned, reason)) => {
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                document.note(format!("{whose}the probe '{probe}' {}{reason}", outcome_word(ProbeOutcome::Thinned)));
+            }
             Some((outcome, reason)) => {
                 let became = outcome_word(outcome);
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -35,9 +40,9 @@ pub(crate) fn outcome_word(outcome: ProbeOutcome) -> &'static str {
         ProbeOutcome::Ran => "ran",
         ProbeOutcome::Skipped => "was skipped",
         ProbeOutcome::Failed => "failed",
-        ProbeOutcome::Thinned => "was thinned out",
+        ProbeOutcome::Thinned => "was thinned",
         ProbeOutcome::Detached => "was detached early",
-        ProbeOutcome::Unknown => "ended in a way that this version does not know",
+        ProbeOutcome::Unknown => "is in a state that this version does not know",
     }
 }
 

@@ -9,11 +9,14 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::recording::Longest;
 use crate::render::Field;
 use crate::render::Rest;
 use crate::render::Table;
 use crate::render::Value;
 use crate::report::read::input::Source;
+use crate::report::read::rows::Row;
+use crate::report::read::rows::Rows;
 use crate::report::table::columns::Columns;
 use crate::spill::Runs;
 
@@ -26,21 +29,13 @@ const SLACK: usize = 1024;
 ///
 /// How its rows are ordered and how many are shown is said first, so that it never holds many more.
 pub(crate) struct Ranking<R> {
-    table: Table,
+    pile: Pile,
     columns: Columns<R>,
     with_host: bool,
+    /// Whether it is to be merged with the tables of other recordings.
+    is_part: bool,
     /// The column that the rows are ordered by, the largest first; without one they stay as they come.
     by: Option<usize>,
-    /// Rows that are shown.
-    most: usize,
-    held: Vec<Ranked>,
-    held_bytes: usize,
-    /// Rows that could not be held.
-    runs: Runs<Ranked>,
-    rows: u64,
-    /// Once as many rows are held as are shown: the least of their weights.
-    least: Option<i64>,
-    failed: Option<io::Error>,
 }
 
 /// A row with the number that it is ordered by.
@@ -73,22 +68,12 @@ impl Eq for Ranked {}
 impl<R> Ranking<R> {
     /// Starts a table without rows, in the order in which they come, that shows all of them.
     pub(crate) fn new(sources: &[Source], name: &str, title: &str, columns: Columns<R>) -> Ranking<R> {
-        let with_host = sources.len() > 1;
+        let is_part = sources.iter().any(Source::is_part);
+        let with_host = sources.len() > 1 || is_part;
         let host = with_host.then(|| Field::new("host", "host").help("Host of the recording."));
         let fields = columns.fields().cloned();
-        Ranking {
-            table: Table::new(name, title, host.into_iter().chain(fields).collect()),
-            columns,
-            with_host,
-            by: None,
-            most: usize::MAX,
-            held: Vec::new(),
-            held_bytes: 0,
-            runs: Runs::default(),
-            rows: 0,
-            least: None,
-            failed: None,
-        }
+        let table = Table::new(name, title, host.into_iter().chain(fields).collect());
+        Ranking { pile: Pile::new(table), columns, with_host, is_part, by: None }
     }
 
     /// Orders the rows by a number of theirs, the largest first; equal ones stay as they come.
@@ -99,7 +84,7 @@ impl<R> Ranking<R> {
 
     /// Shows no more than the first rows.
     pub(crate) fn top(mut self, shown: usize) -> Ranking<R> {
-        self.most = shown;
+        self.pile.most = shown;
         self
     }
 
@@ -107,7 +92,7 @@ impl<R> Ranking<R> {
     pub(crate) fn row(&mut self, source: &Source, row: &R) {
         let by = self.by.and_then(|by| self.columns.cell(by, row));
         let weight = by.map_or(0, |cell| magnitude(&cell));
-        if self.takes(weight) {
+        if self.pile.takes(weight) {
             self.add(source, weight, row);
         }
     }
@@ -115,20 +100,92 @@ impl<R> Ranking<R> {
     /// Adds a row whose weight is known before the rest of it, which is made only where it may be shown.
     pub(crate) fn weighed(&mut self, source: &Source, weight: Option<i64>, row: impl FnOnce() -> R) {
         let weight = weight.unwrap_or(i64::MIN);
-        if self.takes(weight) {
+        if self.pile.takes(weight) {
             self.add(source, weight, &row());
         }
     }
 
-    /// Counts a row, and says whether it may be shown.
-    fn takes(&mut self, weight: i64) -> bool {
-        self.rows += 1;
-        self.least.is_none_or(|least| weight > least) && self.failed.is_none()
+    /// Adds the rows of a kind by how long each lasted; of those that are not shown hardly more is read than that.
+    pub(crate) fn longest<'r>(
+        &mut self,
+        source: &Source,
+        rows: Rows<'r>,
+        mut row: impl FnMut(&Row<'_>) -> R,
+    ) -> Result<()> {
+        let longest = Longest::new(self.pile.most);
+        let before = self.pile.rows;
+        let found = rows.longest(longest.as_ref(), |found| self.weighed(source, found.dur(), || row(found)))?;
+        self.pile.rows = before.saturating_add(found.passed);
+        Ok(())
     }
 
     fn add(&mut self, source: &Source, weight: i64, row: &R) {
         let host = self.with_host.then(|| Value::from(source.label()));
-        let cells: Vec<Value> = host.into_iter().chain(self.columns.cells(row)).collect();
+        let behind = self.is_part.then_some(Value::Int(weight));
+        self.pile.add(weight, host.into_iter().chain(self.columns.cells(row)).chain(behind).collect());
+    }
+
+    /// Counts rows that exist and were never added.
+    pub(crate) fn left_out(&mut self, rows: u64) {
+        self.pile.left_out(rows);
+    }
+
+    /// The table.
+    pub(crate) fn table(self) -> Result<Table> {
+        let part_of = self.is_part.then_some(self.pile.most);
+        Ok(Table { part_of, ..self.pile.table()? })
+    }
+}
+
+/// The rows of a table by their weights, the heaviest first; equal ones stay as they come.
+pub(crate) struct Pile {
+    table: Table,
+    /// Rows that are shown.
+    most: usize,
+    held: Vec<Ranked>,
+    held_bytes: usize,
+    /// Rows that could not be held.
+    runs: Runs<Ranked>,
+    rows: u64,
+    /// Once as many rows are held as are shown: the least of their weights.
+    least: Option<i64>,
+    failed: Option<io::Error>,
+}
+
+impl Pile {
+    /// Starts with a table without rows, to show all that are added.
+    pub(crate) fn new(table: Table) -> Pile {
+        Pile {
+            table,
+            most: usize::MAX,
+            held: Vec::new(),
+            held_bytes: 0,
+            runs: Runs::default(),
+            rows: 0,
+            least: None,
+            failed: None,
+        }
+    }
+
+    /// Shows no more than the first rows.
+    pub(crate) fn top(mut self, shown: usize) -> Pile {
+        self.most = shown;
+        self
+    }
+
+    /// The table's columns.
+    pub(crate) fn fields(&mut self) -> &mut Vec<Field> {
+        &mut self.table.fields
+    }
+
+    /// Counts a row, and says whether it may be shown.
+    pub(crate) fn takes(&mut self, weight: i64) -> bool {
+        self.rows += 1;
+        self.least.is_none_or(|least| weight > least) && self.failed.is_none()
+    }
+
+    /// Adds a row that [`Pile::takes`] has counted.
+    pub(crate) fn add(&mut self, weight: i64, cells: Vec<Value>) {
         self.held_bytes += size_of::<Ranked>() + cells.iter().map(bytes).sum::<usize>();
         self.held.push(Ranked { weight, cells });
         if self.held.len() >= self.most.saturating_mul(2).saturating_add(SLACK) {
@@ -163,6 +220,9 @@ impl<R> Ranking<R> {
     }
 
     /// The table.
+    ///
+    /// # Errors
+    /// Rows had to go to a temporary file, and it can't be written.
     pub(crate) fn table(mut self) -> Result<Table> {
         let shown = u64::try_from(self.most).unwrap_or(u64::MAX).min(self.rows);
         self.left_out(self.rows - shown);
@@ -189,7 +249,7 @@ fn bytes(value: &Value) -> usize {
 }
 
 /// A number to order by; what is not there comes last.
-fn magnitude(value: &Value) -> i64 {
+pub(crate) fn magnitude(value: &Value) -> i64 {
     match value {
         Value::Int(n) | Value::Id(n) | Value::Nanos(n) | Value::Bytes(n) | Value::Time(n) => *n,
         // Hundredths and rates are ordered to a thousandth.

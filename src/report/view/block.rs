@@ -18,7 +18,7 @@ use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::bytes;
 use crate::report::table::cells::errno;
 use crate::report::table::cells::nanos;
@@ -40,7 +40,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let shown = plan.rows_shown(20);
     let mut devices =
         Ranking::new(sources, "devices", "By device and operation", device_columns()).largest_first("count").top(shown);
-    let mut processes =
+    let mut of_processes =
         Ranking::new(sources, "processes", "By process", process_columns()).largest_first("device_sum_ns").top(shown);
     let mut requests = Ranking::new(sources, "requests", "Slowest requests", request_columns())
         .largest_first("dur_ns")
@@ -48,10 +48,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut plots = [(metrics::BLOCK_DEVICE, "Time in the device"), (metrics::BLOCK_QUEUE, "Time in the queue")]
         .map(|(name, title)| (name, title, Heaviest::new(SERIES)));
     for source in sources {
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         by_device(source, &mut devices)?;
-        by_process(source, &people, &mut processes)?;
-        slowest(source, &people, &mut requests)?;
+        by_process(source, &processes, &mut of_processes)?;
+        slowest(source, &processes, &mut requests)?;
         for (metric, _, series) in &mut plots {
             let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
             let tally = Tally::of(source, &["dev", "op"], |name| name == *metric)?;
@@ -60,7 +60,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         }
     }
     document.push(devices.table()?);
-    document.push(processes.table()?);
+    document.push(of_processes.table()?);
     document.push(requests.table()?);
     if plan.format != crate::report::plan::Format::Text {
         for (name, title, series) in plots {
@@ -90,12 +90,12 @@ fn device_columns() -> Columns<Device> {
         .column("queue_p99_ns", "queue p99", |row| estimate(&row.io.queue, 0.99))
         .column("queue_max_ns", "queue max", |row| row.io.queue.max().map(nanos))
         .column("sequential_pct", "sequential", |row| share(row.sequential as f64, row.accesses as f64))
-        .help("Requests that began where the last one on the device ended.")
+        .help("Share of requests that began where the previous one on the device ended.")
         .column("errors", "errors", |row| row.failed)
         .help("Requests that failed.")
         .column("device_sum_ns", "device sum", |row| nanos(sum(&row.io.device)))
         .column("depth_mean", "depth mean", |row| Value::of(Unit::Count, row.depths.as_ref().and_then(Histogram::mean)))
-        .help("Requests in the device when another was issued, on average; of all operations.")
+        .help("Mean number of requests in the device when another was issued, over all operations.")
         .column("depth_max", "depth max", |row| row.depths.as_ref().and_then(Histogram::max))
 }
 
@@ -216,7 +216,7 @@ fn process_columns() -> Columns<Process> {
         .help("Time of its requests in the queue, added up.")
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking<Process>) -> Result<()> {
+fn by_process(source: &Source, processes: &ProcessTable, table: &mut Ranking<Process>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "op", "comm"], |name| METRICS.contains(&name))?;
     let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| {
         let name = || rest.first().and_then(Dim::text).map(str::to_owned);
@@ -226,7 +226,7 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking<Process>) ->
     tally.sums(2, add, |dims, process| {
         let [pid, op] = dims else { return };
         if process.io.any {
-            let owner = people.or_owner(pid, process.owner.comm);
+            let owner = processes.or_owner(pid, process.owner.comm);
             table.row(source, &Process { owner, op: op.clone(), io: process.io });
         }
     })
@@ -263,27 +263,24 @@ fn request_columns() -> Columns<Request> {
         .help("Error of a request that failed.")
         .column("flags", "flags", |row| row.flags.clone())
         .column("sector", "sector", |row| Value::id(row.sector))
-        .help("First sector, of 512 bytes.")
+        .help("First sector, in units of 512 bytes.")
 }
 
-fn slowest(source: &Source, people: &People, table: &mut Ranking<Request>) -> Result<()> {
+fn slowest(source: &Source, processes: &ProcessTable, table: &mut Ranking<Request>) -> Result<()> {
     let mut rows = source.rows("block_io");
     let (queue_ns, bytes, ret) = (rows.int("block_queue_ns"), rows.int("bytes"), rows.int("ret"));
     let (sector, flags) = (rows.int("sector"), rows.text("block_flags"));
     let (dev, op) = (rows.text("dev"), rows.text("op"));
-    rows.each(|row| {
-        let dur_ns = row.dur().unwrap_or(0);
-        table.weighed(source, Some(dur_ns), || Request {
-            at: row.at(),
-            dur_ns,
-            queue_ns: row.int(queue_ns),
-            dev: row.text(dev).map(str::to_owned),
-            op: row.text(op).map(str::to_owned),
-            bytes: row.int(bytes),
-            owner: people.owner_of(row),
-            ret: row.int(ret),
-            flags: row.text(flags).map(str::to_owned),
-            sector: row.int(sector),
-        });
+    table.longest(source, rows, |row| Request {
+        at: row.at(),
+        dur_ns: row.dur().unwrap_or(0),
+        queue_ns: row.int(queue_ns),
+        dev: row.text(dev).map(str::to_owned),
+        op: row.text(op).map(str::to_owned),
+        bytes: row.int(bytes),
+        owner: processes.owner_of(row),
+        ret: row.int(ret),
+        flags: row.text(flags).map(str::to_owned),
+        sector: row.int(sector),
     })
 }

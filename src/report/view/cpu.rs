@@ -14,7 +14,8 @@ use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::read::limit::Limit;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
+use crate::report::read::profile::Branch;
 use crate::report::read::profile::Frame;
 use crate::report::read::profile::Function;
 use crate::report::read::profile::LEAVING;
@@ -37,6 +38,8 @@ use crate::units::Unit;
 
 /// Branches of the call tree below this part of the whole are left out for people.
 const LEAST_SHARE: u64 = 100;
+/// What the kernel does for a call is one line below this part of the whole.
+const LEAST_IN_KERNEL: u64 = 20;
 
 /// About what a cause of sleeps takes in memory.
 const CAUSE_BYTES: usize = 96;
@@ -47,10 +50,10 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut profiles = Vec::new();
     for source in sources {
         let stacks = Stacks::of(source, &plan.debug_dirs)?;
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         let mut rows = source.rows("cpu_sample");
         let columns = SampleColumns::of(&mut rows);
-        let profile = Profile::of(source, rows, &[], |row| Some(columns.sample(&people, row)))?;
+        let profile = Profile::of(source, rows, &[], |row| Some(columns.sample(&processes, row)))?;
         let whose = whose(sources, source);
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
@@ -88,7 +91,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut profiles = Vec::new();
     for source in sources {
         let stacks = Stacks::of(source, &plan.debug_dirs)?;
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         let mut by_cause: BTreeMap<(Rc<str>, Rc<str>), (u64, u64)> = BTreeMap::new();
         let mut limit = Limit::new();
         let mut bare = 0u64;
@@ -97,7 +100,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let call = rows.text("name");
         let profile = Profile::of(source, rows, &LEAVING, |row| {
             let state = sleeps.state(row)?;
-            let sample = columns.sample(&people, row);
+            let sample = columns.sample(&processes, row);
             let cause = (limit.name(state), limit.name(row.text(call).unwrap_or_default()));
             if by_cause.contains_key(&cause) || limit.take(CAUSE_BYTES) {
                 let sum = by_cause.entry(cause).or_default();
@@ -112,7 +115,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         for ((state, call), (count, ns)) in by_cause {
             causes.row(source, &Cause { state, call, count, ns, of_all_ns: profile.ns() });
         }
-        longest(source, &people, &stacks, &mut blocks)?;
+        longest(source, &processes, &stacks, &mut blocks)?;
         let whose = whose(sources, source);
         let sleeps = units::count(profile.count());
         document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming(&stacks)?));
@@ -120,7 +123,7 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         if bare > 0 {
             let part = units::percent(100.0 * bare as f64 / profile.ns().max(1) as f64);
             document.note(format!(
-                "{whose}{part} of the time has no stack: stacks of threads that sleep shortly all the time are sampled"
+                "{whose}{part} of the time has no stack: stacks of threads with many short sleeps are sampled"
             ));
         }
         profiles.push((profile, stacks));
@@ -159,8 +162,10 @@ fn finish(
         let all = profile.ns();
         let mut weights: Vec<_> = profile.functions(stacks)?.into_iter().collect();
         weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
+        let entered = profile.entered_from(stacks)?;
         for (function, weight) in weights {
-            functions.row(source, &FunctionRow { function, weight, of_all_ns: all });
+            let entered_from = entered.get(&function).cloned();
+            functions.row(source, &FunctionRow { function, entered_from, weight, of_all_ns: all });
         }
     }
     document.push(functions.table()?);
@@ -184,6 +189,7 @@ fn finish(
 /// A function and what it weighs.
 struct FunctionRow {
     function: Rc<Function>,
+    entered_from: Option<Rc<Function>>,
     weight: Weight,
     of_all_ns: u64,
 }
@@ -195,12 +201,14 @@ fn function_columns(what: &str) -> Columns<FunctionRow> {
         .help("Program, library or kernel module; [kernel] is the kernel itself.")
         .column("self_ns", "self", |row| nanos(row.weight.own))
         .help(format!("Part of the {what} in the function itself."))
-        .column("self_pct", format!("of {what}"), |row| share(row.weight.own as f64, row.of_all_ns as f64))
-        .help(format!("Part of the {what} in the function itself, in hundredths."))
+        .column("self_pct", "self", |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the function itself, in percent."))
         .column("total_ns", "total", |row| nanos(row.weight.total))
         .help(format!("Part of the {what} in the function and in what it called."))
-        .column("total_pct", format!("of {what}"), |row| share(row.weight.total as f64, row.of_all_ns as f64))
-        .help(format!("Part of the {what} in the function and in what it called, in hundredths."))
+        .column("total_pct", "total", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the function and in what it called, in percent."))
+        .column("entered_from", "entered from", |row| row.entered_from.as_ref().map(|caller| caller.text.to_string()))
+        .help("For a kernel function: the program's function that entered the kernel, in the heaviest stack that contains both.")
 }
 
 /// A line of a source file and what it weighs.
@@ -218,12 +226,12 @@ fn line_columns(what: &str) -> Columns<LineRow> {
         .column("line", "line", |row| Value::id(Some(row.line)))
         .column("self_ns", "self", |row| nanos(row.weight.own))
         .help(format!("Part of the {what} in the line and in the native functions that it called."))
-        .column("self_pct", format!("of {what}"), |row| share(row.weight.own as f64, row.of_all_ns as f64))
-        .help(format!("Part of the {what} in the line and in the native functions that it called, in hundredths."))
+        .column("self_pct", "self", |row| share(row.weight.own as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the line and in the native functions that it called, in percent."))
         .column("total_ns", "total", |row| nanos(row.weight.total))
         .help(format!("Part of the {what} in the line and in what it called."))
-        .column("total_pct", format!("of {what}"), |row| share(row.weight.total as f64, row.of_all_ns as f64))
-        .help(format!("Part of the {what} in the line and in what it called, in hundredths."))
+        .column("total_pct", "total", |row| share(row.weight.total as f64, row.of_all_ns as f64))
+        .help(format!("Part of the {what} in the line and in what it called, in percent."))
 }
 
 /// Adds the lines of source files, where any are known.
@@ -266,7 +274,61 @@ fn tree_columns(what: &str) -> Columns<Call> {
         .column("function", "call tree", |call| Value::from(&*call.name))
         .column("total_ns", "total", |call| nanos(call.ns))
         .column("total_pct", format!("of {what}"), |call| share(call.ns as f64, call.of_all_ns as f64))
-        .help(format!("Part of the {what} in the call and below it, in hundredths."))
+        .help(format!("Part of the {what} in the call and below it, in percent."))
+}
+
+/// A tree as people read it: calls that are nearly all of their caller's time share its line, and what the kernel did for a call is
+/// told apart only where it is much.
+fn folded(branches: Vec<Branch>, all: u64) -> Vec<Branch> {
+    let (least, least_in_kernel) = (all / LEAST_SHARE, all / LEAST_IN_KERNEL);
+    let mut entered: Option<u16> = None;
+    let mut rows: Vec<Branch> = Vec::new();
+    for branch in branches {
+        // The kernel's first function stands for small ones below it.
+        entered = entered.filter(|depth| branch.depth > *depth);
+        match entered {
+            Some(_) if branch.ns < least_in_kernel => continue,
+            None if branch.in_kernel => entered = Some(branch.depth),
+            _ => {}
+        }
+        rows.push(branch);
+    }
+    let mut lines: Vec<Branch> = Vec::new();
+    // Of each line, the names on it; of each depth of `rows`, the depth of the line.
+    let mut chain: Vec<Rc<str>> = Vec::new();
+    let mut depths: Vec<u16> = Vec::new();
+    let mut rest = rows.iter().peekable();
+    while let Some(row) = rest.next() {
+        depths.truncate(row.depth.into());
+        if chain.is_empty() {
+            let depth = depths.last().map_or(0, |depth| depth + 1);
+            lines.push(Branch { depth, ..row.clone() });
+        }
+        chain.push(Rc::clone(&row.name));
+        depths.push(lines.last().map_or(0, |line| line.depth));
+        let continues = rest
+            .peek()
+            .is_some_and(|next| next.depth == row.depth + 1 && row.depth > 0 && row.ns - next.ns.min(row.ns) < least);
+        if !continues {
+            if let Some(line) = lines.last_mut() {
+                line.name = line_of(&chain);
+            }
+            chain.clear();
+        }
+    }
+    lines
+}
+
+/// `main`; `main → run`; `main → 3 more → read`.
+fn line_of(chain: &[Rc<str>]) -> Rc<str> {
+    match chain {
+        [first, last] => format!("{first} → {last}").into(),
+        [first, between @ .., last] if !between.is_empty() => {
+            format!("{first} → {} more → {last}", between.len()).into()
+        }
+        [only, ..] => Rc::clone(only),
+        [] => "".into(),
+    }
 }
 
 fn tree(
@@ -280,11 +342,12 @@ fn tree(
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
     let all = profile.ns();
     let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
-    let rows = profile.tree(stacks, least)?;
+    let branches = profile.tree(stacks, least)?;
+    let rows = if plan.format.is_for_programs() || plan.top == Some(0) { branches } else { folded(branches, all) };
     let shown = plan.rows_shown(40).min(rows.len());
     let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_columns(what)).top(shown);
-    let depths = rows.iter().take(shown).map(|row| row.0).collect();
-    for (_, name, ns) in rows {
+    let depths = rows.iter().take(shown).map(|row| row.depth).collect();
+    for Branch { name, ns, .. } in rows {
         table.weighed(source, Some(0), || Call { name, ns, of_all_ns: all });
     }
     let mut table = table.table()?;
@@ -333,7 +396,7 @@ struct Cause {
 fn cause_columns() -> Columns<Cause> {
     Columns::<Cause>::new()
         .column("state", "state", |cause| Value::from(&*cause.state))
-        .help("sleeping can be interrupted by a signal, blocked can not.")
+        .help("'sleeping' can be interrupted by a signal, 'blocked' can't.")
         .column("name", "system call", |cause| some(&cause.call))
         .column("count", "sleeps", |cause| cause.count)
         .column("sum_ns", "time", |cause| nanos(cause.ns))
@@ -363,7 +426,7 @@ fn sleep_columns() -> Columns<Sleep> {
         .column("process", "process", |sleep| sleep.process.clone())
         .column("tid", "thread", |sleep| Value::id(sleep.tid))
         .column("dur_ns", "time", |sleep| Value::nanos(sleep.dur_ns))
-        .column("runnable_ns", "of it for a CPU", |sleep| Value::nanos(sleep.runnable_ns))
+        .column("runnable_ns", "for a CPU", |sleep| Value::nanos(sleep.runnable_ns))
         .column("state", "state", |sleep| sleep.state.clone())
         .column("name", "system call", |sleep| sleep.call.clone())
         .column("function", "in", |sleep| sleep.function.clone())
@@ -374,34 +437,89 @@ fn sleep_columns() -> Columns<Sleep> {
         .column("waker_function", "waker in", |sleep| sleep.waker_function.clone())
 }
 
-fn longest(source: &Source, people: &People, stacks: &Stacks, table: &mut Ranking<Sleep>) -> Result<()> {
-    let mut rows = source.rows("off_cpu");
+fn longest(source: &Source, processes: &ProcessTable, stacks: &Stacks, table: &mut Ranking<Sleep>) -> Result<()> {
+    let mut rows = source.rows("off_cpu").without("state", &["idle"]);
     let (tid, state, call) = (rows.int("tid"), rows.text("state"), rows.text("name"));
     let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
     let runnable = rows.int("offcpu_runnable_ns");
     let (waker, waker_comm) = (rows.int("waker_pid"), rows.text("offcpu_waker_comm"));
     let (waker_kernel, waker_user) = (rows.int("offcpu_waker_kstack_id"), rows.int("offcpu_waker_ustack_id"));
-    rows.each(|row| {
-        let state = row.text(state).unwrap_or_default();
-        if state == "idle" {
-            return;
+    table.longest(source, rows, |row| {
+        let called = |frame: Option<&Frame>| frame.map(|frame| frame.function.text.to_string());
+        let in_kernel: Vec<Frame> = stacks.frames(row.int(kernel), None).cloned().collect();
+        Sleep {
+            at: row.at(),
+            process: processes.call(row.pid().unwrap_or(0), processes.of_row(row)),
+            tid: row.int(tid),
+            dur_ns: row.dur(),
+            runnable_ns: row.int(runnable),
+            state: row.text(state).unwrap_or_default().to_owned(),
+            call: row.text(call).map(str::to_owned),
+            function: called(without_leaving(in_kernel).first()),
+            user_function: called(stacks.frames(None, row.int(user)).next()),
+            waker: row.int(waker).map(|pid| processes.call(pid, row.text(waker_comm))),
+            waker_function: called(stacks.frames(row.int(waker_kernel), row.int(waker_user)).next()),
         }
-        table.weighed(source, Some(row.dur().unwrap_or(0)), || {
-            let called = |frame: Option<&Frame>| frame.map(|frame| frame.function.text.to_string());
-            let in_kernel: Vec<Frame> = stacks.frames(row.int(kernel), None).cloned().collect();
-            Sleep {
-                at: row.at(),
-                process: people.call(row.pid().unwrap_or(0), people.of_row(row)),
-                tid: row.int(tid),
-                dur_ns: row.dur(),
-                runnable_ns: row.int(runnable),
-                state: state.to_owned(),
-                call: row.text(call).map(str::to_owned),
-                function: called(without_leaving(in_kernel).first()),
-                user_function: called(stacks.frames(None, row.int(user)).next()),
-                waker: row.int(waker).map(|pid| people.call(pid, row.text(waker_comm))),
-                waker_function: called(stacks.frames(row.int(waker_kernel), row.int(waker_user)).next()),
-            }
-        });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Branch;
+    use super::folded;
+
+    fn branches(of: &[(u16, &str, u64)]) -> Vec<Branch> {
+        let branch = |(depth, name, ns): &(u16, &str, u64)| Branch {
+            depth: *depth,
+            name: (*name).into(),
+            in_kernel: name.starts_with("k_"),
+            ns: *ns,
+        };
+        of.iter().map(branch).collect()
+    }
+
+    fn lines(of: &[(u16, &str, u64)], all: u64) -> Vec<(u16, String, u64)> {
+        folded(branches(of), all).into_iter().map(|line| (line.depth, line.name.to_string(), line.ns)).collect()
+    }
+
+    #[test]
+    fn a_chain_of_calls_is_one_line_and_a_fork_is_not() {
+        let tree = [
+            (0, "server", 1000),
+            (1, "_start", 1000),
+            (2, "libc_start", 1000),
+            (3, "main", 995),
+            (4, "parse", 600),
+            (5, "lex", 595),
+            (4, "write", 390),
+        ];
+        let expected =
+            [(0, "server", 1000), (1, "_start → 1 more → main", 1000), (2, "parse → lex", 600), (2, "write", 390)];
+        assert_eq!(lines(&tree, 1000), expected.map(|(depth, name, ns)| (depth, name.to_owned(), ns)));
+    }
+
+    #[test]
+    fn a_call_with_time_of_its_own_keeps_its_line() {
+        let tree = [(0, "p", 1000), (1, "main", 1000), (2, "run", 900), (3, "step", 895)];
+        let expected = [(0, "p", 1000), (1, "main", 1000), (2, "run → step", 900)];
+        // 100 of `main` are its own.
+        assert_eq!(lines(&tree, 1000), expected.map(|(depth, name, ns)| (depth, name.to_owned(), ns)));
+    }
+
+    #[test]
+    fn small_work_of_the_kernel_is_told_by_its_first_function() {
+        let tree = [
+            (0, "p", 1000),
+            (1, "read", 1000),
+            (2, "k_entry", 140),
+            (3, "k_vfs_read", 100),
+            (4, "k_copy", 45),
+            (4, "k_fault", 40),
+            (3, "k_lock", 40),
+            (2, "parse", 700),
+        ];
+        let expected =
+            [(0, "p", 1000), (1, "read", 1000), (2, "k_entry", 140), (3, "k_vfs_read", 100), (2, "parse", 700)];
+        assert_eq!(lines(&tree, 1000), expected.map(|(depth, name, ns)| (depth, name.to_owned(), ns)));
+    }
 }

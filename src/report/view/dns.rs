@@ -14,7 +14,7 @@ use crate::report::read::aggregate::count;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::time;
 use crate::report::table::columns::Columns;
@@ -38,12 +38,12 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         .top(plan.events_shown(20));
     let mut tcp = Ranking::new(sources, "tcp", "Asked by TCP", tcp_columns()).top(shown);
     for source in sources {
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         let tally = Tally::of(source, &["pid", "name", "dns_rcode", "comm"], |name| name.starts_with("dns."))?;
-        by_name(source, &people, &tally, &mut names)?;
-        by_failure(source, &people, &tally, &mut failures)?;
-        by_tcp(source, &people, &tally, &mut tcp)?;
-        queries(source, &people, &mut slowest)?;
+        by_name(source, &processes, &tally, &mut names)?;
+        by_failure(source, &processes, &tally, &mut failures)?;
+        by_tcp(source, &processes, &tally, &mut tcp)?;
+        queries(source, &processes, &mut slowest)?;
     }
     document.push(names.table()?);
     for table in [failures.table()?, slowest.table()?, tcp.table()?] {
@@ -72,9 +72,9 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
             found.add(count(failures), || format!("{} {what} ({})", name.word(), count(failures)));
         })?;
     }
-    let (told, more) = found.words();
-    Ok((!told.is_empty())
-        .then(|| ("failing names".to_owned(), format!("{}{more}", told.join(", "))))
+    let (words, more) = found.words();
+    Ok((!words.is_empty())
+        .then(|| ("failing names".to_owned(), format!("{}{more}", words.join(", "))))
         .into_iter()
         .collect())
 }
@@ -105,12 +105,12 @@ fn name_columns() -> Columns<Name> {
         .help("Asked for.")
         .times(|row| &row.times)
         .column("failed", "failed", |row| row.failed)
-        .help("Answers with an error, as NXDOMAIN or SERVFAIL.")
+        .help("Answers with an error, such as NXDOMAIN or SERVFAIL.")
         .column("unanswered", "unanswered", |row| row.unanswered)
         .help("Queries without an answer.")
 }
 
-fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<Name>) -> Result<()> {
+fn by_name(source: &Source, processes: &ProcessTable, tally: &Tally, table: &mut Ranking<Name>) -> Result<()> {
     let add = |asked: &mut Asked, rest: &[Dim], by: &ByMetric<'_>| {
         let name = || rest.get(1).and_then(Dim::text).map(str::to_owned);
         asked.comm = asked.comm.take().or_else(name);
@@ -125,7 +125,7 @@ fn by_name(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<
             return;
         }
         let Asked { comm, failed, unanswered, .. } = asked;
-        let (owner, times) = (people.or_owner(pid, comm), Times::of(&asked.times));
+        let (owner, times) = (processes.or_owner(pid, comm), Times::of(&asked.times));
         table.row(source, &Name { owner, name: name.clone(), times, failed, unanswered });
     })
 }
@@ -149,12 +149,12 @@ fn failure_columns() -> Columns<Failures> {
         .pid(|row| &row.owner)
 }
 
-fn by_failure(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<Failures>) -> Result<()> {
+fn by_failure(source: &Source, processes: &ProcessTable, tally: &Tally, table: &mut Ranking<Failures>) -> Result<()> {
     for metric in [metrics::DNS_FAILURES, metrics::DNS_UNANSWERED] {
         tally.groups(metric, |dims, failures| {
             let [pid, name, code, comm] = dims else { return };
             let outcome = code.text().unwrap_or("no answer").to_owned();
-            let owner = people.owner(pid, comm);
+            let owner = processes.owner(pid, comm);
             table.row(source, &Failures { name: name.clone(), outcome, count: count(failures), owner });
         })?;
     }
@@ -176,7 +176,7 @@ struct Query {
 fn query_columns() -> Columns<Query> {
     Columns::<Query>::new()
         .column("time_ns", "end", |query| time(query.at))
-        .help("When the answer came, or the query was given up.")
+        .help("When the answer arrived, or the query was given up.")
         .column("dur_ns", "took", |query| Value::nanos(query.dur_ns))
         .column("name", "name", |query| query.name.clone())
         .column("type", "type", |query| query.sort.clone())
@@ -185,28 +185,25 @@ fn query_columns() -> Columns<Query> {
         .comm(|query| &query.owner)
         .pid(|query| &query.owner)
         .column("server", "server", |query| query.server.clone())
-        .column("own_port", "own port", |query| Value::id(query.own_port))
+        .column("own_port", "local port", |query| Value::id(query.own_port))
 }
 
-fn queries(source: &Source, people: &People, table: &mut Ranking<Query>) -> Result<()> {
-    let mut rows = source.rows("dns");
+fn queries(source: &Source, processes: &ProcessTable, table: &mut Ranking<Query>) -> Result<()> {
+    let mut rows = source.rows("dns").without("op", &["tcp"]);
     let (op, name, sort) = (rows.text("op"), rows.text("name"), rows.text("dns_type"));
     let (code, server, own_port) = (rows.text("dns_rcode"), rows.text("daddr"), rows.int("sport"));
-    rows.each(|row| {
-        if row.text(op) == Some("tcp") {
-            return;
-        }
+    table.longest(source, rows, |row| {
         let text = |column| row.text(column).map(str::to_owned);
-        table.weighed(source, row.dur(), || Query {
+        Query {
             at: row.at(),
             dur_ns: row.dur(),
             name: text(name),
             sort: text(sort),
             outcome: text(code).or_else(|| text(op)),
-            owner: people.owner_of(row),
+            owner: processes.owner_of(row),
             server: text(server),
             own_port: row.int(own_port),
-        });
+        }
     })
 }
 
@@ -228,7 +225,7 @@ fn tcp_columns() -> Columns<Connections> {
         .help("Directions of connections whose messages could not be read.")
 }
 
-fn by_tcp(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<Connections>) -> Result<()> {
+fn by_tcp(source: &Source, processes: &ProcessTable, tally: &Tally, table: &mut Ranking<Connections>) -> Result<()> {
     let add = |own: &mut Connections, rest: &[Dim], by: &ByMetric<'_>| {
         let name = || rest.last().and_then(Dim::text).map(str::to_owned);
         own.owner.comm = own.owner.comm.take().or_else(name);
@@ -239,7 +236,7 @@ fn by_tcp(source: &Source, people: &People, tally: &Tally, table: &mut Ranking<C
     tally.sums(1, add, |dims, mut own| {
         let [pid] = dims else { return };
         if own.connects > 0 || own.unread > 0 {
-            own.owner = people.or_owner(pid, own.owner.comm);
+            own.owner = processes.or_owner(pid, own.owner.comm);
             table.row(source, &own);
         }
     })

@@ -15,7 +15,7 @@ use crate::report::read::aggregate::count;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::some;
@@ -40,11 +40,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut values = Ranking::new(sources, "values", "Values", value_columns()).largest_first("count").top(shown);
     let mut hits = Ranking::new(sources, "hits", "Hits", hit_columns()).top(shown);
     for source in sources {
-        let people = People::of(source)?;
-        counted(source, &people, &mut counts)?;
-        measured(source, &people, &mut latencies)?;
-        valued(source, &people, &mut values)?;
-        rows(source, &people, &mut hits)?;
+        let processes = ProcessTable::of(source)?;
+        counted(source, &processes, &mut counts)?;
+        measured(source, &processes, &mut latencies)?;
+        valued(source, &processes, &mut values)?;
+        rows(source, &processes, &mut hits)?;
     }
     for table in [counts.table()?, latencies.table()?, values.table()?, hits.table()?] {
         document.push(table);
@@ -70,10 +70,10 @@ const KEY: [&str; 5] = ["name", "events_function", "events_by", "comm", "pid"];
 
 impl Key {
     /// Out of the dimensions [`KEY`].
-    fn of(dims: &[Dim], people: &People) -> Option<Key> {
+    fn of(dims: &[Dim], processes: &ProcessTable) -> Option<Key> {
         let [name, function, by, comm, pid] = dims else { return None };
         let [name, function, by] = [name, function, by].map(Dim::clone);
-        Some(Key { name, function, by, owner: people.owner(pid, comm) })
+        Some(Key { name, function, by, owner: processes.owner(pid, comm) })
     }
 }
 
@@ -90,7 +90,7 @@ fn count_columns() -> Columns<Hits> {
         .event(|hits| &hits.key)
         .place(|hits| &hits.key)
         .column("count", "count", |hits| hits.count)
-        .help("Hits that pass the event's filter; of a latency, calls that returned.")
+        .help("Hits that pass the event's filter; for a latency, calls that returned.")
         .column("rate_hz", "per second", |hits| Value::of(Unit::PerSecond, hits.rate))
 }
 
@@ -103,20 +103,20 @@ impl<R> Columns<R> {
     /// Adds which function of the event it was, and whose.
     fn place(self, key: impl Fn(&R) -> &Key + Copy + 'static) -> Columns<R> {
         self.column("function", "function", move |row| key(row).function.value())
-            .help("Which of those that a pattern matched.")
+            .help("The function, if the event is a pattern.")
             .column("by", "by", move |row| key(row).by.value())
-            .help("What by(…) of the event says.")
+            .help("Value of the event's by(…).")
             .comm(move |row| &key(row).owner)
             .pid(move |row| &key(row).owner)
     }
 }
 
-fn counted(source: &Source, people: &People, table: &mut Ranking<Hits>) -> Result<()> {
+fn counted(source: &Source, processes: &ProcessTable, table: &mut Ranking<Hits>) -> Result<()> {
     let tally = Tally::totals_of(source, &KEY, |name| name == metrics::EVENT_COUNT)?;
     let seconds = source.span_ns() as f64 / 1e9;
     let mut came: BTreeSet<String> = BTreeSet::new();
     tally.groups(metrics::EVENT_COUNT, |dims, hits| {
-        let Some(key) = Key::of(dims, people) else { return };
+        let Some(key) = Key::of(dims, processes) else { return };
         let name = key.name.text().unwrap_or_default();
         if !came.contains(name) && source.meta().events.iter().any(|event| event.name == name) {
             came.insert(name.to_owned());
@@ -142,10 +142,10 @@ fn latency_columns() -> Columns<Latency> {
     Columns::<Latency>::new().event(|row| &row.key).place(|row| &row.key).times(|row| &row.times)
 }
 
-fn measured(source: &Source, people: &People, table: &mut Ranking<Latency>) -> Result<()> {
+fn measured(source: &Source, processes: &ProcessTable, table: &mut Ranking<Latency>) -> Result<()> {
     let tally = Tally::of(source, &KEY, |name| name == metrics::EVENT_LATENCY)?;
     tally.groups(metrics::EVENT_LATENCY, |dims, times| {
-        let Some(key) = Key::of(dims, people) else { return };
+        let Some(key) = Key::of(dims, processes) else { return };
         table.row(source, &Latency { key, times: Times::of(times) });
     })
 }
@@ -162,7 +162,7 @@ fn value_columns() -> Columns<Values> {
     Columns::<Values>::new()
         .event(|row| &row.key)
         .column("value", "value", |row| row.what.clone())
-        .help("What hist(…) is of.")
+        .help("Name of the value in hist(…).")
         .place(|row| &row.key)
         .column("count", "count", |row| count(&row.values))
         .column("min", "min", |row| row.values.min())
@@ -170,14 +170,14 @@ fn value_columns() -> Columns<Values> {
         .column("p99", "p99", |row| percentile(&row.values, Unit::Count, 0.99))
         .column("max", "max", |row| row.values.max())
         .column("negative", "negative", |row| row.negative)
-        .help("Values below zero, which are in none of the other columns.")
+        .help("Values below zero, which no other column includes.")
 }
 
-fn valued(source: &Source, people: &People, table: &mut Ranking<Values>) -> Result<()> {
+fn valued(source: &Source, processes: &ProcessTable, table: &mut Ranking<Values>) -> Result<()> {
     let wanted = |name: &str| name == metrics::EVENT_VALUE || name == metrics::EVENT_NEGATIVE;
     let tally = Tally::of(source, &KEY, wanted)?;
     tally.each(|dims, by| {
-        let Some(key) = Key::of(dims, people) else { return };
+        let Some(key) = Key::of(dims, processes) else { return };
         let event = source.meta().events.iter().find(|event| Some(&*event.name) == key.name.text());
         let what = event.and_then(|event| event.hist.clone());
         let negative = by.get(metrics::EVENT_NEGATIVE).map_or(0, count);
@@ -201,9 +201,9 @@ fn hit_columns() -> Columns<Hit> {
         .column("time_ns", "when", |hit| time(hit.at))
         .column("name", "event", |hit| hit.name.clone())
         .column("function", "function", |hit| hit.function.clone())
-        .help("Which of those that a pattern matched.")
+        .help("The function, if the event is a pattern.")
         .column("dur_ns", "took", |hit| Value::nanos(hit.dur_ns))
-        .help("Of a latency, from entry to return.")
+        .help("For a latency, time from entry to return.")
         .column("values", "values", |hit| some(&hit.captured))
         .help("What was captured: name=value.")
         .comm(|hit| &hit.owner)
@@ -212,7 +212,7 @@ fn hit_columns() -> Columns<Hit> {
 }
 
 /// Hits in the order of the file.
-fn rows(source: &Source, people: &People, table: &mut Ranking<Hit>) -> Result<()> {
+fn rows(source: &Source, processes: &ProcessTable, table: &mut Ranking<Hit>) -> Result<()> {
     let mut rows = source.rows("event");
     let (name, function, tid) = (rows.text("name"), rows.text("events_function"), rows.int("tid"));
     let numbers = NUMBERS.map(|column| (column, rows.int(column)));
@@ -236,7 +236,7 @@ fn rows(source: &Source, people: &People, table: &mut Ranking<Hit>) -> Result<()
                 function: row.text(function).map(str::to_owned),
                 dur_ns: row.dur(),
                 captured: captured.join(" "),
-                owner: people.owner_of(row),
+                owner: processes.owner_of(row),
                 tid: row.int(tid),
             }
         });

@@ -32,7 +32,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "process");
     let every = plan.format.is_for_programs();
     let shown = plan.rows_shown(20);
-    let mut each = Ranking::new(sources, "runs", "In the order of their start", run_columns(every)).top(shown);
+    let mut each = Ranking::new(sources, "runs", "By start time", run_columns(every)).top(shown);
     let mut commands =
         Ranking::new(sources, "commands", "By program", program_columns()).largest_first("starts").top(shown);
     for source in sources {
@@ -71,15 +71,16 @@ struct Run {
     start: Option<i64>,
     /// `None` when it went on after the window.
     end: Option<i64>,
-    outcome: Outcome,
+    outcome: RunState,
     cpu_ns: Option<i64>,
     max_rss: Option<i64>,
     /// Whether this process ran this program, and is not a copy of its parent.
     executed: bool,
 }
 
+/// What became of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-enum Outcome {
+enum RunState {
     #[default]
     Running,
     Replaced,
@@ -117,7 +118,7 @@ impl Run {
             argv: None,
             start: None,
             end: None,
-            outcome: Outcome::Running,
+            outcome: RunState::Running,
             cpu_ns: None,
             max_rss: None,
             executed: false,
@@ -136,9 +137,9 @@ impl Run {
 
     fn status(&self) -> Value {
         match &self.outcome {
-            Outcome::Running => Value::from("running"),
-            Outcome::Replaced => Value::from("replaced"),
-            Outcome::Ended(end) => end.as_ref().map_or(Value::Null, |end| Value::from(end.text())),
+            RunState::Running => Value::from("running"),
+            RunState::Replaced => Value::from("replaced"),
+            RunState::Ended(end) => end.as_ref().map_or(Value::Null, |end| Value::from(end.text())),
         }
     }
 }
@@ -186,14 +187,14 @@ fn with_details(columns: Columns<Shown>) -> Columns<Shown> {
         .column("end_ns", "end", |shown| time(shown.run.end))
         .help("End of the program; empty when it went on after the window.")
         .column("executed", "program", |shown| shown.run.executed)
-        .help("Whether the process ran a program of its own; otherwise it is a copy of its parent.")
+        .help("Whether the process executed a program; otherwise it is a copy of its parent.")
         .column("pid_start_ns", "process start", |shown| Value::nanos(shown.run.which.start_ns))
         .help(PROCESS_START)
 }
 
 /// What happened to a process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Event {
+enum ProcessEvent {
     Fork,
     Exec { filename: Option<Rc<str>>, argv: Option<i64> },
     Exit { end: Option<End>, lifetime: Option<i64>, cpu_ns: Option<i64>, max_rss: Option<i64> },
@@ -206,16 +207,16 @@ struct Happening {
     ppid: Option<i64>,
     uid: Option<i64>,
     comm: Option<Rc<str>>,
-    event: Event,
+    event: ProcessEvent,
 }
 
 impl Happening {
     /// A fork comes before an exec before an exit of the same moment.
     fn key(&self) -> (i64, u8) {
         let order = match self.event {
-            Event::Fork => 0,
-            Event::Exec { .. } => 1,
-            Event::Exit { .. } => 2,
+            ProcessEvent::Fork => 0,
+            ProcessEvent::Exec { .. } => 1,
+            ProcessEvent::Exit { .. } => 2,
         };
         (self.at, order)
     }
@@ -267,12 +268,12 @@ impl Runs {
         self.limit.give_back(known.as_ref().map_or(0, Run::bytes));
         let started = Run { ppid, uid, comm, start: Some(at), ..Run::new(which) };
         match event {
-            Event::Fork => {
+            ProcessEvent::Fork => {
                 // Where starts are not known, its id has been another's.
                 known.into_iter().for_each(|run| self.end(run));
                 self.begin(started);
             }
-            Event::Exec { filename, argv } => {
+            ProcessEvent::Exec { filename, argv } => {
                 let mut program = Run { filename, argv, executed: true, ..started };
                 match known {
                     // The usual fork and exec are one start.
@@ -281,19 +282,19 @@ impl Runs {
                         program.uid = program.uid.or(copy.uid);
                         program.start = copy.start;
                     }
-                    Some(earlier) => self.end(Run { end: Some(at), outcome: Outcome::Replaced, ..earlier }),
+                    Some(earlier) => self.end(Run { end: Some(at), outcome: RunState::Replaced, ..earlier }),
                     None => {}
                 }
                 self.begin(program);
             }
-            Event::Exit { end, lifetime, cpu_ns, max_rss } => {
+            ProcessEvent::Exit { end, lifetime, cpu_ns, max_rss } => {
                 // It started before the window, or its start was lost: then its lifetime gives it.
                 let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
                 let run = match known {
                     Some(run) => Run { comm: started.comm.or(run.comm), ..run },
                     None => Run { start, ..started },
                 };
-                self.end(Run { end: Some(at), outcome: Outcome::Ended(end), cpu_ns, max_rss, ..run });
+                self.end(Run { end: Some(at), outcome: RunState::Ended(end), cpu_ns, max_rss, ..run });
             }
         }
     }
@@ -312,7 +313,7 @@ impl Runs {
 
 fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
     let mut found = Sorter::new(MOST_BYTES);
-    let mut add = |row: &Row<'_>, origin: &Origin, event: Event| {
+    let mut add = |row: &Row<'_>, origin: &Origin, event: ProcessEvent| {
         let (Some(at), Some(which)) = (row.at(), row.which()) else { return };
         let (ppid, uid, comm) = (row.int(origin.ppid), row.int(origin.uid), row.comm().map(Rc::from));
         let bytes = size_of::<Happening>() + row.comm().map_or(0, |comm| comm.len() + 32);
@@ -320,7 +321,7 @@ fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
     };
     let mut rows = source.rows("fork");
     let origin = Origin::of(&mut rows);
-    rows.each(|row| add(row, &origin, Event::Fork))?;
+    rows.each(|row| add(row, &origin, ProcessEvent::Fork))?;
     let (mut arguments, mut number) = (Aside::default(), 0);
     let mut rows = source.rows("exec");
     let (origin, filename, argv) = (Origin::of(&mut rows), rows.text("filename"), rows.text("argv"));
@@ -330,7 +331,7 @@ fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
             arguments.put(number, argv);
             number
         });
-        add(row, &origin, Event::Exec { filename: row.text(filename).map(Rc::from), argv });
+        add(row, &origin, ProcessEvent::Exec { filename: row.text(filename).map(Rc::from), argv });
     })?;
     let mut rows = source.rows("exit");
     let (origin, exit_code, signal) = (Origin::of(&mut rows), rows.int("exit_code"), rows.text("name"));
@@ -338,7 +339,7 @@ fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
     rows.each(|row| {
         let end = End::of(row.int(exit_code), row.text(signal));
         let (cpu_ns, max_rss) = (row.int(cpu_ns), row.int(max_rss));
-        add(row, &origin, Event::Exit { end, lifetime: row.dur(), cpu_ns, max_rss });
+        add(row, &origin, ProcessEvent::Exit { end, lifetime: row.dur(), cpu_ns, max_rss });
     })?;
     Ok((found.finish().context(NO_ROOM)?, arguments))
 }
@@ -374,7 +375,7 @@ impl Programs {
         }
         let sum = self.sums.entry(name).or_default();
         sum.starts += u64::from(run.start.is_some());
-        if let Outcome::Ended(end) = &run.outcome {
+        if let RunState::Ended(end) = &run.outcome {
             sum.exits += 1;
             sum.failed += u64::from(matches!(end, Some(End::Status(_))) && end.as_ref().is_some_and(End::failed));
             sum.killed += u64::from(matches!(end, Some(End::Signal(_))));
@@ -403,7 +404,7 @@ fn program_columns() -> Columns<Program> {
         .column("exits", "exits", |program| program.runs.exits)
         .help("Ends in the window.")
         .column("failed", "failed", |program| program.runs.failed)
-        .help("Ends with another exit status than 0.")
+        .help("Ends with a nonzero exit status.")
         .column("killed", "killed", |program| program.runs.killed)
         .help("Ends by a signal.")
         .column("dur_p50_ns", "ran for p50", |program| Value::nanos(program.runs.median()))

@@ -16,7 +16,7 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::bytes;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::time;
@@ -30,7 +30,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "files");
     let shown = plan.rows_shown(20);
     let mut mounts = Ranking::new(sources, "mounts", "By mount", mount_columns()).largest_first("sum_ns").top(shown);
-    let mut processes =
+    let mut of_processes =
         Ranking::new(sources, "processes", "By process", process_columns()).largest_first("sum_ns").top(shown);
     let mut failed =
         Ranking::new(sources, "failed", "Opens that failed", failed_columns()).largest_first("count").top(shown);
@@ -39,14 +39,14 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut slowest =
         Ranking::new(sources, "slowest", "Slowest calls", slow_columns()).largest_first("dur_ns").top(shown);
     for source in sources {
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         by_mount(source, &mut mounts)?;
-        by_process(source, &people, &mut processes)?;
-        failures(source, &people, &mut failed)?;
-        short_lived(source, &people, &mut short)?;
-        slow(source, &people, &mut slowest)?;
+        by_process(source, &processes, &mut of_processes)?;
+        failures(source, &processes, &mut failed)?;
+        short_lived(source, &processes, &mut short)?;
+        slow(source, &processes, &mut slowest)?;
     }
-    for table in [mounts.table()?, processes.table()?, failed.table()?, short.table()?, slowest.table()?] {
+    for table in [mounts.table()?, of_processes.table()?, failed.table()?, short.table()?, slowest.table()?] {
         document.push(table);
     }
     if plan.format != Format::Text
@@ -70,7 +70,7 @@ impl Columns<Calls> {
     fn calls(self) -> Columns<Calls> {
         self.column("op", "operation", |calls| calls.op.value())
             .column("mount", "mount", |calls| calls.mount.value())
-            .help("Null where a call does not say: of failed opens, renames, unlinks.")
+            .help("Null for calls that don't say: failed opens, renames, unlinks.")
             .times(|calls| &calls.times)
             .column("moved_bytes", "moved", |calls| calls.moved_bytes.map(bytes))
             .help("What was read, written or copied.")
@@ -89,9 +89,9 @@ fn by_mount(source: &Source, table: &mut Ranking<Calls>) -> Result<()> {
     calls(source, &["op", "files_mount"], |_| Some(Owner::default()), table)
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking<Calls>) -> Result<()> {
+fn by_process(source: &Source, processes: &ProcessTable, table: &mut Ranking<Calls>) -> Result<()> {
     let owner = |dims: &[Dim]| match dims {
-        [pid, comm] => Some(people.owner(pid, comm)),
+        [pid, comm] => Some(processes.owner(pid, comm)),
         _ => None,
     };
     calls(source, &["op", "files_mount", "pid", "comm"], owner, table)
@@ -130,17 +130,17 @@ fn failed_columns() -> Columns<FailedOpens> {
         .column("processes", "processes", |opens| opens.processes)
         .help("Processes that failed to open it.")
         .column("path", "path", |opens| opens.path.value())
-        .help("As it was given to the kernel.")
+        .help("As passed to the kernel.")
 }
 
 /// By path, error and command: many processes of one program look for the same file.
-fn failures(source: &Source, people: &People, table: &mut Ranking<FailedOpens>) -> Result<()> {
+fn failures(source: &Source, processes: &ProcessTable, table: &mut Ranking<FailedOpens>) -> Result<()> {
     let by = ["filename", "files_error", "pid", "comm"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::FAILED_OPENS)?;
     // Calls and processes by command: few of them look for one path.
     let add = |by_comm: &mut BTreeMap<Option<String>, (u64, u64)>, rest: &[Dim], by: &ByMetric<'_>| {
         let ([pid, comm], Some(failed)) = (rest, by.get(metrics::FAILED_OPENS)) else { return };
-        let row = by_comm.entry(people.of_dims(pid, comm).map(str::to_owned)).or_default();
+        let row = by_comm.entry(processes.of_dims(pid, comm).map(str::to_owned)).or_default();
         *row = (row.0.saturating_add(count(failed)), row.1 + 1);
     };
     tally.sums(2, add, |dims, by_comm| {
@@ -168,11 +168,11 @@ fn short_columns() -> Columns<ShortLived> {
         .times(|files| &files.times)
 }
 
-fn short_lived(source: &Source, people: &People, table: &mut Ranking<ShortLived>) -> Result<()> {
+fn short_lived(source: &Source, processes: &ProcessTable, table: &mut Ranking<ShortLived>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "comm", "files_mount"], |name| name == metrics::SHORT_LIVED)?;
     tally.groups(metrics::SHORT_LIVED, |dims, times| {
         let [pid, comm, mount] = dims else { return };
-        let (owner, times) = (people.owner(pid, comm), Times::of(times));
+        let (owner, times) = (processes.owner(pid, comm), Times::of(times));
         table.row(source, &ShortLived { owner, mount: mount.clone(), times });
     })
 }
@@ -201,24 +201,24 @@ fn slow_columns() -> Columns<SlowCall> {
         .column("error", "error", |call| call.error.clone())
         .column("mount", "mount", |call| call.mount.clone())
         .column("file", "file", |call| call.file.clone())
-        .help("The path that it was given, or the name behind its descriptor.")
+        .help("Path passed to the call, or the name behind its descriptor.")
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking<SlowCall>) -> Result<()> {
+fn slow(source: &Source, processes: &ProcessTable, table: &mut Ranking<SlowCall>) -> Result<()> {
     let mut rows = source.rows("file");
     let (op, moved, error) = (rows.text("op"), rows.int("bytes"), rows.text("files_error"));
     let (mount, file) = (rows.text("files_mount"), rows.text("filename"));
-    rows.each(|row| {
+    table.longest(source, rows, |row| {
         let text = |column| row.text(column).map(str::to_owned);
-        table.weighed(source, row.dur(), || SlowCall {
+        SlowCall {
             at: row.at(),
             dur_ns: row.dur(),
             op: text(op),
-            owner: people.owner_of(row),
+            owner: processes.owner_of(row),
             moved_bytes: row.int(moved),
             error: text(error),
             mount: text(mount),
             file: text(file),
-        });
+        }
     })
 }

@@ -32,8 +32,10 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let histograms: Vec<&MetricMeta> = metrics.into_iter().filter(|metric| is_histogram(metric)).collect();
         let series = Series::of(source, |name| histograms.iter().any(|metric| metric.name == name))?;
         if series.joined() > 1 {
-            document
-                .note(format!("{host}each interval is {} of the recording's: there are very many", series.joined()));
+            document.note(format!(
+                "{host}each interval joins {} of the recording's, since there are very many",
+                series.joined()
+            ));
         }
         for metric in histograms.into_iter().filter(|metric| series.has(&metric.name)) {
             any = true;

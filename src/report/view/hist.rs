@@ -19,7 +19,7 @@ use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::is_histogram;
 use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::share;
@@ -106,14 +106,15 @@ fn one(sources: &[Source], plan: &ReportPlan, name: &str) -> Result<Document> {
 /// A metric by the dimensions that were asked for.
 struct Groups {
     tally: Tally,
-    people: People,
+    processes: ProcessTable,
 }
 
 impl Groups {
     fn of(source: &Source, metric: &str, by: &[String]) -> Result<Groups> {
         let columns: Vec<&str> = by.iter().map(|name| if name == PROCESS { "pid" } else { name.as_str() }).collect();
-        let people = if by.iter().any(|name| name == PROCESS) { People::of(source)? } else { People::default() };
-        Ok(Groups { tally: Tally::of(source, &columns, |name| name == metric)?, people })
+        let processes =
+            if by.iter().any(|name| name == PROCESS) { ProcessTable::of(source)? } else { ProcessTable::default() };
+        Ok(Groups { tally: Tally::of(source, &columns, |name| name == metric)?, processes })
     }
 
     /// Visits them; a process gets the command that it bears, whatever its threads are called.
@@ -121,7 +122,7 @@ impl Groups {
         self.tally.groups(metric, |dims, histogram| {
             let named = by.iter().zip(dims).map(|(name, dim)| match dim.process() {
                 Some(which) if name == PROCESS => {
-                    Dim::Text(self.people.call(which.pid, self.people.name(Some(which))).into())
+                    Dim::Text(self.processes.call(which.pid, self.processes.name(Some(which))).into())
                 }
                 _ => dim.clone(),
             });

@@ -13,7 +13,7 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::share;
 use crate::report::table::cells::some;
@@ -54,11 +54,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut unparsed =
         Ranking::new(sources, "unparsed", "Not in these figures", unparsed_columns()).largest_first("count").top(shown);
     for source in sources {
-        let people = People::of(source)?;
-        by_process(source, &people, &mut requests)?;
-        routes_of(source, &people, &mut by_route)?;
-        streamed::rows(source, &people, &mut routes, &mut slowest, &mut failed)?;
-        not_parsed(source, &people, &mut unparsed)?;
+        let processes = ProcessTable::of(source)?;
+        by_process(source, &processes, &mut requests)?;
+        routes_of(source, &processes, &mut by_route)?;
+        streamed::rows(source, &processes, &mut routes, &mut slowest, &mut failed)?;
+        not_parsed(source, &processes, &mut unparsed)?;
     }
     document.push(requests.table()?);
     // Only `http:route=on` records it.
@@ -97,7 +97,7 @@ impl<R> Columns<R> {
             .column("side", "side", move |row| who(row).side.clone())
             .help("Which end of the connection the process is.")
             .column("tls", "TLS", move |row| who(row).tls.clone())
-            .help("Whether it came through TLS, by libssl.")
+            .help("Whether it used TLS, through libssl.")
             .column("method", "method", move |row| who(row).method.clone())
             .column("status", "status", move |row| who(row).status.clone())
             .help("Status code of the answer.")
@@ -119,12 +119,12 @@ fn request_columns() -> Columns<Requests> {
         .help("Requests whose connection ended before the answer did.")
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking<Requests>) -> Result<()> {
+fn by_process(source: &Source, processes: &ProcessTable, table: &mut Ranking<Requests>) -> Result<()> {
     let wanted = |name: &str| name == metrics::HTTP_LATENCY || name == metrics::HTTP_UNANSWERED;
     let tally = Tally::of(source, &["comm", "pid", SIDE, TLS, "op", STATUS], wanted)?;
     tally.each(|dims, by| {
         let [comm, pid, side, tls, method, status] = dims else { return };
-        let owner = people.owner(pid, comm);
+        let owner = processes.owner(pid, comm);
         let [side, tls, method, status] = [side, tls, method, status].map(Dim::value);
         let times = Times::of(&by.of(metrics::HTTP_LATENCY));
         let unanswered = by.get(metrics::HTTP_UNANSWERED).map_or(0, count);
@@ -135,18 +135,18 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking<Requests>) -
 fn by_route_columns() -> Columns<RouteRow> {
     Columns::<RouteRow>::new()
         .column("route", "route", |row| some(&row.name))
-        .help("The path with {id} for numbers, UUIDs and hashes; 'other': one of too many.")
+        .help("The path with {id} for numbers, UUIDs and hashes; 'other' stands for routes beyond the limit.")
         .route()
 }
 
-fn routes_of(source: &Source, people: &People, table: &mut Ranking<RouteRow>) -> Result<()> {
+fn routes_of(source: &Source, processes: &ProcessTable, table: &mut Ranking<RouteRow>) -> Result<()> {
     let tally = Tally::of(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
     let mut routes = Routes::new();
     tally.groups(metrics::HTTP_LATENCY, |dims, requests| {
         let [route, method, comm, pid, side] = dims else { return };
         let Some(name) = route.text() else { return };
         let [method, side] = [method, side].map(|dim| dim.text().unwrap_or(""));
-        let own = people.of_dims(pid, comm).unwrap_or("");
+        let own = processes.of_dims(pid, comm).unwrap_or("");
         if let Some(route) = routes.of([name, method, own, side], pid.process()) {
             route.times.merge(requests);
         }
@@ -175,12 +175,12 @@ fn unparsed_columns() -> Columns<Unparsed> {
         .help("Part of all that is not parsed.")
 }
 
-fn not_parsed(source: &Source, people: &People, table: &mut Ranking<Unparsed>) -> Result<()> {
+fn not_parsed(source: &Source, processes: &ProcessTable, table: &mut Ranking<Unparsed>) -> Result<()> {
     let tally = Tally::totals_of(source, &["cause", "pid", "comm"], |name| name == metrics::HTTP_UNPARSED)?;
     let of_all = sum(&tally.total(metrics::HTTP_UNPARSED)?);
     tally.groups(metrics::HTTP_UNPARSED, |dims, own| {
         let [cause, pid, comm] = dims else { return };
-        let owner = people.owner(pid, comm);
+        let owner = processes.owner(pid, comm);
         table.row(source, &Unparsed { cause: cause.clone(), owner, count: sum(own), of_all });
     })
 }

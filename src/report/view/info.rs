@@ -29,7 +29,7 @@ use crate::units;
 pub fn info(path: &Path) -> Result<Document> {
     let source = Source::open(path, &RowFilter::default())?;
     let mut document = Document::new("info", "");
-    health::tell(&mut document, &source, "")?;
+    health::note(&mut document, &source, "")?;
     document.push(Block::Pairs(pairs(&source, path)));
     document.push(probes(&source)?);
     document.push(kinds(&source)?);
@@ -56,7 +56,7 @@ fn pairs(source: &Source, path: &Path) -> Vec<(String, String)> {
         ),
         ("host", window::machine(source)),
         ("window", window::describe(source)),
-        ("interval", units::duration(meta.window.interval_ns)),
+        ("interval", window::interval(source)),
     ];
     if !meta.command.is_empty() {
         pairs.push(("command", meta.command.join(" ")));
@@ -67,6 +67,8 @@ fn pairs(source: &Source, path: &Path) -> Vec<(String, String)> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         pairs.push((format!("option {name}"), text));
     }
+    pairs.extend(window::trigger(source).map(|trigger| ("trigger".to_owned(), trigger)));
+    pairs.extend(meta.budget.as_ref().map(|budget| ("budget".to_owned(), budget.to_string())));
     for line in &meta.redaction {
         pairs.push(("redacted".to_owned(), line.clone()));
     }

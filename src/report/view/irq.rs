@@ -72,7 +72,7 @@ fn name_columns(title: &str) -> Columns<Interrupts> {
 fn soft_columns() -> Columns<Interrupts> {
     name_columns("vector")
         .column("delay_p50_ns", "delay p50", |row| percentile(&row.delay, Unit::Nanoseconds, 0.5))
-        .help("Median time from its raising until it ran.")
+        .help("Median time from raise to run.")
         .column("delay_p99_ns", "delay p99", |row| percentile(&row.delay, Unit::Nanoseconds, 0.99))
         .column("delay_max_ns", "delay max", |row| row.delay.max().map(nanos))
 }
@@ -105,7 +105,7 @@ fn slow_columns() -> Columns<Slow> {
         .column("name", "name", |row| row.name.clone())
         .column("dur_ns", "took", |row| Value::nanos(row.dur_ns))
         .column("delay_ns", "delay", |row| Value::nanos(row.delay_ns))
-        .help("From its raising until it ran.")
+        .help("From raise to run.")
         .column("cpu", "CPU", |row| Value::id(row.cpu))
         .column("comm", "instead of", |row| row.interrupted.comm.clone())
         .help("The thread that it interrupted.")

@@ -1,4 +1,5 @@
-//! View `locks`: waits for the kernel's locks by kind and process, for futexes by process and address, and the slowest.
+//! View `locks`: what threads of a process waited for from one another, with the evidence for a lock or for idling; waits for the
+//! kernel's locks by kind and process, for futexes by process and address, and the slowest.
 
 use anyhow::Result;
 
@@ -13,7 +14,7 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::errno;
 use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
@@ -23,11 +24,14 @@ use crate::report::table::ranking::Ranking;
 use crate::report::table::times;
 use crate::report::table::times::Times;
 
+mod evidence;
+
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("locks", "Locks");
     note_absent_probe(&mut document, sources, "locks");
     note_absent_hooks(&mut document, sources);
     let shown = plan.rows_shown(20);
+    let mut evidence = evidence::table(sources, shown);
     let mut kernel =
         Ranking::new(sources, "kernel", "The kernel's locks", kernel_columns()).largest_first("sum_ns").top(shown);
     let mut futexes =
@@ -37,13 +41,14 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         .top(shown);
     let mut slowest = Ranking::new(sources, "slowest", "Slowest", slow_columns()).largest_first("dur_ns").top(shown);
     for source in sources {
-        let people = People::of(source)?;
-        waits(source, &people, &mut kernel, metrics::CONTENTION)?;
-        waits(source, &people, &mut futexes, metrics::FUTEX_WAIT)?;
-        by_address(source, &people, &mut addresses)?;
-        slow(source, &people, &mut slowest)?;
+        let processes = ProcessTable::of(source)?;
+        evidence::rows(source, &mut evidence)?;
+        waits(source, &processes, &mut kernel, metrics::CONTENTION)?;
+        waits(source, &processes, &mut futexes, metrics::FUTEX_WAIT)?;
+        by_address(source, &processes, &mut addresses)?;
+        slow(source, &processes, &mut slowest)?;
     }
-    for table in [kernel.table()?, futexes.table()?, addresses.table()?, slowest.table()?] {
+    for table in [evidence.table()?, kernel.table()?, futexes.table()?, addresses.table()?, slowest.table()?] {
         document.push(table);
     }
     if plan.format != Format::Text {
@@ -89,11 +94,11 @@ fn futex_columns() -> Columns<Waits> {
     Columns::<Waits>::new().comm(|waits| &waits.owner).pid(|waits| &waits.owner).times(|waits| &waits.times)
 }
 
-fn waits(source: &Source, people: &People, table: &mut Ranking<Waits>, metric: &str) -> Result<()> {
+fn waits(source: &Source, processes: &ProcessTable, table: &mut Ranking<Waits>, metric: &str) -> Result<()> {
     let tally = Tally::of(source, &["name", "pid", "comm"], |name| name == metric)?;
     tally.groups(metric, |dims, times| {
         let [name, pid, comm] = dims else { return };
-        table.row(source, &Waits { name: name.clone(), owner: people.owner(pid, comm), times: Times::of(times) });
+        table.row(source, &Waits { name: name.clone(), owner: processes.owner(pid, comm), times: Times::of(times) });
     })
 }
 
@@ -116,11 +121,11 @@ fn address_columns() -> Columns<Futex> {
         .help("All waits added up.")
 }
 
-fn by_address(source: &Source, people: &People, table: &mut Ranking<Futex>) -> Result<()> {
+fn by_address(source: &Source, processes: &ProcessTable, table: &mut Ranking<Futex>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "comm", "locks_address"], |name| name == metrics::FUTEX_ADDRESS)?;
     tally.groups(metrics::FUTEX_ADDRESS, |dims, waits| {
         let [pid, comm, address] = dims else { return };
-        let (owner, address) = (people.owner(pid, comm), address.clone());
+        let (owner, address) = (processes.owner(pid, comm), address.clone());
         table.row(source, &Futex { owner, address, count: count(waits), sum_ns: sum(waits) });
     })
 }
@@ -147,27 +152,25 @@ fn slow_columns() -> Columns<Wait> {
         .pid(|wait| &wait.owner)
         .column("tid", "thread", |wait| Value::id(wait.tid))
         .column("op", "operation", |wait| wait.op.clone())
-        .help("What it asked of the futex.")
+        .help("Operation of the futex call.")
         .column("address", "address", |wait| wait.address.clone())
         .help("Where the futex is in the process's memory.")
         .column("error", "error", |wait| wait.ret.filter(|ret| *ret < 0).map(errno))
         .help("Why a wait ended without the lock.")
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking<Wait>) -> Result<()> {
+fn slow(source: &Source, processes: &ProcessTable, table: &mut Ranking<Wait>) -> Result<()> {
     let mut rows = source.rows("lock");
     let (name, op, address) = (rows.text("name"), rows.text("op"), rows.text("locks_address"));
     let (tid, ret) = (rows.int("tid"), rows.int("ret"));
-    rows.each(|row| {
-        table.weighed(source, row.dur(), || Wait {
-            at: row.at(),
-            dur_ns: row.dur(),
-            name: row.text(name).map(str::to_owned),
-            owner: people.owner_of(row),
-            tid: row.int(tid),
-            op: row.text(op).map(str::to_owned),
-            address: row.text(address).map(str::to_owned),
-            ret: row.int(ret),
-        });
+    table.longest(source, rows, |row| Wait {
+        at: row.at(),
+        dur_ns: row.dur(),
+        name: row.text(name).map(str::to_owned),
+        owner: processes.owner_of(row),
+        tid: row.int(tid),
+        op: row.text(op).map(str::to_owned),
+        address: row.text(address).map(str::to_owned),
+        ret: row.int(ret),
     })
 }

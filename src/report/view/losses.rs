@@ -26,7 +26,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut plot = Timeline { name: "lost".into(), title: "Events lost".into(), unit: Unit::Count, series: Vec::new() };
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
-        health::tell(&mut document, source, &whose)?;
+        health::note(&mut document, source, &whose)?;
         let losses = Losses::of(source)?;
         for state in &source.meta().probes {
             probe_rows(&mut probes, source, state, &losses);
@@ -70,10 +70,10 @@ fn probe_columns() -> Columns<Missing> {
         .column("events", "events seen", |row| row.events)
         .help("Events that the probe counted or streamed.")
         .column("lost_pct", "of all events", |row| share(row.lost as f64, row.of_all as f64))
-        .help("Lost events of all events, lost and seen.")
+        .help("Lost events as a share of all events, lost and seen.")
         .column("unfinished", "unfinished", |row| row.unfinished)
         .help(
-            "Calls, waits or requests that began in the window and had not ended at its end, which no histogram has; empty for a probe whose events are moments.",
+            "Calls, waits or requests that began in the window and were unfinished at its end, so that no histogram contains them; empty for a probe whose events have no duration.",
         )
 }
 

@@ -14,7 +14,7 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::bytes;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::time;
@@ -35,11 +35,11 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut slowest =
         Ranking::new(sources, "slowest", "Slowest stalls", slow_columns()).largest_first("dur_ns").top(shown);
     for source in sources {
-        let people = People::of(source)?;
-        oom(source, &people, &mut kills)?;
-        by_process(source, &people, &mut stalls)?;
-        page_faults(source, &people, &mut faults)?;
-        slow(source, &people, &mut slowest)?;
+        let processes = ProcessTable::of(source)?;
+        oom(source, &processes, &mut kills)?;
+        by_process(source, &processes, &mut stalls)?;
+        page_faults(source, &processes, &mut faults)?;
+        slow(source, &processes, &mut slowest)?;
     }
     document.push(kills.table()?);
     document.push(stalls.table()?);
@@ -48,7 +48,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     if plan.format != Format::Text {
         let plots = [
             times::plot(sources, metrics::RECLAIM, "Stalls to free memory", "cause")?,
-            times::plot(sources, metrics::COMPACTION, "Stalls to move memory together", "comm")?,
+            times::plot(sources, metrics::COMPACTION, "Stalls to compact memory", "comm")?,
         ];
         for plot in plots.into_iter().flatten() {
             document.push(plot);
@@ -94,7 +94,7 @@ fn kill_columns() -> Columns<Kill> {
         .column("asker_pid", "asker pid", |kill| Value::id(kill.asker.pid))
 }
 
-fn oom(source: &Source, people: &People, table: &mut Ranking<Kill>) -> Result<()> {
+fn oom(source: &Source, processes: &ProcessTable, table: &mut Ranking<Kill>) -> Result<()> {
     let mut rows = source.rows("oom");
     let (uid, oom_score_adj) = (rows.int("uid"), rows.int("memory_oom_score_adj"));
     let (anon_rss, file_rss) = (rows.int("memory_anon_rss_bytes"), rows.int("memory_file_rss_bytes"));
@@ -106,7 +106,7 @@ fn oom(source: &Source, people: &People, table: &mut Ranking<Kill>) -> Result<()
             source,
             &Kill {
                 at: row.at(),
-                victim: people.owner_of(row),
+                victim: processes.owner_of(row),
                 uid: row.int(uid),
                 anon_rss_bytes: row.int(anon_rss),
                 file_rss_bytes: row.int(file_rss),
@@ -134,13 +134,13 @@ fn stall_columns() -> Columns<Stalls> {
         .comm(|stalls| &stalls.owner)
         .pid(|stalls| &stalls.owner)
         .column("what", "what", |stalls| stalls.what.clone())
-        .help("What it did before it got memory, and for whose limit; kswapd's work is no stall.")
+        .help("What the thread did before it got memory, and for whose limit; kswapd's own work is not a stall.")
         .times(|stalls| &stalls.times)
         .column("freed_bytes", "freed", |stalls| stalls.freed_bytes.map(bytes))
         .help("Memory that was freed.")
 }
 
-fn by_process(source: &Source, people: &People, table: &mut Ranking<Stalls>) -> Result<()> {
+fn by_process(source: &Source, processes: &ProcessTable, table: &mut Ranking<Stalls>) -> Result<()> {
     let kinds =
         [(metrics::RECLAIM, "reclaim"), (metrics::COMPACTION, "compaction"), (metrics::KSWAPD, "kswapd at work")];
     let wanted = |name: &str| name == metrics::RECLAIMED || kinds.iter().any(|(metric, _)| *metric == name);
@@ -151,7 +151,7 @@ fn by_process(source: &Source, people: &People, table: &mut Ranking<Stalls>) -> 
             let Some(times) = by.get(metric) else { continue };
             let what = cause.text().map_or_else(|| what.to_owned(), |cause| format!("{what}, {cause}"));
             let freed = by.get(metrics::RECLAIMED).filter(|_| metric == metrics::RECLAIM);
-            let (owner, times) = (people.owner(pid, comm), Times::of(times));
+            let (owner, times) = (processes.owner(pid, comm), Times::of(times));
             table.row(source, &Stalls { owner, what, times, freed_bytes: freed.map(sum) });
         }
     })
@@ -171,12 +171,12 @@ fn fault_columns() -> Columns<Faults> {
         .pid(|faults| &faults.owner)
         .column("faults", "faults", |faults| faults.minor.saturating_add(faults.major))
         .column("minor", "minor", |faults| faults.minor)
-        .help("The page was in memory, or had to be made.")
+        .help("Faults whose page was in memory, or new.")
         .column("major", "major", |faults| faults.major)
-        .help("The page had to be read from a disk.")
+        .help("Faults whose page was read from a disk.")
 }
 
-fn page_faults(source: &Source, people: &People, table: &mut Ranking<Faults>) -> Result<()> {
+fn page_faults(source: &Source, processes: &ProcessTable, table: &mut Ranking<Faults>) -> Result<()> {
     let tally = Tally::of(source, &["pid", "state", "comm"], |name| name == metrics::FAULTS)?;
     let add = |sums: &mut Faults, rest: &[Dim], by: &ByMetric<'_>| {
         let ([state, comm], Some(faults)) = (rest, by.get(metrics::FAULTS)) else { return };
@@ -186,7 +186,7 @@ fn page_faults(source: &Source, people: &People, table: &mut Ranking<Faults>) ->
     };
     tally.sums(1, add, |dims, mut faults| {
         let [pid] = dims else { return };
-        faults.owner = people.or_owner(pid, faults.owner.comm);
+        faults.owner = processes.or_owner(pid, faults.owner.comm);
         table.row(source, &faults);
     })
 }
@@ -214,19 +214,17 @@ fn slow_columns() -> Columns<Stall> {
         .help("Memory that was freed.")
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking<Stall>) -> Result<()> {
+fn slow(source: &Source, processes: &ProcessTable, table: &mut Ranking<Stall>) -> Result<()> {
     for kind in ["reclaim", "compaction"] {
         let mut rows = source.rows(kind);
         let (tid, freed, cause) = (rows.int("tid"), rows.int("bytes"), rows.text("cause"));
-        rows.each(|row| {
-            table.weighed(source, row.dur(), || Stall {
-                at: row.at(),
-                dur_ns: row.dur(),
-                what: row.text(cause).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}")),
-                owner: people.owner_of(row),
-                tid: row.int(tid),
-                freed_bytes: row.int(freed),
-            });
+        table.longest(source, rows, |row| Stall {
+            at: row.at(),
+            dur_ns: row.dur(),
+            what: row.text(cause).map_or_else(|| kind.to_owned(), |cause| format!("{kind}, {cause}")),
+            owner: processes.owner_of(row),
+            tid: row.int(tid),
+            freed_bytes: row.int(freed),
         })?;
     }
     Ok(())

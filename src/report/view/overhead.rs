@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::recording::ThinnedMeta;
 use crate::render::Block;
 use crate::render::Document;
 use crate::render::Value;
@@ -24,7 +25,17 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut programs = Ranking::new(sources, "programs", "BPF programs", program_columns())
         .largest_first("sum_ns")
         .top(plan.rows_shown(20));
+    let mut thinning =
+        Ranking::new(sources, "thinning", "Probes that were thinned to hold the budget", thinning_columns());
     for source in sources {
+        for probe in &source.meta().probes {
+            let error_pct = probe.error_pct;
+            for step in &probe.thinned {
+                let at_ns = step.mono_ns.saturating_sub(source.meta().window.start_mono_ns).max(0);
+                let (probe, step) = (probe.name.clone(), step.clone());
+                thinning.row(source, &Thinned { probe, at_ns, step, error_pct });
+            }
+        }
         let cost = Cost::of(source)?;
         let recording = source.recording();
         recorder.row(
@@ -45,17 +56,23 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         for (name, cost) in &cost.programs {
             programs.row(source, &Program { name: Rc::clone(name), cost: *cost });
         }
-        tell(&mut document, source, &cost, sources.len() > 1);
+        describe(&mut document, source, &cost, sources.len() > 1);
     }
     document.push(recorder.table()?);
     document.push(own_cpu.table()?);
     document.push(programs.table()?);
+    if sources.iter().any(|source| source.meta().probes.iter().any(|probe| !probe.thinned.is_empty())) {
+        document.push(thinning.table()?);
+    }
     Ok(document)
 }
 
 /// How far the figures can be trusted to stand for the whole window.
-fn tell(document: &mut Document, source: &Source, cost: &Cost, several: bool) {
+fn describe(document: &mut Document, source: &Source, cost: &Cost, several: bool) {
     let whose = if several { format!("{}: ", source.label()) } else { String::new() };
+    if let Some(budget) = &source.meta().budget {
+        document.push(Block::Note(format!("{whose}budget: {budget}")));
+    }
     match cost.measured_part(source.span_ns()) {
         None => document.push(Block::Note(format!("{whose}the time in BPF programs was not measured"))),
         Some(part) if part < 0.95 => {
@@ -65,6 +82,27 @@ fn tell(document: &mut Document, source: &Source, cost: &Cost, several: bool) {
         }
         Some(_) => {}
     }
+}
+
+/// A change to how a probe is thinned.
+struct Thinned {
+    probe: String,
+    at_ns: i64,
+    step: ThinnedMeta,
+    error_pct: Option<f64>,
+}
+
+fn thinning_columns() -> Columns<Thinned> {
+    Columns::<Thinned>::new()
+        .column("probe", "probe", |row| Value::from(&*row.probe))
+        .column("at_ns", "at", |row| Value::Nanos(row.at_ns))
+        .help("Time in the window.")
+        .column("one_in", "1 in", |row| row.step.one_in)
+        .help("From then on one event in so many was taken, or one row in so many written; 0: none, the probe was detached.")
+        .column("cost_pct", "cost before", |row| Value::Percent(row.step.cost_pct))
+        .help("What all of recording cost before, as a share of one CPU.")
+        .column("error_pct", "error of counts", |row| row.error_pct.map(Value::Percent))
+        .help("Standard error of the number of the probe's events over the whole window; null where totals have all events.")
 }
 
 /// What the recorder as a whole cost.
@@ -90,7 +128,7 @@ fn recorder_columns() -> Columns<Recorder> {
         .column("rss_bytes", "memory", |row| row.rss_bytes.map(bytes))
         .help("Largest resident set of the recorder's process.")
         .column("map_bytes", "kernel memory", |row| row.map_bytes.map(bytes))
-        .help("Memory of all BPF maps: ring buffers, stacks, histograms, processes in scope; without what is kept by thread in task storage.")
+        .help("Memory of all BPF maps: ring buffers, stacks, histograms, processes in scope; without task storage.")
         .column("file_bytes", "file", |row| bytes(row.file_bytes))
         .help("Size of the recording.")
         .column("rows", "rows", |row| row.rows)
@@ -116,7 +154,7 @@ fn cpu_columns() -> Columns<OwnCpu> {
         .help("Before the window: loading and attaching.")
         .column("window_ns", "in the window", |cpu| cpu.window_ns.map(nanos))
         .column("finish_ns", "to finish", |cpu| cpu.finish_ns.map(nanos))
-        .help("After the window: naming stacks and writing rows; the last merge of row groups is left out.")
+        .help("After the window: naming stacks and writing rows, without the final merge of row groups.")
 }
 
 /// A BPF program.

@@ -1,7 +1,8 @@
-//! View `processes`: every process with every metric that tells processes apart, in rank or under its parent.
+//! View `processes`: every process with every metric that is kept per process, ranked or under its parent.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use anyhow::Result;
 
@@ -25,8 +26,8 @@ use crate::report::read::ledger::State;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::End;
-use crate::report::read::processes::People;
-use crate::report::read::processes::Person;
+use crate::report::read::processes::ProcessInfo;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Which;
 use crate::report::table::cells::PROCESS_START;
 use crate::report::table::cells::nanos;
@@ -65,7 +66,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     }
     let table = if every { table } else { for_people(table)? };
     if table.is_empty() && plan.filter.passes_all() {
-        document.note("no probe of this recording tells processes apart; 'ebrec record' without -p does");
+        document.note("no probe of this recording counts by process; the default probes do");
     }
     document.push(table);
     Ok(document)
@@ -105,14 +106,16 @@ fn main_field(metric: &MetricMeta) -> String {
 fn columns(metrics: &[MetricMeta], every: bool, waits: bool) -> Columns<Process> {
     let mut columns = Columns::<Process>::new()
         .column("comm", "command", |process| process.comm.clone())
-        .column("pid", "pid", |process| Value::Id(process.which.pid))
-        .column("ppid", "parent", |process| Value::id(process.person.ppid))
-        .column("started_ns", "start", |process| time(process.person.started))
+        .column("pid", "pid", |process| Value::id(process.which.map(|which| which.pid)))
+        .column("processes", "processes", |process| process.number)
+        .help("Processes in the row: several where short-lived ones of a command share it.")
+        .column("ppid", "parent", |process| Value::id(process.info.ppid))
+        .column("started_ns", "start", |process| time(process.info.started))
         .help("Start; empty when it started before the window.")
-        .column("lifetime_ns", "lived", |process| Value::nanos(process.person.lifetime_ns))
-        .help("From its start to its end, where its end was seen.")
-        .column("status", "status", |process| process.person.end.as_ref().map(End::text))
-        .help("Exit status or signal, where its end was seen.");
+        .column("lifetime_ns", "lived", |process| Value::nanos(process.info.lifetime_ns))
+        .help("From its start to its end, if its end was seen.")
+        .column("status", "status", |process| process.info.end.as_ref().map(End::text))
+        .help("Exit status or signal, if its end was seen.");
     for metric in metrics {
         columns = with_main_number(columns, metric);
     }
@@ -122,7 +125,7 @@ fn columns(metrics: &[MetricMeta], every: bool, waits: bool) -> Columns<Process>
     if waits {
         columns = columns
             .column("wait", "waits most in", |process| process.wait.as_ref().map(|(state, _)| state.words()))
-            .help("The wait in which most time of its threads went.")
+            .help("The wait in which its threads spent the most time.")
             .at_least(20)
             .column("wait_ns", "there", |process| process.wait.as_ref().map(|(_, ns)| nanos(*ns)))
             .help("Time of its threads in that wait.");
@@ -130,14 +133,16 @@ fn columns(metrics: &[MetricMeta], every: bool, waits: bool) -> Columns<Process>
     columns = columns.column("argv", "arguments", |process| process.argv.clone()).command().at_least(36);
     if every {
         columns = columns
-            .column("uid", "user", |process| Value::id(process.person.uid))
-            .column("container", "container", |process| Value::from(process.person.container.as_deref()))
-            .column("pid_start_ns", "process start", |process| Value::nanos(process.which.start_ns))
+            .column("uid", "user", |process| Value::id(process.info.uid))
+            .column("container", "container", |process| Value::from(process.info.container.as_deref()))
+            .column("pid_start_ns", "process start", |process| {
+                Value::nanos(process.which.and_then(|which| which.start_ns))
+            })
             .help(PROCESS_START);
     }
     columns
-        .column("ns_pid", "own pid", |process| Value::id(process.person.ns_pid))
-        .help("Id in the process's own PID namespace, where that is another.")
+        .column("ns_pid", "own pid", |process| Value::id(process.info.ns_pid))
+        .help("Id in the process's own PID namespace, if that is another.")
 }
 
 /// `sched on CPU`.
@@ -213,31 +218,39 @@ impl Measured {
 
 /// Adds a row per process that any row names and the filters let through, by process id or in the order of the tree.
 fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking<Process>, depths: &mut Vec<u16>) -> Result<()> {
-    let (people, arguments) = People::with_arguments(source)?;
+    let (processes, arguments) = ProcessTable::with_arguments(source)?;
     let of_process = |name: &str| shown.metrics.iter().any(|metric| metric.name == name);
     let tally = match shown.every {
         true => Tally::of(source, &["pid", "comm"], of_process)?,
         false => Tally::totals_of(source, &["pid", "comm"], of_process)?,
     };
     let mut limit = Limit::new();
-    let waits = top_waits(&Ledger::of(source)?, &mut limit)?;
-    let of_people = people
+    let waits = top_waits(source, &mut limit)?;
+    let listed = processes
         .iter()
-        .filter(|(which, person)| source.shows(which.pid, person.comm.as_deref(), person.started, person.ended));
-    let mut processes: BTreeSet<Which> = of_people.map(|(which, _)| which).collect();
+        .filter(|(which, info)| source.shows(which.pid, info.comm.as_deref(), info.started, info.ended));
+    let mut own_rows: BTreeSet<Which> = BTreeSet::new();
+    // Processes without a row of their own.
+    let mut commands: BTreeMap<Rc<str>, (u64, Measured)> = BTreeMap::new();
+    for (which, info) in listed {
+        match source.folding().command(which, info.comm.as_deref()) {
+            Some(command) => commands.entry(command).or_default().0 += 1,
+            None => drop(own_rows.insert(which)),
+        }
+    }
     tally.each(|dims, _| {
         if let Some(which) = which(dims)
-            && !processes.contains(&which)
+            && !own_rows.contains(&which)
             && limit.take(PROCESS_BYTES)
         {
-            processes.insert(which);
+            own_rows.insert(which);
         }
     })?;
     limit.check(source, "processes")?;
     let places = shown.tree.then(|| {
         let before = depths.len() as i64;
-        let parent = |which: &Which| people.at_start(people.one(which)?.ppid?, which.start_ns);
-        let parents = processes.iter().map(|which| (*which, parent(which))).collect();
+        let parent = |which: &Which| processes.at_start(processes.one(which)?.ppid?, which.start_ns);
+        let parents = own_rows.iter().map(|which| (*which, parent(which))).collect();
         let mut places = BTreeMap::new();
         for (place, (which, depth)) in tree::depth_first(&parents).into_iter().enumerate() {
             places.insert(which, before + place as i64);
@@ -251,18 +264,22 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking<Process>, depths
             failed.get_or_insert(error);
             None
         });
-        let person = people.one(&which).cloned().unwrap_or_default();
-        let comm = person.comm.as_deref().map(str::to_owned).or(measured.comm);
-        let wait = waits.get(&which).cloned();
-        let process = Process { which, comm, person, metrics: measured.metrics, wait, argv };
+        let info = processes.one(&which).cloned().unwrap_or_default();
+        let comm = info.comm.as_deref().map(str::to_owned).or(measured.comm);
+        let wait = waits.of_processes.get(&which).cloned();
+        let process = Process { which: Some(which), number: 1, comm, info, metrics: measured.metrics, wait, argv };
         match &places {
             // The first place comes first.
             Some(places) => table.weighed(source, places.get(&which).map(|place| -place), || process),
             None => table.row(source, &process),
         }
     };
-    let mut rest = processes.iter().copied().peekable();
+    let mut rest = own_rows.iter().copied().peekable();
     tally.sums(1, Measured::add, |dims, measured| {
+        if let [Dim::Text(command)] = dims {
+            commands.entry(Rc::clone(command)).or_default().1 = measured;
+            return;
+        }
         let Some(which) = which(dims) else { return };
         // Both are in the order of process ids and starts.
         while let Some(before) = rest.next_if(|other| *other < which) {
@@ -272,35 +289,50 @@ fn rows(source: &Source, shown: &Shown<'_>, table: &mut Ranking<Process>, depths
         row(which, measured);
     })?;
     rest.for_each(|which| row(which, Measured::default()));
+    for (command, (number, measured)) in commands {
+        let wait = waits.of_commands.get(&command).and_then(Account::top_wait);
+        let wait = wait.map(|(state, spent)| (state.clone(), spent.ns));
+        let (comm, info) = (Some(command.to_string()), ProcessInfo::default());
+        let process = Process { which: None, number, comm, info, metrics: measured.metrics, wait, argv: None };
+        table.row(source, &process);
+    }
     failed.map_or(Ok(()), Err)
+}
+
+/// The wait in which most time of its threads went, for each process, and all waits of those that share a command's row.
+#[derive(Default)]
+struct Waits {
+    of_processes: BTreeMap<Which, Wait>,
+    of_commands: BTreeMap<Rc<str>, Account>,
 }
 
 /// A wait, and how long it was in nanoseconds.
 type Wait = (State, u64);
 
-/// The wait in which most time of a process's threads went, for each process.
-fn top_waits(ledger: &Ledger, limit: &mut Limit) -> Result<BTreeMap<Which, Wait>> {
-    let mut waits = BTreeMap::new();
-    let mut keep = |(which, account): (Which, Account)| {
-        if let Some((state, spent)) = account.top_wait()
+fn top_waits(source: &Source, limit: &mut Limit) -> Result<Waits> {
+    let mut waits = Waits::default();
+    let mut keep = |which: Which, account: Account| {
+        if let Some(command) = source.folding().command(which, Some(&account.comm)) {
+            waits.of_commands.entry(command).or_default().merge(&account);
+        } else if let Some((state, spent)) = account.top_wait()
             && limit.take(WAIT_BYTES)
         {
             // Each name is kept once.
             let state = State { state: limit.name(&state.state), cause: limit.name(&state.cause) };
-            waits.insert(which, (state, spent.ns));
+            waits.of_processes.insert(which, (state, spent.ns));
         }
     };
     let mut current: Option<(Which, Account)> = None;
-    ledger.each_thread(|which, _, account| match &mut current {
+    Ledger::of(source)?.each_thread(|which, _, account| match &mut current {
         Some((own, sum)) if *own == which => sum.merge(account),
         _ => {
-            if let Some(done) = current.replace((which, account.clone())) {
-                keep(done);
+            if let Some((which, account)) = current.replace((which, account.clone())) {
+                keep(which, account);
             }
         }
     })?;
-    if let Some(done) = current {
-        keep(done);
+    if let Some((which, account)) = current {
+        keep(which, account);
     }
     Ok(waits)
 }
@@ -317,19 +349,31 @@ fn which(dims: &[Dim]) -> Option<Which> {
 
 /// All that is known of one process.
 struct Process {
-    which: Which,
+    /// None where it stands for several of one command.
+    which: Option<Which>,
+    number: u64,
     comm: Option<String>,
-    person: Person,
+    info: ProcessInfo,
     metrics: BTreeMap<String, Histogram>,
     wait: Option<Wait>,
     argv: Option<String>,
 }
 
-/// People get no column that says nothing of any process, and what tells most of one before the metrics that a narrow
+/// People get no column that is empty for every process, and the most telling ones before the metrics that a narrow
 /// terminal has no room for.
 fn for_people(mut table: Table) -> Result<Table> {
     let first = |name: &str| {
-        let early = ["host", "comm", "pid", "ns_pid", "started_ns", "lifetime_ns", "status", "sched.on_cpu.sum_ns"];
+        let early = [
+            "host",
+            "comm",
+            "pid",
+            "processes",
+            "ns_pid",
+            "started_ns",
+            "lifetime_ns",
+            "status",
+            "sched.on_cpu.sum_ns",
+        ];
         let early = early.into_iter().chain(["sched.runqueue_latency.sum_ns", "wait", "wait_ns", "argv", "ppid"]);
         early.into_iter().position(|own| own == name).unwrap_or(usize::MAX)
     };
@@ -342,7 +386,10 @@ fn for_people(mut table: Table) -> Result<Table> {
     let wanted = |field: &Field, says: bool| says || (first(&field.name) < usize::MAX && field.name != "ns_pid");
     let mut kept: Vec<usize> = fields.filter(|(_, (field, says))| wanted(field, *says)).map(|(at, _)| at).collect();
     kept.sort_by_key(|at| table.fields.get(*at).map(|field| first(&field.name)));
+    // What a part is merged by stands behind the cells.
+    let behind = table.part_of.map(|_| table.fields.len());
     table.fields = kept.iter().filter_map(|at| table.fields.get(*at).cloned()).collect();
+    kept.extend(behind);
     let keep = move |row: Vec<Value>| kept.iter().filter_map(|at| row.get(*at).cloned()).collect();
     table.rows = table.rows.into_iter().map(&keep).collect();
     table.rest = table.rest.map(|rest| rest.map(keep));

@@ -14,7 +14,7 @@ use crate::report::read::aggregate::count;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
@@ -35,18 +35,18 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut slowest =
         Ranking::new(sources, "slowest", "Latest taken", slow_columns()).largest_first("delay_ns").top(shown);
     for source in sources {
-        let people = People::of(source)?;
-        ended(source, &people, &mut deaths)?;
+        let processes = ProcessTable::of(source)?;
+        ended(source, &processes, &mut deaths)?;
         by_signal(source, &mut signals)?;
-        by_pair(source, &people, &mut pairs)?;
-        slow(source, &people, &mut slowest)?;
+        by_pair(source, &processes, &mut pairs)?;
+        slow(source, &processes, &mut slowest)?;
     }
     for table in [deaths.table()?, signals.table()?, pairs.table()?, slowest.table()?] {
         document.push(table);
     }
     if plan.format != Format::Text
         && let Some(plot) =
-            times::plot(sources, metrics::SIGNAL_DELAY, "From sending a signal until it is taken", "name")?
+            times::plot(sources, metrics::SIGNAL_DELAY, "From sending a signal to its delivery", "name")?
     {
         document.push(plot);
     }
@@ -69,19 +69,19 @@ fn death_columns() -> Columns<Death> {
         .comm(|death| &death.owner)
         .pid(|death| &death.owner)
         .column("sender", "sent by", |death| death.sender.comm.clone())
-        .help("The kernel sends for faults, terminals and the end of memory.")
+        .help("'kernel' for faults, terminals and OOM kills.")
         .column("sender_pid", "sender pid", |death| Value::id(death.sender.pid))
         .column("outcome", "how", |death| death.outcome.clone())
         .help("Whether core was dumped.")
 }
 
-fn ended(source: &Source, people: &People, table: &mut Ranking<Death>) -> Result<()> {
+fn ended(source: &Source, processes: &ProcessTable, table: &mut Ranking<Death>) -> Result<()> {
     let mut rows = source.rows("signal_death");
     let (name, outcome) = (rows.text("name"), rows.text("signals_outcome"));
     let (sender, sender_pid) = (rows.text("signals_sender"), rows.int("signals_sender_pid"));
     rows.each(|row| {
         let text = |column| row.text(column).map(str::to_owned);
-        let (owner, sender) = (people.owner_of(row), Owner { comm: text(sender), pid: row.int(sender_pid) });
+        let (owner, sender) = (processes.owner_of(row), Owner { comm: text(sender), pid: row.int(sender_pid) });
         table.row(source, &Death { at: row.at(), name: text(name), owner, sender, outcome: text(outcome) });
     })
 }
@@ -124,13 +124,13 @@ fn signal_columns() -> Columns<Signal> {
         .column("ignored", "ignored", |signal| signal.sends.ignored)
         .help("Sent to a process that ignores it.")
         .column("merged", "merged", |signal| signal.sends.merged)
-        .help("Sent while one like it was pending: both are taken as one.")
+        .help("Sent while one like it was pending: both are delivered as one.")
         .column("lost", "lost", |signal| signal.sends.lost)
-        .help("Refused, since the target's queue was full.")
+        .help("Refused because the target's queue was full.")
         .column("delivered", "delivered", |signal| signal.delivered)
-        .help("Taken by a thread, for its handler or to end its process.")
+        .help("Delivered to a thread, for its handler or to end its process.")
         .column("delay_p50_ns", "delay p50", |signal| percentile(&signal.delay, Unit::Nanoseconds, 0.5))
-        .help("Median time from its sending until it was taken.")
+        .help("Median time from sending to delivery.")
         .column("delay_p99_ns", "delay p99", |signal| percentile(&signal.delay, Unit::Nanoseconds, 0.99))
         .column("delay_max_ns", "delay max", |signal| signal.delay.max().map(nanos))
 }
@@ -172,7 +172,7 @@ fn pair_columns() -> Columns<Pair> {
         .column("merged", "merged", |pair| pair.sends.merged)
 }
 
-fn by_pair(source: &Source, people: &People, table: &mut Ranking<Pair>) -> Result<()> {
+fn by_pair(source: &Source, processes: &ProcessTable, table: &mut Ranking<Pair>) -> Result<()> {
     let by = ["signals_sender", "signals_sender_pid", "name", "pid", "comm", "signals_outcome"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::SIGNALS_SENT)?;
     let add = |sends: &mut Sends, rest: &[Dim], by: &ByMetric<'_>| {
@@ -182,7 +182,7 @@ fn by_pair(source: &Source, people: &People, table: &mut Ranking<Pair>) -> Resul
     };
     tally.sums(5, add, |dims, sends| {
         let [sender, sender_pid, name, pid, comm] = dims else { return };
-        let (sender, target) = (people.owner(sender_pid, sender), people.owner(pid, comm));
+        let (sender, target) = (processes.owner(sender_pid, sender), processes.owner(pid, comm));
         table.row(source, &Pair { sender, name: name.clone(), target, sends });
     })
 }
@@ -200,7 +200,7 @@ struct Taken {
 fn slow_columns() -> Columns<Taken> {
     Columns::<Taken>::new()
         .column("time_ns", "taken", |taken| time(taken.at))
-        .help("When it was taken.")
+        .help("When it was delivered.")
         .column("delay_ns", "delay", |taken| Value::nanos(taken.delay_ns))
         .help("Since it was sent.")
         .column("name", "signal", |taken| taken.name.clone())
@@ -211,18 +211,16 @@ fn slow_columns() -> Columns<Taken> {
         .column("sender_pid", "sender pid", |taken| Value::id(taken.sender.pid))
 }
 
-fn slow(source: &Source, people: &People, table: &mut Ranking<Taken>) -> Result<()> {
+fn slow(source: &Source, processes: &ProcessTable, table: &mut Ranking<Taken>) -> Result<()> {
     let mut rows = source.rows("signal_taken");
     let (name, tid) = (rows.text("name"), rows.int("tid"));
     let (sender, sender_pid) = (rows.text("signals_sender"), rows.int("signals_sender_pid"));
-    rows.each(|row| {
-        table.weighed(source, row.dur(), || Taken {
-            at: row.at(),
-            delay_ns: row.dur(),
-            name: row.text(name).map(str::to_owned),
-            owner: people.owner_of(row),
-            tid: row.int(tid),
-            sender: Owner { comm: row.text(sender).map(str::to_owned), pid: row.int(sender_pid) },
-        });
+    table.longest(source, rows, |row| Taken {
+        at: row.at(),
+        delay_ns: row.dur(),
+        name: row.text(name).map(str::to_owned),
+        owner: processes.owner_of(row),
+        tid: row.int(tid),
+        sender: Owner { comm: row.text(sender).map(str::to_owned), pid: row.int(sender_pid) },
     })
 }

@@ -14,12 +14,12 @@ use crate::render::Value;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Stacks;
 use crate::report::read::rows::Which;
 use crate::report::read::slow;
-use crate::report::read::slow::Event;
 use crate::report::read::slow::Kind;
+use crate::report::read::slow::SlowEvent;
 use crate::report::table::cells::some;
 use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
@@ -29,16 +29,16 @@ use crate::units;
 /// Events that are shown without a request, each with several lines.
 const SHOWN: usize = 10;
 
-/// Events of which is told what else happened around them; the rest, which only --top 0 shows, are a table.
+/// Events that are shown with what else happened around them; the rest, which only --top 0 shows, are a table.
 const TOLD: usize = 1000;
 
 /// Frames of a stack that people see.
 const FRAMES: usize = 6;
 
 /// What is known of one of the slowest events.
-struct Told<'a> {
+struct SlowDetail<'a> {
     source: &'a Source,
-    event: Event,
+    event: SlowEvent,
     who: String,
     stack: Vec<String>,
     around: Around,
@@ -47,7 +47,7 @@ struct Told<'a> {
 pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut document = Document::new("slow", "The slowest events, with what happened around each");
     let most = plan.events_shown(SHOWN);
-    let mut told = Vec::new();
+    let mut details = Vec::new();
     let mut table = Ranking::new(sources, "events", "", columns()).largest_first("dur_ns").top(most);
     let mut all = 0u64;
     for source in sources {
@@ -71,13 +71,13 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         all = all.saturating_add(found.all);
         let names = Names::of(source, plan, &kinds, found.all > 0)?;
         let least = found.events.last().cloned();
-        let of_source = tell(source, &names, &kinds, found.events)?;
+        let of_source = describe(source, &names, &kinds, found.events)?;
         if plan.format != Format::Text {
             for one in &of_source {
                 table.weighed(source, Some(one.event.dur_ns), || one.row());
             }
         }
-        told.extend(of_source);
+        details.extend(of_source);
         if most > TOLD
             && let Some(least) = least
         {
@@ -88,13 +88,13 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         document.push(table.table()?);
         return Ok(document);
     }
-    told.sort_by_key(|told| Reverse(told.event.dur_ns));
-    told.truncate(most);
-    for told in &told {
-        document.push(Block::Pairs(told.lines(sources.len() > 1)));
+    details.sort_by_key(|detail| Reverse(detail.event.dur_ns));
+    details.truncate(most);
+    for detail in &details {
+        document.push(Block::Pairs(detail.lines(sources.len() > 1)));
     }
     let rest = table.table()?;
-    let more = all.saturating_sub(told.len() as u64).saturating_sub(rest.len());
+    let more = all.saturating_sub(details.len() as u64).saturating_sub(rest.len());
     if !rest.is_empty() {
         document.push(rest);
     }
@@ -104,15 +104,21 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
-/// Adds the events that are less slow than those that are told of.
-fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &mut Ranking<EventRow>) -> Result<()> {
+/// Adds the events that are less slow than those shown in detail.
+fn rest(
+    source: &Source,
+    names: &Names,
+    kinds: &[Kind],
+    least: &SlowEvent,
+    table: &mut Ranking<EventRow>,
+) -> Result<()> {
     for (place, kind) in kinds.iter().enumerate() {
-        kind.each(source, true, |row| {
-            if !kind.is_slow(row) || row.row.dur().is_some_and(|dur| dur > least.dur_ns) || kind.is_by_design(row) {
+        kind.each(kind.rows(source), None, |row| {
+            if row.row.dur().is_some_and(|dur| dur > least.dur_ns) {
                 return;
             }
             if let Some(event) = kind.event(place, row).filter(|event| event < least) {
-                table.weighed(source, Some(event.dur_ns), || names.told(source, event, Around::default()).row());
+                table.weighed(source, Some(event.dur_ns), || names.detail(source, event, Around::default()).row());
             }
         })?;
     }
@@ -121,7 +127,7 @@ fn rest(source: &Source, names: &Names, kinds: &[Kind], least: &Event, table: &m
 
 /// What gives the numbers of an event names.
 struct Names {
-    people: People,
+    processes: ProcessTable,
     stacks: Option<Stacks>,
 }
 
@@ -129,32 +135,37 @@ impl Names {
     fn of(source: &Source, plan: &ReportPlan, kinds: &[Kind], any: bool) -> Result<Names> {
         let has_stacks = any && kinds.iter().any(|kind| kind.has_stacks(source));
         let stacks = has_stacks.then(|| Stacks::of(source, &plan.debug_dirs)).transpose()?;
-        Ok(Names { people: People::of(source)?, stacks })
+        Ok(Names { processes: ProcessTable::of(source)?, stacks })
     }
 
-    fn told<'a>(&self, source: &'a Source, mut event: Event, around: Around) -> Told<'a> {
+    fn detail<'a>(&self, source: &'a Source, mut event: SlowEvent, around: Around) -> SlowDetail<'a> {
         let [kernel, user] = event.stacks;
         let stack = self.stacks.as_ref().map(|stacks| stacks.innermost_first(kernel, user)).unwrap_or_default();
-        let people = &self.people;
-        event.comm = people.name(event.which).map(str::to_owned).or(event.comm);
+        let processes = &self.processes;
+        event.comm = processes.name(event.which).map(str::to_owned).or(event.comm);
         let who = match (event.which, event.tid) {
             (Some(Which { pid, .. }), Some(tid)) if tid != pid => {
-                format!("{}, thread {tid}", people.call(pid, event.comm.as_deref()))
+                format!("{}, thread {tid}", processes.call(pid, event.comm.as_deref()))
             }
-            (Some(Which { pid, .. }), _) => people.call(pid, event.comm.as_deref()),
+            (Some(Which { pid, .. }), _) => processes.call(pid, event.comm.as_deref()),
             (None, _) => event.comm.clone().unwrap_or_else(|| "no process".to_owned()),
         };
-        event.name_processes(people);
-        Told { source, event, who, stack, around }
+        event.name_processes(processes);
+        SlowDetail { source, event, who, stack, around }
     }
 }
 
-fn tell<'a>(source: &'a Source, names: &Names, kinds: &[Kind], events: Vec<Event>) -> Result<Vec<Told<'a>>> {
-    let around = around::of(source, &names.people, kinds, &events)?;
-    Ok(events.into_iter().zip(around).map(|(event, around)| names.told(source, event, around)).collect())
+fn describe<'a>(
+    source: &'a Source,
+    names: &Names,
+    kinds: &[Kind],
+    events: Vec<SlowEvent>,
+) -> Result<Vec<SlowDetail<'a>>> {
+    let around = around::of(source, &names.processes, kinds, &events)?;
+    Ok(events.into_iter().zip(around).map(|(event, around)| names.detail(source, event, around)).collect())
 }
 
-impl Told<'_> {
+impl SlowDetail<'_> {
     /// The event as a person reads it, a line for each part.
     fn lines(&self, several: bool) -> Vec<(String, String)> {
         let event = &self.event;
@@ -184,7 +195,7 @@ impl Told<'_> {
 
 /// An event in the table.
 struct EventRow {
-    event: Event,
+    event: SlowEvent,
     stack: String,
     around: Around,
 }
@@ -203,15 +214,15 @@ fn columns() -> Columns<EventRow> {
         .column("cpu", "CPU", |row| Value::id(row.event.cpu))
         .column("dev", "device", |row| row.event.dev.clone())
         .column("what", "what", |row| row.event.facts())
-        .help("What else its row says.")
+        .help("Other columns of its row.")
         .column("stack", "stack", |row| some(&row.stack))
         .help("Frames from the innermost out, separated by semicolons.")
         .column("overlapping", "overlapping", |row| row.around.overlapping())
-        .help("Other slow events of the same device, thread, CPU or process in its time.")
+        .help("Other slow events of the same device, thread, CPU or process that overlap it.")
         .column("busiest_comm", "busiest", |row| Value::from(row.around.busiest()))
-        .help("Process that had most CPU time in the intervals that it touches.")
+        .help("Process with the most CPU time in the intervals that the event overlaps.")
         .column("busiest_pct", "of a CPU", |row| row.around.busiest_percent().map(Value::Percent))
-        .help("CPU time of that process, of one CPU.")
+        .help("CPU time of that process as a share of one CPU.")
         .column("meanwhile", "meanwhile", |row| row.around.words())
         .help("What else happened, in words.")
 }

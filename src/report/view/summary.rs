@@ -8,7 +8,7 @@ use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 use crate::report::read::health;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::window;
 use crate::report::table::ranking::Ranking;
 use crate::report::view::distributions;
@@ -20,7 +20,7 @@ mod issue;
 mod memory;
 mod page;
 mod slow;
-mod waits;
+pub(in crate::report) mod waits;
 
 /// Rows of each ranking, so that a quiet machine fits on a screen.
 const ROWS: usize = 10;
@@ -38,9 +38,9 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let several = sources.len() > 1;
     for source in sources {
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
-        health::tell(&mut document, source, &whose)?;
+        health::note(&mut document, source, &whose)?;
     }
-    waits::tell(&mut document, sources, plan)?;
+    waits::add_findings(&mut document, sources, plan)?;
     if let ([source], [facts]) = (sources, facts.as_slice()) {
         if has_heading(&document) {
             document.heading("The window");
@@ -74,6 +74,19 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     Ok(document)
 }
 
+/// Whether recordings are whole, what each comes to in a few figures, and its distributions: what hosts are compared by.
+pub(in crate::report) fn hosts(sources: &[Source], _: &ReportPlan) -> Result<Document> {
+    let mut document = Document::new("summary", "");
+    let mut hosts = Ranking::new(sources, "hosts", "Hosts", facts::columns());
+    for source in sources {
+        health::note(&mut document, source, "")?;
+        hosts.row(source, &Facts::of(source)?.host(source));
+    }
+    document.push(hosts.table()?);
+    distributions::plots(&mut document, sources)?;
+    Ok(document)
+}
+
 /// Who did it, what was slow, and all distributions.
 fn tables(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
     if plan.format == Format::Html {
@@ -100,6 +113,7 @@ fn has_heading(document: &Document) -> bool {
 fn opening(source: &Source) -> Vec<(String, String)> {
     let meta = source.meta();
     let mut pairs = vec![("host".to_owned(), window::machine(source)), ("window".to_owned(), window::describe(source))];
+    pairs.extend(window::trigger(source).map(|trigger| ("trigger".to_owned(), trigger)));
     pairs.extend(window::scope(source).map(|scope| ("only".to_owned(), scope)));
     pairs.extend(window::part(source).map(|part| ("shown".to_owned(), part)));
     if !meta.command.is_empty() {
@@ -108,7 +122,7 @@ fn opening(source: &Source) -> Vec<(String, String)> {
     let probes: Vec<String> = meta
         .probes
         .iter()
-        .filter(|probe| probe.state == crate::recording::ProbeOutcome::Ran)
+        .filter(|probe| probe.state.has_run())
         .map(
             |probe| if probe.mode.is_empty() { probe.name.clone() } else { format!("{} ({})", probe.name, probe.mode) },
         )
@@ -124,14 +138,14 @@ fn rankings(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> R
     let mut slow = Ranking::new(sources, "slowest", "", slow::columns()).largest_first("dur_ns").top(most);
     let (mut any_command, mut any_slow) = (false, false);
     for source in sources {
-        let people = People::of(source)?;
-        let (rows, left_out) = commands::rows(source, &people, most)?;
+        let processes = ProcessTable::of(source)?;
+        let (rows, left_out) = commands::rows(source, &processes, most)?;
         commands.left_out(left_out);
         for row in rows {
             any_command = true;
             commands.row(source, &row);
         }
-        for row in slow::slowest(source, &people, most)? {
+        for row in slow::slowest(source, &processes, most)? {
             any_slow = true;
             slow.row(source, &row);
         }

@@ -1,4 +1,4 @@
-//! View `syscalls`: system calls by call and by process, their errors, and the slowest; waits told from work.
+//! View `syscalls`: system calls by call and by process, their errors, and the slowest; waits separate from work.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
@@ -48,34 +48,33 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     note_absent_probe(&mut document, sources, "syscall");
     let shown = plan.rows_shown(20);
     let mut calls = Ranking::new(sources, "calls", "By call", call_columns()).top(shown);
-    let mut processes =
+    let mut of_processes =
         Ranking::new(sources, "processes", "By process", process_columns()).largest_first("work_ns").top(shown);
     let mut errors = Ranking::new(sources, "errors", "Errors", error_columns()).largest_first("count").top(shown);
     let mut slow =
         Ranking::new(sources, "slowest", "Slowest calls", slowest::columns()).largest_first("dur_ns").top(shown);
     let mut rows: Vec<(&Source, Call)> = Vec::new();
     for source in sources {
-        let people = People::of(source)?;
+        let processes = ProcessTable::of(source)?;
         let counted = Counted::of(source)?;
         rows.extend(counted.calls(source)?.into_iter().map(|call| (source, call)));
-        counted.by_process(source, &people, &mut processes, &mut errors)?;
-        slowest::rows(source, &people, &mut slow)?;
+        counted.by_process(source, &processes, &mut of_processes, &mut errors)?;
+        slowest::rows(source, &processes, &mut slow)?;
     }
-    // Work first, each by the time that it took in all.
-    rows.sort_by_key(|(_, call)| (call.waits, Reverse(sum(&call.latency)), Reverse(count(&call.latency))));
+    rows.sort_by_key(|(_, call)| (Reverse(call.weight()), Reverse(count(&call.latency))));
     let mut series = Vec::new();
     for (source, call) in rows {
         if !call.waits && series.len() < APART {
             let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
             series.push((format!("{host}{}", call.name.word()), call.latency.clone()));
         }
-        calls.row(source, &call);
+        calls.weighed(source, Some(call.weight()), || call);
     }
-    for table in [calls.table()?, processes.table()?, errors.table()?, slow.table()?] {
+    for table in [calls.table()?, of_processes.table()?, errors.table()?, slow.table()?] {
         document.push(table);
     }
     if plan.format != Format::Text && !series.is_empty() {
-        let (name, title) = (metrics::SYSCALL_LATENCY.into(), "Time in system calls that are no waits".into());
+        let (name, title) = (metrics::SYSCALL_LATENCY.into(), "Time in system calls other than waits".into());
         document.push(HistogramPlot { name, title, unit: Unit::Nanoseconds, series });
     }
     Ok(document)
@@ -84,7 +83,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 /// All that the aggregates of one recording say.
 struct Counted {
     tally: Tally,
-    /// Time in calls that are no waits.
+    /// Time in calls that are not waits.
     work_ns: u64,
     wait_ns: u64,
 }
@@ -145,14 +144,14 @@ impl Counted {
     fn by_process(
         &self,
         source: &Source,
-        people: &People,
-        processes: &mut Ranking<Process>,
+        processes: &ProcessTable,
+        of_processes: &mut Ranking<Process>,
         errors: &mut Ranking<Failures>,
     ) -> Result<()> {
         let add = |process: &mut Process, rest: &[Dim], by: &ByMetric<'_>| process.add(rest, by);
         self.tally.sums(1, add, |dims, mut process| {
             let [pid] = dims else { return };
-            process.owner = people.or_owner(pid, process.owner.comm);
+            process.owner = processes.or_owner(pid, process.owner.comm);
             process.of_all_ns = self.work_ns;
             for ((call, errno), failed) in &process.failed {
                 errors.row(
@@ -167,7 +166,7 @@ impl Counted {
                 );
             }
             if process.any && pid.int().is_some() {
-                processes.row(source, &process);
+                of_processes.row(source, &process);
             }
         })
     }
@@ -194,6 +193,12 @@ struct Call {
 }
 
 impl Call {
+    /// Work first, each by the time that it took in all.
+    fn weight(&self) -> i64 {
+        let ns = i64::try_from(sum(&self.latency)).unwrap_or(i64::MAX);
+        if self.waits { ns - i64::MAX } else { ns }
+    }
+
     fn failed(&self) -> u64 {
         self.errors.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count))
     }
@@ -244,7 +249,7 @@ struct Process {
 #[derive(Default)]
 struct OfCall {
     count: u64,
-    /// Time in it, when it is no wait.
+    /// Time in it, when it is not a wait.
     work_ns: u64,
 }
 
@@ -291,17 +296,17 @@ fn process_columns() -> Columns<Process> {
         .column("count", "calls", |process| process.count)
         .column("errors", "errors", Process::errors)
         .column("work_ns", "work", |process| nanos(sum(&process.work)))
-        .help("Time in calls that are no waits by design, of all its threads.")
+        .help("Time of all its threads in calls whose purpose is not to wait.")
         .column("share_pct", "of all work", |process| share(sum(&process.work) as f64, process.of_all_ns as f64))
-        .help("Part of that time of all processes.")
+        .help("As a share of that time of all processes.")
         .column("wait_ns", "waits", |process| nanos(process.wait_ns))
-        .help("Time in calls whose purpose is to wait, of all its threads.")
+        .help("Time of all its threads in calls whose purpose is to wait.")
         .column("p50_ns", "p50", |process| percentile(&process.work, Unit::Nanoseconds, 0.5))
-        .help("Of the calls that are no waits.")
+        .help("Of the calls that are not waits.")
         .column("p99_ns", "p99", |process| percentile(&process.work, Unit::Nanoseconds, 0.99))
         .column("max_ns", "max", |process| process.work.max().map(nanos))
         .column("most", "most in", Process::most)
-        .help("The call that took most of its work.")
+        .help("The call in which it spent most of that time.")
 }
 
 /// Calls of one process that failed with one error.
@@ -322,5 +327,5 @@ fn error_columns() -> Columns<Failures> {
         .pid(|failures| &failures.owner)
         .column("count", "count", |failures| failures.count)
         .column("share_pct", "of its calls", |failures| share(failures.count as f64, failures.calls as f64))
-        .help("Part of the process's calls of that name.")
+        .help("As a share of the process's calls of that name.")
 }

@@ -20,7 +20,7 @@ use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::bytes;
 use crate::report::table::cells::errno;
 use crate::report::table::cells::nanos;
@@ -66,15 +66,15 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         .top(plan.events_shown(10));
     let mut plot = Timeline {
         name: "retransmits".into(),
-        title: "Segments sent again, by peer".into(),
+        title: "Resent segments, by peer".into(),
         unit: Unit::Count,
         series: Vec::new(),
     };
     for source in sources {
-        let people = People::of(source)?;
-        by_peer(source, &people, &mut peers)?;
-        by_failure(source, &people, &mut failures)?;
-        connections(source, &people, &mut connects, &mut open)?;
+        let processes = ProcessTable::of(source)?;
+        by_peer(source, &processes, &mut peers)?;
+        by_failure(source, &processes, &mut failures)?;
+        connections(source, &processes, &mut connects, &mut open)?;
         let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
         plot.series.extend(retransmits(source, &host)?);
     }
@@ -114,9 +114,9 @@ pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     })?;
     let mut lines = Vec::new();
     for (title, found) in [("sent again", worst), ("failed connects", failed)] {
-        let (told, more) = found.words();
-        if !told.is_empty() {
-            lines.push((title.to_owned(), format!("{}{more}", told.join(", "))));
+        let (words, more) = found.words();
+        if !words.is_empty() {
+            lines.push((title.to_owned(), format!("{}{more}", words.join(", "))));
         }
     }
     Ok(lines)
@@ -129,7 +129,7 @@ fn peer(dims: &[Dim]) -> String {
     let host = if address.contains(':') { format!("[{address}]") } else { address };
     match (remote, own) {
         (Dim::Int(port), _) => format!("{host}:{port}"),
-        (_, Dim::Int(port)) => format!("{host} at own port {port}"),
+        (_, Dim::Int(port)) => format!("{host} at local port {port}"),
         _ => host,
     }
 }
@@ -188,11 +188,11 @@ fn peer_columns() -> Columns<Peer> {
         .pid(|peer| &peer.owner)
         .help("Who connected; or who closed the connection, had it open, or listens.")
         .column("side", "side", |peer| peer.side.value())
-        .help("Who began: 'connect' this process, 'accept' the peer.")
+        .help("Which side connected: 'connect' is this process, 'accept' the peer.")
         .column("peer", "peer", |peer| peer.address.value())
         .help("The remote address.")
         .column("port", "port", Peer::port)
-        .help("The port that is served: the peer's, or with 'accept' the own one.")
+        .help("Port of the service: the peer's, or with 'accept' the local one.")
         .column("connections", "opened", |peer| count(&peer.connects).saturating_add(peer.accepted))
         .help("Connections that were established.")
         .column("failed", "failed", |peer| peer.failed)
@@ -212,14 +212,14 @@ fn peer_columns() -> Columns<Peer> {
         .column("sent_bytes", "sent", |peer| bytes(peer.sent_bytes))
         .help("Payload that was sent and acknowledged.")
         .column("received_bytes", "received", |peer| bytes(peer.received_bytes))
-        .help("Payload that came in.")
+        .help("Payload received.")
         .column("lifetime_p50_ns", "life p50", move |peer| median(&peer.lifetimes))
         .help("Median time from establishment to the end.")
         .column("resets_sent", "RST sent", |peer| peer.resets_sent)
         .column("resets_received", "RST received", |peer| peer.resets_received)
 }
 
-fn by_peer(source: &Source, people: &People, table: &mut Ranking<Peer>) -> Result<()> {
+fn by_peer(source: &Source, processes: &ProcessTable, table: &mut Ranking<Peer>) -> Result<()> {
     let by = ["pid", "tcp_side", "daddr", "dport", "sport", "comm"];
     let tally = Tally::of(source, &by, |name| METRICS.contains(&name))?;
     let add = |peer: &mut Peer, rest: &[Dim], by: &ByMetric<'_>| {
@@ -230,7 +230,7 @@ fn by_peer(source: &Source, people: &People, table: &mut Ranking<Peer>) -> Resul
     // Process, side, address, remote port, own port.
     tally.sums(5, add, |dims, mut peer| {
         let [pid, side, address, remote, own] = dims else { return };
-        peer.owner = people.or_owner(pid, peer.owner.comm);
+        peer.owner = processes.or_owner(pid, peer.owner.comm);
         (peer.side, peer.address) = (side.clone(), address.clone());
         (peer.remote_port, peer.own_port) = (remote.clone(), own.clone());
         table.row(source, &peer);
@@ -254,17 +254,17 @@ fn failure_columns() -> Columns<Failures> {
         .help("The address that it tried.")
         .column("port", "port", |failures| failures.port.value())
         .column("cause", "cause", |failures| failures.cause.value())
-        .help("Why: refused (the peer answered with a reset), timed out (no answer), unreachable (a router said so), given up (the process closed the socket before).")
+        .help("Why: refused (the peer answered with a reset), timed out (no answer), unreachable (reported by a router), given up (the process closed the socket first).")
         .column("count", "count", |failures| failures.count)
 }
 
-fn by_failure(source: &Source, people: &People, table: &mut Ranking<Failures>) -> Result<()> {
+fn by_failure(source: &Source, processes: &ProcessTable, table: &mut Ranking<Failures>) -> Result<()> {
     let by = ["pid", "daddr", "dport", "cause", "comm"];
     let tally = Tally::totals_of(source, &by, |name| name == metrics::TCP_FAILURES)?;
     tally.groups(metrics::TCP_FAILURES, |dims, failures| {
         let [pid, address, port, cause, comm] = dims else { return };
         let [address, port, cause] = [address, port, cause].map(Dim::clone);
-        let owner = people.owner(pid, comm);
+        let owner = processes.owner(pid, comm);
         table.row(source, &Failures { owner, address, port, cause, count: count(failures) });
     })
 }
@@ -303,8 +303,8 @@ fn connect_columns() -> Columns<Connection> {
         .column("error", "error", |one| one.ret.map(errno))
         .help("The error that the process got.")
         .column("resent", "resent", |one| one.resent)
-        .help("SYNs that were sent again before a connect failed.")
-        .column("own_port", "own port", |one| Value::id(one.own_port))
+        .help("SYNs that were resent before a connect failed.")
+        .column("own_port", "local port", |one| Value::id(one.own_port))
 }
 
 fn open_columns() -> Columns<Connection> {
@@ -315,10 +315,10 @@ fn open_columns() -> Columns<Connection> {
         .column("peer", "peer", |one| one.address.clone())
         .column("port", "port", |one| Value::id(one.remote_port))
         .help("The remote port.")
-        .column("own_port", "own port", |one| Value::id(one.own_port))
+        .column("own_port", "local port", |one| Value::id(one.own_port))
         .column("state", "state", |one| one.state.clone())
         .column("dur_ns", "age", |one| Value::nanos(one.dur_ns))
-        .help("Since it was established; empty when that was before the recording.")
+        .help("Time since it was established; empty if that was before the recording.")
         .column("bytes", "moved", |one| bytes(one.moved_bytes))
         .help("Payload in both directions within the window.")
         .column("sent_bytes", "sent", |one| one.sent_bytes.map(Value::Bytes))
@@ -326,13 +326,13 @@ fn open_columns() -> Columns<Connection> {
         .column("rtt_ns", "RTT", |one| Value::nanos(one.rtt_ns))
         .help("The smoothed round-trip time at the end.")
         .column("resent", "resent", |one| one.resent)
-        .help("Segments sent again in its whole life.")
+        .help("Segments that it resent in its whole life.")
 }
 
 /// What is told of connections one by one.
 fn connections(
     source: &Source,
-    people: &People,
+    processes: &ProcessTable,
     connects: &mut Ranking<Connection>,
     open: &mut Ranking<Connection>,
 ) -> Result<()> {
@@ -347,7 +347,7 @@ fn connections(
         let connection = || Connection {
             at: row.at(),
             dur_ns: row.dur(),
-            owner: people.owner_of(row),
+            owner: processes.owner_of(row),
             side: text(side),
             address: text(address),
             remote_port: row.int(remote_port),
@@ -377,7 +377,7 @@ type Lines = Vec<(String, Vec<(f64, f64)>)>;
 fn retransmits(source: &Source, host: &str) -> Result<Lines> {
     let mut by: BTreeMap<Vec<Dim>, BTreeMap<i64, u64>> = BTreeMap::new();
     let mut limit = Limit::new();
-    let mut rows = source.rows("metric");
+    let mut rows = source.rows("metric").having("metric", &[metrics::TCP_RETRANSMITS]);
     let (metric, address, segments) = (rows.text("metric"), rows.text("daddr"), rows.int("sum"));
     let (remote, own) = (rows.int("dport"), rows.int("sport"));
     rows.each(|row| {

@@ -36,7 +36,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let shown = plan.rows_shown(20);
     let everything = plan.format.is_for_programs();
     let mut threads = Ranking::new(sources, "threads", "", thread_columns(everything)).top(shown);
-    let title = if everything { "Time by state and cause" } else { "Time by state and cause, idle by design left out" };
+    let title =
+        if everything { "Time by state and cause" } else { "Time by state and cause, without time idle by design" };
     let mut states = Ranking::new(sources, "states", title, state_columns());
     if !everything {
         states = states.largest_first("sum_ns").top(shown);
@@ -47,9 +48,8 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let ledger = Ledger::of(source)?;
         let whose = if several { format!("{}: ", source.label()) } else { String::new() };
         let (mut number, mut worst) = (0u64, 0.0f64);
-        ledger.each_thread(|which, tid, account| {
-            number += 1;
-            worst = worst.max(account.error_percent());
+        let mut commands: BTreeMap<Rc<str>, Account> = BTreeMap::new();
+        let mut add = |tid: Option<i64>, which: Option<Which>, account: &Account| {
             let active_ns = account.lived_ns.saturating_sub(account.of(Sort::Idle));
             let weight = whole(active_ns);
             threads.weighed(source, Some(weight), || Thread { which, tid, account: account.clone() });
@@ -60,7 +60,7 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
                 states.weighed(source, Some(weight), || InState {
                     comm: Rc::clone(&account.comm),
                     tid,
-                    pid: which.pid,
+                    pid: which.map(|which| which.pid),
                     state: state.clone(),
                     spent: *spent,
                     lived_ns: account.lived_ns,
@@ -68,9 +68,22 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
             }
             bars.add(active_ns, || {
                 let parts = Sort::ALL.map(|sort| 100.0 * account.of(sort) as f64 / account.lived_ns.max(1) as f64);
-                (format!("{whose}{} ({tid})", account.comm), parts.to_vec())
+                let tid = tid.map(|tid| format!(" ({tid})")).unwrap_or_default();
+                (format!("{whose}{}{tid}", account.comm), parts.to_vec())
             });
+        };
+        ledger.each_thread(|which, tid, account| {
+            number += 1;
+            worst = worst.max(account.error_percent());
+            match source.folding().command(which, Some(&account.comm)) {
+                None => add(Some(tid), Some(which), account),
+                Some(command) => commands.entry(command).or_default().merge(account),
+            }
         })?;
+        for (comm, mut account) in commands {
+            account.comm = comm;
+            add(None, None, &account);
+        }
         if number == 0 && ledger.cpus.is_empty() {
             continue;
         }
@@ -118,8 +131,9 @@ fn closure(whose: &str, (threads, worst): (u64, f64), cpus: &BTreeMap<i64, Accou
 
 /// A thread.
 struct Thread {
-    which: Which,
-    tid: i64,
+    /// None of a command whose processes share a row.
+    which: Option<Which>,
+    tid: Option<i64>,
     account: Account,
 }
 
@@ -137,14 +151,16 @@ fn thread_columns(every: bool) -> Columns<Thread> {
     let columns = Columns::<Thread>::new()
         .column("comm", "thread", |thread| Value::from(&*thread.account.comm))
         .help("Name of the thread.")
-        .column("tid", "tid", |thread| Value::Id(thread.tid))
-        .column("pid", "pid", |thread| Value::Id(thread.which.pid))
+        .column("tid", "tid", |thread| Value::id(thread.tid))
+        .column("pid", "pid", |thread| Value::id(thread.which.map(|which| which.pid)))
         .column("lived_ns", "lived", |thread| nanos(thread.account.lived_ns))
-        .help("How much of the window the thread lived.")
+        .help("How long the thread lived within the window.")
         .column("on_cpu_pct", "on CPU", |thread| thread.part("on_cpu"))
         .help("Share of its life on a CPU.")
         .column("runnable_pct", "for CPU", |thread| thread.part("runnable"))
         .help("Share of its life runnable, but waiting for a CPU.")
+        .column("throttled_pct", "throttled", |thread| thread.part("throttled"))
+        .help("Share of its life runnable, but over the CPU quota of its cgroup.")
         .column("uninterruptible_pct", "blocked", |thread| thread.part("uninterruptible"))
         .help("Share of its life in uninterruptible sleep: disks, pages, kernel locks.")
         .column("interruptible_pct", "asleep", |thread| thread.part("interruptible"))
@@ -152,23 +168,25 @@ fn thread_columns(every: bool) -> Columns<Thread> {
         .column("stopped_pct", "stopped", |thread| thread.part("stopped"))
         .help("Share of its life stopped by a signal or a tracer.")
         .column("wait", "waits most in", |thread| thread.account.top_wait().map(|(state, _)| state.words()))
-        .help("The wait in which most time went, those left out that are idle by design.")
+        .help("The wait that took the most time, except waits that are idle by design.")
         .column("wait_ns", "there", |thread| thread.account.top_wait().map(|(_, spent)| nanos(spent.ns)))
         .help("Time in that wait.")
         .column("on_cpu_ns", "CPU time", |thread| nanos(thread.account.in_state("on_cpu")))
         .column("error_pct", "not closed", |thread| Value::Percent(thread.account.error_percent()))
-        .help("By how much the states miss the life.");
+        .help("Difference between the sum of the states and the life.");
     if !every {
         return columns;
     }
-    columns.column("pid_start_ns", "process start", |thread| Value::nanos(thread.which.start_ns)).help(PROCESS_START)
+    columns
+        .column("pid_start_ns", "process start", |thread| Value::nanos(thread.which.and_then(|which| which.start_ns)))
+        .help(PROCESS_START)
 }
 
 /// What a thread spent in one state.
 struct InState {
     comm: Rc<str>,
-    tid: i64,
-    pid: i64,
+    tid: Option<i64>,
+    pid: Option<i64>,
     state: State,
     spent: Spent,
     lived_ns: u64,
@@ -177,8 +195,8 @@ struct InState {
 fn state_columns() -> Columns<InState> {
     Columns::<InState>::new()
         .column("comm", "thread", |row| Value::from(&*row.comm))
-        .column("tid", "tid", |row| Value::Id(row.tid))
-        .column("pid", "pid", |row| Value::Id(row.pid))
+        .column("tid", "tid", |row| Value::id(row.tid))
+        .column("pid", "pid", |row| Value::id(row.pid))
         .column("state", "state", |row| Value::from(&*row.state.state))
         .column("cause", "cause", |row| some(&row.state.cause))
         .column("sum_ns", "time", |row| nanos(row.spent.ns))
@@ -211,5 +229,5 @@ fn cpu_columns() -> Columns<Cpu> {
         .help("Share of the window in which the kernel did not show what it ran.")
         .column("busy_ns", "busy time", |cpu| nanos(cpu.account.in_state("busy")))
         .column("error_pct", "not closed", |cpu| Value::Percent(cpu.account.error_percent()))
-        .help("By how much these miss the window.")
+        .help("Difference between their sum and the window.")
 }

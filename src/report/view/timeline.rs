@@ -17,6 +17,7 @@ use crate::report::read::input::Source;
 use crate::report::read::series;
 use crate::report::read::series::Interval;
 use crate::report::read::series::Series;
+use crate::report::read::window;
 use crate::report::table::cells::note_absent_probe;
 use crate::report::table::cells::percentile;
 use crate::report::table::cells::unit;
@@ -39,11 +40,16 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
     let mut blind: Vec<&str> = Vec::new();
     for source in sources {
         let host = if sources.len() > 1 { format!("{} ", source.label()) } else { String::new() };
+        if let Some(trigger) = window::trigger(source) {
+            document.note(format!("{host}trigger: {trigger}"));
+        }
         let metrics = series::chosen(source, &plan.metrics);
         let series = Series::of(source, |name| metrics.iter().any(|metric| metric.name == name))?;
         if series.joined() > 1 {
-            document
-                .note(format!("{host}each interval is {} of the recording's: there are very many", series.joined()));
+            document.note(format!(
+                "{host}each interval joins {} of the recording's, since there are very many",
+                series.joined()
+            ));
         }
         for metric in metrics {
             let tells = metric.by.iter().any(|column| column == "pid" || column == "comm");

@@ -56,7 +56,7 @@ impl Recorder {
     fn new_in(dir: TempDir, options: &str) -> Recorder {
         let mut command = Command::new(EBREC);
         command.args(["record", "-v", "-o"]).arg(dir.path().join("run.parquet"));
-        // Whoever runs the tests by sudo is not who this recording is for.
+        // The user who runs the tests through sudo is not the one this recording is for.
         command.env_remove("SUDO_UID").env_remove("SUDO_GID").env_remove("SUDO_USER");
         let of_its_own = options.split_whitespace().map(str::to_owned).collect();
         Recorder { dir, command, of_its_own }

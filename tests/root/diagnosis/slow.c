@@ -2,10 +2,10 @@
 /*
  * Services that are slow for a known reason. Each runs until it is killed, or for a minute.
  *
- *     journal FILE     appends 4 KiB and calls fsync(2), every few milliseconds: the victim of whoever fills the disk
+ *     journal FILE     appends 4 KiB and calls fsync(2), every few milliseconds: the victim of a process that fills the disk
  *     flood FILE       four threads write to FILE past the page cache, 1 MiB at a time: who fills the disk
  *     convoy THREADS   threads that each hold the one mutex of them all for a millisecond at a time
- *     ticker           works for two milliseconds every twenty, by an absolute deadline: the victim of whoever has the CPUs
+ *     ticker           works for two milliseconds every twenty, by an absolute deadline: the victim of a process that has the CPUs
  *     burn             uses a CPU: who has it
  */
 #define _GNU_SOURCE

@@ -8,7 +8,7 @@
  *   threads T N    T threads of N calls, each of which ends in one call more
  *   signals N      N calls, each interrupted by a signal whose handler calls the same on another stack
  *   fork N         N calls from which parent and child both return; each child makes a call of its own, and ends within another
- *   exec N         N children that run the program anew within a call, which makes a call
+ *   exec N         N children that execute the program again within a call, which makes a call
  *   coroutines N   N coroutines begin a call in one thread and return from it in another
  *   tail N         jumped() ends by jumping to landed(), which throws every fourth time; others call landed() too
  *   mixed N        all of these

@@ -53,7 +53,7 @@ fn a_trace_point_is_hit_as_often_as_perf_counts() {
         .args(["sleep", "1", "250"]);
     let text = has("perf").then(|| said(&mut perf)).flatten();
     let taken = running.finish();
-    let Some(text) = text else { return skip(test, "no perf that can count trace points here") };
+    let Some(text) = text else { return skip(test, "no perf that can count tracepoints here") };
     is_whole(&taken);
     let line = text.lines().find(|line| line.contains("sys_enter_clock_nanosleep")).unwrap();
     let theirs: i64 = line.split(',').next().unwrap().parse().unwrap();

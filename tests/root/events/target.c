@@ -203,7 +203,7 @@ TRACED int told(const char *text)
 	return 0;
 }
 
-/* Two pages in a file's second and third, which the process has mapped anew and not touched. */
+/* Two pages in a file's second and third, which the process has mapped again and not touched. */
 static void absent(int times, const char *text, bool is_path)
 {
 	size_t length = strlen(text) + 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 /*
- * Programs that make trouble for whoever wants to name their functions. Each makes its trouble, says a line, spins in code that
+ * Programs that make trouble for a tool that names their functions. Each makes its trouble, says a line, spins in code that
  * it made at run time until its standard input ends, and cleans up.
  *
  *   fifo                 its perf map is a FIFO that nobody writes

@@ -4,9 +4,9 @@
  */
 static volatile long sink;
 
-__attribute__((noinline)) void spun_in_c(void)
+__attribute__((noinline)) void spun_in_c(long count)
 {
-	for (long i = 0; i < 4000000; i++)
+	for (long i = 0; i < count; i++)
 		sink += i;
 }
 
@@ -14,15 +14,16 @@ void spun_in_assembly(void);
 __asm__(".text\n"
 	".globl spun_in_assembly\n"
 	"spun_in_assembly:\n"
-	"	mov $12000000, %ecx\n"
+	"	mov $8000000, %ecx\n"
 	"1:	dec %ecx\n"
 	"	jnz 1b\n"
 	"	ret\n");
 
 void _start(void)
 {
-	for (int round = 0; round < 100; round++) {
-		spun_in_c();
+	/* No two rounds in turn take the same time: a sampler's period would fall in step with them. */
+	for (long round = 0; round < 100; round++) {
+		spun_in_c(4000000 + round * 37 % 100 * 80000);
 		spun_in_assembly();
 	}
 #ifdef __i386__

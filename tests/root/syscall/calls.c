@@ -55,7 +55,7 @@ static int lengths(long count)
 	int ends[2], i;
 	char byte;
 
-	/* Whoever measures this is ready when it says so. */
+	/* The measurement is ready when it says so. */
 	if (read(0, &byte, 1) != 1 || pipe(ends))
 		return 1;
 	for (i = 0; i < count; i++) {

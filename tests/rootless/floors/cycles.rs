@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use super::Source;
+use super::SourceFile;
 
 /// What each module imports of its own room, by their paths from the crate's root.
 pub(crate) struct Imports(BTreeMap<String, BTreeSet<String>>);
 
 impl Imports {
     /// Looks at all files; a module and those within it are one family, which may know each other.
-    pub(crate) fn of(sources: &[Source]) -> Imports {
+    pub(crate) fn of(sources: &[SourceFile]) -> Imports {
         let modules: BTreeSet<String> = sources.iter().map(module).collect();
         let mut imports = Imports(BTreeMap::new());
         for source in sources {
@@ -48,7 +48,7 @@ impl Imports {
     }
 }
 
-fn module(source: &Source) -> String {
+fn module(source: &SourceFile) -> String {
     source.path().trim_end_matches(".rs").replace('/', "::")
 }
 

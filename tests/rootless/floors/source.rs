@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// One file: its path below `src/`, its lines, and the same lines with comments and the contents of strings blanked out.
-pub(crate) struct Source {
+pub(crate) struct SourceFile {
     path: String,
     original: Vec<String>,
     code: Vec<String>,
@@ -26,7 +26,7 @@ impl Import {
     }
 }
 
-impl Source {
+impl SourceFile {
     /// Takes apart the text of the file at `path`, relative to `src/`.
     pub(crate) fn new(path: &Path, text: &str) -> Self {
         let blanked = blank(text);

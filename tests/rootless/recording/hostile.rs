@@ -240,7 +240,7 @@ fn files_that_are_something_else_are_told_for_what_they_are() {
     };
     let (whole, rows_end) = &*WHOLE;
     assert_eq!(refused("empty", b""), "'empty' is not a recording: it is empty");
-    assert_eq!(refused("text", b"hello, world\n"), "'text' is not a recording: it is no Parquet file");
+    assert_eq!(refused("text", b"hello, world\n"), "'text' is not a recording: it is not a Parquet file");
     assert_eq!(
         refused("short", b"PA"),
         "'short' is truncated: its end is missing\nhint: copy it again; if its recording was killed, `ebrec recover` needs the '.partial' file"
@@ -251,7 +251,7 @@ fn files_that_are_something_else_are_told_for_what_they_are() {
     );
     assert_eq!(
         refused("run.parquet.partial", &whole[..rows_end / 2]),
-        "'run.parquet.partial' holds nothing that can be recovered: its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along\nhint: if nothing else is expected of it, remove it: rm 'run.parquet.partial'"
+        "'run.parquet.partial' holds nothing that can be recovered: its footer ('.footer' behind its name) is missing: nothing was checkpointed, or it was not copied along\nhint: to discard it, remove it: rm 'run.parquet.partial'"
     );
     let mut long = whole.clone();
     let tail = long.len() - 8;

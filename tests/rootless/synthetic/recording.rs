@@ -117,6 +117,7 @@ impl Synthetic {
                 actual_ns: 4 * SECOND,
                 ended: "duration".into(),
                 interval_ns: SECOND,
+                first_interval_ns: None,
             },
             host: HostMeta {
                 hostname: hostname.into(),

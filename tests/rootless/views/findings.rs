@@ -1,10 +1,11 @@
-//! What was waited for, and who is named as having had it.
+//! What the first screen says was slow, and who is named as having caused it.
 
 use serde_json::Value;
 use serde_json::json;
 
 use super::Case;
 use super::cells;
+use crate::synthetic::recording::Cell;
 use crate::synthetic::recording::MS;
 use crate::synthetic::recording::SECOND;
 use crate::synthetic::recording::Synthetic;
@@ -24,10 +25,10 @@ fn spent(made: &mut Synthetic, (pid, tid): (i64, i64), comm: &str, (state, cause
     made.row("ledger", 4 * SECOND, &cells);
 }
 
-/// The findings of a recording: resource, who waited, and who had it.
+/// The findings of a recording: rule, who suffered, and who is behind it.
 fn findings(made: Synthetic) -> Vec<Vec<Value>> {
     let document = Case::new("summary", vec![("run.parquet", made)]).json();
-    cells(&document, "findings", &["resource", "comm", "by_comm"])
+    cells(&document, "findings", &["rule", "comm", "by_comm"])
 }
 
 #[test]
@@ -46,16 +47,22 @@ fn the_one_that_fills_the_disk_is_named_and_the_one_that_waits_for_it() {
     assert_eq!(findings(made), [[json!("disk"), json!("victim"), json!("noisy")]]);
 }
 
+/// Workers that a timer wakes every 50 ms, and threads that hold a lock in turn: their sleeps look alike but for their stacks.
 #[test]
-fn threads_that_wait_for_a_timer_are_no_lock_convoy() {
+fn only_threads_that_wait_in_a_function_of_locks_wait_for_a_lock() {
     let mut made = Synthetic::new("builder");
-    made.probe("sched", "slow", 9);
-    // The one thread wakes up every 50 ms and does next to nothing; the others hold a lock in turn.
-    spent(&mut made, (7, 7), "timer", ("interruptible", "futex"), 3990, 80);
-    spent(&mut made, (7, 7), "timer", ("on_cpu", ""), 10, 80);
-    for tid in 20..24 {
-        spent(&mut made, (20, tid), "convoy", ("interruptible", "futex"), 3000, 1000);
-        spent(&mut made, (20, tid), "convoy", ("on_cpu", ""), 1000, 1000);
+    made.probe("sched", "slow", 9).probe("offcpu", "slow", 9);
+    made.symbol(1, "pthread_cond_timedwait", "/lib/libc.so.6").symbol(2, "work", "/srv/timer");
+    made.symbol(3, "__lll_lock_wait", "/lib/libc.so.6").symbol(4, "update", "/srv/convoy");
+    made.stack(1, &[1, 2]).stack(2, &[3, 4]);
+    for (pid, comm, stack, count) in [(7, "timer", 1, 320), (20, "convoy", 2, 4000)] {
+        for tid in pid..pid + 4 {
+            spent(&mut made, (pid, tid), comm, ("interruptible", "futex"), 3000, count / 4);
+            spent(&mut made, (pid, tid), comm, ("on_cpu", ""), 200, count / 4);
+        }
+        let own = [("pid", pid.into()), ("comm", comm.into()), ("metric", "offcpu.time".into())];
+        let sum = [("ustack_id", stack.into()), ("sum", (12 * SECOND).into()), ("count", count.into())];
+        made.row("stack_total", 4 * SECOND, &[&own[..], &sum].concat());
     }
     assert_eq!(findings(made), [[json!("lock"), json!("convoy"), Value::Null]]);
 }
@@ -71,7 +78,7 @@ fn who_has_the_cpus_is_named_and_who_starves() {
         spent(&mut made, (pid, pid), comm, ("on_cpu", ""), on_cpu.cast_signed(), 100);
         spent(&mut made, (pid, pid), comm, ("runnable", ""), 4000 - on_cpu.cast_signed(), 100);
     }
-    assert_eq!(findings(made), [[json!("CPU"), json!("service"), json!("hog")]]);
+    assert_eq!(findings(made), [[json!("cpu-queue"), json!("service"), json!("hog")]]);
 }
 
 #[test]
@@ -81,5 +88,565 @@ fn a_quiet_machine_is_told_that_it_is() {
     spent(&mut made, (7, 7), "server", ("interruptible", "poll"), 3990, 4);
     spent(&mut made, (7, 7), "server", ("on_cpu", ""), 10, 4);
     let text = Case::new("summary", vec![("run.parquet", made)]).text();
-    assert!(text.contains("quiet  no process waited for a CPU, a disk, a lock or memory"), "{text}");
+    assert!(text.contains("quiet"), "{text}");
+}
+
+/// Milliseconds of four seconds by state and cause.
+type Spent<'a> = &'a [(&'static str, &'static str, i64)];
+
+/// A machine of processes with one thread each, which spent its time as told.
+fn machine(spent_by: &[(i64, &'static str, Spent<'_>)]) -> Synthetic {
+    let mut made = Synthetic::new("builder");
+    made.probe("sched", "slow", 9).probe("offcpu", "slow", 9).probe("block", "slow", 9);
+    made.metric("sched.on_cpu", "counter", "ns", &["pid", "comm"]);
+    let mut busy = 0;
+    for (pid, comm, states) in spent_by {
+        made.row("process", 0, &[("pid", (*pid).into()), ("comm", (*comm).into())]);
+        for (state, cause, ms) in *states {
+            spent(&mut made, (*pid, *pid), comm, (state, cause), *ms, 100);
+            if *state == "on_cpu" {
+                let by = [("pid", (*pid).into()), ("comm", (*comm).into())];
+                made.counter("sched.on_cpu", 4 * SECOND, &by, 1, (ms * MS).cast_unsigned());
+                busy += ms;
+            }
+        }
+    }
+    for cpu in 0..2 {
+        for (state, ms) in [("busy", busy / 2), ("idle", 4000 - busy / 2)] {
+            let own = [("cpu", cpu.into()), ("dur_ns", (4 * SECOND).into()), ("state", state.into())];
+            made.row("cpu_ledger", 4 * SECOND, &[&own[..], &[("sum", (ms * MS).into())]].concat());
+        }
+    }
+    made
+}
+
+/// The sleeps of a process with a stack of these functions, the innermost first, each with its module.
+fn slept(made: &mut Synthetic, (pid, comm): (i64, &'static str), ms: i64, functions: &[(&str, &str)]) {
+    let mut ids = Vec::new();
+    for (at, (name, module)) in (0..).zip(functions) {
+        let id = pid * 100 + at;
+        made.symbol(id, name, module);
+        ids.push(i32::try_from(id).unwrap());
+    }
+    made.stack(pid, &ids);
+    let own = [("pid", pid.into()), ("comm", comm.into()), ("metric", "offcpu.time".into())];
+    let sum = [("kstack_id", pid.into()), ("sum", (ms * MS).into()), ("count", 100.into())];
+    made.row("stack_total", 4 * SECOND, &[&own[..], &sum].concat());
+}
+
+/// Samples of a process in functions of its program, the innermost first.
+fn sampled(made: &mut Synthetic, (pid, comm): (i64, &'static str), ms: i64, functions: &[&str]) {
+    let mut ids = Vec::new();
+    for (at, name) in (50..).zip(functions) {
+        let id = pid * 100 + at;
+        made.symbol(id, name, "/srv/app");
+        ids.push(i32::try_from(id).unwrap());
+    }
+    made.stack(1000 + pid, &ids);
+    let own = [("pid", pid.into()), ("comm", comm.into()), ("ustack_id", (1000 + pid).into())];
+    made.row("cpu_sample", 4 * SECOND, &[&own[..], &[("sum", (ms * MS).into()), ("count", 100.into())]].concat());
+}
+
+fn first_screen(made: Synthetic) -> String {
+    let text = Case::new("summary", vec![("run.parquet", made)]).text();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_web_server_that_hardly_runs_is_not_said_to_wait_for_a_cpu() {
+    let web = [("on_cpu", "", 440), ("runnable", "", 160), ("interruptible", "poll", 3400)];
+    assert_eq!(findings(machine(&[(7, "nginx", &web)])), Vec::<Vec<Value>>::new());
+}
+
+#[test]
+fn whoever_fills_a_cpu_is_named_with_the_function_in_which_it_runs() {
+    let mut made = machine(&[(7, "cruncher", &[("on_cpu", "", 3900), ("runnable", "", 100)])]);
+    sampled(&mut made, (7, "cruncher"), 3600, &["multiply", "step", "main"]);
+    sampled(&mut made, (7, "cruncher"), 300, &["load", "main"]);
+    let said = first_screen(made);
+    assert!(said.contains("cruncher (7) used 48.8% of the 2 CPUs: 3.90 s of CPU time"), "{said}");
+    let multiply = machine(&[(7, "cruncher", &[("on_cpu", "", 3900), ("runnable", "", 100)])]);
+    assert_eq!(findings(multiply), [[json!("cpu-use"), json!("cruncher"), json!("cruncher")]]);
+}
+
+#[test]
+fn threads_that_spin_are_named_with_the_lock_s_function() {
+    let mut made = machine(&[(7, "spinnerd", &[("on_cpu", "", 3900), ("runnable", "", 100)])]);
+    sampled(&mut made, (7, "spinnerd"), 3900, &["spin_acquire", "worker"]);
+    let said = first_screen(made);
+    assert!(said.contains("spinnerd (7) spun for a lock 100.0% of its CPU time"), "{said}");
+    assert!(said.contains("in spin_acquire (app)"), "{said}");
+}
+
+#[test]
+fn who_forks_is_named_with_what_its_children_cost() {
+    let mut made = machine(&[(7, "stormd", &[("on_cpu", "", 300), ("interruptible", "child", 3700)])]);
+    made.probe("process", "raw", 9);
+    for at in 0..400 {
+        let who = [("pid", (1000 + at).into()), ("ppid", 7.into()), ("comm", "true".into())];
+        made.row("fork", at * 10 * MS, &who);
+        let used = [("dur_ns", (8 * MS).into()), ("process_cpu_ns", (5 * MS).into())];
+        made.row("exit", (at * 10 + 8) * MS, &[&who[..], &used].concat());
+    }
+    let said = first_screen(made);
+    let sentence =
+        "stormd (7) started 400 short-lived processes, 100 a second: true (400). They took 2.00 s of CPU time";
+    assert!(said.contains(sentence), "{said}");
+}
+
+#[test]
+fn locks_on_files_and_in_the_kernel_are_told_from_others() {
+    let made = machine(&[(7, "updater", &[("on_cpu", "", 1000), ("interruptible", "file lock", 3000)])]);
+    assert_eq!(findings(made), [[json!("file-lock"), json!("updater"), Value::Null]]);
+    let mut made = machine(&[(7, "appendd", &[("on_cpu", "", 1000), ("uninterruptible", "kernel lock", 3000)])]);
+    let kernel = |name| (name, "[kernel]");
+    slept(
+        &mut made,
+        (7, "appendd"),
+        3000,
+        &["__schedule", "schedule", "rwsem_down_write_slowpath", "down_write", "ext4_file_write_iter"].map(kernel),
+    );
+    let said = first_screen(made);
+    assert!(said.contains("a lock of the kernel 75.0%") && said.contains("most in ext4_file_write_iter"), "{said}");
+}
+
+#[test]
+fn a_file_system_that_others_serve_is_no_slow_disk_and_a_page_fault_neither() {
+    let mut made = machine(&[(7, "reader", &[("on_cpu", "", 100), ("uninterruptible", "file read", 3900)])]);
+    slept(&mut made, (7, "reader"), 3900, &[("request_wait_answer", "[kernel]"), ("fuse_read_folio", "[kernel]")]);
+    assert_eq!(findings(made), [[json!("slow-filesystem"), json!("reader"), Value::Null]]);
+    let made = machine(&[(7, "mapperd", &[("on_cpu", "", 1000), ("uninterruptible", "page fault", 3000)])]);
+    assert_eq!(findings(made), [[json!("paging"), json!("mapperd"), Value::Null]]);
+}
+
+/// A pipe or socket that is full: what wakes the writer is the other end.
+#[test]
+fn a_process_that_writes_faster_than_the_other_end_reads_is_blocked_by_that() {
+    for (on, cause, function) in [("tcp", "socket", "sk_stream_wait_memory"), ("pipe", "pipe", "anon_pipe_write")] {
+        let sender: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", cause, 3900)];
+        let mut made = machine(&[
+            (7, "exporter", sender),
+            (8, "reader", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)]),
+        ]);
+        slept(&mut made, (7, "exporter"), 3900, &[("schedule", "[kernel]"), (function, "[kernel]")]);
+        let by = [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(8)), ("waker_tid", Cell::Int(8))];
+        // The reader worked between its reads, which makes it no writer.
+        waited(
+            &mut made,
+            (7, 7, "exporter"),
+            on,
+            1,
+            3900,
+            &[&by[..], &[("wait_active_ns", (3900 * MS).into())]].concat(),
+        );
+        assert_eq!(findings(made), [[json!("slow-reader"), json!("exporter"), json!("reader")]], "{on}");
+    }
+}
+
+/// A pager that shows its first page reads no more.
+#[test]
+fn a_writer_whose_reader_made_room_once_is_no_finding() {
+    let mut made = machine(&[(7, "find", &[("on_cpu", "", 100), ("interruptible", "pipe", 3900)])]);
+    made.symbol(700, "anon_pipe_write", "[kernel]").stack(7, &[700]);
+    let own = [("pid", 7.into()), ("comm", "find".into()), ("metric", "offcpu.time".into())];
+    let once = [("kstack_id", 7.into()), ("sum", (3900 * MS).into()), ("count", 1.into())];
+    made.row("stack_total", 4 * SECOND, &[&own[..], &once].concat());
+    assert_eq!(findings(made), Vec::<Vec<Value>>::new());
+}
+
+/// None of 24 uses a tenth of a CPU.
+#[test]
+fn workers_of_one_command_that_together_have_the_cpus_are_named_together() {
+    let own: Spent<'_> = &[("on_cpu", "", 310), ("runnable", "", 150), ("interruptible", "poll", 3540)];
+    let herd: Vec<(i64, &'static str, Spent<'_>)> = (7..31).map(|pid| (pid, "herdd", own)).collect();
+    let said = first_screen(machine(&herd));
+    assert!(said.contains("herdd (24 processes) used 93.0% of the 2 CPUs: 7.44 s of CPU time"), "{said}");
+    // With time to spare on the CPUs, a pool of workers is not a finding.
+    let own: Spent<'_> = &[("on_cpu", "", 180), ("runnable", "", 150), ("interruptible", "poll", 3670)];
+    let pool: Vec<(i64, &'static str, Spent<'_>)> = (7..31).map(|pid| (pid, "pool", own)).collect();
+    assert_eq!(findings(machine(&pool)), Vec::<Vec<Value>>::new());
+}
+
+#[test]
+fn a_job_that_is_stopped_throughout_is_no_finding_and_one_that_stops_and_goes_on_is() {
+    let made = machine(&[(7, "vim", &[("stopped", "", 4000)])]);
+    assert_eq!(findings(made), Vec::<Vec<Value>>::new());
+    let made =
+        machine(&[(7, "server", &[("stopped", "", 2000), ("on_cpu", "", 100), ("interruptible", "poll", 1900)])]);
+    assert_eq!(findings(made), [[json!("stopped"), json!("server"), Value::Null]]);
+}
+
+#[test]
+fn refused_connects_and_slow_names_are_found() {
+    let mut made = machine(&[(7, "client", &[("on_cpu", "", 50), ("interruptible", "sleep", 3950)])]);
+    made.probe("tcp", "raw", 9).probe("dns", "slow", 9);
+    made.metric("tcp.failures", "counter", "count", &["pid", "comm", "daddr", "dport", "cause"]);
+    let by = [
+        ("pid", 7.into()),
+        ("comm", "client".into()),
+        ("daddr", "127.0.0.1".into()),
+        ("dport", 9.into()),
+        ("cause", "refused".into()),
+    ];
+    made.counter("tcp.failures", 4 * SECOND, &by, 40, 40);
+    for at in 1..3 {
+        let who = [("pid", 7.into()), ("comm", "client".into()), ("op", "answer".into()), ("name", "shop.test".into())];
+        let took = [("dur_ns", (1500 * MS).into()), ("daddr", "127.0.0.53".into())];
+        made.row("dns", at * 2 * SECOND, &[&who[..], &took].concat());
+    }
+    let said = first_screen(made);
+    assert!(said.contains("40 of 40 connects of client (7) to 127.0.0.1:9 failed: refused (40)."), "{said}");
+    assert!(
+        said.contains("2 DNS queries took 1.50 s each, 1.50 s the slowest (shop.test, asked of 127.0.0.53)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_process_that_keeps_to_one_cpu_is_told_so() {
+    let mut made = machine(&[]);
+    for tid in 7..11 {
+        spent(&mut made, (7, tid), "pinnedd", ("on_cpu", ""), 1000, 100);
+        spent(&mut made, (7, tid), "pinnedd", ("runnable", ""), 3000, 100);
+    }
+    made.row("process", 0, &[("pid", 7.into()), ("comm", "pinnedd".into())]);
+    made.counter("sched.on_cpu", 4 * SECOND, &[("pid", 7.into()), ("comm", "pinnedd".into())], 1, 4_000_000_000);
+    for at in 0..300 {
+        let own = [("pid", 7.into()), ("comm", "pinnedd".into()), ("cpu", 1.into()), ("dur_ns", (30 * MS).into())];
+        made.row("wakeup", at * 10 * MS, &[&own[..], &[("sched_prev_pid", 7.into())]].concat());
+    }
+    let said = first_screen(made);
+    assert!(said.contains("4 threads of pinnedd (7) waited for a CPU 75.0%"), "{said}");
+    assert!(
+        said.contains("It queued nowhere else.") && said.contains("'taskset -pc PID' shows its affinity"),
+        "{said}"
+    );
+}
+
+#[test]
+fn waits_that_nothing_explains_make_no_quiet_machine() {
+    let made = machine(&[(7, "worker", &[("on_cpu", "", 1000), ("interruptible", "pipe", 3000)])]);
+    // 100 sleeps of 30 ms in a pipe may be a slow producer.
+    let said = first_screen(made);
+    assert!(said.contains("unclear nothing stands out, but 75.0% of the time of active threads"), "{said}");
+}
+
+#[test]
+fn under_a_filter_the_summary_says_how_much_happened_outside() {
+    let made = machine(&[
+        (7, "small", &[("on_cpu", "", 400), ("interruptible", "poll", 3600)]),
+        (8, "large", &[("on_cpu", "", 3600), ("interruptible", "poll", 400)]),
+    ]);
+    let case = Case::new("summary", vec![("run.parquet", made)]).with(|plan| plan.filter.pids = vec![7]);
+    let said = case.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("outside other processes had 90.0% of the CPU time in use"), "{said}");
+}
+
+/// A wait of one thread for a target, with what the evidence says of it.
+fn waited(made: &mut Synthetic, who: (i64, i64, &str), on: &str, target: i64, ms: i64, more: &[(&str, Cell<'_>)]) {
+    let own = [
+        ("pid", Cell::Int(who.0)),
+        ("tid", Cell::Int(who.1)),
+        ("comm", Cell::Text(who.2)),
+        ("process", Cell::Text(who.2)),
+        ("wait_on", Cell::Text(on)),
+        ("wait_target", Cell::Int(target)),
+        ("sum", Cell::Int(ms * MS)),
+        ("count", Cell::Int(20)),
+    ];
+    made.row("wait", 4 * SECOND, &[&own[..], more].concat());
+}
+
+#[test]
+fn a_contended_futex_is_a_lock_and_an_idle_pool_is_none() {
+    let pool = [("on_cpu", "", 40), ("interruptible", "futex", 3960)];
+    let mut made = machine(&[(7, "convoyd", &pool), (20, "pool", &pool)]);
+    let woken = [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(20)), ("waker_tid", Cell::Int(21))];
+    for tid in 0..4 {
+        let contended = [("wait_by", Cell::Text("thread")), ("wait_contended_ns", Cell::Int(3000 * MS))];
+        waited(&mut made, (7, 7 + tid, "convoyd"), "futex", 4096, 3000, &contended);
+        waited(&mut made, (20, 20 + tid, "pool"), "futex", 8192, 3900, &woken);
+    }
+    let said = first_screen(made);
+    assert!(said.contains("lock 4 threads of convoyd (7) waited for a lock (futex)"), "{said}");
+    assert!(!said.contains("of pool (20) waited"), "{said}");
+}
+
+#[test]
+fn two_locks_of_one_process_are_two_findings() {
+    let mut made = machine(&[(7, "convoyd", &[("on_cpu", "", 40), ("interruptible", "futex", 3960)])]);
+    for (tid, target) in [(7, 4096), (8, 4096), (9, 8192), (10, 8192)] {
+        let contended = [("wait_by", Cell::Text("thread")), ("wait_contended_ns", Cell::Int(3000 * MS))];
+        waited(&mut made, (7, tid, "convoyd"), "futex", target, 3000, &contended);
+    }
+    assert_eq!(
+        findings(made),
+        [[json!("lock"), json!("convoyd"), Value::Null], [json!("lock"), json!("convoyd"), Value::Null]]
+    );
+}
+
+/// A web service that serves requests and asks a backend, which sleeps before it answers; the load generator only asks.
+#[test]
+fn a_service_that_waits_for_a_sleeping_backend_is_the_victim_and_its_client_is_not() {
+    let idle = [("on_cpu", "", 100), ("interruptible", "socket", 3900)];
+    let mut made = machine(&[(7, "web", &idle), (8, "backend", &idle), (9, "load", &idle)]);
+    let asked = |by: i64, pid: i64| {
+        [
+            ("wait_by", Cell::Text("thread")),
+            ("waker_pid", Cell::Int(pid)),
+            ("waker_tid", Cell::Int(pid)),
+            ("wait_request_ns", Cell::Int(if by == 9 { 0 } else { 3500 * MS })),
+            ("wait_question_ns", Cell::Int(3600 * MS)),
+        ]
+    };
+    waited(&mut made, (7, 7, "web"), "tcp", 1, 3700, &asked(7, 8));
+    waited(&mut made, (9, 9, "load"), "tcp", 2, 3800, &asked(9, 7));
+    let slept = [("wait_by", Cell::Text("timer")), ("wait_request_ns", Cell::Int(3400 * MS))];
+    waited(&mut made, (8, 8, "backend"), "timer", 0, 3500, &slept);
+    let document = Case::new("summary", vec![("run.parquet", made)]).json();
+    let found = cells(&document, "findings", &["rule", "comm", "text"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0][..2], [json!("timer"), json!("backend")]);
+    let text = found[0][2].as_str().unwrap();
+    assert!(
+        text.contains("backend (8) slept on timers within requests") && text.contains("So web (7) waited"),
+        "{text}"
+    );
+}
+
+/// A proxy's event loop is woken by its clients and by the service that it asks; only the latter serves requests.
+#[test]
+fn an_event_loop_that_clients_wake_too_waits_for_the_service_that_it_asks() {
+    let idle = [("on_cpu", "", 100), ("interruptible", "poll", 3900)];
+    for (serves, whom) in [(true, "backend (8)"), (false, "another process")] {
+        let mut made = machine(&[(7, "nginx", &idle), (8, "backend", &idle), (9, "load", &idle)]);
+        for pid in [8, 9] {
+            let woken = [("wait_by", Cell::Text("thread")), ("waker_pid", pid.into()), ("waker_tid", pid.into())];
+            let open = [("wait_request_ns", Cell::Int(1900 * MS)), ("wait_question_ns", Cell::Int(1900 * MS))];
+            waited(&mut made, (7, 7, "nginx"), "epoll", 3, 1900, &[&woken[..], &open].concat());
+        }
+        let request = if serves { 3400 * MS } else { 0 };
+        let own = [("wait_by", Cell::Text("interrupt")), ("wait_request_ns", request.into())];
+        waited(&mut made, (8, 8, "backend"), "tcp", 4, 3500, &own);
+        let said = first_screen(made);
+        assert!(said.contains(&format!("nginx (7) waited for the answer of {whom} ")), "{said}");
+    }
+}
+
+#[test]
+fn threads_at_a_barrier_wait_for_the_one_that_works() {
+    let mut made = machine(&[(7, "gcd", &[("on_cpu", "", 2000), ("interruptible", "futex", 2000)])]);
+    for tid in 8..12 {
+        let woken = [
+            ("wait_by", Cell::Text("thread")),
+            ("waker_pid", Cell::Int(7)),
+            ("waker_tid", Cell::Int(7)),
+            ("wait_active_ns", Cell::Int(1900 * MS)),
+        ];
+        waited(&mut made, (7, tid, "gcd"), "futex", 4096, 2000, &woken);
+    }
+    let said = first_screen(made);
+    assert!(said.contains("4 threads of gcd (7) waited for another thread, which worked meanwhile"), "{said}");
+    assert!(said.contains("Thread 7 ended 100.0% of that"), "{said}");
+}
+
+/// Connections of a web service to a backend that listens on port 9000, and of a client to the service's port 8000.
+fn behind_ports(backend: Spent<'_>, asked: i64) -> Vec<Vec<Value>> {
+    let idle = [("on_cpu", "", 100), ("interruptible", "socket", 3900)];
+    let mut made = machine(&[(7, "web", &idle), (8, "backend", backend)]);
+    for (pid, target, sport, dport) in [(7, 1, 40_000, 9000), (7, 2, 8000, 40_001), (8, 3, 9000, 40_000)] {
+        let own = [("pid", pid.into()), ("wait_on", "tcp".into()), ("wait_target", target.into())];
+        made.row("wait_target", 0, &[&own[..], &[("sport", sport.into()), ("dport", dport.into())]].concat());
+    }
+    for (pid, target, sport) in [(7, 4, 8000), (8, 5, 9000)] {
+        let own = [("pid", pid.into()), ("wait_on", "tcp".into()), ("wait_target", target.into())];
+        made.row("wait_target", 0, &[&own[..], &[("sport", sport.into()), ("state", "listen".into())]].concat());
+    }
+    let by =
+        |pid: i64| [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(pid)), ("waker_tid", Cell::Int(pid))];
+    for _ in 0..asked {
+        waited(&mut made, (7, 7, "web"), "tcp", 1, 3000 / asked, &by(8));
+    }
+    waited(&mut made, (7, 7, "web"), "tcp", 2, 900, &by(9));
+    findings(made)
+}
+
+#[test]
+fn without_directions_ports_say_who_asks_in_order_to_answer() {
+    let idle = [("on_cpu", "", 100), ("interruptible", "sleep", 3900)];
+    assert_eq!(behind_ports(&idle, 1), [[json!("downstream"), json!("web"), json!("backend")]]);
+    // Twenty messages for each request are not answers, they are pushed.
+    assert_eq!(behind_ports(&idle, 20), Vec::<Vec<Value>>::new());
+    // Who is stopped answers nothing, however often it is asked.
+    assert_eq!(behind_ports(&[("stopped", "", 4000)], 20), [[json!("downstream"), json!("web"), json!("backend")]]);
+}
+
+/// A port that a server listens on, or a connection, as what a process waits for.
+fn connected(made: &mut Synthetic, pid: i64, target: i64, (sport, dport): (i64, i64)) {
+    let own = [("pid", pid.into()), ("wait_on", "tcp".into()), ("wait_target", target.into())];
+    let ends = [
+        ("saddr", "127.0.0.1".into()),
+        ("sport", sport.into()),
+        ("daddr", "127.0.0.1".into()),
+        ("dport", dport.into()),
+    ];
+    made.row("wait_target", 0, &[&own[..], &ends].concat());
+}
+
+/// An interrupt may carry the acknowledgement that makes room: then the ports say who reads.
+#[test]
+fn a_reader_whom_no_wake_up_shows_is_known_by_its_port() {
+    let sender: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "socket", 3900)];
+    let asleep: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)];
+    let mut made = machine(&[(7, "exporter", sender), (8, "reader", asleep), (9, "other", asleep)]);
+    made.probe("tcp", "raw", 9);
+    slept(&mut made, (7, "exporter"), 3900, &[("sk_stream_wait_memory", "[kernel]")]);
+    connected(&mut made, 7, 1, (9000, 40_000));
+    waited(&mut made, (7, 7, "exporter"), "tcp", 1, 3900, &[("wait_by", Cell::Text("interrupt"))]);
+    made.metric("tcp.received", "counter", "bytes", &["pid", "comm", "daddr", "dport"]);
+    for (pid, comm, address) in [(8, "reader", "127.0.0.1"), (9, "other", "192.0.2.1")] {
+        let by = [("pid", pid.into()), ("comm", comm.into()), ("daddr", address.into()), ("dport", 9000.into())];
+        made.counter("tcp.received", 4 * SECOND, &by, 1, 1 << 20);
+    }
+    assert_eq!(findings(made), [[json!("slow-reader"), json!("exporter"), json!("reader")]]);
+}
+
+/// Both ends of a connection wait there `times`, each time for so many milliseconds, while the kernel delays acknowledgements so often.
+fn held_back(delayed: i64, (times, ms): (i64, i64)) -> Vec<Vec<Value>> {
+    let idle: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "socket", 3900)];
+    let mut made = machine(&[(7, "server", idle), (8, "client", idle)]);
+    for (pid, comm, ends) in [(7, "server", (9000, 40_000)), (8, "client", (40_000, 9000))] {
+        connected(&mut made, pid, pid, ends);
+        let own = [("pid", pid.into()), ("tid", pid.into()), ("comm", comm.into()), ("process", comm.into())];
+        let waits = [("wait_on", "tcp".into()), ("wait_target", pid.into()), ("wait_by", "interrupt".into())];
+        let sums = [("sum", (ms * times * MS).into()), ("count", times.into()), ("max", ((ms + 4) * MS).into())];
+        let open = [("wait_question_ns", 0.into()), ("wait_request_ns", 0.into())];
+        made.row("wait", 4 * SECOND, &[&own[..], &waits, &sums, &open].concat());
+    }
+    let counter = [("name", "4026531840".into()), ("metric", "TcpExt.DelayedACKs".into())];
+    let grew = [("sum", delayed.into()), ("dur_ns", (4 * SECOND).into())];
+    made.row("net_stat", 4 * SECOND, &[&counter[..], &grew].concat());
+    findings(made)
+}
+
+#[test]
+fn small_segments_that_wait_for_delayed_acknowledgements_are_found_at_both_ends() {
+    assert_eq!(held_back(90, (90, 42)), [[json!("delayed-ack"), json!("client"), json!("server")]]);
+    assert_eq!(held_back(9, (90, 42)), Vec::<Vec<Value>>::new(), "the network takes as long");
+    assert_eq!(held_back(90, (26, 150)), Vec::<Vec<Value>>::new(), "both have nothing to do");
+    assert_eq!(held_back(90, (45, 42)), Vec::<Vec<Value>>::new(), "each thinks for as long, in turn");
+}
+
+#[test]
+fn a_service_that_starts_programs_for_its_requests_is_said_to_wait_for_them() {
+    let web: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "pipe", 3900)];
+    for within_ms in [3800, 0] {
+        let mut made = machine(&[(7, "web", web), (5, "init", &[("interruptible", "child", 4000)])]);
+        made.probe("process", "raw", 9);
+        for at in 0..20 {
+            let pid = 1000 + at;
+            let who = [("pid", pid.into()), ("ppid", 7.into()), ("comm", "convert".into())];
+            made.row("fork", at * 200 * MS, &who);
+            made.row("exit", (at * 200 + 190) * MS, &[&who[..], &[("dur_ns", (190 * MS).into())]].concat());
+            spent(&mut made, (pid, pid), "convert", ("on_cpu", ""), 10, 1);
+            spent(&mut made, (pid, pid), "convert", ("interruptible", "sleep"), 180, 1);
+            let woken = [("wait_by", Cell::Text("thread")), ("waker_pid", pid.into()), ("waker_tid", pid.into())];
+            let within = [("wait_request_ns", (within_ms / 20 * MS).into()), ("wait_question_ns", 0.into())];
+            waited(&mut made, (7, 7, "web"), "pipe", pid, 190, &[&woken[..], &within].concat());
+        }
+        let expected = [[json!("child-wait"), json!("web"), json!("convert")]];
+        let found = findings(made);
+        assert_eq!(found, if within_ms > 0 { &expected[..] } else { &[] }, "a shell script waits for its commands");
+    }
+}
+
+#[test]
+fn a_name_that_is_looked_up_in_search_domains_is_found_and_one_that_nobody_has_is_not() {
+    for (known, expected) in [("db.internal", "dns-search"), ("other.internal", "")] {
+        let mut made = machine(&[(7, "client", &[("on_cpu", "", 50), ("interruptible", "socket", 3950)])]);
+        made.probe("dns", "slow", 9);
+        made.metric("dns.latency", "histogram", "ns", &["pid", "comm", "name"]);
+        made.metric("dns.failures", "counter", "count", &["pid", "comm", "name"]);
+        for (name, failed) in [(known, false), ("db.internal.a.test", true), ("db.internal.b.test", true)] {
+            let by = [("pid", 7.into()), ("comm", "client".into()), ("name", name.into())];
+            made.values("dns.latency", 4 * SECOND, &by, &[40_000_000; 20]);
+            if failed {
+                made.counter("dns.failures", 4 * SECOND, &by, 20, 20);
+            }
+        }
+        let found: Vec<Value> = findings(made).into_iter().map(|finding| finding[0].clone()).collect();
+        assert_eq!(found, if expected.is_empty() { vec![] } else { vec![json!(expected)] });
+    }
+}
+
+/// `strace` waits for each stop; a shell hears of few.
+#[test]
+fn who_traces_a_process_is_named_and_who_only_hears_of_its_stops_is_not() {
+    for (stops, tracer) in [(2000, json!("strace")), (2, Value::Null)] {
+        let tracing: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "child", 3900)];
+        let mut made = machine(&[(7, "server", &[("on_cpu", "", 2000)]), (8, "strace", tracing)]);
+        spent(&mut made, (7, 7), "server", ("stopped", ""), 2000, stops);
+        let own = [
+            ("pid", Cell::Int(8)),
+            ("tid", Cell::Int(8)),
+            ("process", Cell::Text("strace")),
+            ("wait_on", Cell::Text("child")),
+        ];
+        let woken = [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(7)), ("waker_tid", Cell::Int(7))];
+        let sum = [("sum", Cell::Int(3900 * MS)), ("count", Cell::Int(stops))];
+        made.row("wait", 4 * SECOND, &[&own[..], &woken, &sum].concat());
+        assert_eq!(findings(made), [[json!("stopped"), json!("server"), tracer]]);
+    }
+}
+
+/// A thread that the scheduler leaves on one CPU while all are busy is not pinned.
+#[test]
+fn nothing_is_said_of_affinity_where_the_other_cpus_are_busy_too() {
+    let mut made = machine(&[
+        (7, "builder", &[("on_cpu", "", 1000), ("runnable", "", 3000)]),
+        (8, "hog", &[("on_cpu", "", 3500), ("runnable", "", 500)]),
+        (9, "hog", &[("on_cpu", "", 3500), ("runnable", "", 500)]),
+    ]);
+    for at in 0..90 {
+        let own = [("pid", 7.into()), ("comm", "builder".into()), ("cpu", 1.into()), ("dur_ns", (30 * MS).into())];
+        made.row("wakeup", at * 40 * MS, &[&own[..], &[("sched_prev_pid", 8.into())]].concat());
+    }
+    let said = first_screen(made);
+    assert!(said.contains("builder (7) waited for a CPU 75.0%"), "{said}");
+    assert!(!said.contains("It queued nowhere else."), "{said}");
+}
+
+/// On a busy machine the holder of a lock may get no CPU for a while; a lock that is never released has few waits as well.
+#[test]
+fn a_lock_with_few_waits_is_a_finding_only_if_they_are_most_of_the_window() {
+    for (ms, expected) in [(300, 0), (3800, 1)] {
+        let mut made = machine(&[(7, "rustc", &[("on_cpu", "", 40), ("interruptible", "futex", 3960)])]);
+        for tid in [7, 8] {
+            let own = [
+                ("pid", Cell::Int(7)),
+                ("tid", Cell::Int(tid)),
+                ("wait_on", "futex".into()),
+                ("wait_target", 4096.into()),
+            ];
+            let sums = [("sum", (ms * MS).into()), ("count", 1.into()), ("wait_contended_ns", (ms * MS).into())];
+            made.row("wait", 4 * SECOND, &[&own[..], &sums].concat());
+        }
+        assert_eq!(findings(made).len(), expected, "{ms}");
+    }
+}
+
+/// Workers that wake one another: on a busy machine each is runnable for long, and counts as active, before it wakes the next.
+#[test]
+fn a_pool_whose_workers_hand_jobs_on_is_no_lock_because_cpus_are_short() {
+    for (ran_ms, expected) in [(40, 0), (2000, 1)] {
+        let states = [("on_cpu", "", ran_ms), ("runnable", "", 1000), ("interruptible", "futex", 3000 - ran_ms)];
+        let mut made = machine(&[(7, "java", &states)]);
+        for tid in 7..11 {
+            let woken = [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(7)), ("waker_tid", Cell::Int(11))];
+            let shares = [("wait_active_ns", Cell::Int(1800 * MS)), ("wait_handed_ns", Cell::Int(1800 * MS))];
+            waited(&mut made, (7, tid, "java"), "futex", 4096, 2000, &[&woken[..], &shares].concat());
+        }
+        let locks = findings(made).into_iter().filter(|finding| finding[0] == json!("lock")).count();
+        assert_eq!(locks, expected, "{ran_ms}");
+    }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::synthetic::build::build;
 use crate::views::Case;
+use crate::views::growing::growing;
 
 const FIXTURES: [&str; 4] = ["compile", "fio", "redis", "storm"];
 /// A page is mailed and attached: at most so many bytes.
@@ -27,6 +28,7 @@ fn plan(view: &str, file: &Path, format: Format, filter: RowFilter) -> ReportPla
     ReportPlan {
         view: view.to_owned(),
         files: vec![file.to_owned()],
+        files_from: None,
         metrics: Vec::new(),
         by: Vec::new(),
         filter,
@@ -144,7 +146,7 @@ fn assert_equal(page: &Value, file: &Path, filter: &RowFilter, from: u64, to: u6
     {
         let own = page["flames"].as_array().unwrap().iter().find(|own| own["name"] == flame).unwrap();
         let shown: u64 = own["own"].as_array().unwrap().iter().map(|own| sum(own, from, to)).sum();
-        // Stacks without any frame are a process only, which is no function.
+        // Stacks without any frame are a process only, which is not a function.
         let bare = (own["callers"].as_array().unwrap().iter().zip(own["own"].as_array().unwrap()))
             .filter(|(caller, _)| flame == "cpu" && caller.as_u64() == Some(0))
             .map(|(_, own)| sum(own, from, to))
@@ -173,6 +175,21 @@ fn the_sums_of_all_intervals_are_what_the_views_say() {
         compared += assert_equal(&page, &file, &RowFilter::default(), 0, intervals);
     }
     assert!(compared > 60, "{compared}");
+}
+
+/// Of a command's recording the first intervals are shorter than the last.
+#[test]
+fn a_page_of_intervals_that_grew_says_what_the_views_say() {
+    let case = Case::new("summary", vec![("run.parquet", growing("builder", 100))]);
+    let file = &case.plan.files[0];
+    let (_, page) = page(file);
+    let bounds: Vec<u64> = page["bounds"].as_array().unwrap().iter().map(|at| at.as_u64().unwrap()).collect();
+    assert_eq!(bounds, [0, 1, 2, 3, 4].map(|second| second * 1_000_000_000));
+    for from in 0..4 {
+        let span = |at: u64| Some(Duration::from_nanos(bounds[at as usize]));
+        let filter = RowFilter { from: span(from), to: span(from + 1), ..RowFilter::default() };
+        assert!(assert_equal(&page, file, &filter, from, from + 1) > 3);
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::Case;
 use super::cells;
+use super::of_build;
+use crate::synthetic::build::build;
 use crate::synthetic::recording::Cell;
 use crate::synthetic::recording::MS;
 use crate::synthetic::recording::SECOND;
@@ -485,4 +487,39 @@ fn locks_tells_the_kernels_from_futexes_and_futexes_by_address() {
         &["time_ns", "dur_ns", "name", "comm", "pid", "tid", "op", "address", "error"],
         &[json!([SECOND, 30 * MS, "futex", "mysqld", 10, 11, "wait", "0x7f00", "ETIMEDOUT"])],
     );
+}
+
+/// A build's hundred compilers would fill the screen; `--by pid` shows them, and programs get each.
+#[test]
+fn many_short_lived_processes_of_a_command_share_a_row() {
+    let mut made = build("builder");
+    for pid in 500..505 {
+        let who = [("pid", Cell::Int(pid)), ("comm", Cell::Text("as"))];
+        made.row("fork", MS, &who);
+        made.row("exit", 20 * MS, &[&who[..], &[("dur_ns", Cell::Int(19 * MS)), ("exit_code", Cell::Int(0))]].concat());
+        made.counter("sched.on_cpu", SECOND, &who, 1, 10_000_000);
+    }
+    let case = Case::new("processes", vec![("run.parquet", made)]);
+    let rows = |text: &str| text.lines().filter(|line| line.starts_with("as ")).map(str::to_owned).collect::<Vec<_>>();
+    let text = case.text();
+    let lines = rows(&text);
+    assert_eq!(lines.len(), 1, "{text}");
+    assert_eq!(lines[0].split_whitespace().take(3).collect::<Vec<_>>(), ["as", "-", "5"]);
+    assert!(lines[0].contains(" 50"), "{text}");
+    assert!(text.contains("--by pid shows each"), "{text}");
+    assert_eq!(rows(&case.with(|plan| plan.by = vec!["pid".to_owned()]).text()).len(), 5);
+}
+
+#[test]
+fn a_row_per_command_adds_up_all_its_processes() {
+    let case = of_build("block").with(|plan| plan.by = vec!["comm".to_owned()]);
+    let by_pid = cells(&of_build("block").json(), "processes", &["comm", "pid", "count"]);
+    let by_comm = cells(&case.json(), "processes", &["comm", "pid", "count"]);
+    let sum = |rows: &[Vec<Value>], comm: &str| {
+        rows.iter().filter(|row| row[0] == comm).map(|row| row[2].as_u64().unwrap()).sum::<u64>()
+    };
+    for comm in ["cc1", "postgres"] {
+        assert_eq!(sum(&by_comm, comm), sum(&by_pid, comm), "{comm}");
+    }
+    assert!(by_comm.iter().all(|row| row[1].is_null()), "{by_comm:?}");
 }

@@ -9,6 +9,7 @@ pub(in super::super) fn of(slot: u32) -> (&'static str, Option<&'static str>) {
     match types::ledger_slot(slot) {
         types::ledger_slot::SLOT_ON_CPU => ("on_cpu", None),
         types::ledger_slot::SLOT_RUNNABLE => ("runnable", None),
+        types::ledger_slot::SLOT_THROTTLED => ("throttled", None),
         types::ledger_slot::SLOT_STOPPED => ("stopped", None),
         _ if slot >= types::ledger_slot::SLOTS.0 => ("unknown", None),
         _ if slot >= uninterruptible => ("uninterruptible", Some(cause(slot - uninterruptible))),
@@ -17,8 +18,8 @@ pub(in super::super) fn of(slot: u32) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// The causes of bpf/sched/causes.h.
-fn cause(cause: u32) -> &'static str {
+/// The causes of bpf/shared/causes.h.
+pub(in super::super::super) fn cause(cause: u32) -> &'static str {
     match types::ledger_cause(cause) {
         types::ledger_cause::CAUSE_FUTEX => "futex",
         types::ledger_cause::CAUSE_POLL => "poll",

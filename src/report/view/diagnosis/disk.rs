@@ -1,4 +1,4 @@
-//! Waits for files and disks, and who kept the device busy meanwhile.
+//! `disk`: a process waited for storage, and who kept the device busy meanwhile. Precondition: uninterruptible waits in file calls.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,22 @@ use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::count;
 use crate::report::read::aggregate::sum;
 use crate::report::read::ledger::Sort;
+use crate::report::read::ledger::State;
 use crate::report::read::metrics;
 use crate::report::view::diagnosis::Finding;
+use crate::report::view::diagnosis::Group;
+use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
-use crate::report::view::diagnosis::Victim;
-use crate::report::view::diagnosis::others;
+use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::scene::Victim;
+use crate::report::view::diagnosis::scene::others;
 use crate::units;
+
+pub(super) static RULE: Rule = Rule { name: "disk", resource: "disk", view: "block", outdoes: &[], find };
 
 const METRICS: [&str; 3] = [metrics::BLOCK_DEVICE, metrics::BLOCK_QUEUE, metrics::BLOCK_SIZE];
 
-/// Requests of one command at one device.
+/// Requests of one process at one device.
 #[derive(Default)]
 struct Requests {
     /// Time in the device, in the queue, and sizes.
@@ -40,7 +46,7 @@ impl Requests {
     }
 }
 
-type ByCommand = BTreeMap<String, Requests>;
+type ByProcess = BTreeMap<Who, Requests>;
 
 /// What all requests at a device come to.
 struct Whole {
@@ -50,7 +56,7 @@ struct Whole {
 }
 
 impl Whole {
-    fn of(by: &ByCommand) -> Whole {
+    fn of(by: &ByProcess) -> Whole {
         Whole {
             device_ns: by.values().map(Requests::device_ns).sum(),
             queue_ns: by.values().map(Requests::queue_ns).sum(),
@@ -69,49 +75,58 @@ impl Whole {
     }
 }
 
-/// The process that lost most to waiting for a disk, and the one that filled the disk.
-pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
-    let victims = scene.victims(Sort::Storage);
+fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
+    let victims = scene.victims(is_storage);
     if victims.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let devices = requests(scene)?;
     // A process that fills the disk waits for itself; what matters is whom it holds up, where there is anybody. One that
     // uses most of a disk with time to spare waits for the device.
     let fills = |victim: &Victim<'_>| {
-        let own = device_of(&devices, victim.name).filter(|(_, by)| is_full(scene, &Whole::of(by)));
-        own.and_then(|(_, by)| most(by)).is_some_and(|(name, _)| name == victim.name)
+        let own = device_of(&devices, victim.who).filter(|(_, by)| is_full(scene, &Whole::of(by)));
+        own.and_then(|(_, by)| most(by)).is_some_and(|(who, _)| who == victim.who)
     };
     let Some(victim) = victims.iter().find(|victim| !fills(victim)).or_else(|| victims.first()) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
-    let mut text = victim.sentence(scene, &format!("storage ({})", victim.command.causes(Sort::Storage).join(", ")));
+    let mut text = victim.sentence(scene, &format!("storage ({})", victim.group.causes(is_storage).join(", ")));
     text.push_str(&format!(", {} each", victim.mean()));
-    let mut finding = victim.finding("disk", String::new());
-    if let Some((dev, by)) = device_of(&devices, victim.name)
-        && let Some((name, top)) = most(by)
+    let mut finding = victim.finding(scene, String::new());
+    let mut culprit = None;
+    if let Some((dev, by)) = device_of(&devices, victim.who)
+        && let Some((who, top)) = most(by)
         && is_to_blame(scene, by, victim)
     {
-        text.push_str(&format!(". {}", who_filled(scene, dev, by, name, top, victim)));
-        finding.culprit = Some(name.to_owned());
-        finding.culprit_pid = scene.commands.get(name).and_then(|command| command.only());
+        text.push_str(&format!(". {}", who_filled(scene, dev, by, (who, top), victim)));
+        finding.culprit = Some(scene.owner(who));
         finding.culprit_percent = Some(Whole::of(by).percent(top));
+        culprit = Some(who);
     }
-    let culprit = finding.culprit.as_deref();
-    let rest = victims.iter().filter(|other| other.name != victim.name && Some(other.name) != culprit);
+    let rest = victims.iter().filter(|other| other.who != victim.who && Some(other.who) != culprit);
     text.push_str(&others(scene, rest));
     finding.text = format!("{text}.");
-    Ok(Some(finding))
+    Ok(vec![finding])
+}
+
+fn is_storage(sort: Sort, _: &State) -> bool {
+    sort == Sort::Storage
 }
 
 /// `fio (32035) filled the disk: 97.8% of vda's time (11.7 of 12.0 requests in flight on average, 3.1 more in the queue),
 /// 9.15 GiB of 9.17 GiB`.
-fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Requests, victim: &Victim<'_>) -> String {
+fn who_filled(
+    scene: &Scene<'_>,
+    dev: &str,
+    by: &ByProcess,
+    (who, top): (&Who, &Requests),
+    victim: &Victim<'_>,
+) -> String {
     let whole = Whole::of(by);
     // Little's law: what was spent in a second is what was there on average.
     let there = |ns: u64| ns as f64 / scene.span_ns();
     let did = if is_full(scene, &whole) { "filled the disk" } else { "used the disk most" };
-    let it = if name == victim.name { format!("It {did} itself:") } else { format!("{} {did}:", scene.call(name)) };
+    let it = if who == victim.who { format!("It {did} itself:") } else { format!("{} {did}:", scene.call(who)) };
     let mut text = format!("{it} {} of {dev}'s time", units::percent(whole.percent(top)));
     // Less than a tenth of a request is nothing to compare.
     if there(whole.device_ns) >= 0.1 {
@@ -128,21 +143,21 @@ fn who_filled(scene: &Scene<'_>, dev: &str, by: &ByCommand, name: &str, top: &Re
     {
         text.push_str(&format!("; the kernel writes for others, most for {writer}"));
     }
-    if let Some(own) = by.get(victim.name).filter(|_| name != victim.name) {
+    if let Some(own) = by.get(victim.who).filter(|_| who != victim.who) {
         let part = units::percent(whole.percent(own));
         let p99 = |times: &Histogram| times.percentile(0.99).map(|ns| units::duration(ns.round() as i64));
         let waits = [("in the queue", p99(&own.metrics[1])), ("in the device", p99(&own.metrics[0]))];
         let waits = waits.into_iter().filter_map(|(place, p99)| p99.map(|p99| format!("{p99} {place}")));
         let waits: Vec<String> = waits.collect();
-        text.push_str(&format!("; {} had {part}, p99 {}", victim.name, waits.join(", ")));
+        text.push_str(&format!("; {} had {part}, p99 {}", victim.who.name, waits.join(", ")));
     }
     text
 }
 
 /// Whether the device can have been what a process waited for: one that has time to spare, and that the process hardly used, was not.
-fn is_to_blame(scene: &Scene<'_>, by: &ByCommand, victim: &Victim<'_>) -> bool {
+fn is_to_blame(scene: &Scene<'_>, by: &ByProcess, victim: &Victim<'_>) -> bool {
     let whole = Whole::of(by);
-    let own = by.get(victim.name).map_or(0.0, |own| whole.percent(own));
+    let own = by.get(victim.who).map_or(0.0, |own| whole.percent(own));
     is_full(scene, &whole) || own >= 1.0
 }
 
@@ -154,38 +169,33 @@ fn is_full(scene: &Scene<'_>, whole: &Whole) -> bool {
 
 /// Who waited most in writing files: the kernel wrote for it.
 fn writer(scene: &Scene<'_>) -> Option<String> {
-    let writes = |name: &str| -> u64 {
-        let command = scene.commands.get(name);
-        let spent = command.map(|command| &command.spent).into_iter().flatten();
-        spent
-            .filter(|((_, state), _)| matches!(&*state.cause, "file write" | "file copy"))
-            .fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
-    };
-    let most = scene.commands.keys().max_by_key(|name| writes(name))?;
-    (writes(most) > 0).then(|| scene.call(most))
+    let is_write = |_: Sort, state: &State| matches!(&*state.cause, "file write" | "file copy");
+    let writes = |group: &Group| group.of(is_write).ns;
+    let (who, group) = scene.groups.iter().max_by_key(|(_, group)| writes(group))?;
+    (writes(group) > 0).then(|| scene.call(who))
 }
 
-/// The device where a command's requests took most; that where all did, for a command without requests: others write for it.
-fn device_of<'d>(devices: &'d BTreeMap<String, ByCommand>, name: &str) -> Option<(&'d str, &'d ByCommand)> {
-    let own = |by: &ByCommand| by.get(name).map_or(0, Requests::device_ns);
+/// The device where a process's requests took most; that where all did, for one without requests: others write for it.
+fn device_of<'d>(devices: &'d BTreeMap<String, ByProcess>, who: &Who) -> Option<(&'d str, &'d ByProcess)> {
+    let own = |by: &ByProcess| by.get(who).map_or(0, Requests::device_ns);
     let device = devices.iter().max_by_key(|(_, by)| (own(by), Whole::of(by).device_ns))?;
     Some((device.0, device.1))
 }
 
-fn most(by: &ByCommand) -> Option<(&str, &Requests)> {
+fn most(by: &ByProcess) -> Option<(&Who, &Requests)> {
     let whole = Whole::of(by);
     let most = by.iter().max_by(|(_, a), (_, b)| whole.taken(a).total_cmp(&whole.taken(b)))?;
     Some((most.0, most.1))
 }
 
-/// The requests of all processes, by device and command.
-fn requests(scene: &Scene<'_>) -> Result<BTreeMap<String, ByCommand>> {
+/// The requests of all processes, by device.
+fn requests(scene: &Scene<'_>) -> Result<BTreeMap<String, ByProcess>> {
     let tally = Tally::of_all_processes(scene.source, &["dev", "pid", "comm"], |name| METRICS.contains(&name))?;
-    let mut devices: BTreeMap<String, ByCommand> = BTreeMap::new();
+    let mut devices: BTreeMap<String, ByProcess> = BTreeMap::new();
     tally.each(|dims, metrics| {
         let [dev, pid, comm] = dims else { return };
         let by = devices.entry(dev.word()).or_default();
-        let own = by.entry(scene.name(pid, comm)).or_default();
+        let own = by.entry(scene.who(pid, comm)).or_default();
         own.by_kernel |= pid.process().is_some_and(|which| scene.is_kernel(which));
         for (slot, metric) in own.metrics.iter_mut().zip(METRICS) {
             metrics.get(metric).into_iter().for_each(|values| slot.merge(values));

@@ -1,75 +1,142 @@
-//! Waits for locks that threads hold against one another.
+//! `lock`: threads waited for a lock that other threads held. Precondition: evidence of the waits (kind `wait`), such as a contended
+//! futex or threads that hand it on and work meanwhile; functions of locks on the stacks of the sleeps; or what a server says itself.
+//!
+//! That a thread waited at a futex says nothing: the workers of an idle pool do, too.
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::report::read::ledger::Sort;
-use crate::report::read::profile::Frame;
-use crate::report::read::profile::Function;
-use crate::report::read::profile::Stacks;
+use crate::report::read::ledger::Spent;
+use crate::report::read::waits::verdict::Verdict;
+use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::Finding;
+use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
-use crate::report::view::diagnosis::Victim;
-use crate::report::view::diagnosis::others;
+use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::names::Class;
+use crate::report::view::diagnosis::sleeps;
+use crate::report::view::diagnosis::sleeps::Place;
+use crate::report::view::diagnosis::titles;
+use crate::report::view::diagnosis::wait::Wait;
+use crate::report::view::diagnosis::wait::waits;
 use crate::units;
 
-/// A function in which less than this part of the waiting was is no place to look first.
-const LEAST_IN: f64 = 0.2;
+pub(super) static RULE: Rule = Rule { name: "lock", resource: "lock", view: "offcpu", outdoes: &["work"], find };
 
-/// The process whose threads lost most to waiting for locks.
-pub(super) fn finding(scene: &Scene<'_>) -> Result<Option<Finding>> {
-    let victims = scene.victims(Sort::Lock);
-    let Some(victim) = victims.first() else {
-        return Ok(None);
-    };
-    let causes = victim.command.causes(Sort::Lock).join(", ");
-    let what = match causes.as_str() {
-        "futex" => "a lock or condition (futex)".to_owned(),
-        "kernel lock" => "a lock of the kernel".to_owned(),
-        _ => format!("a lock ({causes})"),
-    };
-    let mut text = victim.sentence(scene, &what);
-    text.push_str(&format!(", {} each", victim.mean()));
-    // Little's law: what was spent in a second is how many were there on average.
-    let there = |ns: u64| ns as f64 / scene.span_ns();
-    let ran = there(victim.command.of(Sort::OnCpu).ns);
-    text.push_str(&format!(". On average {:.1} of them waited while {ran:.1} ran", there(victim.spent.ns)));
-    if let Some(place) = place(scene, victim)? {
-        text.push_str(&format!(". {place}"));
+/// Fewer waits may be those for a holder that got no CPU for once, unless they are most of the window: a lock that is never released.
+const LEAST_WAITS: u64 = 5;
+const LEAST_HELD: f64 = 0.5;
+
+fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
+    let named = sleeps::of(scene, Class::Lock, &[Class::Lock, Class::Idle])?;
+    let mut findings = titles::locks(scene)?;
+    let mut evident: BTreeSet<Who> = BTreeSet::new();
+    let is_lock =
+        |wait: &Wait<'_>| matches!(wait.verdict, Verdict::Lock | Verdict::LockLike) && &*wait.key.on == "futex";
+    for wait in waits(scene).filter(is_lock) {
+        let place = named.get(&wait.who).and_then(|places| places.iter().max_by_key(|(_, spent)| spent.ns));
+        if let Some(finding) = by_evidence(scene, &wait, place.map(|(place, _)| place)) {
+            findings.push(finding);
+            evident.insert(wait.who);
+        }
     }
-    text.push_str(&others(scene, victims.iter().skip(1)));
-    Ok(Some(victim.finding("lock", format!("{text}."))))
+    for (who, places) in named.iter().filter(|(who, _)| !evident.contains(who)) {
+        let mut locks: BTreeMap<&'static str, Lock<'_>> = BTreeMap::new();
+        for (place, spent) in places {
+            locks.entry(place.words).or_default().add(place, *spent);
+        }
+        findings.extend(locks.iter().filter_map(|(words, lock)| by_name(scene, who, words, lock)));
+    }
+    Ok(findings)
 }
 
-/// Where the program waited, if stacks were recorded: `98.2% of it was in __lll_lock_wait (libc.so.6)`.
-fn place(scene: &Scene<'_>, victim: &Victim<'_>) -> Result<Option<String>> {
-    let source = scene.source;
-    if !source.recording().kinds().iter().any(|(kind, _)| kind == "stack_total") {
-        return Ok(None);
+/// A lock by what its futex and those who woke its waiters say.
+fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Option<Finding> {
+    let spent = wait.spent();
+    let (weight, percent) = wait.weight(scene, spent.ns)?;
+    if spent.count < LEAST_WAITS && (wait.longest_ns() as f64) < LEAST_HELD * scene.span_ns() {
+        return None;
     }
-    let stacks = Stacks::of(source, &[])?;
-    let mut places: HashMap<Rc<Function>, u64> = HashMap::new();
-    let mut all = 0u64;
-    let mut rows = source.rows("stack_total");
-    let (call, user, sum) = (rows.text("name"), rows.int("ustack_id"), rows.int("sum"));
-    rows.each(|row| {
-        let own = row.which().is_some_and(|which| victim.command.processes.contains(&which));
-        if !own || row.text(call) != Some("futex") {
-            return;
+    // Workers that hand jobs to one another get their CPU late on a busy machine, and seem to hold what the others wait for.
+    let in_request = wait.target.request_ns.is_some_and(|ns| ns >= spent.ns / 2);
+    if wait.verdict == Verdict::LockLike && !in_request && !wait.has_worked() {
+        return None;
+    }
+    let words = match (place, wait.verdict) {
+        (Some(place), _) => place.words,
+        // CPython's lock of the interpreter is a condition variable, which only shows in how it is handed on.
+        (None, Verdict::LockLike) if wait.who.name.starts_with("python") => "a lock, which in Python mostly is the GIL",
+        (None, Verdict::LockLike) => "what works like a lock (futex)",
+        (None, _) => "a lock (futex)",
+    };
+    let threads = wait.target.threads.len();
+    let mut text = format!(
+        "{} of {} waited for {words} {} of the time it was not idle: {} in {} waits, {} each",
+        if threads == 1 { "a thread".to_owned() } else { format!("{threads} threads") },
+        scene.call(&wait.who),
+        units::percent(percent),
+        units::duration(whole(spent.ns)),
+        units::count(spent.count),
+        units::duration(whole(spent.ns / spent.count.max(1))),
+    );
+    if let Some(place) = place {
+        text.push_str(&format!(", {}", place.describe()));
+    }
+    if let Some(owner) = wait.target.owner() {
+        let held = wait.target.owners.get(&owner).copied().unwrap_or(0);
+        let part = units::percent(100.0 * held as f64 / spent.ns.max(1) as f64);
+        text.push_str(&format!(". Thread {owner} held it for {part} of that"));
+    }
+    let victim = scene.owner(&wait.who);
+    let (ns, count) = (spent.ns, spent.count);
+    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, ..Finding::default() })
+}
+
+/// Waits in functions of one sort of lock.
+#[derive(Default)]
+struct Lock<'p> {
+    spent: Spent,
+    /// Where most of the time went.
+    most: Option<(&'p Place, u64)>,
+}
+
+impl<'p> Lock<'p> {
+    fn add(&mut self, place: &'p Place, spent: Spent) {
+        self.spent.ns = self.spent.ns.saturating_add(spent.ns);
+        self.spent.count = self.spent.count.saturating_add(spent.count);
+        if self.most.is_none_or(|(_, ns)| ns < spent.ns) {
+            self.most = Some((place, spent.ns));
         }
-        all = all.saturating_add(row.natural(sum));
-        let named = |frame: &&Frame| frame.unnamed.is_none() && &*frame.function.text != "syscall";
-        if let Some(frame) = stacks.frames(None, row.int(user)).find(named) {
-            let ns = places.entry(Rc::clone(&frame.function)).or_default();
-            *ns = ns.saturating_add(row.natural(sum));
-        }
-    })?;
-    let most = places.into_iter().max_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
-    let most = most.filter(|(_, ns)| all > 0 && *ns as f64 >= LEAST_IN * all as f64);
-    Ok(most.map(|(function, ns)| {
-        let module = function.module.rsplit('/').next().unwrap_or_default();
-        format!("{} of it was in {} ({module})", units::percent(100.0 * ns as f64 / all as f64), function.text)
-    }))
+    }
+}
+
+/// A lock by the functions on the stacks.
+fn by_name(scene: &Scene<'_>, who: &Who, words: &str, lock: &Lock<'_>) -> Option<Finding> {
+    let spent = lock.spent;
+    let group = scene.groups.get(who)?;
+    let busy_ns = group.busy_ns().saturating_add(spent.ns);
+    // Stacks are added up by process: a pool whose threads wait for a moment each loses no more than one of them.
+    let threads = group.threads.max(1);
+    let weight = scene.weight(spent.ns / threads, busy_ns / threads)?;
+    let percent = 100.0 * spent.ns as f64 / busy_ns.max(1) as f64;
+    let mean = units::duration(whole(spent.ns / spent.count.max(1)));
+    // Little's law: what was spent in a second is how many were there on average.
+    let there = |ns: u64| ns as f64 / scene.span_ns();
+    let mut text = format!(
+        "{} waited for {words} {} of the time it was not idle: {} in {} waits, {mean} each. On average {:.1} threads waited while {:.1} ran",
+        scene.call(who),
+        units::percent(percent),
+        units::duration(whole(spent.ns)),
+        units::count(spent.count),
+        there(spent.ns),
+        there(group.ran_ns()),
+    );
+    if let Some((place, _)) = lock.most {
+        text.push_str(&format!(". They waited {}", place.describe()));
+    }
+    let victim = scene.owner(who);
+    let (ns, count) = (spent.ns, spent.count);
+    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, ..Finding::default() })
 }

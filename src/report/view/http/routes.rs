@@ -39,7 +39,7 @@ impl Columns<RouteRow> {
         self.column("method", "method", |row| some(&row.method))
             .column("comm", "command", |row| some(&row.comm))
             .column("pid", "pid", |row| Value::id(row.pid))
-            .help("If one process of the command asked or answered.")
+            .help("Its pid, if only one process of the command asked or answered.")
             .column("processes", "processes", |row| row.processes)
             .help("Processes of the command that asked or answered.")
             .column("side", "side", |row| some(&row.side))

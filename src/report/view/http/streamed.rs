@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::render::Value;
 use crate::report::read::input::Source;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::some;
 use crate::report::table::cells::time;
 use crate::report::table::columns::Columns;
@@ -37,10 +37,10 @@ impl Columns<Request> {
     /// Adds when and how long it was, and its path.
     fn start(self) -> Columns<Request> {
         self.column("time_ns", "end", |request| time(request.at))
-            .help("When the answer's last byte went.")
+            .help("When the answer's last byte was written or read.")
             .column("dur_ns", "took", |request| Value::nanos(request.dur_ns))
             .column("path", "path", |request| request.path.clone())
-            .help("Without its query, unless it was asked for; at most 80 bytes.")
+            .help("Path without its query string, unless http:query=on; at most 80 bytes.")
     }
 
     /// Adds whose it was, and the rest.
@@ -61,7 +61,7 @@ pub(super) fn failure_columns() -> Columns<Request> {
     Columns::<Request>::new()
         .start()
         .column("failure", "failure", |request| request.failure)
-        .help("A status of 500 and more, or no whole answer.")
+        .help("Whether the status is 500 or more, or the answer incomplete.")
         .rest()
 }
 
@@ -70,13 +70,13 @@ pub(super) fn route_columns() -> Columns<RouteRow> {
         .column("path", "path", |row| some(&row.name))
         .route()
         .column("failed", "failed", |row| row.failed)
-        .help("Those of status 500 and more, or without a whole answer.")
+        .help("Requests with status 500 or more, or an incomplete answer.")
 }
 
 /// Adds what was streamed to the tables of routes, of the slowest and of the failed.
 pub(super) fn rows(
     source: &Source,
-    people: &People,
+    processes: &ProcessTable,
     routes_table: &mut Ranking<RouteRow>,
     slowest_table: &mut Ranking<Request>,
     failed_table: &mut Ranking<Request>,
@@ -88,7 +88,7 @@ pub(super) fn rows(
         let (method, status) = (rows.text("op"), rows.int(STATUS));
         let (bytes, peer_port) = (rows.int("bytes"), rows.int("dport"));
         rows.each(|row| {
-            let comm = people.of_row(row);
+            let comm = processes.of_row(row);
             let failure = match (kind, row.int(status)) {
                 ("http", status) => status.is_some_and(|status| status >= FAILED).then_some("status"),
                 (_, None) => Some("no answer"),

@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::recording::Extent;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
-use crate::report::read::processes::People;
-use crate::report::read::slow::Event;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::slow::Kind;
 use crate::report::read::slow::KindRow;
+use crate::report::read::slow::SlowEvent;
 use crate::units;
 
 /// Events for which the others are looked through; of the rest, which only --top shows, the lines end earlier.
@@ -48,22 +49,28 @@ pub(super) struct Around {
 }
 
 /// Looks at what happened around each of the events.
-pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Event]) -> Result<Vec<Around>> {
-    let around_of = |(at, event): (usize, &Event)| Around {
+pub(super) fn of(
+    source: &Source,
+    processes: &ProcessTable,
+    kinds: &[Kind],
+    events: &[SlowEvent],
+) -> Result<Vec<Around>> {
+    let around_of = |(at, event): (usize, &SlowEvent)| Around {
         looked_at: at < LOOKED_AT,
         dev: event.dev.clone(),
         cpu: event.cpu,
         ..Around::default()
     };
     let mut around: Vec<Around> = events.iter().enumerate().map(around_of).collect();
+    let start_ns = source.meta().window.start_real_ns;
+    let looked_at = events.get(..LOOKED_AT).unwrap_or(events);
     for (place, kind) in kinds.iter().enumerate() {
-        kind.each(source, false, |row| {
-            if !kind.is_slow(row) || kind.is_by_design(row) {
-                return;
-            }
-            for (event, around) in events.iter().zip(&mut around).take(LOOKED_AT) {
+        let rows = kind.rows_of_all_processes(source);
+        let rows = rows.may_hold(|extent| looked_at.iter().any(|event| may_overlap(event, extent, start_ns)));
+        kind.each(rows, None, |row| {
+            for (event, around) in looked_at.iter().zip(&mut around) {
                 if let Some(relation) = relation(event, place, row) {
-                    let comm = people.of_row(row.row).unwrap_or("?");
+                    let comm = processes.of_row(row.row).unwrap_or("?");
                     let by = around.others.entry(relation).or_default();
                     let comm = if by.len() < COMMANDS || by.contains_key(comm) { comm } else { "others" };
                     match by.get_mut(comm) {
@@ -74,7 +81,7 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
             }
         })?;
     }
-    let loads = Loads::of(source, people)?;
+    let loads = Loads::of(source, processes)?;
     for (event, around) in events.iter().zip(&mut around) {
         around.busy = loads.busiest(event);
         around.depth = event.dev.as_deref().and_then(|dev| loads.depth(event, dev));
@@ -82,8 +89,15 @@ pub(super) fn of(source: &Source, people: &People, kinds: &[Kind], events: &[Eve
     Ok(around)
 }
 
+/// Whether any row of a row group may overlap an event.
+fn may_overlap(event: &SlowEvent, extent: &Extent, start_ns: i64) -> bool {
+    let Some((first, last)) = extent.ends else { return true };
+    let begins = extent.longest.map(|longest| first.saturating_sub(start_ns).saturating_sub(longest));
+    last.saturating_sub(start_ns) > event.begin() && begins.is_none_or(|begins| begins < event.at)
+}
+
 /// How a row is related to an event that it overlaps.
-fn relation(event: &Event, place: usize, row: &KindRow<'_>) -> Option<Relation> {
+fn relation(event: &SlowEvent, place: usize, row: &KindRow<'_>) -> Option<Relation> {
     let (end, dur) = (row.row.at()?, row.row.dur()?);
     let apart = end <= event.begin() || end.saturating_sub(dur) >= event.at;
     let itself = place == event.place && end == event.at && dur == event.dur_ns && row.tid() == event.tid;
@@ -162,11 +176,12 @@ struct Loads {
 const BUSY: usize = 64;
 
 impl Loads {
-    fn of(source: &Source, people: &People) -> Result<Loads> {
+    fn of(source: &Source, processes: &ProcessTable) -> Result<Loads> {
         let mut loads = Loads { cpu: BTreeMap::new(), depth: HashMap::new() };
         let mut limit = Limit::new();
         let mut last = None;
-        let mut rows = source.rows_of_all_processes("metric");
+        let rows = source.rows_of_all_processes("metric");
+        let mut rows = rows.having("metric", &[metrics::ON_CPU, metrics::BLOCK_DEPTH]);
         let (metric, dev) = (rows.text("metric"), rows.text("dev"));
         let (count, sum) = (rows.int("count"), rows.int("sum"));
         rows.each(|row| {
@@ -181,7 +196,7 @@ impl Loads {
                     if !loads.cpu.contains_key(&end) && !limit.take(BUSY * 64) {
                         return;
                     }
-                    let name = people.of_row(row).unwrap_or("?");
+                    let name = processes.of_row(row).unwrap_or("?");
                     let interval = loads.cpu.entry(end).or_insert_with(|| (begin, HashMap::new()));
                     interval.0 = interval.0.min(begin);
                     let own = interval.1.entry(limit.name(name)).or_default();
@@ -215,7 +230,7 @@ impl Loads {
     }
 
     /// The commands that had most CPU time in the intervals that an event touches.
-    fn busiest(&self, event: &Event) -> Vec<(String, f64)> {
+    fn busiest(&self, event: &SlowEvent) -> Vec<(String, f64)> {
         let (mut by, mut dur): (HashMap<&str, u64>, i64) = (HashMap::new(), 0);
         for (end, (begin, sums)) in touched(&self.cpu, event) {
             dur = dur.saturating_add(end.saturating_sub(*begin));
@@ -233,7 +248,7 @@ impl Loads {
     }
 
     /// The mean queue depth in the intervals that an event touches.
-    fn depth(&self, event: &Event, dev: &str) -> Option<f64> {
+    fn depth(&self, event: &SlowEvent, dev: &str) -> Option<f64> {
         let sums = touched(self.depth.get(dev)?, event).map(|(_, (_, sums))| *sums);
         let (count, sum) = sums.fold((0u64, 0u64), |a, b| (a.0.saturating_add(b.0), a.1.saturating_add(b.1)));
         (count > 0).then(|| sum as f64 / count as f64)
@@ -243,7 +258,7 @@ impl Loads {
 /// The intervals that an event touches.
 fn touched<'i, T>(
     intervals: &'i Intervals<T>,
-    event: &Event,
+    event: &SlowEvent,
 ) -> impl Iterator<Item = (&'i i64, &'i (i64, T))> + use<'i, T> {
     let end = event.at;
     intervals.range(event.begin().saturating_add(1)..).take_while(move |(_, (begin, _))| *begin < end)

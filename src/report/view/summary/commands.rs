@@ -13,7 +13,7 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::input::Source;
 use crate::report::read::limit::Limit;
 use crate::report::read::metrics;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Which;
 use crate::report::table::cells::bytes;
 use crate::report::table::cells::nanos;
@@ -63,7 +63,7 @@ pub(super) fn columns() -> Columns<CommandRow> {
     Columns::<CommandRow>::new()
         .column("comm", "command", |row| row.name.clone())
         .column("pid", "pid", |row| Value::id(row.pid))
-        .help("The process, where the command has one only.")
+        .help("Pid, if the command has only one process.")
         .column("processes", "processes", |row| row.processes)
         .help("Processes of this command that did anything in the window.")
         .column("starts", "starts", |row| row.starts)
@@ -83,8 +83,8 @@ pub(super) fn columns() -> Columns<CommandRow> {
 /// A row per command, those that matter most, by CPU time; and how many were left out.
 ///
 /// A command matters by its largest share of anything: all CPU time, all waiting, all I/O time, all starts.
-pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec<CommandRow>, u64)> {
-    let (commands, measured) = commands(source, people)?;
+pub(super) fn rows(source: &Source, processes: &ProcessTable, most: usize) -> Result<(Vec<CommandRow>, u64)> {
+    let (commands, measured) = commands(source, processes)?;
     let mut totals = [0u64; 4];
     for command in commands.values() {
         for (total, own) in totals.iter_mut().zip(command.figures()) {
@@ -107,14 +107,14 @@ pub(super) fn rows(source: &Source, people: &People, most: usize) -> Result<(Vec
 /// Which of [`METRICS`] the recording has: what was not recorded is not zero.
 type Measured = [bool; 4];
 
-fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Command>, Measured)> {
+fn commands(source: &Source, processes: &ProcessTable) -> Result<(BTreeMap<String, Command>, Measured)> {
     let tally = Tally::totals_of(source, &["pid", "comm"], |name| METRICS.contains(&name))?;
     let mut commands: BTreeMap<String, Command> = BTreeMap::new();
     let mut limit = Limit::new();
     tally.each(|dims, by| {
         let process = dims.first().and_then(Dim::process);
         // The process's own name, so that its threads' names do not scatter it.
-        let own = people.name(process).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?");
+        let own = processes.name(process).or_else(|| dims.get(1).and_then(Dim::text)).unwrap_or("?");
         if !commands.contains_key(own) && !limit.take(COMMAND_BYTES + own.len()) {
             return;
         }
@@ -135,10 +135,9 @@ fn commands(source: &Source, people: &People) -> Result<(BTreeMap<String, Comman
         }
     })?;
     limit.check(source, "commands")?;
-    for (which, person) in people.iter() {
-        let in_time = person.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
-        let Some(comm) =
-            person.comm.as_deref().filter(|comm| in_time && source.shows(which.pid, Some(comm), None, None))
+    for (which, info) in processes.iter() {
+        let in_time = info.started.is_some_and(|at| at >= source.begin_ns() && at < source.end_ns());
+        let Some(comm) = info.comm.as_deref().filter(|comm| in_time && source.shows(which.pid, Some(comm), None, None))
         else {
             continue;
         };

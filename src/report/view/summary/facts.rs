@@ -210,7 +210,7 @@ pub(super) fn columns() -> Columns<HostRow> {
         .column("events", "events", |host| host.events)
         .help("Events seen.")
         .column("partial", "unfinished", |host| host.partial)
-        .help("Whether the recording was not finished.")
+        .help("Whether the recording is unfinished.")
         .column("cpu_pct", "CPU", |host| host.cpu_ns.map(|ns| share(ns as f64, host.capacity_ns)))
         .help("CPU time in use as a share of all CPUs.")
         .column("cpu_ns", "CPU time", |host| host.cpu_ns.map(nanos))
@@ -231,7 +231,7 @@ pub(super) fn columns() -> Columns<HostRow> {
         .column("own_cpu_pct", "own CPU", move |host| host.own_share.map(percent))
         .help("CPU time of the recorder as a share of one CPU.")
         .column("hostname", "name", |host| host.hostname.clone())
-        .help("Host name as the machine itself gave it.")
+        .help("Host name that the machine reported.")
 }
 
 /// Time in which CPUs were busy, where the recording is of all that they did: they know it better than their threads, of

@@ -7,7 +7,7 @@ use crate::render::Document;
 use crate::report::plan::ReportPlan;
 use crate::report::read::health;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::window;
 use crate::report::table::ranking::Ranking;
 use crate::report::view::distributions;
@@ -38,11 +38,11 @@ pub(super) fn issue(sources: &[Source], facts: &[Facts], plan: &ReportPlan) -> R
     }
     completeness(&mut document, sources)?;
     let mut waited = Document::default();
-    waits::tell(&mut waited, sources, plan)?;
+    waits::add_findings(&mut waited, sources, plan)?;
     for block in waited.blocks {
         if let Block::Pairs(mut findings) = block {
             findings.truncate(FINDINGS);
-            document.heading("What was waited for");
+            document.heading("Findings");
             document.push(Block::Pairs(findings));
         }
     }
@@ -57,11 +57,11 @@ pub(super) fn issue(sources: &[Source], facts: &[Facts], plan: &ReportPlan) -> R
     let mut of_commands = Ranking::new(sources, "commands", "", commands::columns()).largest_first("cpu_ns").top(most);
     let mut slowest = Ranking::new(sources, "slowest", "", slow::columns()).largest_first("dur_ns").top(most);
     for source in sources {
-        let people = People::of(source)?;
-        let (rows, left_out) = commands::rows(source, &people, most)?;
+        let processes = ProcessTable::of(source)?;
+        let (rows, left_out) = commands::rows(source, &processes, most)?;
         of_commands.left_out(left_out);
         rows.iter().for_each(|row| of_commands.row(source, row));
-        slow::slowest(source, &people, most)?.iter().for_each(|slow| slowest.row(source, slow));
+        slow::slowest(source, &processes, most)?.iter().for_each(|slow| slowest.row(source, slow));
     }
     document.heading("Processes that matter");
     document.push(of_commands.table()?);
@@ -79,7 +79,7 @@ fn completeness(document: &mut Document, sources: &[Source]) -> Result<()> {
     let mut all = Document::default();
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
-        health::tell(&mut all, source, &whose)?;
+        health::note(&mut all, source, &whose)?;
     }
     let shown = if all.blocks.len() > SENTENCES { SENTENCES - 1 } else { SENTENCES };
     let left_out = all.blocks.len().saturating_sub(shown);

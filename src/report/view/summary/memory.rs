@@ -66,7 +66,7 @@ fn kills(source: &Source) -> Result<Option<(String, String)>> {
 pub(super) fn lines(source: &Source) -> Result<Vec<(String, String)>> {
     let mut lines = Vec::new();
     lines.extend(kills(source)?);
-    let kinds = [(metrics::RECLAIM, "to free memory"), (metrics::COMPACTION, "to move memory together")];
+    let kinds = [(metrics::RECLAIM, "to free memory"), (metrics::COMPACTION, "to compact memory")];
     let tally = Tally::of(source, &[], |name| kinds.iter().any(|(metric, _)| *metric == name))?;
     let mut stalls: Vec<String> = Vec::new();
     for (metric, what) in kinds.iter().filter(|(metric, _)| tally.has(metric)) {

@@ -7,7 +7,7 @@ use crate::render::OverTime;
 use crate::report::over_time;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::view::summary::slow;
 use crate::report::view::summary::slow::Slow;
 
@@ -16,8 +16,8 @@ const EVENTS: usize = 500;
 
 /// One recording by intervals.
 pub(super) fn over_time(source: &Source, plan: &ReportPlan) -> Result<OverTime> {
-    let people = People::of(source)?;
-    let mut slowest = slow::slowest(source, &people, EVENTS + 1)?;
+    let processes = ProcessTable::of(source)?;
+    let mut slowest = slow::slowest(source, &processes, EVENTS + 1)?;
     let more = slowest.len() > EVENTS;
     slowest.truncate(EVENTS);
     let cells = |slow: &Slow| {
@@ -26,5 +26,5 @@ pub(super) fn over_time(source: &Source, plan: &ReportPlan) -> Result<OverTime> 
     };
     let rows = slowest.iter().map(|slow| (slow.at, slow.dur_ns, cells(slow))).collect();
     let events = Events { keys: vec!["what", "command", "pid", "cause"], rows, more };
-    over_time::over_time(source, &people, plan, events)
+    over_time::over_time(source, &processes, plan, events)
 }

@@ -1,20 +1,35 @@
-//! The slowest things of a recording, each with its cause.
+//! The slowest events of a recording, each with its cause; events of one command that follow one another closely are one burst.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::HashMap;
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
 
 use anyhow::Result;
 
 use crate::render::Value;
 use crate::report::read::input::Source;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
+use crate::report::read::rows::TextColumn;
+use crate::report::read::slow;
+use crate::report::read::slow::Kind;
+use crate::report::read::slow::KindRow;
 use crate::report::table::cells::errno;
 use crate::report::table::columns::Columns;
 use crate::units;
 
-/// One slow thing.
+/// Events of one sort and command are one burst while less than this lies between them, in nanoseconds.
+const GAP_NS: i64 = 100_000_000;
+/// Bursts that are held at a time: several hundred bytes each.
+const OPEN: usize = 20_000;
+/// The texts of a row that make it another sort of event than the rest of its kind.
+const SORTS: [&str; 5] = ["op", "name", "filename", "http_path", "dev"];
+
+/// The slowest event of a burst.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slow {
     /// How long it took, in nanoseconds.
@@ -23,23 +38,28 @@ pub(super) struct Slow {
     pub(super) at: i64,
     /// What it was, as a person says it.
     pub(super) what: String,
-    /// Whose it was.
+    /// The process that waited, if all of the burst are of one.
     pub(super) pid: Option<i64>,
     /// Its command.
     pub(super) comm: Option<String>,
     /// Why it took so long, as far as the row tells.
     pub(super) cause: String,
+    /// Events of the burst.
+    pub(super) count: u64,
+    /// From the begin of the first event to the end of the last, in nanoseconds.
+    pub(super) burst_ns: i64,
 }
 
 /// Says of a row what it was, and why it took so long.
-type Tell = Box<dyn Fn(&Row<'_>, &People) -> (String, String)>;
+type Tell = Box<dyn Fn(&Row<'_>, &ProcessTable) -> (String, String)>;
 
 /// Reads the columns by which the rows of a kind explain themselves.
 type Teller = fn(&mut Rows<'_>) -> Tell;
 
-/// Kinds of rows that can be slow.
+/// Kinds that are told in words of their own; the others by the titles of their columns.
 static TELLERS: &[(&str, Teller)] = &[
     ("wakeup", wakeup),
+    ("off_cpu", blocked),
     ("block_io", block_io),
     ("reclaim", reclaim),
     ("compaction", compaction),
@@ -54,51 +74,137 @@ static TELLERS: &[(&str, Teller)] = &[
 pub(super) fn columns() -> Columns<Slow> {
     Columns::<Slow>::new()
         .column("time_ns", "end", |slow| Value::Time(slow.at))
-        .help("When it ended.")
+        .help("When the slowest event of the burst ended.")
         .column("dur_ns", "took", |slow| Value::Nanos(slow.dur_ns))
+        .help("How long that event took.")
         .column("what", "what", |slow| slow.what.clone())
         .column("comm", "command", |slow| slow.comm.clone())
         .column("pid", "pid", |slow| Value::id(slow.pid))
+        .column("count", "burst of", |slow| slow.count)
+        .help("Events of the same command and kind that follow each other within 100 ms.")
+        .column("burst_ns", "lasting", |slow| Value::Nanos(slow.burst_ns))
+        .help("From the start of the burst's first event to the end of its last.")
         .column("cause", "cause", |slow| slow.cause.clone())
-        .help("Why it took so long, as far as the recording tells.")
+        .help("Why it took so long, as far as the recording shows.")
         .prose()
 }
 
-/// The `most` slowest things, the slowest first.
-pub(super) fn slowest(source: &Source, people: &People, most: usize) -> Result<Vec<Slow>> {
-    let mut heap: BinaryHeap<Reverse<Slow>> = BinaryHeap::new();
-    for (kind, teller) in TELLERS {
-        let mut rows = source.rows(kind);
-        let tell = teller(&mut rows);
-        rows.each(|row| {
-            let (Some(at), Some(dur_ns)) = (row.at(), row.dur()) else { return };
-            let full = heap.len() >= most;
-            if full && heap.peek().is_none_or(|Reverse(least)| least.dur_ns >= dur_ns) {
-                return;
-            }
-            let comm = people.of_row(row).map(str::to_owned);
-            let (what, cause) = tell(row, people);
-            heap.push(Reverse(Slow { dur_ns, at, what, pid: row.pid(), comm, cause }));
-            if full {
-                heap.pop();
+/// The `most` slowest bursts, the slowest first.
+pub(super) fn slowest(source: &Source, processes: &ProcessTable, most: usize) -> Result<Vec<Slow>> {
+    let mut slowest = Slowest { most, heap: BinaryHeap::new() };
+    let kinds = slow::kinds(source);
+    for (place, kind) in kinds.iter().enumerate() {
+        let mut rows = kind.rows(source);
+        let words = TELLERS.iter().find(|(name, _)| *name == kind.name).map(|(_, teller)| teller(&mut rows));
+        let sorts = SORTS.map(|name| rows.text(name));
+        let tell = |row: &KindRow<'_>| match &words {
+            Some(words) => words(row.row, processes),
+            None => in_titles(kind, place, row, processes),
+        };
+        let mut open: HashMap<u64, Burst> = HashMap::new();
+        kind.each(rows, None, |row| {
+            let (Some(at), Some(dur_ns)) = (row.row.at(), row.row.dur()) else { return };
+            let slow = || {
+                let (what, cause) = tell(row);
+                let comm = processes.of_row(row.row).map(str::to_owned);
+                Slow { dur_ns, at, what, pid: row.row.pid(), comm, cause, count: 1, burst_ns: 0 }
+            };
+            let begin = at.saturating_sub(dur_ns);
+            let sort = sort_of(processes, row.row, &sorts);
+            match open.get_mut(&sort) {
+                Some(burst) if burst.reaches(begin, at) => burst.add(begin, at, row.row.pid(), slow),
+                Some(burst) => slowest.add(std::mem::replace(burst, Burst { begin, end: at, slow: slow() })),
+                None => {
+                    if open.len() >= OPEN {
+                        open.drain().for_each(|(_, burst)| slowest.add(burst));
+                    }
+                    open.insert(sort, Burst { begin, end: at, slow: slow() });
+                }
             }
         })?;
+        open.into_values().for_each(|burst| slowest.add(burst));
     }
-    Ok(heap.into_sorted_vec().into_iter().map(|Reverse(slow)| slow).collect())
+    Ok(slowest.heap.into_sorted_vec().into_iter().map(|Reverse(slow)| slow).collect())
+}
+
+/// The slowest bursts so far.
+struct Slowest {
+    most: usize,
+    heap: BinaryHeap<Reverse<Slow>>,
+}
+
+impl Slowest {
+    fn add(&mut self, burst: Burst) {
+        self.heap.push(Reverse(Slow { burst_ns: burst.end.saturating_sub(burst.begin), ..burst.slow }));
+        if self.heap.len() > self.most {
+            self.heap.pop();
+        }
+    }
+}
+
+/// Events of one sort and command that follow one another closely.
+struct Burst {
+    begin: i64,
+    end: i64,
+    /// The slowest of them, and how many they are.
+    slow: Slow,
+}
+
+impl Burst {
+    /// Whether an event is close enough to belong to it; rows of several CPUs are not quite in order.
+    fn reaches(&self, begin: i64, end: i64) -> bool {
+        begin <= self.end.saturating_add(GAP_NS) && end >= self.begin.saturating_sub(GAP_NS)
+    }
+
+    fn add(&mut self, begin: i64, end: i64, pid: Option<i64>, slow: impl FnOnce() -> Slow) {
+        self.begin = self.begin.min(begin);
+        self.end = self.end.max(end);
+        let (count, pid) = (self.slow.count + 1, self.slow.pid.filter(|own| pid == Some(*own)));
+        if end.saturating_sub(begin) > self.slow.dur_ns {
+            self.slow = slow();
+        }
+        self.slow.count = count;
+        self.slow.pid = pid;
+    }
+}
+
+/// What tells the sort and command of an event from those of other events of its kind.
+fn sort_of(processes: &ProcessTable, row: &Row<'_>, sorts: &[TextColumn]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    processes.of_row(row).hash(&mut hasher);
+    sorts.iter().for_each(|column| row.text(*column).hash(&mut hasher));
+    hasher.finish()
+}
+
+/// An event of a kind without words of its own: its name, and the titles and values of its columns.
+fn in_titles(kind: &Kind, place: usize, row: &KindRow<'_>, processes: &ProcessTable) -> (String, String) {
+    let Some(mut event) = kind.event(place, row) else { return (kind.name.clone(), String::new()) };
+    event.name_processes(processes);
+    (event.what(), event.facts())
+}
+
+/// `blocked in fsync`; an interrupt mostly ends such a sleep, and the thread that it interrupted is not the cause.
+fn blocked(rows: &mut Rows<'_>) -> Tell {
+    let call = rows.text("name");
+    Box::new(move |row, _| {
+        let what =
+            row.text(call).map_or_else(|| "blocked in a page fault".to_owned(), |call| format!("blocked in {call}"));
+        (what, String::new())
+    })
 }
 
 /// `CPU wait`: `cc1 (4242) had CPU 1; woken by make (4200)`.
 fn wakeup(rows: &mut Rows<'_>) -> Tell {
     let (cpu, waker) = (rows.int("cpu"), rows.int("waker_pid"));
     let (prev, prev_comm) = (rows.int("sched_prev_pid"), rows.text("sched_prev_comm"));
-    Box::new(move |row, people| {
+    Box::new(move |row, processes| {
         let mut parts = Vec::new();
         let cpu = row.int(cpu).map_or_else(|| "the CPU".to_owned(), |cpu| format!("CPU {cpu}"));
         if let Some(prev) = row.int(prev) {
-            parts.push(format!("{} had {cpu}", people.call(prev, row.text(prev_comm))));
+            parts.push(format!("{} had {cpu}", processes.call(prev, row.text(prev_comm))));
         }
         if let Some(waker) = row.int(waker) {
-            parts.push(format!("woken by {}", people.call(waker, None)));
+            parts.push(format!("woken by {}", processes.call(waker, None)));
         }
         ("CPU wait".to_owned(), parts.join("; "))
     })
@@ -120,7 +226,7 @@ fn reclaim(rows: &mut Rows<'_>) -> Tell {
 }
 
 fn compaction(_: &mut Rows<'_>) -> Tell {
-    Box::new(|_, _| ("stalled to move memory".to_owned(), "no block of memory was large enough".to_owned()))
+    Box::new(|_, _| ("stalled to compact memory".to_owned(), "no block of memory was large enough".to_owned()))
 }
 
 /// `NET_RX on CPU 1`.

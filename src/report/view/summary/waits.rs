@@ -12,7 +12,8 @@ use crate::report::read::input::Source;
 use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
 use crate::report::read::ledger::State;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
+use crate::report::read::window::scope;
 use crate::report::table::cells::nanos;
 use crate::report::table::cells::share;
 use crate::report::table::cells::some;
@@ -20,48 +21,57 @@ use crate::report::table::cells::whole;
 use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
 use crate::report::view::diagnosis;
-use crate::report::view::diagnosis::Command;
+use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Scene;
+use crate::report::view::diagnosis::Who;
 use crate::units;
 
 /// Rows of the table: what comes before everything else is short.
 const ROWS: usize = 6;
 /// Findings for people: what comes after the third is not what a machine was slow for.
 const FINDINGS: usize = 3;
+/// What the line of those begins with that had nothing to do.
+pub(in crate::report) const IDLE: &str = "left out, idle by design";
 /// Commands that are named as idle.
 const IDLERS: usize = 3;
 
 /// Tells what was waited for: findings as sentences, a table of where all time went, and who idled.
-pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPlan) -> Result<()> {
+pub(in crate::report::view) fn add_findings(
+    document: &mut Document,
+    sources: &[Source],
+    plan: &ReportPlan,
+) -> Result<()> {
     let mut findings = Ranking::new(sources, "findings", "", diagnosis::columns());
     let mut table = Ranking::new(sources, "waits", "", columns()).top(plan.rows_shown(ROWS));
     let mut sentences = Vec::new();
     let mut idle = Vec::new();
     for source in sources {
         let whose = if sources.len() > 1 { format!("{}: ", source.label()) } else { String::new() };
-        let people = People::of(source)?;
-        for finding in diagnosis::requests(source, &people)? {
-            findings.row(source, &finding);
-            sentences.push((finding.resource.to_owned(), format!("{whose}{}", finding.text)));
-        }
-        let scene = Scene::of(source, &people)?;
-        if scene.commands.is_empty() {
-            continue;
-        }
+        let processes = ProcessTable::of(source)?;
+        let scene = Scene::of(source, &processes)?;
         let found = diagnosis::findings(&scene)?;
         for finding in &found {
             findings.row(source, finding);
         }
         for finding in diagnosis::weighty(&found, FINDINGS) {
-            sentences.push((finding.resource.to_owned(), format!("{whose}{}", finding.text)));
+            let text = format!("{whose}{} See '{}'.", finding.text, finding.next);
+            sentences.push((finding.resource.to_owned(), text));
+        }
+        if scene.groups.is_empty() {
+            continue;
         }
         if found.is_empty() {
-            sentences.push(("quiet".to_owned(), format!("{whose}{}", diagnosis::quiet(&scene)?)));
+            let (word, text) = diagnosis::quiet(&scene);
+            sentences.push((word.to_owned(), format!("{whose}{text}")));
+        }
+        if let Some(text) = diagnosis::outside(&scene)?.filter(|_| plan.filter.by_process() || scope(source).is_some())
+        {
+            sentences.push(("outside".to_owned(), format!("{whose}{text}")));
         }
         let mut entries: Vec<Entry<'_>> = Vec::new();
-        for (name, command) in &scene.commands {
-            for ((sort, state), spent) in &command.spent {
-                entries.push(Entry { name, command, sort: *sort, state, spent: *spent });
+        for (who, group) in &scene.groups {
+            for ((sort, state), spent) in &group.spent {
+                entries.push(Entry { who, group, sort: *sort, state, spent: *spent });
             }
         }
         entries.sort_by_key(|entry| Reverse(entry.spent.ns));
@@ -71,7 +81,7 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
         }
         let idlers: Vec<String> = by_design.iter().take(IDLERS).map(Entry::idler).collect();
         if !idlers.is_empty() {
-            idle.push(format!("{whose}left out, idle by design: {}", idlers.join(", ")));
+            idle.push(format!("{whose}{IDLE}: {}", idlers.join(", ")));
         }
     }
     if plan.format.is_for_programs() {
@@ -84,7 +94,7 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
         }
         return Ok(());
     }
-    document.heading("What was waited for");
+    document.heading("Findings");
     if !plan.format.is_for_programs() {
         document.push(Block::Pairs(sentences));
     }
@@ -98,10 +108,10 @@ pub(super) fn tell(document: &mut Document, sources: &[Source], plan: &ReportPla
     Ok(())
 }
 
-/// What the threads of one name spent in one state.
+/// What the threads of one process or command spent in one state.
 struct Entry<'a> {
-    name: &'a str,
-    command: &'a Command,
+    who: &'a Who,
+    group: &'a Group,
     sort: Sort,
     state: &'a State,
     spent: Spent,
@@ -110,22 +120,22 @@ struct Entry<'a> {
 impl Entry<'_> {
     /// `bash (child, 20.3 s)`.
     fn idler(&self) -> String {
-        format!("{} ({}, {})", self.name, self.state.cause, units::duration(whole(self.spent.ns)))
+        format!("{} ({}, {})", self.who.name, self.state.cause, units::duration(whole(self.spent.ns)))
     }
 
     fn row(&self) -> Wait {
         Wait {
-            comm: self.name.to_owned(),
-            pid: self.command.only(),
-            threads: self.command.threads,
+            comm: self.who.name.to_string(),
+            pid: self.group.only(),
+            threads: self.group.threads,
             state: self.state.clone(),
             spent: self.spent,
-            lived_ns: self.command.lived_ns,
+            lived_ns: self.group.lived_ns,
         }
     }
 }
 
-/// What the threads of one name spent in one state, in the table.
+/// The same, in the table.
 struct Wait {
     comm: String,
     pid: Option<i64>,
@@ -140,7 +150,7 @@ fn columns() -> Columns<Wait> {
         .column("comm", "command", |wait| wait.comm.clone())
         .help("Name of the process.")
         .column("pid", "pid", |wait| Value::id(wait.pid))
-        .help("Process, where it is only one of that name.")
+        .help("Pid, if only one process has that name.")
         .column("threads", "threads", |wait| wait.threads)
         .help("Threads that lived in the window.")
         .column("where", "where", |wait| wait.state.words())
@@ -148,7 +158,7 @@ fn columns() -> Columns<Wait> {
         .column("sum_ns", "time", |wait| nanos(wait.spent.ns))
         .help("Time of all its threads in that state, added up.")
         .column("share_pct", "of life", |wait| share(wait.spent.ns as f64, wait.lived_ns as f64))
-        .help("Of the time that its threads lived.")
+        .help("As a share of its threads' lives.")
         .column("count", "times", |wait| wait.spent.count)
         .help("How often a thread went into the state.")
         .column("mean_ns", "mean", |wait| wait.spent.ns.checked_div(wait.spent.count).map(nanos))

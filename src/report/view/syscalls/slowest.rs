@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::render::Value;
 use crate::report::read::input::Source;
 use crate::report::read::processes::Owner;
-use crate::report::read::processes::People;
+use crate::report::read::processes::ProcessTable;
 use crate::report::table::cells::time;
 use crate::report::table::columns::Columns;
 use crate::report::table::ranking::Ranking;
@@ -35,24 +35,18 @@ pub(super) fn columns() -> Columns<SlowCall> {
         .column("errno", "error", |call| call.errno.clone())
 }
 
-/// Adds the slowest calls of a recording that are no waits by design.
-pub(super) fn rows(source: &Source, people: &People, table: &mut Ranking<SlowCall>) -> Result<()> {
-    let mut rows = source.rows("syscall");
-    let (name, errno, class) = (rows.text("name"), rows.text(super::ERRNO), rows.text(super::CLASS));
+/// Adds the slowest calls of a recording that are not waits by design.
+pub(super) fn rows(source: &Source, processes: &ProcessTable, table: &mut Ranking<SlowCall>) -> Result<()> {
+    let mut rows = source.rows("syscall").without(super::CLASS, &[super::WAIT]);
+    let (name, errno) = (rows.text("name"), rows.text(super::ERRNO));
     let (tid, ret) = (rows.int("tid"), rows.int("ret"));
-    rows.each(|row| {
-        if row.text(class) == Some(super::WAIT) {
-            return;
-        }
-        let dur_ns = row.dur().unwrap_or(0);
-        table.weighed(source, Some(dur_ns), || SlowCall {
-            at: row.at(),
-            dur_ns,
-            name: row.text(name).map(str::to_owned),
-            owner: people.owner_of(row),
-            tid: row.int(tid),
-            ret: row.int(ret),
-            errno: row.text(errno).map(str::to_owned),
-        });
+    table.longest(source, rows, |row| SlowCall {
+        at: row.at(),
+        dur_ns: row.dur().unwrap_or(0),
+        name: row.text(name).map(str::to_owned),
+        owner: processes.owner_of(row),
+        tid: row.int(tid),
+        ret: row.int(ret),
+        errno: row.text(errno).map(str::to_owned),
     })
 }

@@ -1,0 +1,101 @@
+//! What is said of a machine on which no rule found a cause, and of what a filter leaves out.
+
+use anyhow::Result;
+
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::sum;
+use crate::report::read::metrics;
+use crate::report::read::waits::verdict::Verdict;
+use crate::report::view::diagnosis::Scene;
+use crate::report::view::diagnosis::busy_percent;
+use crate::report::view::diagnosis::scene::Role;
+use crate::report::view::diagnosis::wait::waits;
+use crate::units;
+
+/// Active threads whose waits are unexplained for this part of their time may have waited for something.
+const MOST_UNEXPLAINED: f64 = 0.05;
+
+/// Below this part of the use, what is outside of a filter does not matter.
+const LEAST_OUTSIDE: f64 = 0.1;
+
+/// What each probe looks at.
+const LOOKS_AT: [(&str, &str); 8] = [
+    ("sched", "CPUs"),
+    ("block", "disks"),
+    ("memory", "memory"),
+    ("offcpu", "locks"),
+    ("tcp", "connects"),
+    ("http", "requests"),
+    ("dns", "DNS"),
+    ("process", "process starts"),
+];
+
+/// The word in front, and a sentence: that the machine was quiet, if all waits are explained; else that nothing stands out.
+pub(in crate::report::view) fn quiet(scene: &Scene<'_>) -> (&'static str, String) {
+    let ran = |name: &str| scene.source.meta().probes.iter().any(|probe| probe.name == name && probe.state.has_run());
+    let looked: Vec<&str> = LOOKS_AT.iter().filter(|(probe, _)| ran(probe)).map(|(_, what)| *what).collect();
+    let mut looked = looked.join(", ");
+    if let Some(percent) = busy_percent(scene.cpus.values()) {
+        looked = looked.replacen("CPUs", &format!("CPUs ({} busy)", units::percent(percent)), 1);
+    }
+    let unexplained = unexplained(scene);
+    match unexplained >= MOST_UNEXPLAINED {
+        false => ("quiet", format!("no process lost time that matters; looked at {looked}")),
+        true => (
+            "unclear",
+            format!(
+                "nothing stands out, but {} of the time of active threads went into waits for other threads or processes, which may have \
+                 worked or idled; looked at {looked}",
+                units::percent(100.0 * unexplained)
+            ),
+        ),
+    }
+}
+
+/// The part of the active threads' time of which nothing says whether it was lost.
+fn unexplained(scene: &Scene<'_>) -> f64 {
+    if scene.has("wait") {
+        return undecided(scene);
+    }
+    let people = scene.groups.values().filter(|group| !group.processes.iter().all(|which| scene.is_kernel(*which)));
+    let (mut undecided, mut lived) = (0u64, 0u64);
+    for group in people {
+        undecided = undecided.saturating_add(group.of(|sort, state| Role::of(sort, state) == Role::Undecided).ns);
+        lived = lived.saturating_add(group.roots.lived_ns);
+    }
+    undecided as f64 / lived.max(1) as f64
+}
+
+/// The same where the recording has evidence of what was waited for: of the processes with active threads, what it does not decide.
+fn undecided(scene: &Scene<'_>) -> f64 {
+    let active = || scene.groups.iter().filter(|(_, group)| group.roots.threads > 0);
+    let lived = active().fold(0u64, |sum, (_, group)| sum.saturating_add(group.lived_ns));
+    let waits = waits(scene).filter(|wait| wait.verdict == Verdict::Undecided && wait.group.roots.threads > 0);
+    let undecided = waits.fold(0u64, |sum, wait| sum.saturating_add(wait.target.ns));
+    undecided as f64 / lived.max(1) as f64
+}
+
+/// What happened outside of the filters: `other processes had 93.0% of the CPU time in use and 80.0% of the disks' time`.
+pub(in crate::report::view) fn outside(scene: &Scene<'_>) -> Result<Option<String>> {
+    let total = |metric: &'static str| -> Result<(u64, u64)> {
+        let (own, all) = (
+            Tally::totals_of(scene.source, &[], |name| name == metric)?,
+            Tally::of_all_processes(scene.source, &[], |name| name == metric)?,
+        );
+        Ok((sum(&own.total(metric)?), sum(&all.total(metric)?)))
+    };
+    let (own_cpu, mut all_cpu) = total(metrics::ON_CPU)?;
+    // Where only some processes were recorded, the CPUs' own ledger still has all of the time.
+    let busy = scene.cpus.values().fold(0u64, |sum, cpu| sum.saturating_add(cpu.in_state("busy")));
+    all_cpu = all_cpu.max(busy);
+    let (own_disk, all_disk) = total(metrics::BLOCK_DEVICE)?;
+    let part = |own: u64, all: u64| all.saturating_sub(own) as f64 / all.max(1) as f64;
+    let mut words = Vec::new();
+    for (own, all, what) in [(own_cpu, all_cpu, "the CPU time in use"), (own_disk, all_disk, "the disks' time")] {
+        let outside = part(own, all);
+        if all > 0 && outside >= LEAST_OUTSIDE {
+            words.push(format!("{} of {what}", units::percent(100.0 * outside)));
+        }
+    }
+    Ok((!words.is_empty()).then(|| format!("other processes had {}", words.join(" and "))))
+}

@@ -1,0 +1,148 @@
+//! `slow-reader`: a process was blocked in writing, since the other end of a pipe or socket reads too slowly. Precondition: functions on
+//! the stacks of its sleeps that wait for room there, and reads that made room again and again: a pager that shows its first page
+//! reads no more.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::sum;
+use crate::report::read::ledger::Sort;
+use crate::report::read::ledger::Spent;
+use crate::report::read::metrics;
+use crate::report::table::cells::whole;
+use crate::report::view::diagnosis::Finding;
+use crate::report::view::diagnosis::Rule;
+use crate::report::view::diagnosis::Scene;
+use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::names::Class;
+use crate::report::view::diagnosis::sleeps;
+use crate::report::view::diagnosis::wait::Wait;
+use crate::report::view::diagnosis::wait::connections;
+use crate::report::view::diagnosis::wait::waits;
+use crate::units;
+
+pub(super) static RULE: Rule =
+    Rule { name: "slow-reader", resource: "slow reader", view: "chains", outdoes: &[], find };
+
+/// Fewer waits that ended are not a stream.
+const LEAST_WAITS: u64 = 10;
+/// What a reader does for less than this part of its time is not why it is slow.
+const MOST: f64 = 0.5;
+
+fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (who, full) in full(scene)? {
+        let most = full.into_iter().max_by_key(|(_, spent)| spent.ns);
+        if let Some((what, spent)) = most {
+            findings.extend(finding(scene, &who, what, spent)?);
+        }
+    }
+    Ok(findings)
+}
+
+/// How long processes waited for room, by what was full.
+pub(super) type Full = BTreeMap<Who, BTreeMap<&'static str, Spent>>;
+
+/// Reads it.
+pub(super) fn full(scene: &Scene<'_>) -> Result<Full> {
+    let mut by = Full::new();
+    for (who, places) in sleeps::of(scene, Class::Full, &[Class::Full])? {
+        let sums = by.entry(who).or_default();
+        for (place, spent) in places {
+            let sum = sums.entry(place.words).or_default();
+            *sum = Spent { ns: sum.ns.saturating_add(spent.ns), count: sum.count.saturating_add(spent.count) };
+        }
+    }
+    Ok(by)
+}
+
+fn finding(scene: &Scene<'_>, who: &Who, what: &str, spent: Spent) -> Result<Option<Finding>> {
+    let Some(group) = scene.groups.get(who).filter(|_| spent.count >= LEAST_WAITS) else { return Ok(None) };
+    // Stacks are added up by process: of a server with a thread for each client, one that is blocked holds up no other.
+    let threads = group.threads.max(1);
+    let busy_ns = group.busy_ns().saturating_add(spent.ns);
+    let Some(weight) = scene.weight(spent.ns / threads, busy_ns / threads) else { return Ok(None) };
+    let percent = 100.0 * spent.ns as f64 / busy_ns.max(1) as f64;
+    let own = waits(scene).filter(|wait| wait.who == *who && is_of(wait, what));
+    let over = own.max_by_key(|wait| wait.target.ns);
+    let reader = match &over {
+        Some(over) => over.peer(scene).map_or_else(|| by_port(scene, over), |peer| Ok(Some(peer)))?,
+        None => None,
+    };
+    let name = over.as_ref().and_then(|wait| wait.target.name.as_ref()).map(|name| Rc::clone(&name.text));
+    let mut text = format!(
+        "{} was blocked writing to a full {what} {} of the time it was not idle: {} in {} waits, {} each",
+        scene.call(who),
+        units::percent(percent),
+        units::duration(whole(spent.ns)),
+        units::count(spent.count),
+        units::duration(whole(spent.ns / spent.count.max(1))),
+    );
+    let end = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    match &reader {
+        Some(reader) => {
+            text.push_str(&format!(". {} reads the other end{end} more slowly", scene.call(reader)));
+            if let Some(did) = did(scene, reader) {
+                text.push_str(&format!("; it {did} of its time"));
+            }
+        }
+        None => text.push_str(&format!(". The other end{end} reads more slowly")),
+    }
+    Ok(Some(Finding {
+        weight,
+        text: format!("{text}."),
+        victim: scene.owner(who),
+        ns: spent.ns,
+        percent,
+        count: spent.count,
+        culprit: reader.map(|reader| scene.owner(&reader)),
+        ..Finding::default()
+    }))
+}
+
+/// What the reader did most of its time, if that is why it is slow: `ran 91.0%`.
+fn did(scene: &Scene<'_>, reader: &Who) -> Option<String> {
+    let group = scene.groups.get(reader)?;
+    let part = |sort: Sort| group.of_all(|own, _| own == sort).ns as f64 / group.lived_ns.max(1) as f64;
+    let states = [(Sort::Stopped, "was stopped"), (Sort::ForCpu, "waited for a CPU"), (Sort::OnCpu, "ran")];
+    let most = states.into_iter().map(|(sort, words)| (part(sort), words)).max_by(|a, b| a.0.total_cmp(&b.0));
+    most.filter(|(part, _)| *part >= MOST).map(|(part, words)| format!("{words} {}", units::percent(100.0 * part)))
+}
+
+/// The process of this machine that received what was sent over a connection: the acknowledgement of a segment often comes in an
+/// interrupt, which says nothing of the reader.
+fn by_port(scene: &Scene<'_>, wait: &Wait<'_>) -> Result<Option<Who>> {
+    let connections = connections(scene)?;
+    let Some(connection) = wait.key.target.and_then(|target| connections.get(&(wait.key.which, target))) else {
+        return Ok(None);
+    };
+    let dims = ["pid", "comm", "daddr", "dport", "sport"];
+    let tally = Tally::totals_of(scene.source, &dims, |metric| metric == metrics::TCP_RECEIVED)?;
+    let mut by: BTreeMap<Who, u64> = BTreeMap::new();
+    tally.groups(metrics::TCP_RECEIVED, |dims, received| {
+        let [process, comm, address, remote, local] = dims else { return };
+        let who = scene.who(process, comm);
+        let is_other_end = remote.int() == Some(connection.own_port) || local.int() == Some(connection.port);
+        if is_other_end && who != wait.who && address.word() == connection.own_address {
+            let bytes = by.entry(who).or_default();
+            *bytes = bytes.saturating_add(sum(received));
+        }
+    })?;
+    let all = by.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
+    let most = by.into_iter().max_by_key(|(_, bytes)| *bytes);
+    Ok(most.filter(|(_, bytes)| *bytes > all / 2).map(|(who, _)| who))
+}
+
+/// Whether a wait can have been for room in that.
+fn is_of(wait: &Wait<'_>, what: &str) -> bool {
+    match &*wait.key.on {
+        "pipe" => what == "pipe",
+        "tcp" => what == "TCP connection",
+        "unix" => matches!(what, "Unix socket" | "socket"),
+        "udp" | "socket" => what == "socket",
+        _ => false,
+    }
+}

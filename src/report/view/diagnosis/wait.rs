@@ -1,0 +1,120 @@
+//! Waits with evidence: what the recording's rows of kind `wait` say that the threads of a process waited for, for the rules about them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::report::read::ledger::Sort;
+use crate::report::read::ledger::Spent;
+use crate::report::read::rows::Which;
+use crate::report::read::waits::Key;
+use crate::report::read::waits::Target;
+use crate::report::read::waits::verdict::Verdict;
+use crate::report::view::diagnosis::Group;
+use crate::report::view::diagnosis::Scene;
+use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::scene::LEAST_AFFECTED;
+use crate::report::view::diagnosis::scene::LEAST_OF_BUSY;
+
+/// One process that ended this part of the waits is the one that was waited for.
+const MOST_WOKEN: f64 = 0.8;
+/// A process that is said to have worked did so for one part in so many of the longest wait: it may have queued for CPUs.
+const WORKED: u64 = 4;
+
+/// What processes waited for, with evidence; kernel threads left out.
+pub(super) fn waits<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = Wait<'s>> {
+    let people = scene.waits.targets.iter().filter(|(key, _)| !scene.is_kernel(key.which));
+    people.filter_map(|(key, target)| {
+        let who = scene.known(key.which).unwrap_or_else(|| scene.who_of(key.which, Rc::clone(&target.process)));
+        let group = scene.groups.get(&who)?;
+        Some(Wait { who, group, key, target, verdict: target.verdict(&key.on) })
+    })
+}
+
+/// What a process waited for.
+pub(super) struct Wait<'a> {
+    /// The process.
+    pub(super) who: Who,
+    pub(super) group: &'a Group,
+    pub(super) key: &'a Key,
+    pub(super) target: &'a Target,
+    pub(super) verdict: Verdict,
+}
+
+impl Wait<'_> {
+    /// All waits.
+    pub(super) fn spent(&self) -> Spent {
+        Spent { ns: self.target.ns, count: self.target.count }
+    }
+
+    /// Whether the process did anything for a quarter of the longest wait: it ran, or waited for a resource. On a busy machine a thread
+    /// that wants a moment of a CPU counts as active for long.
+    pub(super) fn has_worked(&self) -> bool {
+        let queued_ns = self.group.of(|sort, _| sort == Sort::ForCpu).ns;
+        self.group.busy_ns().saturating_sub(queued_ns) >= self.longest_ns() / WORKED
+    }
+
+    /// What the thread waited that waited longest.
+    pub(super) fn longest_ns(&self) -> u64 {
+        self.target.threads.values().map(|party| party.ns).max().unwrap_or(0)
+    }
+
+    /// How much it matters that `ns` of them were lost, from 0 to 1, and what part of its busy time that is, in hundredths; `None` where it
+    /// is not worth a finding. Threads of a pool wait at the same time, so the one that waited longest says how long the process was
+    /// affected.
+    pub(super) fn weight(&self, scene: &Scene<'_>, ns: u64) -> Option<(f64, f64)> {
+        let part = ns as f64 / self.target.ns.max(1) as f64;
+        weigh(scene, self.group, ns, part * self.longest_ns() as f64)
+    }
+
+    /// The process at the other end: by the target's name, else the one that ended most of the waits.
+    pub(super) fn peer(&self, scene: &Scene<'_>) -> Option<Who> {
+        let named = self.target.name.as_ref().and_then(|name| name.peer_pid);
+        let woken = || {
+            let mut by: BTreeMap<i64, u64> = BTreeMap::new();
+            for (waker, party) in &self.target.wakers {
+                let sum = by.entry(waker.pid).or_default();
+                *sum = sum.saturating_add(party.ns);
+            }
+            let all = by.values().fold(0u64, |sum, ns| sum.saturating_add(*ns));
+            let most = by.into_iter().max_by_key(|(_, ns)| *ns);
+            most.filter(|(_, ns)| *ns as f64 >= MOST_WOKEN * all as f64).map(|(pid, _)| pid)
+        };
+        let peer = named.or_else(woken)?;
+        scene.known_by_id(peer).filter(|peer| *peer != self.who)
+    }
+}
+
+/// How much it matters that a process lost `ns`, of which one thread lost `longest_ns`; as [`Wait::weight`].
+pub(super) fn weigh(scene: &Scene<'_>, group: &Group, ns: u64, longest_ns: f64) -> Option<(f64, f64)> {
+    let affected = (longest_ns / scene.span_ns()).min(1.0);
+    let of_lost = ns as f64 / group.lost_ns().saturating_add(ns).max(1) as f64;
+    let of_busy = ns as f64 / group.busy_ns().saturating_add(ns).max(1) as f64;
+    (affected >= LEAST_AFFECTED && of_busy >= LEAST_OF_BUSY).then_some((of_lost * affected, 100.0 * of_busy))
+}
+
+/// The two ends of a connection by TCP.
+pub(super) struct Connection {
+    /// Address of the process's own end.
+    pub(super) own_address: String,
+    pub(super) own_port: i64,
+    /// Port of the other end.
+    pub(super) port: i64,
+}
+
+/// The connections that were waited for, by process and target.
+pub(super) fn connections(scene: &Scene<'_>) -> Result<BTreeMap<(Which, i64), Connection>> {
+    let mut connections = BTreeMap::new();
+    let mut rows = scene.source.rows_of_all_times("wait_target");
+    let (target, address) = (rows.int("wait_target"), rows.text("saddr"));
+    let (own, other) = (rows.int("sport"), rows.int("dport"));
+    rows.each(|row| {
+        let (Some(which), Some(target)) = (row.which(), row.int(target)) else { return };
+        if let (Some(own_port), Some(port)) = (row.int(own), row.int(other)) {
+            let own_address = row.text(address).unwrap_or_default().to_owned();
+            connections.insert((which, target), Connection { own_address, own_port, port });
+        }
+    })?;
+    Ok(connections)
+}

@@ -1,0 +1,235 @@
+-- A recording's own facts: when and where it was made, how long its window was, and how.
+-- example: select host, run_id, window_ns / 1e9 as seconds, command from ebrec_recordings
+create view ebrec_recordings
+select r.host, r.run_id,
+  max(case when r.attr = 'ebrec.version' then r.value end) as version,
+  max(case when r.attr = 'ebrec.host' then $json_text(r.value, kernel) end) as kernel,
+  max(case when r.attr = 'ebrec.command' then r.value end) as command,
+  max(case when r.attr = 'ebrec.window' then $json_int(r.value, start_real_ns) end) as start_ns,
+  max(case when r.attr = 'ebrec.window' then $json_int(r.value, actual_ns) end) as window_ns
+from ebrec r
+where r.kind = 'recording'
+group by r.host, r.run_id;
+
+-- Top processes by CPU: CPU time of each process, and how long its threads waited for a CPU.
+-- example: select process, pid, cpu_ns / 1e9 as cpu_s from ebrec_processes order by cpu_ns desc limit 10
+create view ebrec_processes
+select r.host, r.run_id, $last(r.process, r.ts_ns) as process, r.pid, r.pid_start_ns,
+  $sum(case when r.metric = 'sched.on_cpu' then r.sum else 0 end) as cpu_ns,
+  $sum(case when r.metric = 'sched.runqueue_latency' then r.sum else 0 end) as runqueue_ns
+from ebrec r
+where r.kind = 'metric' and r.metric in ('sched.on_cpu', 'sched.runqueue_latency') and r.pid is not null
+group by r.host, r.run_id, r.pid, r.pid_start_ns;
+
+-- Every metric as a whole: count, sum, extremes and percentiles, one row per recording and metric.
+-- Counters have no percentiles. Values are in the unit of the row.
+-- example: select metric, unit, n, p50, p99 from ebrec_metrics order by metric
+create view ebrec_metrics
+$percentiles(host, run_id, metric, unit);
+
+-- Percentiles by key: the same per value of the metric's dimensions, such as device and operation, or process.
+-- example: select dev, op, n, p99 / 1e6 as p99_ms from ebrec_metrics_by_key where metric = 'block.device_time' order by p99 desc
+create view ebrec_metrics_by_key
+$percentiles(host, run_id, metric, unit, key, pid, pid_start_ns; process, comm, dev, op, name, state, cause);
+
+-- Percentiles over time: the same per interval; ts_ns is the interval's end in nanoseconds since 1970.
+-- example: select ts_ns, n, p99 / 1e3 as p99_us from ebrec_metrics_over_time where metric = 'sched.runqueue_latency' order by ts_ns
+create view ebrec_metrics_over_time
+$percentiles(host, run_id, metric, unit, ts_ns);
+
+-- Percentiles over hosts: the same over all recordings together. Buckets add up, so these are as exact as those of one recording.
+-- example: select metric, hosts, n, p50, p99 from ebrec_fleet_metrics where unit = 'ns' order by metric
+create view ebrec_fleet_metrics
+select m.*, h.hosts, h.recordings
+from (
+  $percentiles(metric, unit)
+) m
+join (
+  select c.metric as metric, c.unit as unit, count(distinct c.host) as hosts, count(distinct c.run_id) as recordings
+  from ebrec c
+  where c.kind = 'metric'
+  group by c.metric, c.unit
+) h on h.metric = m.metric and h.unit = m.unit;
+
+-- The same per host, over all of its recordings.
+-- example: select host, n, p99 / 1e3 as p99_us from ebrec_host_metrics where metric = 'sched.runqueue_latency' order by p99 desc
+create view ebrec_host_metrics
+$percentiles(host, metric, unit);
+
+-- Where a service's time went: for each thread, time by state and cause; those of a thread add up to lived_ns.
+-- example: select tid, comm, state, cause, ns / 1e9 as seconds from ebrec_threads where process = 'redis-server' order by ns desc
+create view ebrec_threads
+select s.host, s.run_id, $last(s.process, s.ts_ns) as process, s.pid, s.pid_start_ns, s.tid, $last(s.comm, s.ts_ns) as comm,
+  s.state, s.cause, $sum(s.ns) as ns, $sum(s.times) as times, $int(s.lived_ns) as lived_ns
+from (
+  select i.*, sum(case when i.nth = 1 then i.dur_ns else 0 end) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as lived_ns
+  from (
+    select r.host, r.run_id, r.process, r.pid, r.pid_start_ns, r.tid, r.comm, r.state, r.cause, r.ts_ns, r.dur_ns, r.sum as ns, r.count as times,
+      row_number() over (partition by r.run_id, r.pid, r.pid_start_ns, r.tid, r.ts_ns order by r.state, r.cause) as nth
+    from ebrec r
+    where r.kind = 'ledger'
+  ) i
+) s
+group by s.host, s.run_id, s.pid, s.pid_start_ns, s.tid, s.state, s.cause, s.lived_ns;
+
+-- Who waited for whom: waits of each process, by what it waited for and whose thread ended them.
+-- example: select process, waker_process, wait_on, waits, ns / 1e6 as ms from ebrec_waits order by ns desc limit 20
+create view ebrec_waits
+select r.host, r.run_id, $last(r.process, r.ts_ns) as process, r.pid, r.pid_start_ns,
+  $last(r.waker_process, r.ts_ns) as waker_process, r.waker_pid, r.cause, r.wait_on, r.wait_by,
+  $sum(r.count) as waits, $sum(r.sum) as ns, max(r.max) as longest_ns
+from ebrec r
+where r.kind = 'wait'
+group by r.host, r.run_id, r.pid, r.pid_start_ns, r.waker_pid, r.cause, r.wait_on, r.wait_by;
+
+-- Samples of the CPUs ('cpu') and time asleep ('offcpu') by process and pair of stacks; stacks are ids of rows of kind 'stack'.
+-- example: select profile, process, sum(ns) / 1e9 as seconds from ebrec_samples group by profile, process order by seconds desc
+create view ebrec_samples
+select r.host, r.run_id, case when r.kind = 'cpu_sample' then 'cpu' else 'offcpu' end as profile,
+  r.process, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id, $sum(r.sum) as ns, $sum(r.count) as n
+from ebrec r
+where r.kind = 'cpu_sample' or (r.kind = 'stack_total' and r.metric = 'offcpu.time' and coalesce(r.state, '') <> 'idle')
+group by r.host, r.run_id, r.kind, r.process, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id;
+
+-- The frames of each stack, one row each: place 1 is the innermost.
+-- example: select function, count(*) as stacks from ebrec_frames group by function order by stacks desc limit 20
+create view ebrec_frames
+select f.host, f.run_id, f.stack_id, f.place, coalesce(s.name, '[unknown]') as function, coalesce(s.module, '') as module
+from (
+  $each_frame
+) f
+join ebrec s on s.run_id = f.run_id and s.id = f.symbol_id and s.kind = 'symbol';
+
+-- Flame graph: folded stacks, the process outermost, as flamegraph.pl and speedscope read them.
+-- Of time asleep, the scheduler's own frames are left out.
+-- example: select stack, sum(ns) as ns from ebrec_flame_graph where profile = 'cpu' group by stack order by stack
+create view ebrec_flame_graph
+select p.host, p.run_id, p.profile, p.process,
+  case
+    when p.frames is null then p.process
+    when p.profile = 'offcpu' and not $matches(p.frames, '^($leaving_regex)(;($leaving_regex))*$')
+      then p.process || ';' || $without(p.frames, '(;($leaving_regex))+$')
+    else p.process || ';' || p.frames
+  end as stack,
+  $sum(p.ns) as ns, $sum(p.n) as n
+from (
+  select w.host as host, w.run_id as run_id, w.profile as profile, coalesce(w.process, '?') as process, w.ns as ns, w.n as n,
+    case
+      when u.folded is null then k.folded
+      when k.folded is null then u.folded
+      else u.folded || ';' || k.folded
+    end as frames
+  from ebrec_samples w
+  left join (select a.run_id, a.id, nullif(a.folded, '') as folded from ebrec a where a.kind = 'stack') u on u.run_id = w.run_id and u.id = w.ustack_id
+  left join (select b.run_id, b.id, nullif(b.folded, '') as folded from ebrec b where b.kind = 'stack') k on k.run_id = w.run_id and k.id = w.kstack_id
+) p
+group by p.host, p.run_id, p.profile, p.process, p.frames;
+
+-- Self and total time per function, on the CPUs and asleep. A function that is in a stack twice counts once in total_ns.
+-- example: select function, module, self_ns / 1e6 as self_ms, total_ns / 1e6 as total_ms from ebrec_functions where profile = 'cpu' order by self_ns desc limit 20
+create view ebrec_functions
+select d.host, d.run_id, d.profile, d.function, d.module,
+  $sum(case when d.place = d.innermost then d.ns else 0 end) as self_ns, $sum(d.ns) as total_ns
+from (
+  select c.host, c.run_id, c.profile, c.kstack_id, c.ustack_id, c.ns, c.function, c.module, c.innermost, min(c.place) as place
+  from (
+    select l.*, coalesce(
+        min(case when l.profile = 'cpu' or l.function not in ($leaving) then l.place end)
+          over (partition by l.run_id, l.profile, l.kstack_id, l.ustack_id),
+        1) as innermost
+    from (
+      select w.host, w.run_id, w.profile, w.kstack_id, w.ustack_id, w.ns, k.function, k.module, k.place
+      from (select x.host, x.run_id, x.profile, x.kstack_id, x.ustack_id, $sum(x.ns) as ns from ebrec_samples x
+        group by x.host, x.run_id, x.profile, x.kstack_id, x.ustack_id) w
+      join ebrec_frames k on k.run_id = w.run_id and k.stack_id = w.kstack_id
+      union all
+      select w.host, w.run_id, w.profile, w.kstack_id, w.ustack_id, w.ns, u.function, u.module, u.place + coalesce(k.depth, 0) as place
+      from (select x.host, x.run_id, x.profile, x.kstack_id, x.ustack_id, $sum(x.ns) as ns from ebrec_samples x
+        group by x.host, x.run_id, x.profile, x.kstack_id, x.ustack_id) w
+      join ebrec_frames u on u.run_id = w.run_id and u.stack_id = w.ustack_id
+      left join (select e.run_id, e.stack_id, max(e.place) as depth from ebrec_frames e group by e.run_id, e.stack_id) k
+        on k.run_id = w.run_id and k.stack_id = w.kstack_id
+    ) l
+  ) c
+  where c.place >= c.innermost
+  group by c.host, c.run_id, c.profile, c.kstack_id, c.ustack_id, c.ns, c.function, c.module, c.innermost
+) d
+group by d.host, d.run_id, d.profile, d.function, d.module;
+
+-- Slowest events of all kinds, without sleeps that last by design and lifetimes.
+-- example: select kind, process, pid, name, op, dev, dur_ns / 1e6 as ms from ebrec_slow_events order by dur_ns desc limit 20
+create view ebrec_slow_events
+select r.host, r.run_id, r.ts_ns, r.kind, r.process, r.pid, r.tid, r.cpu, r.name, r.op, r.dev, r.filename, r.daddr, r.dport, r.ret,
+  r.waker_process, r.dur_ns, r.kstack_id, r.ustack_id
+from ebrec r
+where r.dur_ns is not null and r.kind in ($slow_kinds)
+  and coalesce(r.state, '') not in ('idle', 'sleeping') and coalesce(r.syscall_class, '') <> 'wait'
+  and not (r.kind = 'tcp' and coalesce(r.op, '') in ('close', 'still open'));
+
+-- Process starts: every program of every process, with its arguments and how it ended.
+-- status is the exit status or signal; 'running' at the window's end; 'replaced' by another program. A fork without a program has executed = false.
+-- example: select ppid, pid, argv, dur_ns / 1e6 as ms, status from ebrec_process_starts order by start_ns
+create view ebrec_process_starts
+select e.host, e.run_id, e.pid, e.pid_start_ns, e.ppid, e.comm, e.argv, e.executed, e.start_ns, e.end_ns - e.start_ns as dur_ns,
+  case e.next_kind
+    when 'exec' then 'replaced'
+    when 'exit' then coalesce($text(e.next_exit_code), e.next_name)
+    else 'running'
+  end as status, e.cpu_ns, e.max_rss_bytes
+from (
+  select s.host, s.run_id, s.pid, s.pid_start_ns, s.kind = 'exec' as executed,
+    case when s.kind = 'exec' and s.last_kind = 'fork' then coalesce(s.ppid, s.last_ppid) else s.ppid end as ppid,
+    case when s.next_kind = 'exit' then coalesce(s.next_comm, s.comm) else s.comm end as comm,
+    case when s.kind = 'exec' then coalesce(s.argv, s.filename) end as argv,
+    s.kind, s.next_kind, s.next_exit_code, s.next_name, s.next_cpu_ns as cpu_ns, s.next_max_rss_bytes as max_rss_bytes,
+    case when s.kind = 'exec' and s.last_kind = 'fork' then s.last_ns else s.ts_ns end as start_ns,
+    s.next_ns as end_ns
+  from (
+    select r.host, r.run_id, r.pid, r.pid_start_ns, r.kind, r.ppid, r.comm, r.argv, r.filename, r.ts_ns,
+      lag(r.kind) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as last_kind,
+      lag(r.ppid) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as last_ppid,
+      lag(r.ts_ns) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as last_ns,
+      lead(r.kind) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_kind,
+      lead(r.comm) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_comm,
+      lead(r.ts_ns) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_ns,
+      lead(r.exit_code) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_exit_code,
+      lead(r.name) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_name,
+      lead(r.process_cpu_ns) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_cpu_ns,
+      lead(r.process_max_rss_bytes) over (partition by r.run_id, r.pid, r.pid_start_ns order by r.ts_ns, r.kind_order) as next_max_rss_bytes
+    from (
+      select x.host, x.run_id, x.pid, x.pid_start_ns, x.kind, x.ppid, x.comm, x.argv, x.filename, x.ts_ns, x.exit_code, x.name,
+        x.process_cpu_ns, x.process_max_rss_bytes,
+        case x.kind when 'fork' then 0 when 'exec' then 1 else 2 end as kind_order
+      from ebrec x
+      where x.kind in ('fork', 'exec', 'exit')
+    ) r
+  ) s
+  where s.kind = 'exec' or (s.kind = 'fork' and coalesce(s.next_kind, '') <> 'exec')
+) e;
+
+-- Losses by probe and cause; a recording without rows lost nothing.
+-- example: select host, probe, cause, lost from ebrec_losses order by lost desc
+create view ebrec_losses
+select r.host, r.run_id, r.name as probe, r.cause, $sum(r.count) as lost, min(r.ts_ns) as first_ns, max(r.ts_ns) as last_ns
+from ebrec r
+where r.kind = 'lost'
+group by r.host, r.run_id, r.name, r.cause;
+
+-- Cost: each BPF program, and under the name 'ebrec' the recorder itself: CPU time in the window (cpu), before (cpu_start) and
+-- after it (cpu_finish), memory (rss) and kernel memory (maps). measured_ns is how long a program was measured.
+-- example: select program, what, runs, ns / 1e6 as ms, bytes from ebrec_cost order by ns desc
+create view ebrec_cost
+select r.host, r.run_id, r.name as program, r.op as what, $sum(r.count) as runs, $sum(r.sum) as ns, $sum(r.dur_ns) as measured_ns, max(r.max) as bytes
+from ebrec r
+where r.kind = 'cost'
+group by r.host, r.run_id, r.name, r.op;
+
+-- Compare two recordings: each metric that both have, side by side, for every pair of recordings.
+-- example: select metric, before_p99, after_p99 from ebrec_compare where before_run = 'A' and after_run = 'B' order by metric
+create view ebrec_compare
+select a.run_id as before_run, b.run_id as after_run, a.metric, a.unit,
+  a.n as before_n, b.n as after_n, a.n * 1e9 / a.window_ns as before_per_s, b.n * 1e9 / b.window_ns as after_per_s,
+  a.total as before_total, b.total as after_total, a.p50 as before_p50, b.p50 as after_p50, a.p99 as before_p99, b.p99 as after_p99
+from (select m.*, w.window_ns from ebrec_metrics m join ebrec_recordings w on w.run_id = m.run_id) a
+join (select m.*, w.window_ns from ebrec_metrics m join ebrec_recordings w on w.run_id = m.run_id) b on b.metric = a.metric
+where a.run_id <> b.run_id;
