@@ -1,6 +1,7 @@
 """Kernels of the distribution, as QEMU wants them.
 
-`Kernels(dir).get("6.1", "x86_64")` gives a directory with the kernel's image and the modules that a guest needs. Packages come from
+`Kernels(dir).get("6.1", "x86_64")` gives a directory with the kernel's image and the modules that a guest needs. A series alone is
+Debian's kernel for clouds, which is the smallest; "6.1-rt" is the one with PREEMPT_RT, "6.1-generic" the one for any machine. Packages come from
 the Debian mirror of this machine's own apt sources, by an apt state of their own below `dir`: the machine's apt is not touched, and
 root is not needed. What was got once is kept.
 """
@@ -17,8 +18,8 @@ import zlib
 
 import cpio
 
-# What `make vm` goes through; the newest is that of backports.
-SERIES = ("5.10", "6.1", "6.12", "newest")
+# What stands in a package's name between the version and the architecture.
+FLAVOURS = {"cloud": "-cloud", "rt": "-rt", "generic": ""}
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # In the order in which they are loaded, after what they depend on.
@@ -66,9 +67,13 @@ class Kernels:
         """The package files of the newest kernel of a series that can be had whole."""
         self.prepare()
         debian = DEBIAN[arch]
+        series, _, flavour = series.partition("-")
+        flavour = flavour or "cloud"
+        if flavour not in FLAVOURS:
+            raise Unavailable(f"no such kernels as '{flavour}': {', '.join(FLAVOURS)}")
         wanted = "" if series == "newest" else series + "."
         names = said("apt-cache", "pkgnames", "linux-image-" + wanted, env=self.env()).split()
-        shape = re.compile(r"linux-image-(\d+)\.(\d+)\.(\d+)\S*-cloud-" + debian + f"(:{debian})?")
+        shape = re.compile(r"linux-image-(\d+)\.(\d+)\.(\d+)[^-]*(?:-\d+)?" + FLAVOURS[flavour] + f"-{debian}(:{debian})?")
         found = {}
         for name in names:
             match = shape.fullmatch(name)
@@ -79,7 +84,7 @@ class Kernels:
             packages = self.whole(name, debian)
             if packages:
                 return packages
-        raise Unavailable(f"the mirror has no cloud kernel {series} for {debian}")
+        raise Unavailable(f"the mirror has no {flavour} kernel {series} for {debian}")
 
     def whole(self, name, debian):
         """Since 6.19 a kernel is three packages; mirrors drop some before the others."""

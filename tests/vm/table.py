@@ -25,7 +25,8 @@ class Seen:
 
     def title(self):
         version = re.match(r"\d+\.\d+", self.release)[0]
-        return version if self.arch == "x86_64" else f"{version} arm64"
+        flavour = "" if "-cloud-" in self.release else " rt" if "-rt-" in self.release else " generic"
+        return f"{version}{flavour}" if self.arch == "x86_64" else f"{version}{flavour} arm64"
 
 
 def write(path, seen):
