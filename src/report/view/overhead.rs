@@ -97,12 +97,12 @@ fn thinning_columns() -> Columns<Thinned> {
         .column("probe", "probe", |row| Value::from(&*row.probe))
         .column("at_ns", "at", |row| Value::Nanos(row.at_ns))
         .help("Time in the window.")
-        .column("one_in", "1 in", |row| row.step.one_in)
-        .help("From then on one event in so many was taken, or one row in so many written; 0: none, the probe was detached.")
+        .column("one_in", "1 in", |row| (row.step.one_in > 0).then_some(row.step.one_in))
+        .help("From then on one event in so many was taken, or one row in so many written; null: none, the probe was detached.")
         .column("cost_pct", "cost before", |row| Value::Percent(row.step.cost_pct))
         .help("What all of recording cost before, as a share of one CPU.")
         .column("error_pct", "error of counts", |row| row.error_pct.map(Value::Percent))
-        .help("Standard error of the number of the probe's events over the whole window; null where totals have all events.")
+        .help("Standard error of the number of the probe's events while it was attached; null where totals have all events.")
 }
 
 /// What the recorder as a whole cost.
