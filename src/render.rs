@@ -40,6 +40,7 @@ pub use over_time::Distribution;
 pub use over_time::Divisor;
 pub use over_time::Events;
 pub use over_time::Figure;
+pub use over_time::Fired;
 pub use over_time::FlameTree;
 pub use over_time::Key;
 pub use over_time::Lane;
@@ -408,6 +409,8 @@ pub struct Document {
     pub subtitle: String,
     /// Contents in reading order.
     pub blocks: Vec<Block>,
+    /// When the recording's trigger fired, in seconds since the window's start: pictures over time mark it.
+    pub trigger: Option<f64>,
     /// Recordings that were asked for and could not be read.
     pub left_out: Vec<LeftOut>,
 }

@@ -14,6 +14,8 @@ use crate::units::Unit;
 pub struct OverTime {
     /// Where the intervals begin and the last one ends, in nanoseconds since the window's start.
     pub bounds: Vec<i64>,
+    /// What ended the window or cut it out: the page opens at its time.
+    pub trigger: Option<Fired>,
     /// What the machine did.
     pub lanes: Vec<Lane>,
     /// What each part of a strip is.
@@ -30,6 +32,15 @@ pub struct OverTime {
     pub flames: Vec<FlameTree>,
     /// What was left out to keep the page small, one sentence each.
     pub cuts: Vec<String>,
+}
+
+/// A trigger that fired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fired {
+    /// When, in nanoseconds since the window's start.
+    pub at: i64,
+    /// On what.
+    pub text: String,
 }
 
 /// Values by interval: most are zero.

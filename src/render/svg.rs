@@ -44,7 +44,7 @@ pub fn svg(document: &Document) -> Result<String> {
     if let Some(plot) = flame {
         return flame::flame(document, plot);
     }
-    let plots: Vec<Plot<'_>> = document.blocks.iter().filter_map(Plot::of).collect();
+    let plots: Vec<Plot<'_>> = document.blocks.iter().filter_map(|block| Plot::of(block, document.trigger)).collect();
     if plots.is_empty() {
         bail!("view '{}' has no plot to draw\nhint: use --format text, md, json or csv", document.name);
     }
@@ -99,11 +99,11 @@ enum Plot<'a> {
 }
 
 impl<'a> Plot<'a> {
-    fn of(block: &'a Block) -> Option<Plot<'a>> {
+    fn of(block: &'a Block, trigger: Option<f64>) -> Option<Plot<'a>> {
         match block {
             Block::Histogram(plot) => histogram::Drawing::new(plot).map(Plot::Histogram),
-            Block::Timeline(plot) => timeline::Drawing::new(plot).map(Plot::Timeline),
-            Block::Heatmap(plot) => heatmap::Drawing::new(plot).map(Plot::Heatmap),
+            Block::Timeline(plot) => timeline::Drawing::new(plot, trigger).map(Plot::Timeline),
+            Block::Heatmap(plot) => heatmap::Drawing::new(plot, trigger).map(Plot::Heatmap),
             Block::Bars(plot) => bars::Drawing::new(plot).map(Plot::Bars),
             Block::Heading(_)
             | Block::Note(_)

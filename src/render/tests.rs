@@ -6,6 +6,8 @@ use crate::hist::Histogram;
 use crate::render::Block;
 use crate::render::Document;
 use crate::render::Field;
+use crate::render::HeatColumn;
+use crate::render::Heatmap;
 use crate::render::HistogramPlot;
 use crate::render::Table;
 use crate::render::TextStyle;
@@ -322,6 +324,24 @@ fn svg_is_escaped_deterministic_and_refused_where_nothing_draws() {
     document.blocks.clear();
     let refused = svg(&document).map_err(|e| e.to_string());
     assert_eq!(refused, Err("view 'view' has no plot to draw\nhint: use --format text, md, json or csv".to_owned()));
+}
+
+#[test]
+fn pictures_over_time_mark_the_trigger_where_it_is_within_them() {
+    let points = (0..24).map(|i| (f64::from(i), f64::from(i))).collect();
+    let line = Timeline { name: "t".into(), title: "t".into(), unit: Unit::Count, series: vec![("a".into(), points)] };
+    let columns = (0..24).map(|i| HeatColumn {
+        begin: f64::from(i),
+        end: f64::from(i + 1),
+        values: histogram([1 << (i % 8); 3]),
+    });
+    let heat = Heatmap { name: "h".into(), title: "h".into(), unit: Unit::Nanoseconds, columns: columns.collect() };
+    for block in [Block::Timeline(line), Block::Heatmap(heat)] {
+        let drawn = |trigger| svg(&Document { trigger, ..document(block.clone()) }).unwrap();
+        let mark = ">\ntrigger\n</text>";
+        assert!(drawn(Some(12.5)).contains(mark), "{}", drawn(Some(12.5)));
+        assert!(!drawn(None).contains(mark) && !drawn(Some(99.0)).contains(mark) && !drawn(Some(-3.0)).contains(mark));
+    }
 }
 
 #[test]

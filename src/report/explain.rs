@@ -34,6 +34,9 @@ pub(super) fn explain(sources: &mut [Source], view: &View, plan: &ReportPlan) ->
     }
     let sources = &*sources;
     let mut document = (view.run)(sources, plan)?;
+    if let [source] = sources {
+        document.trigger = window::fired_ns(source).map(|ns| ns as f64 / 1e9);
+    }
     if plan.format == Format::Svg {
         document.subtitle = provenance(sources, plan)?;
     } else if let ([source], true) = (sources, document.subtitle.is_empty() && view.name != SUMMARY) {

@@ -6,6 +6,7 @@
 use anyhow::Result;
 
 use crate::render::Events;
+use crate::render::Fired;
 use crate::render::OverTime;
 use crate::render::SpanTable;
 use crate::report::over_time::intervals::Intervals;
@@ -14,6 +15,7 @@ use crate::report::read::input::Source;
 use crate::report::read::ledger;
 use crate::report::read::processes::ProcessTable;
 use crate::report::read::profile::Stacks;
+use crate::report::read::window;
 use crate::units;
 
 mod distributions;
@@ -54,6 +56,7 @@ pub(crate) fn over_time(
     }
     Ok(OverTime {
         bounds: intervals.bounds().to_vec(),
+        trigger: window::fired_ns(source).zip(window::trigger(source)).map(|(at, text)| Fired { at, text }),
         lanes: machine::lanes(source, &intervals)?,
         parts: ledger::Sort::ALL.iter().map(|sort| sort.title()).collect(),
         strips,

@@ -89,6 +89,23 @@ async function hostile({ file, name, shown }) {
   await close();
 }
 
+/** A page of a recording with a trigger opens at it and marks it in every lane. */
+async function fired({ file, shown }) {
+  const { page, troubles, close } = await open(file);
+  const said = (await texts(page, ".sticky .status"))[0];
+  const [from, to] = [...said.matchAll(/([\d.]+) s/g)].map((match) => Number(match[1]));
+  check("a page opens at its trigger", from <= 0.6 && to >= 0.6 && !said.includes("whole"), said);
+  const [lanes, marks] = [await page.locator(".plot.lane, .plot.strip").count(), await page.locator(".plot .trigger").count()];
+  check("every lane marks the trigger", lanes > 1 && marks === lanes, `${marks} of ${lanes}`);
+  const [lane, mark] = [await page.locator(".plot.lane").first().boundingBox(), await page.locator(".plot.lane .trigger").first().boundingBox()];
+  check("the mark is at its time", mark.height > 20 && mark.x > lane.x && mark.x < lane.x + lane.width / 2, JSON.stringify([lane, mark]));
+  check("what fired it stays text", (await texts(page, "p.note")).some((text) => text.startsWith("Trigger: block.device_time > 50ms fired") && text.includes(shown)));
+  await page.getByRole("button", { name: "Whole window" }).click();
+  check("the whole window is one click away", (await texts(page, ".sticky .status"))[0].includes("whole"));
+  check("a page with a trigger has no error", troubles.length === 0, troubles.join("; "));
+  await close();
+}
+
 async function selection({ file, selected, whole }) {
   const { page, troubles, requests, close } = await open(file);
   const timeline = page.locator(".timeline");
@@ -197,6 +214,7 @@ async function view({ file, sections }) {
 }
 
 await hostile(cases.hostile);
+await fired(cases.fired);
 await selection(cases.selection);
 await looks(cases.selection.file);
 for (const one of cases.views) await view(one);

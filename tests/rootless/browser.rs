@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use ebrec::recording::FiredMeta;
 use ebrec::recording::Recording;
+use ebrec::recording::TriggerMeta;
 use ebrec::render;
 use ebrec::report::plan::Format;
 use ebrec::report::plan::ReportPlan;
@@ -81,6 +83,23 @@ fn a_page_follows_its_selection_and_stays_what_it_is_in_a_browser() {
     let dir = tempfile::tempdir().unwrap();
     let hostile = dir.path().join("hostile.parquet");
     build::hostile("builder", HOSTILE, SCRIPT).write(&hostile);
+    // The same machine, recorded until something happened 0.6 s after the start.
+    let fired = dir.path().join("fired.parquet");
+    let mut made = build::hostile("builder", "cc1", "");
+    made.meta.trigger = Some(TriggerMeta {
+        expression: "block.device_time > 50ms".into(),
+        custom: false,
+        unit: Some("ns".into()),
+        after_ns: 0,
+        fired: Some(FiredMeta {
+            mono_ns: made.meta.window.start_mono_ns + 600_000_000,
+            noticed_mono_ns: made.meta.window.start_mono_ns + 610_000_000,
+            value: Some(80_000_000),
+            pid: Some(666),
+            process: Some(HOSTILE.into()),
+        }),
+    });
+    made.write(&fired);
     let storm = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/storm.parquet");
     // The keyboard selects the first interval first.
     let interval = Recording::open(&storm).unwrap().meta().window.interval_ns;
@@ -88,6 +107,7 @@ fn a_page_follows_its_selection_and_stays_what_it_is_in_a_browser() {
     let first = RowFilter { from: Some(Duration::ZERO), to: Some(interval), ..RowFilter::default() };
     let cases = json!({
         "hostile": { "file": page("summary", &hostile, dir.path()), "name": HOSTILE, "shown": SHOWN },
+        "fired": { "file": page("summary", &fired, dir.path()), "shown": SHOWN },
         "selection": {
             "file": page("summary", &storm, dir.path()),
             "whole": cpu_times(&storm, RowFilter::default()),

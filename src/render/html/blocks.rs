@@ -34,7 +34,7 @@ impl Serialize for Blocks<'_> {
             view: &'a str,
             blocks: Vec<Part<'a>>,
         }
-        let blocks = self.0.blocks.iter().filter_map(Part::of).collect();
+        let blocks = self.0.blocks.iter().filter_map(|block| Part::of(block, self.0.trigger)).collect();
         Data { version: 1, view: &self.0.name, blocks }.serialize(serializer)
     }
 }
@@ -54,7 +54,7 @@ enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn of(block: &'a Block) -> Option<Part<'a>> {
+    fn of(block: &'a Block, trigger: Option<f64>) -> Option<Part<'a>> {
         Some(match block {
             Block::Heading(text) => Part::Heading { text },
             Block::Note(text) => Part::Note { text },
@@ -63,18 +63,18 @@ impl<'a> Part<'a> {
             Block::Table(table) => Part::Table(TablePart::of(table)),
             Block::OverTime(page) => Part::OverTime { page },
             Block::Flame(plot) if plot.stacks.iter().all(|stack| stack.before.is_none()) => Part::Flame(tree(plot)),
-            Block::Histogram(plot) => picture(block, &plot.title)?,
-            Block::Timeline(plot) => picture(block, &plot.title)?,
-            Block::Heatmap(plot) => picture(block, &plot.title)?,
-            Block::Flame(plot) => picture(block, &plot.title)?,
-            Block::Bars(bars) => picture(block, &bars.title)?,
+            Block::Histogram(plot) => picture(block, &plot.title, trigger)?,
+            Block::Timeline(plot) => picture(block, &plot.title, trigger)?,
+            Block::Heatmap(plot) => picture(block, &plot.title, trigger)?,
+            Block::Flame(plot) => picture(block, &plot.title, trigger)?,
+            Block::Bars(bars) => picture(block, &bars.title, trigger)?,
         })
     }
 }
 
 /// The block as an image; nothing where there is nothing to draw.
-fn picture<'a>(block: &Block, title: &'a str) -> Option<Part<'a>> {
-    let page = Document { blocks: vec![block.clone()], ..Document::default() };
+fn picture<'a>(block: &Block, title: &'a str, trigger: Option<f64>) -> Option<Part<'a>> {
+    let page = Document { blocks: vec![block.clone()], trigger, ..Document::default() };
     let drawn = svg(&page).ok()?;
     Some(Part::Picture { title, source: format!("data:image/svg+xml;base64,{}", STANDARD.encode(drawn)) })
 }

@@ -169,8 +169,9 @@ function overTime(page) {
     },
   );
   const hint = "Drag across the timeline, or focus it and use the arrow keys: everything below follows. What is above covers the whole window.";
+  const fired = page.trigger === null ? [] : [element("p", { class: "note" }, `Trigger: ${page.trigger.text}. The page opens at it.`)];
   const cuts = page.cuts.map((cut) => element("p", { class: "note" }, cut));
-  const parts = [element("h2", {}, "Over time"), element("p", { class: "note" }, hint), bar, timeline.root, ...sections.map((section) => section.root), ...cuts];
+  const parts = [element("h2", {}, "Over time"), element("p", { class: "note" }, hint), ...fired, bar, timeline.root, ...sections.map((section) => section.root), ...cuts];
   timeline.start();
   return parts;
 }

@@ -8,7 +8,10 @@ import { total } from "./sums.js";
 const WIDE = 10000;
 const HIGH = 100;
 
-export function makeTimeline({ bounds, lanes, strips, parts }, select) {
+/** Intervals on each side of the trigger's own that are selected with it. */
+const AROUND = 2;
+
+export function makeTimeline({ bounds, trigger, lanes, strips, parts }, select) {
   const count = bounds.length - 1;
   const [begin, end] = [bounds[0], bounds[count]];
   const whole = { from: 0, to: count };
@@ -20,6 +23,12 @@ export function makeTimeline({ bounds, lanes, strips, parts }, select) {
   const veils = [];
   const readers = [];
 
+  /** The line where the trigger fired. */
+  function fired() {
+    if (trigger === null) return null;
+    return element("div", { class: "trigger", title: trigger.text, style: { left: `${share(trigger.at) * 100}%` } });
+  }
+
   function drawing(className, label) {
     const veil = element("div", { class: "selection", hidden: true });
     veils.push(veil);
@@ -29,7 +38,7 @@ export function makeTimeline({ bounds, lanes, strips, parts }, select) {
       role: "img",
       "aria-label": label,
     });
-    return { picture, plot: element("div", { class: `plot ${className}` }, picture, veil) };
+    return { picture, plot: element("div", { class: `plot ${className}` }, picture, veil, fired()) };
   }
 
   function lane({ title, unit, per_second, factor, most, series }) {
@@ -84,6 +93,10 @@ export function makeTimeline({ bounds, lanes, strips, parts }, select) {
     for (let at = Math.ceil(begin / 1e9 / step - 1e-9) * step; at <= end / 1e9 + 1e-9; at += step) {
       const left = `${share(at * 1e9) * 100}%`;
       ticks.push(element("span", { class: "tick", style: { left } }, at.toFixed(digits)));
+    }
+    if (trigger !== null) {
+      const side = share(trigger.at) > 0.5 ? "before" : "after";
+      ticks.push(element("span", { class: `fired ${side}`, style: { left: `${share(trigger.at) * 100}%` } }, "trigger"));
     }
     return element(
       "div",
@@ -161,5 +174,13 @@ export function makeTimeline({ bounds, lanes, strips, parts }, select) {
     );
   }
 
-  return { root, reset: () => show(whole), start: () => show(whole), words: ({ from, to }) => [bounds[from], bounds[to]] };
+  /** The whole window, or what is about the trigger. */
+  function start() {
+    if (trigger === null) return show(whole);
+    const after = bounds.findIndex((bound) => bound > trigger.at);
+    const own = (after === -1 ? count : after) - 1;
+    show({ from: own - AROUND, to: own + AROUND + 1 });
+  }
+
+  return { root, reset: () => show(whole), start, words: ({ from, to }) => [bounds[from], bounds[to]] };
 }

@@ -9,6 +9,7 @@ use crate::render::svg::canvas::Area;
 use crate::render::svg::canvas::Canvas;
 use crate::render::svg::canvas::GREY;
 use crate::render::svg::canvas::SMALL;
+use crate::render::svg::canvas::TRIGGER;
 use crate::render::svg::canvas::text_width;
 use crate::units::Unit;
 
@@ -107,6 +108,16 @@ pub(super) fn time(
     }
     let middle = (area.left + area.right) / 2;
     canvas.mark((middle, area.bottom + 33), "seconds since the start", Anchor::Middle, GREY)
+}
+
+/// Marks where the trigger fired, if that is within the plot.
+pub(super) fn trigger(canvas: &mut Canvas<'_>, area: Area, x: Option<i32>) -> Result<()> {
+    const LABEL: &str = "trigger";
+    let Some(x) = x.filter(|x| (area.left..=area.right).contains(x)) else { return Ok(()) };
+    canvas.line((x, area.top - 4), (x, area.bottom), TRIGGER)?;
+    // Above the line, and within the picture where that is at its end.
+    let half = text_width(LABEL, SMALL) / 2;
+    canvas.mark((x.min(area.right - half), area.top - 12), LABEL, Anchor::Middle, TRIGGER)
 }
 
 /// The finest of several sets of ticks of which none is too close to the one before.

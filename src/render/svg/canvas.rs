@@ -32,6 +32,9 @@ pub(super) const AXIS: RGBColor = RGBColor(140, 149, 159);
 /// Lines behind the data.
 pub(super) const GRID: RGBColor = RGBColor(225, 228, 232);
 
+/// The moment at which the trigger fired.
+pub(super) const TRIGGER: RGBColor = RGBColor(191, 38, 38);
+
 /// Colours of Okabe and Ito, which people of every colour vision tell apart; the darker ones first.
 const PALETTE: [RGBColor; 9] = [
     RGBColor(0, 114, 178),

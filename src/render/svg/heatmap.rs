@@ -47,14 +47,15 @@ pub(super) struct Drawing<'a> {
     cells: Cells,
     start: f64,
     end: f64,
+    trigger: Option<f64>,
 }
 
 impl<'a> Drawing<'a> {
-    pub(super) fn new(plot: &'a Heatmap) -> Option<Drawing<'a>> {
+    pub(super) fn new(plot: &'a Heatmap, trigger: Option<f64>) -> Option<Drawing<'a>> {
         let cells = Cells::of(plot, ROWS, COLUMNS)?;
         let start = cells.times.iter().map(|time| time.0).fold(f64::MAX, f64::min);
         let end = cells.times.iter().map(|time| time.1).fold(f64::MIN, f64::max);
-        (end > start).then_some(Drawing { plot, cells, start, end })
+        (end > start).then_some(Drawing { plot, cells, start, end, trigger })
     }
 
     pub(super) fn height(&self) -> i32 {
@@ -129,7 +130,8 @@ impl<'a> Drawing<'a> {
                 canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
             }
         }
-        axis::time(canvas, area, self.start, self.end, |time| self.x(area, time))
+        axis::time(canvas, area, self.start, self.end, |time| self.x(area, time))?;
+        axis::trigger(canvas, area, self.trigger.map(|time| self.x(area, time)))
     }
 
     fn x(&self, area: Area, time: f64) -> i32 {

@@ -40,6 +40,7 @@ pub(super) struct Drawing<'a> {
     end: f64,
     lowest: f64,
     highest: f64,
+    trigger: Option<f64>,
     /// Whether the values are so far apart that only powers of ten show them all; the smallest that is not zero.
     log: Option<f64>,
 }
@@ -48,7 +49,7 @@ pub(super) struct Drawing<'a> {
 const FAR_APART: f64 = 50.0;
 
 impl<'a> Drawing<'a> {
-    pub(super) fn new(plot: &'a Timeline) -> Option<Drawing<'a>> {
+    pub(super) fn new(plot: &'a Timeline, trigger: Option<f64>) -> Option<Drawing<'a>> {
         let finite = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
             points.iter().copied().filter(|p| p.0.is_finite() && p.1.is_finite()).collect()
         };
@@ -76,6 +77,7 @@ impl<'a> Drawing<'a> {
             end: if end > start { end } else { start + 1.0 },
             lowest,
             highest,
+            trigger,
             log,
         })
     }
@@ -123,7 +125,7 @@ impl<'a> Drawing<'a> {
                 canvas.line((area.left, y), (area.right, y), GRID)?;
                 canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
             }
-            return axis::time(canvas, area, self.start, self.end, |time| self.x(area, time));
+            return self.time(canvas, area);
         }
         let (ticks, suffix) = axis::linear(self.lowest, self.highest, 5, self.plot.unit, false);
         let title = match suffix {
@@ -137,7 +139,12 @@ impl<'a> Drawing<'a> {
             canvas.line((area.left, y), (area.right, y), GRID)?;
             canvas.mark((area.left - 8, y), &tick.label, Anchor::End, GREY)?;
         }
-        axis::time(canvas, area, self.start, self.end, |time| self.x(area, time))
+        self.time(canvas, area)
+    }
+
+    fn time(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<()> {
+        axis::time(canvas, area, self.start, self.end, |time| self.x(area, time))?;
+        axis::trigger(canvas, area, self.trigger.map(|time| self.x(area, time)))
     }
 
     fn x(&self, area: Area, time: f64) -> i32 {

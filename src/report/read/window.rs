@@ -46,6 +46,12 @@ pub(crate) fn interval(source: &Source) -> String {
     }
 }
 
+/// When the trigger fired, in nanoseconds since the window's start.
+pub(crate) fn fired_ns(source: &Source) -> Option<i64> {
+    let fired = source.meta().trigger.as_ref()?.fired.as_ref()?;
+    Some(fired.mono_ns.saturating_sub(source.meta().window.start_mono_ns))
+}
+
 /// The trigger that was to end the window: when it fired and on what, or that it did not.
 pub(crate) fn trigger(source: &Source) -> Option<String> {
     let (trigger, window) = (source.meta().trigger.as_ref()?, &source.meta().window);
