@@ -26,6 +26,12 @@ struct sample_key {
 };
 struct sample_key *export_sample_key;
 
+struct sampled {
+	__u64 count;
+	__u8 comm[TASK_COMM_LEN]; /* of the thread, when it was first sampled in the interval */
+};
+struct sampled *export_sampled;
+
 struct sample_record {
 	struct event_header header;
 	__u64 kstack;
@@ -42,7 +48,7 @@ struct samples {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_SAMPLES);
 	__type(key, struct sample_key);
-	__type(value, __u64);
+	__type(value, struct sampled);
 };
 
 struct samples samples_even SEC(".maps");
@@ -50,19 +56,20 @@ struct samples samples_odd SEC(".maps");
 
 static __always_inline void count_sample(void *map, struct sample_key *key)
 {
-	__u64 *count = bpf_map_lookup_elem(map, key), one = 1;
+	struct sampled *sampled = bpf_map_lookup_elem(map, key), one = {.count = 1};
 
-	if (!count) {
+	if (!sampled) {
+		bpf_get_current_comm(one.comm, sizeof(one.comm));
 		if (!bpf_map_update_elem(map, key, &one, BPF_NOEXIST))
 			return;
 		/* -EEXIST: the thread's sample on another CPU was faster. */
-		count = bpf_map_lookup_elem(map, key);
-		if (!count) {
+		sampled = bpf_map_lookup_elem(map, key);
+		if (!sampled) {
 			count_loss(LOSS_STATE_FULL);
 			return;
 		}
 	}
-	__sync_fetch_and_add(count, 1);
+	__sync_fetch_and_add(&sampled->count, 1);
 }
 
 static __always_inline void stream_sample(struct sample_key *key)

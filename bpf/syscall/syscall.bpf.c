@@ -52,7 +52,15 @@ struct syscall_record {
 };
 _Static_assert(sizeof(struct syscall_record) == 40, "no holes");
 
+/* Of a thread that may be called otherwise than its process. */
+struct thread_record {
+	struct syscall_record call;
+	__u8 comm[TASK_COMM_LEN];
+};
+_Static_assert(sizeof(struct thread_record) == 56, "no holes");
+
 struct syscall_record *export_syscall_record;
+struct thread_record *export_thread_record;
 struct syscall_knobs *export_syscall_knobs;
 enum syscall_event export_syscall_event;
 enum syscall_metric export_syscall_metric;
@@ -223,21 +231,37 @@ static __always_inline bool waits_by_design(__u32 call)
 	return call & CALL_WAITS || (!(call & CALL_COMPAT) && is_in(knobs.waits, call & CALL_NUMBER));
 }
 
-static __always_inline void stream(__u32 call, __u64 who, __u64 now, __u64 took, long ret)
+static __always_inline void fill_call(struct syscall_record *record, __u32 call, __u64 who, __u64 now, __u64 took,
+				      long ret)
 {
-	struct syscall_record *record;
-	void *ring = ring_of_this_cpu();
-
-	if (!ring)
-		return;
-	record = ring_reserve(ring, sizeof(*record));
-	if (!record)
-		return;
 	fill_header(&record->header, SYSCALL_DONE, now, who >> 32, who);
 	record->header.pad = call;
 	record->took_ns = took;
 	record->ret = ret;
-	ring_submit(ring, record);
+}
+
+/* User space knows the name of a process, which is its leader's. */
+static __always_inline void stream(__u32 call, __u64 who, __u64 now, __u64 took, long ret)
+{
+	void *ring = ring_of_this_cpu(), *place;
+	bool leads = who >> 32 == (__u32)who;
+
+	if (!ring)
+		return;
+	if (leads) {
+		place = ring_reserve(ring, sizeof(struct syscall_record));
+		if (!place)
+			return;
+	} else {
+		struct thread_record *record = ring_reserve(ring, sizeof(*record));
+
+		if (!record)
+			return;
+		bpf_get_current_comm(record->comm, sizeof(record->comm));
+		place = record;
+	}
+	fill_call(place, call, who, now, took, ret);
+	ring_submit(ring, place);
 }
 
 SEC("tp_btf/sys_exit")

@@ -245,7 +245,7 @@ pub(super) struct Report {
     /// Show only these processes
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = pid, help_heading = "Filters")]
     pub(super) pid: Vec<u32>,
-    /// Show only processes with this command name
+    /// Show only processes, or threads, with this name
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub(super) comm: Vec<String>,
     /// Leave out events that ended earlier than DURATION into the window

@@ -30,7 +30,7 @@ object! {
     // Processes that run within one interval, and CPUs that idle.
     cells: 4096,
     // SAFETY: integers only, as bpf/cpu/cpu.bpf.c declares them.
-    unsafe plain: sample_key, sample_record,
+    unsafe plain: sample_key, sampled, sample_record,
 }
 
 /// Samples a second on each CPU: not 100, so as not to fall in step with what happens a hundred times a second.
@@ -119,16 +119,14 @@ impl Decoder for Cpu {
     }
 
     fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
-        live.take_idle("samples_even", "samples_odd", |key: types::sample_key, count: u64| {
+        live.take_idle("samples_even", "samples_odd", |key: types::sample_key, sampled: types::sampled| {
             let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(key.pid, key.ustack));
             let mut row = context.rows.row("cpu_sample");
             row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
-            row.int(column::PID, key.pid.into()).int(column::TID, key.tid.into());
-            if let Some(comm) = context.names.get(key.pid) {
-                row.text(column::COMM, comm);
-            }
+            row.int(column::PID, key.pid.into()).int(column::TID, key.tid.into()).bytes(column::COMM, &sampled.comm);
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
-            row.int(column::COUNT, signed(count)).int(column::SUM, signed(count.saturating_mul(SAMPLE_NS)));
+            row.int(column::COUNT, signed(sampled.count));
+            row.int(column::SUM, signed(sampled.count.saturating_mul(SAMPLE_NS)));
         })
     }
 }

@@ -45,7 +45,7 @@ object! {
     // A hundred processes of ten calls each, every call spread over sixteen buckets.
     cells: 16_384,
     // SAFETY: integers only, as bpf/syscall/syscall.bpf.c declares them.
-    unsafe plain: syscall_record, syscall_knobs,
+    unsafe plain: syscall_record, thread_record, syscall_knobs,
 }
 
 const ERRNO: &str = "syscall_errno";
@@ -157,7 +157,11 @@ impl Decoder for Syscall {
     }
 
     fn decode(&mut self, record: &[u8], context: &mut Context<'_>) -> Result<(), Undecodable> {
-        let types::syscall_record { header, took_ns, ret } = read(record)?;
+        let (call, comm) = match crate::bpf::read::<types::thread_record>(record) {
+            Some(of_thread) => (of_thread.call, Some(of_thread.comm)),
+            None => (read(record)?, None),
+        };
+        let types::syscall_record { header, took_ns, ret } = call;
         if u32::from(header.event) != types::syscall_event::SYSCALL_DONE.0 {
             return Err(Undecodable { length: record.len() });
         }
@@ -166,8 +170,13 @@ impl Decoder for Syscall {
         row.at(header.ts).int(column::DUR_NS, signed(took_ns)).int(column::CPU, header.cpu.into());
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
         row.text(column::NAME, &call.name).int(column::RET, ret);
-        if let Some(comm) = context.names.get(header.pid) {
-            row.text(column::COMM, comm);
+        match comm {
+            Some(comm) => _ = row.bytes(column::COMM, &comm),
+            None => {
+                if let Some(comm) = context.names.get(header.pid) {
+                    row.text(column::COMM, comm);
+                }
+            }
         }
         if let Some(class) = self.class {
             row.text(class, call.class());

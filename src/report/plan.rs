@@ -85,9 +85,15 @@ impl RowFilter {
 
     /// Whether what belongs to this process counts.
     pub fn passes_process(&self, pid: Option<i64>, comm: Option<&str>) -> bool {
+        self.passes_thread(pid, comm, None)
+    }
+
+    /// Whether what belongs to a thread of this process counts: the name of either is enough, since a process is called by its
+    /// leader, whatever its threads call themselves.
+    pub fn passes_thread(&self, pid: Option<i64>, process: Option<&str>, comm: Option<&str>) -> bool {
+        let is_wanted = |name: &str| self.comms.iter().any(|wanted| wanted == name);
         let by_pid = self.pids.is_empty() || pid.is_some_and(|pid| self.pids.contains(&pid));
-        let by_comm = self.comms.is_empty() || comm.is_some_and(|comm| self.comms.iter().any(|wanted| wanted == comm));
-        by_pid && by_comm
+        by_pid && (self.comms.is_empty() || process.is_some_and(is_wanted) || comm.is_some_and(is_wanted))
     }
 
     /// Whether rows are chosen by the process they belong to.

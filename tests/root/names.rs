@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::process::Child;
 use std::process::Command;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::common::Recorder;
 use crate::common::Taken;
@@ -13,6 +15,8 @@ use crate::common::recorder::EBREC;
 /// Processes that are started, and calls of each under each name.
 const ROUNDS: usize = 100;
 const CALLS: usize = 10;
+/// How long a thread spins: twenty samples, less what others take of its CPU.
+const SPIN: Duration = Duration::from_millis(200);
 
 /// A process of `names.c`: its id and its names, in this order.
 struct Process {
@@ -88,9 +92,11 @@ fn names_belong_to_the_moment_where_all_cpus_are_busy() {
 #[ignore = "root: attaches probes"]
 fn rows_of_a_renamed_thread_have_its_name_and_that_of_its_process() {
     let leader = std::fs::read_to_string("/proc/self/comm").unwrap();
-    let running = Recorder::new(&format!("-p files:raw,process --pid {}", std::process::id())).start();
+    let running = Recorder::new(&format!("-p files:raw,syscall:raw,cpu,process --pid {}", std::process::id())).start();
     let call = || {
         (0..CALLS).for_each(|_| _ = std::fs::File::open("/proc/self/limits").unwrap());
+        let start = Instant::now();
+        while start.elapsed() < SPIN {}
         i64::from(rustix::thread::gettid().as_raw_nonzero().get())
     };
     let threads = ["one-thread", "other-thread"].map(|name| {
@@ -98,12 +104,29 @@ fn rows_of_a_renamed_thread_have_its_name_and_that_of_its_process() {
         (name, thread.join().unwrap())
     });
     let taken = running.finish();
-    let rows = taken.rows("file", &["pid", "tid", "op", "comm", "process"]).named("op", "open");
+    let leader = leader.trim_end();
+    let files = taken.rows("file", &["pid", "tid", "op", "comm", "process"]).named("op", "open");
+    let calls = taken.rows("syscall", &["pid", "tid", "name", "comm", "process"]).named("name", "openat");
+    let samples = taken.rows("cpu_sample", &["pid", "tid", "comm", "process", "count"]);
     for (name, tid) in threads {
-        let own = rows.with("tid", tid).with("pid", std::process::id().into());
-        let named = own.named("comm", name).named("process", leader.trim_end());
-        assert_eq!((own.count(), named.count()), (CALLS, CALLS), "{own:?}");
+        for rows in [&files, &calls] {
+            let own = rows.with("tid", tid).with("pid", std::process::id().into());
+            let named = own.named("comm", name).named("process", leader);
+            assert_eq!((own.count(), named.count()), (CALLS, CALLS), "{own:?}");
+        }
+        let own = samples.with("tid", tid);
+        let named = own.named("comm", name).named("process", leader);
+        assert!(own.sum("count") >= 5 && named.count() == own.count(), "{own:?}");
     }
+    // Of all threads, whatever they are called, where the process's name is asked for; of one where its own is.
+    let counted = |comm: &str| {
+        let mut report = Command::new(EBREC);
+        report.args(["report", "cpu", "--format", "json", "--comm", comm]).arg(taken.recording.path());
+        let document: serde_json::Value = serde_json::from_slice(&report.output().unwrap().stdout).unwrap();
+        document["notes"][0].as_str().unwrap().split(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    let threads = threads.map(|(name, _)| counted(name));
+    assert!(counted(leader) >= threads.iter().sum() && threads.iter().all(|samples| *samples > 0), "{threads:?}");
 }
 
 /// Records `reuse.c`; gives the id that its processes share, and the exit code and CPU time of each.

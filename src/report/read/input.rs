@@ -181,12 +181,15 @@ impl Source {
 
     /// The rows of a kind that the filters let through, in the file's order.
     pub(crate) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
-        let rows = self.rows_of_all_processes(kind);
+        let mut rows = self.rows_of_all_processes(kind);
         let filter = &self.filter;
         if !filter.by_process() {
             return rows;
         }
-        rows.only(&["pid", "comm"], |row| filter.passes_process(row.pid(), row.comm()))
+        let process = rows.text("process");
+        rows.only(&["pid", "process", "comm"], move |row| {
+            filter.passes_thread(row.pid(), row.text(process), row.comm())
+        })
     }
 
     /// The same without the filters by process, for rows about the recording itself.
