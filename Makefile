@@ -13,7 +13,7 @@ build: ## the release program, target/release/ebrec
 	@tools/install-deps build
 	$(CARGO) build --release
 
-install: ## the program, its manual pages, completions and SQL views, below PREFIX (/usr/local) and DESTDIR
+install: ## the program, its manual pages, completions, SQL views and dashboard, below PREFIX (/usr/local) and DESTDIR
 	@tools/install-deps build
 	$(CARGO) build --release
 	tools/install-files target/release/ebrec '$(DESTDIR)$(PREFIX)'

@@ -13,6 +13,7 @@ mod names;
 mod openmetrics;
 mod otlp;
 mod output;
+mod own;
 mod perf_script;
 mod perfetto;
 mod pprof;

@@ -329,10 +329,13 @@ def check_slow_events(path, views, start_ns):
     rows = tables("report", "slow", path, "--top", "1000")["events"]
     ours = [(row["kind"], row["dur_ns"], row["time_ns"], row["pid"], row["tid"], row["cpu"], row["dev"]) for row in rows]
     least = min((row["dur_ns"] for row in rows), default=math.inf)
-    # A raw recording has the fast events, too, which no threshold of a probe leaves out here.
+    # A raw recording has the fast events, too, and queries without an answer are recorded however short: probes take longer ones for slow.
+    info = tables("info", path)
+    settings = {row["probe"]: re.search(r"\bslow_ns=(\d+)", row["settings"] or "") for row in info["probes"]}
+    slow = {row["kind"]: int(settings[row["probe"]][1]) for row in info["kinds"] if settings.get(row["probe"])}
     theirs = [
         (row["kind"], row["dur_ns"], row["ts_ns"] - start_ns, row["pid"], row["tid"], row["cpu"], row["dev"])
-        for row in views.rows("ebrec_slow_events") if row["dur_ns"] >= least
+        for row in views.rows("ebrec_slow_events") if row["dur_ns"] >= max(least, slow.get(row["kind"], 0))
     ]
     return unlike("slow events", ours, theirs)
 

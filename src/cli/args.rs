@@ -331,7 +331,8 @@ pub(super) struct Diff {
 /// Rows: `jsonl` and `csv` write the recording's rows unchanged, of all kinds or of those that `--kind` names.
 ///
 /// Metrics: every counter and histogram, with a sample at the end of each interval, as text for an importer (`openmetrics`,
-/// `prometheus`, `otlp`) or over HTTP to a database (--push).
+/// `prometheus`, `otlp`) or over HTTP to a database (--push). So are the time of threads and CPUs by state, losses, the recorder's
+/// cost, and the recorded time. The Grafana dashboard in share/ebrec/grafana shows them.
 ///
 /// Several recordings, named as for `ebrec report`, are exported one after the other: to a file each in a directory (--output), to
 /// a database, or as `jsonl` to one file. Each row has its host and its recording's `run_id`.

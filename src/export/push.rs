@@ -170,6 +170,9 @@ impl Sender<'_> {
             _ if problem.contains("out of bounds") || problem.contains("too old") => failure.hint(
                 "Prometheus accepts only recent samples: export --to openmetrics and promtool tsdb create-blocks-from",
             ),
+            _ if problem.contains("out of order") => failure.hint(
+                "the database has later samples of this host: push recordings of a host in the order in which they were made",
+            ),
             _ => failure,
         }
     }

@@ -1,5 +1,6 @@
 //! From a recording's aggregate rows to families of series, with the label sets of each metric bounded.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
@@ -12,6 +13,8 @@ use crate::export::family::Metrics;
 use crate::export::family::Series;
 use crate::export::family::coarse;
 use crate::export::names;
+use crate::export::own;
+use crate::export::own::Own;
 use crate::export::weights::Heaviest;
 use crate::export::weights::Values;
 use crate::export::weights::Weights;
@@ -36,20 +39,29 @@ const NS_PER_MS: i64 = 1_000_000;
 /// Reads every metric of a recording, as far as the filters let it through.
 pub(super) fn metrics(source: &Source, plan: &ExportPlan) -> Result<Metrics> {
     let meta = source.meta();
-    let mut reader = Reader {
-        source,
-        plan,
-        times: BTreeSet::new(),
-        families: meta.metrics.iter().map(|metric| Reading::of(metric, plan.label_pids)).collect(),
-        by_name: meta.metrics.iter().enumerate().map(|(place, metric)| (metric.name.clone(), place)).collect(),
-    };
-    reader.weigh()?;
+    let mut families: Vec<Reading> = meta.metrics.iter().map(|metric| Reading::of(metric, plan.label_pids)).collect();
+    let by_name: HashMap<String, usize> =
+        meta.metrics.iter().enumerate().map(|(place, metric)| (metric.name.clone(), place)).collect();
+    let of_probes = families.len();
+    let mut own = Vec::new();
+    for one in own::ALL.iter().filter(|one| !by_name.contains_key(one.name)) {
+        own.push((families.len(), one));
+        families.push(Reading { labels: one.labels(), ..Reading::of(&one.meta(), true) });
+    }
+    let mut reader = Reader { source, plan, ends: BTreeMap::new(), families, by_name };
+    reader.weigh(&own)?;
+    // Without a metric of a probe, the filters leave nothing.
+    if reader.families.iter().take(of_probes).all(|reading| reading.series.is_empty()) {
+        return Ok(Metrics::default());
+    }
     let times = reader.all_times();
     let places: HashMap<i64, u32> = times.iter().enumerate().map(|(place, time)| (*time, place as u32)).collect();
     let mut numbers = 0;
     reader.add("metric", ["count", "sum"], &places, &mut numbers)?;
     reader.add("hist", ["bucket_lo", "count"], &places, &mut numbers)?;
-    let host = meta.host.hostname.clone();
+    reader.add_own(&own, &places, &mut numbers)?;
+    reader.add_lengths(&places)?;
+    let host = source.label().to_owned();
     let mut families: Vec<Family> =
         reader.families.into_iter().filter_map(|reading| reading.family(&host, plan.steps)).collect();
     families.sort_by(|a, b| a.name.cmp(&b.name));
@@ -64,6 +76,8 @@ struct Reading {
     unit: Unit,
     /// The columns that are labels.
     by: Vec<String>,
+    /// The names of these labels.
+    labels: Vec<String>,
     /// The heaviest label sets.
     places: HashMap<Values, usize>,
     /// Where the others are added up.
@@ -74,9 +88,11 @@ struct Reading {
 impl Reading {
     fn of(metric: &MetricMeta, pids: bool) -> Reading {
         let is_pid = |column: &str| matches!(column, "pid" | "ppid" | "tid") || column.ends_with("_pid");
+        let by: Vec<String> = metric.by.iter().filter(|column| pids || !is_pid(column)).cloned().collect();
         Reading {
             unit: Unit::parse(&metric.unit).unwrap_or(Unit::Count),
-            by: metric.by.iter().filter(|column| pids || !is_pid(column)).cloned().collect(),
+            labels: by.iter().map(|column| names::label(column)).collect(),
+            by,
             metric: metric.clone(),
             places: HashMap::new(),
             rest: usize::MAX,
@@ -122,8 +138,7 @@ impl Reading {
         let mut series = Vec::new();
         for (values, mut one) in self.series {
             let mut labels = vec![("host".to_owned(), host.to_owned())];
-            let own = self.by.iter().zip(values).filter(|(_, value)| !value.is_empty());
-            labels.extend(own.map(|(column, value)| (names::label(column), value)));
+            labels.extend(self.labels.iter().cloned().zip(values).filter(|(_, value)| !value.is_empty()));
             labels.sort();
             labels.dedup_by(|a, b| a.0 == b.0);
             one.labels = labels;
@@ -137,33 +152,42 @@ impl Reading {
 struct Reader<'a> {
     source: &'a Source,
     plan: &'a ExportPlan,
-    times: BTreeSet<i64>,
+    /// The ends of intervals in milliseconds since the Unix epoch, and in nanoseconds since the window's start.
+    ends: BTreeMap<i64, i64>,
     families: Vec<Reading>,
     by_name: HashMap<String, usize>,
 }
 
 impl Reader<'_> {
     /// The first pass: which label sets there are, and how much each holds.
-    fn weigh(&mut self) -> Result<()> {
+    fn weigh(&mut self, own: &[(usize, &Own)]) -> Result<()> {
         let (mut weights, mut values) = (Weights::default(), Values::new());
         let mut failed = None;
         let by = self.by();
         let mut rows = self.source.rows("metric");
         let columns = Columns::of(&mut rows, &by, ["count", "sum"]);
         rows.each(|row| {
-            let Some(time) = self.millis(row) else { return };
-            self.times.insert(time);
-            if self.times.len() > MOST_TIMES {
+            if !self.end(row) {
                 failed.get_or_insert_with(|| self.too_much("intervals"));
-                self.times.clear();
             }
             let Some((place, family)) = self.family(row.text(columns.metric)) else { return };
-            columns.label_set(row, &family.by, &mut values);
+            columns.labels.label_set(row, family.by.iter().map(String::as_str), &mut values);
             let weight = row.natural(columns.own[usize::from(family.unit != Unit::Count)]);
             if let Err(error) = weights.add(place, &values, weight) {
                 failed.get_or_insert_with(|| anyhow::Error::from(error).context(SPILLED));
             }
         })?;
+        for (place, one) in own {
+            let mut rows = one.rows(self.source);
+            let columns = OwnColumns::of(&mut rows, one);
+            rows.each(|row| {
+                let Some(amount) = columns.amount(row, one) else { return };
+                columns.labels.label_set(row, one.by.iter().map(|(column, _)| *column), &mut values);
+                if let Err(error) = weights.add(*place, &values, amount) {
+                    failed.get_or_insert_with(|| anyhow::Error::from(error).context(SPILLED));
+                }
+            })?;
+        }
         if let Some(error) = failed {
             return Err(error);
         }
@@ -171,15 +195,40 @@ impl Reader<'_> {
         for (family, heaviest) in self.families.iter_mut().zip(heaviest) {
             family.rank(heaviest);
         }
+        self.say_that_nothing_was_lost(own);
         Ok(())
+    }
+
+    /// Gives each probe that ran and lost nothing a series of zeros, so that it differs from one that did not run.
+    fn say_that_nothing_was_lost(&mut self, own: &[(usize, &Own)]) {
+        let Some((place, _)) = own.iter().find(|(_, one)| one.name == own::LOST) else { return };
+        let Some(family) = self.families.get_mut(*place) else { return };
+        for probe in self.source.meta().probes.iter().filter(|probe| probe.state.has_run()) {
+            let is_named = |(values, _): &(Values, Series)| values.first() == Some(&probe.name);
+            if !family.series.iter().any(is_named) {
+                family.series.push((vec![probe.name.clone(), String::new()], Series::default()));
+            }
+        }
+    }
+
+    /// Keeps the end of a row's interval; tells whether there is room.
+    fn end(&mut self, row: &Row<'_>) -> bool {
+        let (Some(time), Some(at)) = (self.millis(row), row.at()) else { return true };
+        let end = self.ends.entry(time).or_insert(at);
+        *end = (*end).max(at);
+        let has_room = self.ends.len() <= MOST_TIMES;
+        if !has_room {
+            self.ends.clear();
+        }
+        has_room
     }
 
     /// The moments of all samples: the start of what is exported, and the ends of its intervals.
     fn all_times(&self) -> Vec<i64> {
         let start =
             self.source.meta().window.start_real_ns.saturating_add(self.source.begin_ns()).div_euclid(NS_PER_MS);
-        let before = self.times.first().is_some_and(|first| start < *first).then_some(start);
-        before.into_iter().chain(self.times.iter().copied()).collect()
+        let before = self.ends.first_key_value().is_some_and(|(first, _)| start < *first).then_some(start);
+        before.into_iter().chain(self.ends.keys().copied()).collect()
     }
 
     /// A second pass: adds what the rows of a kind hold to the series.
@@ -191,7 +240,7 @@ impl Reader<'_> {
         rows.each(|row| {
             let Some(time) = self.millis(row).and_then(|time| places.get(&time)) else { return };
             let Some((_, family)) = self.family(row.text(columns.metric)) else { return };
-            columns.label_set(row, &family.by, &mut values);
+            columns.labels.label_set(row, family.by.iter().map(String::as_str), &mut values);
             let Some(series) = family.series(&values).filter(|_| *numbers <= MOST_NUMBERS) else { return };
             let [a, b] = columns.own.map(|column| row.natural(column));
             let before = series.added.len() + series.buckets.len();
@@ -209,6 +258,60 @@ impl Reader<'_> {
         if *numbers > MOST_NUMBERS { Err(self.too_much("numbers")) } else { Ok(()) }
     }
 
+    /// The same for counters that are made of other rows.
+    fn add_own(&mut self, own: &[(usize, &Own)], places: &HashMap<i64, u32>, numbers: &mut usize) -> Result<()> {
+        let mut values = Values::new();
+        for (place, one) in own {
+            let mut rows = one.rows(self.source);
+            let columns = OwnColumns::of(&mut rows, one);
+            rows.each(|row| {
+                let Some(amount) = columns.amount(row, one) else { return };
+                let Some(time) = self.place(row, places) else { return };
+                columns.labels.label_set(row, one.by.iter().map(|(column, _)| *column), &mut values);
+                let family = self.families.get_mut(*place);
+                let series = family.and_then(|family| family.series(&values)).filter(|_| *numbers <= MOST_NUMBERS);
+                let Some(series) = series else { return };
+                let before = series.added.len();
+                let held = series.added.entry(time).or_default();
+                *held = (held.0.saturating_add(amount), held.1.saturating_add(amount));
+                *numbers += series.added.len() - before;
+            })?;
+        }
+        if *numbers > MOST_NUMBERS { Err(self.too_much("numbers")) } else { Ok(()) }
+    }
+
+    /// Adds the lengths of intervals, and of the time within them in which BPF programs were measured.
+    fn add_lengths(&mut self, places: &HashMap<i64, u32>) -> Result<()> {
+        let (mut recorded, mut measured) = (BTreeMap::new(), BTreeMap::new());
+        let mut from = self.source.begin_ns();
+        for (time, end) in &self.ends {
+            let Some(place) = places.get(time) else { continue };
+            recorded.insert(*place, u64::try_from(end.saturating_sub(from)).unwrap_or(0));
+            from = *end;
+        }
+        let mut rows = self.source.rows_of_all_processes("cost");
+        let op = rows.text("op");
+        rows.each(|row| {
+            let Some(place) = self.place(row, places) else { return };
+            if row.text(op) == Some("program") {
+                // Programs are measured all at once.
+                let during = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
+                let longest: &mut u64 = measured.entry(place).or_default();
+                *longest = during.max(*longest);
+            }
+        })?;
+        for ((name, help), lengths) in own::LENGTHS.into_iter().zip([recorded, measured]) {
+            if lengths.is_empty() || self.by_name.contains_key(name) {
+                continue;
+            }
+            let added = lengths.into_iter().map(|(place, ns)| (place, (1, ns))).collect();
+            let mut reading = Reading::of(&own::length(name, help), true);
+            reading.series.push((Values::new(), Series { added, ..Series::default() }));
+            self.families.push(reading);
+        }
+        Ok(())
+    }
+
     /// The columns that are labels of any metric.
     fn by(&self) -> BTreeSet<String> {
         self.families.iter().flat_map(|family| &family.by).cloned().collect()
@@ -218,6 +321,13 @@ impl Reader<'_> {
     fn family(&mut self, name: Option<&str>) -> Option<(usize, &mut Reading)> {
         let place = *self.by_name.get(name?)?;
         self.families.get_mut(place).map(|family| (place, family))
+    }
+
+    /// The place of the interval that a row counts for, which may end before the interval does: with a thread, say.
+    fn place(&self, row: &Row<'_>, places: &HashMap<i64, u32>) -> Option<u32> {
+        let time = self.millis(row)?;
+        let (end, _) = self.ends.range(time..).next().or_else(|| self.ends.last_key_value())?;
+        places.get(end).copied()
     }
 
     /// The moment of a row in milliseconds since the Unix epoch.
@@ -236,23 +346,50 @@ impl Reader<'_> {
 /// The columns of a row of a metric.
 struct Columns {
     metric: TextColumn,
-    /// Those that are labels, as text and as number: asked for as what it is not, a column is null.
-    labels: HashMap<String, (TextColumn, IntColumn)>,
+    labels: Labels,
     /// The numbers.
     own: [IntColumn; 2],
 }
 
 impl Columns {
     fn of<'a>(rows: &mut Rows<'a>, by: &'a BTreeSet<String>, own: [&'a str; 2]) -> Columns {
-        let labels = by.iter().map(|name| (name.clone(), (rows.text(name), rows.int(name)))).collect();
+        let labels = Labels::of(rows, by.iter().map(String::as_str));
         Columns { metric: rows.text("metric"), labels, own: own.map(|name| rows.int(name)) }
+    }
+}
+
+/// The columns of a row that a counter beside the metrics is made of.
+struct OwnColumns {
+    op: TextColumn,
+    labels: Labels,
+    amount: IntColumn,
+}
+
+impl OwnColumns {
+    fn of<'a>(rows: &mut Rows<'a>, own: &'a Own) -> OwnColumns {
+        let labels = Labels::of(rows, own.by.iter().map(|(column, _)| *column));
+        OwnColumns { op: rows.text("op"), labels, amount: rows.int(own.amount) }
+    }
+
+    /// What a row adds, if it is one of the counter's.
+    fn amount(&self, row: &Row<'_>, own: &Own) -> Option<u64> {
+        (own.op.is_none() || own.op == row.text(self.op)).then(|| row.natural(self.amount))
+    }
+}
+
+/// The columns that are labels, as text and as number: asked for as what it is not, a column is null.
+struct Labels(HashMap<String, (TextColumn, IntColumn)>);
+
+impl Labels {
+    fn of<'a>(rows: &mut Rows<'a>, by: impl Iterator<Item = &'a str>) -> Labels {
+        Labels(by.map(|name| (name.to_owned(), (rows.text(name), rows.int(name)))).collect())
     }
 
     /// The values of a row's dimensions: texts, or numbers that name something.
-    fn label_set(&self, row: &Row<'_>, by: &[String], values: &mut Values) {
+    fn label_set<'a>(&self, row: &Row<'_>, by: impl Iterator<Item = &'a str>, values: &mut Values) {
         values.clear();
         for column in by {
-            let value = self.labels.get(column).and_then(|(text, int)| {
+            let value = self.0.get(column).and_then(|(text, int)| {
                 row.text(*text).map(str::to_owned).or_else(|| row.int(*int).map(|number| number.to_string()))
             });
             values.push(value.unwrap_or_default());

@@ -35,6 +35,7 @@ pub(super) fn export(files: Files, plan: &ExportPlan, steps: &Steps) -> Result<E
         Target::Push(url) => {
             let endpoint = push::Endpoint::of(url)?;
             let mut pushed = Pushed::default();
+            let files = by_start(files, plan);
             each(&files, plan, &mut done, steps, |source| {
                 let metrics = match read::metrics(source, plan) {
                     Ok(metrics) => metrics,
@@ -70,6 +71,13 @@ pub(super) fn export(files: Files, plan: &ExportPlan, steps: &Steps) -> Result<E
         0 => Err(input::none_opens(&done.left_out).into()),
         _ => Ok(done),
     }
+}
+
+/// Puts recordings into the order of their starts: databases that append to series take no earlier samples after later ones.
+fn by_start(mut files: Files, plan: &ExportPlan) -> Files {
+    let start = |path: &Path| Some(Source::open(path, &plan.filter).ok()?.meta().window.start_real_ns);
+    files.list.sort_by_cached_key(|named| start(&named.path));
+    files
 }
 
 /// Opens each recording and exports it; what `work` returns is why that recording is left out.

@@ -344,3 +344,53 @@ fn label_sets_beyond_the_heaviest_are_added_up_and_none_has_a_process_id_unless_
     let with_pids = lines(&["--label-pids", "-n", "1000"]);
     assert!(sets(&with_pids).iter().all(|set| set.contains("pid=\"")) && !with_pids.contains("\"other\""));
 }
+
+#[test]
+fn losses_cost_and_states_are_counters_at_the_ends_of_intervals() {
+    let file = fixture("web");
+    let output = ebrec(&["--to", "prometheus", "--top", "0", file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    // Name, value and time of the last sample of each series.
+    let mut last: BTreeMap<&str, (f64, &str)> = BTreeMap::new();
+    let mut times = std::collections::BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, rest) = line.rsplit_once("} ").unwrap();
+        let (value, time) = rest.split_once(' ').unwrap();
+        last.insert(series, (value.parse().unwrap(), time));
+        times.insert(time);
+    }
+    let recording = Recording::open(&file).unwrap();
+    let sum = |kind: &str, column: &str, op: Option<&str>| {
+        let mut sum = 0;
+        for chunk in recording.scan(kind, &[column, "op"]).unwrap() {
+            let chunk = chunk.unwrap();
+            let rows = (0..chunk.len()).filter(|row| op.is_none() || chunk.text(1).get(*row) == op);
+            sum += rows.filter_map(|row| chunk.int(0).get(row)).sum::<i64>();
+        }
+        sum as f64 / 1e9
+    };
+    let total = |name: &str| {
+        let own = last.iter().filter(|(series, _)| series.split('{').next() == Some(name));
+        own.map(|(_, (value, _))| value).sum::<f64>()
+    };
+    for (name, expected) in [
+        ("ebrec_threads_time_seconds_total", sum("ledger", "sum", None)),
+        ("ebrec_cpus_time_seconds_total", sum("cpu_ledger", "sum", None)),
+        ("ebrec_recording_bpf_time_seconds_total", sum("cost", "sum", Some("program"))),
+        ("ebrec_recording_cpu_time_seconds_total", sum("cost", "sum", Some("cpu"))),
+        ("ebrec_recording_time_seconds_total", recording.meta().window.actual_ns as f64 / 1e9),
+    ] {
+        assert!(expected > 0.0 && (total(name) / expected - 1.0).abs() < 1e-3, "{name}: {} of {expected}", total(name));
+    }
+    // Nothing was lost, which differs from nothing being known.
+    let probes = recording.meta().probes.iter().filter(|probe| probe.state.has_run());
+    for probe in probes {
+        let series = format!("ebrec_recording_lost_total{{host=\"vm\",probe=\"{}\"", probe.name);
+        assert_eq!(last.get(series.as_str()).map(|(value, _)| *value), Some(0.0), "{series}");
+    }
+    // Threads end at any time, and samples come at the ends of intervals all the same.
+    assert!(times.len() < 70, "{} times", times.len());
+    let filtered = ebrec(&["--to", "prometheus", "--comm", "nobody", file.to_str().unwrap()]);
+    let said = String::from_utf8(filtered.stderr).unwrap();
+    assert!(filtered.status.code() == Some(1) && said.contains("passes the filters"), "{said}");
+}
