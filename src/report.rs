@@ -14,6 +14,7 @@ use crate::steps::Steps;
 
 pub mod deliver;
 mod explain;
+mod fleet;
 mod many;
 mod over_time;
 pub mod plan;
@@ -44,6 +45,9 @@ pub fn report(plan: &ReportPlan) -> Result<Document> {
 /// # Errors
 /// As [`report`].
 pub fn report_in_steps(plan: &ReportPlan, steps: &Steps) -> Result<Document> {
+    if let Some(page) = fleet::page(plan) {
+        return fleet::report(&page, plan);
+    }
     let view = view(plan)?;
     over(Files::of(&plan.files, plan.files_from.as_deref())?, view, plan, steps)
 }
@@ -101,6 +105,9 @@ const FEW: usize = 8;
 /// # Errors
 /// As [`report`].
 pub fn pictures(plan: &ReportPlan, steps: &Steps) -> Result<Document> {
+    if let Some(page) = fleet::page(plan) {
+        return fleet::report(&page, &ReportPlan { format: Format::Svg, ..plan.clone() });
+    }
     // All distributions are the summary's.
     let all = VIEWS.iter().filter(|view| view.draws && view.name != SUMMARY).map(|view| view.name);
     let everything = plan.view == SUMMARY;

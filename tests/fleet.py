@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The fleet job (fleet/fleet.py) on a cluster of two Spark workers: its numbers are ebrec's.
 
-    tests/fleet.py
+    tests/fleet.py [--keep DIRECTORY]      the directory gets the job's page
 
 Twelve hosts are made of one fixture, one of them with waits for a CPU that are eight times as long, in directories by date and host.
 The job has to find that host and no other, and its percentiles, ranks and flame graph have to be what ebrec says of the same files.
@@ -10,6 +10,7 @@ What can't run here is printed as "skipped: NAME: REASON". The last line counts 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,8 @@ def show(directory):
     """`fleet.py --show DIRECTORY`: the job's tables as JSON."""
     import pyarrow.parquet as pq
 
-    json.dump({name: pq.read_table(os.path.join(directory, name)).to_pylist() for name in os.listdir(directory)}, sys.stdout)
+    names = ("percentiles", "hosts", "outliers", "flame_graph")
+    json.dump({name: pq.read_table(os.path.join(directory, name)).to_pylist() for name in names}, sys.stdout)
 
 
 # ---- the comparison
@@ -99,6 +101,42 @@ def compare(recordings, found):
     return problems
 
 
+def compare_page(out, found):
+    """What `ebrec report` shows of the job's page otherwise than the job's tables have it."""
+    document = json.loads(subprocess.run([EBREC, "report", out, "--format", "json"], capture_output=True, text=True, check=True).stdout)
+    tables, problems = document["tables"], []
+    values = ("p50", "p90", "p99", "p999")
+    key = lambda row, *names: tuple(row[name] for name in names) + tuple(row[name] for name in values)
+    theirs = [key(row, "metric", "hosts", "recordings", "n") for row in found["percentiles"] if row["p50"] is not None]
+    ours = [key(row, "metric", "hosts", "recordings", "count") for row in tables["fleet"]]
+    problems += sql_views.unlike("percentiles on the page", ours, theirs)
+    for name, rows in (("hosts", [row for row in found["hosts"] if row["rank"] <= 10]), ("outliers", found["outliers"])):
+        ours = [key(row, "host", "metric", "rank", "count") for row in tables[name]]
+        problems += sql_views.unlike(f"{name} on the page", ours, [key(row, "host", "metric", "rank", "n") for row in rows])
+    if document["omitted"].get("hosts") != len(found["hosts"]) - len(tables["hosts"]):
+        problems.append(f"the page says that {document['omitted']} rows are left out")
+    if document["subtitle"].split(" in ")[0] != f"{HOSTS} recordings of {HOSTS} hosts":
+        problems.append(f"the page is of {document['subtitle']}")
+    page = subprocess.run([EBREC, "report", os.path.join(out, "page"), "--format", "html"], capture_output=True, text=True, check=True).stdout
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    flames = list(flames_of(data))
+    for title, profile in (("CPU time of all hosts", "cpu"), ("Time asleep of all hosts", "offcpu")):
+        if not any(flame.get("title") == title for flame in flames):
+            problems.append(f"the page has no flame graph of {profile}")
+    return problems
+
+
+def flames_of(part):
+    """The flame graphs somewhere in a page's data."""
+    if isinstance(part, dict):
+        if part.get("kind") == "flame":
+            yield part
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from flames_of(inner)
+
+
 def job(python, recordings, out):
     """Runs the job as one would on a cluster: two workers, each a process with one core."""
     home = subprocess.run([python, "-c", "import pyspark; print(*pyspark.__path__)"], capture_output=True, text=True, check=True).stdout.strip()
@@ -130,7 +168,10 @@ def main():
             problems = [f"spark-submit ended with status {done.returncode}: {last_line(done.stderr)}"]
         else:
             shown = subprocess.run([python, os.path.abspath(__file__), "--show", out], capture_output=True, text=True, check=True)
-            problems = compare(recordings, json.loads(shown.stdout))
+            found = json.loads(shown.stdout)
+            problems = compare(recordings, found) + compare_page(out, found)
+            if "--keep" in sys.argv:
+                shutil.copytree(os.path.join(out, "page"), sys.argv[sys.argv.index("--keep") + 1])
     for problem in problems:
         print(f"FAILED fleet job: {problem}")
     if not problems:

@@ -218,6 +218,9 @@ pub(super) struct Record {
 /// read one by one, on all cores, in memory that does not grow with their number: distributions and flame graphs are added up
 /// exactly, rankings cover all hosts, and the summary shows which hosts differ. A recording that can't be read is left out, and
 /// named on stderr and in `left_out` of JSON output; the exit status is 1 only if the command line names that very file.
+///
+/// The output directory of the fleet job (fleet/README.md), or the directory `page` in it, is reported as one page: percentiles of all hosts
+/// together, the slowest hosts, those that differ, and flame graphs of all hosts.
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "ebrec report [OPTIONS] [VIEW] FILE...")]
 pub(super) struct Report {
