@@ -2,6 +2,9 @@
 
 use std::cmp::Reverse;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 mod parse;
 
 pub use parse::UnitError;
@@ -9,7 +12,7 @@ pub use parse::parse_duration;
 pub use parse::parse_size;
 
 /// What a number measures, and so how it is written for people.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum Unit {
     /// Time in nanoseconds.
     Nanoseconds,

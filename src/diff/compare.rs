@@ -191,7 +191,7 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
             match (is_within, which) {
                 (true, Which::Before) => before.append(observed),
                 (true, Which::After) => after.append(observed),
-                (false, _) => repeats.add(which, &observed)?,
+                (false, _) => repeats.add(which, &observed),
             }
             recordings[which as usize] += 1;
             Ok(())
@@ -203,14 +203,13 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
         return Err(Failure::run(few).hint(reasons.join("; ")).into());
     }
     runs.iter_mut().for_each(|runs| runs.retain(|name| common.has(name)));
-    repeats.retain(|name| common.has(name));
     let [before, after] = recordings;
     let (design, outcome) = match (is_within, Arrangements::of(before, after)) {
         (true, _) => {
             let stretches = [runs[0].seconds.len(), runs[1].seconds.len()];
             (Design::WithinRuns { stretches }, within::compared(&runs, selections))
         }
-        (false, arrangements) => repeats.compared(arrangements),
+        (false, arrangements) => repeats.compared(arrangements, |name| common.has(name))?,
     };
     let Compared { mut tested, own, selected } = outcome;
     let weight =

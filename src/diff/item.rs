@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::diff::quantity::Statistic;
 use crate::hist::Histogram;
 use crate::units::Unit;
@@ -47,7 +50,7 @@ pub(super) struct Item {
 }
 
 /// One number with what is known of its error.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Measured {
     pub(super) value: f64,
     /// Occurrences that it rests on, where their number limits how exact it is.

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::rc::Rc;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::units::Unit;
 
 /// A number that describes a metric over a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Statistic {
     /// Nanoseconds spent per second.
     Time,
@@ -83,7 +86,7 @@ impl Statistic {
 pub(super) type Labels = Vec<(Rc<str>, Rc<str>)>;
 
 /// A metric with the labels that tell its groups apart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Name {
     /// Such as `block.device_time`.
     pub(super) metric: Rc<str>,
@@ -117,7 +120,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// One thing that is compared.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Quantity {
     /// Metric and labels.
     pub(super) name: Name,

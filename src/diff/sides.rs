@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::render::LeftOut;
@@ -15,7 +17,7 @@ use crate::report::read::input::Source;
 const MOST: usize = 1000;
 
 /// One of the two sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Which {
     Before,
     After,

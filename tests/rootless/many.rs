@@ -348,6 +348,33 @@ fn many_recordings_take_no_more_memory_and_files_than_a_few() {
     assert!(peaks.values().all(|(few, many)| *many < few + 24), "{peaks:?}");
 }
 
+#[test]
+fn a_comparison_of_many_recordings_takes_no_more_memory_than_one_of_a_few() {
+    let dir = fleet(20);
+    let files: Vec<PathBuf> =
+        (0..20).map(|number| dir.path().join(format!("date=2026-11-22/host={number:04}/run.parquet"))).collect();
+    let side = |name: &str, copies: usize| {
+        let place = dir.path().join(name);
+        fs::create_dir(&place).unwrap();
+        for copy in 0..copies {
+            for (at, file) in files.iter().enumerate() {
+                fs::hard_link(file, place.join(format!("{copy}-{at}.parquet"))).unwrap();
+            }
+        }
+        place.to_str().unwrap().to_owned()
+    };
+    let run = |before: &str, after: &str| {
+        let run = measured::run_with_files(40, &["diff", "--format", "json", before, after]);
+        assert_eq!(run.status, 0, "{}", run.errors);
+        println!("{} MiB, {:.1} s", run.peak_mib, run.took.as_secs_f64());
+        run.peak_mib
+    };
+    let few = run(&side("few-before", 1), &side("few-after", 1));
+    let many = run(&side("many-before", 10), &side("many-after", 10));
+    // 24 MiB of numbers at the most are in memory, and as much while they are sorted.
+    assert!(many < few + 48, "{few} MiB of 40 recordings, {many} MiB of 400");
+}
+
 /// Writes what `benches/fleet.py` reads, into EBREC_FLEET; without it, a few hosts that are read here.
 #[test]
 fn a_fleet_for_benches_is_written() {

@@ -1,8 +1,12 @@
 //! Where a side has repeats, each recording is one observation.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::diff::compare::Change;
 use crate::diff::compare::Compared;
@@ -28,14 +32,17 @@ use crate::diff::statistics::Family;
 use crate::diff::statistics::Sample;
 use crate::diff::statistics::mean;
 use crate::diff::statistics::welch;
-use crate::failure::Failure;
+use crate::spill::Sorter;
 use crate::units::Unit;
 
-/// Numbers of all quantities and recordings that are held: 48 bytes each.
-const MOST_NUMBERS: usize = 2_000_000;
+/// Numbers that are held in memory, those of all quantities and recordings together; the others go to a temporary file.
+const MOST_BYTES: usize = 24 << 20;
+/// About what a number takes in memory: names are shared within a recording.
+const NUMBER_BYTES: usize = 160;
 /// Nanoseconds per second, and occurrences of a window, below which a quantity of one recording is taken for nothing.
 const LEAST_TIME: f64 = 2e4;
 const LEAST_COUNT: f64 = 2.0;
+const SPILLED: &str = "can't put numbers into a temporary file";
 
 /// The numbers of one quantity, one for each recording; what a recording does not have is `None`.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +61,48 @@ impl Numbers {
     }
 }
 
-/// All quantities of all recordings.
+/// A number of one quantity in one recording.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Number {
+    quantity: Quantity,
+    which: Which,
+    /// The recording's place on its side.
+    at: u32,
+    unit: Unit,
+    measured: Measured,
+}
+
+impl Number {
+    fn key(&self) -> (&Quantity, Which, u32) {
+        (&self.quantity, self.which, self.at)
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Number) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Number {}
+
+/// All quantities of all recordings, one number each: what is in memory does not grow with their number.
 pub(super) struct Repeats<'s> {
-    quantities: BTreeMap<Quantity, Numbers>,
+    numbers: Sorter<Number>,
     selections: &'s [Selection],
     selected: Vec<Numbers>,
-    held: usize,
     /// Lengths of the windows of each side, in seconds.
     seconds: [Vec<f64>; 2],
 }
@@ -67,14 +110,11 @@ pub(super) struct Repeats<'s> {
 impl<'s> Repeats<'s> {
     pub(super) fn new(selections: &'s [Selection]) -> Repeats<'s> {
         let selected = selections.iter().map(|_| Numbers::default()).collect();
-        Repeats { quantities: BTreeMap::new(), selections, selected, held: 0, seconds: [Vec::new(), Vec::new()] }
+        Repeats { numbers: Sorter::new(MOST_BYTES), selections, selected, seconds: [Vec::new(), Vec::new()] }
     }
 
     /// Adds the next recording of a side.
-    ///
-    /// # Errors
-    /// There are more quantities than fit into memory.
-    pub(super) fn add(&mut self, which: Which, observed: &Observed) -> Result<()> {
+    pub(super) fn add(&mut self, which: Which, observed: &Observed) {
         let seconds: f64 = observed.seconds.iter().sum();
         let lengths = &mut self.seconds[which as usize];
         let at = lengths.len();
@@ -85,9 +125,8 @@ impl<'s> Repeats<'s> {
                     item.measure(statistic, seconds).filter(|measured| is_something(statistic, *measured, seconds));
                 if let Some(measured) = measured {
                     let quantity = Quantity { name: name.clone(), statistic };
-                    let numbers = self.quantities.entry(quantity).or_default();
-                    numbers.put(which, at, statistic.unit(item.nature.unit), Some(measured));
-                    self.held += 1;
+                    let (at, unit) = (u32::try_from(at).unwrap_or(u32::MAX), statistic.unit(item.nature.unit));
+                    self.numbers.push(Number { quantity, which, at, unit, measured }, NUMBER_BYTES);
                 }
             }
         }
@@ -97,31 +136,52 @@ impl<'s> Repeats<'s> {
                 numbers.put(which, at, unit, item.measure(selection.statistic, seconds));
             }
         }
-        if self.held > MOST_NUMBERS {
-            let many = Failure::run("the recordings hold more names than fit into memory");
-            return Err(many.hint("compare one program with --comm").into());
-        }
-        Ok(())
     }
 
-    /// Forgets what is not to be compared.
-    pub(super) fn retain(&mut self, is_compared: impl Fn(&Name) -> bool) {
-        self.quantities.retain(|quantity, _| is_compared(&quantity.name));
-    }
-
-    /// Tests all of them.
-    pub(super) fn compared(self, arrangements: Option<Arrangements>) -> (Design, Compared) {
+    /// Tests all of those that are to be compared.
+    ///
+    /// # Errors
+    /// Numbers can't be put into a temporary file, or read back.
+    pub(super) fn compared(
+        self,
+        arrangements: Option<Arrangements>,
+        is_compared: impl Fn(&Name) -> bool,
+    ) -> Result<(Design, Compared)> {
         let mut families: BTreeMap<Family, (Vec<Change>, Vec<Sample>)> = BTreeMap::new();
         let mut own = Vec::new();
-        for (quantity, numbers) in self.quantities {
-            let Some((change, sample)) = compared(quantity, &numbers, &self.seconds) else { continue };
+        let seconds = &self.seconds;
+        let mut add = |quantity: Quantity, numbers: &Numbers| {
+            let Some((mut change, sample)) = compared(quantity, numbers, seconds) else { return };
             if is_own(&change.quantity.name) {
                 own.push(change);
-            } else if is_enough(&change.quantity, &numbers, &self.seconds) {
+            } else if is_enough(&change.quantity, numbers, seconds) {
                 let (changes, samples) = families.entry(family(&change.quantity)).or_default();
+                // Samples are kept for arrangements only, which few recordings have.
+                match &arrangements {
+                    Some(_) => samples.push(sample),
+                    None => change.difference = Some(welch(&sample)),
+                }
                 changes.push(change);
-                samples.push(sample);
             }
+        };
+        let sorted = self.numbers.finish().context(SPILLED)?;
+        let mut current: Option<(Quantity, Numbers)> = None;
+        for number in sorted.iter().context(SPILLED)? {
+            let Number { quantity, which, at, unit, measured } = number.context(SPILLED)?;
+            if !is_compared(&quantity.name) {
+                continue;
+            }
+            if current.as_ref().is_none_or(|(own, _)| *own != quantity)
+                && let Some((own, numbers)) = current.replace((quantity, Numbers::default()))
+            {
+                add(own, &numbers);
+            }
+            if let Some((_, numbers)) = &mut current {
+                numbers.put(which, usize::try_from(at).unwrap_or(0), unit, Some(measured));
+            }
+        }
+        if let Some((own, numbers)) = current {
+            add(own, &numbers);
         }
         // Very many quantities in very many arrangements are too much for memory.
         let all = families.values().map(|(_, samples)| samples.len()).max().unwrap_or(0);
@@ -129,19 +189,21 @@ impl<'s> Repeats<'s> {
         let test = |sample: &Sample| arrangements.as_ref().map_or_else(|| welch(sample), |all| all.difference(sample));
         let mut tested = Vec::new();
         for (family, (mut changes, samples)) in families {
+            for (change, sample) in changes.iter_mut().zip(&samples) {
+                change.difference = Some(test(sample));
+            }
             let chances = match &arrangements {
                 Some(all) => all.pooled(&samples),
-                None => samples.iter().map(|sample| welch(sample).p).collect(),
+                None => changes.iter().map(|change| change.difference.map_or(1.0, |difference| difference.p)).collect(),
             };
-            for ((change, sample), adjusted) in changes.iter_mut().zip(&samples).zip(family.adjusted(&chances)) {
-                change.difference = Some(test(sample));
+            for (change, adjusted) in changes.iter_mut().zip(family.adjusted(&chances)) {
                 change.adjusted = adjusted;
             }
             tested.append(&mut changes);
         }
         let selected = named_in_advance(self.selections, &self.selected, &self.seconds, test);
         let design = arrangements.map_or(Design::Welch, Design::Exact);
-        (design, Compared { tested, own, selected })
+        Ok((design, Compared { tested, own, selected }))
     }
 }
 
