@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod namespace;
 pub mod recorder;
 pub mod rows;
+pub mod spinners;
 pub mod workload;
 
 pub use self::cgroup::Quota;
@@ -16,6 +17,7 @@ pub use self::recorder::Recorder;
 pub use self::recorder::Running;
 pub use self::recorder::Taken;
 pub use self::rows::Rows;
+pub use self::spinners::Spinners;
 pub use self::workload::Workload;
 pub use crate::skip::skip;
 

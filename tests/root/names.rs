@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::process::Child;
 use std::process::Command;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::common::Recorder;
+use crate::common::Spinners;
 use crate::common::Taken;
 use crate::common::Workload;
 use crate::common::recorder::EBREC;
@@ -81,9 +81,7 @@ fn a_process_that_moves_to_another_cpu_has_the_name_of_the_moment_in_each_row() 
 #[test]
 #[ignore = "root: attaches probes"]
 fn names_belong_to_the_moment_where_all_cpus_are_busy() {
-    let cpus = std::thread::available_parallelism().unwrap().get();
-    let busy = |_| Busy(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
-    let _busy: Vec<Busy> = (0..cpus).map(busy).collect();
+    let _busy = Spinners::start(1);
     assert_named_by_the_moment();
 }
 
@@ -193,15 +191,5 @@ fn processes_that_share_one_id_are_told_apart() {
             starts.push(start);
         }
         assert!(starts.is_sorted_by(|a, b| a < b), "{starts:?}");
-    }
-}
-
-/// A program that spins until the test is over.
-struct Busy(Child);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::process::Child;
 use std::process::Command;
 use std::time::Duration;
 
 use ebrec::recording::FiredMeta;
 
 use crate::common::Recorder;
+use crate::common::Spinners;
 use crate::common::Taken;
 use crate::common::skip;
 use crate::common::wait_for;
@@ -109,27 +109,13 @@ fn a_custom_event_ends_the_window_by_its_own_filter_and_what_follows_is_kept() {
     assert_eq!(taken.recording.rows("event"), 1, "each hit that passes the filter is a row");
 }
 
-/// Threads that want a CPU, more than there are.
-struct Hogs(Vec<Child>);
-
-impl Drop for Hogs {
-    fn drop(&mut self) {
-        for hog in &mut self.0 {
-            let _ = hog.kill();
-            let _ = hog.wait();
-        }
-    }
-}
-
 #[test]
 #[ignore = "root: attaches probes"]
 fn pressure_ends_the_window() {
     let test = "pressure_ends_the_window";
     let Ok(pressure) = File::open("/proc/pressure/cpu") else { return skip(test, "the kernel has no PSI") };
     let running = Recorder::new("-p process").word("--until").word("psi.cpu.some > 40%").start();
-    let cpus = std::thread::available_parallelism().unwrap().get();
-    let hogs =
-        Hogs((0..3 * cpus).map(|_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()).collect());
+    let hogs = Spinners::start(3);
     let total = || {
         let mut text = [0; 512];
         let length = pressure.read_at(&mut text, 0).unwrap();

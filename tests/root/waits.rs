@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::Recorder;
+use crate::common::Spinners;
 use crate::common::Taken;
 use crate::common::Workload;
 use crate::common::recorder::EBREC;
@@ -103,11 +104,25 @@ threads = [threading.Thread(target=run) for _ in range(8)]
 #[test]
 #[ignore = "root: attaches probes"]
 fn waits_add_up_to_what_the_ledger_has() {
+    assert_waits_add_up(&["lock-busy", "lock-held", "idle-pool"]);
+}
+
+/// Some kernels don't show each switch then: of ten recordings, one to five lacked a sleep.
+#[test]
+#[ignore = "root: attaches probes"]
+fn waits_add_up_where_all_cpus_are_busy() {
+    let _busy = Spinners::start(4);
+    assert_waits_add_up(&["idle-pool"; 6]);
+}
+
+fn assert_waits_add_up(reasons: &[&str]) {
     let planted = Planted::build();
-    for reason in ["lock-busy", "lock-held", "idle-pool"] {
+    for reason in reasons {
         let taken = planted.record(reason);
-        let waits = taken.rows("wait", &["cause", "sum"]).named("cause", "futex").sum("sum");
-        let ledger = taken.rows("ledger", &["cause", "sum"]).named("cause", "futex").sum("sum");
+        let sums = |kind| taken.rows(kind, &["cause", "sum"]).sums_by("sum", "cause");
+        let all = [sums("wait"), sums("ledger")];
+        println!("{reason}: waits and the ledger {all:?}");
+        let [waits, ledger] = all.map(|sums| sums["futex"]);
         assert!(ledger > 2_000_000_000, "{reason}: {ledger} ns");
         assert!((waits - ledger).abs() * 100 < ledger, "{reason}: {waits} ns of waits, {ledger} in the ledger");
     }
