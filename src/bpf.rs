@@ -15,6 +15,7 @@ mod kernel_types;
 pub mod live;
 pub mod log;
 pub mod losses;
+pub mod mapped;
 mod mapping;
 pub mod memory;
 pub mod object;

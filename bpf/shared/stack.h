@@ -246,14 +246,23 @@ static __noinline __u64 user_stack(void *ctx)
 		return 0;
 	stack->uid = (__u32)bpf_get_current_uid_gid();
 	stack->found = false;
-	stack->end = config.unwinds ? walk_user_stack(stack) : STACK_BY_FRAME_POINTER;
-	if (stack->end == STACK_BY_FRAME_POINTER)
+	stack->count = 0;
+	stack->end = config.unwinds ? walk_user_stack() : STACK_BY_FRAME_POINTER;
+	if (stack->end == STACK_BY_FRAME_POINTER && in_exec()) {
+		stack->count = 0;
+		stack->end = STACK_IN_EXEC;
+	} else if (stack->end == STACK_BY_FRAME_POINTER) {
 		follow_frame_pointers(ctx, stack, sizeof(stack->found_frames));
-	else if (!stack->count)
+		if (!stack->count)
+			return 0;
+	} else if (!stack->count && stack->end != STACK_IN_EXEC) {
 		/* Where it runs is certain; who called that is not. */
 		follow_frame_pointers(ctx, stack, sizeof(stack->found_frames[0]));
-	if (!stack->count)
-		return 0;
+		/* The next program may have its code there when it is looked up. */
+		if (stack->end == STACK_NO_TABLE && stack->found_frames[0].status == FRAME_IS_ADDRESS &&
+		    is_of_program(stack->found_frames[0].offset))
+			stack->count = 0;
+	}
 	clear_after(stack);
 	hash = hash_frames(stack->count);
 	if (!hash)

@@ -42,6 +42,7 @@ enum stack_end {
 	STACK_NO_RULE,	  /* code that the tables do not describe, or not in a way that is understood */
 	STACK_UNREADABLE, /* memory that is not resident */
 	STACK_GENERATED,  /* generated code without frame pointers */
+	STACK_IN_EXEC,	  /* within execve: its memory is the next program's already, and its registers are not */
 };
 
 struct user_stack {

@@ -202,7 +202,30 @@ static __always_inline bool is_signal_return(struct unwind_walk *walk)
 }
 #endif
 
-/* By frame pointer, where the code has them: what it generated, and what no table describes. */
+/* Whether an address is behind a call instruction: one that is not is no return address of compiled code. */
+static __always_inline bool follows_call(struct unwind_walk *walk, __u64 address)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u64 code;
+
+	if (!read_user(address - 8, &walk->word))
+		return false;
+	code = walk->word;
+/* A call through a register or memory of so many bytes, without its prefix: ff /2. */
+#define IS_CALL_OF(bytes) ((code >> 8 * (8 - (bytes)) & 0x38ff) == 0x10ff)
+	return (code >> 24 & 0xff) == 0xe8 || IS_CALL_OF(2) || IS_CALL_OF(3) || IS_CALL_OF(4) || IS_CALL_OF(6) ||
+	       IS_CALL_OF(7);
+#undef IS_CALL_OF
+#else
+	return true;
+#endif
+}
+
+/*
+ * By frame pointer, where the code has them: what it generated, and what no table describes. In a file, code that no table describes may use
+ * the register for something else; then what is behind the place that it names is hardly ever where a call returns to. Interpreters generate
+ * code whose callers are to return elsewhere.
+ */
 static __always_inline int unwind_by_frame_pointer(struct unwind_walk *walk, __u32 end)
 {
 	__u64 frame = walk->fp;
@@ -214,10 +237,40 @@ static __always_inline int unwind_by_frame_pointer(struct unwind_walk *walk, __u
 		return walk->end = end;
 	if (!read_user(frame + 8, &walk->pc) || !read_user(frame, &walk->fp))
 		return walk->end = STACK_UNREADABLE;
+	if (end == STACK_NO_RULE && !follows_call(walk, walk->pc))
+		return walk->end = end;
 	walk->sp = frame + 16;
 	walk->is_exact = false;
 	return 0;
 }
+
+#if defined(__TARGET_ARCH_x86)
+/* Structures of Go's runtime since 1.5 (src/runtime/runtime2.go): g has its thread's m, and the stack pointer of when it was left; m begins with the
+ * g of its scheduler. Where threads have their g is the ABI's of Linux. */
+#define GO_G		   (-8)
+#define GO_G_M		   48
+#define GO_G_STACK_POINTER 56
+
+/* The stack pointer of the goroutine whose call a thread of Go's carries out on its own stack; false: it can't be read. */
+static __always_inline bool goroutine_stack(struct unwind_walk *walk, __s32 current, __u64 *sp)
+{
+	__u64 g, m;
+
+	if (!read_user(walk->python.thread_id + GO_G, &walk->word))
+		return false;
+	g = walk->word;
+	if (!read_user(g + GO_G_M, &walk->word))
+		return false;
+	m = walk->word;
+	if (!read_user(m, &walk->word) || walk->word != g || !read_user(m + current, &walk->word))
+		return false;
+	g = walk->word;
+	if (!read_user(g + GO_G_STACK_POINTER, &walk->word))
+		return false;
+	*sp = walk->word;
+	return walk->word;
+}
+#endif
 
 /* By a rule of the tables; other than 0: that was the last. */
 static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwind_rule *rule, bool is_innermost)
@@ -249,6 +302,17 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 			return walk->end = STACK_UNREADABLE;
 		cfa = walk->word + rule->more;
 		break;
+	case CFA_GOROUTINE:
+#if defined(__TARGET_ARCH_x86)
+		if (!goroutine_stack(walk, rule->offset, &cfa))
+			return walk->end = STACK_NO_RULE;
+		cfa += rule->more;
+		/* It may be below this one. */
+		walk->sp = cfa - 8;
+		break;
+#else
+		return walk->end = STACK_NO_RULE;
+#endif
 	case CFA_STUB:
 		cfa = walk->sp + 8 + ((walk->pc & 15) >= rule->offset ? 8 : 0);
 		break;
@@ -329,11 +393,8 @@ __noinline int unwind_step(void)
 	/* A call that never returns may be the last instruction of its function. */
 	at = walk->is_exact ? walk->pc : walk->pc - 1;
 	number = unwind_find_mapping(at);
-	if (number < 0) {
-		walk->end = STACK_NO_MAPPING;
-		if (depth)
-			return 1;
-	}
+	if (number < 0)
+		return walk->end = STACK_NO_MAPPING;
 	frame = &stack->frames[depth % MAX_USER_FRAMES];
 	stack->count = depth + 1;
 	frame->status = FRAME_IS_ADDRESS;
@@ -341,7 +402,7 @@ __noinline int unwind_step(void)
 	/* User space takes one off all but the innermost. */
 	frame->offset = at + (depth ? 1 : 0);
 	key = number;
-	mapping = number < 0 ? NULL : bpf_map_lookup_elem(&unwind_mappings, &key);
+	mapping = bpf_map_lookup_elem(&unwind_mappings, &key);
 	if (!mapping)
 		return 1;
 	place = at - mapping->start;
@@ -394,21 +455,72 @@ __noinline int unwind_walk(void)
 	return walk ? walk->end : STACK_NO_TABLE;
 }
 
-/* The mappings of the current process; those of a child are its parent's until it runs another program. */
+/*
+ * Whether the current thread is in execve: from its call to its first instruction in the new program, or from its start where the kernel
+ * started it. In between it gets its new memory, and its new registers after that.
+ */
+__noinline int in_exec(void)
+{
+	struct pt_regs *regs = current_registers();
+	int number = BPF_CORE_READ(regs, REGS_SYSCALL_FIELD);
+
+	if (number < 0)
+		return false;
+#if defined(__TARGET_ARCH_x86)
+	if (task_in_compat_call(NULL, regs))
+		return number == 11 || number == 358;
+	return number == 59 || number == 322 || !BPF_CORE_READ(regs, ip);
+#elif defined(__TARGET_ARCH_arm64)
+	if (BPF_CORE_READ(regs, pstate) & PSR_MODE32_BIT)
+		return number == 11 || number == 387;
+	return number == 221 || number == 281 || !BPF_CORE_READ(regs, pc);
+#else
+	return false;
+#endif
+}
+
+/* Whether an address is in the code of the program itself, and not in a library or in generated code. */
+__noinline int is_of_program(__u64 address)
+{
+	struct task_struct___unwind *task = (void *)bpf_get_current_task();
+	struct mm_struct___unwind *mm = BPF_CORE_READ(task, mm);
+
+	return address >= BPF_CORE_READ(mm, start_code) && address < BPF_CORE_READ(mm, end_code);
+}
+
+/*
+ * Whether a process has the memory that its parent has, or a copy. Its number of execs would not tell: it may have got as many as its
+ * parent, or another parent.
+ */
+static __always_inline bool is_copy(struct mm_struct___unwind *own, struct mm_struct___unwind *parents)
+{
+	return own == parents || (BPF_CORE_READ(own, start_stack) == BPF_CORE_READ(parents, start_stack) &&
+				  BPF_CORE_READ(own, start_code) == BPF_CORE_READ(parents, start_code) &&
+				  BPF_CORE_READ(own, end_code) == BPF_CORE_READ(parents, end_code));
+}
+
+/*
+ * The mappings of the current process; those of a child are its parent's until it runs another program. Within execve they are the old
+ * program's, and NULL once the memory is not: its number of execs is raised after that, and the end of its code is noted when all is mapped.
+ */
 static __always_inline struct unwind_process *unwind_process_of(struct task_struct___unwind *task, __u32 pid,
-								__u64 program)
+								__u64 program, bool in_exec)
 {
 	struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &pid);
+	struct mm_struct___unwind *mm = BPF_CORE_READ(task, mm);
 	struct task_struct___unwind *parent;
 
+	if (in_exec && !BPF_CORE_READ(mm, end_code))
+		return NULL;
 	if (process && process->program == program) {
-		if (process->exec_vm != BPF_CORE_READ(task, mm, exec_vm))
+		if (!in_exec && process->exec_vm != BPF_CORE_READ(mm, exec_vm))
 			want_mappings(pid, program);
 		return process;
 	}
-	want_mappings(pid, program);
+	if (!in_exec)
+		want_mappings(pid, program);
 	parent = BPF_CORE_READ(task, real_parent);
-	if (BPF_CORE_READ(parent, self_exec_id) != BPF_CORE_READ(task, self_exec_id))
+	if (!is_copy(mm, BPF_CORE_READ(parent, mm)))
 		return NULL;
 	pid = BPF_CORE_READ(parent, tgid);
 	process = bpf_map_lookup_elem(&unwind_processes, &pid);
@@ -419,17 +531,17 @@ static __always_inline struct unwind_process *unwind_process_of(struct task_stru
  * The stack of the current thread by unwind tables: frames are in user_scratch. Gives how the walk ended; STACK_NO_TABLE and no
  * frame where the process's mappings are not here, STACK_BY_FRAME_POINTER and no frame where its code has no such tables.
  */
-static __always_inline int walk_user_stack(struct user_stack *stack)
+__noinline int walk_user_stack(void)
 {
 #if defined(__TARGET_ARCH_x86)
 	struct task_struct___unwind *task = (void *)bpf_get_current_task();
 	__u32 zero = 0, pid = bpf_get_current_pid_tgid() >> 32;
 	__u64 program = program_of(task);
+	bool is_in_exec = in_exec();
 	struct unwind_process *process;
 	struct unwind_walk *walk;
 	int end;
 
-	stack->count = 0;
 	walk = bpf_map_lookup_elem(&unwind_walks, &zero);
 	if (!walk)
 		return STACK_NO_TABLE;
@@ -437,9 +549,9 @@ static __always_inline int walk_user_stack(struct user_stack *stack)
 		return STACK_BY_FRAME_POINTER;
 	if (walk->registers.cs != USER_CS)
 		return STACK_BY_FRAME_POINTER;
-	process = unwind_process_of(task, pid, program);
+	process = unwind_process_of(task, pid, program, is_in_exec);
 	if (!process)
-		return STACK_NO_TABLE;
+		return is_in_exec ? STACK_IN_EXEC : STACK_NO_TABLE;
 	walk->first = process->first;
 	walk->count = process->count;
 	walk->mapping = process->first;

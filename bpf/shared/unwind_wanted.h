@@ -25,8 +25,9 @@ struct {
 } unwind_bell SEC(".maps");
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct mm_struct___exec_vm {
+struct mm_struct___unwind {
 	unsigned long exec_vm;
+	unsigned long start_code, end_code, start_stack;
 };
 struct thread_struct___unwind {
 	unsigned long fsbase;
@@ -34,7 +35,7 @@ struct thread_struct___unwind {
 struct task_struct___unwind {
 	struct task_struct___unwind *group_leader;
 	struct task_struct___unwind *real_parent;
-	struct mm_struct___exec_vm *mm;
+	struct mm_struct___unwind *mm;
 	__u64 start_time;
 	__u64 self_exec_id;
 	unsigned int flags;

@@ -34,6 +34,9 @@ impl Clock {
     }
 }
 
+/// PERF_TYPE_SOFTWARE and PERF_COUNT_SW_DUMMY of uapi/linux/perf_event.h.
+const SOFTWARE: u32 = 1;
+const DUMMY: u64 = 9;
 /// PERF_FLAG_FD_CLOEXEC of uapi/linux/perf_event.h.
 const FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
 
@@ -63,6 +66,28 @@ pub fn timers(cpus: &[u32], after: u64) -> Result<Vec<OwnedFd>> {
     cpus.iter().map(timer).collect()
 }
 
+/// Opens an event on each of the CPUs whose ring gets a record whenever a process there maps code.
+///
+/// # Errors
+/// When the kernel gives none: no privilege, or no such CPU.
+pub fn mapped_code(cpus: &[u32]) -> Result<Vec<OwnedFd>> {
+    let open = |cpu: &u32| {
+        let mut attributes = perf_event_attr {
+            size: size_of::<perf_event_attr>() as u32,
+            type_: SOFTWARE,
+            config: DUMMY,
+            ..Default::default()
+        };
+        attributes.set_mmap(1);
+        attributes.set_mmap2(1);
+        // Whoever waits for it is woken by each record.
+        attributes.set_watermark(1);
+        attributes.__bindgen_anon_2.wakeup_watermark = 1;
+        open_as(&attributes, "dummy", *cpu)
+    };
+    cpus.iter().map(open).collect()
+}
+
 fn open(clock: Clock, cpu: u32, hertz: u64) -> Result<OwnedFd> {
     let mut attributes = attributes(clock);
     attributes.__bindgen_anon_1.sample_freq = hertz;
@@ -76,6 +101,10 @@ fn attributes(clock: Clock) -> perf_event_attr {
 }
 
 fn open_event(attributes: &perf_event_attr, clock: Clock, cpu: u32) -> Result<OwnedFd> {
+    open_as(attributes, clock.name(), cpu)
+}
+
+fn open_as(attributes: &perf_event_attr, name: &str, cpu: u32) -> Result<OwnedFd> {
     let cpu = i32::try_from(cpu)?;
     // SAFETY: the attributes are as long as they say and live through the call; the other arguments are numbers.
     let fd = unsafe {
@@ -83,7 +112,7 @@ fn open_event(attributes: &perf_event_attr, clock: Clock, cpu: u32) -> Result<Ow
     };
     if fd < 0 {
         let error = std::io::Error::last_os_error();
-        return Err(anyhow!("the kernel refused a '{}' event on CPU {cpu}: {error}", clock.name()));
+        return Err(anyhow!("the kernel refused a '{name}' event on CPU {cpu}: {error}"));
     }
     // SAFETY: the kernel just returned this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd)?) })

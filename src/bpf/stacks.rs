@@ -108,6 +108,8 @@ pub enum StackEnd {
     Unreadable,
     /// Generated code without frame pointers.
     Generated,
+    /// Within execve: the memory is the next program's already, and the registers are not.
+    InExec,
 }
 
 impl StackEnd {
@@ -122,6 +124,7 @@ impl StackEnd {
             types::stack_end::STACK_NO_RULE => StackEnd::NoRule,
             types::stack_end::STACK_UNREADABLE => StackEnd::Unreadable,
             types::stack_end::STACK_GENERATED => StackEnd::Generated,
+            types::stack_end::STACK_IN_EXEC => StackEnd::InExec,
             _ => StackEnd::ByFramePointer,
         }
     }

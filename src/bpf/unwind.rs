@@ -21,6 +21,7 @@ use super::Plain;
 use super::bytes_of;
 use super::create::create_map;
 use super::create::options;
+use super::mapped::MappedCode;
 use super::memory;
 use super::memory::MapMemory;
 use super::python::CodeRing;
@@ -202,7 +203,7 @@ impl UnwindMaps {
         write(&self.rules, first.into(), rules.iter().map(rule))
     }
 
-    /// Writes what frames of a file begin with: its build id, if it has one; and the interpreter that it has, by its number.
+    /// Writes what frames of a file begin with: what it is told by, if that is known; and the interpreter that it has, by its number.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -271,14 +272,17 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// Waits until it rings, or has rung since the last time, or until the other doorbell has rung; at most so long, if that is given.
+    /// Waits until it rings, or has rung since the last time, or until the other doorbell has rung, or there is a record of code that a
+    /// process maps; at most so long, if that is given.
     ///
     /// # Errors
     /// When the kernel refuses to wait. An interrupted wait is none.
-    pub fn wait(&mut self, other: &Doorbell, patience: Option<Duration>) -> Result<()> {
+    pub fn wait(&mut self, other: &Doorbell, mapped: Option<&MappedCode>, patience: Option<Duration>) -> Result<()> {
         let patience = patience.map(Timespec::try_from).transpose().context("too long a wait")?;
         let map = self.map.as_fd();
-        let mut bells = [PollFd::new(&map, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
+        let events: Vec<BorrowedFd<'_>> = mapped.into_iter().flat_map(MappedCode::events).collect();
+        let mut bells = vec![PollFd::new(&map, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
+        bells.extend(events.iter().map(|event| PollFd::new(event, PollFlags::IN)));
         match poll(&mut bells, patience.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("waiting for processes failed"),
@@ -401,6 +405,7 @@ fn rule(rule: &Rule) -> types::unwind_rule {
         Cfa::ReturnInRegister(register, offset) => (cfa::CFA_RETURN_IN_REGISTER, register, offset, 0),
         Cfa::AtStackPointer(offset, more) => (cfa::CFA_AT_STACK_POINTER, 0, offset, more),
         Cfa::AtFramePointer(offset, more) => (cfa::CFA_AT_FRAME_POINTER, 0, offset, more),
+        Cfa::Goroutine(current, distance) => (cfa::CFA_GOROUTINE, 0, current, distance),
         Cfa::Stub(offset) => (cfa::CFA_STUB, 0, offset, 0),
         Cfa::Signal => (cfa::CFA_SIGNAL, 0, 0, 0),
         Cfa::Unsupported => (cfa::CFA_UNSUPPORTED, 0, 0, 0),

@@ -12,7 +12,9 @@ const MAX_FUNCTIONS: usize = 1 << 20;
 const MAX_NAME: usize = 4096;
 /// Stretches of one function with a stack depth each, at most.
 const MAX_ROWS: usize = 1 << 16;
-/// A function written in assembly, from Go 1.19 on.
+/// Flags: nobody called the function, and it changes to another stack (both from Go 1.17 on); it is written in assembly (from 1.19 on).
+const FLAG_TOP: u8 = 1;
+const FLAG_WRITES_STACK_POINTER: u8 = 2;
 const FLAG_ASSEMBLY: u8 = 4;
 
 /// The smallest distance between a table's beginning and its neighbours'.
@@ -49,6 +51,10 @@ pub(super) struct GoFunction<'data> {
     /// Where the next one begins; filling belongs to it.
     pub(super) end: u64,
     pub(super) is_assembly: bool,
+    /// Nobody called it.
+    pub(super) is_top: bool,
+    /// It changes to another stack.
+    pub(super) writes_stack_pointer: bool,
     depths: usize,
 }
 
@@ -142,6 +148,8 @@ impl<'data> GoTable<'data> {
             start,
             end,
             is_assembly: self.layout == Layout::Distances && flags & FLAG_ASSEMBLY != 0,
+            is_top: flags & FLAG_TOP != 0,
+            writes_stack_pointer: flags & FLAG_WRITES_STACK_POINTER != 0,
             depths,
         })
     }
@@ -165,6 +173,13 @@ impl<'data> GoTable<'data> {
 
     /// The frames of a function, from the depth of its stack at each instruction.
     pub(super) fn rows(&self, function: &GoFunction<'data>) -> Option<Rows> {
+        let register = self.machine.stack_pointer();
+        let row = |(start, end, distance)| (start, end, Frame::Register { register, distance });
+        self.distances(function).map(|rows| Rows::new(rows.into_iter().map(row).collect()))
+    }
+
+    /// How far a function's frame is above the stack pointer: from one address to another, in bytes.
+    pub(super) fn distances(&self, function: &GoFunction<'data>) -> Option<Vec<(u64, u64, i64)>> {
         let mut bytes = self.bytes.get(self.depths.checked_add(function.depths)?..)?;
         let (mut depth, mut at) = (-1i64, function.start);
         let mut rows = Vec::new();
@@ -177,14 +192,13 @@ impl<'data> GoTable<'data> {
             depth = depth.checked_add(change)?;
             let size = u64::from(number(&mut bytes)?).checked_mul(self.quantum)?;
             let end = at.checked_add(size)?;
-            let register = self.machine.stack_pointer();
-            rows.push((at, end, Frame::Register { register, distance: depth + self.machine.pushed_by_call() }));
+            rows.push((at, end, depth.checked_add(self.machine.pushed_by_call())?));
             at = end;
             if rows.len() > MAX_ROWS {
                 return None;
             }
         }
-        Some(Rows::new(rows))
+        Some(rows)
     }
 }
 

@@ -28,8 +28,11 @@ use super::frames::Rows;
 use super::go;
 use super::go::GoFunction;
 use super::go::GoTable;
+use super::go_frames::GoFrames;
 use super::machine::Machine;
 use super::refusal::Refusal;
+use super::switch;
+use super::switch::Switch;
 
 /// Segments and sections of one file, at most; files have some dozens.
 const MAX_PARTS: usize = 1024;
@@ -106,6 +109,19 @@ impl<'data> Program<'data> {
     /// It is not a 64-bit little-endian ELF file for x86_64 or aarch64.
     pub fn read<R: ReadRef<'data> + 'data>(file: R) -> Result<Program<'data>, Refusal> {
         let elf = object::File::parse(file).map_err(|_| Refusal::Unreadable)?;
+        let mut program = Program::begin(file, &elf)?;
+        program.symbols = symbols(&elf);
+        program.constants = constants(&elf);
+        let text = elf.section_by_name(".text").map(|section| section.address());
+        program.frames = section(&elf, &[".eh_frame"], frames::MAX_TABLE)
+            .map(|(address, bytes)| Frames::read(bytes, address, text, program.machine));
+        program.is_go = GO_SECTIONS.iter().any(|name| elf.section_by_name(name).is_some());
+        program.go = program.go_table(&elf);
+        Ok(program)
+    }
+
+    /// Only where the file's parts are.
+    fn begin<R: ReadRef<'data> + 'data>(file: R, elf: &object::File<'data, R>) -> Result<Program<'data>, Refusal> {
         let machine = match elf.architecture() {
             object::Architecture::X86_64 => Machine::X86_64,
             object::Architecture::Aarch64 => Machine::Aarch64,
@@ -123,24 +139,18 @@ impl<'data> Program<'data> {
                 Segment { address: segment.address(), offset, size, is_code }
             })
             .collect();
-        let mut program = Program {
+        Ok(Program {
             machine,
             segments,
             read: Box::new(move |offset, size| file.read_bytes_at(offset, size).ok()),
-            symbols: symbols(&elf),
-            constants: constants(&elf),
+            symbols: Vec::new(),
+            constants: Vec::new(),
             frames: None,
             go: None,
             is_go: false,
             find_relocations: Box::new(move || relocations(file)),
             relocations: OnceCell::new(),
-        };
-        let text = elf.section_by_name(".text").map(|section| section.address());
-        program.frames = section(&elf, &[".eh_frame"], frames::MAX_TABLE)
-            .map(|(address, bytes)| Frames::read(bytes, address, text, machine));
-        program.is_go = GO_SECTIONS.iter().any(|name| elf.section_by_name(name).is_some());
-        program.go = program.go_table(&elf);
-        Ok(program)
+        })
     }
 
     /// Where an address of the file's own numbering is in the file, in bytes from its start.
@@ -155,6 +165,38 @@ impl<'data> Program<'data> {
             address: function.start,
             size: function.end.saturating_sub(function.start),
         })
+    }
+
+    /// Reads what a Go program says of its functions, and nothing else. `None` for other programs.
+    ///
+    /// The file: the bytes themselves, or an `object::ReadCache` around the file.
+    pub fn read_go<R: ReadRef<'data> + 'data>(file: R) -> Option<Program<'data>> {
+        let elf = object::File::parse(file).ok()?;
+        if !GO_SECTIONS.iter().any(|name| elf.section_by_name(name).is_some()) {
+            return None;
+        }
+        let mut program = Program::begin(file, &elf).ok()?;
+        program.is_go = true;
+        program.go = program.go_table(&elf);
+        program.go.is_some().then_some(program)
+    }
+
+    /// The frames of a Go program's functions, in the order of their addresses. Empty for other programs.
+    pub fn go_frames(&self) -> impl Iterator<Item = GoFrames> {
+        let switch = self.go.iter().flat_map(GoTable::functions).find(|function| function.name == switch::SYSTEM);
+        let switch = switch.and_then(|function| self.switch(&function));
+        let current = switch.and_then(|switch| switch.current);
+        self.go.iter().flat_map(move |table| {
+            table.functions().filter_map(move |function| {
+                let distances = table.distances(&function)?;
+                Some(GoFrames::of(&function, distances, current, || self.switch(&function)))
+            })
+        })
+    }
+
+    /// Where a function of Go's runtime is on another stack than its caller.
+    fn switch(&self, function: &GoFunction<'data>) -> Option<Switch> {
+        Switch::find(self.code(function.start, function.end.checked_sub(function.start)?)?, function.start)
     }
 
     /// The table of a Go program's functions.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,6 +30,7 @@ use crate::names::signals;
 use crate::probe::attached::Context;
 use crate::probe::attached::Interval;
 use crate::probe::attached::Loss;
+use crate::probe::stacks::Program;
 use crate::probe::stacks::Stacks;
 use crate::record::backlog::Backlog;
 use crate::record::backlog::Weight;
@@ -138,6 +140,8 @@ pub(super) struct Drain {
     pub(super) last: Option<Last>,
     /// Models of CPUs.
     pub(super) cpu_models: Vec<(u32, String)>,
+    /// Libraries that processes load.
+    pub(super) loaded: Option<Receiver<Program>>,
 }
 
 impl Drain {
@@ -171,6 +175,7 @@ impl Drain {
             events,
             last,
             cpu_models,
+            loaded,
         } = self;
         let ids_differ = ids.differ();
         let symbols = Resolver::start(inlines, ids, rows.empty())?;
@@ -182,6 +187,7 @@ impl Drain {
         let mut round = Round {
             dispatch,
             codes: maps.unwind().map(UnwindMaps::codes).transpose()?,
+            loaded,
             maps,
             epoch,
             symbols,
@@ -223,6 +229,8 @@ impl Drain {
 struct Round {
     dispatch: Dispatch,
     maps: SharedMaps,
+    /// Libraries that processes load.
+    loaded: Option<Receiver<Program>>,
     /// What programs tell of Python's code objects.
     codes: Option<CodeRing>,
     epoch: Arc<Epoch>,
@@ -581,6 +589,7 @@ impl Round {
         // A program reports a code object before it stores a stack that has it.
         self.codes.iter_mut().for_each(|codes| self.symbols.add_codes(codes.take()));
         let Dispatch { rows, stacks, .. } = &mut self.dispatch;
+        self.loaded.iter().flat_map(Receiver::try_iter).for_each(|library| stacks.add_program(library));
         self.symbols.ask(taken, stacks, now, rows);
         Ok(())
     }

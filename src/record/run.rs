@@ -19,6 +19,7 @@ use rustix::thread::sched_setaffinity;
 use crate::bpf::epoch::Epoch;
 use crate::bpf::grace;
 use crate::bpf::log;
+use crate::bpf::mapped::MappedCode;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
 use crate::bpf::scope::close_at;
@@ -233,13 +234,20 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let mut last_rows = rows.empty();
     let description = Description::new(plan, command_line, &host, &registry, &attempts, &own_events, &anchor)
         .with_trigger(trigger.as_ref());
+    let page = usize::try_from(host.auxv.page_size)?;
+    let mapped = maps.unwind().map(|_| MappedCode::open(&host.cpus.online, page)).transpose();
+    if let Err(error) = &mapped {
+        say(plan, Verbosity::Verbose, || format!("a library in the place of another is not noticed: {error:#}"));
+    }
     // All that takes more privileges has been done.
     confine(&host, &partial, &probes)?;
     let (out, messages) = sync_channel::<Vec<Message>>(BUNDLES_IN_FLIGHT);
     let mut state = State { now_ns: start.mono_ns, clocks: vec![anchor], ..State::default() };
     out.send(vec![Message::Checkpoint(state.clone())]).context("the writer has stopped")?;
     let unwind = maps.unwind().map(UnwindMaps::share).transpose()?;
-    let tables = unwind.map(|unwind| Tables::start(unwind, Arc::clone(&identity.ids), &plan.command)).transpose()?;
+    let mut tables = unwind
+        .map(|unwind| Tables::start(unwind, mapped.unwrap_or_default(), Arc::clone(&identity.ids), &plan.command))
+        .transpose()?;
     let version = (host.kernel.version.major, host.kernel.version.minor);
     let hooks: Vec<String> = probes.iter().flat_map(|probe| probe.attached.hooks()).collect();
     let counters = Counters::start(Root::system(), host.auxv, Arc::clone(&identity.ids), start.mono_ns)
@@ -269,6 +277,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         events: events.sender(),
         last: plan.last.map(|span| Last::new(whole_ns(span), start.mono_ns)),
         cpu_models: host.cpus.models.clone(),
+        loaded: tables.as_mut().and_then(Tables::loaded),
     };
     let copies = plan.last.map(|_| Copies::start(writer.path().to_owned(), events.sender())).transpose()?;
 

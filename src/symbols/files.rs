@@ -212,7 +212,7 @@ impl Files {
         if number >= MAX_FILES {
             return None;
         }
-        if let Some(id) = elf.build_id.as_deref().and_then(padded) {
+        if let Some(id) = id_of(file, &elf) {
             // A copy, as each container has its own: their frames are the same.
             if let Some(known) = self.by_build_id.get(&(whose, id)) {
                 return Some(*known);
@@ -363,6 +363,29 @@ fn functions_of(file: &CodeFile, offsets: &BTreeSet<u64>) -> Option<HashMap<u64,
     Some(places.iter().filter_map(|(offset, address)| Some((*offset, names.get(address)?.clone()))).collect())
 }
 
+/// What ids begin with that are made up here.
+const MADE_UP: [u8; 4] = *b"none";
+
+/// What frames in a file have as its build id. Of one that has none, it tells the file from all others of this machine: an address would
+/// be looked up when the process may have something else there.
+pub(super) fn id_of(file: &File, elf: &Elf) -> Option<BuildId> {
+    if let Some(id) = &elf.build_id {
+        return padded(id);
+    }
+    let facts = file.metadata().ok()?;
+    let mut id = BuildId::default();
+    let written = facts.mtime().wrapping_mul(1_000_000_000).wrapping_add(facts.mtime_nsec());
+    let parts = MADE_UP.into_iter().chain((facts.dev() as u32 ^ written as u32).to_ne_bytes());
+    let parts = parts.chain(facts.ino().to_ne_bytes()).chain(((written >> 32) as u32).to_ne_bytes());
+    id.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    Some(id)
+}
+
+/// Whether a file has an id of its own making.
+pub(super) fn has_build_id(id: &BuildId) -> bool {
+    !id.starts_with(&MADE_UP)
+}
+
 /// A build id out of a file, as the kernel would give it.
 pub(super) fn padded(hex: &str) -> Option<BuildId> {
     let mut id = BuildId::default();
@@ -390,7 +413,33 @@ fn libraries() -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use super::Elf;
+    use super::has_build_id;
+    use super::id_of;
     use super::padded;
+
+    #[test]
+    fn a_file_without_a_build_id_is_told_from_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let copy = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::copy("/proc/self/exe", &path).unwrap();
+            path
+        };
+        let id = |path: &Path| {
+            let file = File::open(path).unwrap();
+            let mut elf = Elf::read(&file).unwrap();
+            elf.build_id = None;
+            id_of(&file, &elf).unwrap()
+        };
+        let (one, other) = (copy("one"), copy("other"));
+        assert_eq!(id(&one), id(&one));
+        assert_ne!(id(&one), id(&other));
+        assert!(!has_build_id(&id(&one)) && has_build_id(&[7; 20]));
+    }
 
     #[test]
     fn a_short_build_id_is_padded_as_the_kernel_pads_it() {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::elf;
 use super::files::BuildId;
+use super::files::has_build_id;
 use super::kernel::Function;
 use super::python::Code;
 use crate::bpf::stacks::StackEnd;
@@ -50,6 +51,7 @@ pub(super) fn cause_of(end: StackEnd) -> Option<&'static str> {
         StackEnd::NoRule => Some("no unwind information"),
         StackEnd::Unreadable => Some("memory not resident"),
         StackEnd::Generated => Some("generated code without frame pointers"),
+        StackEnd::InExec => Some("within execve"),
     }
 }
 
@@ -264,7 +266,7 @@ impl Symbol {
             }
             Place::Inlined(_, name) => in_file(Some(format!("{name} (inlined)"))),
             Place::Unknown(id, offset, why) => Symbol {
-                build_id: Some(elf::hex(id.strip_suffix(&[0; 4]).unwrap_or(id))),
+                build_id: has_build_id(id).then(|| elf::hex(id.strip_suffix(&[0; 4]).unwrap_or(id))),
                 offset: Some(*offset),
                 unnamed: Some(why),
                 ..Symbol::default()

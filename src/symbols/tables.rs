@@ -1,14 +1,16 @@
 //! The thread that keeps the kernel's unwind tables: of the files that processes have mapped, and of the mappings themselves.
 //!
 //! Programs ask for the mappings of a process when they first meet it, when its executable memory has changed, and when they
-//! come to an address that is not in them. Its tables are in place some milliseconds later; the stacks until then say that they
+//! come to an address that is not in them; and the kernel tells who maps code. Its tables are in place some milliseconds later; the stacks until then say that they
 //! had none. Files are shared by all processes that have them mapped, and stay until the recording ends.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,9 +25,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
+use object::ReadCache;
 
 use super::elf::Elf;
-use super::files::padded;
+use super::files::id_of;
 use super::interpreter;
 use super::maps;
 use super::maps::Mapped;
@@ -33,20 +36,27 @@ use super::maps::Mapping;
 use super::sections;
 use super::sections::Section;
 use super::sections::Sections;
+use crate::bpf::mapped::MappedCode;
 use crate::bpf::python::MAX_INTERPRETERS;
 use crate::bpf::unwind;
 use crate::bpf::unwind::MappingKind;
 use crate::bpf::unwind::Runs;
 use crate::bpf::unwind::UnwindMaps;
+use crate::exits;
+use crate::exits::GoFrame;
 use crate::host::clocks;
 use crate::host::doorbell::Doorbell;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
 use crate::host::priority;
 use crate::host::process_ids::ProcessIds;
+use crate::probe::stacks::Program;
 use crate::unwind::pool::PAGE;
 use crate::unwind::pool::Pool;
 use crate::unwind::pool::Stretch;
+use crate::unwind::rule::Cfa;
+use crate::unwind::rule::FramePointer;
+use crate::unwind::rule::Rule;
 use crate::unwind::table;
 use crate::unwind::table::Segment;
 use crate::unwind::table::UnwindTable;
@@ -73,6 +83,8 @@ const MAX_SECTION: u64 = 32 << 20;
 const SWEEP: Duration = Duration::from_secs(2);
 /// Instruction set of this build, as ELF files name it.
 const MACHINE: u16 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+/// The table of functions that a Go program has.
+const GO_TABLES: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 /// SHF_COMPRESSED of elf.h.
 const COMPRESSED: u64 = 1 << 11;
 
@@ -82,6 +94,7 @@ pub struct Tables {
     stop: Arc<AtomicBool>,
     stopped: Doorbell,
     ready: Receiver<()>,
+    loaded: Option<Receiver<Program>>,
 }
 
 impl Tables {
@@ -89,21 +102,32 @@ impl Tables {
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn start(maps: UnwindMaps, ids: Arc<ProcessIds>, command: &[OsString]) -> Result<Tables> {
+    pub fn start(
+        maps: UnwindMaps,
+        mapped: Option<MappedCode>,
+        ids: Arc<ProcessIds>,
+        command: &[OsString],
+    ) -> Result<Tables> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Doorbell::new().context("can't make a doorbell")?;
         let (is_stopped, stops) = (Arc::clone(&stop), stopped.clone());
         let (done, ready) = channel();
+        let (loads, loaded) = channel();
         let program = command.first().and_then(|name| program(name));
         let work = move || {
             // A stack that comes before the mappings are in place is cut short: that is little work, and reading tables is not.
             priority::first();
-            let mut work = Work::new(maps, ids, done);
+            let mut work = Work::new(maps, mapped, ids, (done, loads));
             // Without tables stacks are shorter, and say so.
             let _ = program.map_or(Ok(()), |file| work.expect(file)).and_then(|()| work.run(&is_stopped, &stops));
         };
         thread::Builder::new().name("ebrec-unwind".to_owned()).spawn(work).context("can't start a thread")?;
-        Ok(Tables { stop, stopped, ready })
+        Ok(Tables { stop, stopped, ready, loaded: Some(loaded) })
+    }
+
+    /// Tells the libraries that processes load while they are recorded: they may be gone when their functions are named.
+    pub fn loaded(&mut self) -> Option<Receiver<Program>> {
+        self.loaded.take()
     }
 
     /// Waits until the tables are in place of all that ran when it was started, and of the command; at most so long.
@@ -148,12 +172,18 @@ type FileKey = (u64, u64);
 struct Image {
     program: u64,
     mappings: Vec<Mapping>,
+    /// When they were read.
+    read: Instant,
     /// Until when it is not looked at again, unless it has changed.
     rests_until: Instant,
 }
 
 struct Work {
     maps: UnwindMaps,
+    /// Tells who maps code, where the kernel lets it.
+    mapped: Option<MappedCode>,
+    /// Those who did since their mappings were read.
+    mappers: BTreeSet<u32>,
     ids: Arc<ProcessIds>,
     pool: Pool,
     runs: Runs,
@@ -172,13 +202,21 @@ struct Work {
     interpreters: u32,
     /// Told when nothing is left to be read for the first time.
     ready: Option<Sender<()>>,
+    loads: Sender<Program>,
 }
 
 impl Work {
-    fn new(maps: UnwindMaps, ids: Arc<ProcessIds>, ready: Sender<()>) -> Work {
+    fn new(
+        maps: UnwindMaps,
+        mapped: Option<MappedCode>,
+        ids: Arc<ProcessIds>,
+        (ready, loads): (Sender<()>, Sender<Program>),
+    ) -> Work {
         let (chunks, pages) = maps.room();
         Work {
             maps,
+            mapped,
+            mappers: BTreeSet::new(),
             ids,
             pool: Pool::new(chunks, pages),
             runs: Runs::default(),
@@ -191,6 +229,7 @@ impl Work {
             numbered: 0,
             interpreters: 0,
             ready: Some(ready),
+            loads,
         }
     }
 
@@ -206,6 +245,16 @@ impl Work {
             }
             // Without a process that rests there is nothing to do until the bell rings.
             let mut patience: Option<Duration> = None;
+            self.note_mappers();
+            for (pid, program) in self.again() {
+                let image = self.images.get(&pid).map(|image| image.read);
+                let rest = image.map_or(Duration::ZERO, |read| (read + SHORTEST_REST).saturating_duration_since(now));
+                if rest.is_zero() {
+                    self.load(pid, program)?;
+                } else {
+                    patience = Some(patience.map_or(rest, |patience| patience.min(rest)));
+                }
+            }
             for (pid, program) in self.maps.wanted()? {
                 match self.rest(pid, program, now) {
                     Duration::ZERO => self.load(pid, program)?,
@@ -221,11 +270,28 @@ impl Work {
                 }
                 None => {
                     self.ready = None;
-                    bell.wait(stops, patience)?;
+                    bell.wait(stops, self.mapped.as_ref(), patience)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes whose mappings are not what they were: libraries come and go, and one may be where another was.
+    fn note_mappers(&mut self) {
+        let Some(mapped) = &mut self.mapped else { return };
+        let found = mapped.take();
+        if found.lost {
+            self.mappers.extend(self.images.keys());
+        }
+        let machine = found.pids.into_iter().filter_map(|pid| self.ids.machine(pid));
+        // The mappings of others are read when they are wanted.
+        self.mappers.extend(machine.filter(|pid| self.images.contains_key(pid)));
+    }
+
+    /// Those of them whose mappings are known, and of which program.
+    fn again(&self) -> Vec<(u32, u64)> {
+        self.mappers.iter().filter_map(|pid| Some((*pid, self.images.get(pid)?.program))).collect()
     }
 
     /// How long a process is not to be looked at yet.
@@ -239,17 +305,24 @@ impl Work {
         let begun = Instant::now();
         // Before its mappings are read: what changes from here on is asked for again.
         self.maps.answer(pid);
+        self.mappers.remove(&pid);
         let Some(here) = self.ids.here(pid) else { return Ok(()) };
-        let Some(Mapped { mut mappings, .. }) = maps::of_process(here) else { return Ok(()) };
+        let Some(Mapped { uid, mut mappings }) = maps::of_process(here) else { return Ok(()) };
         mappings.truncate(MAX_MAPPINGS);
         let others = self.images.iter().filter(|(own, _)| **own != pid);
         if others.map(|(_, image)| image.mappings.len()).sum::<usize>() + mappings.len() > MAX_KEPT {
-            self.images.insert(pid, Image { program, mappings: Vec::new(), rests_until: begun + LONGEST_REST });
+            self.images
+                .insert(pid, Image { program, mappings: Vec::new(), read: begun, rests_until: begun + LONGEST_REST });
             return Ok(());
         }
+        let is_known = self.images.get(&pid).is_some_and(|image| image.program == program);
         for mapping in &mut mappings {
             if mapping.is_file() && !self.files.contains_key(&key(mapping)) && self.files.len() < MAX_FILES {
                 self.meet(here, mapping)?;
+                if is_known {
+                    let path = mapping.file().into_os_string().into_vec();
+                    let _ = self.loads.send(Program { ppid: 0, uid, path });
+                }
             }
             // What it begins with is all that is asked from here on, and anyone can make long ones.
             mapping.path = mapping.path.chars().take(MAX_NAME).collect();
@@ -257,7 +330,7 @@ impl Work {
         self.set(pid, program, &mappings)?;
         let is_new = |image: &Image| image.program != program || image.mappings != mappings;
         let rest = if self.images.get(&pid).is_none_or(is_new) { SHORTEST_REST } else { begun.elapsed() * SHARE };
-        self.images.insert(pid, Image { program, mappings, rests_until: begun + rest });
+        self.images.insert(pid, Image { program, mappings, read: begun, rests_until: begun + rest });
         Ok(())
     }
 
@@ -282,7 +355,7 @@ impl Work {
             Some(_) if self.numbered + 1 >= self.maps.max_files() => Known::NoRoom(0),
             Some((elf, file)) => {
                 self.numbered += 1;
-                self.maps.write_file(self.numbered, elf.build_id.as_deref().and_then(padded), None)?;
+                self.maps.write_file(self.numbered, id_of(&file, &elf), None)?;
                 // A command has this program mapped until it is released. Its tables would be the largest of all.
                 if Identity::of(&file) != self.own {
                     self.unread.insert((bytes, key), (file, elf));
@@ -317,7 +390,7 @@ impl Work {
         }
         self.interpreters = number;
         self.maps.write_interpreter(number, &found)?;
-        self.maps.write_file(file, elf.build_id.as_deref().and_then(padded), Some(number))
+        self.maps.write_file(file, id_of(opened, elf), Some(number))
     }
 
     fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<()> {
@@ -374,6 +447,7 @@ impl Work {
         let ids = Arc::clone(&self.ids);
         let lives = |pid| ids.here(pid).is_some_and(|here| Path::new(&format!("/proc/{here}")).exists());
         self.images.retain(|pid, _| lives(*pid));
+        self.mappers.retain(|pid| self.images.contains_key(pid));
         self.runs.retain(&self.maps, |pid| self.images.contains_key(&pid), clocks::monotonic_ns());
     }
 }
@@ -412,12 +486,40 @@ fn read_table(file: &File, sections: Option<&Sections>, elf: &Elf) -> UnwindTabl
     let eh_frame = named(".eh_frame");
     let read = bytes(eh_frame).unwrap_or_default();
     let debug_frame = if read.is_empty() { bytes(named(".debug_frame")).unwrap_or_default() } else { Vec::new() };
-    UnwindTable::read(&table::Image {
+    let image = table::Image {
         segments: elf.code().map(segment).collect(),
         eh_frame: &read,
         eh_frame_address: eh_frame.map_or(0, |section| section.address),
         text_address: named(".text").map(|section| section.address),
         got_address: named(".got").map(|section| section.address),
         debug_frame: &debug_frame,
-    })
+    };
+    let go = GO_TABLES.iter().find_map(|name| named(name)).filter(|section| section.size <= MAX_SECTION);
+    let cache = ReadCache::new(file);
+    let program = go.and_then(|_| exits::Program::read_go(&cache));
+    let mut own = program
+        .iter()
+        .flat_map(exits::Program::go_frames)
+        .flat_map(|frames| frames.rows)
+        .map(|(start, end, frame)| (start, end, go_rule(frame)));
+    UnwindTable::read(&image, &mut own)
+}
+
+/// A row of a Go program's own table as one of others'.
+fn go_rule(frame: GoFrame) -> Rule {
+    let number = |distance: i64| i32::try_from(distance).ok();
+    match frame {
+        GoFrame::Top => Rule::OUTERMOST,
+        GoFrame::Signal => Rule::SIGNAL,
+        GoFrame::Unknown => Rule::UNSUPPORTED,
+        GoFrame::FramePointer => Rule { cfa: Cfa::FramePointer(16), frame_pointer: FramePointer::AtCfa(-16) },
+        GoFrame::Goroutine { current, distance } => {
+            Rule { cfa: Cfa::Goroutine(current, distance), frame_pointer: FramePointer::Same }
+        }
+        GoFrame::Stack { distance, keeps } => {
+            let frame_pointer = if keeps { FramePointer::AtCfa(-16) } else { FramePointer::Same };
+            number(distance)
+                .map_or(Rule::UNSUPPORTED, |distance| Rule { cfa: Cfa::StackPointer(distance), frame_pointer })
+        }
+    }
 }

@@ -33,6 +33,9 @@ pub enum Cfa {
     AtFramePointer(i32, i32),
     /// An import stub of 16 bytes: it has pushed a word from this byte of it on.
     Stub(i32),
+    /// On the stack of the goroutine that a thread of Go's runs: where the thread's structure has that, and so many bytes above where it
+    /// left the stack.
+    Goroutine(i32, i32),
     /// The kernel called it to end a signal handler: all registers are on the stack.
     Signal,
     /// Something that is not computed here.

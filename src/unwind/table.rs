@@ -1,6 +1,7 @@
 //! A file's unwind tables as rows: from which byte of the file on which rule holds.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 
 use super::rule::Cfa;
 use super::rule::FramePointer;
@@ -84,8 +85,10 @@ pub struct Segment {
 }
 
 impl UnwindTable {
-    /// Reads the tables of code for x86_64; what can't be read of them is left out.
-    pub fn read(image: &Image<'_>) -> UnwindTable {
+    /// Reads the tables of code for x86_64; what can't be read of them is left out. `own` are rows that the file has in a table of its
+    /// own: first address, the one behind the last, and the rule, in the order of the addresses.
+    pub fn read(image: &Image<'_>, own: &mut dyn Iterator<Item = (u64, u64, Rule)>) -> UnwindTable {
+        let mut own = own.peekable();
         let mut reading = Reading::new(&image.segments);
         let mut bases = BaseAddresses::default().set_eh_frame(image.eh_frame_address);
         if let Some(text) = image.text_address {
@@ -96,12 +99,13 @@ impl UnwindTable {
         }
         let mut table = EhFrame::new(image.eh_frame, LittleEndian);
         table.set_address_size(8);
-        reading.append(&table, &bases);
+        reading.append(&table, &bases, &mut own);
+        reading.add_own(&mut own, u32::MAX);
         // Programs that are built without exceptions may have theirs among the debug information only.
         if reading.rows.is_empty() {
             let mut table = DebugFrame::new(image.debug_frame, LittleEndian);
             table.set_address_size(8);
-            reading.append(&table, &BaseAddresses::default());
+            reading.append(&table, &BaseAddresses::default(), &mut own);
         }
         let end = |segment: &Segment| segment.offset.saturating_add(segment.size);
         let code = image.segments.iter().map(|segment| (segment.offset, end(segment))).collect();
@@ -115,6 +119,9 @@ type Part = (u32, u32, u16);
 
 /// A function of a file: first byte, the one behind the last, and where its entry is in the section.
 type Function = (u32, u32, u32);
+
+/// Rows of a file's own table.
+type Own<'a> = Peekable<&'a mut dyn Iterator<Item = (u64, u64, Rule)>>;
 
 /// Tables that are being read.
 ///
@@ -158,7 +165,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Adds the rows of all functions of a table; what can't be read of it is left out.
-    fn append<'data, S: UnwindSection<Bytes<'data>>>(&mut self, section: &S, bases: &BaseAddresses) {
+    fn append<'data, S: UnwindSection<Bytes<'data>>>(&mut self, section: &S, bases: &BaseAddresses, own: &mut Own<'_>) {
         let mut cies = Cies::default();
         let mut context = UnwindContext::new();
         let mut parts = Vec::new();
@@ -166,6 +173,7 @@ impl<'a> Reading<'a> {
             let fde = section.fde_from_offset(bases, S::Offset::from(at as usize), |section, bases, offset| {
                 cies.get(section, bases, offset)
             });
+            self.add_own(own, begin);
             parts.clear();
             let whole = fde.ok().and_then(|fde| self.read_function(section, bases, &fde, &mut context, &mut parts));
             if whole.is_none() {
@@ -179,6 +187,21 @@ impl<'a> Reading<'a> {
             for part in &parts {
                 self.add_part(*part);
             }
+        }
+    }
+
+    /// Adds the rows of the file's own table that begin before a place.
+    fn add_own(&mut self, own: &mut Own<'_>, before: u32) {
+        while let Some((start, end, rule)) = own.peek().copied() {
+            let place = self.offset(start).zip(self.offset(end));
+            if self.rows.len() >= MAX_ROWS || place.is_some_and(|(start, _)| start >= before) {
+                return;
+            }
+            if let Some((start, end)) = place {
+                let number = self.number(rule);
+                self.add_part((start, end, number));
+            }
+            own.next();
         }
     }
 
@@ -407,12 +430,15 @@ mod tests {
             let (offset, size) = segment.file_range();
             Segment { address: segment.address(), offset, size }
         };
-        UnwindTable::read(&Image {
-            segments: elf.segments().map(segment).collect(),
-            eh_frame: section.data().unwrap(),
-            eh_frame_address: section.address(),
-            ..Image::default()
-        })
+        UnwindTable::read(
+            &Image {
+                segments: elf.segments().map(segment).collect(),
+                eh_frame: section.data().unwrap(),
+                eh_frame_address: section.address(),
+                ..Image::default()
+            },
+            &mut std::iter::empty(),
+        )
     }
 
     fn at(table: &UnwindTable, offset: u64) -> Rule {
@@ -430,7 +456,7 @@ mod tests {
             Cfa::Register(..) | Cfa::Unsupported => cfa != "exp" && offset("rsp").is_none() && offset("rbp").is_none(),
             Cfa::Outermost | Cfa::Signal => return true,
             Cfa::AtStackPointer(..) | Cfa::AtFramePointer(..) | Cfa::Stub(..) => cfa == "exp",
-            Cfa::Unknown => false,
+            Cfa::Unknown | Cfa::Goroutine(..) => false,
         };
         let kept = match (rule.frame_pointer, frame_pointer) {
             (FramePointer::Same, None | Some("u" | "s")) => true,
@@ -480,7 +506,25 @@ mod tests {
     #[test]
     fn what_is_no_table_has_no_rows() {
         let segments = vec![Segment { address: 0, offset: 0, size: 100 }];
-        let table = UnwindTable::read(&Image { segments, eh_frame: &[0xff; 50], ..Image::default() });
+        let image = Image { segments, eh_frame: &[0xff; 50], ..Image::default() };
+        let table = UnwindTable::read(&image, &mut std::iter::empty());
         assert!(table.rows.iter().all(|row| row.rule == 0));
+    }
+
+    #[test]
+    fn rows_of_a_table_of_its_own_are_among_those_of_functions() {
+        let segments = vec![Segment { address: 0x1000, offset: 0x200, size: 100 }];
+        let rule = |offset| Rule { cfa: Cfa::StackPointer(offset), frame_pointer: FramePointer::Same };
+        let own = [
+            (0x1000, 0x1004, rule(8)),
+            (0x1004, 0x1010, rule(24)),
+            (0x9000, 0x9010, rule(8)),
+            (0x1020, 0x1030, rule(8)),
+        ];
+        let table = UnwindTable::read(&Image { segments, ..Image::default() }, &mut own.into_iter());
+        let rules: Vec<_> = [0x1ff, 0x200, 0x204, 0x210, 0x220, 0x22f, 0x230].map(|place| at(&table, place).cfa).into();
+        let known = |offset| Cfa::StackPointer(offset);
+        let expected = [Cfa::Unknown, known(8), known(24), Cfa::Unknown, known(8), known(8), Cfa::Unknown];
+        assert_eq!(rules, expected);
     }
 }

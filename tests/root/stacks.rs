@@ -293,7 +293,7 @@ fn callers_of_code_without_frame_pointers_are_those_that_called() {
             let folded = stack.text("folded").unwrap_or_default();
             all += row.int("count");
             match stack.text("cause") {
-                Some(_) => assert!(folded.starts_with("[truncated];"), "{folded}"),
+                Some(_) => assert!(folded.starts_with("[truncated]"), "{folded}"),
                 None => whole += row.int("count"),
             }
             if folded.contains(INNERMOST) {
@@ -302,5 +302,134 @@ fn callers_of_code_without_frame_pointers_are_those_that_called() {
             }
         }
         assert!(whole * 100 >= all * 95 && all > 50, "{whole} of {all} stacks are whole in {kind}");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn a_stack_within_execve_is_of_no_program_with_the_memory_of_another() {
+    const COUNT: u32 = 2000;
+    let dir = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/stacks/execs.c");
+    let build = |name: &str, more: &[&str]| {
+        let program = dir.path().join(name);
+        let flags = ["-O2", "-static", "-no-pie", "-Wl,--build-id", "-o"];
+        let status = Command::new("cc").args(more).args(flags).arg(&program).arg(source).status();
+        assert!(status.unwrap().success(), "cc could not compile {source}");
+        program.to_str().unwrap().to_owned()
+    };
+    let (one, other) = (build("execs", &[]), build("padded", &["-DPADDING"]));
+    let (output, dir) = Recorder::in_memory("-p process,cpu,offcpu").run(&[one, COUNT.to_string(), other]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+    let stacks = taken.rows("stack", &["id", "folded", "cause"]);
+    let (mut all, mut named, mut within) = (0, 0, 0);
+    for kind in ["cpu_sample", "stack_total"] {
+        for row in taken.rows(kind, &["comm", "ustack_id", "count"]).iter() {
+            if !matches!(row.text("comm"), Some("execs" | "padded")) {
+                continue;
+            }
+            let stack = stacks.with("id", row.maybe("ustack_id").unwrap_or_default());
+            let Some(stack) = stack.iter().next() else { continue };
+            let folded = stack.text("folded").unwrap_or_default();
+            all += row.int("count");
+            within += if stack.text("cause") == Some("within execve") { row.int("count") } else { 0 };
+            named += if folded.ends_with("innermost") { row.int("count") } else { 0 };
+            let is_false = |frame: &str| frame == "[unknown]" || frame == "padding" || frame.contains("+0x");
+            assert!(!folded.split(';').any(is_false), "{kind}: {folded}");
+        }
+    }
+    assert!(
+        named * 5 > all && within > 0,
+        "{named} of {all} stacks have the program's functions, {within} are within execve"
+    );
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn a_library_in_the_place_of_another_is_not_taken_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = |name: &str| format!("{}/tests/root/stacks/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    for id in ["-Wl,--build-id", "-Wl,--build-id=none"] {
+        let build = |name: &str, source: String, more: &[&str]| {
+            let built = dir.path().join(name).to_str().unwrap().to_owned();
+            let status = Command::new("cc").args(["-O2", "-o", &built, &source]).args(more).status();
+            assert!(status.unwrap().success(), "cc could not compile {source}");
+            built
+        };
+        let library = |name: &str, more: &[&str]| {
+            let names = [format!("-DINNER={name}_inner"), format!("-DOUTER={name}_outer")];
+            let flags = [&["-shared", "-fPIC", id, &names[0], &names[1]], more].concat();
+            build(&format!("{name}.so"), source("plugin"), &flags)
+        };
+        let (first, other) = (library("first", &[]), library("other", &["-DDEEP"]));
+        let program = build("plugins", source("plugins"), &[]);
+        let words = [program.as_str(), "20", "first_outer", &first, "other_outer", &other].map(str::to_owned);
+        let (output, run) = Recorder::in_memory("-p process,cpu").run(&words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.starts_with("0 of "), "the libraries were at several addresses: {said}");
+        let taken = Taken::open(&run.path().join("run.parquet"), run);
+        let stacks = taken.rows("stack", &["id", "folded"]);
+        let (mut all, mut right) = (0, 0);
+        for row in taken.rows("cpu_sample", &["process", "ustack_id", "count"]).named("process", "plugins").iter() {
+            let stack = stacks.with("id", row.maybe("ustack_id").unwrap_or_default());
+            let Some(stack) = stack.iter().next() else { continue };
+            let folded = stack.text("folded").unwrap_or_default();
+            let has = |what: &str| folded.contains(what);
+            all += row.int("count");
+            let chains = ["main;first_turn;first_outer;first_inner", "main;second_turn;other_outer;other_inner"];
+            right += if chains.iter().any(|chain| has(chain)) { row.int("count") } else { 0 };
+            assert!(!(has("first_turn") && has("other_") || has("second_turn") && has("first_")), "{id}: {folded}");
+            assert!(!folded.split(';').any(|frame| frame == "[unknown]"), "{id}: {folded}");
+        }
+        assert!(right * 100 >= all * 90 && all > 100, "{id}: {right} of {all} stacks are right");
+    }
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
+fn callers_in_go_are_those_that_its_runtime_has() {
+    const NAME: &str = "callers_in_go_are_those_that_its_runtime_has";
+    let Some(go) = find("go") else { return skip(NAME, "there is no go") };
+    let dir = tempfile::tempdir().unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/stacks/chains.go");
+    for (flags, kind) in [("", "cpu_sample"), ("-s", "cpu_sample"), ("", "stack_total")] {
+        let program = dir.path().join("chains");
+        let mut build = Command::new(&go);
+        build.args(["build", "-ldflags", flags, "-o"]).arg(&program).arg(source);
+        build.env("GOCACHE", dir.path().join("cache")).env("GO111MODULE", "off").env("GOFLAGS", "");
+        assert!(build.status().unwrap().success(), "go could not compile {source}");
+        let mut words = vec![program.to_str().unwrap().to_owned()];
+        words.extend((kind == "stack_total").then(|| "asleep".to_owned()));
+        let (output, run) = Recorder::in_memory("-p process,cpu,offcpu").run(&words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let truth: Vec<(&str, &str)> = said.lines().filter_map(|line| line.split_once(' ')).collect();
+        assert_eq!(truth.len(), 5, "{said}");
+        let taken = Taken::open(&run.path().join("run.parquet"), run);
+        let stacks = taken.rows("stack", &["id", "folded", "cause"]);
+        let (mut all, mut whole, mut right) = (0, 0, 0);
+        for row in taken.rows(kind, &["process", "ustack_id", "count"]).named("process", "chains").iter() {
+            let stack = stacks.with("id", row.maybe("ustack_id").unwrap_or_default());
+            let Some(stack) = stack.iter().next() else { continue };
+            // What assembly has of two calling conventions is one function to its caller.
+            let folded = stack.text("folded").unwrap_or_default().replace(".abi0", "");
+            let count = row.int("count");
+            all += count;
+            let is_whole = stack.text("cause").is_none();
+            whole += if is_whole { count } else { 0 };
+            // Without symbols the names are to be found in Go's own table, and here not yet.
+            let Some(at) = folded.find("main.burn;").or(folded.ends_with("main.burn").then(|| folded.len() - 9)) else {
+                continue;
+            };
+            let chain = &folded[..at + 9];
+            let said = truth.iter().find(|(name, _)| chain.contains(&format!(";main.{name};")));
+            assert!(!is_whole || said.is_some_and(|(_, chain_said)| *chain_said == chain), "{kind}: {folded}");
+            right += if is_whole { count } else { 0 };
+        }
+        assert!(whole * 100 >= all * 98 && all > 100, "{kind}, {flags}: {whole} of {all} stacks are whole");
+        assert!(!flags.is_empty() || right * 10 > all, "{kind}: {right} of {all} stacks have a chain");
     }
 }
