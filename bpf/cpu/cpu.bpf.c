@@ -54,20 +54,22 @@ struct samples {
 struct samples samples_even SEC(".maps");
 struct samples samples_odd SEC(".maps");
 
+/* On the stack it would make the verifier of 5.10 walk through the program for minutes. */
+static const struct sampled no_sample = {};
+
 static __always_inline void count_sample(void *map, struct sample_key *key)
 {
-	struct sampled *sampled = bpf_map_lookup_elem(map, key), one = {.count = 1};
+	struct sampled *sampled = bpf_map_lookup_elem(map, key);
 
 	if (!sampled) {
-		bpf_get_current_comm(one.comm, sizeof(one.comm));
-		if (!bpf_map_update_elem(map, key, &one, BPF_NOEXIST))
-			return;
 		/* -EEXIST: the thread's sample on another CPU was faster. */
+		bpf_map_update_elem(map, key, &no_sample, BPF_NOEXIST);
 		sampled = bpf_map_lookup_elem(map, key);
 		if (!sampled) {
 			count_loss(LOSS_STATE_FULL);
 			return;
 		}
+		bpf_get_current_comm(sampled->comm, sizeof(sampled->comm));
 	}
 	__sync_fetch_and_add(&sampled->count, 1);
 }
