@@ -168,6 +168,27 @@ fn fifty_limits_are_never_exceeded() {
     }
 }
 
+/// A storm brings more between two looks at the size than the file may ever have.
+#[test]
+fn a_batch_of_many_times_the_limit_fills_the_file_and_is_not_left_out_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    for (at, most) in [400 << 10, 1 << 20, 4 << 20].into_iter().enumerate() {
+        let path = dir.path().join(format!("{at}.parquet"));
+        let mut made = Made::new(&path);
+        made.writer.limit_size(most, [EVENT.to_owned()]);
+        made.rows("process", 300).rows(EVENT, 400_000);
+        assert!(made.writer.is_full().unwrap());
+        FRAMES.iter().for_each(|kind| {
+            made.rows(kind, 120);
+        });
+        let (bytes, lost) = made.end(&path, most);
+        println!("{bytes} of {most} bytes, lost {lost:?}");
+        assert!(lost["process size limit"] < 400_000, "{bytes} of {most} bytes: {lost:?}");
+        // In a small one the room for what the end of the window may bring is most of it.
+        assert!(bytes > most / if most < 512 << 10 { 4 } else { 2 }, "{bytes} of {most} bytes");
+    }
+}
+
 #[test]
 fn a_flood_of_rows_that_are_no_events_is_left_out_and_told_too() {
     let dir = tempfile::tempdir().unwrap();
