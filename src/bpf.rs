@@ -22,6 +22,7 @@ pub mod object;
 pub mod optional;
 pub mod perf;
 pub mod pids;
+pub mod pools;
 pub mod python;
 mod ring;
 pub mod rings;

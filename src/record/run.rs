@@ -20,6 +20,7 @@ use crate::bpf::epoch::Epoch;
 use crate::bpf::grace;
 use crate::bpf::log;
 use crate::bpf::mapped::MappedCode;
+use crate::bpf::pools;
 use crate::bpf::rings::Reader;
 use crate::bpf::rings::SharedMaps;
 use crate::bpf::scope::close_at;
@@ -122,6 +123,7 @@ const MERGE_BUDGET: Duration = Duration::from_secs(20);
 /// Something the user asked for can't be had: the file, the privilege, a probe by name, a filter. Nothing is left
 /// behind in the kernel.
 pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: GiveUp) -> Result<Outcome> {
+    pools::share();
     log::route(plan.verbosity >= Verbosity::Debug);
     let host = Host::this();
     if let Some(Lack { problem, remedy }) = foundation::lack(&host) {
