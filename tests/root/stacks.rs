@@ -234,8 +234,10 @@ fn time_asleep_is_what_the_sleeper_and_offcputime_say() {
     end(child);
     let text = String::from_utf8(output.stdout).unwrap();
     let theirs: i64 = text.lines().filter_map(|line| line.trim().parse::<i64>().ok()).sum::<i64>() * 1000;
-    // It rounds each sleep down to microseconds, and counts it too when the thread only has to leave its CPU to another.
-    assert!((ours - theirs).abs() * 50 <= ours, "{ours} ns asleep, by offcputime {theirs}: {text}");
+    // It rounds each sleep down to microseconds, and counts it too when the thread only has to leave its CPU to another. A sleep of 20 ms whose
+    // end the kernel does not show it lacks; that ours is not too much, the sleeper said above.
+    assert!((theirs - ours) * 50 <= ours, "{ours} ns asleep, by offcputime {theirs}: {text}");
+    assert!((ours - theirs) * 20 <= ours, "{ours} ns asleep, by offcputime {theirs}: {text}");
 }
 
 #[test]
