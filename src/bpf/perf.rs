@@ -80,7 +80,7 @@ pub fn mapped_code(cpus: &[u32]) -> Result<Vec<OwnedFd>> {
         };
         attributes.set_mmap(1);
         attributes.set_mmap2(1);
-        // Whoever waits for it is woken by each record.
+        // Each record wakes the thread that polls it.
         attributes.set_watermark(1);
         attributes.__bindgen_anon_2.wakeup_watermark = 1;
         open_as(&attributes, "dummy", *cpu)

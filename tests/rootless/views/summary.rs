@@ -108,7 +108,7 @@ fn slow_events_that_follow_one_another_are_one_burst() {
     );
 }
 
-/// Kinds that this report has no words for, of probes to come and of one's own events, are slow all the same.
+/// A slow event is one whatever its kind: also of a custom event, or of a probe that this report does not know.
 #[test]
 fn every_kind_of_slow_event_is_among_the_slowest() {
     let mut made = build("builder");
