@@ -66,15 +66,25 @@ fn costs(taken: &Taken) -> Vec<(i64, f64)> {
     by_interval.into_iter().filter_map(|(end, (own, programs))| Some((end, own + programs?))).collect()
 }
 
-/// A budget for this machine, in per cent of a CPU: three quarters of what recording the calls of a second costs without one. Half of
-/// that cost can't be saved: calls that are passed over, and the recorder's own work.
-fn tight(workload: &Workload, round: usize) -> f64 {
-    let running = Recorder::new(&format!("-p syscall --comm {COMM} --interval 250ms --max-overhead 100%")).start();
-    assert!(workload.command(&format!("1500 {round}")).status().unwrap().success());
-    let costs: Vec<f64> = costs(&running.finish()).iter().map(|(_, cost)| *cost).collect();
-    let cost = costs.iter().sum::<f64>() / costs.len() as f64;
-    println!("without a budget: {costs:.4?}");
-    (1000.0 * cost * 0.75).round() / 10.0
+/// Calls between two sleeps of the workload: so many that recording them costs far more than the recorder's own work.
+const CALLS: &str = "4000";
+
+/// What recording the workload costs here with a budget: the mean of the intervals after the first three.
+fn mean_cost(workload: &Workload, percent: f64) -> f64 {
+    let running =
+        Recorder::new(&format!("-p syscall --comm {COMM} --interval 250ms --max-overhead {percent}%")).start();
+    assert!(workload.command(&format!("2500 {CALLS}")).status().unwrap().success());
+    let costs = costs(&running.finish());
+    println!("with a budget of {percent} %: {costs:.4?}");
+    let later: Vec<f64> = costs[3..].iter().map(|(_, cost)| *cost).collect();
+    later.iter().sum::<f64>() / later.len() as f64
+}
+
+/// A budget for this machine, in per cent of a CPU: in the middle between what recording all calls costs and what is left when hardly any
+/// is taken, which no budget saves.
+fn tight(workload: &Workload) -> f64 {
+    let (full, least) = (mean_cost(workload, 100.0), mean_cost(workload, 1.0));
+    (1000.0 * f64::midpoint(full, least)).round() / 10.0
 }
 
 fn probe(taken: &Taken, name: &str) -> ProbeState {
@@ -90,11 +100,11 @@ fn counts(taken: &Taken) -> BTreeMap<String, i64> {
 #[ignore = "root: attaches probes"]
 fn a_storm_of_calls_costs_no_more_than_the_budget_and_its_totals_are_estimates_with_the_error_stated() {
     let workload = workload();
-    let percent = tight(&workload, 400);
+    let percent = tight(&workload);
     let budget = percent / 100.0;
     let running =
         Recorder::new(&format!("-p syscall --comm {COMM} --interval 250ms --max-overhead {percent}%")).start();
-    let output = workload.command("6000 400").output().unwrap();
+    let output = workload.command(&format!("6000 {CALLS}")).output().unwrap();
     let taken = running.finish();
     let own = Own::of(&output.stdout);
     let Own { calls, failures, .. } = own;
@@ -145,10 +155,10 @@ fn a_storm_of_calls_costs_no_more_than_the_budget_and_its_totals_are_estimates_w
 #[ignore = "root: attaches probes"]
 fn sleeps_keep_their_number_and_their_time_while_calls_are_thinned() {
     let workload = workload();
-    let percent = tight(&workload, 600);
+    let percent = tight(&workload);
     let running =
         Recorder::new(&format!("-p syscall --comm {COMM} --interval 250ms --max-overhead {percent}%")).start();
-    let output = workload.command("3000 600").output().unwrap();
+    let output = workload.command(&format!("3000 {CALLS}")).output().unwrap();
     let taken = running.finish();
     let own = Own::of(&output.stdout);
     let syscall = probe(&taken, "syscall");

@@ -14,7 +14,7 @@ void spun_in_assembly(void);
 __asm__(".text\n"
 	".globl spun_in_assembly\n"
 	"spun_in_assembly:\n"
-	"	mov $8000000, %ecx\n"
+	"	mov $24000000, %ecx\n"
 	"1:	dec %ecx\n"
 	"	jnz 1b\n"
 	"	ret\n");
@@ -22,8 +22,8 @@ __asm__(".text\n"
 void _start(void)
 {
 	/* No two rounds in turn take the same time: a sampler's period would fall in step with them. */
-	for (long round = 0; round < 100; round++) {
-		spun_in_c(4000000 + round * 37 % 100 * 80000);
+	for (long round = 0; round < 60; round++) {
+		spun_in_c(4000000 + round * 37 % 60 * 100000);
 		spun_in_assembly();
 	}
 #ifdef __i386__
