@@ -251,7 +251,10 @@ static __always_inline int unwind_by_frame_pointer(struct unwind_walk *walk, __u
 #define GO_G_M		   48
 #define GO_G_STACK_POINTER 56
 
-/* The stack pointer of the goroutine whose call a thread of Go's carries out on its own stack; false: it can't be read. */
+/*
+ * The stack pointer of the goroutine whose call a thread of Go's carries out on its own stack; 0: the thread has put the goroutine aside and runs
+ * its scheduler, which nobody called; false: it can't be read.
+ */
 static __always_inline bool goroutine_stack(struct unwind_walk *walk, __s32 current, __u64 *sp)
 {
 	__u64 g, m;
@@ -265,6 +268,9 @@ static __always_inline bool goroutine_stack(struct unwind_walk *walk, __s32 curr
 	if (!read_user(m, &walk->word) || walk->word != g || !read_user(m + current, &walk->word))
 		return false;
 	g = walk->word;
+	*sp = 0;
+	if (!g)
+		return true;
 	if (!read_user(g + GO_G_STACK_POINTER, &walk->word))
 		return false;
 	*sp = walk->word;
@@ -292,6 +298,11 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 	case CFA_FRAME_POINTER:
 		cfa = walk->fp + rule->offset;
 		break;
+	case CFA_OTHER_STACK:
+		cfa = walk->fp + rule->offset;
+		/* It may be below this one. */
+		walk->sp = cfa - 8;
+		break;
 	case CFA_AT_STACK_POINTER:
 		if (!read_user(walk->sp + rule->offset, &walk->word))
 			return walk->end = STACK_UNREADABLE;
@@ -306,6 +317,8 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 #if defined(__TARGET_ARCH_x86)
 		if (!goroutine_stack(walk, rule->offset, &cfa))
 			return walk->end = STACK_NO_RULE;
+		if (!cfa)
+			return walk->end = STACK_WHOLE;
 		cfa += rule->more;
 		/* It may be below this one. */
 		walk->sp = cfa - 8;

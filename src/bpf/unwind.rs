@@ -401,6 +401,7 @@ fn rule(rule: &Rule) -> types::unwind_rule {
         Cfa::Outermost => (cfa::CFA_OUTERMOST, 0, 0, 0),
         Cfa::StackPointer(offset) => (cfa::CFA_STACK_POINTER, 0, offset, 0),
         Cfa::FramePointer(offset) => (cfa::CFA_FRAME_POINTER, 0, offset, 0),
+        Cfa::OtherStack(offset) => (cfa::CFA_OTHER_STACK, 0, offset, 0),
         Cfa::Register(register, offset) => (cfa::CFA_REGISTER, register, offset, 0),
         Cfa::ReturnInRegister(register, offset) => (cfa::CFA_RETURN_IN_REGISTER, register, offset, 0),
         Cfa::AtStackPointer(offset, more) => (cfa::CFA_AT_STACK_POINTER, 0, offset, more),

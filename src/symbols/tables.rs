@@ -512,7 +512,7 @@ fn go_rule(frame: GoFrame) -> Rule {
         GoFrame::Top => Rule::OUTERMOST,
         GoFrame::Signal => Rule::SIGNAL,
         GoFrame::Unknown => Rule::UNSUPPORTED,
-        GoFrame::FramePointer => Rule { cfa: Cfa::FramePointer(16), frame_pointer: FramePointer::AtCfa(-16) },
+        GoFrame::FramePointer => Rule { cfa: Cfa::OtherStack(16), frame_pointer: FramePointer::AtCfa(-16) },
         GoFrame::Goroutine { current, distance } => {
             Rule { cfa: Cfa::Goroutine(current, distance), frame_pointer: FramePointer::Same }
         }

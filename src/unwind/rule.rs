@@ -23,6 +23,8 @@ pub enum Cfa {
     StackPointer(i32),
     /// The frame pointer plus so many bytes.
     FramePointer(i32),
+    /// The frame pointer plus so many bytes, from a function that has left its own stack.
+    OtherStack(i32),
     /// Another register plus so many bytes; only the innermost function's are known.
     Register(u8, i32),
     /// The stack pointer plus so many bytes, and the return address is in a register; only the innermost function's are known.

@@ -456,7 +456,7 @@ mod tests {
             Cfa::Register(..) | Cfa::Unsupported => cfa != "exp" && offset("rsp").is_none() && offset("rbp").is_none(),
             Cfa::Outermost | Cfa::Signal => return true,
             Cfa::AtStackPointer(..) | Cfa::AtFramePointer(..) | Cfa::Stub(..) => cfa == "exp",
-            Cfa::Unknown | Cfa::Goroutine(..) => false,
+            Cfa::Unknown | Cfa::Goroutine(..) | Cfa::OtherStack(..) => false,
         };
         let kept = match (rule.frame_pointer, frame_pointer) {
             (FramePointer::Same, None | Some("u" | "s")) => true,

@@ -20,7 +20,7 @@ static volatile double sink;
 
 KEEP static void innermost(void)
 {
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 300000; i++)
 		sink += i * 0.5;
 }
 
