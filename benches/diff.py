@@ -25,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # What the first sentence has to name.
 PLANTED = {
     "function": ["changes: on CPU", "work()"],
-    "lock": ["changes: waiting for locks (futex)"],
+    "lock": ["changes: asleep in futex"],
     # Each query costs both programs time, and moves bytes, switches and calls.
     "query": ["redis-server", "changes: on CPU", "changes: waiting for pipes and sockets"],
     "disk": ["changes: waiting for files and disks", "block.device_time"],

@@ -160,7 +160,7 @@ pub enum Profile {
     Cpu,
     /// Time asleep, as in the view `offcpu`.
     OffCpu,
-    /// Waits for locks, as in the view `locks`.
+    /// Waits for locks of the kernel and in futexes, as in the view `locks`. A wait in a futex need not be for a lock.
     Locks,
 }
 
@@ -173,7 +173,7 @@ impl Profile {
         match self {
             Profile::Cpu => "CPU samples",
             Profile::OffCpu => "off-CPU stacks",
-            Profile::Locks => "waits for locks",
+            Profile::Locks => "waits for locks and in futexes",
         }
     }
 

@@ -357,7 +357,7 @@ pub(super) struct Export {
     /// Push to a Prometheus remote-write endpoint (.../api/v1/write) or to VictoriaMetrics (.../api/v1/import/prometheus)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "to")]
     pub(super) push: Option<String>,
-    /// Stacks to export: cpu (time on a CPU), offcpu (time asleep), locks (waits for locks) [default: cpu]
+    /// Stacks to export: cpu (time on a CPU), offcpu (time asleep), locks (waits for locks of the kernel and in futexes) [default: cpu]
     ///
     /// The numbers are those of the views of the same name. The probe `locks` records no call stacks: a stack there is the kind of
     /// lock and the address of the futex.

@@ -99,9 +99,11 @@ pub(super) fn subject(change: &Change) -> String {
 fn waiting(name: &Name) -> String {
     let state = if &*name.metric == BLOCKED { "uninterruptible" } else { "interruptible" };
     let cause = name.label("cause").unwrap_or_default();
-    let state = State { state: state.into(), cause: cause.into() };
+    let state = State::new(state.into(), cause.into());
     match state.sort(Spent::default()) {
-        sort @ (Sort::Storage | Sort::Lock | Sort::Message) => format!("waiting for {} ({cause})", sort.title()),
+        sort @ (Sort::Storage | Sort::Lock | Sort::Message) => {
+            format!("waiting for {} ({cause})", sort.title())
+        }
         _ => state.words(),
     }
 }

@@ -346,7 +346,7 @@ fn names_that_a_stranger_made_stay_within_their_lines_and_fields() {
 fn a_recording_without_the_stacks_asked_for_says_so_in_one_line_with_a_hint() {
     for (words, file, said) in [
         (["--to", "folded", "--profile", "cpu"], "fio", "has no CPU samples"),
-        (["--to", "pprof", "--profile", "locks"], "redis", "has no waits for locks"),
+        (["--to", "pprof", "--profile", "locks"], "redis", "has no waits for locks and in futexes"),
         (["--to", "perf-script", "--profile", "offcpu"], "fio", "has no off-CPU stacks"),
         (["--to", "firefox", "--pid", "1"], "redis", "passes the filters"),
     ] {

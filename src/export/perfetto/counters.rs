@@ -55,10 +55,8 @@ pub(super) fn ledger(
         let (Some(end), Some(dur), Some(tid)) = (row.at(), row.dur().filter(|dur| *dur > 0), row.int(tid)) else {
             return;
         };
-        let state = State {
-            state: row.text(state).unwrap_or("unknown").into(),
-            cause: row.text(cause).unwrap_or_default().into(),
-        };
+        let name = row.text(state).unwrap_or("unknown");
+        let state = State::new(name.into(), row.text(cause).unwrap_or_default().into());
         let who = Thread { pid: row.pid(), tid: Some(tid), process: processes.of_row(row), comm: row.comm() };
         let share = 100.0 * row.natural(sum) as f64 / dur as f64;
         let mut write = || -> Result<()> {

@@ -17,7 +17,6 @@ use crate::report::read::input::Source;
 use crate::report::read::ledger::Account;
 use crate::report::read::ledger::Ledger;
 use crate::report::read::ledger::Sort;
-use crate::report::read::ledger::State;
 use crate::report::read::rows::Which;
 use crate::report::table::few::Few;
 use crate::units::Unit;
@@ -72,9 +71,11 @@ pub(super) fn threads(source: &Source, intervals: &Intervals) -> Result<(Vec<Str
         if seen.insert((which, tid), at) != Some(at) {
             life.lived.add(interval, row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0));
         }
-        let state = State { state: name.into(), cause: row.text(cause).unwrap_or_default().into() };
         if let (Some(strip), Some((_, account))) = (strips.get_mut(place), threads.get(place)) {
-            strip.entry(sort(account, &state)).or_default().add(interval, ns);
+            // What a state was is known of the whole window.
+            for (sort, part) in account.sorts(name, row.text(cause).unwrap_or_default()) {
+                strip.entry(sort).or_default().add(interval, (part * ns as f64).round() as u64);
+            }
         }
     })?;
     let strips = strips.into_iter().zip(&threads).map(|(mut parts, ((_, tid), account))| Strip {
@@ -102,12 +103,6 @@ pub(super) fn threads(source: &Source, intervals: &Intervals) -> Result<(Vec<Str
         omitted,
     };
     Ok((strips.collect(), table))
-}
-
-/// What sort a state of a thread is by the thread's habits in the whole window.
-fn sort(account: &Account, state: &State) -> Sort {
-    let spent = account.spent.iter().find(|(own, _)| *own == state).map(|(_, spent)| *spent);
-    state.sort(spent.unwrap_or_default())
 }
 
 /// What a thread did by interval.

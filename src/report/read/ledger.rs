@@ -18,6 +18,8 @@ use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
 use crate::report::read::rows::TextColumn;
 use crate::report::read::rows::Which;
+use crate::report::read::waits::Judged;
+use crate::report::read::waits::verdict::Verdict;
 use crate::spill::Runs;
 use crate::spill::Sorted;
 
@@ -34,6 +36,8 @@ const MOST_BYTES: usize = 24 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     threads: Sorted<Thread>,
+    /// What their waits were, by evidence.
+    judged: Judged,
     /// By number.
     pub(crate) cpus: BTreeMap<i64, Account>,
 }
@@ -99,6 +103,8 @@ pub(crate) struct State {
     pub(crate) state: Rc<str>,
     /// Why it slept.
     pub(crate) cause: Rc<str>,
+    /// What the evidence says that the sleep was; `None` where there is no evidence, or none is needed.
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// Time and number of entries of a handful of states, in their order: of 100,000 threads, maps would take ten times the room.
@@ -150,8 +156,10 @@ pub(crate) enum Sort {
     Throttled,
     /// Files, disks, pages.
     Storage,
-    /// Another thread or the kernel holds something.
+    /// Another thread or the kernel holds a lock, by evidence.
     Lock,
+    /// A futex of which nothing says that it is a lock: another thread works, or nothing is known.
+    Futex,
     /// Another process or machine has to say something.
     Message,
     /// Stopped by a signal or a tracer.
@@ -164,12 +172,13 @@ pub(crate) enum Sort {
 
 impl Sort {
     /// All, in the order of drawing.
-    pub(crate) const ALL: [Sort; 9] = [
+    pub(crate) const ALL: [Sort; 10] = [
         Sort::OnCpu,
         Sort::ForCpu,
         Sort::Throttled,
         Sort::Storage,
         Sort::Lock,
+        Sort::Futex,
         Sort::Message,
         Sort::Stopped,
         Sort::Other,
@@ -184,6 +193,7 @@ impl Sort {
             Sort::Throttled => "over its CPU quota",
             Sort::Storage => "files and disks",
             Sort::Lock => "locks",
+            Sort::Futex => "futexes",
             Sort::Message => "pipes and sockets",
             Sort::Stopped => "stopped",
             Sort::Other => "other waits",
@@ -192,12 +202,27 @@ impl Sort {
     }
 }
 
-/// A wait that lasts longer than this on average, and that others end, is taken for having nothing to do: a worker that
-/// waits for work. Waits for locks and answers are shorter.
+/// Without evidence, a wait that lasts longer than this on average, and that others end, is taken for having nothing to do: a worker
+/// that waits for work. Waits for locks and answers are shorter.
 pub(crate) const IDLE_NS: u64 = 100_000_000;
 
 impl State {
+    /// A state without evidence.
+    pub(crate) fn new(state: Rc<str>, cause: Rc<str>) -> State {
+        State { state, cause, verdict: None }
+    }
+
+    /// Whether evidence can say what it was: a sleep that others or a timer end. Resources say by themselves what they are.
+    fn is_judged(&self) -> bool {
+        let ends =
+            ["futex", "pipe", "socket", "device", "ipc", "async I/O", "poll", "sleep", "signal", "child", "event file"];
+        &*self.state == "interruptible" && ends.contains(&&*self.cause)
+    }
+
     /// What sort of state it is, when it lasted `spent` in all.
+    ///
+    /// This is the only place that decides between a lock, an answer and idling; all views and exports ask here. Evidence decides
+    /// where there is some, and the name of the cause elsewhere. A futex is called a lock by evidence only.
     pub(crate) fn sort(&self, spent: Spent) -> Sort {
         match &*self.state {
             "on_cpu" => return Sort::OnCpu,
@@ -208,13 +233,29 @@ impl State {
             _ => {}
         }
         let interruptible = &*self.state == "interruptible";
-        let long = spent.ns / spent.count.max(1) >= IDLE_NS;
+        let by_others = matches!(&*self.cause, "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O");
+        match self.verdict {
+            Some(Verdict::Idle) => return Sort::Idle,
+            Some(Verdict::Lock | Verdict::LockLike) => return Sort::Lock,
+            Some(Verdict::Question) => return Sort::Message,
+            // A sleep that the thread chose is nobody's answer, even if a client waits for it.
+            Some(Verdict::Request) => {
+                return match &*self.cause {
+                    "futex" => Sort::Futex,
+                    "sleep" | "signal" | "child" => Sort::Other,
+                    _ => Sort::Message,
+                };
+            }
+            Some(Verdict::Work | Verdict::Resource | Verdict::Undecided) => {}
+            None if interruptible && by_others && spent.ns / spent.count.max(1) >= IDLE_NS => return Sort::Idle,
+            None => {}
+        }
         match &*self.cause {
             "poll" | "sleep" | "signal" | "kernel work" | "child" | "event file" if interruptible => Sort::Idle,
-            "futex" | "pipe" | "socket" | "device" | "ipc" | "async I/O" if interruptible && long => Sort::Idle,
             // A disk is waited for uninterruptibly: this is a FIFO without another end, or a file system that a process serves.
             "file system" if interruptible => Sort::Message,
-            "futex" | "file lock" | "ipc" | "kernel lock" => Sort::Lock,
+            "futex" => Sort::Futex,
+            "file lock" | "kernel lock" => Sort::Lock,
             "pipe" | "socket" | "device" => Sort::Message,
             "file read" | "file write" | "file copy" | "fsync" | "file system" | "page fault" | "block I/O"
             | "async I/O" => Sort::Storage,
@@ -229,7 +270,14 @@ impl State {
             ("runnable", _) => "waiting for a CPU".to_owned(),
             ("throttled", _) => "over its CPU quota".to_owned(),
             ("uninterruptible", cause) => format!("blocked in {cause}"),
-            ("interruptible", cause) => format!("asleep in {cause}"),
+            ("interruptible", cause) => match self.verdict {
+                Some(Verdict::Lock) => format!("asleep in {cause} (lock)"),
+                Some(Verdict::LockLike) => format!("asleep in {cause} (like a lock)"),
+                Some(Verdict::Question) => format!("asleep in {cause} (for an answer)"),
+                Some(Verdict::Request) => format!("asleep in {cause} (in a request)"),
+                Some(Verdict::Work) => format!("asleep in {cause} (for another thread)"),
+                Some(Verdict::Resource | Verdict::Idle | Verdict::Undecided) | None => format!("asleep in {cause}"),
+            },
             ("unknown", _) => "in a state that the kernel did not show".to_owned(),
             (state, "") => state.to_owned(),
             (state, cause) => format!("{state} in {cause}"),
@@ -238,6 +286,26 @@ impl State {
 }
 
 impl Account {
+    /// Divides the sleeps by what the evidence says that they were: a thread can wait for a lock and, at other times, for work.
+    fn judge(&mut self, judged: &Judged, which: Which, tid: i64) {
+        let mut spent = States::default();
+        for (state, own) in self.spent.iter() {
+            let parts = if state.is_judged() { judged.parts(which, tid, &state.cause) } else { &[] };
+            for (verdict, part) in divided(*own, parts) {
+                let sum = spent.entry(&State { verdict, ..state.clone() });
+                *sum = Spent { ns: sum.ns.saturating_add(part.ns), count: sum.count.saturating_add(part.count) };
+            }
+        }
+        self.spent = spent;
+    }
+
+    /// The parts of the time in a state of this name and cause, by sort; they add up to 1 unless there is no such time.
+    pub(crate) fn sorts(&self, state: &str, cause: &str) -> Vec<(Sort, f64)> {
+        let own = || self.spent.iter().filter(|(own, _)| &*own.state == state && &*own.cause == cause);
+        let all = own().fold(0u64, |sum, (_, spent)| sum.saturating_add(spent.ns));
+        own().map(|(state, spent)| (state.sort(*spent), spent.ns as f64 / all.max(1) as f64)).collect()
+    }
+
     /// All that is accounted for.
     pub(crate) fn total_ns(&self) -> u64 {
         self.spent.iter().fold(0, |sum, (_, spent)| sum.saturating_add(spent.ns))
@@ -282,6 +350,27 @@ impl Account {
     }
 }
 
+/// Time in a state, divided as the waits are for which there is evidence. The two sums differ a little; where there is evidence for less
+/// than half of the time, the rest stays without a verdict.
+fn divided(spent: Spent, parts: &[(Verdict, u64)]) -> Vec<(Option<Verdict>, Spent)> {
+    let told = parts.iter().fold(0u64, |sum, (_, ns)| sum.saturating_add(*ns));
+    let whole = if told >= spent.ns / 2 { told } else { spent.ns };
+    let mut left = spent;
+    let mut divided = Vec::new();
+    for (verdict, ns) in parts {
+        let of = |all: u64| u64::try_from(u128::from(all) * u128::from(*ns) / u128::from(whole.max(1))).unwrap_or(all);
+        let part = Spent { ns: of(spent.ns).min(left.ns), count: of(spent.count).min(left.count) };
+        left = Spent { ns: left.ns - part.ns, count: left.count - part.count };
+        divided.push((Some(*verdict), part));
+    }
+    match divided.iter_mut().max_by_key(|(_, part)| part.ns).filter(|_| whole == told) {
+        // What rounding left.
+        Some((_, most)) => *most = Spent { ns: most.ns + left.ns, count: most.count + left.count },
+        None => divided.push((None, left)),
+    }
+    divided
+}
+
 impl Account {
     /// Adds what a row says.
     fn add(&mut self, row: &Row<'_>, columns: &Columns, state: &State) {
@@ -324,7 +413,7 @@ impl Columns {
 
     fn state(&self, row: &Row<'_>, mut name: impl FnMut(&str) -> Rc<str>) -> State {
         let state = name(row.text(self.state).unwrap_or("unknown"));
-        State { state, cause: name(row.text(self.cause).unwrap_or_default()) }
+        State::new(state, name(row.text(self.cause).unwrap_or_default()))
     }
 }
 
@@ -384,8 +473,13 @@ impl Threads {
 }
 
 impl Ledger {
-    /// Reads the rows of threads and of CPUs.
+    /// Reads the rows of threads and of CPUs, and the evidence of what the threads waited for.
     pub(crate) fn of(source: &Source) -> Result<Ledger> {
+        Ledger::judged(source, Judged::of(source)?)
+    }
+
+    /// The same with evidence that has been read.
+    pub(crate) fn judged(source: &Source, judged: Judged) -> Result<Ledger> {
         let mut threads = Threads::default();
         let mut rows = source.rows("ledger");
         let (tid, columns) = (rows.int("tid"), Columns::of(&mut rows));
@@ -395,7 +489,7 @@ impl Ledger {
             }
         })?;
         let threads = threads.finish().context("can't put threads into a temporary file")?;
-        Ok(Ledger { threads, cpus: Ledger::cpus_of(source)? })
+        Ok(Ledger { threads, judged, cpus: Ledger::cpus_of(source)? })
     }
 
     /// Reads the rows of CPUs only.
@@ -425,19 +519,23 @@ impl Ledger {
     /// A temporary file can't be read.
     pub(crate) fn each_thread(&self, mut visit: impl FnMut(Which, i64, &Account)) -> Result<()> {
         let mut current: Option<Thread> = None;
+        let mut visit = |mut thread: Thread| {
+            thread.account.judge(&self.judged, thread.which, thread.tid);
+            visit(thread.which, thread.tid, &thread.account);
+        };
         for thread in self.threads.iter().context(UNREADABLE)? {
             let thread = thread.context(UNREADABLE)?;
             match &mut current {
                 Some(known) if *known == thread => known.account.continue_with(&thread.account),
                 _ => {
                     if let Some(known) = current.replace(thread) {
-                        visit(known.which, known.tid, &known.account);
+                        visit(known);
                     }
                 }
             }
         }
         if let Some(last) = current {
-            visit(last.which, last.tid, &last.account);
+            visit(last);
         }
         Ok(())
     }
@@ -451,21 +549,71 @@ mod tests {
     use super::Sort;
     use super::Spent;
     use super::State;
+    use super::divided;
+    use crate::report::read::waits::verdict::Verdict;
 
     fn state(state: &str, cause: &str) -> State {
-        State { state: state.into(), cause: cause.into() }
+        State::new(state.into(), cause.into())
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_futex_is_a_lock_by_evidence_only() {
+        let asleep = |verdict| State { verdict, ..state("interruptible", "futex") };
+        let often = Spent { ns: 5 * SECOND, count: 10_000 };
+        let seldom = Spent { ns: 5 * SECOND, count: 3 };
+        assert_eq!(asleep(None).sort(often), Sort::Futex, "short sleeps are no evidence");
+        assert_eq!(asleep(None).sort(seldom), Sort::Idle);
+        // Workers that wait on a condition variable for 50 ms at a time.
+        let timed = Spent { ns: 5 * SECOND, count: 100 };
+        assert_eq!(asleep(Some(Verdict::Idle)).sort(timed), Sort::Idle);
+        for verdict in [Verdict::Lock, Verdict::LockLike] {
+            assert_eq!(asleep(Some(verdict)).sort(often), Sort::Lock);
+            assert_eq!(asleep(Some(verdict)).sort(seldom), Sort::Lock, "a lock that is held for seconds");
+        }
+        for verdict in [Verdict::Work, Verdict::Request, Verdict::Undecided] {
+            assert_eq!(asleep(Some(verdict)).sort(seldom), Sort::Futex);
+        }
     }
 
     #[test]
-    fn a_lock_convoy_is_no_idle_pool_of_workers() {
-        let convoy = Spent { ns: 5_000_000_000, count: 10_000 };
-        let pool = Spent { ns: 5_000_000_000, count: 3 };
-        assert_eq!(state("interruptible", "futex").sort(convoy), Sort::Lock);
-        assert_eq!(state("interruptible", "futex").sort(pool), Sort::Idle);
-        assert_eq!(state("interruptible", "poll").sort(convoy), Sort::Idle);
+    fn a_thread_that_waits_for_an_answer_in_poll_does_not_idle() {
+        let poll = |verdict| State { verdict, ..state("interruptible", "poll") };
+        let spent = Spent { ns: 5 * SECOND, count: 10 };
+        assert_eq!(poll(None).sort(spent), Sort::Idle);
+        assert_eq!(poll(Some(Verdict::Undecided)).sort(spent), Sort::Idle, "before 6.3 nothing is known of any poll");
+        assert_eq!(poll(Some(Verdict::Question)).sort(spent), Sort::Message);
+        assert_eq!(poll(Some(Verdict::Request)).sort(spent), Sort::Message);
+        let asleep = State { verdict: Some(Verdict::Request), ..state("interruptible", "sleep") };
+        assert_eq!(asleep.sort(spent), Sort::Other);
+    }
+
+    #[test]
+    fn resources_are_what_their_names_say() {
+        let convoy = Spent { ns: 5 * SECOND, count: 10_000 };
+        let pool = Spent { ns: 5 * SECOND, count: 3 };
         assert_eq!(state("uninterruptible", "fsync").sort(pool), Sort::Storage);
         assert_eq!(state("uninterruptible", "file system").sort(pool), Sort::Storage);
         assert_eq!(state("interruptible", "file system").sort(pool), Sort::Message);
+        assert_eq!(state("uninterruptible", "kernel lock").sort(convoy), Sort::Lock);
+        assert_eq!(state("interruptible", "socket").sort(convoy), Sort::Message);
+        assert_eq!(state("interruptible", "socket").sort(pool), Sort::Idle);
+    }
+
+    #[test]
+    fn time_is_divided_as_its_evidence_is_and_none_is_lost() {
+        let spent = Spent { ns: 1_000, count: 10 };
+        let whole = divided(spent, &[(Verdict::Lock, 301), (Verdict::Idle, 600)]);
+        let parts: Vec<u64> = whole.iter().map(|(_, part)| part.ns).collect();
+        assert_eq!(
+            whole.iter().map(|(_, part)| (part.ns, part.count)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1)),
+            (1_000, 10)
+        );
+        assert!(parts[0].abs_diff(334) <= 1, "{parts:?}");
+        let little = divided(spent, &[(Verdict::Lock, 100)]);
+        assert_eq!(little, [(Some(Verdict::Lock), Spent { ns: 100, count: 1 }), (None, Spent { ns: 900, count: 9 })]);
+        assert_eq!(divided(spent, &[]), [(None, spent)]);
     }
 
     #[test]

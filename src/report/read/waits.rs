@@ -14,9 +14,11 @@ use crate::report::read::rows::Rows;
 use crate::report::read::rows::TextColumn;
 use crate::report::read::rows::Which;
 
+mod judged;
 mod names;
 pub(crate) mod verdict;
 
+pub(crate) use self::judged::Judged;
 pub(crate) use self::names::Name;
 
 /// About what a target takes in memory, and what a thread or waker of it does.
@@ -110,14 +112,20 @@ impl Waits {
     /// # Errors
     /// The file is damaged, or there are more targets than memory is given to.
     pub(crate) fn of(source: &Source) -> Result<Waits> {
-        let mut waits = Waits::default();
         let mut limit = Limit::new();
+        let waits = Waits::within(source, &mut limit)?;
+        limit.check(source, "targets of waits")?;
+        Ok(waits)
+    }
+
+    /// The same as far as there is room; the limit says whether it is all.
+    fn within(source: &Source, limit: &mut Limit) -> Result<Waits> {
+        let mut waits = Waits::default();
         let mut rows = source.rows("wait");
         let columns = Columns::of(&mut rows);
-        rows.each(|row| waits.add(row, &columns, &mut limit))?;
+        rows.each(|row| waits.add(row, &columns, limit))?;
         waits.drop_false_owners();
-        names::read(source, &mut waits, &mut limit)?;
-        limit.check(source, "targets of waits")?;
+        names::read(source, &mut waits, limit)?;
         Ok(waits)
     }
 

@@ -10,6 +10,7 @@ use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
 use crate::report::read::ledger::Ledger;
 use crate::report::read::limit::Limit;
+use crate::report::read::waits::Judged;
 use crate::report::read::waits::Waits;
 use crate::report::table::cells::nanos;
 use crate::report::table::cells::note_absent_probe;
@@ -92,12 +93,13 @@ pub(super) fn run(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
 fn scene(source: &Source) -> Result<Scene> {
     let mut threads = BTreeMap::new();
     let mut limit = Limit::new();
-    Ledger::of(source)?.each_thread(|which, tid, account| {
+    let waits = Waits::of(source)?;
+    Ledger::judged(source, Judged::by(&waits))?.each_thread(|which, tid, account| {
         if limit.take(THREAD_BYTES) {
             let ran = Ran { on_cpu_ns: account.in_state("on_cpu"), queued_ns: account.in_state("runnable") };
             threads.insert((which, tid), ran);
         }
     })?;
     limit.check(source, "threads")?;
-    Ok(Scene { waits: Waits::of(source)?, threads })
+    Ok(Scene { waits, threads })
 }

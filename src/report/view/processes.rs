@@ -318,7 +318,8 @@ fn top_waits(source: &Source, limit: &mut Limit) -> Result<Waits> {
             && limit.take(WAIT_BYTES)
         {
             // Each name is kept once.
-            let state = State { state: limit.name(&state.state), cause: limit.name(&state.cause) };
+            let (name, cause) = (limit.name(&state.state), limit.name(&state.cause));
+            let state = State { state: name, cause, verdict: state.verdict };
             waits.of_processes.insert(which, (state, spent.ns));
         }
     };

@@ -203,6 +203,8 @@ fn state_columns() -> Columns<InState> {
         .column("share_pct", "of its life", |row| share(row.spent.ns as f64, row.lived_ns as f64))
         .column("count", "times", |row| row.spent.count)
         .help("How often the thread went into the state.")
+        .column("sort", "was", |row| row.state.sort(row.spent).title())
+        .help("What sort of state it is. Of sleeps, the evidence says whether they were for a lock, for an answer, or idle; without evidence, the cause.")
 }
 
 /// A CPU.

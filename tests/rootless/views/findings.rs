@@ -650,3 +650,63 @@ fn a_pool_whose_workers_hand_jobs_on_is_no_lock_because_cpus_are_short() {
         assert_eq!(locks, expected, "{ran_ms}");
     }
 }
+
+/// What the view `threads` says of sorts of states: thread, cause, sort and milliseconds.
+fn sorts(made: Synthetic) -> Vec<Vec<Value>> {
+    let document = Case::new("threads", vec![("run.parquet", made)]).json();
+    let mut rows = cells(&document, "states", &["comm", "cause", "sort", "sum_ns"]);
+    rows.retain(|row| row[1] != Value::Null);
+    rows.sort_by_key(|row| row.iter().map(Value::to_string).collect::<Vec<_>>());
+    rows
+}
+
+/// Workers whose waits on a condition variable end after 50 ms, as the interpreter of a shell's job or a pool of a runtime has them.
+#[test]
+fn workers_that_wait_with_a_short_timeout_are_idle_and_no_lock() {
+    let states: Spent<'_> = &[("on_cpu", "", 10), ("interruptible", "futex", 3900)];
+    let mut made = machine(&[(7, "pool", states)]);
+    waited(&mut made, (7, 7, "pool"), "futex", 4096, 3900, &[("wait_by", "timer".into()), ("cause", "futex".into())]);
+    let text = Case::new("summary", vec![("run.parquet", made)]).text();
+    assert!(text.contains("idle by design: pool (futex, 3.90 s)") && !text.contains("asleep in futex"), "{text}");
+}
+
+#[test]
+fn a_futex_without_evidence_is_called_what_it_is() {
+    let made = machine(&[(7, "worker", &[("on_cpu", "", 10), ("interruptible", "futex", 3900)])]);
+    let expected = [[json!("worker"), json!("futex"), json!("futexes"), json!(3_900 * MS)]];
+    assert_eq!(sorts(made), expected);
+}
+
+#[test]
+fn the_time_of_a_thread_is_divided_between_a_lock_and_idling_by_evidence() {
+    let states: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "futex", 3900)];
+    let mut made = machine(&[(7, "app", states)]);
+    let cause = ("cause", Cell::Text("futex"));
+    let contended = [("wait_by", Cell::Text("thread")), ("wait_contended_ns", Cell::Int(1300 * MS)), cause];
+    for tid in [7, 8] {
+        waited(&mut made, (7, tid, "app"), "futex", 4096, 1300, &contended);
+    }
+    waited(&mut made, (7, 7, "app"), "futex", 8192, 2600, &[("wait_by", "timer".into()), cause]);
+    let expected = [
+        [json!("app"), json!("futex"), json!("idle by design"), json!(2_600 * MS)],
+        [json!("app"), json!("futex"), json!("locks"), json!(1_300 * MS)],
+    ];
+    assert_eq!(sorts(made), expected);
+}
+
+/// Goroutines that wait for a sync.Mutex leave no thread that waits for it.
+#[test]
+fn a_program_that_schedules_its_own_tasks_is_not_called_quiet() {
+    let states: Spent<'_> = &[("on_cpu", "", 10), ("interruptible", "futex", 3900)];
+    let mut made = machine(&[(7, "convoy", states)]);
+    waited(&mut made, (7, 7, "convoy"), "futex", 4096, 3900, &[("wait_by", "timer".into()), ("cause", "futex".into())]);
+    slept(
+        &mut made,
+        (7, "convoy"),
+        3900,
+        &[("runtime.futex", "/srv/convoy"), ("runtime.stopm", "/srv/convoy"), ("runtime.findrunnable", "/srv/convoy")],
+    );
+    let said = first_screen(made);
+    let expected = "unclear nothing stands out, but what goroutines of convoy (7) waited for from one another";
+    assert!(said.contains(expected) && !said.contains("quiet"), "{said}");
+}

@@ -3,6 +3,9 @@
 //! The system call says how a thread waits and never whether that matters. The evidence does: what the futex's word said, what the
 //! waker did meanwhile, whether a request was open.
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::report::read::waits::Target;
 
 /// From this part of the time on, evidence decides. Between [`LITTLE`] and this lies what measured programs left empty: idle pools
@@ -11,8 +14,11 @@ const MOST: f64 = 0.5;
 /// Up to this part it does not matter.
 const LITTLE: f64 = 0.3;
 
+/// A part of all the time that is too small to decide anything.
+const FEW: f64 = 0.05;
+
 /// What the waits for a target were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     /// For a lock that others held.
     Lock,
@@ -97,7 +103,9 @@ impl Target {
         if active >= MOST {
             return Verdict::Work;
         }
-        match active + unknown <= LITTLE {
+        // Workers whose waits time out are idle, whatever is not known of the few that a thread ended.
+        let may_matter = part(self.active_ns.saturating_add(self.unknown_ns), self.ns);
+        match active + unknown <= LITTLE || (may_matter <= FEW && handed <= LITTLE) {
             true if self.in_request() => Verdict::Request,
             true => Verdict::Idle,
             false => Verdict::Undecided,
@@ -187,6 +195,17 @@ mod tests {
     fn a_wait_of_which_too_much_is_unknown_accuses_nobody_and_is_not_called_idle() {
         assert_eq!(Planted { active: 4, unknown: 40, ..Planted::POOL }.verdict(), Verdict::Undecided);
         assert_eq!(Planted { active: 45, ..Planted::POOL }.verdict(), Verdict::Undecided);
+    }
+
+    #[test]
+    fn workers_whose_waits_time_out_are_idle_whoever_woke_them_now_and_then() {
+        let woken = Target { by_thread_ns: 3 * SECOND, unknown_ns: 2 * SECOND, ..Target::default() };
+        let timed = Target { ns: 100 * SECOND, by_timer_ns: 97 * SECOND, ..woken.clone() };
+        assert_eq!(timed.verdict("futex"), Verdict::Idle);
+        let handed = Target { handed_ns: 3 * SECOND, ..timed };
+        assert_eq!(handed.verdict("futex"), Verdict::Undecided, "as a lock is handed on");
+        let all = Target { ns: 3 * SECOND, ..woken };
+        assert_eq!(all.verdict("futex"), Verdict::Undecided);
     }
 
     #[test]

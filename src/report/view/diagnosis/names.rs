@@ -27,6 +27,8 @@ pub(super) enum Class {
     Filesystem,
     /// It waits for room in a pipe or socket.
     Full,
+    /// It runs tasks of the program's own scheduler, whose waits for one another don't show.
+    Tasks,
     /// Nothing, whatever lines further down match.
     Plain,
 }
@@ -92,6 +94,7 @@ fn line(text: &'static str) -> Option<Line> {
         "spin" => Class::Spin,
         "filesystem" => Class::Filesystem,
         "full" => Class::Full,
+        "tasks" => Class::Tasks,
         "plain" => Class::Plain,
         _ => return None,
     };
@@ -131,6 +134,20 @@ mod tests {
         assert_eq!(of(&[wait, "/srv/app worker", "/srv/app main"]), None);
         assert_eq!(of(&[wait, "/usr/bin/python3.11 take_gil"]), Some((Class::Lock, "the GIL")));
         assert_eq!(of(&["/lib/libc.so.6 pthread_mutex_lock", "/srv/app f"]), Some((Class::Lock, "a mutex")));
+    }
+
+    #[test]
+    fn a_scheduler_of_the_programs_own_is_known_by_the_functions_that_it_sleeps_in() {
+        let of = |frames: &[&str]| {
+            let function = |frame: &&str| Function { text: (*frame).into(), module: "/srv/app".into() };
+            let stacks = Stacks::of_functions(&[frames.iter().map(function).collect()]);
+            let frames: Vec<_> = stacks.frames(None, Some(0)).collect();
+            Names::read().first(&frames, &[Class::Tasks]).map(|(_, words, _)| words)
+        };
+        let idle = ["runtime.futex", "runtime.stopm", "runtime.findrunnable", "runtime.schedule", "runtime.mcall"];
+        assert_eq!(of(&idle), Some("goroutines"));
+        assert_eq!(of(&["tokio::runtime::park::Inner::park"]), Some("tasks"));
+        assert_eq!(of(&["pthread_cond_wait", "worker"]), None);
     }
 
     #[test]

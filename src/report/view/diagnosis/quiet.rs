@@ -7,13 +7,22 @@ use crate::report::read::aggregate::sum;
 use crate::report::read::metrics;
 use crate::report::read::waits::verdict::Verdict;
 use crate::report::view::diagnosis::Scene;
+use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::busy_percent;
+use crate::report::view::diagnosis::names::Class;
 use crate::report::view::diagnosis::scene::Role;
+use crate::report::view::diagnosis::sleeps;
 use crate::report::view::diagnosis::wait::waits;
 use crate::units;
 
 /// Active threads whose waits are unexplained for this part of their time may have waited for something.
 const MOST_UNEXPLAINED: f64 = 0.05;
+
+/// A program with a scheduler of its own that wakes up less often a second has hardly any tasks at work.
+const LEAST_WOKEN: f64 = 1.0;
+
+/// Such programs that are named.
+const NAMED: usize = 2;
 
 /// Below this part of the use, what is outside of a filter does not matter.
 const LEAST_OUTSIDE: f64 = 0.1;
@@ -31,25 +40,52 @@ const LOOKS_AT: [(&str, &str); 8] = [
 ];
 
 /// The word in front, and a sentence: that the machine was quiet, if all waits are explained; else that nothing stands out.
-pub(in crate::report::view) fn quiet(scene: &Scene<'_>) -> (&'static str, String) {
+///
+/// # Errors
+/// The file is damaged.
+pub(in crate::report::view) fn quiet(scene: &Scene<'_>) -> Result<(&'static str, String)> {
     let ran = |name: &str| scene.source.meta().probes.iter().any(|probe| probe.name == name && probe.state.has_run());
     let looked: Vec<&str> = LOOKS_AT.iter().filter(|(probe, _)| ran(probe)).map(|(_, what)| *what).collect();
     let mut looked = looked.join(", ");
     if let Some(percent) = busy_percent(scene.cpus.values()) {
         looked = looked.replacen("CPUs", &format!("CPUs ({} busy)", units::percent(percent)), 1);
     }
+    let mut doubts = Vec::new();
     let unexplained = unexplained(scene);
-    match unexplained >= MOST_UNEXPLAINED {
-        false => ("quiet", format!("no process lost time that matters; looked at {looked}")),
-        true => (
-            "unclear",
-            format!(
-                "nothing stands out, but {} of the time of active threads went into waits for other threads or processes, which may have \
-                 worked or idled; looked at {looked}",
-                units::percent(100.0 * unexplained)
-            ),
-        ),
+    if unexplained >= MOST_UNEXPLAINED {
+        doubts.push(format!(
+            "{} of the time of active threads went into waits for other threads or processes, which may have worked or idled",
+            units::percent(100.0 * unexplained)
+        ));
     }
+    doubts.extend(unseen(scene)?);
+    Ok(match doubts.as_slice() {
+        [] => ("quiet", format!("no process lost time that matters; looked at {looked}")),
+        doubts => ("unclear", format!("nothing stands out, but {}; looked at {looked}", doubts.join(", and "))),
+    })
+}
+
+/// Who runs tasks of a scheduler of its own, which wait for one another without a thread that waits: `what goroutines of server (12)
+/// waited for from one another, such as locks and channels, can't be seen`.
+fn unseen(scene: &Scene<'_>) -> Result<Option<String>> {
+    let mut found: Vec<(u64, &str, Who)> = Vec::new();
+    for (who, places) in sleeps::of(scene, Class::Tasks, &[Class::Tasks])? {
+        let count = places.values().fold(0u64, |sum, spent| sum.saturating_add(spent.count));
+        if let Some(place) = places.keys().next().filter(|_| count as f64 >= LEAST_WOKEN * scene.span_ns() / 1e9) {
+            found.push((count, place.words, who));
+        }
+    }
+    found.sort_by_key(|(count, _, who)| (std::cmp::Reverse(*count), who.clone()));
+    let names: Vec<String> =
+        found.iter().take(NAMED).map(|(_, words, who)| format!("{words} of {}", scene.call(who))).collect();
+    let more = match found.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {} more", units::count(more as u64)),
+    };
+    Ok((!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("what {names}{more} waited for from one another, such as locks and channels, can't be seen from outside the program")
+    }))
 }
 
 /// The part of the active threads' time of which nothing says whether it was lost.

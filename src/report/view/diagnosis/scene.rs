@@ -20,6 +20,7 @@ use crate::report::read::processes::ProcessInfo;
 use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Which;
+use crate::report::read::waits::Judged;
 use crate::report::read::waits::Waits;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::scripts;
@@ -114,7 +115,7 @@ impl Role {
             // What is stopped is stopped by somebody, mostly a person; a state that the kernel did not show says nothing.
             (Sort::Stopped, _) => Role::Undecided,
             (Sort::Lock, "file lock" | "kernel lock") | (Sort::ForCpu | Sort::Throttled, _) => Role::Lost,
-            (Sort::Lock | Sort::Message, _) => Role::Undecided,
+            (Sort::Lock | Sort::Futex | Sort::Message, _) => Role::Undecided,
             (Sort::Storage | Sort::Other, _) if interruptible || &*state.state == "unknown" => Role::Undecided,
             (Sort::Storage | Sort::Other, _) => Role::Lost,
         }
@@ -145,7 +146,8 @@ impl Group {
         }
         for (state, spent) in account.spent.iter() {
             // Each name is kept once, whichever thread it came with.
-            let own = State { state: limit.name(&state.state), cause: limit.name(&state.cause) };
+            let (name, cause) = (limit.name(&state.state), limit.name(&state.cause));
+            let own = State { state: name, cause, verdict: state.verdict };
             let key = (state.sort(*spent), own);
             let roots = root.then_some(&mut self.roots);
             if let Some(roots) = roots {
@@ -246,9 +248,10 @@ pub(in crate::report::view) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Reads the ledger.
     pub(in crate::report::view) fn of(source: &'a Source, processes: &'a ProcessTable) -> Result<Scene<'a>> {
-        let ledger = Ledger::of(source)?;
+        let waits = Waits::of(source)?;
+        let ledger = Ledger::judged(source, Judged::by(&waits))?;
         let scripts = scripts::of(source)?;
-        let (groups, waits, common) = (BTreeMap::new(), Waits::of(source)?, common(processes));
+        let (groups, common) = (BTreeMap::new(), common(processes));
         let mut scene = Scene { source, processes, groups, cpus: BTreeMap::new(), waits, scripts, common };
         let mut limit = Limit::new();
         let mut groups: BTreeMap<Who, Group> = BTreeMap::new();

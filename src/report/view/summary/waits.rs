@@ -61,7 +61,7 @@ pub(in crate::report::view) fn add_findings(
             continue;
         }
         if found.is_empty() {
-            let (word, text) = diagnosis::quiet(&scene);
+            let (word, text) = diagnosis::quiet(&scene)?;
             sentences.push((word.to_owned(), format!("{whose}{text}")));
         }
         if let Some(text) = diagnosis::outside(&scene)?.filter(|_| plan.filter.by_process() || scope(source).is_some())
