@@ -5,6 +5,7 @@
 //! had something to do, so a pool of idle workers hides nothing.
 
 mod accept_queue;
+mod calls;
 mod child;
 mod child_wait;
 mod connect_refused;
@@ -12,13 +13,16 @@ mod cpu_queue;
 mod cpu_quota;
 mod cpu_use;
 mod delayed_ack;
+mod descriptor_limit;
 mod disk;
+mod disk_full;
 mod dns_search;
 mod dns_slow;
 mod downstream;
 mod file_lock;
 mod finding;
 mod functions;
+mod herd;
 mod kernel_lock;
 mod lock;
 mod memory_reclaim;
@@ -32,6 +36,7 @@ mod quiet;
 mod ranking;
 mod request_failed;
 mod request_slow;
+mod retry_loop;
 mod routes;
 mod scene;
 mod scripts;
@@ -89,6 +94,8 @@ static RULES: &[&Rule] = &[
     &socket_buffers::RULE,
     &packet_loss::RULE,
     &pids_limit::RULE,
+    &descriptor_limit::RULE,
+    &disk_full::RULE,
     &steal::RULE,
     &connect_refused::RULE,
     &dns_slow::RULE,
@@ -107,6 +114,8 @@ static RULES: &[&Rule] = &[
     &disk::RULE,
     &cpu_queue::RULE,
     &spin::RULE,
+    &herd::RULE,
+    &retry_loop::RULE,
     &child::RULE,
     &cpu_use::RULE,
     &stopped::RULE,

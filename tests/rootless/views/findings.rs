@@ -710,3 +710,105 @@ fn a_program_that_schedules_its_own_tasks_is_not_called_quiet() {
     let expected = "unclear nothing stands out, but what goroutines of convoy (7) waited for from one another";
     assert!(said.contains(expected) && !said.contains("quiet"), "{said}");
 }
+
+/// Adds system calls of a process: a name, how many, milliseconds in all, and how many of them failed with an error.
+fn called(made: &mut Synthetic, (pid, comm): (i64, &str), name: &str, (count, ms): (u64, u64), failed: (&str, u64)) {
+    let own = [("pid", Cell::Int(pid)), ("comm", Cell::Text(comm)), ("name", Cell::Text(name))];
+    let class = [("syscall_class", Cell::Text("work"))];
+    made.counter("syscall.latency", 4 * SECOND, &[&own[..], &class].concat(), count, ms * 1_000_000);
+    let errno = [("syscall_errno", Cell::Text(failed.0))];
+    made.counter("syscall.errors", 4 * SECOND, &[&own[..], &errno].concat(), failed.1, failed.1);
+}
+
+/// A machine whose system calls are recorded.
+fn calling(spent_by: &[(i64, &'static str, Spent<'_>)]) -> Synthetic {
+    let mut made = machine(spent_by);
+    made.probe("syscall", "slow", 9);
+    made.metric("syscall.latency", "counter", "ns", &["pid", "comm", "name", "syscall_class"]);
+    made.metric("syscall.errors", "counter", "count", &["pid", "comm", "name", "syscall_errno"]);
+    made
+}
+
+#[test]
+fn a_server_without_a_free_descriptor_is_named_with_the_call_and_the_error() {
+    let mut made = calling(&[(7, "fullfdd", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)])]);
+    called(&mut made, (7, "fullfdd"), "accept4", (800, 2), ("EMFILE", 800));
+    let said = first_screen(made);
+    let expected = "fullfdd (7) ran out of descriptors: it has as many open files as it may have (RLIMIT_NOFILE). \
+                    accept4 failed 800 times with EMFILE. Connections that it can't accept wait.";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn a_full_file_system_is_named_by_what_could_not_be_written() {
+    let mut made = calling(&[(7, "spoold", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)])]);
+    called(&mut made, (7, "spoold"), "write", (800, 20), ("ENOSPC", 800));
+    called(&mut made, (7, "spoold"), "inotify_add_watch", (9, 1), ("ENOSPC", 9));
+    let said = first_screen(made);
+    assert!(
+        said.contains("spoold (7) can't write: a file system is full")
+            && said.contains("write failed 800 times with ENOSPC."),
+        "{said}"
+    );
+    let mut watches = calling(&[(7, "watcher", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)])]);
+    called(&mut watches, (7, "watcher"), "inotify_add_watch", (900, 1), ("ENOSPC", 900));
+    assert!(!first_screen(watches).contains("file system is full"), "the limit of watches is no file system");
+}
+
+#[test]
+fn a_call_that_fails_again_and_again_is_the_cause_of_the_cpu_time() {
+    let busy: Spent<'_> = &[("on_cpu", "", 3900), ("interruptible", "sleep", 100)];
+    let mut made = calling(&[(7, "retryd", busy)]);
+    called(&mut made, (7, "retryd"), "openat", (2_000_000, 2400), ("ENOENT", 2_000_000));
+    let rules: Vec<Value> = findings(made).into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(rules, [json!("retry-loop")]);
+    // A compiler looks for headers in many directories, and compiles.
+    let mut compiler = calling(&[(7, "cc1", busy)]);
+    called(&mut compiler, (7, "cc1"), "openat", (20_000, 60), ("ENOENT", 18_500));
+    let rules: Vec<Value> = findings(compiler).into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(rules, [json!("cpu-use")]);
+}
+
+#[test]
+fn processes_that_are_woken_for_the_connection_of_another_are_a_herd() {
+    let busy: Spent<'_> = &[("on_cpu", "", 700), ("interruptible", "poll", 3300)];
+    let workers = |names: &[(i64, &'static str)], in_vain: u64| {
+        let spent: Vec<_> = names.iter().map(|(pid, name)| (*pid, *name, busy)).collect();
+        let mut made = calling(&spent);
+        for (pid, name) in names {
+            called(&mut made, (*pid, name), "accept4", (in_vain + 1000, 30), ("EAGAIN", in_vain));
+        }
+        findings(made).into_iter().map(|row| row[0].clone()).collect::<Vec<_>>()
+    };
+    let herd = [(7, "herdd"), (8, "herdd"), (9, "herdd"), (10, "herdd")];
+    assert_eq!(workers(&herd, 5000), [json!("herd")]);
+    assert!(workers(&herd, 1000).is_empty(), "event loops that accept until there is nothing left");
+    assert!(workers(&herd[..1], 5000).is_empty(), "a server by itself");
+}
+
+/// On epoll, the kernel itself sees that another one was faster, so the call goes on to sleep.
+#[test]
+fn threads_that_epoll_wakes_and_sends_back_to_sleep_are_a_herd() {
+    let with_sleeps = |count: i64| {
+        let mut made = calling(&[(7, "swarmd", &[("on_cpu", "", 700), ("interruptible", "poll", 3300)])]);
+        called(&mut made, (7, "swarmd"), "accept4", (1000, 30), ("EAGAIN", 10));
+        called(&mut made, (7, "swarmd"), "epoll_wait", (1010, 30), ("EINTR", 1));
+        for tid in 7..11 {
+            let who = [("pid", Cell::Int(7)), ("tid", Cell::Int(tid)), ("comm", "swarmd".into())];
+            let waited = [("wait_on", "epoll".into()), ("wait_target", Cell::Int(tid)), ("cause", "poll".into())];
+            let long = [("sum", Cell::Int(3300 * MS)), ("count", Cell::Int(count)), ("wait_by", "thread".into())];
+            made.row("wait", 4 * SECOND, &[&who[..], &waited, &long].concat());
+        }
+        first_screen(made)
+    };
+    let said = with_sleeps(2000);
+    assert!(said.contains("4 threads of swarmd (7) are woken for the same connections"), "{said}");
+    assert!(!with_sleeps(250).contains("are woken for the same connections"), "each call sleeps once");
+}
+
+#[test]
+fn two_waits_for_a_holder_that_got_no_cpu_are_no_contended_lock_of_the_kernel() {
+    let mut made = machine(&[(7, "cc", &[("on_cpu", "", 300)])]);
+    spent(&mut made, (7, 7), "cc", ("uninterruptible", "kernel lock"), 950, 2);
+    assert!(findings(made).is_empty());
+}

@@ -17,6 +17,7 @@ use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::busy_percent;
+use crate::report::view::diagnosis::calls;
 use crate::report::view::diagnosis::functions::Functions;
 use crate::units;
 
@@ -30,6 +31,8 @@ const BOUND: f64 = 0.8;
 const QUEUED: f64 = 0.2;
 /// A machine with time to spare for a tenth of the window keeps nobody waiting.
 const FULL_PERCENT: f64 = 90.0;
+/// From this part of its CPU time in the kernel on, a process's system calls say more than its functions.
+const IN_KERNEL: f64 = 0.6;
 /// Who is merely busy matters half as much as who has to wait.
 const WEIGHT: f64 = 0.5;
 /// Processes or commands that are named.
@@ -135,8 +138,14 @@ impl Busy<'_> {
             units::duration(whole(ran.ns)),
         );
         let own = self.members.iter().filter_map(|(who, _)| functions.get(*who));
-        if let Some(place) = Functions::sum(own).describe() {
+        let functions = Functions::sum(own);
+        if let Some(place) = functions.describe() {
             text.push_str(&format!(", {place}"));
+        }
+        if functions.kernel_part() >= IN_KERNEL && !calls::are_recorded(scene.source) {
+            text.push_str(
+                ". Most of it was in the kernel: 'ebrec record -p +syscall' shows its system calls, and whether they fail",
+            );
         }
         let busy_ns = self.busy_ns().max(1) as f64;
         if queued as f64 >= QUEUED * busy_ns {

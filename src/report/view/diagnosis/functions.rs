@@ -121,8 +121,13 @@ impl Functions {
         if let Some((function, ns)) = own.or(around) {
             return Some(format!("{} in {}", units::percent(100.0 * part(ns)), words(function)));
         }
-        let kernel = part(self.kernel);
+        let kernel = self.kernel_part();
         (kernel >= MOSTLY_KERNEL).then(|| format!("{} in the kernel", units::percent(100.0 * kernel)))
+    }
+
+    /// The part of the time that was in the kernel.
+    pub(super) fn kernel_part(&self) -> f64 {
+        self.kernel as f64 / self.all.max(1) as f64
     }
 
     /// The part of the time that went into spinning for locks, and the function in which most of that was.

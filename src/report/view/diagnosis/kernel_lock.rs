@@ -15,10 +15,15 @@ use crate::report::view::diagnosis::Finding;
 use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::scene::Victim;
 use crate::report::view::diagnosis::scene::others;
 
 pub(super) static RULE: Rule =
     Rule { name: "kernel-lock", resource: "kernel lock", view: "offcpu", outdoes: &[], find };
+
+/// Fewer waits may be those for a holder that got no CPU for once, unless they are most of the window: a lock that is never released.
+const LEAST_WAITS: u64 = 5;
+const LEAST_HELD: f64 = 0.5;
 
 /// Functions that wait for any lock; the one that called them says which.
 const LOCKING: [&str; 8] = [
@@ -33,7 +38,11 @@ const LOCKING: [&str; 8] = [
 ];
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
-    let victims = scene.victims(|sort: Sort, state: &State| sort == Sort::Lock && &*state.cause == "kernel lock");
+    let mut victims = scene.victims(|sort: Sort, state: &State| sort == Sort::Lock && &*state.cause == "kernel lock");
+    let is_contended = |victim: &Victim<'_>| {
+        victim.spent.count >= LEAST_WAITS || victim.spent.ns as f64 >= LEAST_HELD * scene.span_ns()
+    };
+    victims.retain(is_contended);
     let Some(victim) = victims.first() else {
         return Ok(Vec::new());
     };

@@ -1,5 +1,6 @@
 //! What the rules look at: the recording, who ran in it, and where the time of their threads went.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -23,6 +24,8 @@ use crate::report::read::rows::Which;
 use crate::report::read::waits::Judged;
 use crate::report::read::waits::Waits;
 use crate::report::table::cells::whole;
+use crate::report::view::diagnosis::calls;
+use crate::report::view::diagnosis::calls::ByName;
 use crate::report::view::diagnosis::scripts;
 use crate::units;
 
@@ -240,6 +243,8 @@ pub(in crate::report::view) struct Scene<'a> {
     pub(super) cpus: BTreeMap<i64, Account>,
     /// What they waited for, with evidence; empty where the recording has none.
     pub(super) waits: Waits,
+    /// Their system calls, once a rule asked for them.
+    calls: OnceCell<BTreeMap<Who, ByName>>,
     scripts: BTreeMap<Which, Rc<str>>,
     /// Names that too many processes have.
     common: BTreeSet<Rc<str>>,
@@ -252,7 +257,8 @@ impl<'a> Scene<'a> {
         let ledger = Ledger::judged(source, Judged::by(&waits))?;
         let scripts = scripts::of(source)?;
         let (groups, common) = (BTreeMap::new(), common(processes));
-        let mut scene = Scene { source, processes, groups, cpus: BTreeMap::new(), waits, scripts, common };
+        let (cpus, calls) = (BTreeMap::new(), OnceCell::new());
+        let mut scene = Scene { source, processes, groups, cpus, waits, calls, scripts, common };
         let mut limit = Limit::new();
         let mut groups: BTreeMap<Who, Group> = BTreeMap::new();
         let span_ns = scene.span_ns();
@@ -273,6 +279,15 @@ impl<'a> Scene<'a> {
         scene.groups = groups;
         scene.cpus = ledger.cpus;
         Ok(scene)
+    }
+
+    /// The system calls of each process; empty where they were not recorded.
+    pub(super) fn calls(&self) -> Result<&BTreeMap<Who, ByName>> {
+        if let Some(calls) = self.calls.get() {
+            return Ok(calls);
+        }
+        let calls = calls::of(self.source, |row| self.who_of_row(row))?;
+        Ok(self.calls.get_or_init(|| calls))
     }
 
     /// Under whom a process counts.

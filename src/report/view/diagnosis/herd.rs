@@ -1,0 +1,128 @@
+//! `herd`: several processes or threads are woken for one connection; one gets it, and the others ran for nothing. Precondition: three
+//! processes of a command or three threads of a process share the work, and for each connection that one accepts, others are woken in
+//! vain. They are if they go back to sleep within the same call of epoll_wait or poll, of which the recording has both the sleeps (kind
+//! `wait`) and the calls (metric `syscall.latency`), or if accept finds no connection any more (EAGAIN in `syscall.errors`).
+//!
+//! An event loop that accepts until there is nothing left fails once for each time that it was woken, and is no herd.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use crate::report::read::ledger::Sort;
+use crate::report::view::diagnosis::Finding;
+use crate::report::view::diagnosis::Group;
+use crate::report::view::diagnosis::Rule;
+use crate::report::view::diagnosis::Scene;
+use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::calls::Calls;
+use crate::report::view::diagnosis::wait::waits;
+use crate::units;
+
+pub(super) static RULE: Rule =
+    Rule { name: "herd", resource: "wake-ups", view: "syscalls", outdoes: &["retry-loop", "cpu-use"], find };
+
+/// So many that one of them would do are a herd.
+const LEAST: usize = 3;
+/// Wake-ups in vain for each connection; a loop until there is nothing left has one.
+const LEAST_IN_VAIN: f64 = 2.0;
+/// Wake-ups in vain a second below which nothing is lost.
+const LEAST_RATE: f64 = 100.0;
+/// The part of a CPU that they use, running and waiting to run.
+const LEAST_OF_A_CPU: f64 = 0.05;
+/// Calls that take connections.
+const ACCEPTS: [&str; 2] = ["accept", "accept4"];
+/// Calls that sleep once if they are woken for something.
+const POLLS: [&str; 7] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6"];
+
+/// What the processes of a command that accept connections came to.
+#[derive(Default)]
+struct Herd<'s> {
+    members: Vec<(&'s Who, &'s Group)>,
+    accepted: u64,
+    in_vain: u64,
+}
+
+fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
+    let mut herds: BTreeMap<&Rc<str>, Herd<'_>> = BTreeMap::new();
+    if scene.calls()?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sleeps = sleeps_in_polls(scene);
+    for (who, of_process) in scene.calls()? {
+        let Some((who, group)) = scene.groups.get_key_value(who) else { continue };
+        let own = |names: &[&str]| names.iter().filter_map(|name| of_process.get(*name)).collect::<Vec<_>>();
+        let sum = |calls: &[&Calls]| calls.iter().fold(0u64, |sum, calls| sum.saturating_add(calls.count));
+        let accepts = own(&ACCEPTS);
+        let failed = accepts.iter().flat_map(|calls| calls.failed.get("EAGAIN")).fold(0u64, |sum, own| sum + own.count);
+        let all = sum(&accepts);
+        // Of a herd on epoll, the kernel sends most back to sleep before they see that there is nothing.
+        let asleep_again = sleeps.get(who).copied().unwrap_or(0).saturating_sub(sum(&own(&POLLS)));
+        if all > 0 {
+            let herd = herds.entry(&who.name).or_default();
+            herd.members.push((who, group));
+            herd.accepted = herd.accepted.saturating_add(all.saturating_sub(failed));
+            herd.in_vain = herd.in_vain.saturating_add(failed).saturating_add(asleep_again);
+        }
+    }
+    Ok(herds.into_iter().filter_map(|(name, herd)| herd.finding(scene, name)).collect())
+}
+
+/// How often the threads of each process went to sleep in epoll_wait or poll.
+fn sleeps_in_polls(scene: &Scene<'_>) -> BTreeMap<Who, u64> {
+    let mut sleeps: BTreeMap<Who, u64> = BTreeMap::new();
+    for wait in waits(scene).filter(|wait| matches!(&*wait.key.on, "epoll" | "poll")) {
+        let sum = sleeps.entry(wait.who).or_default();
+        *sum = sum.saturating_add(wait.target.count);
+    }
+    sleeps
+}
+
+impl Herd<'_> {
+    fn finding(&self, scene: &Scene<'_>, name: &Rc<str>) -> Option<Finding> {
+        let each = self.in_vain as f64 / self.accepted.max(1) as f64;
+        let rate = self.in_vain as f64 / (scene.span_ns() / 1e9);
+        let spent_ns = self.members.iter().fold(0u64, |sum, (_, group)| {
+            sum.saturating_add(group.of_all(|sort, _| matches!(sort, Sort::OnCpu | Sort::ForCpu)).ns)
+        });
+        let of_a_cpu = spent_ns as f64 / scene.span_ns();
+        if self.accepted == 0 || each < LEAST_IN_VAIN || rate < LEAST_RATE || of_a_cpu < LEAST_OF_A_CPU {
+            return None;
+        }
+        let (herd, who) = match self.members.as_slice() {
+            [(who, _)] => (format!("{} threads of {}", self.threads(scene, who)?, scene.call(who)), (*who).clone()),
+            several if several.len() >= LEAST => {
+                let herd = format!("{} processes of {name}", units::count(several.len() as u64));
+                (herd, Who { name: Rc::clone(name), which: None })
+            }
+            _ => return None,
+        };
+        let part = self.in_vain as f64 / self.in_vain.saturating_add(self.accepted) as f64;
+        let text = format!(
+            "{herd} are woken for the same connections: one accepts, and the others are woken in vain, {each:.1} for each of {} connections. \
+             They ran or waited for a CPU {} in all. EPOLLEXCLUSIVE or SO_REUSEPORT wakes one.",
+            units::count(self.accepted),
+            units::duration(i64::try_from(spent_ns).unwrap_or(i64::MAX)),
+        );
+        Some(Finding {
+            weight: part * of_a_cpu.min(1.0),
+            text,
+            victim: scene.owner(&who),
+            ns: spent_ns,
+            percent: 100.0 * part,
+            count: self.in_vain,
+            ..Finding::default()
+        })
+    }
+
+    /// How many threads of a process wait for the same connections, if they are a herd.
+    fn threads(&self, scene: &Scene<'_>, who: &Who) -> Option<String> {
+        let own = scene.waits.targets.iter().filter(|(key, _)| {
+            Some(key.which) == who.which && matches!(&*key.on, "epoll" | "poll" | "tcp" | "unix" | "socket")
+        });
+        let tids: BTreeSet<i64> = own.flat_map(|(_, target)| target.threads.keys().copied()).collect();
+        (tids.len() >= LEAST).then(|| units::count(tids.len() as u64))
+    }
+}
