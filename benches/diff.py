@@ -11,6 +11,7 @@ which should report nothing; and planted changes, where the first thing told sho
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -30,6 +31,13 @@ PLANTED = {
     "query": ["redis-server", "changes: on CPU", "changes: waiting for pipes and sockets"],
     "disk": ["changes: waiting for files and disks", "block.device_time"],
 }
+# Loads with a fixed rate run before all else, so that the rate does not depend on what else the machine does. A low nice value does not
+# achieve that: since Linux 6.6 a running thread may finish its slice, of some milliseconds, before one that wakes.
+FIRST = ["chrt", "--fifo", "1"]
+# A load that takes all it gets would leave nothing to the recorder at such a priority.
+HIGH = ["nice", "-n", "-40"]
+# Seconds that no window takes.
+LONG = "3600"
 
 
 def build(directory):
@@ -39,13 +47,16 @@ def build(directory):
 
 
 class Redis:
+    def __init__(self, priority):
+        self.priority = priority
+
     def __enter__(self):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = str(free.getsockname()[1])
         self.at = tempfile.TemporaryDirectory()
         words = ["redis-server", "--port", self.port, "--save", "", "--bind", "127.0.0.1", "--dir", self.at.name]
-        self.server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        self.server = subprocess.Popen([*self.priority, *words], stdout=subprocess.DEVNULL)
         for _ in range(200):
             with socket.socket() as client:
                 if client.connect_ex(("127.0.0.1", int(self.port))) == 0:
@@ -59,27 +70,35 @@ class Redis:
         self.at.cleanup()
 
 
-def record(ebrec, file, seconds, filters, load):
-    """Records a load that runs for as long as the window and a little longer."""
-    # So that its rate does not depend on what else the machine does.
-    running = subprocess.Popen(["nice", "-n", "-20", *load], stdout=subprocess.DEVNULL)
-    time.sleep(0.2)
-    words = [ebrec, "record", "-q", "--force", "-d", f"{seconds}s", "-o", file, *filters]
-    subprocess.run(words, check=True)
-    running.terminate()
-    running.wait()
+def record(ebrec, file, seconds, filters, priority, load):
+    """Records a load that runs for longer than the window."""
+    running = subprocess.Popen([*priority, *load], stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(0.2)
+        words = [ebrec, "record", "-q", "--force", "-d", f"{seconds}s", "-o", file, *filters]
+        subprocess.run(words, check=True)
+        # A recorder takes seconds to start on a busy machine.
+        if running.poll() is not None:
+            raise SystemExit(f"the load of '{file}' ended before its window")
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def record_planted(arguments):
-    with tempfile.TemporaryDirectory(dir=arguments.directory) as scratch, Redis() as redis:
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as scratch, contextlib.ExitStack() as servers:
         program = build(scratch)
-        last = {"query": redis.port, "disk": os.path.join(scratch, "file")}
-        for number, (name, planted) in itertools.product(range(arguments.number), itertools.product(PLANTED, (0, 1))):
+        last = {"disk": os.path.join(scratch, "file")}
+        if "query" in arguments.planted:
+            last["query"] = servers.enter_context(Redis(FIRST)).port
+        for number, (name, planted) in itertools.product(range(arguments.number), itertools.product(arguments.planted, (0, 1))):
             at = os.path.join(arguments.directory, name, "after" if planted else "before")
             os.makedirs(at, exist_ok=True)
-            load = [program, str(arguments.seconds + 5), name, str(planted), last.get(name, "")]
-            filters = ["--comm", "changes", "--comm", "redis-server"]
-            record(arguments.ebrec, os.path.join(at, f"{number:03}.parquet"), arguments.seconds, filters, load)
+            load = [program, LONG, name, str(planted), last.get(name, "")]
+            filters = ["--comm", "changes"]
+            if name == "query":
+                filters += ["--comm", "redis-server"]
+            record(arguments.ebrec, os.path.join(at, f"{number:03}.parquet"), arguments.seconds, filters, FIRST, load)
         # What was made in it is ended and gone.
         if os.path.exists(last["disk"]):
             os.unlink(last["disk"])
@@ -89,10 +108,10 @@ def record_steady(arguments):
     at = os.path.join(arguments.directory, "steady")
     os.makedirs(at, exist_ok=True)
     for number in range(arguments.number):
-        with Redis() as redis:
+        with Redis(HIGH) as redis:
             load = ["redis-benchmark", "-p", redis.port, "-c", "4", "-n", "100000000", "-t", "get", "-q"]
             filters = ["--comm", "redis-server", "--comm", "redis-benchmark"]
-            record(arguments.ebrec, os.path.join(at, f"{number:03}.parquet"), arguments.seconds, filters, load)
+            record(arguments.ebrec, os.path.join(at, f"{number:03}.parquet"), arguments.seconds, filters, HIGH, load)
 
 
 def compare(ebrec, before, after):
@@ -113,13 +132,23 @@ def files(*path):
     return sorted(os.path.join(at, name) for name in os.listdir(at)) if os.path.isdir(at) else []
 
 
-def judge_steady(arguments, name, pool, side, chance):
-    trials = arguments.trials if side > 1 else min(arguments.trials, len(pool) // 2)
-    false, tested, seen = 0, 0, []
+def steady_pairs(arguments, pool, side, chance):
+    """Both sides of each pair, one behind the other."""
     order = pool[:]
     chance.shuffle(order)
-    for trial in range(trials):
-        drawn = order[2 * trial : 2 * trial + 2] if side == 1 else chance.sample(pool, 2 * side)
+    if side == 1:
+        return [order[2 * pair : 2 * pair + 2] for pair in range(min(arguments.trials, len(pool) // 2))]
+    if len(pool) == 2 * side:
+        # A draw would only repeat some of the ways to halve them: go through all, each with its mirror image once.
+        halves = itertools.combinations(pool[1:], side - 1)
+        return [[pool[0], *half, *(file for file in pool[1:] if file not in half)] for half in halves]
+    return [chance.sample(pool, 2 * side) for _ in range(arguments.trials)]
+
+
+def judge_steady(arguments, name, pool, side, chance):
+    pairs = steady_pairs(arguments, pool, side, chance)
+    trials, false, tested, seen = len(pairs), 0, 0, []
+    for drawn in pairs:
         document, told = compare(arguments.ebrec, drawn[:side], drawn[side:])
         changes = document["tables"]["changes"]
         tested += len(document["tables"]["tested"])
@@ -164,6 +193,7 @@ def main():
     parser.add_argument("--number", type=int, default=10)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--side", type=int, default=5)
+    parser.add_argument("--planted", nargs="+", choices=PLANTED, default=list(PLANTED))
     arguments = parser.parse_args()
     os.makedirs(arguments.directory, exist_ok=True)
     {"record": record_planted, "steady": record_steady, "judge": judge}[arguments.what](arguments)
