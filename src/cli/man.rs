@@ -138,7 +138,8 @@ static SECTIONS: &[Section] = &[
                 "diff compares every metric per set of labels: rate, time per second, bytes per second, p50, p90, p99 and p99.9. It compares \
                  the wall-clock ledger per process and cause, without time that is idle by design, and functions on and off the CPU, alone \
                  (self) and with the functions they call (total). A function's time is its share of the samples, applied to the CPU time in \
-                 the ledger. Names survive a restart: labels are commands, devices, routes, functions and system calls, never ids, ports or \
+                 the ledger. The share itself is compared, too: where traffic differs between runs, it shows a slower function that time \
+                 per second does not. Names survive a restart: labels are commands, devices, routes, functions and system calls, never ids, ports or \
                  addresses. Differences in how the two sides were recorded come first.",
             ),
             (
@@ -146,7 +147,8 @@ static SECTIONS: &[Section] = &[
                 "With five or more recordings a side, an exact permutation test of log ratios distinguishes changes from chance; with three \
                  or four, or very many, Welch's t test does. Benjamini and Hochberg's procedure holds the false discovery rate over all \
                  quantities at 4 %: 2.4 % for the ledger and 1.6 % for everything else. With fewer than three recordings a side, diff uses a \
-                 block bootstrap over intervals; it then assumes, and does not measure, how much two runs of the same thing differ. \
+                 block bootstrap over intervals; it then assumes, and does not measure, how much two runs of the same thing differ \
+                 (by 10 % or 2 ms/s, whichever is more, and waits by more). \
                  Confidence intervals are at 95 % and include the error of histograms.",
             ),
             (
@@ -168,6 +170,7 @@ static SECTIONS: &[Section] = &[
                  own number only.",
             ),
             ("time", "Time spent per second, such as 10ms or 10ms/s."),
+            ("share", "For functions: percent of the CPU time of their process, such as 30."),
             ("rate", "Occurrences per second, such as 100 or 100/s."),
             ("bytes", "Bytes per second, such as 1MiB/s."),
             ("p50, p90, p99, p99.9", "A percentile, in the unit of the metric."),

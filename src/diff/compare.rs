@@ -49,6 +49,9 @@ pub(super) const BETWEEN_RUNS: f64 = 0.1;
 pub(super) const BETWEEN_RUNS_WAITS: f64 = 0.2;
 /// The same of waits for a CPU, which are the neighbours' doing.
 pub(super) const BETWEEN_RUNS_CPU: f64 = 0.5;
+/// The least such deviation of time, in nanoseconds per second: 2 ms/s. The timers of an idle server took 4 to 12 ms/s of a CPU in runs of
+/// the same thing, by how warm the caches were that they found.
+pub(super) const BETWEEN_RUNS_SMALL: f64 = 2e6;
 /// Standard deviation between repeats at the least: 1 %.
 const LEAST_DEVIATION: f64 = 0.01;
 /// Stretches of a window that are kept at the most.
@@ -83,6 +86,8 @@ pub(super) struct Change {
     pub(super) difference: Option<Difference>,
     /// Adjusted for everything that was tested.
     pub(super) adjusted: f64,
+    /// Nanoseconds per second of what a share is of, on both sides together.
+    pub(super) whole: f64,
 }
 
 impl Change {
@@ -118,7 +123,7 @@ impl Change {
     pub(super) fn is_small(&self) -> bool {
         let percent = self.percent().map_or(f64::INFINITY, f64::abs);
         match self.quantity.statistic {
-            Statistic::Time => percent < 2.0 || self.absolute().abs() < 1e6,
+            Statistic::Time | Statistic::Share => percent < 2.0 || self.effect().abs() < 1e6,
             Statistic::Length => percent < 2.0,
             _ => percent < 5.0,
         }
@@ -126,7 +131,11 @@ impl Change {
 
     /// Seconds per second that it is about, in nanoseconds; zero for what is no time.
     pub(super) fn effect(&self) -> f64 {
-        if self.quantity.statistic == Statistic::Time { self.absolute() } else { 0.0 }
+        match self.quantity.statistic {
+            Statistic::Time => self.absolute(),
+            Statistic::Share => self.absolute() / 100.0 * self.whole,
+            _ => 0.0,
+        }
     }
 }
 
@@ -234,13 +243,17 @@ fn family(quantity: &Quantity) -> Family {
     if is_ledger { Family::Ledger } else { Family::Others }
 }
 
-/// By how much runs of one thing are taken to differ by themselves, as a standard deviation.
-fn between_runs(quantity: &Quantity) -> f64 {
-    match &*quantity.name.metric {
+/// By how much runs of one thing are taken to differ by themselves, as a standard deviation of the logarithm; `mean` is that of both sides.
+fn between_runs(quantity: &Quantity, mean: f64) -> f64 {
+    let part = match &*quantity.name.metric {
         RUNNABLE | RUN_QUEUE => BETWEEN_RUNS_CPU,
         ON_CPU | CPU_SELF | CPU_TOTAL => BETWEEN_RUNS,
         _ if matches!(quantity.statistic, Statistic::Rate | Statistic::Bytes | Statistic::Length) => BETWEEN_RUNS,
         _ => BETWEEN_RUNS_WAITS,
+    };
+    match quantity.statistic {
+        Statistic::Time => part.max(BETWEEN_RUNS_SMALL / mean.max(1.0)),
+        _ => part,
     }
 }
 
@@ -248,6 +261,7 @@ fn between_runs(quantity: &Quantity) -> f64 {
 fn offset(statistic: Statistic, seconds: f64) -> f64 {
     match statistic {
         Statistic::Time => 5e4,
+        Statistic::Share => 0.05,
         Statistic::Rate => 0.5 / seconds.max(1e-9),
         Statistic::Bytes => 1024.0,
         Statistic::Percentile(_) | Statistic::Length => 0.5,
@@ -258,6 +272,7 @@ fn offset(statistic: Statistic, seconds: f64) -> f64 {
 fn is_worth(statistic: Statistic, mean: f64, events: Option<f64>, seconds: f64) -> bool {
     match statistic {
         Statistic::Time => mean >= 2.5e5 && events.is_none_or(|events| events >= 10.0),
+        Statistic::Share => events.is_none_or(|events| events >= 10.0),
         Statistic::Rate => mean * seconds >= 10.0,
         Statistic::Bytes => mean >= 4096.0,
         Statistic::Percentile(_) | Statistic::Length => true,

@@ -4,6 +4,7 @@ use crate::diff::DiffPlan;
 use crate::diff::checks::Check;
 use crate::diff::compare::BETWEEN_RUNS;
 use crate::diff::compare::BETWEEN_RUNS_CPU;
+use crate::diff::compare::BETWEEN_RUNS_SMALL;
 use crate::diff::compare::BETWEEN_RUNS_WAITS;
 use crate::diff::compare::Change;
 use crate::diff::compare::Comparison;
@@ -85,9 +86,10 @@ fn limits(design: &Design) -> Option<String> {
     }
     Some(format!(
         "fewer than {REPEATS} recordings a side can't distinguish a change from the differences between any two runs (memory layout, caches, \
-         neighbours); this assumes that runs differ by {:.0} %, in waits by {:.0} %, in waits for a CPU by {:.0} %, and reports what differs \
-         much more: record {REPEATS} or more of each, in turn",
+         neighbours); this assumes that runs differ by {:.0} % or {}/s, in waits by {:.0} %, in waits for a CPU by {:.0} %, and reports what \
+         differs much more: record {REPEATS} or more of each, in turn",
         100.0 * BETWEEN_RUNS,
+        units::duration(BETWEEN_RUNS_SMALL as i64),
         100.0 * BETWEEN_RUNS_WAITS,
         100.0 * BETWEEN_RUNS_CPU
     ))

@@ -94,7 +94,9 @@ impl Expression {
             (Bound::Change(_, measure) | Bound::Value(_, measure), Statistic::Time | Statistic::Length) => {
                 measure == Measure::Time
             }
-            (Bound::Change(_, measure) | Bound::Value(_, measure), Statistic::Rate) => measure == Measure::Plain,
+            (Bound::Change(_, measure) | Bound::Value(_, measure), Statistic::Rate | Statistic::Share) => {
+                measure == Measure::Plain
+            }
             (Bound::Change(_, measure) | Bound::Value(_, measure), Statistic::Bytes) => measure == Measure::Size,
         };
         if !fits {
@@ -102,6 +104,7 @@ impl Expression {
                 Statistic::Time => "'10ms' or '10ms/s', time per second",
                 Statistic::Length => "'10ms'",
                 Statistic::Rate => "'100' or '100/s'",
+                Statistic::Share => "'30', percent of the process's CPU time",
                 _ => "'1MiB' or '1MiB/s'",
             };
             let message = format!("the bound of '{text}' is not in the unit of its statistic");

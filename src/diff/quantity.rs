@@ -13,6 +13,8 @@ use crate::units::Unit;
 pub(super) enum Statistic {
     /// Nanoseconds spent per second.
     Time,
+    /// Percent of the CPU time of the process, for functions.
+    Share,
     /// Occurrences per second.
     Rate,
     /// Bytes per second.
@@ -25,8 +27,9 @@ pub(super) enum Statistic {
 
 impl Statistic {
     /// Those that an expression can name.
-    pub(super) const NAMED: [Statistic; 8] = [
+    pub(super) const NAMED: [Statistic; 9] = [
         Statistic::Time,
+        Statistic::Share,
         Statistic::Rate,
         Statistic::Bytes,
         Statistic::Percentile(500),
@@ -44,10 +47,11 @@ impl Statistic {
         Statistic::Percentile(999),
     ];
 
-    /// The stable name: `time`, `rate`, `bytes`, `p50` to `p99.9`, `length`.
+    /// The stable name: `time`, `share`, `rate`, `bytes`, `p50` to `p99.9`, `length`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Statistic::Time => "time",
+            Statistic::Share => "share",
             Statistic::Rate => "rate",
             Statistic::Bytes => "bytes",
             Statistic::Length => "length",
@@ -71,10 +75,16 @@ impl Statistic {
         matches!(self, Statistic::Time | Statistic::Rate | Statistic::Bytes)
     }
 
+    /// Whether a recording that does not mention it has none of it; where percentiles are not mentioned, they are not known.
+    pub(super) fn is_amount(self) -> bool {
+        self.is_per_second() || self == Statistic::Share
+    }
+
     /// What a value of the statistic measures, for a metric whose values are in `own`.
     pub(super) fn unit(self, own: Unit) -> Unit {
         match self {
             Statistic::Time | Statistic::Length => Unit::Nanoseconds,
+            Statistic::Share => Unit::Percent,
             Statistic::Rate => Unit::PerSecond,
             Statistic::Bytes => Unit::Bytes,
             Statistic::Percentile(_) => own,

@@ -1,5 +1,6 @@
 //! Changes in words: whose time it was, what became of it, and which function or metric explains it.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::diff::compare::Change;
@@ -39,6 +40,8 @@ pub(super) fn told(comparison: &Comparison) -> Vec<String> {
     let of_ledger: BTreeSet<&str> =
         listed.iter().filter(|change| is_ledger(change)).filter_map(|change| comm(change)).collect();
     let mut seen = BTreeSet::new();
+    // Processes whose CPU time is told, by which their functions are.
+    let mut on_cpu = BTreeSet::new();
     let mut told = Vec::new();
     let lengths = listed.iter().filter(|change| change.quantity.statistic == Statistic::Length);
     told.extend(lengths.map(|change| sentence(change)));
@@ -49,18 +52,56 @@ pub(super) fn told(comparison: &Comparison) -> Vec<String> {
             None => true,
         };
         if is_head {
+            on_cpu.extend(comm(change).filter(|_| is_of_cpu(change)));
             let why = explanation(change, comparison).map(|why| format!("; {why}")).unwrap_or_default();
             told.push(format!("{}{why}", sentence(change)));
         }
     }
+    for (comm, change) in shares(&listed, comparison) {
+        if !on_cpu.contains(comm) {
+            told.push(sentence(change));
+            seen.insert(comm);
+        }
+    }
     // Of what is no time, one of each process that has nothing else to tell.
     seen.extend(of_ledger);
-    let others =
-        listed.iter().filter(|change| !matches!(change.quantity.statistic, Statistic::Time | Statistic::Length));
+    let others = listed
+        .iter()
+        .filter(|change| !matches!(change.quantity.statistic, Statistic::Time | Statistic::Share | Statistic::Length));
     told.extend(
         others.filter(|change| comm(change).is_none_or(|comm| seen.insert(comm))).map(|change| sentence(change)),
     );
     told
+}
+
+/// Of each process the function whose share of its CPU time grew most, those with the largest effect first.
+///
+/// If one function takes a larger share, all others take a smaller one: only where none grew, the one that fell most is told.
+fn shares<'c>(listed: &[&'c Change], comparison: &Comparison) -> Vec<(&'c str, &'c Change)> {
+    let mut of_process: BTreeMap<&str, Vec<&'c Change>> = BTreeMap::new();
+    for change in listed.iter().filter(|change| change.quantity.statistic == Statistic::Share) {
+        of_process.entry(comm(change).unwrap_or_default()).or_default().push(change);
+    }
+    let depth = |change: &Change| comparison.depths.get(&change.quantity.name).copied().unwrap_or(usize::MAX);
+    let mut chosen: Vec<(&str, &Change)> = of_process
+        .into_iter()
+        .filter_map(|(comm, mut own)| {
+            if own.iter().any(|change| change.effect() > 0.0) {
+                own.retain(|change| change.effect() > 0.0);
+            }
+            let most = own.iter().map(|change| change.effect().abs()).fold(0.0, f64::max);
+            own.retain(|change| change.effect().abs() >= EXPLAINS * most);
+            // What it is called by has its time, too, so the innermost is the most specific.
+            own.into_iter().min_by_key(|change| (depth(change), &change.quantity)).map(|change| (comm, change))
+        })
+        .collect();
+    chosen.sort_by(|(_, a), (_, b)| b.effect().abs().total_cmp(&a.effect().abs()));
+    chosen
+}
+
+/// Whether a change is of the CPU time of a process or a function.
+fn is_of_cpu(change: &Change) -> bool {
+    [ON_CPU, CPU_SELF, CPU_TOTAL].contains(&&*change.quantity.name.metric)
 }
 
 fn is_ledger(change: &Change) -> bool {
@@ -73,7 +114,11 @@ fn comm(change: &Change) -> Option<&str> {
 
 /// `redis-server: waiting for files and disks (fsync) +12.0 ms/s (+31 %, 95 % CI +20…+43 %), q = 0.004`.
 fn sentence(change: &Change) -> String {
-    let amount = signed(change.absolute(), change.unit, change.quantity.statistic);
+    let amount = match change.quantity.statistic {
+        // Of the process's CPU time.
+        Statistic::Share => format!("{:.1} % to {:.1} %", change.before, change.after),
+        statistic => signed(change.absolute(), change.unit, statistic),
+    };
     format!("{} {amount} ({}), q = {}", subject(change), in_hundredths(change), chance(change.adjusted))
 }
 
@@ -82,7 +127,10 @@ pub(super) fn subject(change: &Change) -> String {
     let name = &change.quantity.name;
     let comm = name.label("comm").unwrap_or("?");
     let function = name.label("function").unwrap_or("?");
+    let is_share = change.quantity.statistic == Statistic::Share;
     match &*name.metric {
+        CPU_SELF if is_share => format!("{comm}: {function}() itself, its share of the process's CPU time"),
+        CPU_TOTAL if is_share => format!("{comm}: {function}() and its callees, their share of the process's CPU time"),
         ON_CPU => format!("{comm}: on CPU"),
         RUNNABLE => format!("{comm}: waiting for a CPU"),
         BLOCKED | ASLEEP => format!("{comm}: {}", waiting(name)),
@@ -155,8 +203,9 @@ fn explanation(head: &Change, comparison: &Comparison) -> Option<String> {
         let sure = change.difference.is_some_and(|difference| difference.p <= OWN_CHANCE);
         comm(change) == comm(head) && sure && change.effect() * head.effect().signum() >= EXPLAINS * head.effect().abs()
     };
+    let of_time = || comparison.tested.iter().filter(|change| change.quantity.statistic == Statistic::Time);
     let mut functions: Vec<&Change> =
-        comparison.tested.iter().filter(|change| *change.quantity.name.metric == *total).filter(has_most).collect();
+        of_time().filter(|change| *change.quantity.name.metric == *total).filter(has_most).collect();
     // What a function is called by has its time, too, so the smallest come first: they are the most specific.
     let depth = |change: &Change| comparison.depths.get(&change.quantity.name).copied().unwrap_or(usize::MAX);
     functions.sort_by_key(|change| (depth(change), change.quantity.clone()));

@@ -16,10 +16,13 @@ use serde_json::Value;
 use crate::synthetic::build::build;
 use crate::synthetic::build::lossy;
 use crate::synthetic::recording::SECOND;
+use crate::synthetic::recording::Synthetic;
 use crate::synthetic::service::Planted;
 use crate::synthetic::service::Random;
+use crate::synthetic::service::idle;
 use crate::synthetic::service::service;
 use crate::synthetic::service::service_on;
+use crate::synthetic::service::traffic;
 
 /// Recordings a side.
 const SIDE: u64 = 5;
@@ -43,9 +46,14 @@ fn told(document: &Value) -> Vec<String> {
 
 /// Writes runs of the service into a directory.
 fn runs(dir: &Path, name: &str, runs: impl Iterator<Item = u64>, planted: Planted) -> PathBuf {
+    runs_of(dir, name, runs, |run| service(run, planted))
+}
+
+/// Writes runs of anything into a directory.
+fn runs_of(dir: &Path, name: &str, runs: impl Iterator<Item = u64>, made: impl Fn(u64) -> Synthetic) -> PathBuf {
     let side = dir.join(name);
     std::fs::create_dir_all(&side).unwrap();
-    runs.for_each(|run| service(run, planted).write(&side.join(format!("{run:05}.parquet"))));
+    runs.for_each(|run| made(run).write(&side.join(format!("{run:05}.parquet"))));
     side
 }
 
@@ -80,9 +88,13 @@ fn trials(planted: Planted) -> Vec<String> {
     let run = 1000 * (planted as u64 + 1);
     let before = runs(dir.path(), "without", run..run + 20, Planted::Nothing);
     let after = runs(dir.path(), "with", run + 20..run + 40, planted);
-    let mut random = Random::new(run);
+    first_told(dir.path(), [&before, &after], run)
+}
+
+fn first_told(dir: &Path, pools: [&Path; 2], seed: u64) -> Vec<String> {
+    let mut random = Random::new(seed);
     let first = |trial: u64| {
-        let [before, after] = drawn(dir.path(), &trial.to_string(), [&before, &after], SIDE, &mut random);
+        let [before, after] = drawn(dir, &trial.to_string(), pools, SIDE, &mut random);
         told(&json(&plan(&before, &after))).first().cloned().unwrap_or_default()
     };
     (0..20).map(first).collect()
@@ -123,12 +135,48 @@ fn one_more_query_for_each_request_is_named_first() {
     is_named(Planted::Query, named);
 }
 
-/// What forty pairs of the same service report, drawn from eighty recordings, whose runs differ by a part at the most.
-fn false_alarms(side: u64, most: f64) -> Vec<String> {
+/// Where traffic differs, so does all time per second; what a function has of the process's CPU time does not.
+#[test]
+fn a_function_that_is_a_tenth_slower_is_named_by_its_share_where_traffic_differs() {
     let dir = tempfile::tempdir().unwrap();
-    let pool = dir.path().join("pool");
-    std::fs::create_dir(&pool).unwrap();
-    (0..80).for_each(|run| service_on(run, Planted::Nothing, most).write(&pool.join(format!("{run}.parquet"))));
+    let before = runs_of(dir.path(), "without", 0..20, |run| traffic(run, false));
+    let after = runs_of(dir.path(), "with", 20..40, |run| traffic(run, true));
+    let told = first_told(dir.path(), [&before, &after], 3);
+    let named = |first: &&String| first.contains("app: work() ") && first.contains("share of the process's CPU time");
+    let first = told.iter().filter(named).count();
+    assert!(first >= 18, "first in {first} of 20: {told:#?}");
+    assert!(told.iter().all(|first| !first.contains("render") && !first.contains("parse")), "{told:#?}");
+}
+
+#[test]
+fn an_expression_can_be_about_a_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = runs_of(dir.path(), "before", 0..SIDE, |run| traffic(run, false));
+    let after = runs_of(dir.path(), "after", SIDE..2 * SIDE, |run| traffic(run, true));
+    let fails = |expression: &str| {
+        diff(&DiffPlan { fail_if: vec![expression.into()], ..plan(&before, &after) }).unwrap().failed
+    };
+    assert!(fails("cpu.total{comm=app, function=work}.share > +3%"));
+    assert!(!fails("cpu.total{comm=app, function=work}.share > +10%"));
+    // Of all processes, where none is named; in percent, where the bound is a number.
+    assert!(fails("cpu.self{function=work}.share > 35") && !fails("cpu.self{function=work}.share > 50"));
+    assert!(!fails("cpu.total{comm=app, function=main}.share < 99.9"));
+}
+
+#[test]
+fn an_idle_server_whose_timers_take_twice_as_long_in_one_other_run_is_no_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let [before, after] = [5, 10].map(|ms| runs_of(dir.path(), &ms.to_string(), 0..1, |run| idle(run, ms)));
+    assert_eq!(told(&json(&plan(&before, &after))), Vec::<String>::new());
+    let busy = runs_of(dir.path(), "busy", 0..1, |run| idle(run, 100));
+    let said = told(&json(&plan(&before, &busy)));
+    assert!(said.len() == 1 && said[0].contains("app: on CPU +95"), "{said:?}");
+}
+
+/// What forty pairs of the same service report, drawn from eighty recordings.
+fn false_alarms(side: u64, made: impl Fn(u64) -> Synthetic) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = runs_of(dir.path(), "pool", 0..80, made);
     let mut random = Random::new(7);
     let mut alarms = Vec::new();
     for pair in 0..40 {
@@ -143,14 +191,17 @@ fn false_alarms(side: u64, most: f64) -> Vec<String> {
 
 #[test]
 fn at_most_two_of_forty_steady_pairs_of_five_report_anything() {
-    let alarms = false_alarms(SIDE, 1.0);
-    assert!(alarms.len() <= 2, "{alarms:#?}");
+    let services: [fn(u64) -> Synthetic; 2] = [|run| service_on(run, Planted::Nothing, 1.0), |run| traffic(run, false)];
+    for made in services {
+        let alarms = false_alarms(SIDE, made);
+        assert!(alarms.len() <= 2, "{alarms:#?}");
+    }
 }
 
 #[test]
 fn at_most_two_of_forty_steady_pairs_of_one_report_anything() {
     // One recording can't know by how much others differ, so here they differ by what is assumed.
-    let alarms = false_alarms(1, 0.1);
+    let alarms = false_alarms(1, |run| service_on(run, Planted::Nothing, 0.1));
     assert!(alarms.len() <= 2, "{alarms:#?}");
 }
 

@@ -239,7 +239,7 @@ fn is_something(statistic: Statistic, measured: Measured, seconds: f64) -> bool 
 /// The numbers of a side; what is not there is nothing, except for percentiles, which are then not known.
 fn known(values: &[Option<Measured>], recordings: usize, statistic: Statistic) -> Option<Vec<Measured>> {
     let at = |at: usize| values.get(at).copied().flatten();
-    let is_amount = statistic.is_per_second();
+    let is_amount = statistic.is_amount();
     (0..recordings).map(|recording| at(recording).or(is_amount.then(Measured::default))).collect()
 }
 
@@ -252,13 +252,12 @@ fn compared(quantity: Quantity, numbers: &Numbers, seconds: &[Vec<f64>; 2]) -> O
     let all = || before.iter().chain(&after);
     let offset = offset(statistic, (mean(length_before) + mean(length_after)) / 2.0);
     let logs = |side: &[Measured]| side.iter().map(|own| log(own.value, offset)).collect::<Vec<f64>>();
-    let events: Vec<f64> = all().filter_map(|own| own.events).collect();
-    // Independent occurrences vary by the root of their number.
-    let chance = if events.is_empty() { 0.0 } else { 1.0 / mean(&events).max(1.0) };
+    let chances: Vec<f64> = all().filter_map(|own| own.chance()).collect();
+    let wholes: Vec<f64> = all().map(|own| own.whole).filter(|whole| *whole > 0.0).collect();
     let sample = Sample {
         before: logs(&before),
         after: logs(&after),
-        floor: (LEAST_DEVIATION.powi(2) + chance).sqrt(),
+        floor: (LEAST_DEVIATION.powi(2) + mean(&chances)).sqrt(),
         // Either side's percentile may be off by so much.
         error: 2.0 * all().map(|own| own.error).fold(0.0, f64::max).ln_1p(),
     };
@@ -268,6 +267,7 @@ fn compared(quantity: Quantity, numbers: &Numbers, seconds: &[Vec<f64>; 2]) -> O
         after: unlog(mean(&sample.after), offset),
         difference: None,
         adjusted: 1.0,
+        whole: mean(&wholes),
         quantity,
     };
     Some((change, sample))

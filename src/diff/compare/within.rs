@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use crate::diff::compare::Change;
 use crate::diff::compare::Compared;
@@ -17,6 +18,7 @@ use crate::diff::compare::unlog;
 use crate::diff::expression::Selection;
 use crate::diff::item::Item;
 use crate::diff::item::Measured;
+use crate::diff::item::Whole;
 use crate::diff::observe::Observed;
 use crate::diff::quantity::Name;
 use crate::diff::quantity::Quantity;
@@ -44,6 +46,16 @@ impl Runs {
             return;
         }
         let mut items = observed.items;
+        // A recording in which a process ran without a function has its CPU time all the same.
+        let (mut wholes, mut others) = (wholes_of(&self.items), wholes_of(&items));
+        for (comm, whole) in &mut wholes {
+            let joined = Whole::joined([Some(whole), others.remove(comm).as_deref()], [before, more]);
+            *whole = joined.map_or_else(|| Rc::clone(whole), Rc::new);
+        }
+        for (comm, whole) in others {
+            let joined = Whole::joined([None, Some(&whole)], [before, more]);
+            wholes.insert(comm, joined.map_or(whole, Rc::new));
+        }
         for (name, item) in &mut self.items {
             item.append(before, items.remove(name).as_ref(), more);
         }
@@ -51,6 +63,9 @@ impl Runs {
             let mut first = Item::new(item.nature, before);
             first.append(before, Some(&item), more);
             self.items.insert(name, first);
+        }
+        for (name, item) in self.items.iter_mut().filter(|(_, item)| item.whole.is_some()) {
+            item.whole = name.label("comm").and_then(|comm| wholes.get(comm)).cloned();
         }
         for (own, other) in self.selected.iter_mut().zip(observed.selected) {
             if let Some(item) = own.as_mut() {
@@ -72,6 +87,15 @@ impl Runs {
     fn length(&self) -> f64 {
         self.seconds.iter().sum()
     }
+}
+
+/// The CPU time of processes that functions are shares of.
+fn wholes_of(items: &BTreeMap<Name, Item>) -> BTreeMap<Rc<str>, Rc<Whole>> {
+    let of_process = items.iter().filter_map(|(name, item)| {
+        let comm = name.labels.iter().find(|(column, _)| **column == *"comm").map(|(_, comm)| Rc::clone(comm))?;
+        Some((comm, Rc::clone(item.whole.as_ref()?)))
+    });
+    of_process.collect()
 }
 
 /// Tests all quantities.
@@ -113,7 +137,7 @@ pub(super) fn compared(runs: &[Runs; 2], selections: &[Selection]) -> Compared {
 fn measured(item: Option<&Item>, statistic: Statistic, run: &Runs) -> Option<Measured> {
     match item {
         Some(item) => item.measure(statistic, run.length()),
-        None => statistic.is_per_second().then(Measured::default),
+        None => statistic.is_amount().then(Measured::default),
     }
 }
 
@@ -144,16 +168,18 @@ fn change(quantity: Quantity, items: [Option<&Item>; 2], runs: &[Runs; 2]) -> Op
             None if stretches > 1 => 0.0,
             None => return None,
         };
-        let chance = own.events.map_or(0.0, |events| 1.0 / events.max(1.0));
+        let chance = own.chance().unwrap_or(0.0);
         Some((sampled.powi(2).max(chance).max(LEAST_DEVIATION.powi(2)), (blocks(stretches) - 1.0).max(1.0)))
     };
     let difference =
         side(items[0], before, both[0]).zip(side(items[1], after, both[1])).map(|((a, free_a), (b, free_b))| {
-            let variance = a + b + 2.0 * between_runs(&quantity).powi(2);
+            let mean = (both[0].value + both[1].value) / 2.0;
+            let variance = a + b + 2.0 * between_runs(&quantity, mean).powi(2);
             let freedom = variance.powi(2) / (a * a / free_a + b * b / free_b).max(1e-300);
             Difference::new(logs[1] - logs[0], variance.sqrt(), freedom.min(1e6), error)
         });
     let [log_before, log_after] = logs;
     let (before, after) = (unlog(log_before, offset), unlog(log_after, offset));
-    Some(Change { quantity, unit, before, after, difference, adjusted: 1.0 })
+    let whole = both.iter().map(|own| own.whole).fold(0.0, f64::max);
+    Some(Change { quantity, unit, before, after, difference, adjusted: 1.0, whole })
 }

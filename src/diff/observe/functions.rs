@@ -9,6 +9,8 @@ use anyhow::Result;
 use crate::diff::DiffPlan;
 use crate::diff::item::Nature;
 use crate::diff::item::Sums;
+use crate::diff::item::Whole;
+use crate::diff::observe::CELL_BYTES;
 use crate::diff::observe::Gathered;
 use crate::diff::observe::ledger::ON_CPU;
 use crate::diff::observe::process;
@@ -30,6 +32,9 @@ pub(in crate::diff) const CPU_TOTAL: &str = "cpu.total";
 pub(in crate::diff) const OFF_CPU_SELF: &str = "offcpu.self";
 /// Time off the CPU in a function and in what it called.
 pub(in crate::diff) const OFF_CPU_TOTAL: &str = "offcpu.total";
+
+/// About what a process's samples take in memory, without those of each stretch.
+const WHOLE_BYTES: usize = 160;
 
 const SAMPLED: Nature = Nature { unit: Unit::Nanoseconds, sums: Sums::Time, is_counted: false, is_sampled: true };
 
@@ -65,35 +70,62 @@ pub(super) fn gather(
 }
 
 fn on_cpu(source: &Source, processes: &ProcessTable, stacks: &Stacks, gathered: &mut Gathered<'_>) -> Result<()> {
-    let mut sampled: BTreeMap<Rc<str>, u64> = BTreeMap::new();
+    let stretches = gathered.stretches.seconds.len();
+    let mut sampled: BTreeMap<Rc<str>, Vec<u64>> = BTreeMap::new();
     let mut rows = source.rows("cpu_sample");
     let (kernel, user) = (rows.int("kstack_id"), rows.int("ustack_id"));
     let (count, sum) = (rows.int("count"), rows.int("sum"));
     rows.each(|row| {
         let comm = process(processes, row, &mut gathered.limit);
-        let all = sampled.entry(Rc::clone(&comm)).or_default();
-        *all = all.saturating_add(row.natural(sum));
-        let frames = stacks.frames(row.int(kernel), row.int(user));
         let weight = (gathered.stretches.place(row), row.natural(count), row.natural(sum));
+        if !sampled.contains_key(&comm) && gathered.limit.take(WHOLE_BYTES + 2 * CELL_BYTES * stretches) {
+            sampled.insert(Rc::clone(&comm), vec![0; stretches]);
+        }
+        if let Some(all) = sampled.get_mut(&comm).and_then(|sums| sums.get_mut(weight.0)) {
+            *all = all.saturating_add(weight.2);
+        }
+        let frames = stacks.frames(row.int(kernel), row.int(user));
         add(frames, &comm, [CPU_SELF, CPU_TOTAL], weight, SAMPLED, gathered);
     })?;
+    // What an expression selects may be of several processes.
+    for (selection, item) in gathered.selections.iter().zip(&mut gathered.selected) {
+        if let Some(item) = item.as_mut().filter(|_| is_on_cpu(&selection.name)) {
+            let comm = selection.name.label("comm");
+            let mut sums = vec![0u64; stretches];
+            for (_, own) in sampled.iter().filter(|(own, _)| comm.is_none_or(|comm| ***own == *comm)) {
+                for (all, own) in sums.iter_mut().zip(own) {
+                    *all = all.saturating_add(*own);
+                }
+            }
+            item.whole = Some(Rc::new(Whole { sums, is_exact: false }));
+        }
+    }
     // The ledger knows the CPU time exactly, samples only how it was divided.
-    let exact: BTreeMap<Rc<str>, f64> = sampled
+    let wholes: BTreeMap<Rc<str>, (f64, Rc<Whole>)> = sampled
         .into_iter()
-        .filter_map(|(comm, sampled)| {
-            let ledger = gathered.items.get(&of_process(ON_CPU, &comm))?;
-            let exact: f64 = ledger.sums.iter().map(|sum| *sum as f64).sum();
-            (sampled > 0 && exact > 0.0).then(|| (comm, exact / sampled as f64))
+        .map(|(comm, sums)| {
+            let sampled: f64 = sums.iter().map(|sum| *sum as f64).sum();
+            let ledger = gathered.items.get(&of_process(ON_CPU, &comm));
+            let exact: f64 = ledger.map_or(0.0, |ledger| ledger.sums.iter().map(|sum| *sum as f64).sum());
+            let is_exact = sampled > 0.0 && exact > 0.0;
+            let factor = if is_exact { exact / sampled } else { 1.0 };
+            let sums = sums.into_iter().map(|sum| (sum as f64 * factor) as u64).collect();
+            (comm, (factor, Rc::new(Whole { sums, is_exact })))
         })
         .collect();
     for (name, item) in &mut gathered.items {
-        if [CPU_SELF, CPU_TOTAL].contains(&&*name.metric)
-            && let Some(factor) = name.label("comm").and_then(|comm| exact.get(comm))
+        if is_on_cpu(name)
+            && let Some((factor, whole)) = name.label("comm").and_then(|comm| wholes.get(comm))
         {
             item.scale(*factor);
+            item.whole = Some(Rc::clone(whole));
         }
     }
     Ok(())
+}
+
+fn is_on_cpu(name: &Name) -> bool {
+    [CPU_SELF, CPU_TOTAL].contains(&&*name.metric)
 }
 
 fn of_process(metric: &str, comm: &Rc<str>) -> Name {

@@ -91,7 +91,8 @@ impl Arrangements {
             let mean_after = -mean_before * before / after;
             // What is left of the spread within the sides.
             let within = spread - before * mean_before * mean_before - after * mean_after * mean_after;
-            let variance = within.max(0.0) / (before + after - 2.0).max(1.0) + sample.floor.powi(2);
+            // The spread of these few contains what a recording has at the least.
+            let variance = (within / (before + after - 2.0).max(1.0)).max(sample.floor.powi(2));
             let difference = ((mean_after - mean_before).abs() - sample.error).max(0.0);
             (difference / (variance * (1.0 / before + 1.0 / after)).sqrt().max(1e-12)) as f32
         };
@@ -132,6 +133,18 @@ mod tests {
         assert!((apart.p - 2.0 / 252.0).abs() < 1e-9 && (apart.log - 1.0).abs() < 1e-9, "{apart:?}");
         let same = all.difference(&sample(&[0.0, 0.1, 0.2, 0.3, 0.4], &[0.0, 0.1, 0.2, 0.3, 0.4]));
         assert!(same.p > 0.9, "{same:?}");
+    }
+
+    #[test]
+    fn the_least_deviation_adds_nothing_to_a_larger_one() {
+        let all = Arrangements::of(5, 5).unwrap();
+        let statistic = |floor| {
+            let values = sample(&[0.0, 0.1, 0.2, 0.3, 0.4], &[1.0, 1.1, 1.2, 1.3, 1.4]);
+            all.statistics(&Sample { floor, ..values })[0]
+        };
+        // Student's t with one variance: a difference of 1 with deviations of 0.158.
+        assert!((statistic(0.01) - 10.0).abs() < 1e-3 && (statistic(0.15) - 10.0).abs() < 1e-3, "{}", statistic(0.15));
+        assert!((statistic(0.316_227_766) - 5.0).abs() < 1e-3);
     }
 
     #[test]

@@ -106,6 +106,72 @@ pub(crate) fn service_on(run: u64, planted: Planted, most: f64) -> Synthetic {
     made
 }
 
+/// A run of a server under traffic that differs by a quarter between runs; `work()` has two fifths of its CPU time, and takes a tenth longer if
+/// it is slower. It has as many samples as four busy CPUs have in half a minute.
+pub(crate) fn traffic(run: u64, is_slower: bool) -> Synthetic {
+    const SAMPLES: u64 = 2_500;
+    let mut random = Random::new(run);
+    let mut made = Synthetic::new("server");
+    for probe in ["process", "sched", "cpu"] {
+        made.probe(probe, "hist", 1000);
+    }
+    let pid = 1000 + i64::try_from(random.below(30_000)).unwrap();
+    made.row("process", 0, &[("pid", Cell::Int(pid)), ("comm", Cell::Text("app")), ("ppid", Cell::Int(1))]);
+    for (id, name) in [(1, "main"), (2, "handle"), (3, "work"), (4, "parse"), (5, "render"), (6, "log")] {
+        made.symbol(id, name, "app");
+    }
+    // Of a thousand of its CPU time.
+    let parts = [(1, 3, if is_slower { 440 } else { 400 }), (2, 4, 250), (3, 5, 250), (4, 6, 100)];
+    parts.iter().for_each(|(stack, function, _)| {
+        made.stack(*stack, &[*function, 2, 1]);
+    });
+    let all: u64 = parts.iter().map(|(.., part)| part).sum();
+    let requests = random.factor(0.25);
+    for second in 1..=4 {
+        let who = [("pid", Cell::Int(pid)), ("tid", Cell::Int(pid)), ("dur_ns", Cell::Int(SECOND))];
+        let spent = (2.0 * requests * all as f64 * MS as f64 * random.factor(0.02)) as i64;
+        let own = [("state", Cell::Text("on_cpu")), ("sum", Cell::Int(spent)), ("count", Cell::Int(1000))];
+        made.row("ledger", second * SECOND, &[&own[..], &who].concat());
+        let mut samples = [0; 4];
+        for _ in 0..SAMPLES {
+            let mut at = random.below(all);
+            for ((.., part), samples) in parts.iter().zip(&mut samples) {
+                if at < *part {
+                    *samples += 1;
+                    break;
+                }
+                at -= part;
+            }
+        }
+        for ((stack, ..), samples) in parts.iter().zip(samples) {
+            let own =
+                [("ustack_id", Cell::Int(*stack)), ("count", Cell::Int(samples)), ("sum", Cell::Int(samples * MS))];
+            made.row("cpu_sample", second * SECOND, &[&own[..], &who].concat());
+        }
+    }
+    made
+}
+
+/// A run of an idle server that wakes up for its timers, with so many milliseconds a second of a CPU.
+pub(crate) fn idle(run: u64, ms: i64) -> Synthetic {
+    let mut made = Synthetic::new("server");
+    made.probe("process", "hist", 1000).probe("sched", "hist", 1000);
+    let pid = 1000 + i64::try_from(run).unwrap();
+    made.row("process", 0, &[("pid", Cell::Int(pid)), ("comm", Cell::Text("app")), ("ppid", Cell::Int(1))]);
+    for second in 1..=4 {
+        let own = [
+            ("pid", Cell::Int(pid)),
+            ("tid", Cell::Int(pid)),
+            ("dur_ns", Cell::Int(SECOND)),
+            ("state", Cell::Text("on_cpu")),
+            ("sum", Cell::Int(ms * MS + second * MS / 20)),
+            ("count", Cell::Int(10)),
+        ];
+        made.row("ledger", second * SECOND, &own);
+    }
+    made
+}
+
 fn functions(made: &mut Synthetic, random: &mut Random, pid: i64, planted: Planted, mood: f64) {
     let slower = if planted == Planted::Function { 27.0 } else { 0.0 };
     let held = if planted == Planted::Lock { 240.0 } else { 200.0 } * mood;
