@@ -177,7 +177,11 @@ static SECTIONS: &[Section] = &[
             ("length", "With the metric command: how long the recorded command took."),
             ("+20%, -5%, +2ms", "A bound with a sign applies to the change."),
             ("5ms, 1000/s", "A bound without a sign applies to the value after."),
-            ("", "A name that neither side has is an error, as is a bound in the wrong unit."),
+            (
+                "",
+                "A name that neither side has is an error (exit status 2), as is a bound in the wrong unit. So is a metric that a recording of \
+                 one side did not measure (exit status 1): it has not changed.",
+            ),
         ],
     ),
     (

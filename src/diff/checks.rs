@@ -4,6 +4,7 @@ use crate::diff::compare::Change;
 use crate::diff::compare::Comparison;
 use crate::diff::expression::Expression;
 use crate::diff::expression::unknown;
+use crate::diff::sides::Which;
 use crate::failure::Failure;
 
 /// One expression and what it was about.
@@ -35,17 +36,27 @@ impl Check<'_> {
 /// Holds each expression against what was found.
 ///
 /// # Errors
-/// Neither side has what an expression is about, or its bound has another unit.
+/// Neither side has what an expression is about, one did not measure it, or its bound has another unit.
 pub(super) fn checks<'c>(
     expressions: &'c [Expression],
     comparison: &'c Comparison,
     is_strict: bool,
 ) -> Result<Vec<Check<'c>>, Failure> {
-    let check = |(expression, change): (&'c Expression, &'c Option<Change>)| {
+    let check = |((expression, change), lacking): ((&'c Expression, &'c Option<Change>), &Option<Which>)| {
+        if let Some(side) = lacking {
+            return Err(not_measured(expression, *side));
+        }
         let Some(change) = change else { return Err(unknown(expression, comparison.names.iter())) };
         expression.check_unit(change.unit)?;
         let holds = expression.holds(change.before, change.after);
         Ok(Check { expression, change, holds, is_strict })
     };
-    expressions.iter().zip(&comparison.selected).map(check).collect()
+    expressions.iter().zip(&comparison.selected).zip(&comparison.lacking).map(check).collect()
+}
+
+fn not_measured(expression: &Expression, side: Which) -> Failure {
+    let side = if side == Which::Before { "before" } else { "after" };
+    let metric = &expression.selection.name.metric;
+    Failure::run(format!("'{}' can't be checked: not every recording {side} measured '{metric}'", expression.text))
+        .hint("record both sides with the same probes; 'ebrec info FILE' lists those that ran")
 }

@@ -8,6 +8,7 @@ use crate::diff::observe::LEDGER;
 use crate::diff::observe::OFF_CPU_SELF;
 use crate::diff::observe::OFF_CPU_TOTAL;
 use crate::diff::quantity::Name;
+use crate::diff::sides::Which;
 use crate::recording::ProbeOutcome;
 use crate::report::read::input::Source;
 use crate::report::read::metrics;
@@ -27,11 +28,13 @@ pub(super) struct Common {
     /// Measured by all; `None` before the first.
     all: Option<BTreeSet<String>>,
     some: BTreeSet<String>,
+    /// The same of each side.
+    sides: [Option<BTreeSet<String>>; 2],
 }
 
 impl Common {
     /// Adds a recording.
-    pub(super) fn add(&mut self, source: &Source) {
+    pub(super) fn add(&mut self, which: Which, source: &Source) {
         let meta = source.meta();
         let failed = |probe: &str| {
             let absent = [ProbeOutcome::Skipped, ProbeOutcome::Failed];
@@ -45,16 +48,35 @@ impl Common {
             }
         }
         self.some.extend(measured.iter().cloned());
-        self.all = Some(match self.all.take() {
-            None => measured,
-            Some(all) => all.intersection(&measured).cloned().collect(),
-        });
+        for common in [&mut self.sides[which as usize], &mut self.all] {
+            *common = Some(match common.take() {
+                None => measured.clone(),
+                Some(all) => all.intersection(&measured).cloned().collect(),
+            });
+        }
+    }
+
+    /// The side where not all recordings measured it, if the other one has it: what is only missing has not changed.
+    pub(super) fn lacks(&self, name: &Name) -> Option<Which> {
+        let source = source(name);
+        let [before, after] = self.sides.each_ref().map(|side| side.as_ref().is_some_and(|all| all.contains(source)));
+        match (before, after) {
+            _ if !self.some.contains(source) => None,
+            (false, _) => Some(Which::Before),
+            (_, false) => Some(Which::After),
+            _ => None,
+        }
     }
 
     /// Whether all recordings measured it; what says something of the recordings themselves, all have.
     pub(super) fn has(&self, name: &Name) -> bool {
-        let source = DERIVED.iter().find(|(begin, ..)| name.metric.starts_with(begin)).map(|(begin, ..)| *begin);
-        let source = source.unwrap_or(&name.metric);
+        let source = source(name);
         !self.some.contains(source) || self.all.as_ref().is_some_and(|all| all.contains(source))
     }
+}
+
+/// What a recording has to measure in order to have a quantity.
+fn source(name: &Name) -> &str {
+    let derived = DERIVED.iter().find(|(begin, ..)| name.metric.starts_with(begin)).map(|(begin, ..)| *begin);
+    derived.unwrap_or(&name.metric)
 }

@@ -153,6 +153,8 @@ pub(super) struct Comparison {
     pub(super) selected: Vec<Option<Change>>,
     /// How many functions are below a function, by the name of its total.
     pub(super) depths: BTreeMap<Name, usize>,
+    /// The side that did not measure what the expressions select, in their order.
+    pub(super) lacking: Vec<Option<Which>>,
     /// The names of all metrics on either side, where an expression needs them.
     pub(super) names: BTreeSet<Name>,
     /// Recordings that could not be opened.
@@ -190,7 +192,7 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
         side.each(&plan.filter, &mut left_out, |source| {
             conditions.add(which, source)?;
             let stretches = if is_within { Stretches::intervals(source, most) } else { Stretches::whole(source) };
-            common.add(source);
+            common.add(which, source);
             let observed = Observed::of(source, stretches, plan, selections)?;
             depths.extend(observed.depths.iter().map(|(name, depth)| (name.clone(), *depth)));
             if !selections.is_empty() {
@@ -229,7 +231,8 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
     });
     // Only functions that were tested are asked for.
     depths.retain(|name, _| tested.iter().any(|change| change.quantity.name == *name));
-    Ok(Comparison { design, recordings, conditions, tested, own, selected, depths, names, left_out })
+    let lacking = selections.iter().map(|selection| common.lacks(&selection.name)).collect();
+    Ok(Comparison { design, recordings, conditions, tested, own, selected, lacking, depths, names, left_out })
 }
 
 /// Whether a quantity is about the recording and not about what was recorded.

@@ -378,6 +378,29 @@ fn what_one_side_did_not_measure_is_not_compared() {
     }
 }
 
+/// Something out of nothing is more than any bound, but what was not measured is not nothing.
+#[test]
+fn an_expression_about_what_one_side_did_not_measure_is_an_error_that_names_the_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, other] = ["one.parquet", "other.parquet"].map(|name| dir.path().join(name));
+    service(1, Planted::Nothing).write(&one);
+    traffic(1, false).write(&other);
+    for (before, after, lacking) in [(&one, &other, "after"), (&other, &one, "before")] {
+        for expression in ["block.device_time.rate > +1%", "block.device_time.p90 > 1h", "block.device_time.rate < 1"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_ebrec"))
+                .args(["diff", "--strict", "--fail-if", expression])
+                .args([before, after])
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            let error =
+                format!("'{expression}' can't be checked: not every recording {lacking} measured 'block.device_time'");
+            assert!(said.contains(&error) && said.contains("hint: record both sides"), "{said}");
+            assert_eq!(output.status.code(), Some(1), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_side_is_a_file_a_directory_or_a_pattern() {
     let dir = tempfile::tempdir().unwrap();
