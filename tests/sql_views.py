@@ -272,10 +272,14 @@ def check_over_time(path, views, start_ns):
 def check_threads(path, views):
     found = tables("report", "threads", path)
     lives = {(row["pid"], row["tid"]): row["lived_ns"] for row in found["threads"]}
-    ours = [
-        (row["comm"], row["pid"], row["tid"], row["state"], row["cause"], row["sum_ns"], row["count"], lives[row["pid"], row["tid"]])
-        for row in found["states"]
-    ]
+    # The report divides the time of a state and cause by what it was for, the view does not.
+    sums = Counter()
+    times = Counter()
+    for row in found["states"]:
+        key = (row["comm"], row["pid"], row["tid"], row["state"], row["cause"])
+        sums[key] += row["sum_ns"]
+        times[key] += row["count"]
+    ours = [(*key, sums[key], times[key], lives[key[1], key[2]]) for key in sums]
     theirs = [
         (row["comm"], row["pid"], row["tid"], row["state"], row["cause"], row["ns"], row["times"], row["lived_ns"])
         for row in views.rows("ebrec_threads")
