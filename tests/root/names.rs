@@ -58,6 +58,12 @@ fn assert_named_by_the_moment() {
         let own = connections.with("pid", *pid);
         assert_eq!(own.named("op", "open").one().text("comm"), Some(names[0].as_str()), "process {pid}");
         let close = own.named("op", "close");
+        assert_eq!(
+            close.count(),
+            1,
+            "process {pid}, the last one {:?}: {own:?}",
+            processes.last().map(|last| last.pid)
+        );
         assert!(close.one().text("comm").is_some_and(|comm| names.iter().any(|name| name == comm)), "{close:?}");
     }
     // A total has the name of its interval's end.
