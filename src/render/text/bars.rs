@@ -10,7 +10,7 @@ use crate::text::sanitize;
 use crate::text::width;
 
 /// One character for each part, told apart without colour.
-const GLYPHS: [char; 9] = ['█', '▒', 'q', 'd', 'l', 'm', 's', 'o', '·'];
+const GLYPHS: [char; 10] = ['█', '▒', 'q', 'd', 'l', 'f', 'm', 's', 'o', '·'];
 
 /// Longest bar, in cells.
 const BAR: usize = 60;
@@ -18,6 +18,7 @@ const BAR: usize = 60;
 /// Writes bars below each other, each with its name, and what the characters mean.
 pub(in crate::render) fn bars(out: &mut String, style: &TextStyle, plot: &Bars) {
     line(out, &style.bold(&fit(&sanitize(&plot.title), style.width)));
+    debug_assert!(plot.parts.len() <= GLYPHS.len(), "two parts have one character: {:?}", plot.parts);
     let glyph = |part: usize| GLYPHS.get(part % GLYPHS.len()).copied().unwrap_or('?');
     let room = (style.width / 3).min(28);
     let names: Vec<String> = plot.rows.iter().map(|(name, _)| fit(&sanitize(name), room)).collect();
