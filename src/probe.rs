@@ -31,6 +31,9 @@ pub struct ProbeInfo {
     pub default_mode: Mode,
     /// The threshold of `slow` without a request; `None`: the probe has no threshold.
     pub slow: Option<Duration>,
+    /// How many samples a second it takes on each CPU without a request, and the most that it may be asked for with `probe:hz=N`; `None`:
+    /// it does not sample.
+    pub hertz: Option<Hertz>,
     /// The settings that only it has.
     pub switches: &'static [Switch],
     /// Its histograms and counters.
@@ -73,6 +76,7 @@ impl ProbeInfo {
         default_on: false,
         default_mode: Mode::Slow,
         slow: None,
+        hertz: None,
         switches: &[],
         metrics: &[],
         kinds: &[],
@@ -89,6 +93,15 @@ impl ProbeInfo {
     pub fn metric(&self, number: u16) -> Option<&'static Metric> {
         self.metrics.iter().find(|metric| metric.number == number)
     }
+}
+
+/// The rate of a probe that samples CPUs, in samples a second on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hertz {
+    /// Without a request.
+    pub default: u32,
+    /// The most that can be asked for.
+    pub most: u32,
 }
 
 /// A setting that only one probe has: off, unless the user says `probe:name=on`.
@@ -144,6 +157,8 @@ pub struct Settings {
     pub mode: Mode,
     /// The threshold of `slow`, in nanoseconds.
     pub slow_ns: u64,
+    /// Samples a second on each CPU; 0: the probe does not sample.
+    pub hertz: u32,
     /// Which of the probe's switches are on: a bit for each, by its place among them.
     pub switched_on: u32,
 }

@@ -43,13 +43,21 @@ const FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
 /// Opens an event on each of the CPUs, by the best clock that all of them have.
 ///
 /// # Errors
-/// When the kernel gives none: no privilege, or no such CPU.
-pub fn open_on_each(cpus: &[u32], hertz: u64) -> Result<(Clock, Vec<OwnedFd>)> {
+/// When the kernel gives none: no privilege, no such CPU, or more samples than it allows.
+pub fn open_on_each(cpus: &[u32], hertz: u32) -> Result<(Clock, Vec<OwnedFd>)> {
     let open_all = |clock| cpus.iter().map(|cpu| open(clock, *cpu, hertz)).collect::<Result<Vec<_>>>();
     match open_all(Clock::Cycles) {
         Ok(events) => Ok((Clock::Cycles, events)),
-        Err(_) => Ok((Clock::Timer, open_all(Clock::Timer)?)),
+        Err(_) => Ok((Clock::Timer, open_all(Clock::Timer).map_err(|error| too_often(hertz).unwrap_or(error))?)),
     }
+}
+
+/// What to say where the kernel allows fewer samples a second.
+fn too_often(hertz: u32) -> Option<anyhow::Error> {
+    let most: u32 = std::fs::read_to_string("/proc/sys/kernel/perf_event_max_sample_rate").ok()?.trim().parse().ok()?;
+    let problem =
+        || anyhow!("the kernel allows {most} samples a second (kernel.perf_event_max_sample_rate), not {hertz}");
+    (hertz > most).then(problem)
 }
 
 /// Opens a timer on each of the CPUs, which fires once `after` nanoseconds have passed, in the kernel and on time, and as
@@ -88,9 +96,9 @@ pub fn mapped_code(cpus: &[u32]) -> Result<Vec<OwnedFd>> {
     cpus.iter().map(open).collect()
 }
 
-fn open(clock: Clock, cpu: u32, hertz: u64) -> Result<OwnedFd> {
+fn open(clock: Clock, cpu: u32, hertz: u32) -> Result<OwnedFd> {
     let mut attributes = attributes(clock);
-    attributes.__bindgen_anon_1.sample_freq = hertz;
+    attributes.__bindgen_anon_1.sample_freq = hertz.into();
     attributes.set_freq(1);
     open_event(&attributes, clock, cpu)
 }

@@ -227,7 +227,10 @@ static SECTIONS: &[Section] = &[
                 "hist keeps histograms and counters only, slow also streams every event at or over the probe's threshold, \
                  raw also streams every event. The default is the probe's own.",
             ),
-            ("NAME:KEY=VALUE", "A setting of the probe, such as block:slow=5ms. ebrec probes NAME lists them."),
+            (
+                "NAME:KEY=VALUE",
+                "A setting of the probe, such as block:slow=5ms or cpu:hz=999. ebrec probes NAME lists them.",
+            ),
             (
                 "",
                 "A probe that you name and that can't run is an error. A probe of the default set that can't run is left out with a warning, \

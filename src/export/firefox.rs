@@ -84,8 +84,10 @@ impl Profile {
     fn new(source: &Source) -> Result<Profile> {
         let start = Duration::from_nanos(source.meta().window.start_real_ns.max(0).unsigned_abs());
         let host = frames::name(source.label()).into_owned();
-        let (start, interval) =
-            (ReferenceTimestamp::from_duration_since_unix_epoch(start), SamplingInterval::from_hz(99.0));
+        let (start, interval) = (
+            ReferenceTimestamp::from_duration_since_unix_epoch(start),
+            SamplingInterval::from_hz(source.sample_hertz() as f32),
+        );
         let mut inner = FxProfile::new(&format!("ebrec on {host}"), start, interval);
         inner.set_os_name(&format!("Linux {}", frames::name(&source.meta().host.kernel)));
         // All names are there: nothing is to be looked up on the machine that opens it.

@@ -79,7 +79,7 @@ impl Profile {
         self.piece.time_nanos = source.meta().window.start_real_ns.saturating_add(source.begin_ns());
         self.piece.duration_nanos = source.span_ns();
         self.piece.period_type = Some(weight);
-        self.piece.period = if view == View::Cpu { SAMPLE_NS } else { 1 };
+        self.piece.period = if view == View::Cpu { 1_000_000_000 / source.sample_hertz() as i64 } else { 1 };
         for fact in facts::of(source)? {
             let fact = self.text(&fact);
             self.piece.comment.push(fact);
@@ -194,6 +194,3 @@ impl Profile {
         out.write_all(&std::mem::take(&mut self.piece).encode_to_vec())
     }
 }
-
-/// What one sample on a CPU stands for.
-const SAMPLE_NS: i64 = 1_000_000_000 / 99;

@@ -11,8 +11,10 @@ use crate::bpf::cells::Gathered;
 use crate::bpf::live::Live;
 use crate::bpf::object::BpfObject;
 use crate::bpf::object::object;
+use crate::bpf::optional;
 use crate::bpf::perf;
 use crate::probe::EventKind;
+use crate::probe::Hertz;
 use crate::probe::Metric;
 use crate::probe::MetricKind;
 use crate::probe::Mode;
@@ -24,6 +26,7 @@ use crate::probe::attached::Undecodable;
 use crate::probe::names::NamesThen;
 use crate::recording::column;
 use crate::units::Unit;
+use libbpf_rs::OpenObject;
 
 object! {
     name: "cpu",
@@ -33,19 +36,22 @@ object! {
     unsafe plain: sample_key, sampled, sample_record,
 }
 
-/// Samples a second on each CPU: not 100, so as not to fall in step with what happens a hundred times a second.
-const HERTZ: u64 = 99;
-/// What one sample stands for.
-const SAMPLE_NS: u64 = 1_000_000_000 / HERTZ;
+/// Not 100, so as not to fall in step with what happens a hundred times a second. At the most, a sample of a deep stack costs a tenth of the
+/// time that it stands for.
+const HERTZ: Hertz = Hertz { default: 99, most: 5_000 };
+
+/// Threads and stacks that are kept apart in one interval, whatever the rate: 6 MiB of kernel memory, twice.
+const MOST_SAMPLES: u32 = 65_536;
 
 const SAMPLES: &str = "cpu.samples";
 const IDLE: &str = "cpu.idle";
 
 static INFO: ProbeInfo = ProbeInfo {
     name: "cpu",
-    summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, without idle ones.",
+    summary: "What the CPUs run, by process, thread and stack: 99 samples a second on each, or as many as asked for, without idle ones.",
     default_on: true,
     default_mode: Mode::Hist,
+    hertz: Some(HERTZ),
     metrics: &[
         Metric {
             number: types::cpu_metric::CPU_SAMPLES.0 as u16,
@@ -72,21 +78,36 @@ static INFO: ProbeInfo = ProbeInfo {
         columns: &["dur_ns", "cpu", "pid", "tid", "comm", "process", "kstack_id", "ustack_id", "count", "sum"],
     }],
     hooks: &["perf_event/cycles at 99 Hz", "perf_event/cpu-clock at 99 Hz"],
-    cost: "4 to 30 microseconds, by the depth of the stacks, for each of 99 samples a second on each CPU",
+    cost: "4 to 30 microseconds, by the depth of the stacks, for each sample on each CPU",
     ..ProbeInfo::PLAIN
 };
 
 /// The probe at work.
 pub(super) struct Cpu {
     cpus: Vec<u32>,
+    /// Samples a second on each.
+    hertz: u32,
+    /// What one sample stands for.
+    sample_ns: u64,
 }
 
 impl BuiltIn for Cpu {
     const INFO: &'static ProbeInfo = &INFO;
     const OBJECT: BpfObject = OBJECT;
 
+    fn choose(setup: &Setup<'_>, open: &mut OpenObject) -> Vec<String> {
+        let a_second = setup.settings.hertz.saturating_mul(setup.host.cpus.online.len() as u32);
+        for mut map in open.maps_mut().filter(|map| map.name() == "samples_even" || map.name() == "samples_odd") {
+            let entries = a_second.clamp(map.max_entries(), MOST_SAMPLES);
+            // As at the default rate, samples that find no room count as lost.
+            let _ = map.set_max_entries(entries);
+        }
+        optional::choose(open)
+    }
+
     fn new(setup: &Setup<'_>) -> Cpu {
-        Cpu { cpus: setup.host.cpus.online.clone() }
+        let hertz = setup.settings.hertz;
+        Cpu { cpus: setup.host.cpus.online.clone(), hertz, sample_ns: 1_000_000_000 / u64::from(hertz.max(1)) }
     }
 }
 
@@ -102,7 +123,7 @@ impl Decoder for Cpu {
         row.at(header.ts).int(column::CPU, header.cpu.into()).bytes(column::COMM, &record.comm);
         row.int(column::PID, header.pid.into()).int(column::TID, header.tid.into());
         row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
-        row.int(column::COUNT, 1).int(column::SUM, signed(SAMPLE_NS));
+        row.int(column::COUNT, 1).int(column::SUM, signed(self.sample_ns));
         Ok(())
     }
 
@@ -114,8 +135,8 @@ impl Decoder for Cpu {
     }
 
     fn attached(&mut self, live: &mut Live) -> Result<()> {
-        let (clock, events) = perf::open_on_each(&self.cpus, HERTZ)?;
-        live.sample(events, format!("perf_event/{} at {HERTZ} Hz", clock.name()))
+        let (clock, events) = perf::open_on_each(&self.cpus, self.hertz)?;
+        live.sample(events, format!("perf_event/{} at {} Hz", clock.name(), self.hertz))
     }
 
     fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
@@ -126,7 +147,7 @@ impl Decoder for Cpu {
             row.int(column::PID, key.pid.into()).int(column::TID, key.tid.into()).bytes(column::COMM, &sampled.comm);
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
             row.int(column::COUNT, signed(sampled.count));
-            row.int(column::SUM, signed(sampled.count.saturating_mul(SAMPLE_NS)));
+            row.int(column::SUM, signed(sampled.count.saturating_mul(self.sample_ns)));
         })
     }
 }

@@ -283,6 +283,9 @@ fn probe_state(attempt: &Attempt) -> ProbeState {
     if attempt.settings.slow_ns > 0 {
         settings.insert("slow_ns".to_owned(), json!(attempt.settings.slow_ns));
     }
+    if attempt.settings.hertz > 0 {
+        settings.insert("hz".to_owned(), json!(attempt.settings.hertz));
+    }
     for (_, switch) in attempt.switches.iter().enumerate().filter(|(place, _)| attempt.settings.is_on(*place)) {
         settings.insert(switch.name.to_owned(), json!(true));
     }

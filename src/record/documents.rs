@@ -174,6 +174,10 @@ fn one(info: &ProbeInfo, host: &Host) -> Document {
     if let Some(slow) = info.slow {
         pairs.push(pair("threshold of slow", units::duration(i64::try_from(slow.as_nanos()).unwrap_or(i64::MAX))));
     }
+    if let Some(hertz) = info.hertz {
+        let meaning = format!("samples a second on each CPU, 1 to {} (default: {})", hertz.most, hertz.default);
+        pairs.push(pair("setting", format!("{}:hz={}: {meaning}", info.name, hertz.default)));
+    }
     for switch in info.switches {
         let example = format!("{}:{}=on", info.name, switch.name);
         pairs.push(pair("setting", format!("{example}: {}", switch.help)));

@@ -467,7 +467,7 @@ fn attach(
         unwind: &unwind,
         events,
     };
-    let shared = Settings { mode: Mode::Raw, slow_ns: 0, switched_on: 0 };
+    let shared = Settings { mode: Mode::Raw, slow_ns: 0, hertz: 0, switched_on: 0 };
     let scope_object = settings::attach_scope(&setup(0, shared), identity.namespace, maps.scope_ring())?;
     let mut processes = Processes::new(Arc::clone(&identity.ids));
     let clock = clocks::read();

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::failure::Failure;
 use crate::failure::did_you_mean;
+use crate::probe::Hertz;
 use crate::probe::Mode;
 use crate::probe::ProbeInfo;
 use crate::probe::Settings;
@@ -88,7 +89,12 @@ fn known(name: &str, probes: &[&'static ProbeInfo]) -> Result<()> {
 
 fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings> {
     let slow = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let mut settings = Settings { mode: info.default_mode, slow_ns: info.slow.map_or(0, slow), switched_on: 0 };
+    let mut settings = Settings {
+        mode: info.default_mode,
+        slow_ns: info.slow.map_or(0, slow),
+        hertz: info.hertz.map_or(0, |hertz| hertz.default),
+        switched_on: 0,
+    };
     let Some(request) = request else { return Ok(settings) };
     for (key, value) in &request.settings {
         if let Some(place) = info.switches.iter().position(|switch| switch.name == key) {
@@ -100,10 +106,15 @@ fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings
             }
             continue;
         }
+        if let Some(most) = info.hertz.filter(|_| key == "hz") {
+            settings.hertz = rate(value, most)?;
+            continue;
+        }
         if key != "slow" {
             let problem = format!("the probe '{}' has no setting '{key}'", info.name);
+            let rates = info.hertz.map_or("", |_| ", hz=NUMBER");
             let switches: String = info.switches.iter().map(|switch| format!(", {}=on", switch.name)).collect();
-            let hint = format!("it has: slow=DURATION, as {}:slow=5ms{switches}", info.name);
+            let hint = format!("it has: slow=DURATION, as {}:slow=5ms{rates}{switches}", info.name);
             return Err(Failure::usage(problem).hint(hint).into());
         }
         let threshold = units::parse_duration(value).map_err(|error| Failure::usage(error.to_string()))?;
@@ -119,11 +130,22 @@ fn settings(info: &ProbeInfo, request: Option<&ProbeRequest>) -> Result<Settings
     Ok(settings)
 }
 
+fn rate(value: &str, hertz: Hertz) -> Result<u32> {
+    match value.parse() {
+        Ok(rate) if (1..=hertz.most).contains(&rate) => Ok(rate),
+        _ => {
+            let problem = format!("'hz' is a number of samples a second from 1 to {}, not '{value}'", hertz.most);
+            Err(Failure::usage(problem).hint(format!("the default is {}", hertz.default)).into())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Chosen;
     use super::CustomEvents;
     use super::choose;
+    use crate::probe::Hertz;
     use crate::probe::Mode;
     use crate::probe::ProbeInfo;
     use crate::probe::Switch;
@@ -138,6 +160,7 @@ mod tests {
             default_on,
             default_mode: Mode::Hist,
             slow,
+            hertz: Some(Hertz { default: 99, most: 5_000 }),
             switches: &[Switch { name: "loud", help: "" }],
             ..ProbeInfo::PLAIN
         }
@@ -191,6 +214,19 @@ mod tests {
         assert!(!on(&[("loud", "off")]).is_on(0));
         let wrong = names(ProbeBase::Listed, &[("disk", &[("loud", "yes")])], &[]).unwrap_err();
         assert_eq!(wrong, "'loud' is 'on' or 'off', not 'yes'");
+    }
+
+    #[test]
+    fn a_rate_is_within_its_bounds_and_leaves_the_mode_alone() {
+        let asked = |value: &str| names(ProbeBase::Listed, &[("disk", &[("hz", value)])], &[]);
+        assert_eq!(names(ProbeBase::Listed, &[("disk", &[])], &[]).unwrap()[0].settings.hertz, 99);
+        let settings = asked("997").unwrap()[0].settings;
+        assert_eq!((settings.hertz, settings.mode), (997, Mode::Hist));
+        assert_eq!(asked("5000").unwrap()[0].settings.hertz, 5_000);
+        for wrong in ["0", "5001", "-1", "1e3", "99hz", "", "4294967296"] {
+            let problem = format!("'hz' is a number of samples a second from 1 to 5000, not '{wrong}'");
+            assert_eq!(asked(wrong).unwrap_err(), problem);
+        }
     }
 
     #[test]

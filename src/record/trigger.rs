@@ -250,7 +250,7 @@ mod tests {
     use super::stream;
 
     fn streamed(mode: Mode, slow_ns: u64, streamed: Streamed, operator: Operator, value: i64) -> (Mode, u64) {
-        let mut settings = Settings { mode, slow_ns, switched_on: 0 };
+        let mut settings = Settings { mode, slow_ns, hertz: 0, switched_on: 0 };
         stream(&mut settings, streamed, Some(Comparison { operator, value }));
         (settings.mode, settings.slow_ns)
     }

@@ -137,6 +137,22 @@ fn raw_samples_are_one_row_each_and_as_many_as_the_counter_says() {
 
 #[test]
 #[ignore = "root: attaches BPF programs"]
+fn samples_are_as_many_as_asked_for_and_stand_for_the_cpu_time_between_two() {
+    let work = Work::build();
+    let (output, dir) = Recorder::in_memory("-p process,cpu:hz=997").run(&work.words("spin", 2000));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+    let rows = taken.rows("cpu_sample", &["count", "sum", "process"]).named("process", "work");
+    let (samples, seconds) = (rows.sum("count"), rows.sum("sum") as f64 / 1e9);
+    // 2 s of one CPU, less what the machine below took.
+    assert!((1500..=2110).contains(&samples), "{samples} samples of 2 s at 997 Hz");
+    assert!((seconds - samples as f64 / 997.0).abs() < 0.01, "{samples} samples stand for {seconds} s");
+    let profile = Command::new(EBREC).args(["export", "--to", "pprof"]).arg(taken.recording.path()).output().unwrap();
+    assert!(profile.status.success(), "{}", String::from_utf8_lossy(&profile.stderr));
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
 fn functions_of_a_process_that_has_ended_have_names() {
     let work = Work::build();
     // Nothing is looked up before the end of the window, when it is long gone.

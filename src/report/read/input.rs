@@ -153,6 +153,14 @@ impl Source {
         &self.label
     }
 
+    /// Samples a second that the probe `cpu` took on each CPU: any number from 1 to a billion, since a file may claim what it likes.
+    pub(crate) fn sample_hertz(&self) -> u64 {
+        let cpu = self.meta().probes.iter().find(|probe| probe.name == "cpu");
+        let hertz = cpu.and_then(|cpu| cpu.settings.get("hz")?.as_u64());
+        // Before the rate could be set, recordings did not state it.
+        hertz.unwrap_or(99).clamp(1, 1_000_000_000)
+    }
+
     /// The part of the window that is asked for: rows of single events are from it.
     pub(crate) fn asked(&self) -> Span {
         self.asked
