@@ -70,8 +70,13 @@ fn pack_groups(values: &[u32], groups: usize, width: u8, out: &mut Vec<u8>) {
     out.extend(bits.to_le_bytes().into_iter().chain(std::iter::repeat(0)).take(bytes));
 }
 
-/// DELTA_BINARY_PACKED: the first value, then differences in blocks, packed by the largest of each part.
-pub(crate) fn delta(values: &[i64], out: &mut Vec<u8>) {
+/// The width in whole bytes, in which a compressor finds numbers that come again; in packed bits it finds few.
+pub(crate) fn whole_bytes(width: u8) -> u8 {
+    width.next_multiple_of(8)
+}
+
+/// DELTA_BINARY_PACKED: the first value, then differences in blocks, packed by the largest of each part; `round` may widen them.
+pub(crate) fn delta(values: &[i64], round: impl Fn(u8) -> u8, out: &mut Vec<u8>) {
     varint(BLOCK as u64, out);
     varint((BLOCK / PART) as u64, out);
     varint(values.len() as u64, out);
@@ -96,11 +101,12 @@ pub(crate) fn delta(values: &[i64], out: &mut Vec<u8>) {
         let deltas = deltas.get(..block.len()).unwrap_or(&[]);
         for (part, deltas) in deltas.chunks(PART).enumerate() {
             let all = deltas.iter().fold(0, |all, delta| all | delta.wrapping_sub(min) as u64);
-            let width = u64::BITS - all.leading_zeros();
+            // At most 64.
+            let width = round((u64::BITS - all.leading_zeros()) as u8);
             if let Some(place) = out.get_mut(widths_at + part) {
-                *place = width as u8;
+                *place = width;
             }
-            pack_part(deltas, min, width, out);
+            pack_part(deltas, min, width.into(), out);
         }
     }
 }

@@ -20,10 +20,10 @@ use zstd::bulk::Compressor;
 use crate::recording::encode::header;
 use crate::recording::thrift::PageHeader;
 
-/// ZSTD at its fastest: higher levels were measured to buy nothing on what the encodings leave.
+/// ZSTD at its fastest: level 3 was measured to take 1 to 4 % less of columns of times and lengths, and twice the time.
 const LEVEL: i32 = 1;
 /// A chunk with less than this is not compressed: the frame alone takes a dozen bytes, and the reader's time.
-const TOO_SMALL: usize = 1024;
+pub(crate) const TOO_SMALL: usize = 1024;
 
 /// The one compressor of a writer.
 pub(crate) struct Codec(Compressor<'static>);
@@ -31,6 +31,11 @@ pub(crate) struct Codec(Compressor<'static>);
 impl Codec {
     pub(crate) fn new() -> Result<Codec, ParquetError> {
         Ok(Codec(Compressor::new(LEVEL)?))
+    }
+
+    /// The length that bytes have once they are compressed.
+    pub(crate) fn length_of(&mut self, bytes: &[u8]) -> Result<usize, ParquetError> {
+        Ok(self.0.compress(bytes)?.len())
     }
 }
 
@@ -41,8 +46,6 @@ pub(crate) enum Compressed {
     Yes,
     /// They are not.
     No,
-    /// If the first one becomes shorter by an eighth: packed differences have patterns left where the same work is done again and again.
-    IfShorter,
 }
 
 /// The pages of a chunk; the dictionary, which is known last, is put first at the end.
@@ -69,6 +72,11 @@ impl Pages {
         self.pages.is_empty()
     }
 
+    /// Says how the pages are to be; there are none yet.
+    pub(crate) fn compress(&mut self, compressed: Compressed) {
+        self.compressed = compressed;
+    }
+
     /// Adds a data page of so many rows, levels in front.
     pub(crate) fn push(
         &mut self,
@@ -92,16 +100,11 @@ impl Pages {
         Ok(())
     }
 
-    fn squeeze(&mut self, body: Vec<u8>, codec: &mut Codec) -> Result<Vec<u8>, ParquetError> {
-        if self.compressed == Compressed::No {
-            return Ok(body);
+    fn squeeze(&self, body: Vec<u8>, codec: &mut Codec) -> Result<Vec<u8>, ParquetError> {
+        match self.compressed {
+            Compressed::Yes => Ok(codec.0.compress(&body)?),
+            Compressed::No => Ok(body),
         }
-        let shorter = codec.0.compress(&body)?;
-        if self.compressed == Compressed::IfShorter {
-            let is_shorter = shorter.len() <= body.len() - body.len() / 8;
-            self.compressed = if is_shorter { Compressed::Yes } else { Compressed::No };
-        }
-        Ok(if self.compressed == Compressed::Yes { shorter } else { body })
     }
 
     /// Makes the chunk; `last` is the data page that was not pushed yet, `dictionary` the entries one behind the other.
@@ -149,7 +152,7 @@ impl Pages {
         encodings.extend(stats.iter().map(|page| page.encoding));
         let codec = match self.compressed {
             Compressed::Yes => Compression::ZSTD(ZstdLevel::try_new(LEVEL)?),
-            Compressed::No | Compressed::IfShorter => Compression::UNCOMPRESSED,
+            Compressed::No => Compression::UNCOMPRESSED,
         };
         let bytes: Bytes = sink.into_inner()?.into();
         let metadata = ColumnChunkMetaData::builder(column)
