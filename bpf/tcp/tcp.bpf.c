@@ -11,7 +11,6 @@
 #include "connections.h"
 #include "life.h"
 #include "moved.h"
-#include "pointer.h"
 #include "records.h"
 #include "twice.h"
 
@@ -28,7 +27,7 @@ static __noinline int into_state(struct sock *sk, int old, int new)
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct flow flow;
 
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !comes_first(number_of(sk) << 8 | new))
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	switch (new) {
 	case TCP_SYN_SENT:
@@ -58,13 +57,21 @@ static __noinline int into_state(struct sock *sk, int old, int new)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, struct sock *sk, int old, int new)
 {
-	return into_state(sk, old, new);
+	struct first_copy *first = first_copy();
+	bool nested;
+
+	if (!first)
+		return 0;
+	nested = begin_first(first);
+	into_state(sk, old, new);
+	end_first(first, nested);
+	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state_again, struct sock *sk, int old, int new)
 {
-	return into_state(sk, old, new);
+	return stands_in() ? into_state(sk, old, new) : 0;
 }
 
 SEC("tp_btf/tcp_retransmit_skb")

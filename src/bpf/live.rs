@@ -284,7 +284,7 @@ impl Live {
     pub fn losses(&mut self, with_missed_runs: bool) -> Result<Vec<Lost>> {
         let mut totals = losses::counted(&self.map("losses")?)?;
         if with_missed_runs {
-            totals.extend(losses::interrupted(loaded(&self.object))?);
+            totals.extend(losses::interrupted(loaded(&self.object), self.map("first_copies").ok().as_ref())?);
         }
         Ok(self.losses.fresh(totals))
     }

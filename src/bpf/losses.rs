@@ -56,27 +56,40 @@ pub(super) fn counted(map: &Map<'_>) -> Result<Vec<Lost>> {
     Ok(totals)
 }
 
-/// The runs that the kernel left out because the program was at work on the same CPU, by program.
+/// The runs that the kernel left out because the program was at work on the same CPU, by program; `copies` is the map
+/// `first_copies` of an object that attaches a program twice.
 ///
 /// # Errors
 /// When the kernel refuses to tell.
-pub(super) fn interrupted<'a>(programs: impl Iterator<Item = ProgramMut<'a>>) -> Result<Vec<Lost>> {
+pub(super) fn interrupted<'a>(
+    programs: impl Iterator<Item = ProgramMut<'a>>,
+    copies: Option<&Map<'_>>,
+) -> Result<Vec<Lost>> {
     let mut missed = BTreeMap::new();
     for program in programs {
         missed.insert(program.name().to_string_lossy().into_owned(), stats::runs(program.as_fd())?.missed);
     }
+    // After the runs: what the second copy takes meanwhile must not appear as lost.
+    let stood_in = copies.map_or(Ok(0), stood_in)?;
     let name = |(program, missed)| (format!("{program} interrupted itself"), None, missed);
-    Ok(by_both_copies(missed).into_iter().map(name).collect())
+    Ok(by_both_copies(missed, stood_in).into_iter().map(name).collect())
 }
 
-/// Takes copies of a program together (bpf/tcp/twice.h): an event is lost if both left it out, so the smaller number
-/// is the most that can have been lost.
-fn by_both_copies(mut missed: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+/// The events that second copies took for first ones (bpf/tcp/twice.h).
+fn stood_in(copies: &Map<'_>) -> Result<u64> {
+    let by_cpu = copies.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+    let first = |value: &Vec<u8>| value.first_chunk().map(|count| u64::from_ne_bytes(*count));
+    Ok(by_cpu.iter().filter_map(first).sum())
+}
+
+/// Takes copies of a program together: an event is lost if the kernel left out the first copy and the second did not
+/// take it. Runs of the second that are left out cost nothing, as it works in place of the first only.
+fn by_both_copies(mut missed: BTreeMap<String, u64>, stood_in: u64) -> BTreeMap<String, u64> {
     let copies: Vec<String> = missed.keys().filter(|name| name.ends_with(COPY)).cloned().collect();
     for copy in copies {
-        let Some(first) = missed.get(copy.trim_end_matches(COPY)).copied() else { continue };
-        if let Some(second) = missed.remove(&copy) {
-            missed.insert(copy.trim_end_matches(COPY).to_owned(), first.min(second));
+        if let Some(first) = missed.get_mut(copy.trim_end_matches(COPY)) {
+            *first = first.saturating_sub(stood_in);
+            missed.remove(&copy);
         }
     }
     missed
@@ -109,11 +122,13 @@ mod tests {
     use super::by_both_copies;
 
     #[test]
-    fn an_event_that_one_copy_of_a_program_left_out_is_not_lost() {
+    fn an_event_is_lost_if_the_second_copy_of_a_program_did_not_take_it_for_the_first() {
         let missed = |of: &[(&str, u64)]| of.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        let both = by_both_copies(missed(&[("state", 7), ("state_again", 0), ("other", 2), ("alone_again", 3)]));
-        assert_eq!(both, missed(&[("state", 0), ("other", 2), ("alone_again", 3)]));
-        assert_eq!(by_both_copies(missed(&[("state", 7), ("state_again", 2)])), missed(&[("state", 2)]));
+        let left_out = missed(&[("state", 7), ("state_again", 3), ("other", 2), ("alone_again", 3)]);
+        let both = by_both_copies(left_out, 5);
+        assert_eq!(both, missed(&[("state", 2), ("other", 2), ("alone_again", 3)]));
+        // The first interrupted nothing of its own: what the second missed was done.
+        assert_eq!(by_both_copies(missed(&[("state", 0), ("state_again", 2)]), 0), missed(&[("state", 0)]));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The parsers of the probes `http` and `dns` without a kernel: bpf/ compiled as ordinary C (tests/native), messages in, what the
-//! probe would say out.
+//! probe would say out. Likewise the two copies of a program of `tcp`.
 
 use std::io::Write;
 use std::path::Path;
@@ -84,6 +84,20 @@ const GET: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED: &[u8] = b"POST /up HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1a;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nT: 1\r\n\r\n";
 const LONG: &[u8] = b"GET /0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789 HTTP/1.1\r\n\r\n";
+
+#[test]
+fn of_two_copies_of_a_program_one_handles_each_event_or_the_loss_is_counted() {
+    let Some(twice) = parser("twice", "of_two_copies_of_a_program_one_handles_each_event_or_the_loss_is_counted")
+    else {
+        return;
+    };
+    let said = [
+        "interrupts while copies work: left out, all handled",
+        "interrupts at every instruction: left out, some lost and all of those counted",
+        "a kernel that leaves nothing out: all handled",
+    ];
+    assert_eq!(run(&twice, b""), said);
+}
 
 #[test]
 fn conversations_of_every_framing_are_followed() {
