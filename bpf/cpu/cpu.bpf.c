@@ -109,9 +109,12 @@ int cpu_sample(void *ctx)
 	counter_add(CPU_SAMPLES, key.pid, 0, 1);
 	key.kstack = kernel_stack(ctx);
 	key.ustack = user_stack(ctx);
-	if (config.stream == STREAM_ALL)
+	if (config.stream == STREAM_ALL) {
 		stream_sample(&key);
-	else if (is_odd())
+		return 0;
+	}
+	key.pid = holder_of(key.pid);
+	if (is_odd())
 		count_sample(&samples_odd, &key);
 	else
 		count_sample(&samples_even, &key);

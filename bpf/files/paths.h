@@ -51,7 +51,7 @@ static __always_inline void count_failed(__u32 pid, __s32 error, const void *pat
 	/* With EFAULT there is no path to read. */
 	if (error != EFAULT)
 		read_path(key->path, path);
-	key->pid = pid;
+	key->pid = holder_of(pid);
 	key->extra = error;
 	count = bpf_map_lookup_elem(map, key);
 	if (!count) {

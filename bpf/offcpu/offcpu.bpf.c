@@ -263,7 +263,7 @@ static __noinline void awoke(struct task_struct *task, __u64 now)
 	hist_add(OFFCPU_TIME, task->tgid, state->sleep, off);
 	key.kstack = state->kstack;
 	key.ustack = state->ustack;
-	key.pid = task->tgid;
+	key.pid = holder_of(task->tgid);
 	key.syscall = state->syscall;
 	key.sleep = state->sleep;
 	if (is_odd())

@@ -29,7 +29,7 @@ enum scope_event {
 };
 
 struct scope_record {
-	struct event_header header;
+	struct event_header header; /* pad: which holder of its id the process is, as in holder_of() */
 	__u64 cgroup_id;
 	__u64 born; /* when the process was, CLOCK_BOOTTIME: with its id it is like no other */
 	__u32 ppid;
@@ -80,6 +80,17 @@ struct python_thread *export_python_thread;
 struct python_seen *export_python_seen;
 
 /*
+ * Ids of processes that have ended. Of an id that is given again later than after so many others, both processes are in one
+ * interval only where as many end within it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u8);
+} ended_ids SEC(".maps");
+
+/*
  * One ring for all CPUs, apart from those of the probes: user space empties it before it names the records of any CPU, and a
  * storm of events does not fill it.
  */
@@ -109,6 +120,7 @@ static __always_inline void announce(struct task_struct *task, enum scope_event 
 	record->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	record->uid = BPF_CORE_READ(task, cred, uid.val);
 	record->ns_pid = pid_in_own_namespace(task);
+	record->header.pad = holder_of(task->tgid) >> PID_BITS;
 	record->here_pid =
 		names.pid_ns_level ? pid_in_namespace(task, names.pid_ns_inum, names.pid_ns_level) : task->tgid;
 	__builtin_memset(record->comm, 0, sizeof(record->comm));
@@ -154,6 +166,11 @@ int BPF_PROG(scope_fork, struct task_struct *parent, struct task_struct *child)
 
 	if (ppid == pid)
 		return 0;
+	/* Before the child runs, and after the process that had the id is gone: two CPUs that count at once count for other ids. */
+	if (bpf_map_lookup_elem(&ended_ids, &pid)) {
+		epoch.reused[pid & (REUSED_IDS - 1)]++;
+		bpf_map_delete_elem(&ended_ids, &pid);
+	}
 	if (config.task_filters && config.follow) {
 		inherited = bpf_map_lookup_elem(&scope_tasks, &ppid);
 		own.matched = inherited ? inherited->matched : 0;
@@ -217,6 +234,18 @@ int BPF_PROG(scope_exec, struct task_struct *task, int old_pid, struct linux_bin
 	/* A path that can't be read stays empty: no file is found by it. */
 	bpf_probe_read_kernel_str(record->path, sizeof(record->path), bprm->filename);
 	ring_submit(ring, record);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(scope_exit, struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+	__u8 yes = 1;
+
+	/* The leader's end is enough: its id is free only when all of its threads are gone. An old entry makes room. */
+	if (task->pid == task->tgid)
+		bpf_map_update_elem(&ended_ids, &pid, &yes, BPF_ANY);
 	return 0;
 }
 

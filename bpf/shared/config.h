@@ -59,6 +59,8 @@ const volatile struct config config SEC(".rodata.config") = {};
  * never races writing it. One map for all objects, written by user space while programs run; the end is written by
  * scope.bpf.c, when its time has come, or by user space, whichever is first.
  */
+#define REUSED_IDS 1024
+
 struct epoch {
 	__u64 open_ns;	/* when the window began, while it is open; else 0 */
 	__u64 start_ns; /* likewise, and after its end until all totals are read */
@@ -69,8 +71,11 @@ struct epoch {
 	__u8 thin[MAX_THINNED];
 	/* Stacks that were put into the maps so far, on a cache line of its own: each event reads the other. */
 	__u64 stacks;
+	__u64 pad[7];
+	/* How often an id was given to another process, by the id's lowest bits: scope.bpf.c counts, hist.h keeps them apart by it. */
+	__u8 reused[REUSED_IDS];
 };
-_Static_assert(sizeof(struct epoch) == 64 + 8, "the stacks are on the second line");
+_Static_assert(sizeof(struct epoch) == 64 + 64 + REUSED_IDS, "the stacks are on the second line, and nothing else is");
 
 struct epoch epoch SEC(".data.epoch") = {};
 
@@ -93,6 +98,21 @@ static __always_inline __u64 window_start(void)
 static __always_inline __u64 totals_start(void)
 {
 	return *(volatile __u64 *)&epoch.start_ns;
+}
+
+/* The kernel's PID_MAX_LIMIT is 4 Mi: the bits of an id above these say which of its holders it was. */
+#define PID_BITS 22
+#define PID_MASK ((1 << PID_BITS) - 1)
+
+/*
+ * A process id and which of its holders has it now: processes that share an id, one after the other, differ. 0 stays 0, and
+ * what a connection remembers of its owner stays as it is.
+ */
+static __always_inline __u32 holder_of(__u32 pid)
+{
+	if (!pid || pid >> PID_BITS)
+		return pid;
+	return pid | (1U + *(volatile __u8 *)&epoch.reused[pid & (REUSED_IDS - 1)]) << PID_BITS;
 }
 
 /* A time for totals: none is after the window's end. */

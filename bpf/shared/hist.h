@@ -28,8 +28,8 @@
 
 /* The first half is one number, made in a register: parts that are written apart and read as one stall the CPU. */
 struct cell_key {
-	__u64 head; /* the process << 32 | the probe's own number of the metric << 26 | the bucket << 16 | the CPU */
-	__u64 sub;  /* what else the metric is kept by, in the probe's own packing */
+	__u64 head; /* the process, as holder_of() has it << 32 | the probe's own number of the metric << 26 | the bucket << 16 | the CPU */
+	__u64 sub; /* what else the metric is kept by, in the probe's own packing */
 };
 
 #define HEAD_PID_SHIFT	  32
@@ -173,7 +173,7 @@ static __always_inline bool hot_cell_add(__u64 head, __u64 sub, __u64 value, __u
 static __always_inline void cells_add(__u32 metric, __u16 bucket, __u32 pid, __u64 sub, __u64 value, __u32 shift)
 {
 	struct cell_key key = {
-		.head = (__u64)pid << HEAD_PID_SHIFT | (__u64)metric << HEAD_METRIC_SHIFT |
+		.head = (__u64)holder_of(pid) << HEAD_PID_SHIFT | (__u64)metric << HEAD_METRIC_SHIFT |
 			(__u64)bucket << HEAD_BUCKET_SHIFT | (bpf_get_smp_processor_id() & HEAD_CPU),
 		.sub = sub,
 	};

@@ -39,7 +39,7 @@ struct connection {
 	__u64 in;
 	__u64 out_before; /* payload before the window */
 	__u64 in_before;
-	__u32 pid;
+	__u32 owner; /* as holder_of() has it: the kernel closes a connection when its process may be gone, and its id another's */
 	__u8 side;
 	__u8 flags;
 	__u16 pad;
@@ -61,7 +61,7 @@ struct listener_key {
 
 struct listener {
 	__u64 sk;
-	__u32 pid;
+	__u32 owner;
 	__u32 scoped;
 };
 
@@ -94,7 +94,7 @@ struct {
 #define PEER_SHIFT 4
 
 struct who {
-	__u32 pid;
+	__u32 owner;
 	__u8 side;
 	__u8 scoped;
 	__u16 pad;
@@ -192,7 +192,7 @@ static __always_inline struct listener *listener_of(struct sock_common *sk, stru
 
 static __always_inline void listens(struct sock *sk, struct flow *flow, __u32 pid, bool scoped)
 {
-	struct listener listener = {.sk = (__u64)sk, .pid = pid, .scoped = scoped};
+	struct listener listener = {.sk = (__u64)sk, .owner = holder_of(pid), .scoped = scoped};
 	struct listener_key key;
 
 	listener_key(&key, &sk->__sk_common, flow);
@@ -208,14 +208,14 @@ static __always_inline void who_of(struct who *who, struct sock *sk, struct sock
 	__builtin_memset(who, 0, sizeof(*who));
 	who->scoped = nobody_matches();
 	if (conn) {
-		who->pid = conn->pid;
+		who->owner = conn->owner;
 		who->side = conn->side;
 		who->scoped = conn->flags & CONN_SCOPED;
 		return;
 	}
 	listener = listener_of(common, flow);
 	if (listener) {
-		who->pid = listener->pid;
+		who->owner = listener->owner;
 		who->side = SIDE_ACCEPT;
 		who->scoped = listener->scoped;
 	}
@@ -227,9 +227,9 @@ static __always_inline void owned_by_current(struct connection *conn)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;
 
-	if (conn->pid && BPF_CORE_READ(task, flags) & PF_KTHREAD)
+	if (conn->owner && BPF_CORE_READ(task, flags) & PF_KTHREAD)
 		return;
-	conn->pid = pid;
+	conn->owner = holder_of(pid);
 	conn->flags &= ~CONN_SCOPED;
 	if (current_matches_as(pid))
 		conn->flags |= CONN_SCOPED;

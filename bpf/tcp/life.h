@@ -35,7 +35,7 @@ static __always_inline void established(struct sock *sk, __u8 old)
 	if (!conn) {
 		/* Came in, or its connect is older than the probe. */
 		who_of(&who, sk, &sk->__sk_common, &flow);
-		fresh.pid = who.pid;
+		fresh.owner = who.owner;
 		fresh.side = old == TCP_SYN_SENT ? SIDE_CONNECT : SIDE_ACCEPT;
 		fresh.flags = who.scoped ? CONN_SCOPED : 0;
 		if (update_or_count(&connections, &key, &fresh, LOSS_STATE_FULL))
@@ -50,9 +50,9 @@ static __always_inline void established(struct sock *sk, __u8 old)
 	if (!(conn->flags & CONN_SCOPED) || !window_start())
 		return;
 	if (dur)
-		hist_add(TCP_CONNECT_LATENCY, conn->pid, peer_of(&flow, conn->side), dur);
+		hist_add(TCP_CONNECT_LATENCY, conn->owner, peer_of(&flow, conn->side), dur);
 	else if (conn->side == SIDE_ACCEPT)
-		counter_add(TCP_ACCEPTED, conn->pid, peer_of(&flow, conn->side), 1);
+		counter_add(TCP_ACCEPTED, conn->owner, peer_of(&flow, conn->side), 1);
 	else
 		count_loss(LOSS_START_UNSEEN);
 	stream_open(conn, &flow, now, dur, old);
@@ -66,7 +66,7 @@ static __always_inline void closing(struct sock *sk, __u8 old)
 
 	if (!conn)
 		return;
-	if (conn->side == SIDE_ACCEPT || !conn->pid)
+	if (conn->side == SIDE_ACCEPT || !conn->owner)
 		owned_by_current(conn);
 	read_full_flow(&flow, sk);
 	settle(sk, conn, &flow, false);
@@ -88,7 +88,7 @@ static __always_inline void closed(struct sock *sk, __u8 old)
 	error = BPF_CORE_READ(sk, sk_err);
 	read_full_flow(&flow, sk);
 	/* Without an error it is its process that throws away what it did not read. */
-	if ((old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT) && !error && (conn->side == SIDE_ACCEPT || !conn->pid))
+	if ((old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT) && !error && (conn->side == SIDE_ACCEPT || !conn->owner))
 		owned_by_current(conn);
 	if (old == TCP_SYN_SENT) {
 		if (window_start() && conn->flags & CONN_SCOPED)
@@ -102,7 +102,7 @@ static __always_inline void closed(struct sock *sk, __u8 old)
 			now = bpf_ktime_get_ns();
 			if (conn->established) {
 				lifetime = now - conn->established;
-				hist_add(TCP_LIFETIME, conn->pid, peer_of(&flow, conn->side), lifetime);
+				hist_add(TCP_LIFETIME, conn->owner, peer_of(&flow, conn->side), lifetime);
 			}
 			stream_close(sk, conn, &flow, now, lifetime, old);
 		}

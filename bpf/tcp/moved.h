@@ -55,9 +55,9 @@ static __noinline int settle(struct sock *sk, struct connection *conn, struct fl
 	if (moved && conn->flags & CONN_SCOPED) {
 		sub = peer_of(flow, conn->side);
 		if (sent > conn->out)
-			counter_add(TCP_BYTES_SENT, conn->pid, sub, sent - conn->out);
+			counter_add(TCP_BYTES_SENT, conn->owner, sub, sent - conn->out);
 		if (received > conn->in)
-			counter_add(TCP_BYTES_RECEIVED, conn->pid, sub, received - conn->in);
+			counter_add(TCP_BYTES_RECEIVED, conn->owner, sub, received - conn->in);
 	}
 	if (sent > conn->out)
 		conn->out = sent;
@@ -71,7 +71,7 @@ static __always_inline void add_rtt(struct sock *sk, struct connection *conn, st
 	__u64 rtt = BPF_CORE_READ((struct tcp_sock *)sk, srtt_us) >> 3;
 
 	if (rtt && totals_start() && conn->flags & CONN_SCOPED)
-		hist_add(TCP_RTT, conn->pid, peer_of(flow, conn->side), rtt * 1000);
+		hist_add(TCP_RTT, conn->owner, peer_of(flow, conn->side), rtt * 1000);
 }
 
 #endif

@@ -42,7 +42,7 @@ enum tcp_failure {
 };
 
 struct tcp_record {
-	struct event_header header; /* of the owner, without a thread */
+	struct event_header header; /* of the owner, without a thread; pad: which holder of its id that is */
 	__u64 dur_ns;		    /* of connecting, or the lifetime; 0: not known */
 	__u64 sent;		    /* payload within the window */
 	__u64 received;
@@ -57,6 +57,12 @@ struct tcp_record {
 };
 _Static_assert(sizeof(struct tcp_record) == 104, "no holes");
 
+static __always_inline void fill_owner(struct event_header *header, __u8 event, __u64 now, struct who *who)
+{
+	fill_header(header, event, now, who->owner & PID_MASK, 0);
+	header->pad = who->owner >> PID_BITS;
+}
+
 static __always_inline struct tcp_record *new_record(void *ring, __u8 event, __u64 now, struct who *who,
 						     struct flow *flow)
 {
@@ -65,7 +71,7 @@ static __always_inline struct tcp_record *new_record(void *ring, __u8 event, __u
 	if (!record)
 		return NULL;
 	__builtin_memset(record, 0, sizeof(*record));
-	fill_header(&record->header, event, now, who->pid, 0);
+	fill_owner(&record->header, event, now, who);
 	record->flow = *flow;
 	record->side = who->side;
 	return record;
@@ -73,7 +79,7 @@ static __always_inline struct tcp_record *new_record(void *ring, __u8 event, __u
 
 static __always_inline void whose(struct who *who, struct connection *conn)
 {
-	who->pid = conn->pid;
+	who->owner = conn->owner;
 	who->side = conn->side;
 	who->scoped = conn->flags & CONN_SCOPED;
 	who->pad = 0;
@@ -156,7 +162,7 @@ static __always_inline void failed(struct sock *sk, struct connection *conn, str
 	struct who who;
 	void *ring;
 
-	counter_add(TCP_FAILURES, conn->pid, peer_of(flow, SIDE_CONNECT) | failure, 1);
+	counter_add(TCP_FAILURES, conn->owner, peer_of(flow, SIDE_CONNECT) | failure, 1);
 	if (config.stream == STREAM_NONE)
 		return;
 	ring = ring_of_this_cpu();
@@ -182,7 +188,7 @@ static __always_inline void tell(__u8 event, __u16 metric, struct who *who, stru
 
 	if (!who->scoped)
 		return;
-	counter_add(metric, who->pid, peer_of(flow, who->side), segments);
+	counter_add(metric, who->owner, peer_of(flow, who->side), segments);
 	if (config.stream == STREAM_NONE)
 		return;
 	ring = ring_of_this_cpu();

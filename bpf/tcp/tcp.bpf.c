@@ -130,6 +130,7 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 	__u8 state = sk ? BPF_CORE_READ(sk, __sk_common.skc_state) : TCP_CLOSE;
 	struct flow flow;
 	struct who who = {};
+	__u32 pid;
 
 	if (!window_start())
 		return 0;
@@ -139,9 +140,10 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 		return 0;
 	who_resets(&who, sk, &flow);
 	/* A process that throws away what it did not read, of a connection that is older than the recording. */
-	if (!skb && !who.pid) {
-		who.pid = bpf_get_current_pid_tgid() >> 32;
-		who.scoped = current_matches_as(who.pid);
+	if (!skb && !who.owner) {
+		pid = bpf_get_current_pid_tgid() >> 32;
+		who.owner = holder_of(pid);
+		who.scoped = current_matches_as(pid);
 	}
 	tell(TCP_RESET_SENT, TCP_RESETS_SENT, &who, &flow, state, 1);
 	return 0;
@@ -179,8 +181,8 @@ static __always_inline void visit(struct bpf_iter_meta *meta, struct task_struct
 			return;
 		conn->flags = CONN_OLD;
 	}
-	if (!(conn->flags & CONN_HELD) && (conn->side == SIDE_ACCEPT || !conn->pid)) {
-		conn->pid = task->tgid;
+	if (!(conn->flags & CONN_HELD) && (conn->side == SIDE_ACCEPT || !conn->owner)) {
+		conn->owner = holder_of(task->tgid);
 		conn->flags = (conn->flags & ~CONN_SCOPED) | CONN_HELD | (task_matches(task) ? CONN_SCOPED : 0);
 	}
 	if (conn->flags & CONN_OLD)
@@ -194,7 +196,7 @@ static __always_inline void visit(struct bpf_iter_meta *meta, struct task_struct
 		return;
 	conn->flags |= CONN_TOLD;
 	whose(&who, conn);
-	fill_header(&record.header, TCP_STILL_OPEN, within_window(bpf_ktime_get_ns()), who.pid, 0);
+	fill_owner(&record.header, TCP_STILL_OPEN, within_window(bpf_ktime_get_ns()), &who);
 	record.flow = flow;
 	record.side = who.side;
 	tell_of(&record, sk, conn, state);

@@ -20,6 +20,8 @@ const COUNTER: u16 = (1 << BUCKET_BITS) - 1;
 /// Where metric and bucket begin in a key's head, and where the process does, as in bpf/shared/hist.h.
 const METRIC_BUCKET: u32 = 16;
 const PID: u32 = 32;
+/// Where, in the half of the head that says which process it is, the number of the id's holder begins, as in bpf/shared/config.h.
+const HOLDER: u32 = 22;
 
 /// Keys in one call. A hash bucket has to fit in a batch; the kernel's hashes have a handful of keys in each.
 const BATCH: u32 = 4096;
@@ -40,6 +42,8 @@ pub struct Gathered {
     pub metric: u16,
     /// The process, or 0.
     pub pid: u32,
+    /// Which holder of the id it is, as [`Names::held`](crate::probe::names::NamesThen::held) takes it; 0: not known.
+    pub holder: u16,
     /// What else it is kept by, in the probe's packing.
     pub sub: u64,
     /// How many values.
@@ -59,7 +63,7 @@ pub struct Gathered {
 impl Gathered {
     /// A counter's key with nothing but its count and sum.
     pub fn counter(metric: u16, pid: u32, sub: u64, count: u64, sum: u64) -> Gathered {
-        Gathered { metric, pid, sub, count, sum, min: 0, max: 0, buckets: Vec::new(), at_ns: None }
+        Gathered { metric, pid, holder: 0, sub, count, sum, min: 0, max: 0, buckets: Vec::new(), at_ns: None }
     }
 
     /// Adds what another key of the same metric gathered.
@@ -75,6 +79,11 @@ impl Gathered {
             }
         }
     }
+}
+
+/// The process and the number of its id's holder, out of what `holder_of` in bpf/shared/config.h made of both.
+pub fn process_of(holder: u32) -> (u32, u16) {
+    (holder & ((1 << HOLDER) - 1), (holder >> HOLDER) as u16)
 }
 
 /// Takes everything out of the maps that are not being written, a hash of cells and a range of the hot ones, sorted by metric
@@ -97,19 +106,21 @@ pub(super) fn drain(map: BorrowedFd<'_>, hot: Option<(BorrowedFd<'_>, Range<u32>
         })?;
     }
     let mut gathered: Vec<Gathered> = found.into_values().map(in_order).collect();
-    gathered.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub));
+    gathered.sort_unstable_by_key(|one| (one.metric, one.pid, one.sub, one.holder));
     Ok(gathered)
 }
 
-/// By metric, process and `sub`.
+/// By metric, process with the number of its holder, and `sub`.
 type Found = HashMap<(u16, u32, u64), Gathered>;
 
 fn add(found: &mut Found, key: &CellKey, cell: &Cell) {
-    let (metric_bucket, pid) = ((key.head >> METRIC_BUCKET) as u16, (key.head >> PID) as u32);
+    let (metric_bucket, process) = ((key.head >> METRIC_BUCKET) as u16, (key.head >> PID) as u32);
     let (metric, bucket) = (metric_bucket >> BUCKET_BITS, metric_bucket & COUNTER);
-    let one = found.entry((metric, pid, key.sub)).or_insert_with(|| Gathered {
+    let (pid, holder) = process_of(process);
+    let one = found.entry((metric, process, key.sub)).or_insert_with(|| Gathered {
         metric,
         pid,
+        holder,
         sub: key.sub,
         count: 0,
         sum: 0,
@@ -145,6 +156,7 @@ mod tests {
     use super::Cell;
     use super::CellKey;
     use super::Found;
+    use super::HOLDER;
     use super::METRIC_BUCKET;
     use super::PID;
     use super::add;
@@ -163,6 +175,18 @@ mod tests {
         let one = in_order(found.remove(&(1, 9, 0)).unwrap());
         assert_eq!((one.count, one.sum, one.min, one.max), (4, 110, 5, 36));
         assert_eq!(one.buckets.iter().map(|one| (one.index, one.count)).collect::<Vec<_>>(), [(5, 1), (33, 3)]);
+    }
+
+    #[test]
+    fn processes_that_share_an_id_are_told_apart_by_the_number_of_its_holder() {
+        let mut found = Found::new();
+        for holder in [1, 2, 2] {
+            let key = CellKey { head: key(0, 0, COUNTER).head | holder << HOLDER << PID, sub: 0 };
+            add(&mut found, &key, &Cell { count: 1, sum: holder, min: holder, max: holder });
+        }
+        let mut of: Vec<_> = found.values().map(|one| (one.pid, one.holder, one.sum)).collect();
+        of.sort_unstable();
+        assert_eq!(of, [(9, 1, 1), (9, 2, 4)]);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct ProcessSeen {
     pub here_pid: u32,
     /// It was just forked; otherwise it got another name.
     pub is_birth: bool,
+    /// Which holder of its id it is (`holder_of` in bpf/shared/config.h).
+    pub holder: u16,
 }
 
 /// Loads and attaches the object; the recorder's PID namespace is given by its number and level, the object's own ring by its
@@ -127,5 +129,6 @@ pub fn decode(record: &[u8]) -> Option<ScopeRecord> {
         ns_pid: record.ns_pid,
         here_pid: record.here_pid,
         is_birth: u32::from(event) == types::scope_event::SCOPE_BORN.0,
+        holder: record.header.pad as u16,
     }))
 }

@@ -18,7 +18,21 @@ pub struct Names {
     by_pid: HashMap<u32, History, BuildHasherDefault<PidHasher>>,
     /// Processes with more than one name in their history.
     renamed: HashSet<u32>,
+    /// When each of the processes was born that got an id which another had before, and its number as a holder of the id; in
+    /// any order.
+    reused: HashMap<u32, Vec<Birth>>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Birth {
+    at_ns: u64,
+    holder: u16,
+}
+
+/// The kernel side counts the holders of an id in a byte, and from 1 on.
+const HOLDERS: u16 = 256;
+/// Births that are kept of one id: as often as that an id is given again in an interval only by a program that asks for it.
+const MOST_BIRTHS: usize = 200;
 
 #[derive(Debug)]
 struct Name {
@@ -78,9 +92,20 @@ impl Names {
         self.renamed.insert(pid);
     }
 
+    /// Notes that a process was born at `at_ns`, the `holder`th of its id; before its name is noted.
+    pub fn born(&mut self, pid: u32, holder: u16, at_ns: u64) {
+        if self.by_pid.contains_key(&pid) {
+            let births = self.reused.entry(pid).or_default();
+            if births.len() < MOST_BIRTHS {
+                births.push(Birth { at_ns, holder });
+            }
+        }
+    }
+
     /// Forgets the processes that `keep` does not want and that were named before `ns`.
     pub fn forget_unless(&mut self, ns: u64, keep: impl Fn(u32) -> bool) {
         self.by_pid.retain(|pid, history| history.last.since_ns >= ns || keep(*pid));
+        self.reused.retain(|pid, _| self.by_pid.contains_key(pid));
     }
 
     /// The names at a moment.
@@ -95,7 +120,13 @@ impl Names {
 
     /// Forgets names that were replaced before `ns`: no row of an earlier time comes any more.
     pub fn forget_before(&mut self, ns: u64) {
-        let Names { by_pid, renamed } = self;
+        let Names { by_pid, renamed, reused } = self;
+        reused.retain(|_, births| {
+            // The last one before has the id then.
+            let last = births.iter().map(|birth| birth.at_ns).filter(|at_ns| *at_ns <= ns).max();
+            births.retain(|birth| last.is_none_or(|last| birth.at_ns >= last));
+            births.len() > 1 || last.is_none()
+        });
         renamed.retain(|pid| {
             let Some(History { last, earlier }) = by_pid.get_mut(pid) else { return false };
             let ends = earlier.iter().skip(1).map(|next| next.since_ns).chain([last.since_ns]);
@@ -127,6 +158,24 @@ impl<'a> NamesThen<'a> {
     /// When the process was born that had the id `pid` then, in nanoseconds of CLOCK_BOOTTIME.
     pub fn start_ns(&self, pid: u32) -> Option<u64> {
         self.name(pid).map(|name| name.start_ns)
+    }
+
+    /// The names at the last moment before this one at which the id `pid` was that of its `holder`th process: where the id is
+    /// another's by now, that is before the birth of the next one. 0: not known which.
+    pub fn held(self, pid: u32, holder: u16) -> NamesThen<'a> {
+        self.last_of(pid, holder).map_or(self, |ns| self.at(ns))
+    }
+
+    /// The time of the names that [`NamesThen::held`] gives, where they are others than these.
+    pub fn last_of(&self, pid: u32, holder: u16) -> Option<u64> {
+        let births = self.names.reused.get(&pid).filter(|_| holder != 0)?;
+        // Other ids count with this one, so the number may be higher than it was at the birth.
+        let since = |birth: &Birth| (holder + HOLDERS - birth.holder.min(HOLDERS)) % HOLDERS;
+        let own = births.iter().filter(|birth| since(birth) < HOLDERS / 2);
+        let own = own.min_by_key(|birth| (since(birth), std::cmp::Reverse(birth.at_ns)));
+        let own_ns = own.map_or(0, |birth| birth.at_ns);
+        let next = births.iter().map(|birth| birth.at_ns).filter(|at_ns| *at_ns > own_ns).min()?;
+        (next <= self.ns).then_some(next - 1)
     }
 
     fn name(&self, pid: u32) -> Option<&'a Name> {
@@ -177,6 +226,29 @@ impl<'a> NamesByRow<'a> {
 #[cfg(test)]
 mod tests {
     use super::Names;
+
+    #[test]
+    fn what_counted_under_a_number_is_the_holder_s_of_the_id() {
+        let mut names = Names::default();
+        names.set(7, 1, 0, "first");
+        // Another id counts with this one between the second and the third.
+        for (holder, at_ns, comm) in [(4, 200, "third"), (2, 100, "second")] {
+            names.born(7, holder, at_ns);
+            names.set(7, at_ns, at_ns, comm);
+        }
+        let end = names.at(1000);
+        let held = [1, 2, 3, 4, 5, 0].map(|holder| end.held(7, holder).get(7).unwrap());
+        assert_eq!(held, ["first", "second", "second", "third", "third", "third"]);
+        assert_eq!(names.at(150).held(7, 2).get(7), Some("second"));
+        // The count starts over after a byte.
+        names.born(7, 1, 300);
+        names.set(7, 300, 300, "fourth");
+        assert_eq!(names.at(1000).held(7, 1).get(7), Some("fourth"));
+        assert_eq!(names.at(1000).held(7, 100).get(7), Some("third"));
+        assert_eq!(names.at(1000).last_of(8, 1), None);
+        names.forget_before(350);
+        assert_eq!(names.at(1000).last_of(7, 4), None);
+    }
 
     fn renamed() -> Names {
         let mut names = Names::default();

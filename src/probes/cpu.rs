@@ -6,8 +6,10 @@ use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
 use super::read;
+use super::running::put_holder;
 use super::signed;
 use crate::bpf::cells::Gathered;
+use crate::bpf::cells::process_of;
 use crate::bpf::live::Live;
 use crate::bpf::object::BpfObject;
 use crate::bpf::object::object;
@@ -141,10 +143,12 @@ impl Decoder for Cpu {
 
     fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
         live.take_idle("samples_even", "samples_odd", |key: types::sample_key, sampled: types::sampled| {
-            let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(key.pid, key.ustack));
+            let (pid, holder) = process_of(key.pid);
+            let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(pid, key.ustack));
             let mut row = context.rows.row("cpu_sample");
             row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
-            row.int(column::PID, key.pid.into()).int(column::TID, key.tid.into()).bytes(column::COMM, &sampled.comm);
+            row.int(column::PID, pid.into()).int(column::TID, key.tid.into()).bytes(column::COMM, &sampled.comm);
+            put_holder(&mut row, pid, holder, context.names);
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
             row.int(column::COUNT, signed(sampled.count));
             row.int(column::SUM, signed(sampled.count.saturating_mul(self.sample_ns)));

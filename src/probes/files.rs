@@ -14,6 +14,7 @@ use super::read;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::cells::Gathered;
+use crate::bpf::cells::process_of;
 use crate::bpf::live::Live;
 use crate::bpf::object::BpfObject;
 use crate::bpf::object::object;
@@ -222,7 +223,9 @@ impl Decoder for Files {
         let (failed, paths) = (&mut self.failed, &mut self.paths);
         live.take_idle("failed_even", "failed_odd", |key: types::path_key, count: u64| {
             let sub = u64::from(paths.number(&key.path)) | u64::from(key.extra.unsigned_abs()) << 32;
-            failed.push(Gathered::counter(types::files_metric::FILES_FAILED.0 as u16, key.pid, sub, count, count));
+            let (pid, holder) = process_of(key.pid);
+            let metric = types::files_metric::FILES_FAILED.0 as u16;
+            failed.push(Gathered { holder, ..Gathered::counter(metric, pid, sub, count, count) });
         })
     }
 

@@ -7,9 +7,11 @@ use super::BuiltIn;
 use super::Decoder;
 use super::KeyPart;
 use super::read;
+use super::running::put_holder;
 use super::signed;
 use crate::bpf::bytes_of;
 use crate::bpf::cells::Gathered;
+use crate::bpf::cells::process_of;
 use crate::bpf::live::Live;
 use crate::bpf::object::BpfObject;
 use crate::bpf::object::object;
@@ -249,14 +251,17 @@ impl Decoder for OffCpu {
     fn snapshot(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
         let arch = self.arch;
         live.take_idle("totals_even", "totals_odd", |key: types::total_key, total: types::total| {
-            let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(key.pid, key.ustack));
+            let (pid, holder) = process_of(key.pid);
+            let names = context.names.held(pid, holder);
+            let (kstack, ustack) = (context.stacks.kernel(key.kstack), context.stacks.user(pid, key.ustack));
             let mut row = context.rows.row("stack_total");
             row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
             row.text(column::METRIC, TIME).text(column::UNIT, Unit::Nanoseconds.name());
-            row.int(column::PID, key.pid.into());
-            if let Some(comm) = context.names.get(key.pid) {
+            row.int(column::PID, pid.into());
+            if let Some(comm) = names.get(pid) {
                 row.text(column::COMM, comm);
             }
+            put_holder(&mut row, pid, holder, context.names);
             row.maybe_int(column::KSTACK_ID, kstack.map(i64::from)).maybe_int(column::USTACK_ID, ustack.map(i64::from));
             row.text(column::STATE, sleep_name(key.sleep.into()));
             if let Some(name) = call_name(arch, key.syscall.into()) {

@@ -66,8 +66,12 @@ impl<D: Decoder> Attached for Running<D> {
     fn snapshot(&mut self, interval: Interval, context: &mut Context<'_>) -> Result<()> {
         self.decoder.write(interval, context);
         self.decoder.collect(&self.live)?;
-        let gathered = self.live.gathered()?;
-        for one in self.decoder.derive(gathered) {
+        let mut gathered = self.live.gathered()?;
+        hold(&mut gathered, context.names);
+        gathered.dedup_by(takes_in);
+        let mut derived = self.decoder.derive(gathered);
+        hold(&mut derived, context.names);
+        for one in derived {
             if let Some(kind) = stands_for(self.info, one.metric) {
                 *self.aggregated.entry(kind).or_default() += one.count;
             }
@@ -132,6 +136,35 @@ impl<D: Decoder> Attached for Running<D> {
 
     fn aggregated(&self) -> &HashMap<&'static str, u64> {
         &self.aggregated
+    }
+}
+
+/// Says when the process of each had its id, where the id is another's by now.
+fn hold(gathered: &mut [Gathered], names: NamesThen<'_>) {
+    for one in gathered.iter_mut().filter(|one| one.at_ns.is_none()) {
+        one.at_ns = names.last_of(one.pid, one.holder);
+    }
+}
+
+/// Takes the next into one of the same process: other ids count with its id.
+fn takes_in(next: &mut Gathered, one: &mut Gathered) -> bool {
+    let key = |of: &Gathered| (of.metric, of.pid, of.sub, of.at_ns);
+    let same = key(next) == key(one);
+    if same {
+        one.merge(next);
+    }
+    same
+}
+
+/// Says whose row it is where the id may be another's at the time of the row. All rows of a kind have it or none:
+/// [`Rows::derive`](crate::recording::Rows::derive) looks only at those behind the last that has a name.
+pub(super) fn put_holder(row: &mut Row<'_>, pid: u32, holder: u16, names: NamesThen<'_>) {
+    put_names(row, pid, names.held(pid, holder));
+}
+
+fn put_names(row: &mut Row<'_>, pid: u32, names: NamesThen<'_>) {
+    if let (Some(name), Some(start_ns)) = (names.get(pid), names.start_ns(pid)) {
+        row.text(column::PROCESS, name).int(column::PID_START_NS, signed(start_ns));
     }
 }
 
@@ -208,9 +241,8 @@ fn put_process(row: &mut Row<'_>, parts: &[KeyPart], names: NamesThen<'_>) {
         KeyPart::Int(column::PID, pid) => u32::try_from(*pid).ok(),
         _ => None,
     });
-    let Some(pid) = pid else { return };
-    if let (Some(name), Some(start_ns)) = (names.get(pid), names.start_ns(pid)) {
-        row.text(column::PROCESS, name).int(column::PID_START_NS, signed(start_ns));
+    if let Some(pid) = pid {
+        put_names(row, pid, names);
     }
 }
 

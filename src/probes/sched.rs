@@ -314,31 +314,31 @@ fn derive(gathered: Vec<Gathered>, on_cpu: &ByProcess) -> Vec<Gathered> {
     let metric = |metric: types::sched_metric| metric.0 as u16;
     let (slices, cuts) = (metric(types::sched_metric::SCHED_SLICE_TIME), metric(types::sched_metric::SCHED_SWITCHES));
     let mut derived = Vec::with_capacity(gathered.len());
-    let mut whole: HashMap<u32, Gathered> = HashMap::new();
-    let mut switches: HashMap<(u32, u64), u64> = HashMap::new();
+    let mut whole: HashMap<(u32, Option<u64>), Gathered> = HashMap::new();
+    let mut switches: HashMap<(u32, Option<u64>, u64), u64> = HashMap::new();
     let mut ended: HashMap<u32, u64> = HashMap::new();
     for one in gathered {
         if one.metric != slices && one.metric != cuts {
             derived.push(one);
             continue;
         }
-        *switches.entry((one.pid, one.sub)).or_default() += one.count;
+        *switches.entry((one.pid, one.at_ns, one.sub)).or_default() += one.count;
         *ended.entry(one.pid).or_default() += one.count;
         if one.metric == slices {
-            match whole.get_mut(&one.pid) {
+            match whole.get_mut(&(one.pid, one.at_ns)) {
                 Some(all) => all.merge(&one),
                 None => {
-                    whole.insert(one.pid, Gathered { sub: 0, ..one });
+                    whole.insert((one.pid, one.at_ns), Gathered { sub: 0, ..one });
                 }
             }
         }
     }
     derived.extend(whole.into_values());
-    for ((pid, sub), count) in switches {
-        derived.push(Gathered::counter(cuts, pid, sub, count, count));
+    for ((pid, at_ns, sub), count) in switches {
+        derived.push(Gathered { at_ns, ..Gathered::counter(cuts, pid, sub, count, count) });
     }
     for ((pid, _), OnCpu { ns, until_ns }) in on_cpu.iter().filter(|(_, on_cpu)| on_cpu.ns > 0) {
-        // Slices are counted by process id: where several processes had it they are the last one's.
+        // By process id: where several processes had it all slices are said to be the last one's.
         let count = ended.remove(pid).unwrap_or(0);
         let own = Gathered::counter(metric(types::sched_metric::SCHED_ON_CPU), *pid, 0, count, *ns);
         derived.push(Gathered { at_ns: Some(*until_ns), ..own });

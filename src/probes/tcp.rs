@@ -11,6 +11,7 @@ use super::peers::Numbered;
 use super::peers::address;
 use super::peers::family;
 use super::read;
+use super::running::put_holder;
 use super::signed;
 use crate::bpf::EventHeader;
 use crate::bpf::batch::take_all;
@@ -323,9 +324,12 @@ impl Tcp {
         row.at(header.ts).int(column::CPU, header.cpu.into());
         if header.pid != 0 {
             row.int(column::PID, header.pid.into());
-            if let Some(comm) = context.names.get(header.pid) {
+            // The kernel may end a connection when its process is gone and the id is another's.
+            let names = context.names.held(header.pid, header.pad as u16);
+            if let Some(comm) = names.get(header.pid) {
                 row.text(column::COMM, comm);
             }
+            put_holder(&mut row, header.pid, header.pad as u16, context.names);
         }
         row.text(column::FAMILY, family(remote)).text(column::SADDR, &local.to_string());
         row.int(column::SPORT, flow.local_port.into()).text(column::DADDR, &remote.to_string());

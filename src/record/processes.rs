@@ -125,6 +125,9 @@ impl Processes {
         // /proc told of it first, to a tick.
         let known = self.living.get(&seen.pid).filter(|start| (**start..**start + TICK_NS).contains(&seen.born_ns));
         seen.born_ns = known.copied().unwrap_or(seen.born_ns);
+        if seen.is_birth {
+            self.names.born(seen.pid, seen.holder, seen.ts);
+        }
         self.names.set(seen.pid, seen.born_ns, seen.ts, &comm_text(&seen.comm));
         let named_ns = seen.ts;
         match self.fresh.entry((seen.pid, seen.born_ns)) {
@@ -268,6 +271,7 @@ mod tests {
             ns_pid: pid,
             here_pid: pid,
             is_birth,
+            holder: 1,
         }
     }
 

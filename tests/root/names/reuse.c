@@ -1,20 +1,25 @@
 /*
  * Processes that have one process id after each other, as when ids are few.
  *
- *     reuse PROCESSES MILLISECONDS    spins for so long in each; prints its id, exit code, and CPU time in microseconds
+ *     reuse PROCESSES MILLISECONDS [PORT]    spins for so long in each; prints its id, exit code, and CPU time in microseconds
  *
- * They are called reuse-1, reuse-2 and so on, by their exit codes.
+ * They are called reuse-1, reuse-2 and so on, by their exit codes. With the port of an HTTP server on this machine each does before
+ * that as many times as its exit code: a request by a connection of its own, getppid(), an open, an open that fails, a signal.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,9 +45,39 @@ static int ended(pid_t pid, long *us)
 	return WEXITSTATUS(status);
 }
 
+static void request(int port)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	static const char get[] = "GET /reused HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+	char answer[256];
+
+	if (connect(s, (void *)&to, sizeof(to)) || write(s, get, sizeof(get) - 1) < 0 ||
+	    read(s, answer, sizeof(answer)) <= 0)
+		err(1, "request");
+	close(s);
+}
+
+static void act(int times, int port)
+{
+	signal(SIGUSR1, SIG_IGN);
+	for (int i = 0; i < times; i++) {
+		request(port);
+		syscall(SYS_getppid);
+		close(open("/dev/null", O_RDONLY));
+		if (open("/no-such-file", O_RDONLY) >= 0)
+			errx(1, "there is /no-such-file");
+		kill(getpid(), SIGUSR1);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	int processes = atoi(argv[1]), ms = atoi(argv[2]);
+	int processes = atoi(argv[1]), ms = atoi(argv[2]), port = argc > 3 ? atoi(argv[3]) : 0;
 	char name[32];
 	pid_t pid, id;
 	long us;
@@ -65,6 +100,8 @@ int main(int argc, char **argv)
 		if (!pid) {
 			snprintf(name, sizeof(name), "reuse-%d", i);
 			prctl(PR_SET_NAME, name);
+			if (port)
+				act(i, port);
 			while (cpu_ms() < ms)
 				;
 			_exit(i);
