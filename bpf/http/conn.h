@@ -102,9 +102,10 @@ struct http_record {
 	__u8 path_bytes;
 	__u8 family; /* AF_* of the socket; 0: not known */
 	__u8 pad[2];
-	__u8 path[HTTP_PATH]; /* from METHOD_NAMED on its last bytes are the method's name */
+	__u8 comm[TASK_COMM_LEN]; /* of the thread, when the request's first line moved */
+	__u8 path[HTTP_PATH];	  /* from METHOD_NAMED on its last bytes are the method's name */
 };
-_Static_assert(sizeof(struct http_record) == 128, "no holes");
+_Static_assert(sizeof(struct http_record) == 144, "no holes");
 
 struct http_record *export_http_record;
 enum http_event export_http_event;
@@ -151,7 +152,8 @@ struct request_seen {
 	__u8 method;
 	__u8 path_bytes;
 	__u8 pad[2];
-	__u8 path[HTTP_PATH]; /* as in the record */
+	__u8 comm[TASK_COMM_LEN]; /* as in the record, as the next */
+	__u8 path[HTTP_PATH];
 };
 
 struct conn_key {

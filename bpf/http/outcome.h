@@ -44,6 +44,7 @@ static __always_inline void stream_request(struct conn *conn, struct request_see
 	record->path_bytes = request->path_bytes;
 	record->family = conn->family;
 	record->pad[0] = record->pad[1] = 0;
+	__builtin_memcpy(record->comm, request->comm, sizeof(record->comm));
 	bpf_probe_read_kernel(record->path, sizeof(record->path), request->path);
 	ring_submit(ring, record);
 }

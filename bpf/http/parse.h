@@ -348,6 +348,8 @@ static __always_inline void begin_request(struct call *call, struct conn *conn, 
 	request->start = direction->since;
 	request->tid = call->who;
 	request->method = method;
+	if (config.stream != STREAM_NONE)
+		bpf_get_current_comm(request->comm, sizeof(request->comm));
 	if (keeps_paths()) {
 		bytes = line > target ? line - target : 0;
 		request->path_bytes = bytes < HTTP_PATH ? bytes : HTTP_PATH;

@@ -389,6 +389,7 @@ impl Decoder for Http {
         row.at(header.ts).int(column::DUR_NS, signed(record.took_ns)).int(column::CPU, header.cpu.into());
         row.int(column::PID, header.pid.into())
             .int(column::TID, header.tid.into())
+            .bytes(column::COMM, &record.comm)
             .text(column::OP, &methods::of_record(sub.method, &record.path));
         row.int(column::BYTES, signed(record.bytes));
         if let Some(family) = family(record.family) {
@@ -396,9 +397,6 @@ impl Decoder for Http {
         }
         if record.port != 0 {
             row.int(column::SPORT, record.port.into()).int(column::DPORT, record.peer_port.into());
-        }
-        if let Some(comm) = context.names.get(header.pid) {
-            row.text(column::COMM, comm);
         }
         if let Some((column, status)) = self.status.zip(sub.status) {
             row.int(column, status);

@@ -129,9 +129,10 @@ fn rows_of_a_renamed_thread_have_its_name_and_that_of_its_process() {
     let leader = leader.trim_end();
     let files = taken.rows("file", &["pid", "tid", "op", "comm", "process"]).named("op", "open");
     let calls = taken.rows("syscall", &["pid", "tid", "name", "comm", "process"]).named("name", "openat");
+    let requests = taken.rows("http", &["pid", "tid", "comm", "process"]);
     let samples = taken.rows("cpu_sample", &["pid", "tid", "comm", "process", "count"]);
     for (name, tid) in threads {
-        for rows in [&files, &calls] {
+        for rows in [&files, &calls, &requests] {
             let own = rows.with("tid", tid).with("pid", std::process::id().into());
             let named = own.named("comm", name).named("process", leader);
             assert_eq!((own.count(), named.count()), (CALLS, CALLS), "{own:?}");
