@@ -645,8 +645,12 @@ fn interrupted(partial: &Path) -> impl Fn(&Stage) -> anyhow::Error + Send + 'sta
 }
 
 fn unfinished(error: &impl std::fmt::Display, partial: &Path) -> anyhow::Error {
-    let advice = format!("ebrec recover '{}' saves what was written", partial.display());
-    Failure::from_error(error).hint(advice).into()
+    let failure = Failure::from_error(error);
+    if failure.hint.is_some() {
+        // It says more exactly what is left, and where.
+        return failure.into();
+    }
+    failure.hint(format!("ebrec recover '{}' saves what was written", partial.display())).into()
 }
 
 /// Says a line on standard error, if that much is wanted.

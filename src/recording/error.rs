@@ -64,6 +64,28 @@ pub enum WriteError {
         /// The limit.
         most: u64,
     },
+    /// Somebody moved the unfinished recording.
+    #[error(
+        "'{}' was moved while ebrec wrote it\nhint: ebrec recover '{}' saves what was written",
+        path.display(),
+        now.display()
+    )]
+    Moved {
+        /// Its name.
+        path: PathBuf,
+        /// Where it is now.
+        now: PathBuf,
+    },
+    /// Somebody removed the unfinished recording or put another file in its place.
+    #[error(
+        "'{}' was removed, or another file put in its place, while ebrec wrote it: the recording is lost\nhint: record into a directory in \
+         which only you can write",
+        path.display()
+    )]
+    Removed {
+        /// Its name.
+        path: PathBuf,
+    },
     /// The rows could not be encoded.
     #[error("cannot encode rows for '{}': {source}", path.display())]
     Encode {

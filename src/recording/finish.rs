@@ -63,8 +63,10 @@ impl Writer {
     /// When the time is over or the disk is full, the row groups stay as they are.
     ///
     /// # Errors
-    /// The disk is full or refuses, or the name was taken meanwhile: what was checkpointed is left for `recover`.
+    /// The disk is full or refuses, or the name was taken meanwhile: what was checkpointed is left for `recover`. And when the unfinished file
+    /// was moved, removed or replaced.
     pub fn finish(mut self, budget: Duration) -> Result<Finished, WriteError> {
+        self.output.hold_name()?;
         self.close_all()?;
         self.groups.retain(|group| group.kind != RECORDING);
         self.append_meta_rows()?;
@@ -215,6 +217,7 @@ impl Writer {
             return Err(WriteError::io("write", &path)(error));
         }
         self.note_disk(0);
+        self.output.hold_name()?;
         rename(&path, &self.path, self.existing)?;
         // The recording is whole and has its name: a sidecar that stays behind does no harm.
         leftovers::remove_beside(&path);

@@ -14,6 +14,8 @@ use parquet::file::writer::TrackedWrite;
 #[cfg(target_os = "linux")]
 use rustix::fs::FallocateFlags;
 
+use crate::recording::WriteError;
+
 /// The bytes every Parquet file begins and ends with.
 pub(crate) const MAGIC: &[u8; 4] = b"PAR1";
 
@@ -64,6 +66,33 @@ impl Output {
         output.tracked.write_all(MAGIC)?;
         output.keep()?;
         Ok(output)
+    }
+
+    /// Makes sure that the name still leads to the file: in a directory that others can write to, somebody may have put another
+    /// one in its place, and what is read or renamed by its name then is that.
+    ///
+    /// # Errors
+    /// When the file was moved or removed, and the name is none or that of another file.
+    #[cfg(unix)]
+    pub(crate) fn hold_name(&self) -> Result<(), WriteError> {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::MetadataExt;
+        let path = self.path.clone();
+        let own = self.file().metadata().map_err(WriteError::io("look at", &path))?;
+        if path.symlink_metadata().is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino())) {
+            return Ok(());
+        }
+        let now = std::fs::read_link(format!("/proc/self/fd/{}", self.file().as_raw_fd())).ok();
+        Err(match now.filter(|_| own.nlink() > 0) {
+            Some(now) => WriteError::Moved { path, now },
+            None => WriteError::Removed { path },
+        })
+    }
+
+    /// Elsewhere files have no number by which to know them.
+    #[cfg(not(unix))]
+    pub(crate) fn hold_name(&self) -> Result<(), WriteError> {
+        Ok(())
     }
 
     pub(crate) fn file(&self) -> &File {

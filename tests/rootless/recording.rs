@@ -1,7 +1,8 @@
 //! The file format: what is written is read back, or refused.
 
-mod flips;
 #[cfg(unix)]
+mod displaced;
+mod flips;
 mod full;
 mod hostile;
 #[cfg(unix)]
