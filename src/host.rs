@@ -23,11 +23,12 @@ pub mod container_names;
 pub mod containers;
 pub mod counters;
 pub mod cpus;
+pub mod descriptors;
 pub mod devices;
 pub mod doctor;
 pub mod doorbell;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod foreign;
 pub mod foundation;
 pub mod invoker;

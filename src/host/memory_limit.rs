@@ -49,7 +49,7 @@ mod tests {
 
     fn mount(fs_type: &str, root: &str, point: &str) -> Mount {
         let [root, point] = [root, point].map(PathBuf::from);
-        Mount { device: "0:1".to_owned(), root, point, fs_type: fs_type.to_owned() }
+        Mount { id: 1, device: "0:1".to_owned(), root, point, fs_type: fs_type.to_owned() }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::host::root::Root;
 /// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Its number, by which `/proc/PID/fdinfo` refers to it.
+    pub id: u64,
     /// The numbers of the file system's device, `254:0`.
     pub device: String,
     /// The directory of the file system that stands at the mount point; `/` unless a part of it was bound.
@@ -32,13 +34,15 @@ pub fn parse(mountinfo: &[u8]) -> Vec<Mount> {
 }
 
 fn parse_line(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|byte| *byte == b' ').skip(2);
+    let mut fields = line.split(|byte| *byte == b' ');
+    let id = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let mut fields = fields.skip(1);
     let device = String::from_utf8_lossy(fields.next()?).into_owned();
     let root = path(fields.next()?);
     let point = path(fields.next()?);
     // Any number of optional fields stands before the dash.
     let fs_type = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some(Mount { device, root, point, fs_type: String::from_utf8_lossy(fs_type).into_owned() })
+    Some(Mount { id, device, root, point, fs_type: String::from_utf8_lossy(fs_type).into_owned() })
 }
 
 /// Undoes the kernel's octal escapes of space, tab, newline and backslash.

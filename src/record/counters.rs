@@ -1,13 +1,17 @@
-//! The kernel's counters of trouble, read in user space at the ends of intervals: of cgroups, of network namespaces, of the machine.
+//! The kernel's counters of trouble, read in user space at the ends of intervals: of cgroups, of network namespaces, of the machine; and
+//! processes that ran out of open files or of room, or hold locks on files.
 //!
 //! A thread of its own reads them, so that nothing there delays the drain: there may be 10,000 cgroups, whose names users chose. What it
 //! reads has bounds on number and time. A row is written only where a counter grew, so a healthy machine has few.
 
 mod cgroup_tree;
 mod cgroups;
+mod file_locks;
+mod full_disks;
 mod growth;
 mod machine;
 mod network;
+mod open_files;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -22,8 +26,11 @@ use crate::host::counters::Unit;
 use crate::host::process_ids::ProcessIds;
 use crate::host::root::Root;
 use crate::record::counters::cgroups::Cgroups;
+use crate::record::counters::file_locks::FileLocks;
+use crate::record::counters::full_disks::FullDisks;
 use crate::record::counters::machine::Machine;
 use crate::record::counters::network::Network;
+use crate::record::counters::open_files::OpenFiles;
 use crate::recording::Rows;
 use crate::recording::column;
 
@@ -39,6 +46,8 @@ enum Value {
     Grew { by: u64, in_ns: u64 },
     /// There is so much of it.
     Is(u64),
+    /// There is so much of it, and was some at the reading before, so many nanoseconds ago.
+    IsFor { value: u64, in_ns: u64 },
 }
 
 /// A row about a counter.
@@ -48,7 +57,7 @@ struct Fact {
     metric: Name,
     unit: Unit,
     value: Value,
-    /// The cgroup's path, or the network namespace.
+    /// The cgroup's path, the network namespace, or where a file system is mounted.
     name: Option<Arc<str>>,
     /// Number of the cgroup, in the hierarchy of version 2.
     cgroup_id: Option<u64>,
@@ -70,6 +79,7 @@ impl Fact {
         match self.value {
             Value::Grew { by, in_ns } => row.int(column::SUM, signed(by)).int(column::DUR_NS, signed(in_ns)),
             Value::Is(value) => row.int(column::MAX, signed(value)),
+            Value::IsFor { value, in_ns } => row.int(column::MAX, signed(value)).int(column::DUR_NS, signed(in_ns)),
         };
         if let Some(name) = &self.name {
             row.text(column::NAME, name);
@@ -118,6 +128,9 @@ impl Counters {
             let mut sources = Sources {
                 machine: Machine::begin(&root, auxv, start_ns),
                 network: Network::begin(&root, Arc::clone(&ids), start_ns),
+                open_files: OpenFiles::begin(&root, Arc::clone(&ids), start_ns),
+                full_disks: FullDisks::begin(&root, Arc::clone(&ids), start_ns),
+                file_locks: FileLocks::new(Arc::clone(&ids)),
                 cgroups: Cgroups::begin(&root, ids, start_ns),
             };
             for Round { now_ns, is_last } in asked {
@@ -194,12 +207,18 @@ struct Sources {
     machine: Machine,
     network: Network,
     cgroups: Cgroups,
+    open_files: OpenFiles,
+    full_disks: FullDisks,
+    file_locks: FileLocks,
 }
 
 impl Sources {
     fn read(&mut self, root: &Root, now_ns: u64, is_last: bool) -> Vec<Fact> {
         let mut facts = self.machine.read(root, now_ns);
         facts.extend(self.network.read(root, now_ns));
+        facts.extend(self.open_files.read(root, now_ns));
+        facts.extend(self.full_disks.read(root, now_ns));
+        facts.extend(self.file_locks.read(root));
         facts.extend(self.cgroups.read(root, now_ns, is_last));
         facts
     }

@@ -64,7 +64,7 @@ pub static CORE_KINDS: &[CoreKind] = &[
     CoreKind {
         name: "wait",
         is_aggregate: true,
-        help: "What a thread waited for and what ended it: one interval, one thread, target and waker. count waits took total nanoseconds asleep, max at most. Sleeps under way at the window's ends count as far as they are in it. A row without a tid sums the waits for which the kernel side had no room.",
+        help: "What a thread waited for and what ended it: one interval, one thread, target and waker. count waits took total nanoseconds asleep, max at most. Sleeps under way at the window's ends count as far as they are in it. A row without a tid sums the waits for which the kernel side had no room. For a wait for a file or disk that the window is a part of, name has the kernel's functions, the innermost first, joined by semicolons.",
         columns: &[
             "dur_ns",
             "pid",
@@ -88,8 +88,9 @@ pub static CORE_KINDS: &[CoreKind] = &[
             "wait_request_ns",
             "wait_question_ns",
             "wait_owner_tid",
+            "name",
         ],
-        holds: &[],
+        holds: &[("name", Holds::Stack)],
     },
     CoreKind {
         name: "wait_target",
@@ -199,6 +200,13 @@ pub static CORE_KINDS: &[CoreKind] = &[
         help: "The same for a network namespace ('own' is the recorder's): the kernel's counters of lost connections and packets, under their names in /proc/net/netstat and snmp. 'Tcp.accept_queue' is the length of an accept queue when connections were rejected, with its port and a process that listens there.",
         columns: &["dur_ns", "metric", "unit", "name", "pid", "process", "sport", "sum", "max"],
         holds: &[("name", Holds::Word)],
+    },
+    CoreKind {
+        name: "process_stat",
+        is_aggregate: true,
+        help: "What is said of a process at the end of an interval. 'files.connections_waiting' is the length (maximum) of the accept queue at a port of a process that has as many open files as it may have, 'files.limit'; both held at the end of dur_ns and at its beginning. 'writes.failed' counts calls (total, in dur_ns) that wrote nothing, of a process with a file open for writing on a file system without room, mounted at name. 'file_lock.waiting' is how many (maximum) wait for locks on files that it holds.",
+        columns: &["dur_ns", "metric", "unit", "name", "pid", "process", "sport", "sum", "max"],
+        holds: &[("name", Holds::Path)],
     },
     CoreKind {
         name: "clock",

@@ -130,6 +130,90 @@ m = mmap.mmap(f, 0); m.madvise(mmap.MADV_RANDOM); print(sum(m[i] for i in range(
     assert!(ours >= certain, "{ours} of at least {certain}");
 }
 
+/// A server with 20 descriptors, all of them in use, that accepts nothing; says on which port it listens.
+const FULL: &str = "import os, resource, socket, sys
+listener = socket.create_server(('127.0.0.1', 0), backlog=64)
+resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+try:
+    while True: os.open('/dev/null', 0)
+except OSError: print(listener.getsockname()[1], flush=True)
+sys.stdin.read()";
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn connections_that_wait_for_a_process_at_its_limit_of_open_files_are_rows() {
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        let mut command = Command::new("python3");
+        let mut server = command.args(["-c", FULL]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+        servers.push((server, line.trim().parse::<u16>().unwrap()));
+    }
+    // Nobody connects to the second.
+    let [(asked, port), (alone, _)] = &servers[..] else { unreachable!() };
+    let connections: Vec<_> = (0..5).map(|_| TcpStream::connect(("127.0.0.1", *port)).unwrap()).collect();
+    let taken = Recorder::new("-p process,sched -d 3s").start().finished(0);
+    drop(connections);
+    let rows = taken.rows("process_stat", &["metric", "pid", "sport", "max"]);
+    let of = |pid: u32| rows.iter().filter(move |row| row.int("pid") == i64::from(pid));
+    assert!(of(asked.id()).any(|row| row.text("metric") == Some("files.limit") && row.int("max") == 20), "{rows:?}");
+    let waiting: Vec<_> =
+        of(asked.id()).filter(|row| row.text("metric") == Some("files.connections_waiting")).collect();
+    assert!(waiting.len() >= 2, "{rows:?}");
+    for row in waiting {
+        assert_eq!((row.int("sport"), row.int("max")), (i64::from(*port), 5), "{row:?}");
+    }
+    assert_eq!(of(alone.id()).count(), 0, "{rows:?}");
+    assert!(rules_about(&taken, asked.id()).contains(&"descriptor-limit".to_owned()));
+    assert!(!rules_about(&taken, alone.id()).contains(&"descriptor-limit".to_owned()));
+    for (mut server, _) in servers {
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+}
+
+/// Fills a file system of its own, and tries again a hundred times a second; says in the end how often that failed.
+const SPOOL: &str = "import os, signal, subprocess, sys, time
+subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', sys.argv[1]], check=True)
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+spool = os.open(sys.argv[1] + '/spool', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+failed = 0
+while not ended:
+    try: os.write(spool, bytes(65536))
+    except OSError:
+        if not failed: print('full', flush=True)
+        failed += 1
+        time.sleep(0.01)
+print(failed)";
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn calls_that_write_nothing_to_a_full_file_system_are_counted_as_the_program_counts_them() {
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new("unshare");
+    let words = ["--mount", "python3", "-c", SPOOL];
+    let mut spool = command.args(words).arg(place.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(spool.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert_eq!(line.trim(), "full");
+    let taken = Recorder::new("-p process,sched -d 3s").start().finished(0);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&spool), rustix::process::Signal::TERM).unwrap();
+    line.clear();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    spool.wait().unwrap();
+    let theirs: i64 = line.trim().parse().unwrap();
+    let rows = taken.rows("process_stat", &["metric", "name", "pid", "sum"]).named("metric", "writes.failed");
+    let own: Vec<_> = rows.iter().filter(|row| row.int("pid") == i64::from(spool.id())).collect();
+    let ours: i64 = own.iter().map(|row| row.int("sum")).sum();
+    println!("{ours} calls that wrote nothing in 3 s, {theirs} by the program from before the window to after it");
+    assert!((100..=theirs).contains(&ours), "{ours} of {theirs}: {rows:?}");
+    assert!(own.iter().all(|row| row.text("name") == place.path().to_str()), "{rows:?}");
+    assert!(rules_about(&taken, spool.id()).contains(&"disk-full".to_owned()));
+}
+
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_process_has_the_unit_that_its_cgroup_is_named_after() {

@@ -2,7 +2,6 @@
 //! when the window does.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 
 use anyhow::Result;
 
@@ -17,6 +16,7 @@ use crate::probes::offcpu::waits::futex::Lock;
 use crate::probes::offcpu::waits::futex::Waited;
 use crate::recording::column;
 
+mod blocked;
 mod futex;
 
 /// The waits of one recording.
@@ -32,6 +32,9 @@ pub(super) struct Waits {
 
 /// Targets that are kept: four for each of a thousand processes. Of others there are no rows, and event files are called that.
 const MOST_TARGETS: usize = 4096;
+
+/// Threads that are asked where in the kernel they are blocked, 20 µs each.
+const MOST_BLOCKED: usize = 64;
 
 /// A target that was looked at.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +64,7 @@ impl Waits {
     pub(super) fn write(&mut self, live: &Live, interval: Interval, context: &mut Context<'_>) -> Result<()> {
         for (even, odd) in [("edges_even", "edges_odd"), ("other_edges_even", "other_edges_odd")] {
             live.take_idle(even, odd, |key: types::edge_key, edge: types::edge| {
-                self.edge(&key, &edge, interval, context);
+                self.edge(&key, &edge, None, interval, context);
             })?;
         }
         // The memory of those was not at hand when the window began, and they have not run since.
@@ -73,14 +76,28 @@ impl Waits {
         let waited = |open: &types::open_wait| Waited { pid: open.key.pid, address: open.address, value: open.value };
         let locks = futex::locks(before.iter().map(waited).collect());
         let locked = before.iter().zip(locks).chain(within.iter().map(|open| (open, None)));
+        let mut looks = MOST_BLOCKED;
         for (open, lock) in locked {
             let (key, edge) = cut(open, lock, interval.end_ns);
-            self.edge(&key, &edge, interval, context);
+            let inside = if is_blocked(open) && looks > 0 {
+                looks -= 1;
+                blocked::inside(key.pid, key.tid)
+            } else {
+                None
+            };
+            self.edge(&key, &edge, inside.as_deref(), interval, context);
         }
         Ok(())
     }
 
-    fn edge(&mut self, key: &types::edge_key, edge: &types::edge, interval: Interval, context: &mut Context<'_>) {
+    fn edge(
+        &mut self,
+        key: &types::edge_key,
+        edge: &types::edge,
+        inside: Option<&str>,
+        interval: Interval,
+        context: &mut Context<'_>,
+    ) {
         let on = if key.tid == 0 { wait_on(key.on) } else { self.target(key, edge, interval, context) };
         let mut row = context.rows.row("wait");
         row.at(interval.end_ns).int(column::DUR_NS, signed(interval.length_ns()));
@@ -111,6 +128,9 @@ impl Waits {
         }
         if let Some(owner) = futex::thread_of(key.pid, edge.owner, on == "kernel_lock") {
             row.int(column::WAIT_OWNER_TID, owner.into());
+        }
+        if let Some(inside) = inside {
+            row.text(column::NAME, inside);
         }
     }
 
@@ -173,6 +193,17 @@ fn cut(open: &types::open_wait, lock: Option<Lock>, end_ns: u64) -> (types::edge
         edge.contended = slept;
     }
     (key, edge)
+}
+
+/// Whether a thread has waited for a file or a disk since before the window began: it left its CPU when nobody took its stack.
+fn is_blocked(open: &types::open_wait) -> bool {
+    use types::wait_on;
+    let on = wait_on(open.key.on.into());
+    let is_file = matches!(
+        on,
+        wait_on::ON_FILE | wait_on::ON_DISK | wait_on::ON_PAGE | wait_on::ON_KERNEL_LOCK | wait_on::ON_OTHER
+    );
+    is_file && open.woken == 0 && open.flags & types::wait_flags::WAIT_BEFORE_WINDOW.0 != 0
 }
 
 /// What a wait was for, as far as it can be told from outside of the kernel.
@@ -241,7 +272,7 @@ impl Target {
 fn name_of_descriptor(pid: u32, fd: u32, inode: Option<u64>) -> Option<String> {
     let link = format!("/proc/{pid}/fd/{}", fd.checked_sub(1)?);
     let name = std::fs::read_link(&link).ok()?;
-    let is_same = inode.is_none_or(|inode| std::fs::metadata(&link).is_ok_and(|found| found.ino() == inode));
+    let is_same = inode.is_none_or(|inode| blocked::inode(pid, fd - 1).is_none_or(|found| found == inode));
     is_same.then(|| name.to_string_lossy().into_owned())
 }
 

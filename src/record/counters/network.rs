@@ -12,6 +12,7 @@ use crate::host::counters::NETWORK;
 use crate::host::counters::Name;
 use crate::host::counters::Socket;
 use crate::host::counters::Unit;
+use crate::host::descriptors;
 use crate::host::foreign;
 use crate::host::process_ids::ProcessIds;
 use crate::host::processes;
@@ -215,7 +216,7 @@ fn inode(root: &Root, process: &str) -> Option<u64> {
 }
 
 /// A file of a process's namespace. It is closed at once: an open one would keep the namespace alive.
-fn file(root: &Root, pid: i32, name: &str) -> Option<String> {
+pub(super) fn file(root: &Root, pid: i32, name: &str) -> Option<String> {
     let file = foreign::open(&root.path(format!("/proc/{pid}/net/{name}"))).ok()?;
     Some(String::from_utf8_lossy(&foreign::read_up_to(file, FILE_BYTES).ok()?).into_owned())
 }
@@ -252,10 +253,7 @@ fn owners(root: &Root, sockets: &[u64]) -> HashMap<u64, i32> {
         for entry in entries.flatten() {
             descriptors += 1;
             let target = std::fs::read_link(entry.path()).ok();
-            let inode = target
-                .as_deref()
-                .and_then(Path::to_str)
-                .and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok());
+            let inode = target.as_deref().and_then(descriptors::socket);
             if let Some(inode) = inode.filter(|inode| sockets.contains(inode)) {
                 owners.entry(inode).or_insert(pid);
             }

@@ -12,7 +12,8 @@ use crate::report::read::rows::Which;
 /// About what a counter takes in memory.
 const COUNTER_BYTES: usize = 128;
 
-/// Rows of one kind: `machine_stat`, `cgroup_stat` or `net_stat`. Filters by process do not matter: no process has a counter of its own.
+/// Rows of one kind: `machine_stat`, `cgroup_stat`, `net_stat` or `process_stat`. Filters by process do not matter: a rule that accuses a
+/// process looks it up among those that the filters let through.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// By place and counter.
@@ -45,6 +46,10 @@ pub(crate) struct OfProcess {
     pub(crate) port: Option<i64>,
     /// The figure's value.
     pub(crate) value: u64,
+    /// By how much a counter of the process grew.
+    pub(crate) grew: u64,
+    /// How long that took, or how long the figure had a value, in nanoseconds.
+    pub(crate) in_ns: u64,
 }
 
 impl Counters {
@@ -62,15 +67,16 @@ impl Counters {
                 return;
             }
             let (grew, value) = (row.natural(sum), row.natural(max));
+            let in_ns = row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0);
             let (which, port) = (row.which(), row.int(port));
             if which.is_some() || port.is_some() {
-                counters.of_processes.push(OfProcess { place, metric, which, port, value });
+                counters.of_processes.push(OfProcess { place, metric, which, port, value, grew, in_ns });
                 return;
             }
             let own = counters.sums.entry((place, metric)).or_default();
             own.grew = own.grew.saturating_add(grew);
             if grew > 0 {
-                own.in_ns = own.in_ns.saturating_add(row.dur().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0));
+                own.in_ns = own.in_ns.saturating_add(in_ns);
             }
             own.most = own.most.max(value);
         })?;
@@ -87,6 +93,11 @@ impl Counters {
     pub(crate) fn places<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = (&'a str, Sums)> {
         let own = self.sums.iter().filter(move |((_, own), sums)| &**own == metric && sums.grew > 0);
         own.map(|((place, _), sums)| (&**place, *sums))
+    }
+
+    /// What a counter or figure says of single processes, wherever they are.
+    pub(crate) fn of_processes<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = &'a OfProcess> {
+        self.of_processes.iter().filter(move |own| &*own.metric == metric)
     }
 
     /// What is said of the processes of a place.

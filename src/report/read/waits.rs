@@ -104,6 +104,9 @@ pub(crate) struct Target {
     pub(crate) owners: BTreeMap<i64, u64>,
     /// What it is called.
     pub(crate) name: Option<Name>,
+    /// The functions of the kernel in which a thread waited that the window found and left there, the innermost first, joined by
+    /// semicolons.
+    pub(crate) inside: Option<Rc<str>>,
 }
 
 impl Waits {
@@ -155,6 +158,9 @@ impl Waits {
             Some("interrupt") => target.by_interrupt_ns += ns,
             Some("nobody") => target.open_ns += ns,
             _ => {}
+        }
+        if let Some(inside) = row.text(columns.inside) {
+            target.inside = Some(limit.name(inside));
         }
         target.contended_ns += row.natural(columns.contended);
         for (part, column) in [(&mut target.request_ns, columns.request), (&mut target.question_ns, columns.question)] {
@@ -245,6 +251,7 @@ struct Columns {
     request: IntColumn,
     question: IntColumn,
     owner: IntColumn,
+    inside: TextColumn,
 }
 
 impl Columns {
@@ -269,6 +276,7 @@ impl Columns {
             request: rows.int("wait_request_ns"),
             question: rows.int("wait_question_ns"),
             owner: rows.int("wait_owner_tid"),
+            inside: rows.text("name"),
         }
     }
 }

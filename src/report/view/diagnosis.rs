@@ -5,6 +5,7 @@
 //! had something to do, so a pool of idle workers hides nothing.
 
 mod accept_queue;
+mod blocked_file;
 mod calls;
 mod child;
 mod child_wait;
@@ -24,6 +25,7 @@ mod finding;
 mod functions;
 mod herd;
 mod kernel_lock;
+mod kernel_work;
 mod lock;
 mod memory_reclaim;
 mod names;
@@ -109,11 +111,13 @@ static RULES: &[&Rule] = &[
     &work::RULE,
     &file_lock::RULE,
     &kernel_lock::RULE,
+    &blocked_file::RULE,
     &slow_filesystem::RULE,
     &paging::RULE,
     &disk::RULE,
     &cpu_queue::RULE,
     &spin::RULE,
+    &kernel_work::RULE,
     &herd::RULE,
     &retry_loop::RULE,
     &child::RULE,

@@ -812,3 +812,136 @@ fn two_waits_for_a_holder_that_got_no_cpu_are_no_contended_lock_of_the_kernel() 
     spent(&mut made, (7, 7), "cc", ("uninterruptible", "kernel lock"), 950, 2);
     assert!(findings(made).is_empty());
 }
+
+/// What a process has used up, at two readings a second apart.
+fn used_up(made: &mut Synthetic, metric: &str, cells: &[(&str, Cell<'_>)]) {
+    for second in [1, 2] {
+        let own = [("pid", Cell::Int(7)), ("metric", Cell::Text(metric)), ("dur_ns", Cell::Int(SECOND))];
+        made.row("process_stat", second * SECOND, &[&own[..], cells].concat());
+    }
+}
+
+#[test]
+fn a_server_for_which_connections_wait_at_its_limit_is_named_without_its_system_calls() {
+    let states: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)];
+    let mut made = machine(&[(7, "fullfdd", states)]);
+    used_up(&mut made, "files.limit", &[("max", Cell::Int(64))]);
+    used_up(&mut made, "files.connections_waiting", &[("sport", Cell::Int(8080)), ("max", Cell::Int(37))]);
+    let said = first_screen(made);
+    let expected = "fullfdd (7) ran out of descriptors: it has as many open files as it may have, 64 (RLIMIT_NOFILE), so accept \
+                    fails with EMFILE. 37 connections on port 8080 wait for it.";
+    assert!(said.contains(expected), "{said}");
+    // Its calls say more, and are not said twice.
+    let mut calls = calling(&[(7, "fullfdd", states)]);
+    called(&mut calls, (7, "fullfdd"), "accept4", (800, 2), ("EMFILE", 800));
+    used_up(&mut calls, "files.connections_waiting", &[("sport", Cell::Int(8080)), ("max", Cell::Int(37))]);
+    assert_eq!(findings(calls).iter().filter(|finding| finding[0] == json!("descriptor-limit")).count(), 1);
+}
+
+#[test]
+fn calls_that_write_nothing_to_a_full_file_system_are_found_without_system_calls() {
+    let mut made = machine(&[(7, "spoold", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)])]);
+    used_up(&mut made, "writes.failed", &[("name", Cell::Text("/var/spool")), ("sum", Cell::Int(190))]);
+    let said = first_screen(made);
+    let expected = "spoold (7) can't write: 380 calls wrote nothing, and the file system at /var/spool, where it has a file open for \
+                    writing, has no room (ENOSPC).";
+    assert!(said.contains(expected), "{said}");
+}
+
+/// Processes at a semaphore, each of which the others wake: those that have it work, or the one that gives does not wait itself.
+#[test]
+fn a_semaphore_that_is_handed_on_by_those_who_work_is_a_lock_and_one_that_hands_out_jobs_is_none() {
+    let handed = |active_ms: i64, givers: bool| {
+        let states: Spent<'_> = &[("on_cpu", "", 1000), ("interruptible", "ipc", 3000)];
+        let mut made = machine(&[(7, "semd", states), (8, "semd", states), (9, "giver", states)]);
+        for (pid, waker) in [(7, 8), (8, 7)] {
+            let by = if givers { 9 } else { waker };
+            let woken = [("wait_by", "thread".into()), ("waker_pid", Cell::Int(by)), ("waker_tid", Cell::Int(by))];
+            let active = [("wait_active_ns", Cell::Int(active_ms * MS))];
+            waited(&mut made, (pid, pid, "semd"), "semaphore", 0, 3000, &[&woken[..], &active].concat());
+        }
+        findings(made).into_iter().filter(|finding| finding[0] == json!("lock")).count()
+    };
+    assert_eq!(handed(2700, false), 2);
+    assert_eq!(handed(0, false), 0, "a pool whose workers wake workers");
+    assert_eq!(handed(2700, true), 0, "jobs, given by one that works between them");
+}
+
+#[test]
+fn a_connection_of_sqlite_that_tries_again_later_waits_for_a_lock() {
+    let mut made = machine(&[(7, "writer", &[("on_cpu", "", 200), ("interruptible", "sleep", 3800)])]);
+    slept(
+        &mut made,
+        (7, "writer"),
+        3600,
+        &[("clock_nanosleep", "/lib/libc.so.6"), ("sqlite3InvokeBusyHandler", "/lib/libsqlite3.so.0.8.6")],
+    );
+    let said = first_screen(made);
+    assert!(said.contains("writer (7) waited for a lock of the database"), "{said}");
+}
+
+#[test]
+fn a_writer_whose_terminal_is_full_is_blocked_by_the_one_that_reads_it() {
+    let states: Spent<'_> = &[("on_cpu", "", 200), ("interruptible", "device", 3800)];
+    let mut made = machine(&[(7, "talkd", states), (8, "screend", &[("interruptible", "sleep", 3900)])]);
+    slept(&mut made, (7, "talkd"), 3800, &[("wait_woken", "[kernel]"), ("n_tty_write", "[kernel]")]);
+    let woken = [("wait_by", "thread".into()), ("waker_pid", Cell::Int(8)), ("waker_tid", Cell::Int(8))];
+    waited(&mut made, (7, 7, "talkd"), "device", 3, 3800, &woken);
+    let said = first_screen(made);
+    let expected = "talkd (7) was blocked writing to a full terminal";
+    assert!(said.contains(expected) && said.contains("screend (8) reads the other end more slowly"), "{said}");
+}
+
+#[test]
+fn forks_of_a_large_process_are_named_by_what_the_kernel_copies() {
+    let copying = |part: i64| {
+        let mut made = machine(&[(7, "snapd", &[("on_cpu", "", 1500), ("interruptible", "sleep", 2500)])]);
+        made.probe("cpu", "hist", 9);
+        made.symbol(1, "copy_page_range", "[kernel]").symbol(2, "do_fork", "[kernel]").symbol(3, "work", "/srv/snapd");
+        made.stack(1, &[1, 2]).stack(2, &[3]);
+        for (stack, column, ms) in [(1, "kstack_id", 15 * part), (2, "ustack_id", 15 * (100 - part))] {
+            let own = [("pid", Cell::Int(7)), ("comm", Cell::Text("snapd")), (column, Cell::Int(stack))];
+            made.row(
+                "cpu_sample",
+                4 * SECOND,
+                &[&own[..], &[("sum", Cell::Int(ms * MS)), ("count", Cell::Int(10))]].concat(),
+            );
+        }
+        first_screen(made)
+    };
+    let said = copying(90);
+    let expected = "snapd (7) spent 90.0% of its CPU time on copying page tables for fork in the kernel: 1.35 s, 33.8% of the window.";
+    assert!(said.contains(expected), "{said}");
+    assert!(!copying(20).contains("page tables"), "as much as any shell that forks");
+}
+
+/// Three workers wait for a fourth, which somebody stopped while it held their lock.
+#[test]
+fn the_holder_of_a_lock_on_a_file_is_named_with_what_it_does() {
+    let waits: Spent<'_> = &[("on_cpu", "", 10), ("interruptible", "file lock", 3990)];
+    let held = |by: &[i64]| {
+        let mut made = machine(&[(7, "worker", waits), (8, "worker", waits), (9, "worker", &[("stopped", "", 4000)])]);
+        for (second, pid) in (1..).zip(by) {
+            let own = [("pid", Cell::Int(*pid)), ("metric", Cell::Text("file_lock.waiting")), ("max", Cell::Int(2))];
+            made.row("process_stat", second * SECOND, &own);
+        }
+        first_screen(made)
+    };
+    let said = held(&[9, 9, 9]);
+    assert!(said.contains(". worker (9) held it, and was stopped 100.0% of its time"), "{said}");
+    assert!(!held(&[7, 8, 9]).contains("held it"), "they take turns");
+}
+
+/// A thread that has been blocked since before the window left no stack, but the kernel says where it is.
+#[test]
+fn who_is_blocked_by_a_frozen_file_system_or_a_silent_server_is_no_victim_of_a_disk() {
+    let blocked = |inside: &str| {
+        let mut made = machine(&[(7, "writer", &[("uninterruptible", "file write", 4000)])]);
+        let own = [("wait_by", "nobody".into()), ("cause", "file write".into()), ("name", Cell::Text(inside))];
+        waited(&mut made, (7, 7, "writer"), "file", 12, 4000, &own);
+        findings(made)[0][0].clone()
+    };
+    assert_eq!(blocked("percpu_rwsem_wait;ext4_file_write_iter;vfs_write"), json!("blocked-file"));
+    assert_eq!(blocked("request_wait_answer;fuse_perform_write;vfs_write"), json!("blocked-file"));
+    assert_eq!(blocked("io_schedule;folio_wait_bit;vfs_write"), json!("disk"));
+}

@@ -40,6 +40,8 @@ pub(super) struct Functions {
     own: HashMap<Rc<Function>, u64>,
     total: HashMap<Rc<Function>, u64>,
     spinning: HashMap<Rc<Function>, u64>,
+    /// By what people call the work.
+    costly: BTreeMap<&'static str, u64>,
 }
 
 impl Functions {
@@ -70,6 +72,10 @@ impl Functions {
         for one in several {
             sum.all = sum.all.saturating_add(one.all);
             sum.kernel = sum.kernel.saturating_add(one.kernel);
+            for (words, ns) in &one.costly {
+                let own = sum.costly.entry(words).or_default();
+                *own = own.saturating_add(*ns);
+            }
             for (to, from) in
                 [(&mut sum.own, &one.own), (&mut sum.total, &one.total), (&mut sum.spinning, &one.spinning)]
             {
@@ -104,6 +110,10 @@ impl Functions {
         for frame in user.iter().filter(known).filter(|frame| seen.insert(Rc::clone(&frame.function))) {
             count(&mut self.total, &frame.function);
         }
+        if let Some((_, words, _)) = names.first(kernel, &[Class::Costly]) {
+            let own = self.costly.entry(words).or_default();
+            *own = own.saturating_add(ns);
+        }
         let innermost: Vec<&Frame> = kernel.iter().chain(user).take(SPIN_DEPTH).copied().collect();
         if let Some(frame) = names.first(&innermost, &[Class::Spin]).and_then(|(_, _, at)| innermost.get(at)) {
             count(&mut self.spinning, &frame.function);
@@ -128,6 +138,12 @@ impl Functions {
     /// The part of the time that was in the kernel.
     pub(super) fn kernel_part(&self) -> f64 {
         self.kernel as f64 / self.all.max(1) as f64
+    }
+
+    /// The work of the kernel on which most of the time went of that which the table calls costly, and the part of the time.
+    pub(super) fn costly(&self) -> Option<(&'static str, f64)> {
+        let (words, ns) = self.costly.iter().max_by_key(|(_, ns)| **ns)?;
+        Some((words, *ns as f64 / self.all.max(1) as f64))
     }
 
     /// The part of the time that went into spinning for locks, and the function in which most of that was.

@@ -3,6 +3,9 @@
 //! vain. They are if they go back to sleep within the same call of epoll_wait or poll, of which the recording has both the sleeps (kind
 //! `wait`) and the calls (metric `syscall.latency`), or if accept finds no connection any more (EAGAIN in `syscall.errors`).
 //!
+//! Without system calls the recording has the sleeps and the connections, and a herd can't be told from event loops: one that serves a
+//! connection sleeps for each part of a request that comes, and how many parts there were nobody counted.
+//!
 //! An event loop that accepts until there is nothing left fails once for each time that it was woken, and is no herd.
 
 use std::collections::BTreeMap;

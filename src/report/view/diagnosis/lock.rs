@@ -1,5 +1,5 @@
 //! `lock`: threads waited for a lock that other threads held. Precondition: evidence of the waits (kind `wait`), such as a contended
-//! futex or threads that hand it on and work meanwhile; functions of locks on the stacks of the sleeps; or what a server says itself.
+//! futex or threads that hand it on and work meanwhile; a semaphore that is handed on so; functions of locks on the stacks of the sleeps; or what a server says itself.
 //!
 //! That a thread waited at a futex says nothing: the workers of an idle pool do, too.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
 use crate::report::read::waits::verdict::Verdict;
 use crate::report::table::cells::whole;
@@ -28,6 +29,10 @@ pub(super) static RULE: Rule = Rule { name: "lock", resource: "lock", view: "off
 /// Fewer waits may be those for a holder that got no CPU for once, unless they are most of the window: a lock that is never released.
 const LEAST_WAITS: u64 = 5;
 const LEAST_HELD: f64 = 0.5;
+/// The part of a semaphore's permits, by time, that those give back who wait for it too.
+const LEAST_HANDED: f64 = 0.8;
+/// Waits for storage of this part of the window beside a lock are likely to be under it.
+const LEAST_STORED: f64 = 0.5;
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let named = sleeps::of(scene, Class::Lock, &[Class::Lock, Class::Idle])?;
@@ -38,6 +43,12 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     for wait in waits(scene).filter(is_lock) {
         let place = named.get(&wait.who).and_then(|places| places.iter().max_by_key(|(_, spent)| spent.ns));
         if let Some(finding) = by_evidence(scene, &wait, place.map(|(place, _)| place)) {
+            findings.push(finding);
+            evident.insert(wait.who);
+        }
+    }
+    for wait in waits(scene).filter(|wait| &*wait.key.on == "semaphore" && wait.verdict == Verdict::Work) {
+        if let Some(finding) = by_permits(scene, &wait) {
             findings.push(finding);
             evident.insert(wait.who);
         }
@@ -89,9 +100,42 @@ fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Opt
         let part = units::percent(100.0 * held as f64 / spent.ns.max(1) as f64);
         text.push_str(&format!(". Thread {owner} held it for {part} of that"));
     }
+    // Whoever has the lock may wait for the disk, which then is what all wait for.
+    let storage = wait.group.of(|sort, _| sort == Sort::Storage);
+    if storage.ns as f64 >= LEAST_STORED * scene.span_ns() {
+        text.push_str(&format!(
+            ". Meanwhile its threads waited for storage ({}) {}",
+            wait.group.causes(|sort, _| sort == Sort::Storage).join(", "),
+            units::duration(whole(storage.ns)),
+        ));
+    }
     let victim = scene.owner(&wait.who);
     let (ns, count) = (spent.ns, spent.count);
     Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, ..Finding::default() })
+}
+
+/// A semaphore whose permits those give back who wait for them too, and work meanwhile: one that hands out jobs is given by others.
+fn by_permits(scene: &Scene<'_>, wait: &Wait<'_>) -> Option<Finding> {
+    let spent = wait.spent();
+    let (weight, percent) = wait.weight(scene, spent.ns).filter(|_| spent.count >= LEAST_WAITS)?;
+    let takes = |pid: i64| scene.waits.targets.keys().any(|key| key.which.pid == pid && &*key.on == "semaphore");
+    let wakers = wait.target.wakers.iter();
+    let by_others =
+        wakers.filter(|(waker, _)| takes(waker.pid)).map(|(_, party)| party.ns).fold(0, u64::saturating_add);
+    if (by_others as f64) < LEAST_HANDED * wait.target.by_thread_ns as f64 {
+        return None;
+    }
+    let text = format!(
+        "{} waited for a semaphore {} of the time it was not idle: {} in {} waits, {} each. Others that wait for it too had it meanwhile, \
+         and worked.",
+        scene.call(&wait.who),
+        units::percent(percent),
+        units::duration(whole(spent.ns)),
+        units::count(spent.count),
+        units::duration(whole(spent.ns / spent.count.max(1))),
+    );
+    let victim = scene.owner(&wait.who);
+    Some(Finding { weight, text, victim, ns: spent.ns, percent, count: spent.count, ..Finding::default() })
 }
 
 /// Waits in functions of one sort of lock.

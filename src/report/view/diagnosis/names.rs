@@ -14,6 +14,9 @@ static TABLE: &str = include_str!("names.txt");
 /// Frames from the innermost out that are looked at: what stands further out says what a program does, not what it waits for.
 const DEPTH: usize = 24;
 
+/// What the kernel is called as a module.
+const KERNEL: &str = "[kernel]";
+
 /// What a function says about the thread that sleeps or runs in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Class {
@@ -25,10 +28,14 @@ pub(super) enum Class {
     Spin,
     /// It waits for a file system that another process or machine serves.
     Filesystem,
-    /// It waits for room in a pipe or socket.
+    /// It waits until a file system is thawed.
+    Frozen,
+    /// It waits for room in a pipe, socket or terminal.
     Full,
     /// It runs tasks of the program's own scheduler, whose waits for one another don't show.
     Tasks,
+    /// It works in the kernel on what its program hardly knows that it asks for.
+    Costly,
     /// Nothing, whatever lines further down match.
     Plain,
 }
@@ -73,6 +80,19 @@ impl Names {
         None
     }
 
+    /// The innermost function of the kernel that a class names, of names alone, and what people call it.
+    pub(super) fn of_kernel<'f>(
+        &self,
+        functions: impl Iterator<Item = &'f str>,
+        class: Class,
+    ) -> Option<(&'f str, &'static str)> {
+        let line = |function: &str| {
+            let matches = |line: &&Line| glob::matches(line.module, KERNEL) && glob::matches(line.function, function);
+            self.lines.iter().find(|line| line.class == class && matches(line))
+        };
+        functions.take(DEPTH).find_map(|function| Some((function, line(function)?.words)))
+    }
+
     fn matching(&self, function: &Function) -> Vec<Line> {
         let module = file_name(&function.module);
         let matches = |line: &&Line| glob::matches(line.module, module) && glob::matches(line.function, &function.text);
@@ -93,8 +113,10 @@ fn line(text: &'static str) -> Option<Line> {
         "idle" => Class::Idle,
         "spin" => Class::Spin,
         "filesystem" => Class::Filesystem,
+        "frozen" => Class::Frozen,
         "full" => Class::Full,
         "tasks" => Class::Tasks,
+        "costly" => Class::Costly,
         "plain" => Class::Plain,
         _ => return None,
     };

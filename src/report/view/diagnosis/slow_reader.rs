@@ -1,4 +1,4 @@
-//! `slow-reader`: a process was blocked in writing, since the other end of a pipe or socket reads too slowly. Precondition: functions on
+//! `slow-reader`: a process was blocked in writing, since the other end of a pipe, socket or terminal reads too slowly. Precondition: functions on
 //! the stacks of its sleeps that wait for room there, and reads that made room again and again: a pager that shows its first page
 //! reads no more.
 
@@ -143,6 +143,7 @@ fn is_of(wait: &Wait<'_>, what: &str) -> bool {
         "tcp" => what == "TCP connection",
         "unix" => matches!(what, "Unix socket" | "socket"),
         "udp" | "socket" => what == "socket",
+        "device" => what == "terminal",
         _ => false,
     }
 }

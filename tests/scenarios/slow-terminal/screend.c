@@ -1,0 +1,13 @@
+/* A terminal that takes 400 bytes, draws them for 20 ms, and takes the next. */
+#include "load.h"
+
+int main(void)
+{
+	char text[400];
+
+	for (;;) {
+		if (read(0, text, sizeof(text)) <= 0)
+			return 0;
+		pause_for(0.02);
+	}
+}
