@@ -10,6 +10,7 @@ mod calls;
 mod child;
 mod child_wait;
 mod connect_refused;
+mod connect_timeout;
 mod cpu_queue;
 mod cpu_quota;
 mod cpu_use;
@@ -99,6 +100,7 @@ static RULES: &[&Rule] = &[
     &descriptor_limit::RULE,
     &disk_full::RULE,
     &steal::RULE,
+    &connect_timeout::RULE,
     &connect_refused::RULE,
     &dns_slow::RULE,
     &dns_search::RULE,

@@ -945,3 +945,25 @@ fn who_is_blocked_by_a_frozen_file_system_or_a_silent_server_is_no_victim_of_a_d
     assert_eq!(blocked("request_wait_answer;fuse_perform_write;vfs_write"), json!("blocked-file"));
     assert_eq!(blocked("io_schedule;folio_wait_bit;vfs_write"), json!("disk"));
 }
+
+#[test]
+fn connects_that_nobody_answers_are_told_from_those_that_are_refused_or_given_up_for_another_address() {
+    let connects = |ms: i64, more: &[(&str, &str)]| {
+        let mut made = machine(&[(7, "caller", &[("on_cpu", "", 20), ("interruptible", "poll", 3980)])]);
+        made.probe("tcp", "raw", 9);
+        let attempts = [("given up", "connect"); 3].into_iter().chain(more.iter().copied());
+        for (second, (op, side)) in (1..).zip(attempts) {
+            let who = [("pid", Cell::Int(7)), ("comm", Cell::Text("caller")), ("op", Cell::Text(op))];
+            let peer = [("daddr", Cell::Text("10.0.0.9")), ("dport", Cell::Int(5432)), ("sport", Cell::Int(40_000))];
+            let long = [("tcp_side", Cell::Text(side)), ("dur_ns", Cell::Int(ms * MS))];
+            made.row("tcp", second * SECOND / 2, &[&who[..], &peer, &long].concat());
+        }
+        first_screen(made)
+    };
+    let said = connects(1000, &[]);
+    let expected =
+        "nobody answered 3 connects of caller (7) to 10.0.0.9:5432: it waited 1.00 s for each, 3.00 s in all.";
+    assert!(said.contains(expected), "{said}");
+    assert!(!connects(250, &[]).contains("nobody answered"), "another address was faster");
+    assert!(!connects(1000, &[("open", "connect")]).contains("nobody answered"), "the host is there");
+}

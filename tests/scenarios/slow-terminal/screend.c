@@ -1,9 +1,9 @@
-/* A terminal that takes 400 bytes, draws them for 20 ms, and takes the next. */
+/* A terminal that takes 8 KiB, draws them for 20 ms, and takes the next. */
 #include "load.h"
 
 int main(void)
 {
-	char text[400];
+	static char text[8192];
 
 	for (;;) {
 		if (read(0, text, sizeof(text)) <= 0)

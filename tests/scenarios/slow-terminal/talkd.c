@@ -12,7 +12,7 @@ int main(void)
 	while (!ended) {
 		double before;
 
-		work_for(0.0005);
+		work_for(0.00002);
 		before = now();
 		if (write(1, line, sizeof(line)) < 0)
 			break;
