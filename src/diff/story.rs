@@ -52,6 +52,7 @@ pub(super) fn told(comparison: &Comparison) -> Vec<String> {
             None => true,
         };
         if is_head {
+            let change = specific(change, &listed, comparison);
             on_cpu.extend(comm(change).filter(|_| is_of_cpu(change)));
             let why = explanation(change, comparison).map(|why| format!("; {why}")).unwrap_or_default();
             told.push(format!("{}{why}", sentence(change)));
@@ -82,21 +83,35 @@ fn shares<'c>(listed: &[&'c Change], comparison: &Comparison) -> Vec<(&'c str, &
     for change in listed.iter().filter(|change| change.quantity.statistic == Statistic::Share) {
         of_process.entry(comm(change).unwrap_or_default()).or_default().push(change);
     }
-    let depth = |change: &Change| comparison.depths.get(&change.quantity.name).copied().unwrap_or(usize::MAX);
     let mut chosen: Vec<(&str, &Change)> = of_process
         .into_iter()
-        .filter_map(|(comm, mut own)| {
-            if own.iter().any(|change| change.effect() > 0.0) {
-                own.retain(|change| change.effect() > 0.0);
-            }
-            let most = own.iter().map(|change| change.effect().abs()).fold(0.0, f64::max);
-            own.retain(|change| change.effect().abs() >= EXPLAINS * most);
-            // What it is called by has its time, too, so the innermost is the most specific.
-            own.into_iter().min_by_key(|change| (depth(change), &change.quantity)).map(|change| (comm, change))
+        .filter_map(|(comm, own)| {
+            let most =
+                |of: &[&'c Change]| of.iter().copied().max_by(|a, b| a.effect().abs().total_cmp(&b.effect().abs()));
+            let grown: Vec<&Change> = own.iter().copied().filter(|change| change.effect() > 0.0).collect();
+            let head = most(&grown).or_else(|| most(&own))?;
+            Some((comm, specific(head, listed, comparison)))
         })
         .collect();
     chosen.sort_by(|(_, a), (_, b)| b.effect().abs().total_cmp(&a.effect().abs()));
     chosen
+}
+
+/// Of a function's change, the innermost function that has most of it: what it is called by has its time, too, and more by chance.
+fn specific<'c>(head: &'c Change, listed: &[&'c Change], comparison: &Comparison) -> &'c Change {
+    if head.quantity.name.label("function").is_none() {
+        return head;
+    }
+    let depth = |change: &Change| comparison.depths.get(&change.quantity.name).copied().unwrap_or(usize::MAX);
+    let has_most = |change: &&&Change| {
+        let is_alike = comm(change) == comm(head)
+            && change.quantity.name.label("function").is_some()
+            && is_of_cpu(change) == is_of_cpu(head)
+            && change.quantity.statistic == head.quantity.statistic;
+        is_alike && change.effect() * head.effect().signum() >= EXPLAINS * head.effect().abs()
+    };
+    let inner = listed.iter().filter(has_most).min_by_key(|change| (depth(change), &change.quantity));
+    inner.copied().unwrap_or(head)
 }
 
 /// Whether a change is of the CPU time of a process or a function.

@@ -20,6 +20,7 @@ use crate::synthetic::recording::Synthetic;
 use crate::synthetic::service::Planted;
 use crate::synthetic::service::Random;
 use crate::synthetic::service::idle;
+use crate::synthetic::service::sampled;
 use crate::synthetic::service::service;
 use crate::synthetic::service::service_on;
 use crate::synthetic::service::traffic;
@@ -133,6 +134,17 @@ fn one_more_query_for_each_request_is_named_first() {
         first.contains("redis-server: on CPU +") || first.contains("app: waiting for pipes and sockets (socket) +")
     };
     is_named(Planted::Query, named);
+}
+
+/// Its callers have its time, too, and by chance a little more.
+#[test]
+fn a_function_that_is_a_tenth_slower_is_named_before_its_callers_where_only_cpus_were_sampled() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = runs_of(dir.path(), "without", 0..20, |run| sampled(run, false));
+    let after = runs_of(dir.path(), "with", 20..40, |run| sampled(run, true));
+    let told = first_told(dir.path(), [&before, &after], 5);
+    let first = told.iter().filter(|first| first.contains("work()")).count();
+    assert!(first >= 18, "first in {first} of 20: {told:#?}");
 }
 
 /// Where traffic differs, so does all time per second; what a function has of the process's CPU time does not.

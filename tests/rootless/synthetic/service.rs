@@ -109,10 +109,20 @@ pub(crate) fn service_on(run: u64, planted: Planted, most: f64) -> Synthetic {
 /// A run of a server under traffic that differs by a quarter between runs; `work()` has two fifths of its CPU time, and takes a tenth longer if
 /// it is slower. It has as many samples as four busy CPUs have in half a minute.
 pub(crate) fn traffic(run: u64, is_slower: bool) -> Synthetic {
+    served(run, is_slower, true)
+}
+
+/// A run of the same server of which only the CPUs were sampled, under the same traffic each time: its functions are all that shows where its time
+/// went. The others take a little longer, too, as with colder caches.
+pub(crate) fn sampled(run: u64, is_slower: bool) -> Synthetic {
+    served(run, is_slower, false)
+}
+
+fn served(run: u64, is_slower: bool, has_ledger: bool) -> Synthetic {
     const SAMPLES: u64 = 2_500;
     let mut random = Random::new(run);
     let mut made = Synthetic::new("server");
-    for probe in ["process", "sched", "cpu"] {
+    for probe in ["process", "cpu"].iter().chain(has_ledger.then_some(&"sched")) {
         made.probe(probe, "hist", 1000);
     }
     let pid = 1000 + i64::try_from(random.below(30_000)).unwrap();
@@ -121,7 +131,9 @@ pub(crate) fn traffic(run: u64, is_slower: bool) -> Synthetic {
         made.symbol(id, name, "app");
     }
     // Of a thousand of its CPU time.
-    let parts = [(1, 3, if is_slower { 440 } else { 400 }), (2, 4, 250), (3, 5, 250), (4, 6, 100)];
+    let other = if is_slower && !has_ledger { 102 } else { 100 };
+    let parts =
+        [(1, 3, if is_slower { 440 } else { 400 }), (2, 4, 5 * other / 2), (3, 5, 5 * other / 2), (4, 6, other)];
     parts.iter().for_each(|(stack, function, _)| {
         made.stack(*stack, &[*function, 2, 1]);
     });
@@ -131,9 +143,11 @@ pub(crate) fn traffic(run: u64, is_slower: bool) -> Synthetic {
         let who = [("pid", Cell::Int(pid)), ("tid", Cell::Int(pid)), ("dur_ns", Cell::Int(SECOND))];
         let spent = (2.0 * requests * all as f64 * MS as f64 * random.factor(0.02)) as i64;
         let own = [("state", Cell::Text("on_cpu")), ("sum", Cell::Int(spent)), ("count", Cell::Int(1000))];
-        made.row("ledger", second * SECOND, &[&own[..], &who].concat());
+        if has_ledger {
+            made.row("ledger", second * SECOND, &[&own[..], &who].concat());
+        }
         let mut samples = [0; 4];
-        for _ in 0..SAMPLES {
+        for _ in 0..if has_ledger { SAMPLES } else { SAMPLES * all / 1000 } {
             let mut at = random.below(all);
             for ((.., part), samples) in parts.iter().zip(&mut samples) {
                 if at < *part {
