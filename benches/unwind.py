@@ -6,7 +6,7 @@
 As root. The load is one thread on the last CPU under a stack of so many frames, compiled with frame pointers, so that every tool finds all of them. It
 works, and is sampled as often as ebrec can be asked to; or it sleeps for 150 us at a time, and each sleep has its stack taken. A round runs
 the load alone and right after under the tool, for one tool after the other. What a sample takes is the part of its work that the load lost, by the
-samples; what a sleep takes is the CPU time that it added. Perf without stacks shows what the interrupt of a sample and the record of a switch cost by themselves.
+samples; what a sleep takes is what a process lost that has the CPU meanwhile, by the sleeps. Perf without stacks shows what the interrupt of a sample and the record of a switch cost by themselves.
 """
 
 import argparse
@@ -59,7 +59,9 @@ def build():
 
 def taken(what, alone, under):
     """Nanoseconds that one sample or one sleep cost."""
-    return (1 - alone.ns / under.ns) * 1e9 / HERTZ if what == "work" else under.cpu - alone.cpu
+    lost = 1 - alone.ns / under.ns
+    # The last number of a load that sleeps is that of its sleeps; the work is another process's, which has nearly all of the CPU.
+    return lost * 1e9 / HERTZ if what == "work" else lost * under.ns / under.cpu
 
 
 def measure(what, chosen, depths, rounds, ms, directory):
