@@ -136,7 +136,7 @@ pub(super) fn findings(scene: &Scene<'_>) -> Result<Vec<Finding>> {
         findings.extend((rule.find)(scene)?.into_iter().map(|finding| Finding {
             rule: rule.name,
             resource: rule.resource,
-            next: format!("ebrec report {} {file}", rule.view),
+            next: format!("ebrec report {} {file}", finding.view.unwrap_or(rule.view)),
             ..finding
         }));
     }

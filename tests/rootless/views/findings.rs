@@ -831,6 +831,7 @@ fn a_server_for_which_connections_wait_at_its_limit_is_named_without_its_system_
     let expected = "fullfdd (7) ran out of descriptors: it has as many open files as it may have, 64 (RLIMIT_NOFILE), so accept \
                     fails with EMFILE. 37 connections on port 8080 wait for it.";
     assert!(said.contains(expected), "{said}");
+    assert!(said.contains("ebrec report threads"), "no call is in the view of calls: {said}");
     // Its calls say more, and are not said twice.
     let mut calls = calling(&[(7, "fullfdd", states)]);
     called(&mut calls, (7, "fullfdd"), "accept4", (800, 2), ("EMFILE", 800));
@@ -846,6 +847,7 @@ fn calls_that_write_nothing_to_a_full_file_system_are_found_without_system_calls
     let expected = "spoold (7) can't write: 380 calls wrote nothing, and the file system at /var/spool, where it has a file open for \
                     writing, has no room (ENOSPC).";
     assert!(said.contains(expected), "{said}");
+    assert!(said.contains("ebrec report threads"), "no call is in the view of calls: {said}");
 }
 
 /// Processes at a semaphore, each of which the others wake: those that have it work, or the one that gives does not wait itself.

@@ -106,7 +106,9 @@ fn by_queue(scene: &Scene<'_>) -> Result<Vec<(Who, Finding)>> {
         );
         let weight = (full.in_ns as f64 / scene.span_ns()).min(1.0);
         let victim = scene.owner(&who);
-        Some((who, Finding { weight, text, victim, count: longest.value, ..Finding::default() }))
+        // No call was recorded.
+        let view = Some("threads");
+        Some((who, Finding { weight, text, victim, count: longest.value, view, ..Finding::default() }))
     });
     Ok(found.collect())
 }

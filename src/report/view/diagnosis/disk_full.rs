@@ -73,7 +73,9 @@ fn in_vain(scene: &Scene<'_>) -> Result<Vec<(Who, Finding)>> {
         );
         let weight = (in_ns as f64 / scene.span_ns()).min(1.0);
         let victim = scene.owner(&who);
-        (who, Finding { weight, text, victim, count: calls, ..Finding::default() })
+        // No call was recorded.
+        let view = Some("threads");
+        (who, Finding { weight, text, victim, count: calls, view, ..Finding::default() })
     });
     Ok(found.collect())
 }

@@ -30,6 +30,8 @@ pub(in crate::report::view) struct Finding {
     pub(super) blamed: Vec<Owner>,
     /// How much of the contended resource it had, in hundredths.
     pub(super) culprit_percent: Option<f64>,
+    /// The view that shows more, where that is not the rule's.
+    pub(super) view: Option<&'static str>,
     /// The command that shows more.
     pub(in crate::report::view) next: String,
 }

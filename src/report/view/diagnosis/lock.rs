@@ -100,7 +100,7 @@ fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Opt
         let part = units::percent(100.0 * held as f64 / spent.ns.max(1) as f64);
         text.push_str(&format!(". Thread {owner} held it for {part} of that"));
     }
-    // Whoever has the lock may wait for the disk, which then is what all wait for.
+    // The lock's holder may wait for the disk, and then all of them do.
     let storage = wait.group.of(|sort, _| sort == Sort::Storage);
     if storage.ns as f64 >= LEAST_STORED * scene.span_ns() {
         text.push_str(&format!(
