@@ -333,6 +333,27 @@ impl Runs {
         Ok(true)
     }
 
+    /// Gives mappings of a file the place of its tables: each is told by its process and by its number among that one's mappings.
+    ///
+    /// They stay where they are: programs search them meanwhile. So their pages are written first, and after that their kind, which says
+    /// that there are some.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn complete(&self, maps: &UnwindMaps, changed: &[(u32, usize, Mapping)]) -> Result<()> {
+        let place = |(pid, number, mapping): &(u32, usize, Mapping)| {
+            let run = self.of.get(pid)?;
+            let number = u32::try_from(*number).ok().filter(|number| *number < run.room)?;
+            Some((run.first + number, *mapping))
+        };
+        let placed: Vec<(u32, Mapping)> = changed.iter().filter_map(place).collect();
+        let unread = |(number, mapping): &(u32, Mapping)| {
+            (*number, Mapping { kind: MappingKind::MAPPING_FILE_UNREAD, ..*mapping })
+        };
+        write_all(&maps.mappings, placed.iter().map(unread).map(|(number, one)| (number, mapping(&one))))?;
+        write_all(&maps.mappings, placed.iter().map(|(number, one)| (*number, mapping(one))))
+    }
+
     /// Forgets the processes that are not there any more.
     pub fn retain(&mut self, maps: &UnwindMaps, lives: impl Fn(u32) -> bool, now_ns: u64) {
         let gone: Vec<u32> = self.of.keys().copied().filter(|pid| !lives(*pid)).collect();
@@ -369,16 +390,21 @@ impl Runs {
 
 /// Writes the elements of an array from a number on.
 fn write<T: Plain>(map: &MapHandle, first: u32, values: impl Iterator<Item = T>) -> Result<()> {
-    let (mut keys, mut bytes, mut number) = (Vec::new(), Vec::new(), first);
-    for value in values {
+    write_all(map, (first..).zip(values))
+}
+
+/// Writes elements of an array, by number.
+fn write_all<T: Plain>(map: &MapHandle, values: impl Iterator<Item = (u32, T)>) -> Result<()> {
+    let (mut keys, mut bytes, mut count) = (Vec::new(), Vec::new(), 0);
+    for (number, value) in values {
         keys.extend(number.to_ne_bytes());
         bytes.extend(bytes_of(&value));
-        number += 1;
+        count += 1;
     }
-    if number == first {
+    if count == 0 {
         return Ok(());
     }
-    map.update_batch(&keys, &bytes, number - first, MapFlags::ANY, MapFlags::ANY).context("can't write unwind tables")
+    map.update_batch(&keys, &bytes, count, MapFlags::ANY, MapFlags::ANY).context("can't write unwind tables")
 }
 
 fn mapping(mapping: &Mapping) -> types::unwind_mapping {

@@ -42,6 +42,8 @@ const LOOK_AROUND: Duration = Duration::from_millis(200);
 const ROOT: u32 = 0;
 /// Files looked at, at most, on behalf of one miss in the system's libraries.
 const MAX_LIBRARIES: usize = 20_000;
+/// Copies of a user's file that are read where it has no name, and processes whose own copies are looked for then.
+const MAX_COPIES: usize = 32;
 
 /// A file with code.
 pub(super) struct CodeFile {
@@ -101,6 +103,15 @@ impl CodeFile {
     }
 }
 
+/// The other files that a user runs under the build id of one of them, which may be damaged or say less.
+#[derive(Default)]
+struct Copies {
+    files: Vec<CodeFile>,
+    /// Processes with a file of this build id: which one has not been looked at.
+    unseen: Vec<u32>,
+    seen: HashSet<u32>,
+}
+
 /// What is looked at once in a look.
 #[derive(Default)]
 pub(super) struct Look {
@@ -113,6 +124,8 @@ pub(super) struct Files {
     watch: Arc<Watch>,
     files: Vec<CodeFile>,
     by_build_id: HashMap<(Whose, BuildId), usize>,
+    /// Of files that others than root can have written.
+    copies: HashMap<usize, Copies>,
     /// Whether they have a build id or not.
     by_state: HashMap<(Whose, FileIdentity), usize>,
     /// Of mappings, by user, device, inode and path.
@@ -130,6 +143,7 @@ impl Files {
             watch,
             files: Vec::new(),
             by_build_id: HashMap::new(),
+            copies: HashMap::new(),
             by_state: HashMap::new(),
             by_inode: HashMap::new(),
             programs: Vec::new(),
@@ -208,18 +222,27 @@ impl Files {
             return Some(*known);
         }
         let (elf, identity) = (Elf::read(file)?, Identity::of(file)?);
+        let id = id_of(file, &elf);
+        let file = CodeFile { name, elf, place, identity, state, owner: facts.uid() };
+        // A copy, as each container has its own: their frames are the same.
+        if let Some(known) = id.and_then(|id| self.by_build_id.get(&(whose, id)).copied()) {
+            if let Some(copies) = self.copies.get_mut(&known).filter(|copies| copies.files.len() < MAX_COPIES) {
+                copies.files.push(file);
+                self.by_state.insert((whose, state), known);
+            }
+            return Some(known);
+        }
         let number = self.files.len();
         if number >= MAX_FILES {
             return None;
         }
-        if let Some(id) = id_of(file, &elf) {
-            // A copy, as each container has its own: their frames are the same.
-            if let Some(known) = self.by_build_id.get(&(whose, id)) {
-                return Some(*known);
-            }
+        if let Some(id) = id {
             self.by_build_id.insert((whose, id), number);
         }
-        self.files.push(CodeFile { name, elf, place, identity, state, owner: facts.uid() });
+        if whose != Whose::Everyone {
+            self.copies.insert(number, Copies::default());
+        }
+        self.files.push(file);
         self.by_state.insert((whose, state), number);
         Some(number)
     }
@@ -234,6 +257,12 @@ impl Files {
     pub(super) fn of_build_id(&mut self, id: &BuildId, process: Process, look: &mut Look) -> Option<usize> {
         let Process { pid, uid } = process;
         if let Some(known) = self.known(id, uid) {
+            if let Some(copies) = self.copies.get_mut(&known)
+                && copies.seen.len() < MAX_COPIES
+                && copies.seen.insert(pid)
+            {
+                copies.unseen.push(pid);
+            }
             return Some(known);
         }
         self.look_at_process(pid, look);
@@ -296,9 +325,19 @@ impl Files {
         }
     }
 
+    /// The copies of a user's file, those of processes included that were noted as having one.
+    fn copies(&mut self, file: usize) -> &[CodeFile] {
+        let unseen = self.copies.get_mut(&file).map(|copies| std::mem::take(&mut copies.unseen));
+        for pid in unseen.unwrap_or_default() {
+            self.look_at_process(pid, &mut Look::default());
+        }
+        self.copies.get(&file).map_or(&[], |copies| &copies.files)
+    }
+
     /// Whether a place in a file can hold code.
-    pub(super) fn is_code(&self, file: usize, offset: u64) -> bool {
+    pub(super) fn is_code(&mut self, file: usize, offset: u64) -> bool {
         self.files.get(file).is_some_and(|file| file.elf.is_code(offset))
+            || self.copies(file).iter().any(|copy| copy.elf.is_code(offset))
     }
 
     /// How many symbols a file has.
@@ -309,18 +348,31 @@ impl Files {
         self.files.get(file).and_then(count).unwrap_or(0)
     }
 
-    /// The functions at places in a file: from its own symbols, else from its debug information on this machine.
-    pub(super) fn functions(&self, file: usize, offsets: &BTreeSet<u64>) -> HashMap<u64, String> {
-        let Some(file) = self.files.get(file) else { return HashMap::new() };
-        let names = self.watch.look(Suspect::File(file.identity), || functions_of(file, offsets));
-        names.unwrap_or_default()
+    /// The functions at places in a file: from its own symbols, else from its debug information on this machine, else from those of
+    /// its copies.
+    pub(super) fn functions(&mut self, file: usize, offsets: &BTreeSet<u64>) -> HashMap<u64, String> {
+        let watch = Arc::clone(&self.watch);
+        let mut names = HashMap::new();
+        let mut missing = offsets.clone();
+        let mut name = |file: &CodeFile| {
+            let found = watch.look(Suspect::File(file.identity), || functions_of(file, &missing)).unwrap_or_default();
+            missing.retain(|offset| !found.contains_key(offset));
+            names.extend(found);
+            missing.is_empty()
+        };
+        if !self.files.get(file).is_some_and(&mut name) {
+            let _ = self.copies(file).iter().any(name);
+        }
+        names
     }
 
     /// The functions that the compiler put into others at a place in a file, the innermost first.
     pub(super) fn inlined(&self, number: usize, offset: u64, functions: &mut InlinedFunctions) -> Vec<String> {
         let Some(file) = self.files.get(number) else { return Vec::new() };
         let Some(address) = file.elf.address(offset) else { return Vec::new() };
-        let look = || Some(functions.at(number, address, || with_debug_info(file)));
+        let of_copy = |copy: &CodeFile| self.watch.look(Suspect::File(copy.identity), || with_debug_info(copy));
+        let of_copies = || self.copies.get(&number)?.files.iter().find_map(of_copy);
+        let look = || Some(functions.at(number, address, || with_debug_info(file).or_else(of_copies)));
         self.watch.look(Suspect::File(file.identity), look).unwrap_or_default()
     }
 }
@@ -413,13 +465,77 @@ fn libraries() -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fs::File;
+    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
+    use std::path::PathBuf;
+    use std::sync::Arc;
 
     use super::Elf;
+    use super::Files;
+    use super::Look;
+    use super::Process;
+    use super::Watch;
     use super::has_build_id;
     use super::id_of;
     use super::padded;
+
+    /// Copies of this program that others than root may write.
+    fn copies<const N: usize>(names: [&str; N]) -> (Files, [PathBuf; N], tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = names.map(|name| {
+            let path = directory.path().join(name);
+            std::fs::copy("/proc/self/exe", &path).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+            path
+        });
+        (Files::new(Arc::new(Watch::default())), paths, directory)
+    }
+
+    /// A place in this program's file: that of this function.
+    fn place() -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let address = place as *const () as u64;
+        let offset = maps.lines().find_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (start, end) = range.split_once('-')?;
+            let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+            let offset = u64::from_str_radix(rest.split(' ').nth(1)?, 16).unwrap();
+            (start..end).contains(&address).then(|| address - start + offset)
+        });
+        offset.unwrap()
+    }
+
+    #[test]
+    fn where_the_symbols_of_a_copy_are_damaged_those_of_another_count() {
+        let user = 1000;
+        let (mut files, [damaged, whole], _directory) = copies(["damaged", "whole"]);
+        // Where the section headers are (`e_shoff`).
+        File::options().write(true).open(&damaged).unwrap().write_all_at(&[0; 8], 40).unwrap();
+        files.try_path(&damaged, user);
+        let elf = Elf::read(&File::open(&damaged).unwrap()).unwrap();
+        let id = padded(elf.build_id.as_deref().unwrap()).unwrap();
+        let process = Process { pid: 0, uid: user };
+        let known = files.of_build_id(&id, process, &mut Look::default()).unwrap();
+        let offsets = BTreeSet::from([place()]);
+        assert!(files.functions(known, &offsets).is_empty());
+
+        files.try_path(&whole, user);
+        assert_eq!(files.of_build_id(&id, process, &mut Look::default()), Some(known));
+        let names = files.functions(known, &offsets);
+        assert!(names[&place()].contains("files::tests::place"), "{names:?}");
+    }
+
+    #[test]
+    fn a_copy_of_one_user_names_nothing_of_another_s() {
+        let (mut files, [theirs], _directory) = copies(["theirs"]);
+        files.try_path(&theirs, 1000);
+        let elf = Elf::read(&File::open(&theirs).unwrap()).unwrap();
+        let id = padded(elf.build_id.as_deref().unwrap()).unwrap();
+        assert!(files.known(&id, 1000).is_some() && files.known(&id, 1001).is_none());
+    }
 
     #[test]
     fn a_file_without_a_build_id_is_told_from_others() {

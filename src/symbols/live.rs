@@ -279,7 +279,7 @@ impl Symbols {
     }
 
     /// The names of the functions that have no row yet, file by file: those that are read soon first.
-    fn names<'a>(&self, places: impl Iterator<Item = &'a Place>) -> Names {
+    fn names<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Names {
         let mut asked: HashMap<usize, BTreeSet<u64>> = HashMap::new();
         for place in places {
             if let Place::File(file, offset) = place

@@ -310,9 +310,9 @@ impl Work {
         let Some(Mapped { uid, mut mappings }) = maps::of_process(here) else { return Ok(()) };
         mappings.truncate(MAX_MAPPINGS);
         let others = self.images.iter().filter(|(own, _)| **own != pid);
-        if others.map(|(_, image)| image.mappings.len()).sum::<usize>() + mappings.len() > MAX_KEPT {
-            self.images
-                .insert(pid, Image { program, mappings: Vec::new(), read: begun, rests_until: begun + LONGEST_REST });
+        let kept = others.map(|(_, image)| image.mappings.len()).sum::<usize>();
+        if kept + mappings.len() > MAX_KEPT {
+            self.leave_out(pid, program, begun);
             return Ok(());
         }
         let is_known = self.images.get(&pid).is_some_and(|image| image.program == program);
@@ -327,11 +327,23 @@ impl Work {
             // What it begins with is all that is asked from here on, and anyone can make long ones.
             mapping.path = mapping.path.chars().take(MAX_NAME).collect();
         }
-        self.set(pid, program, &mappings)?;
-        let is_new = |image: &Image| image.program != program || image.mappings != mappings;
-        let rest = if self.images.get(&pid).is_none_or(is_new) { SHORTEST_REST } else { begun.elapsed() * SHARE };
+        let is_same = |image: &Image| image.program == program && image.mappings == mappings;
+        let rest = if self.images.get(&pid).is_some_and(is_same) {
+            begun.elapsed() * SHARE
+        } else if self.set(pid, program, &mappings)? {
+            SHORTEST_REST
+        } else {
+            self.leave_out(pid, program, begun);
+            return Ok(());
+        };
         self.images.insert(pid, Image { program, mappings, read: begun, rests_until: begun + rest });
         Ok(())
+    }
+
+    /// Leaves a process alone for a while, since there is no room for its mappings.
+    fn leave_out(&mut self, pid: u32, program: u64, now: Instant) {
+        let image = Image { program, mappings: Vec::new(), read: now, rests_until: now + LONGEST_REST };
+        self.images.insert(pid, image);
     }
 
     /// Notes a file that some process has mapped, while it can be opened.
@@ -367,18 +379,19 @@ impl Work {
         Ok(())
     }
 
-    /// Reads a file's tables, and puts the mappings of the processes in place again that have it.
+    /// Reads a file's tables, and tells the mappings that processes have of it.
     fn read(&mut self, file: FileKey, opened: &File, elf: &Elf) -> Result<()> {
         let Some(Known::Unread(number)) = self.files.get(&file) else { return Ok(()) };
         let (number, sections) = (*number, Sections::read(opened));
         self.note_interpreter(number, opened, sections.as_ref(), elf)?;
         let known = self.add(number, &read_table(opened, sections.as_ref(), elf))?;
         self.files.insert(file, known);
-        let images = std::mem::take(&mut self.images);
-        let mut set = images.iter().filter(|(_, image)| image.mappings.iter().any(|mapping| key(mapping) == file));
-        let result = set.try_for_each(|(pid, image)| self.set(*pid, image.program, &image.mappings));
-        self.images = images;
-        result
+        let mut changed = Vec::new();
+        for (pid, image) in &self.images {
+            let own = image.mappings.iter().enumerate().filter(|(_, mapping)| key(mapping) == file);
+            changed.extend(own.map(|(number, mapping)| (*pid, number, self.place(mapping))));
+        }
+        self.runs.complete(&self.maps, &changed)
     }
 
     /// Notes the interpreter that a file has.
@@ -393,13 +406,13 @@ impl Work {
         self.maps.write_file(file, id_of(opened, elf), Some(number))
     }
 
-    fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<()> {
+    /// False: there is no room.
+    fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<bool> {
         let placed: Vec<unwind::Mapping> = mappings.iter().map(|mapping| self.place(mapping)).collect();
         // What the kernel counts as executable memory of a process (`is_exec_mapping()` in mm/internal.h); this page is not a mapping.
         let executable = mappings.iter().filter(|mapping| !mapping.is_writable && mapping.path != "[vsyscall]");
         let pages = executable.map(|mapping| (mapping.end - mapping.start) / PAGE).sum();
-        self.runs.set(&self.maps, (pid, program), &placed, pages, clocks::monotonic_ns())?;
-        Ok(())
+        self.runs.set(&self.maps, (pid, program), &placed, pages, clocks::monotonic_ns())
     }
 
     /// A mapping as the programs search it.

@@ -410,6 +410,51 @@ fn a_library_in_the_place_of_another_is_not_taken_for_it() {
 #[test]
 #[ignore = "root: attaches BPF programs"]
 #[cfg(target_arch = "x86_64")]
+fn stacks_are_whole_where_many_processes_have_many_libraries() {
+    use std::os::unix::process::CommandExt;
+    const PROCESSES: usize = 80;
+    const LIBRARIES: usize = 40;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let source = |name: &str| format!("{}/tests/root/stacks/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let build = |name: &str, source: String, more: &[&str]| {
+        let built = path(name);
+        let status = Command::new("cc").args(["-O2", "-o", &built, &source]).args(more).status();
+        assert!(status.unwrap().success(), "cc could not compile {source}");
+        built
+    };
+    let libraries = (0..LIBRARIES).map(|number| {
+        let names = [format!("-DINNER=inner_{number}"), format!("-DOUTER=outer_{number}")];
+        let flags = ["-shared", "-fPIC", "-Wl,--build-id", &names[0], &names[1]];
+        build(&format!("lib{number}.so"), source("plugin"), &flags)
+    });
+    let libraries: Vec<String> = libraries.collect();
+    let program = build("family", source("family"), &[]);
+    let mut command = Command::new(program);
+    command.arg(PROCESSES.to_string()).args(libraries).process_group(0);
+    let mut family = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(line_of(&mut family), "ready");
+    let sleep = ["sleep".to_owned(), "3".to_owned()];
+    let (output, run) = Recorder::in_memory("-p process,offcpu --system-wide").run(&sleep);
+    end(family);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let taken = Taken::open(&run.path().join("run.parquet"), run);
+    let stacks = taken.rows("stack", &["id", "folded", "cause"]);
+    let (mut all, mut whole) = (0, 0);
+    for row in taken.rows("stack_total", &["process", "ustack_id", "count"]).named("process", "family").iter() {
+        let stack = stacks.with("id", row.maybe("ustack_id").unwrap_or_default());
+        let Some(stack) = stack.iter().next() else { continue };
+        let is_whole = stack.text("folded").is_some_and(|folded| folded.contains("main;live;rest;"));
+        all += row.int("count");
+        whole += if is_whole && stack.text("cause").is_none() { row.int("count") } else { 0 };
+    }
+    println!("{whole} of {all} stacks are whole");
+    assert!(whole * 100 >= all * 90 && all > 1000, "{whole} of {all} stacks are whole");
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
 fn callers_in_go_are_those_that_its_runtime_has() {
     const NAME: &str = "callers_in_go_are_those_that_its_runtime_has";
     let Some(go) = find("go") else { return skip(NAME, "there is no go") };
