@@ -259,6 +259,8 @@ fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize
         return Err(Failure::usage(why).hint("ebrec record --last 10s"));
     }
     let users = record.uid.into_iter().map(|user| user.parse().map_or_else(|_| User::Name(user), User::Id)).collect();
+    let probes = probe_spec::parse(&record.probes)?;
+    let events = events::read(record.events)?;
     Ok(RecordPlan {
         window: record.duration,
         last: record.last,
@@ -268,8 +270,9 @@ fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize
         force: record.force,
         inlines: record.inlines,
         unwind_bytes: record.unwind_memory,
-        probes: probe_spec::parse(&record.probes)?,
-        events: events::read(record.events)?,
+        buffer_bytes: record.buffer.unwrap_or_else(|| probes.buffer_bytes(!events.is_empty())),
+        probes,
+        events,
         filters: Filters {
             pids: record.pid,
             comms: record.comm,
@@ -284,7 +287,6 @@ fn record_plan(record: args::Record, verbosity: Verbosity, columns: Option<usize
         max_size: record.max_size.map(|max| max.bytes),
         thin_to_size: record.max_size.is_some_and(|max| max.thin),
         max_overhead_ppm: record.max_overhead,
-        buffer_bytes: record.buffer,
         report: record.report,
         verbosity,
         columns,
@@ -464,11 +466,23 @@ mod tests {
     }
 
     #[test]
+    fn buffers_are_larger_where_rows_of_every_event_may_come() {
+        let bytes = |line: &str| record(line).buffer_bytes;
+        assert_eq!(bytes("record -p +syscall"), 16 << 20);
+        for line in
+            ["record -p syscall:raw", "record -p +block:slow=0", "record -p all", "record -e rawtp:sched_switch"]
+        {
+            assert_eq!(bytes(line), 32 << 20, "{line}");
+        }
+        assert_eq!(bytes("record -p all --buffer 1MiB"), 1 << 20);
+    }
+
+    #[test]
     fn record_alone_is_the_default_window_of_the_default_probes_on_the_whole_machine() {
         let plan = record("record");
         assert_eq!((plan.window, plan.output, plan.force), (None, None, false));
         assert_eq!((plan.probes.base, plan.filters), (ProbeBase::Default, Filters::default()));
-        assert_eq!((plan.interval, plan.buffer_bytes), (None, 32 << 20));
+        assert_eq!((plan.interval, plan.buffer_bytes), (None, 16 << 20));
         assert_eq!((plan.verbosity, plan.columns), (Verbosity::Normal, None));
     }
 

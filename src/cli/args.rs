@@ -156,9 +156,11 @@ pub(super) struct Record {
     /// events counts, not that of reading processes and programs.
     #[arg(long, value_name = "PERCENT", value_parser = budget)]
     pub(super) max_overhead: Option<u32>,
-    /// Total size of the ring buffers of all CPUs: 32MiB, 512KiB
-    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
-    pub(super) buffer: u64,
+    /// Total size of the ring buffers of all CPUs: 64MiB, 512KiB [default: 16MiB, or 32MiB]
+    ///
+    /// The default is 32MiB if a probe is in raw mode or has a threshold (`slow=`), with custom events, and with all probes.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) buffer: Option<u64>,
     /// Kernel memory for the unwind tables of programs: 16MiB, 0
     ///
     /// ebrec follows user stacks by the unwind tables that compilers put into programs and libraries for exceptions

@@ -51,7 +51,9 @@ pub fn too_large(buffer: u64, probes: u64, host: &Host, limit: Option<u64>) -> O
         let problem =
             format!("a buffer of {asked} is too large for this machine: it has {memory} of memory and {cpus} CPUs");
         let most = units::bytes((LARGEST_RING.saturating_mul(cpus)).min(host.memory_bytes / 2));
-        return Some(Failure::run(problem).hint(format!("--buffer takes up to {most} here; 32MiB is the default")));
+        return Some(
+            Failure::run(problem).hint(format!("--buffer takes up to {most} here; 16MiB or 32MiB is the default")),
+        );
     }
     let limit = limit?;
     let per_probe = PROBE_BYTES.saturating_add(cpus.saturating_mul(PROBE_BYTES_PER_CPU));
@@ -120,7 +122,10 @@ mod tests {
         for absurd in [5 << 30, 1 << 40, u64::MAX] {
             let refused = too_large(absurd, 7, &host, None).unwrap();
             assert!(refused.message.contains("too large for this machine"), "{refused:?}");
-            assert_eq!(refused.hint.as_deref(), Some("--buffer takes up to 4.00 GiB here; 32MiB is the default"));
+            assert_eq!(
+                refused.hint.as_deref(),
+                Some("--buffer takes up to 4.00 GiB here; 16MiB or 32MiB is the default")
+            );
         }
         assert_eq!(too_large(4 << 30, 7, &host, None), None);
     }

@@ -101,6 +101,17 @@ pub enum ProbeBase {
     All,
 }
 
+impl ProbeSelection {
+    /// Bytes of all ring buffers, unless the user says: more where rows of every event may come. The default set fills a small part of them
+    /// even beside storms of forks and switches, and they are resident as long as the window lasts.
+    pub fn buffer_bytes(&self, has_events: bool) -> u64 {
+        let streams = |request: &ProbeRequest| {
+            request.mode == Some(Mode::Raw) || request.settings.iter().any(|(key, _)| key == Mode::Slow.name())
+        };
+        if has_events || self.base == ProbeBase::All || self.requests.iter().any(streams) { 32 << 20 } else { 16 << 20 }
+    }
+}
+
 /// One probe as the user asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeRequest {
