@@ -85,19 +85,62 @@ const TRUNCATED: &str = "[truncated]";
 ///
 /// Stacks of one program mostly begin alike, so they are kept as paths in a forest, each from its innermost frame out.
 pub(crate) struct Stacks {
-    symbols: HashMap<i32, Frame>,
+    symbols: Symbols,
     /// Where each stack's innermost frame is among the nodes, by the stack's number.
     leaves: Vec<(i64, u32)>,
-    /// A frame and where its caller is, or [`ROOT`].
-    nodes: Vec<(i32, u32)>,
+    /// The place of a frame among the symbols, and where its caller is, or [`ROOT`].
+    nodes: Vec<(u32, u32)>,
+}
+
+/// What frames are, each under its place in a list.
+#[derive(Default)]
+struct Symbols {
+    all: Vec<Symbol>,
+    /// By the number that the recording has for a frame.
+    by_id: HashMap<i32, u32>,
+    functions: HashMap<Rc<Function>, u32>,
+}
+
+struct Symbol {
+    id: i32,
+    frame: Frame,
+    /// Numbers functions from 0: frames of one function have one.
+    function: u32,
+}
+
+impl Symbols {
+    fn add(&mut self, id: i32, frame: Frame) {
+        let next = place(self.functions.len());
+        let function = *self.functions.entry(Rc::clone(&frame.function)).or_insert(next);
+        self.by_id.insert(id, place(self.all.len()));
+        self.all.push(Symbol { id, frame, function });
+    }
+
+    /// The functions by their numbers.
+    fn numbered_functions(&self) -> Vec<&Rc<Function>> {
+        let mut numbered: Vec<(&Rc<Function>, u32)> =
+            self.functions.iter().map(|(own, number)| (own, *number)).collect();
+        numbered.sort_unstable_by_key(|(_, number)| *number);
+        numbered.into_iter().map(|(own, _)| own).collect()
+    }
+
+    /// The function as others have it already.
+    fn function(&self, function: Function) -> Rc<Function> {
+        self.functions.get_key_value(&function).map_or_else(|| Rc::new(function), |(known, _)| Rc::clone(known))
+    }
+}
+
+/// A place in a list; the last of all for one that no list has.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// What has no caller.
 const ROOT: u32 = u32::MAX;
 /// About what a symbol, a stack and a frame of one take in memory.
-const SYMBOL_BYTES: usize = 192;
+const SYMBOL_BYTES: usize = 208;
 const STACK_BYTES: usize = size_of::<(i64, u32)>();
-const NODE_BYTES: usize = size_of::<(i32, u32)>();
+const NODE_BYTES: usize = size_of::<(u32, u32)>();
 /// What stacks, and pairs of them, may take in memory while they are sorted.
 const SORTED_BYTES: usize = 16 << 20;
 
@@ -114,15 +157,17 @@ impl Stacks {
 
     /// Stacks that no recording holds, each a list of functions from the innermost out; their numbers count from 0.
     pub(crate) fn of_functions(stacks: &[Vec<Function>]) -> Stacks {
-        let mut ids: HashMap<&Function, i32> = HashMap::new();
-        let mut made = Stacks { symbols: HashMap::new(), leaves: Vec::new(), nodes: Vec::new() };
+        let mut made = Stacks { symbols: Symbols::default(), leaves: Vec::new(), nodes: Vec::new() };
         for (number, functions) in (0i64..).zip(stacks) {
             let mut caller = ROOT;
             for function in functions.iter().rev() {
-                let next = i32::try_from(ids.len()).unwrap_or(i32::MAX);
-                let symbol = *ids.entry(function).or_insert(next);
-                made.symbols.entry(symbol).or_insert_with(|| Frame::of(function.clone()));
-                let node = u32::try_from(made.nodes.len()).unwrap_or(ROOT);
+                // Here each function is one symbol.
+                let next = place(made.symbols.all.len());
+                let symbol = made.symbols.functions.get(function).copied().unwrap_or(next);
+                if symbol == next {
+                    made.symbols.add(i32::try_from(next).unwrap_or(i32::MAX), Frame::of(function.clone()));
+                }
+                let node = place(made.nodes.len());
                 made.nodes.push((symbol, caller));
                 caller = node;
             }
@@ -143,8 +188,9 @@ impl Stacks {
                     return Ok(());
                 }
                 let caller = path.last().map_or(ROOT, |(_, node)| *node);
-                let node = u32::try_from(self.nodes.len()).unwrap_or(ROOT);
-                self.nodes.push((*frame, caller));
+                let node = place(self.nodes.len());
+                let symbol = self.symbols.by_id.get(frame).copied().unwrap_or(u32::MAX);
+                self.nodes.push((symbol, caller));
                 path.push((*frame, node));
             }
             if limit.take(STACK_BYTES) {
@@ -165,10 +211,11 @@ impl Stacks {
         self.numbered(kernel, user).map(|(_, frame)| frame)
     }
 
-    /// The same with the numbers of the frames' symbols.
-    fn numbered(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = (i32, &Frame)> {
+    /// The same with their places among the symbols.
+    fn numbered(&self, kernel: Option<i64>, user: Option<i64>) -> impl Iterator<Item = (u32, &Frame)> {
         let leaves = [kernel, user].into_iter().flatten().filter_map(|id| self.leaf(id));
-        leaves.flat_map(|leaf| self.path(leaf)).filter_map(|id| Some((id, self.symbols.get(&id)?)))
+        let symbol = |at: u32| Some((at, &self.symbols.all.get(at as usize)?.frame));
+        leaves.flat_map(|leaf| self.path(leaf)).filter_map(symbol)
     }
 
     /// The frames of a pair of stacks and the numbers of their symbols from the innermost out, without the innermost ones that are
@@ -179,22 +226,35 @@ impl Stacks {
         user: Option<i32>,
         without: &[&str],
     ) -> Vec<(i32, &'s Frame)> {
-        let mut frames: Vec<(i32, &Frame)> = self.numbered(kernel.map(i64::from), user.map(i64::from)).collect();
-        let own = frames.iter().take_while(|(_, frame)| without.contains(&&*frame.function.text)).count();
-        // A thread that only gave up its CPU has nothing else.
-        if own < frames.len() {
-            frames.drain(..own);
-        }
-        frames
+        let mut places = Vec::new();
+        self.fill(&mut places, kernel, user, without);
+        let symbols = places.into_iter().filter_map(|at| self.symbols.all.get(at as usize));
+        symbols.map(|symbol| (symbol.id, &symbol.frame)).collect()
     }
 
-    /// How many of the `all` innermost frames of a pair of stacks are the kernel's.
-    fn kernel_frames(&self, pair: &Pair, all: usize) -> usize {
-        all.saturating_sub(self.frames(None, pair.user.map(i64::from)).count())
+    /// Puts the places of those frames among the symbols into a list.
+    fn fill(&self, places: &mut Vec<u32>, kernel: Option<i32>, user: Option<i32>, without: &[&str]) {
+        places.clear();
+        let mut own = 0;
+        let mut leads = true;
+        for (at, frame) in self.numbered(kernel.map(i64::from), user.map(i64::from)) {
+            leads = leads && without.contains(&&*frame.function.text);
+            own += usize::from(leads);
+            places.push(at);
+        }
+        // A thread that only gave up its CPU has nothing else.
+        if own < places.len() {
+            places.drain(..own);
+        }
+    }
+
+    /// How many frames of a pair of stacks are the program's.
+    fn user_frames(&self, pair: &Pair) -> usize {
+        self.numbered(None, pair.user.map(i64::from)).count()
     }
 
     /// The symbols from a node out.
-    fn path(&self, leaf: u32) -> impl Iterator<Item = i32> {
+    fn path(&self, leaf: u32) -> impl Iterator<Item = u32> {
         let node = |at: u32| self.nodes.get(usize::try_from(at).ok()?).copied();
         std::iter::successors(node(leaf), move |(_, caller)| node(*caller)).map(|(symbol, _)| symbol)
     }
@@ -230,10 +290,9 @@ fn sorted(source: &Source) -> Result<Sorted<Stack>> {
     sorter.finish().context(NO_ROOM)
 }
 
-fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result<HashMap<i32, Frame>> {
+fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result<Symbols> {
     let mut dirs = DebugDirs::new(debug_dirs);
-    let mut functions: HashSet<Rc<Function>> = HashSet::new();
-    let mut symbols = HashMap::new();
+    let mut symbols = Symbols::default();
     let mut rows = source.rows_of_all_times("symbol");
     let (id, offset, address) = (rows.int("id"), rows.int("file_offset"), rows.int("module_addr"));
     let line = rows.int("line");
@@ -257,16 +316,9 @@ fn symbols(source: &Source, debug_dirs: &[PathBuf], limit: &mut Limit) -> Result
         let unnamed = cause.filter(|_| found.is_none()).map(|cause| limit.name(cause));
         let text = found.unwrap_or_else(|| name.unwrap_or("[unknown]").to_owned());
         let function = Function { text: text.into(), module: limit.name(module) };
-        let function = match functions.get(&function) {
-            Some(known) => Rc::clone(known),
-            None => {
-                let new = Rc::new(function);
-                functions.insert(Rc::clone(&new));
-                new
-            }
-        };
+        let function = symbols.function(function);
         let build_id = row.text(build_id).map(|build_id| limit.name(build_id));
-        symbols.insert(id, Frame { function, line: row.int(line), unnamed, address: address.or(offset), build_id });
+        symbols.add(id, Frame { function, line: row.int(line), unnamed, address: address.or(offset), build_id });
     })?;
     Ok(symbols)
 }
@@ -385,44 +437,69 @@ impl Profile {
         &self.processes[pair.process as usize]
     }
 
-    /// For every function of the kernel, the program's function that entered the kernel, in the heaviest stack that has both.
-    pub(crate) fn entered_from(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Rc<Function>>> {
-        let mut entered: HashMap<Rc<Function>, Rc<Function>> = HashMap::new();
-        self.each(|pair, _, _| {
-            let Some(user) = stacks.frames(None, pair.user.map(i64::from)).next() else { return };
-            for frame in stacks.frames(pair.kernel.map(i64::from), None) {
-                if !entered.contains_key(&frame.function) {
-                    entered.insert(Rc::clone(&frame.function), Rc::clone(&user.function));
-                }
-            }
-        })?;
-        Ok(entered)
+    /// Visits the pairs, the heaviest first: with the places of its frames among the symbols from the innermost out, without those that say
+    /// nothing, with nanoseconds, and with samples or sleeps.
+    fn each_path(&self, stacks: &Stacks, mut visit: impl FnMut(&Pair, &[u32], u64, u64)) -> Result<()> {
+        let mut path = Vec::new();
+        self.each(|pair, ns, count| {
+            stacks.fill(&mut path, pair.kernel, pair.user, self.without);
+            visit(pair, &path, ns, count);
+        })
     }
 
-    /// Every function's weight.
-    pub(crate) fn functions(&self, stacks: &Stacks) -> Result<HashMap<Rc<Function>, Weight>> {
-        let mut weights: HashMap<Rc<Function>, Weight> = HashMap::new();
-        let mut seen: HashSet<&Rc<Function>> = HashSet::new();
-        self.each(|pair, ns, _| {
-            let frames = self.frames(stacks, pair);
-            seen.clear();
-            for frame in &frames {
-                if seen.insert(&frame.function) {
-                    let weight = weights.entry(Rc::clone(&frame.function)).or_default();
+    /// Looks at every frame of every stack once.
+    pub(crate) fn survey(&self, stacks: &Stacks) -> Result<Survey> {
+        let Symbols { all: symbols, functions, .. } = &stacks.symbols;
+        // For each function its weight, and the stack that it was met in last.
+        let mut weights: Vec<(Weight, u64)> = vec![Default::default(); functions.len()];
+        let mut entered: Vec<Option<u32>> = vec![None; functions.len()];
+        let (mut frames, mut user_stacks) = (Shares::default(), Shares::default());
+        let mut stack = 0;
+        self.each_path(stacks, |pair, path, ns, count| {
+            stack += 1;
+            let in_program = stacks.user_frames(pair).min(path.len());
+            let in_kernel = path.len() - in_program;
+            let symbol = |at: &u32| symbols.get(*at as usize);
+            let user = path.get(in_kernel).and_then(symbol);
+            for (depth, symbol) in path.iter().filter_map(symbol).enumerate() {
+                if !symbol.frame.is_truncation() {
+                    frames.add(symbol.frame.unnamed.as_ref(), count);
+                }
+                let function = symbol.function as usize;
+                if let (true, Some(user), Some(entered @ None)) = (depth < in_kernel, user, entered.get_mut(function)) {
+                    *entered = Some(user.function);
+                }
+                let Some((weight, last)) = weights.get_mut(function) else { continue };
+                if depth == 0 {
+                    weight.own = weight.own.saturating_add(ns);
+                }
+                if std::mem::replace(last, stack) != stack {
                     weight.total = weight.total.saturating_add(ns);
                 }
             }
-            if let Some(innermost) = frames.last() {
-                let weight = weights.entry(Rc::clone(&innermost.function)).or_default();
-                weight.own = weight.own.saturating_add(ns);
+            if pair.user.is_some() {
+                let outermost = path.last().filter(|_| in_program > 0).and_then(symbol);
+                let cut = outermost.filter(|symbol| symbol.frame.is_truncation());
+                user_stacks.add(cut.and_then(|symbol| symbol.frame.unnamed.as_ref()), count);
             }
         })?;
-        Ok(weights)
+        let named = stacks.symbols.numbered_functions();
+        let name = |number: Option<u32>| named.get(number? as usize).map(|function| Rc::clone(function));
+        let met = named.iter().zip(weights).zip(entered).filter(|((_, (_, last)), _)| *last > 0);
+        let functions = met.map(|((function, (weight, _)), entered)| Visited {
+            function: Rc::clone(function),
+            weight,
+            entered_from: name(entered),
+        });
+        Ok(Survey { functions: functions.collect(), frames, user_stacks })
     }
 
     /// The weight of every line of a source file. Its own is what it took itself, and in functions of which no line is known.
     pub(crate) fn lines(&self, stacks: &Stacks) -> Result<HashMap<(Rc<Function>, i64), Weight>> {
         let mut weights: HashMap<(Rc<Function>, i64), Weight> = HashMap::new();
+        if stacks.symbols.all.iter().all(|symbol| symbol.frame.line.is_none()) {
+            return Ok(weights);
+        }
         let mut seen = HashSet::new();
         self.each(|pair, ns, _| {
             seen.clear();
@@ -462,72 +539,29 @@ impl Profile {
         Ok(folded)
     }
 
-    /// How many of the frames have names, and what keeps the others from having one; stacks weigh by their count.
-    pub(crate) fn naming(&self, stacks: &Stacks) -> Result<String> {
-        let (mut named, mut reasons) = (0u64, HashMap::<&str, u64>::new());
-        self.each(|pair, _, count| {
-            for frame in self.frames(stacks, pair).into_iter().filter(|frame| !frame.is_truncation()) {
-                let sum = match &frame.unnamed {
-                    None => &mut named,
-                    Some(why) => reasons.entry(why).or_default(),
-                };
-                *sum = sum.saturating_add(count);
-            }
-        })?;
-        let all = reasons.values().fold(named, |sum, count| sum.saturating_add(*count));
-        if all == 0 {
-            return Ok("no stack was recorded".to_owned());
-        }
-        Ok(match reasons.is_empty() {
-            true => "all frames have names".to_owned(),
-            false => {
-                let named = units::percent(100.0 * named as f64 / all as f64);
-                format!("{named} of the frames have names; of the others: {}", shares(reasons, all))
-            }
-        })
-    }
-
-    /// How many user stacks reach the outermost function, and why the others do not; `by_tables`: callers were found by unwind
-    /// tables. `None` where no sample has a user stack.
-    pub(crate) fn wholeness(&self, stacks: &Stacks, by_tables: bool) -> Result<Option<String>> {
-        let (mut all, mut whole, mut reasons) = (0u64, 0u64, HashMap::<&str, u64>::new());
-        self.each(|pair, _, count| {
-            let Some(user) = pair.user else { return };
-            all = all.saturating_add(count);
-            let outermost = stacks.frames(None, Some(user.into())).last();
-            let sum = match outermost.filter(|frame| frame.is_truncation()) {
-                Some(frame) => reasons.entry(frame.unnamed.as_deref().unwrap_or_default()).or_default(),
-                None => &mut whole,
-            };
-            *sum = sum.saturating_add(count);
-        })?;
-        let share = units::percent(100.0 * whole as f64 / all.max(1) as f64);
-        Ok(match (all, by_tables, reasons.is_empty()) {
-            (0, ..) => None,
-            (_, false, _) => Some(
-                "user stacks were followed by frame pointers alone: callers of code without frame pointers are missing"
-                    .to_owned(),
-            ),
-            (_, true, true) => Some("all user stacks are complete".to_owned()),
-            (_, true, false) => {
-                Some(format!("{share} of the user stacks are complete; of the others: {}", shares(reasons, all)))
-            }
-        })
-    }
-
     /// The calls from the outermost in, heaviest first, without branches below `least` nanoseconds.
     ///
     /// The heaviest stacks come first, and once there are very many calls the others only add to those that are there,
     /// so that every call has all of its time.
     pub(crate) fn tree(&self, stacks: &Stacks, least: u64) -> Result<Vec<Branch>> {
-        let mut tree = Tree { nodes: vec![Node::default()], names: HashMap::new() };
-        self.each(|pair, ns, _| {
-            let frames = self.frames(stacks, pair);
-            let in_program = frames.len() - stacks.kernel_frames(pair, frames.len());
-            let names = std::iter::once(self.process(pair)).chain(frames.iter().map(|frame| &frame.function.text));
+        let mut tree = Tree { nodes: vec![Node::default()], calls: HashMap::new() };
+        // Functions of one name are one call, whatever files they are in.
+        let mut texts: HashMap<&str, u32> = HashMap::new();
+        let mut text = |text| {
+            let next = place(texts.len());
+            *texts.entry(text).or_insert(next)
+        };
+        let functions: Vec<u32> = stacks.symbols.numbered_functions().iter().map(|own| text(&own.text)).collect();
+        let processes: Vec<u32> = self.processes.iter().map(|name| text(name)).collect();
+        self.each_path(stacks, |pair, path, ns, _| {
+            let in_program = stacks.user_frames(pair).min(path.len());
+            let process = processes.get(pair.process as usize).map(|text| (*text, self.process(pair)));
+            let symbols = path.iter().rev().filter_map(|at| stacks.symbols.all.get(*at as usize));
+            let calls = symbols
+                .filter_map(|symbol| Some((*functions.get(symbol.function as usize)?, &symbol.frame.function.text)));
             let mut at = 0;
-            for (depth, name) in names.enumerate() {
-                let Some(child) = tree.child(at, name, ns, depth > in_program) else { break };
+            for (depth, call) in process.into_iter().chain(calls).enumerate() {
+                let Some(child) = tree.child(at, call, ns, depth > in_program) else { break };
                 at = child;
             }
         })?;
@@ -535,13 +569,93 @@ impl Profile {
     }
 }
 
-/// Reasons with their shares of all, the largest first.
-fn shares(reasons: HashMap<&str, u64>, all: u64) -> String {
-    let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(why, count)| (Reverse(*count), *why));
-    let percent = |part: u64| units::percent(100.0 * part as f64 / all as f64);
-    let reasons: Vec<String> = reasons.iter().map(|(why, count)| format!("{} {why}", percent(*count))).collect();
-    reasons.join(", ")
+/// What all frames of a profile come to.
+pub(crate) struct Survey {
+    /// The functions, in no order.
+    pub(crate) functions: Vec<Visited>,
+    /// Those with a name, by why the others have none; stacks weigh by their count.
+    frames: Shares,
+    /// Those that reach the outermost function, by why the others do not.
+    user_stacks: Shares,
+}
+
+/// A function that stacks have.
+pub(crate) struct Visited {
+    /// The function.
+    pub(crate) function: Rc<Function>,
+    /// Its weight.
+    pub(crate) weight: Weight,
+    /// Of one of the kernel, the program's function that entered the kernel, in the heaviest stack that has both.
+    pub(crate) entered_from: Option<Rc<Function>>,
+}
+
+impl Survey {
+    /// How many of the frames have names, and what keeps the others from having one.
+    pub(crate) fn naming(&self) -> String {
+        match (self.frames.all(), self.frames.others.is_empty()) {
+            (0, _) => "no stack was recorded".to_owned(),
+            (_, true) => "all frames have names".to_owned(),
+            (_, false) => {
+                format!("{} of the frames have names; of the others: {}", self.frames.percent(), self.frames.reasons())
+            }
+        }
+    }
+
+    /// How many user stacks reach the outermost function, and why the others do not; `by_tables`: callers were found by unwind
+    /// tables. `None` where no sample has a user stack.
+    pub(crate) fn wholeness(&self, by_tables: bool) -> Option<String> {
+        let stacks = &self.user_stacks;
+        match (stacks.all(), by_tables, stacks.others.is_empty()) {
+            (0, ..) => None,
+            (_, false, _) => Some(
+                "user stacks were followed by frame pointers alone: callers of code without frame pointers are missing"
+                    .to_owned(),
+            ),
+            (_, true, true) => Some("all user stacks are complete".to_owned()),
+            (_, true, false) => Some(format!(
+                "{} of the user stacks are complete; of the others: {}",
+                stacks.percent(),
+                stacks.reasons()
+            )),
+        }
+    }
+}
+
+/// How much is well, and how much is not for which reasons.
+#[derive(Default)]
+struct Shares {
+    well: u64,
+    others: HashMap<Rc<str>, u64>,
+}
+
+impl Shares {
+    fn add(&mut self, reason: Option<&Rc<str>>, count: u64) {
+        let sum = match reason {
+            None => &mut self.well,
+            Some(reason) => self.others.entry(Rc::clone(reason)).or_default(),
+        };
+        *sum = sum.saturating_add(count);
+    }
+
+    fn all(&self) -> u64 {
+        self.others.values().fold(self.well, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// How much is well.
+    fn percent(&self) -> String {
+        units::percent(100.0 * self.well as f64 / self.all().max(1) as f64)
+    }
+
+    /// Reasons with their shares of all, the largest first.
+    fn reasons(&self) -> String {
+        let all = self.all();
+        let mut reasons: Vec<(&Rc<str>, &u64)> = self.others.iter().collect();
+        reasons.sort_by_key(|(why, count)| (Reverse(**count), Rc::clone(why)));
+        let share = |(why, count): (&Rc<str>, &u64)| {
+            format!("{} {why}", units::percent(100.0 * *count as f64 / all.max(1) as f64))
+        };
+        reasons.into_iter().map(share).collect::<Vec<String>>().join(", ")
+    }
 }
 
 /// Pairs of stacks while they are added up.
@@ -627,8 +741,8 @@ pub(crate) struct Branch {
 struct Tree {
     /// The root first.
     nodes: Vec<Node>,
-    /// Where the calls of a name by a caller are.
-    names: HashMap<(u32, Rc<str>), u32>,
+    /// Where the calls of a name, by its number, by a caller are.
+    calls: HashMap<(u32, u32), u32>,
 }
 
 #[derive(Default)]
@@ -640,10 +754,10 @@ struct Node {
 }
 
 impl Tree {
-    /// Adds to the calls of a name by a caller; nothing where there is no room for them.
-    fn child(&mut self, caller: u32, name: &Rc<str>, ns: u64, in_kernel: bool) -> Option<u32> {
+    /// Adds to the calls of a name, which has a number, by a caller; nothing where there is no room for them.
+    fn child(&mut self, caller: u32, (number, name): (u32, &Rc<str>), ns: u64, in_kernel: bool) -> Option<u32> {
         let next = u32::try_from(self.nodes.len()).ok()?;
-        let at = match self.names.entry((caller, Rc::clone(name))) {
+        let at = match self.calls.entry((caller, number)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(_) if self.nodes.len() >= NODES => return None,
             Entry::Vacant(new) => {
@@ -687,6 +801,7 @@ mod tests {
     use super::Profile;
     use super::SORTED_BYTES;
     use super::Stacks;
+    use super::Symbols;
     use super::Weight;
     use crate::report::read::limit::Limit;
     use crate::spill::Sorter;
@@ -695,7 +810,7 @@ mod tests {
 
     /// A profile of one process, and its stacks from the outermost in.
     fn profile(of: &[(&[&str], u64)]) -> (Profile, Stacks) {
-        let mut stacks = Stacks { symbols: HashMap::new(), leaves: Vec::new(), nodes: Vec::new() };
+        let mut stacks = Stacks { symbols: Symbols::default(), leaves: Vec::new(), nodes: Vec::new() };
         let (mut sorter, mut pairs) = (Sorter::new(usize::MAX), Sorter::new(0));
         let mut ids: HashMap<String, i32> = HashMap::new();
         for (at, (names, ns)) in of.iter().enumerate() {
@@ -706,7 +821,9 @@ mod tests {
                 let unnamed = name.contains('+').then(|| "no symbol there".into());
                 let function = Function { text: (*name).into(), module: "m".into() };
                 let frame = Frame { unnamed, ..Frame::of(function) };
-                stacks.symbols.entry(id).or_insert(frame);
+                if !stacks.symbols.by_id.contains_key(&id) {
+                    stacks.symbols.add(id, frame);
+                }
                 frames.push(id);
             }
             sorter.push((frames, at as i64), 0);
@@ -746,8 +863,8 @@ mod tests {
     #[test]
     fn a_recursive_function_weighs_once() {
         let (profile, stacks) = profile(&[(&["main", "f", "f"], 7), (&["main"], 3)]);
-        let weights = profile.functions(&stacks).unwrap();
-        let of = |name: &str| weights.iter().find(|(function, _)| &*function.text == name).map(|(_, weight)| *weight);
+        let functions = profile.survey(&stacks).unwrap().functions;
+        let of = |name: &str| functions.iter().find(|one| &*one.function.text == name).map(|one| one.weight);
         assert_eq!(of("f"), Some(Weight { own: 7, total: 7 }));
         assert_eq!(of("main"), Some(Weight { own: 3, total: 10 }));
     }
@@ -765,7 +882,7 @@ mod tests {
     fn frames_without_names_are_counted_by_their_reason() {
         let (profile, stacks) = profile(&[(&["a", "lib+0x1"], 1), (&["a", "b"], 1)]);
         assert_eq!(
-            profile.naming(&stacks).unwrap(),
+            profile.survey(&stacks).unwrap().naming(),
             "75.0% of the frames have names; of the others: 25.0% no symbol there"
         );
     }

@@ -21,6 +21,8 @@ use crate::report::read::profile::Function;
 use crate::report::read::profile::LEAVING;
 use crate::report::read::profile::Profile;
 use crate::report::read::profile::Stacks;
+use crate::report::read::profile::Survey;
+use crate::report::read::profile::Visited;
 use crate::report::read::profile::Weight;
 use crate::report::read::samples::SampleColumns;
 use crate::report::read::samples::SleepColumns;
@@ -57,27 +59,21 @@ pub(super) fn on(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         let whose = whose(sources, source);
         let clock = source.meta().probes.iter().find(|probe| probe.name == "cpu").and_then(|probe| probe.hooks.first());
         let clock = clock.map(|hook| format!(" ({})", hook.trim_start_matches("perf_event/"))).unwrap_or_default();
-        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), profile.naming(&stacks)?));
-        note_wholeness(&mut document, &whose, source, &profile, &stacks)?;
-        profiles.push((profile, stacks));
+        let survey = profile.survey(&stacks)?;
+        document.note(format!("{whose}{} samples{clock}; {}", units::count(profile.count()), survey.naming()));
+        note_wholeness(&mut document, &whose, source, &survey);
+        profiles.push((profile, stacks, survey));
     }
-    finish(&mut document, sources, &profiles, plan, "CPU time")?;
+    finish(&mut document, sources, profiles, plan, "CPU time")?;
     Ok(document)
 }
 
 /// Says how many stacks have all callers.
-fn note_wholeness(
-    document: &mut Document,
-    whose: &str,
-    source: &Source,
-    profile: &Profile,
-    stacks: &Stacks,
-) -> Result<()> {
+fn note_wholeness(document: &mut Document, whose: &str, source: &Source, survey: &Survey) {
     let by_tables = source.meta().config.get("unwind_bytes").and_then(|bytes| bytes.as_u64()) > Some(0);
-    if let Some(text) = profile.wholeness(stacks, by_tables)? {
+    if let Some(text) = survey.wholeness(by_tables) {
         document.note(format!("{whose}{text}"));
     }
-    Ok(())
 }
 
 pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
@@ -118,18 +114,19 @@ pub(super) fn off(sources: &[Source], plan: &ReportPlan) -> Result<Document> {
         longest(source, &processes, &stacks, &mut blocks)?;
         let whose = whose(sources, source);
         let sleeps = units::count(profile.count());
-        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", profile.naming(&stacks)?));
-        note_wholeness(&mut document, &whose, source, &profile, &stacks)?;
+        let survey = profile.survey(&stacks)?;
+        document.note(format!("{whose}{sleeps} sleeps ended in the window; {}", survey.naming()));
+        note_wholeness(&mut document, &whose, source, &survey);
         if bare > 0 {
             let part = units::percent(100.0 * bare as f64 / profile.ns().max(1) as f64);
             document.note(format!(
                 "{whose}{part} of the time has no stack: stacks of threads with many short sleeps are sampled"
             ));
         }
-        profiles.push((profile, stacks));
+        profiles.push((profile, stacks, survey));
     }
     document.push(causes.table()?);
-    finish(&mut document, sources, &profiles, plan, "time asleep")?;
+    finish(&mut document, sources, profiles, plan, "time asleep")?;
     document.push(blocks.table()?);
     Ok(document)
 }
@@ -151,23 +148,26 @@ fn without_leaving(frames: Vec<Frame>) -> Vec<Frame> {
 fn finish(
     document: &mut Document,
     sources: &[Source],
-    profiles: &[(Profile, Stacks)],
+    surveyed: Vec<(Profile, Stacks, Survey)>,
     plan: &ReportPlan,
     what: &str,
 ) -> Result<()> {
+    let mut profiles = Vec::new();
     let mut functions = Ranking::new(sources, "functions", "Functions", function_columns(what))
         .largest_first("self_ns")
         .top(plan.rows_shown(20));
-    for (source, (profile, stacks)) in sources.iter().zip(profiles) {
-        let all = profile.ns();
-        let mut weights: Vec<_> = profile.functions(stacks)?.into_iter().collect();
-        weights.sort_by(|a, b| (b.1.own, b.1.total).cmp(&(a.1.own, a.1.total)).then_with(|| a.0.cmp(&b.0)));
-        let entered = profile.entered_from(stacks)?;
-        for (function, weight) in weights {
-            let entered_from = entered.get(&function).cloned();
-            functions.row(source, &FunctionRow { function, entered_from, weight, of_all_ns: all });
+    for (source, (profile, stacks, survey)) in sources.iter().zip(surveyed) {
+        let mut visited = survey.functions;
+        visited.sort_by(|a, b| {
+            let weights = |one: &Visited| (one.weight.own, one.weight.total);
+            weights(b).cmp(&weights(a)).then_with(|| a.function.cmp(&b.function))
+        });
+        for Visited { function, weight, entered_from } in visited {
+            functions.row(source, &FunctionRow { function, entered_from, weight, of_all_ns: profile.ns() });
         }
+        profiles.push((profile, stacks));
     }
+    let profiles = profiles.as_slice();
     document.push(functions.table()?);
     push_lines(document, sources, profiles, plan, what)?;
     for (source, (profile, stacks)) in sources.iter().zip(profiles) {

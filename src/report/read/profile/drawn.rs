@@ -48,13 +48,14 @@ impl Profile {
         let rest = outermost(&REST.into());
         self.each(|pair, ns, _| {
             let process = outermost(self.process(pair));
-            let frames = self.frames(stacks, pair);
-            let path = std::iter::once(&process).chain(frames.iter().map(|frame| &frame.function));
-            let fits = drawn.pairs.len() < DRAWN && drawn.fits(path.clone(), room);
-            if fits {
-                let call = drawn.path(path);
-                drawn.pairs.extend(call.map(|call| (*pair, call)));
-                return;
+            if drawn.pairs.len() < DRAWN {
+                let frames = self.frames(stacks, pair);
+                let path = std::iter::once(&process).chain(frames.iter().map(|frame| &frame.function));
+                if drawn.fits(path.clone(), room) {
+                    let call = drawn.path(path);
+                    drawn.pairs.extend(call.map(|call| (*pair, call)));
+                    return;
+                }
             }
             drawn.joined_ns = drawn.joined_ns.saturating_add(ns);
             if !drawn.rest.contains_key(&pair.process) {
