@@ -18,6 +18,8 @@ pub struct Wanted {
 pub enum Unit {
     /// Events, pages, packets.
     Count,
+    /// Bytes.
+    Bytes,
     /// Nanoseconds.
     Nanoseconds,
     /// Microseconds in the file, nanoseconds in the recording.
@@ -29,6 +31,7 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Unit::Count => "count",
+            Unit::Bytes => "bytes",
             Unit::Nanoseconds | Unit::Microseconds => "ns",
         }
     }
@@ -36,7 +39,7 @@ impl Unit {
     fn scaled(self, value: u64) -> u64 {
         match self {
             Unit::Microseconds => value.saturating_mul(1000),
-            Unit::Count | Unit::Nanoseconds => value,
+            Unit::Bytes | Unit::Count | Unit::Nanoseconds => value,
         }
     }
 }

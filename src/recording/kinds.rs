@@ -190,7 +190,7 @@ pub static CORE_KINDS: &[CoreKind] = &[
     CoreKind {
         name: "cgroup_stat",
         is_aggregate: true,
-        help: "The same for a control group, by its path: time over its CPU quota, pressure, limits that were hit. For a group over its quota, 'cpu.quota' and 'cpu.period' state the quota, and 'cgroup.process' lists its processes.",
+        help: "The same for a control group, by its path: time over its CPU quota, pressure, limits that were hit. For a group over its quota, 'cpu.quota' and 'cpu.period' state the quota; for one that wanted more memory than it may have, 'memory.limit' is the limit in bytes. 'cgroup.process' lists the processes of either.",
         columns: &["dur_ns", "metric", "unit", "name", "cgroup_id", "pid", "process", "sum", "max"],
         holds: &[("name", Holds::Cgroup)],
     },

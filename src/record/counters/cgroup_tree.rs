@@ -19,6 +19,8 @@ pub(super) enum Hierarchy {
     Cpu,
     /// Version 1, the hierarchy of this controller.
     Pids,
+    /// Version 1, the hierarchy of this controller.
+    Memory,
     /// Version 2.
     Unified,
 }
@@ -51,6 +53,7 @@ impl Tree {
             let hierarchy = match mount.fs_type.as_str() {
                 "cgroup2" => Some(Hierarchy::Unified),
                 "cgroup" if has("cpu.shares") => Some(Hierarchy::Cpu),
+                "cgroup" if has("memory.failcnt") => Some(Hierarchy::Memory),
                 // The root has no file of the controller's own: `pids.max` stands below it.
                 "cgroup" if mount.point.file_name().is_some_and(|name| name == "pids") => Some(Hierarchy::Pids),
                 _ => None,
@@ -101,7 +104,7 @@ fn group(hierarchy: Hierarchy, directory: &Path, path: &str, inode: u64) -> Grou
         Hierarchy::Cpu => text("cpu.cfs_quota_us")
             .zip(text("cpu.cfs_period_us"))
             .and_then(|(quota, period)| Quota::v1(&quota, &period)),
-        Hierarchy::Pids => None,
+        Hierarchy::Memory | Hierarchy::Pids => None,
     };
     let id = (hierarchy == Hierarchy::Unified).then_some(inode);
     Group { hierarchy, path: path.to_owned(), directory: directory.to_owned(), id, quota }

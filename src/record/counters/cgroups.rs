@@ -40,6 +40,9 @@ const MOST_NAMED: usize = 32;
 
 const THROTTLED: Name = Name::new("cpu", "nr_throttled");
 const REFUSED: Name = Name::new("pids.events", "max");
+/// Times that memory was wanted beyond a limit; version 1 has a counter of its own for it, and version 2 a limit below the hard one.
+const MEMORY_FULL: [Name; 3] =
+    [Name::new("memory", "failcnt"), Name::new("memory.events", "max"), Name::new("memory.events", "high")];
 
 type Key = (Hierarchy, String);
 
@@ -166,7 +169,7 @@ impl Cgroups {
     }
 }
 
-/// Reads pressure and events of all; returns the cgroups that were refused a process.
+/// Reads pressure and events of all; returns the cgroups that were refused a process or memory.
 fn look(known: &mut BTreeMap<Key, Known>, now_ns: u64, facts: &mut Vec<Fact>) -> Vec<Key> {
     let mut refused = Vec::new();
     for (key, known) in known.iter_mut().take(MOST_GROUPS) {
@@ -177,6 +180,12 @@ fn look(known: &mut BTreeMap<Key, Known>, now_ns: u64, facts: &mut Vec<Fact>) ->
             if counter.name == REFUSED {
                 let limit = known.group.text("pids.max").parse().ok();
                 facts.extend(limit.map(|limit| known.fact(Name::new("pids", "limit"), Unit::Count, Value::Is(limit))));
+                refused.push(key.clone());
+            }
+            if MEMORY_FULL.contains(&counter.name) {
+                let limit = known.group.memory_limit(counter.name);
+                facts
+                    .extend(limit.map(|limit| known.fact(Name::new("memory", "limit"), Unit::Bytes, Value::Is(limit))));
                 refused.push(key.clone());
             }
         }
@@ -222,10 +231,25 @@ impl Group {
             }
             all.extend(counters::keyed("memory.events", &self.text("memory.events"), &MEMORY_EVENTS));
         }
-        if self.hierarchy != Hierarchy::Cpu {
+        if self.hierarchy == Hierarchy::Memory {
+            let value = self.text("memory.failcnt").trim().parse().ok();
+            all.extend(value.map(|value| Counter { name: Name::new("memory", "failcnt"), unit: Unit::Count, value }));
+        }
+        if matches!(self.hierarchy, Hierarchy::Pids | Hierarchy::Unified) {
             all.extend(counters::keyed("pids.events", &self.text("pids.events"), &PIDS_EVENTS));
         }
         all
+    }
+
+    /// The limit that a counter of [`MEMORY_FULL`] is about, in bytes; nothing where there is none.
+    fn memory_limit(&self, counter: Name) -> Option<u64> {
+        let [failed, hard, _] = MEMORY_FULL;
+        let file = match counter {
+            own if own == failed => "memory.limit_in_bytes",
+            own if own == hard => "memory.max",
+            _ => "memory.high",
+        };
+        self.text(file).trim().parse().ok()
     }
 
     fn all_counters(&self) -> Vec<Counter> {

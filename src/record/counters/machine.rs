@@ -35,7 +35,7 @@ impl Machine {
     pub(super) fn read(&mut self, root: &Root, now_ns: u64) -> Vec<Fact> {
         let grown = |counter: Counter| {
             let least = match counter.unit {
-                Unit::Count => LEAST_PAGES,
+                Unit::Bytes | Unit::Count => LEAST_PAGES,
                 Unit::Nanoseconds | Unit::Microseconds => LEAST_NS,
             };
             let rare = [Name::new("vmstat", "oom_kill"), Name::new("softnet", "dropped")].contains(&counter.name);

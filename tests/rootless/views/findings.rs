@@ -511,6 +511,42 @@ fn a_reader_whom_no_wake_up_shows_is_known_by_its_port() {
     assert_eq!(findings(made), [[json!("slow-reader"), json!("exporter"), json!("reader")]]);
 }
 
+/// A memory cgroup that is too small for what its process reads again and again.
+#[test]
+fn who_reads_again_what_its_cgroup_could_not_keep_lacks_memory() {
+    for (refaults, expected) in [(400_000, "memory-reclaim"), (900, "cpu-use")] {
+        let mut made = machine(&[(7, "indexer", &[("on_cpu", "", 3900), ("runnable", "", 100)])]);
+        made.probe("memory", "slow", 9).probe("cpu", "hist", 9);
+        made.metric("memory.reclaim_stall", "histogram", "ns", &["pid", "comm", "cause"]);
+        made.metric("memory.reclaimed", "counter", "bytes", &["pid", "comm", "cause"]);
+        let by = [("pid", 7.into()), ("comm", "indexer".into()), ("cause", "cgroup limit".into())];
+        made.values("memory.reclaim_stall", 4 * SECOND, &by, &vec![10_000; 5000]);
+        made.counter("memory.reclaimed", 4 * SECOND, &by, 5000, 500_000 * 4096);
+        let grew = [("metric", "vmstat.workingset_refault_file".into()), ("sum", refaults.into())];
+        made.row("machine_stat", 4 * SECOND, &[&grew[..], &[("dur_ns", (4 * SECOND).into())]].concat());
+        for (metric, cells) in [("memory.failcnt", ("sum", 5000.into())), ("memory.limit", ("max", (32 << 20).into()))]
+        {
+            let own = [("name", "/batch".into()), ("metric", metric.into()), ("dur_ns", (4 * SECOND).into())];
+            made.row("cgroup_stat", 4 * SECOND, &[&own[..], &[cells]].concat());
+        }
+        let member = [("name", "/batch".into()), ("metric", "cgroup.process".into()), ("pid", 7.into())];
+        made.row("cgroup_stat", 4 * SECOND, &[&member[..], &[("max", 1.into())]].concat());
+        made.symbol(701, "filemap_add_folio", "[kernel]").symbol(702, "filemap_get_pages", "[kernel]");
+        made.stack(701, &[701, 702]).stack(702, &[702]);
+        for (stack, ms) in [(701, 2900), (702, 1000)] {
+            let own = [("pid", 7.into()), ("comm", "indexer".into()), ("kstack_id", stack.into())];
+            let sums = [("sum", (ms * MS).into()), ("count", 100.into())];
+            made.row("cpu_sample", 4 * SECOND, &[&own[..], &sums].concat());
+        }
+        let document = Case::new("summary", vec![("run.parquet", made)]).json();
+        let found = cells(&document, "findings", &["rule", "text"]);
+        assert_eq!(found[0][0], json!(expected), "{found:?}");
+        let text = found[0][1].as_str().unwrap();
+        let limit = "5,000 times at the limit of its cgroup /batch, 32.0 MiB";
+        assert_eq!(text.contains(limit), expected == "memory-reclaim", "{text}");
+    }
+}
+
 /// Both ends of a connection wait there `times`, each time for so many milliseconds, while the kernel delays acknowledgements so often.
 fn held_back(delayed: i64, (times, ms): (i64, i64)) -> Vec<Vec<Value>> {
     let idle: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "socket", 3900)];

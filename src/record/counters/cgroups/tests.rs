@@ -119,3 +119,28 @@ fn pressure_is_told_from_a_hundredth_of_an_interval_on_and_refusals_at_once() {
     assert!(facts[1].starts_with("/a pids.events.max Grew { by: 2") && facts[2].starts_with("/a pids.limit Is(8)"));
     assert!(facts[3].starts_with("/a cgroup.process"));
 }
+
+#[test]
+fn a_cgroup_at_its_memory_limit_is_told_of_with_the_limit_and_its_processes_in_either_version() {
+    const MEMORY: &str = "40 31 0:37 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n";
+    let v1 = ("/sys/fs/cgroup/memory", "memory.failcnt", ["7\n", "19\n"], "memory.limit_in_bytes", "memory.failcnt");
+    let v2 = ("/sys/fs/cgroup", "memory.events", ["max 7\n", "max 19\n"], "memory.max", "memory.events.max");
+    for (mounts, (top, file, [before, after], limit, metric)) in [(MEMORY, v1), (V2, v2)] {
+        let machine = Machine::new(mounts);
+        machine.file(&format!("{top}/memory.failcnt"), "0\n");
+        machine.file(&format!("{top}/a/{file}"), before);
+        machine.file(&format!("{top}/a/{limit}"), "33554432\n");
+        machine.file(&format!("{top}/a/cgroup.procs"), "41\n");
+        let mut cgroups = machine.begin();
+        assert_eq!(cgroups.read(&machine.root(), SECOND, true), []);
+        machine.file(&format!("{top}/a/{file}"), after);
+        let facts = cgroups.read(&machine.root(), 2 * SECOND, true);
+        let expected = [
+            format!("/a {metric} {:?}", Value::Grew { by: 12, in_ns: SECOND }),
+            format!("/a memory.limit {:?}", Value::Is(32 << 20)),
+            format!("/a cgroup.process {:?}", Value::Is(1)),
+        ];
+        assert_eq!(said(&facts), expected);
+        assert_eq!(facts.iter().filter_map(|fact| fact.pid).collect::<Vec<_>>(), [41]);
+    }
+}

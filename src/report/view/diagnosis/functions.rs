@@ -42,6 +42,8 @@ pub(super) struct Functions {
     spinning: HashMap<Rc<Function>, u64>,
     /// By what people call the work.
     costly: BTreeMap<&'static str, u64>,
+    /// In filling the page cache.
+    refilling: u64,
 }
 
 impl Functions {
@@ -72,6 +74,7 @@ impl Functions {
         for one in several {
             sum.all = sum.all.saturating_add(one.all);
             sum.kernel = sum.kernel.saturating_add(one.kernel);
+            sum.refilling = sum.refilling.saturating_add(one.refilling);
             for (words, ns) in &one.costly {
                 let own = sum.costly.entry(words).or_default();
                 *own = own.saturating_add(*ns);
@@ -114,6 +117,9 @@ impl Functions {
             let own = self.costly.entry(words).or_default();
             *own = own.saturating_add(ns);
         }
+        if names.first(kernel, &[Class::Refill]).is_some() {
+            self.refilling = self.refilling.saturating_add(ns);
+        }
         let innermost: Vec<&Frame> = kernel.iter().chain(user).take(SPIN_DEPTH).copied().collect();
         if let Some(frame) = names.first(&innermost, &[Class::Spin]).and_then(|(_, _, at)| innermost.get(at)) {
             count(&mut self.spinning, &frame.function);
@@ -144,6 +150,11 @@ impl Functions {
     pub(super) fn costly(&self) -> Option<(&'static str, f64)> {
         let (words, ns) = self.costly.iter().max_by_key(|(_, ns)| **ns)?;
         Some((words, *ns as f64 / self.all.max(1) as f64))
+    }
+
+    /// The part of the time that went into filling the page cache, and making room in it.
+    pub(super) fn refilling(&self) -> f64 {
+        self.refilling as f64 / self.all.max(1) as f64
     }
 
     /// The part of the time that went into spinning for locks, and the function in which most of that was.

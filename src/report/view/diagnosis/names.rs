@@ -36,6 +36,8 @@ pub(super) enum Class {
     Tasks,
     /// It works in the kernel on what its program hardly knows that it asks for.
     Costly,
+    /// It fills the page cache, or makes room in it.
+    Refill,
     /// Nothing, whatever lines further down match.
     Plain,
 }
@@ -117,6 +119,7 @@ fn line(text: &'static str) -> Option<Line> {
         "full" => Class::Full,
         "tasks" => Class::Tasks,
         "costly" => Class::Costly,
+        "refill" => Class::Refill,
         "plain" => Class::Plain,
         _ => return None,
     };
