@@ -511,6 +511,87 @@ fn a_reader_whom_no_wake_up_shows_is_known_by_its_port() {
     assert_eq!(findings(made), [[json!("slow-reader"), json!("exporter"), json!("reader")]]);
 }
 
+/// Clients that are woken at once wait for one another for a moment, on CPUs that idle most of the time.
+#[test]
+fn clients_that_a_burst_wakes_do_not_lack_a_cpu() {
+    for (holder_ms, expected) in [(60, 0), (2400, 1)] {
+        let client: Spent<'_> = &[("on_cpu", "", 60), ("runnable", "", 400), ("interruptible", "socket", 3540)];
+        let holder: Spent<'_> = &[("on_cpu", "", holder_ms), ("interruptible", "sleep", 4000 - holder_ms)];
+        let mut made = machine(&[(7, "client", client), (8, "holder", holder)]);
+        for at in 0..20 {
+            let own = [("pid", 7.into()), ("comm", "client".into()), ("cpu", (at % 2).into())];
+            let waited = [("dur_ns", (15 * MS).into()), ("sched_prev_pid", 8.into())];
+            made.row("wakeup", at * 200 * MS, &[&own[..], &waited].concat());
+        }
+        let queued = findings(made).into_iter().filter(|finding| finding[0] == json!("cpu-queue")).count();
+        assert_eq!(queued, expected, "{holder_ms}");
+    }
+}
+
+/// Threads that share one CPU take turns of a few milliseconds, each too short to be recorded by itself.
+#[test]
+fn a_process_that_waits_for_a_full_cpu_and_is_never_moved_to_an_idle_one_is_kept_there() {
+    for (moved, expected) in [(0, true), (400, false)] {
+        let mut made = Synthetic::new("builder");
+        made.probe("sched", "slow", 9);
+        made.metric("sched.on_cpu", "counter", "ns", &["pid", "comm"]);
+        made.metric("sched.migrations", "counter", "count", &["pid", "comm"]);
+        made.row("process", 0, &[("pid", 7.into()), ("comm", "pinnedd".into())]);
+        let by = [("pid", 7.into()), ("comm", "pinnedd".into())];
+        made.counter("sched.on_cpu", 4 * SECOND, &by, 1, 4_000_000_000);
+        let others = [("pid", 8.into()), ("comm", "bash".into())];
+        made.counter("sched.migrations", 4 * SECOND, &others, 3, 3);
+        if moved > 0 {
+            made.counter("sched.migrations", 4 * SECOND, &by, moved, moved);
+        }
+        for tid in 7..11 {
+            spent(&mut made, (7, tid), "pinnedd", ("on_cpu", ""), 990, 800);
+            spent(&mut made, (7, tid), "pinnedd", ("runnable", ""), 2900, 800);
+        }
+        for (cpu, busy_ms) in [(0, 3960), (1, 800)] {
+            for (state, ms) in [("busy", busy_ms), ("idle", 4000 - busy_ms)] {
+                let own = [("cpu", cpu.into()), ("dur_ns", (4 * SECOND).into()), ("state", state.into())];
+                made.row("cpu_ledger", 4 * SECOND, &[&own[..], &[("sum", (ms * MS).into())]].concat());
+            }
+        }
+        let said = first_screen(made);
+        let pinned = said.contains("CPU 0 was 99.0% busy: pinnedd (7) had 50.0%")
+            && said.contains("'taskset -pc PID' shows its affinity");
+        assert_eq!(pinned, expected, "{said}");
+    }
+}
+
+/// Processes that poll one socket, recorded without their system calls.
+#[test]
+fn a_herd_shows_without_system_calls_by_who_is_woken_for_all_connections() {
+    for (bytes, woken_by, expected) in [(0, 9, true), (4000 * 400, 9, false), (0, 10, false)] {
+        let worker: Spent<'_> = &[("on_cpu", "", 60), ("runnable", "", 700), ("interruptible", "poll", 3240)];
+        let mut spent_by: Vec<(i64, &'static str, Spent<'_>)> = (12..18).map(|pid| (pid, "herdd", worker)).collect();
+        spent_by.push((9, "client", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)]));
+        let mut made = machine(&spent_by);
+        made.probe("tcp", "raw", 9);
+        made.metric("tcp.accepted", "counter", "count", &["pid", "comm", "sport"]);
+        made.metric("tcp.received", "counter", "bytes", &["pid", "comm", "sport"]);
+        made.metric("tcp.connect_latency", "histogram", "ns", &["pid", "comm", "dport"]);
+        let server = [("pid", 12.into()), ("comm", "herdd".into()), ("sport", 8080.into())];
+        made.counter("tcp.accepted", 4 * SECOND, &server, 4000, 4000);
+        made.counter("tcp.received", 4 * SECOND, &server, 1, bytes);
+        let client = [("pid", 9.into()), ("comm", "client".into()), ("dport", 8080.into())];
+        made.values("tcp.connect_latency", 4 * SECOND, &client, &[9000; 100]);
+        for pid in 12..18 {
+            let who = [("pid", Cell::Int(pid)), ("tid", pid.into()), ("process", "herdd".into())];
+            let what = [("wait_on", "epoll".into()), ("wait_target", 4.into()), ("cause", "poll".into())];
+            let by = [("wait_by", "thread".into()), ("waker_pid", woken_by.into()), ("waker_tid", woken_by.into())];
+            let sums = [("sum", (3200 * MS).into()), ("count", 3900.into())];
+            made.row("wait", 4 * SECOND, &[&who[..], &what, &by, &sums].concat());
+        }
+        let said = first_screen(made);
+        let found = said.contains("6 processes of herdd are woken for the same connections");
+        assert_eq!(found, expected, "{bytes} {woken_by}: {said}");
+        assert!(found || !said.contains("quiet"), "{said}");
+    }
+}
+
 /// A memory cgroup that is too small for what its process reads again and again.
 #[test]
 fn who_reads_again_what_its_cgroup_could_not_keep_lacks_memory() {

@@ -1,7 +1,8 @@
 //! `cpu-queue`: a process waited for a CPU, and others had it. Precondition: the CPUs where it queued were busy.
 //!
 //! Where a process queued, and who had the CPU when it got there at last, is known of its long waits (kind `wakeup`). Without enough of
-//! them, all CPUs have to have been busy.
+//! them, all CPUs have to have been busy; or some were while the others idled, and the process, which waited there again and again,
+//! was hardly ever moved (metric `sched.migrations`): it may not run anywhere else.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use anyhow::Result;
 use crate::hist::Histogram;
 use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::sum;
+use crate::report::read::ledger::Account;
 use crate::report::read::ledger::Sort;
 use crate::report::read::metrics;
 use crate::report::view::diagnosis::Finding;
@@ -49,6 +51,15 @@ const CONFINED_WAITS: u64 = 10;
 const CONFINED: f64 = 0.3;
 /// A CPU where less than this part of the long waits were is not where it queued.
 const LEAST_THERE: f64 = 0.1;
+/// On CPUs with time to spare, who used less than this part of what they could give kept nobody waiting for long: processes that are woken
+/// at once wait for one another for a moment.
+const LEAST_HELD: f64 = 0.05;
+/// There, they had the CPU in this part of the long waits: the others were on it for the moment before.
+const LEAST_BY_THEM: f64 = 0.25;
+/// The scheduler moves a thread that waits longer than this, in nanoseconds, if it may run on a CPU that idles.
+const MOVED_NS: u64 = 1_000_000;
+/// A process that may run anywhere moves oftener than once in so many waits of that length.
+const WAITS_PER_MOVE: u64 = 100;
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let victims = scene.victims(|sort, _| sort == Sort::ForCpu);
@@ -58,10 +69,12 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let Some(used) = Used::of(scene)? else {
         return Ok(Vec::new());
     };
-    let waits = waits(scene)?;
+    let (waits, moves) = (waits(scene)?, Moves::of(scene)?);
     let mut suffered: Vec<(&Victim<'_>, Blame)> = Vec::new();
     for victim in &victims {
-        suffered.extend(blame(scene, victim, waits.get(victim.who), &used).map(|blame| (victim, blame)));
+        let kept = || kept_there(scene, victim, &used, moves.as_ref());
+        let blame = blame(scene, victim, waits.get(victim.who), &used).or_else(kept);
+        suffered.extend(blame.map(|blame| (victim, blame)));
     }
     // Those that fill the CPUs wait for one another, which is said of their use of CPUs; what matters here is whom they hold up, and
     // who keeps to a few CPUs while there are others.
@@ -171,24 +184,77 @@ fn blame(scene: &Scene<'_>, victim: &Victim<'_>, long: Option<&Long>, used: &Use
     let there = scene.cpus.iter().filter(|(cpu, _)| cpus.is_empty() || cpus.contains(cpu));
     let percent = busy_percent(there.map(|(_, account)| account));
     let confined = !everywhere && kept_there && long.count >= CONFINED_WAITS && long.ns as f64 >= CONFINED * all_ns;
-    let busy = percent.is_none_or(|percent| percent >= BUSY_PERCENT) || long.ns as f64 >= MOSTLY_KNOWN * all_ns;
+    let full = percent.is_none_or(|percent| percent >= BUSY_PERCENT);
+    let busy = full || long.ns as f64 >= MOSTLY_KNOWN * all_ns;
+    let number = if cpus.is_empty() { all_cpus } else { cpus.len() };
+    let least_held = LEAST_HELD * scene.span_ns() * number as f64;
     let mut had: Vec<(&Who, u64)> = long.by_holder.iter().map(|(who, ns)| (who, *ns)).collect();
     had.sort_by_key(|(_, ns)| Reverse(*ns));
     let known = had.iter().fold(0u64, |sum, (_, ns)| sum.saturating_add(*ns));
     // Who had all CPUs is known by their CPU time; of a few CPUs, by who was on them when it got there. One that only was the last
     // before it may have run for a moment.
-    let had = if everywhere {
+    let mut had = if everywhere {
         used.greedy(victim.who)
     } else {
         let had = had.into_iter().filter(|(who, _)| used.ns(who) as f64 >= LEAST_USED * used.all as f64);
         most_of(had.map(|(who, ns)| (who.clone(), ns)), known)
     };
+    if !full {
+        had.retain(|who| used.ns(who) as f64 >= least_held);
+        let ended = |own: &Who| had.iter().any(|who| is_part(own, who));
+        let by_them =
+            long.by_holder.iter().filter(|(own, _)| ended(own)).fold(0u64, |sum, (_, ns)| sum.saturating_add(*ns));
+        if (by_them as f64) < LEAST_BY_THEM * long.ns as f64 {
+            return None;
+        }
+    }
     (busy && !had.is_empty() && known as f64 >= MOSTLY_KNOWN * long.ns as f64).then_some(Blame {
         cpus,
         busy_percent: percent,
         had,
         confined,
     })
+}
+
+/// The CPUs that a process may be kept on: those that were busy while the others idled, if it waited there and was not moved.
+fn kept_there(scene: &Scene<'_>, victim: &Victim<'_>, used: &Used, moves: Option<&Moves>) -> Option<Blame> {
+    let waits = victim.spent.count;
+    let moved = moves?.by.get(victim.who).copied().unwrap_or(0);
+    let mean_ns = victim.spent.ns / waits.max(1);
+    if waits < WAITS_PER_MOVE || mean_ns < MOVED_NS || moved > waits / WAITS_PER_MOVE {
+        return None;
+    }
+    let is_busy = |account: &Account| busy_percent(std::iter::once(account)).is_some_and(|own| own >= BUSY_PERCENT);
+    let cpus: BTreeSet<i64> = scene.cpus.iter().filter(|(_, own)| is_busy(own)).map(|(cpu, _)| *cpu).collect();
+    let part = |there: bool| {
+        busy_percent(scene.cpus.iter().filter(|(cpu, _)| cpus.contains(cpu) == there).map(|(_, account)| account))
+    };
+    part(false).filter(|rest| *rest < SPARE_PERCENT && !cpus.is_empty())?;
+    // Who else runs there is not known of each CPU. That others had it shows where the process itself did not.
+    let own = used.ns(victim.who) as f64 >= MOSTLY_KNOWN * scene.span_ns() * cpus.len() as f64;
+    let had = if own { vec![victim.who.clone()] } else { used.greedy(victim.who) };
+    (!had.is_empty()).then_some(Blame { busy_percent: part(true), cpus, had, confined: true })
+}
+
+/// How often threads moved between CPUs, by process.
+struct Moves {
+    by: BTreeMap<Who, u64>,
+}
+
+impl Moves {
+    fn of(scene: &Scene<'_>) -> Result<Option<Moves>> {
+        let tally = Tally::of(scene.source, &["pid", "comm"], |metric| metric == metrics::MIGRATIONS)?;
+        if !tally.has(metrics::MIGRATIONS) {
+            return Ok(None);
+        }
+        let mut by: BTreeMap<Who, u64> = BTreeMap::new();
+        tally.groups(metrics::MIGRATIONS, |dims, moves| {
+            let [process, comm] = dims else { return };
+            let own = by.entry(scene.who(process, comm)).or_default();
+            *own = own.saturating_add(sum(moves));
+        })?;
+        Ok(Some(Moves { by }))
+    }
 }
 
 /// As many as it takes to have four fifths: the rest together could not have filled a fifth.

@@ -3,8 +3,9 @@
 //! vain. They are if they go back to sleep within the same call of epoll_wait or poll, of which the recording has both the sleeps (kind
 //! `wait`) and the calls (metric `syscall.latency`), or if accept finds no connection any more (EAGAIN in `syscall.errors`).
 //!
-//! Without system calls the recording has the sleeps and the connections, and a herd can't be told from event loops: one that serves a
-//! connection sleeps for each part of a request that comes, and how many parts there were nobody counted.
+//! Without system calls, those are a herd of whom each was woken about as often as all of them took connections, by who made the
+//! connections, and oftener than what they received can explain: an event loop that serves a connection is woken for each part of a
+//! request that comes.
 //!
 //! An event loop that accepts until there is nothing left fails once for each time that it was woken, and is no herd.
 
@@ -14,7 +15,10 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::sum;
 use crate::report::read::ledger::Sort;
+use crate::report::read::metrics;
 use crate::report::view::diagnosis::Finding;
 use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Rule;
@@ -35,6 +39,12 @@ const LEAST_IN_VAIN: f64 = 2.0;
 const LEAST_RATE: f64 = 100.0;
 /// The part of a CPU that they use, running and waiting to run.
 const LEAST_OF_A_CPU: f64 = 0.05;
+/// Who is woken for this part of all connections, at least, is woken for those of others.
+const LEAST_SHARED: f64 = 0.5;
+/// Wake-ups of one of a herd that those ended who connect to it: others wake it for something else.
+const LEAST_BY_CLIENTS: f64 = 0.9;
+/// The shortest part of a request that an event loop is woken for, in bytes.
+const SHORTEST: u64 = 16;
 /// Calls that take connections.
 const ACCEPTS: [&str; 2] = ["accept", "accept4"];
 /// Calls that sleep once if they are woken for something.
@@ -51,7 +61,7 @@ struct Herd<'s> {
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let mut herds: BTreeMap<&Rc<str>, Herd<'_>> = BTreeMap::new();
     if scene.calls()?.is_empty() {
-        return Ok(Vec::new());
+        return by_connections(scene);
     }
     let sleeps = sleeps_in_polls(scene);
     for (who, of_process) in scene.calls()? {
@@ -71,6 +81,56 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
         }
     }
     Ok(herds.into_iter().filter_map(|(name, herd)| herd.finding(scene, name)).collect())
+}
+
+/// The herds of a recording without system calls.
+fn by_connections(scene: &Scene<'_>) -> Result<Vec<Finding>> {
+    let wanted = [metrics::TCP_ACCEPTED, metrics::TCP_RECEIVED, metrics::TCP_CONNECT];
+    let tally = Tally::totals_of(scene.source, &["pid", "comm", "sport", "dport"], |name| wanted.contains(&name))?;
+    let mut accepted: BTreeMap<Rc<str>, (u64, BTreeSet<i64>)> = BTreeMap::new();
+    tally.groups(metrics::TCP_ACCEPTED, |dims, taken| {
+        let [process, comm, port, _] = dims else { return };
+        let (all, ports) = accepted.entry(scene.who(process, comm).name).or_default();
+        *all = all.saturating_add(sum(taken));
+        ports.extend(port.int());
+    })?;
+    let mut received: BTreeMap<Rc<str>, u64> = BTreeMap::new();
+    tally.groups(metrics::TCP_RECEIVED, |dims, bytes| {
+        let [process, comm, ..] = dims else { return };
+        let all = received.entry(scene.who(process, comm).name).or_default();
+        *all = all.saturating_add(sum(bytes));
+    })?;
+    let mut clients: BTreeSet<(i64, i64)> = BTreeSet::new();
+    tally.groups(metrics::TCP_CONNECT, |dims, _| {
+        let [process, _, _, port] = dims else { return };
+        clients.extend(process.process().map(|which| which.pid).zip(port.int()));
+    })?;
+    let mut findings = Vec::new();
+    for (name, (taken, ports)) in accepted.iter().filter(|(_, (taken, _))| *taken > 0) {
+        let mut herd = Herd { accepted: *taken, ..Herd::default() };
+        let is_client = |pid: i64| ports.iter().any(|port| clients.contains(&(pid, *port)));
+        let (mut woken, mut threads) = (0u64, 0usize);
+        for wait in waits(scene).filter(|wait| wait.who.name == *name && matches!(&*wait.key.on, "epoll" | "poll")) {
+            let by_clients = wait.target.wakers.iter().filter(|(waker, _)| is_client(waker.pid));
+            let by_clients =
+                by_clients.fold(wait.target.by_interrupt_ns, |sum, (_, party)| sum.saturating_add(party.ns));
+            if (by_clients as f64) < LEAST_BY_CLIENTS * wait.target.ns as f64 {
+                continue;
+            }
+            let shared = wait.target.threads.values().filter(|own| own.count as f64 >= LEAST_SHARED * *taken as f64);
+            let (before, sum) = (threads, shared.inspect(|_| threads += 1).map(|own| own.count).sum());
+            woken = woken.saturating_add(sum);
+            let member = scene.groups.get_key_value(&wait.who).filter(|_| threads > before);
+            if let Some(member) = member.filter(|(who, _)| !herd.members.iter().any(|(own, _)| own == who)) {
+                herd.members.push(member);
+            }
+        }
+        let parts = received.get(name).copied().unwrap_or(0) / SHORTEST;
+        herd.in_vain = woken.saturating_sub(*taken).saturating_sub(parts);
+        let finding = herd.finding(scene, name).filter(|_| threads >= LEAST);
+        findings.extend(finding.map(|finding| Finding { view: Some("threads"), ..finding }));
+    }
+    Ok(findings)
 }
 
 /// How often the threads of each process went to sleep in epoll_wait or poll.

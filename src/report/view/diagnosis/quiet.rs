@@ -1,11 +1,16 @@
 //! What is said of a machine on which no rule found a cause, and of what a filter leaves out.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use anyhow::Result;
 
 use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::sum;
+use crate::report::read::ledger::Sort;
 use crate::report::read::metrics;
 use crate::report::read::waits::verdict::Verdict;
+use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::busy_percent;
@@ -17,6 +22,11 @@ use crate::units;
 
 /// Active threads whose waits are unexplained for this part of their time may have waited for something.
 const MOST_UNEXPLAINED: f64 = 0.05;
+
+/// From so many processes at a time on that wait for a CPU or a device, and from this part of their busy time on, the processes of one
+/// command lose together what matters.
+const MOST_TOGETHER: f64 = 0.5;
+const MOST_OF_BUSY: f64 = 0.5;
 
 /// A program with a scheduler of its own that wakes up less often a second has hardly any tasks at work.
 const LEAST_WOKEN: f64 = 1.0;
@@ -58,11 +68,36 @@ pub(in crate::report::view) fn quiet(scene: &Scene<'_>) -> Result<(&'static str,
             units::percent(100.0 * unexplained)
         ));
     }
+    doubts.extend(together(scene));
     doubts.extend(unseen(scene)?);
     Ok(match doubts.as_slice() {
         [] => ("quiet", format!("no process lost time that matters; looked at {looked}")),
         doubts => ("unclear", format!("nothing stands out, but {}; looked at {looked}", doubts.join(", and "))),
     })
+}
+
+/// What the processes of a command lost together, each of them little: `24 processes of server waited for CPUs and devices 7.22 s in all`.
+fn together(scene: &Scene<'_>) -> Option<String> {
+    let mut by: BTreeMap<&Rc<str>, (usize, u64, u64)> = BTreeMap::new();
+    let people = scene.groups.iter().filter(|(_, group)| !group.processes.iter().all(|which| scene.is_kernel(*which)));
+    for (who, group) in people {
+        let (processes, lost_ns, busy_ns) = by.entry(&who.name).or_default();
+        let lost = group.of_all(|sort, state| Role::of(sort, state) == Role::Lost);
+        let ran = group.of_all(|sort, _| sort == Sort::OnCpu);
+        *processes += group.processes.len();
+        *lost_ns = lost_ns.saturating_add(lost.ns);
+        *busy_ns = busy_ns.saturating_add(lost.ns).saturating_add(ran.ns);
+    }
+    let (name, (processes, lost_ns, _)) = by
+        .into_iter()
+        .filter(|(_, (processes, lost, busy))| {
+            *processes > 1
+                && *lost as f64 >= MOST_TOGETHER * scene.span_ns()
+                && *lost as f64 >= MOST_OF_BUSY * *busy as f64
+        })
+        .max_by_key(|(_, (_, lost_ns, _))| *lost_ns)?;
+    let (processes, lost) = (units::count(processes as u64), units::duration(whole(lost_ns)));
+    Some(format!("{processes} processes of {name} waited for CPUs and devices {lost} in all, each of them little"))
 }
 
 /// Who runs tasks of a scheduler of its own, which wait for one another without a thread that waits: `what goroutines of server (12)
