@@ -201,7 +201,10 @@ impl Scene {
                 let peer = target.name.as_ref().and_then(|name| name.peer_pid);
                 let node =
                     peer.and_then(|pid| self.process(pid)).map(|which| Node { which, tids: self.threads_of(which) });
-                let node = self.main_waker(target).filter(|node| node.which != key.which).or(node)?;
+                // What the connection says comes before who woke the waiter: the network's work is done in whatever it interrupts.
+                let woken = self.main_waker(target).filter(|woken| woken.which != key.which);
+                let is_named = |woken: &Node| node.as_ref().is_none_or(|named| named.which == woken.which);
+                let node = woken.filter(is_named).or(node)?;
                 Some((node, Known::AnsweredBy))
             }
             Verdict::Lock | Verdict::LockLike | Verdict::Work | Verdict::Request => {

@@ -78,6 +78,7 @@ fn finding(scene: &Scene<'_>, names: &Names, wait: &Wait<'_>) -> Option<Finding>
         ns: wait.target.ns,
         percent: 100.0,
         count: wait.target.count,
+        alike: Some(scene.alike(&wait.who, &why)),
         ..Finding::default()
     })
 }

@@ -87,6 +87,7 @@ fn finding(scene: &Scene<'_>, who: &Who, waited: &Waited) -> Option<Finding> {
         percent,
         count: waited.count,
         culprit: Some(scene.owner(child)),
+        alike: Some(scene.alike(who, &child.name)),
         ..Finding::default()
     })
 }

@@ -74,6 +74,7 @@ fn finding(scene: &Scene<'_>, who: &Who, peer: &str, connects: &Connects) -> Opt
         victim: scene.owner(who),
         percent: 100.0 * part,
         count: failed,
+        alike: Some(scene.alike(who, peer)),
         ..Finding::default()
     })
 }

@@ -89,6 +89,7 @@ fn finding(scene: &Scene<'_>, who: &Who, peer: &str, connects: &Connects) -> Opt
         ns: connects.ns,
         percent: 100.0 * affected,
         count: connects.unanswered,
+        alike: Some(scene.alike(who, peer)),
         ..Finding::default()
     })
 }

@@ -86,5 +86,6 @@ fn finding(scene: &Scene<'_>, wait: &Wait<'_>, other: &Wait<'_>, delayed: u64) -
     let victim = scene.owner(&wait.who);
     let culprit = Some(scene.owner(&other.who));
     let (ns, count) = (spent.ns, spent.count);
-    Some(Finding { weight, text, victim, ns, percent, count, culprit, ..Finding::default() })
+    let alike = Some(scene.alike(&wait.who, &other.who.name));
+    Some(Finding { weight, text, victim, ns, percent, count, culprit, alike, ..Finding::default() })
 }

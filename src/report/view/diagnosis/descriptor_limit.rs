@@ -60,6 +60,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             victim: scene.owner(who),
             percent: 100.0 * failures.part,
             count: failures.count,
+            alike: Some(scene.alike(who, whose)),
             ..Finding::default()
         });
         failing.insert(who.clone());

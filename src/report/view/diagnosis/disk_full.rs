@@ -45,6 +45,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             victim: scene.owner(who),
             percent: 100.0 * failures.part,
             count: failures.count,
+            alike: Some(scene.alike(who, full)),
             ..Finding::default()
         });
         failing.insert(who.clone());

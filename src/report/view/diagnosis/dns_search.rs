@@ -88,6 +88,7 @@ fn finding(scene: &Scene<'_>, who: &Who, names: &BTreeMap<String, Name>) -> Opti
         ns,
         percent: 100.0 * part,
         count: queries,
+        alike: Some(scene.alike(who, "search domains")),
         ..Finding::default()
     })
 }

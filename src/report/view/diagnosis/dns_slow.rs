@@ -78,6 +78,7 @@ fn finding(scene: &Scene<'_>, who: &Who, queries: &Queries) -> Option<Finding> {
         ns: queries.ns,
         percent: 100.0 * part,
         count: queries.count,
+        alike: Some(scene.alike(who, queries.server.as_deref().unwrap_or_default())),
         ..Finding::default()
     })
 }

@@ -37,20 +37,25 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
         .map(|wait| wait.key.which)
         .collect();
     let full = slow_reader::full(scene)?;
-    let waits = waits(scene).filter(|wait| match wait.verdict {
-        Verdict::Question => serving.contains(&wait.key.which),
-        Verdict::Work => &*wait.key.on == "pipe" && is_fed(scene, wait) && !is_blocked(wait, &full),
-        _ => false,
-    });
-    let mut findings: Vec<Finding> = waits.filter_map(|wait| finding(scene, &wait, &serving)).collect();
+    let mut findings = Vec::new();
+    for wait in waits(scene) {
+        let is_victim = match wait.verdict {
+            Verdict::Question => serving.contains(&wait.key.which),
+            Verdict::Work => &*wait.key.on == "pipe" && is_fed(scene, &wait)? && !is_blocked(&wait, &full),
+            _ => false,
+        };
+        if is_victim {
+            findings.extend(finding(scene, &wait, &serving)?);
+        }
+    }
     findings.extend(by_ports(scene)?);
     Ok(findings)
 }
 
 /// Whether a process handles a stream that another one writes into a pipe. A shell reads the output of a command once or twice, and is
 /// no victim of it.
-fn is_fed(scene: &Scene<'_>, wait: &Wait<'_>) -> bool {
-    wait.target.count >= LEAST_ASKED && wait.peer(scene).is_some_and(|peer| peer.which.is_some())
+fn is_fed(scene: &Scene<'_>, wait: &Wait<'_>) -> Result<bool> {
+    Ok(wait.target.count >= LEAST_ASKED && wait.peer(scene)?.is_some_and(|peer| peer.which.is_some()))
 }
 
 /// Whether a process waits at a pipe since that is full: it writes there, and waits for no output.
@@ -147,6 +152,7 @@ fn asked_finding(scene: &Scene<'_>, who: &Who, (peer, port): (&Who, i64), asked:
         percent: 100.0 * of_busy,
         count: asked.count,
         culprit: Some(scene.owner(peer)),
+        alike: Some(scene.alike(who, &format!("the answer of {}", peer.name))),
         ..Finding::default()
     })
 }
@@ -164,11 +170,11 @@ fn unknown(wait: &Wait<'_>) -> &'static str {
     if wait.target.by_interrupt_ns >= wait.target.ns / 2 { "another machine" } else { "another process" }
 }
 
-fn finding(scene: &Scene<'_>, wait: &Wait<'_>, serving: &BTreeSet<Which>) -> Option<Finding> {
+fn finding(scene: &Scene<'_>, wait: &Wait<'_>, serving: &BTreeSet<Which>) -> Result<Option<Finding>> {
     let spent = wait.spent();
     let ns = if wait.verdict == Verdict::Question { wait.target.question_ns.unwrap_or(spent.ns) } else { spent.ns };
-    let (weight, percent) = wait.weight(scene, ns)?;
-    let peer = wait.peer(scene).or_else(|| asked(scene, wait, serving));
+    let Some((weight, percent)) = wait.weight(scene, ns) else { return Ok(None) };
+    let peer = wait.peer(scene)?.or_else(|| asked(scene, wait, serving));
     let whom = peer.as_ref().map_or_else(|| unknown(wait).to_owned(), |peer| scene.call(peer));
     let over = wait.target.name.as_ref().map(|name| format!(" ({})", name.text)).unwrap_or_default();
     let what = if wait.verdict == Verdict::Question { "the answer of" } else { "the output of" };
@@ -183,7 +189,8 @@ fn finding(scene: &Scene<'_>, wait: &Wait<'_>, serving: &BTreeSet<Which>) -> Opt
     if let Some(percent) = peer.as_ref().and_then(|peer| stopped_percent(scene, peer)) {
         text.push_str(&format!(". {whom} was stopped {} of the window", units::percent(percent)));
     }
-    Some(Finding {
+    let alike = Some(scene.alike(&wait.who, &format!("{what} {}", peer.as_ref().map_or("", |peer| &peer.name))));
+    Ok(Some(Finding {
         weight,
         text: format!("{text}."),
         victim: scene.owner(&wait.who),
@@ -191,6 +198,7 @@ fn finding(scene: &Scene<'_>, wait: &Wait<'_>, serving: &BTreeSet<Which>) -> Opt
         percent,
         count: spent.count,
         culprit: peer.map(|peer| scene.owner(&peer)),
+        alike,
         ..Finding::default()
-    })
+    }))
 }

@@ -30,10 +30,23 @@ pub(in crate::report::view) struct Finding {
     pub(super) blamed: Vec<Owner>,
     /// How much of the contended resource it had, in hundredths.
     pub(super) culprit_percent: Option<f64>,
+    /// What it says and of what program, without the process and the figures: findings of several processes that agree in it are one.
+    pub(super) alike: Option<Alike>,
+    /// Those who suffered from the same.
+    pub(super) others: Vec<Owner>,
     /// The view that shows more, where that is not the rule's.
     pub(super) view: Option<&'static str>,
     /// The command that shows more.
     pub(in crate::report::view) next: String,
+}
+
+/// What findings have in common that differ in nothing but the process and the figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Alike {
+    /// The program: its command and script.
+    pub(super) program: String,
+    /// What it waited for, or did, and where.
+    pub(super) what: String,
 }
 
 /// The columns of a finding.

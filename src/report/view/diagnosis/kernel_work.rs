@@ -45,6 +45,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             text.push_str(&format!(". {parent} started it"));
         }
         findings.push(Finding {
+            alike: Some(scene.alike(who, words)),
             weight: part * of_window,
             text: format!("{text}."),
             victim: scene.owner(who),

@@ -17,6 +17,7 @@ use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::names::Class;
+use crate::report::view::diagnosis::scene::Role;
 use crate::report::view::diagnosis::sleeps;
 use crate::report::view::diagnosis::sleeps::Place;
 use crate::report::view::diagnosis::titles;
@@ -111,7 +112,8 @@ fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Opt
     }
     let victim = scene.owner(&wait.who);
     let (ns, count) = (spent.ns, spent.count);
-    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, ..Finding::default() })
+    let alike = Some(scene.alike(&wait.who, &format!("{words} {}", place.map(Place::describe).unwrap_or_default())));
+    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, alike, ..Finding::default() })
 }
 
 /// A semaphore whose permits those give back who wait for them too, and work meanwhile: one that hands out jobs is given by others.
@@ -135,7 +137,8 @@ fn by_permits(scene: &Scene<'_>, wait: &Wait<'_>) -> Option<Finding> {
         units::duration(whole(spent.ns / spent.count.max(1))),
     );
     let victim = scene.owner(&wait.who);
-    Some(Finding { weight, text, victim, ns: spent.ns, percent, count: spent.count, ..Finding::default() })
+    let alike = Some(scene.alike(&wait.who, "a semaphore"));
+    Some(Finding { weight, text, victim, ns: spent.ns, percent, count: spent.count, alike, ..Finding::default() })
 }
 
 /// Waits in functions of one sort of lock.
@@ -160,7 +163,10 @@ impl<'p> Lock<'p> {
 fn by_name(scene: &Scene<'_>, who: &Who, words: &str, lock: &Lock<'_>) -> Option<Finding> {
     let spent = lock.spent;
     let group = scene.groups.get(who)?;
-    let busy_ns = group.busy_ns().saturating_add(spent.ns);
+    // Stacks are those of all threads, and each thread of a pool may do little.
+    let ran_ns = group.of_all(|sort, _| sort == Sort::OnCpu).ns;
+    let lost_ns = group.of_all(|sort, state| Role::of(sort, state) == Role::Lost).ns;
+    let busy_ns = ran_ns.saturating_add(lost_ns).saturating_add(spent.ns);
     // Stacks are added up by process: a pool whose threads wait for a moment each loses no more than one of them.
     let threads = group.threads.max(1);
     let weight = scene.weight(spent.ns / threads, busy_ns / threads)?;
@@ -175,12 +181,14 @@ fn by_name(scene: &Scene<'_>, who: &Who, words: &str, lock: &Lock<'_>) -> Option
         units::duration(whole(spent.ns)),
         units::count(spent.count),
         there(spent.ns),
-        there(group.ran_ns()),
+        there(ran_ns),
     );
     if let Some((place, _)) = lock.most {
         text.push_str(&format!(". They waited {}", place.describe()));
     }
     let victim = scene.owner(who);
     let (ns, count) = (spent.ns, spent.count);
-    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, ..Finding::default() })
+    // The places differ where processes want the same sort of lock for different statements.
+    let alike = Some(scene.alike(who, words));
+    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, alike, ..Finding::default() })
 }

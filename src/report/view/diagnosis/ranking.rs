@@ -19,17 +19,22 @@ const BEHIND: f64 = 0.99;
 /// Rules about waiting for another process: what that one waited for, or did, is the cause.
 const FOR_OTHERS: [&str; 4] = ["downstream", "slow-reader", "slow-filesystem", "child-wait"];
 
+/// Others that are named as having suffered from the same.
+const NAMED: usize = 2;
+
 /// Processes between the one that waits and the cause.
 const HOPS: usize = 8;
 
 /// The findings, the weightiest first.
 pub(super) fn ranked(findings: Vec<Finding>, rules: &[&Rule]) -> Vec<Finding> {
-    let mut kept = merged(without_repeated(findings, rules));
-    let causes: Vec<(Owner, f64)> =
-        kept.iter().filter(|one| !BUSY.contains(&one.rule)).map(|one| (one.victim.clone(), one.weight)).collect();
+    let mut kept = merged(folded(without_repeated(findings, rules)));
+    let victims = |one: &Finding| [std::slice::from_ref(&one.victim), &one.others].concat();
+    let causes: Vec<(Vec<Owner>, f64)> =
+        kept.iter().filter(|one| !BUSY.contains(&one.rule)).map(|one| (victims(one), one.weight)).collect();
     for busy in kept.iter_mut().filter(|one| BUSY.contains(&one.rule)) {
-        let own =
-            causes.iter().filter(|(victim, weight)| *victim == busy.victim && *weight >= LEAST_OF_BUSY * busy.weight);
+        let own = causes
+            .iter()
+            .filter(|(victims, weight)| victims.contains(&busy.victim) && *weight >= LEAST_OF_BUSY * busy.weight);
         let cause = own.map(|(_, weight)| *weight).fold(f64::INFINITY, f64::min);
         busy.weight = busy.weight.min(BEHIND * cause);
     }
@@ -59,6 +64,47 @@ fn without_repeated(findings: Vec<Finding>, rules: &[&Rule]) -> Vec<Finding> {
     findings.iter().filter(|finding| !outdone(finding) && !blamed(finding)).cloned().collect()
 }
 
+/// Makes one of the findings about several processes of a program that say the same: the weightiest, which names the others.
+fn folded(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let mut kept: Vec<(Finding, Vec<String>)> = Vec::new();
+    for finding in findings {
+        let Some(alike) = &finding.alike else {
+            kept.push((finding, Vec::new()));
+            continue;
+        };
+        let is_same = |one: &Finding| one.rule == finding.rule && one.alike.as_ref() == Some(alike);
+        let Some((first, others)) = kept.iter_mut().find(|(one, _)| is_same(one)) else {
+            kept.push((finding, Vec::new()));
+            continue;
+        };
+        // Two locks of one process are two findings, unless its others have them too.
+        let is_known = first.victim == finding.victim || first.others.contains(&finding.victim);
+        if is_known {
+            kept.push((finding, Vec::new()));
+            continue;
+        }
+        let id = finding.victim.pid.map(|pid| format!(" ({pid})")).unwrap_or_default();
+        others.push(format!("{}{id} {}", alike.program, units::percent(finding.percent)));
+        first.others.push(finding.victim);
+    }
+    let with_others = |(mut finding, others): (Finding, Vec<String>)| {
+        finding.text.push_str(&also(&others));
+        finding
+    };
+    kept.into_iter().map(with_others).collect()
+}
+
+/// ` Also web (13) 40.0%, web (14) 39.0% and 3 more.`; empty for nobody.
+fn also(others: &[String]) -> String {
+    let named: Vec<&str> = others.iter().take(NAMED).map(String::as_str).collect();
+    match others.len() {
+        0 => String::new(),
+        all if all > NAMED => format!(" Also {} and {} more.", named.join(", "), units::count((all - NAMED) as u64)),
+        _ => format!(" Also {}.", named.join(", ")),
+    }
+}
+
 /// Joins each wait for another process to the finding about what that one waited for, or did.
 fn merged(findings: Vec<Finding>) -> Vec<Finding> {
     let (waits, mut causes): (Vec<Finding>, Vec<Finding>) =
@@ -71,7 +117,12 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
         };
         if let Some(cause) = causes.get_mut(at) {
             let percent = units::percent(wait.percent);
-            cause.text.push_str(&format!(" So {} waited {percent} of the time it was not idle.", name(&wait.victim)));
+            let more = match wait.others.len() {
+                0 => String::new(),
+                others => format!(", and {} more like it,", units::count(others as u64)),
+            };
+            let victim = name(&wait.victim);
+            cause.text.push_str(&format!(" So {victim}{more} waited {percent} of the time it was not idle."));
             cause.weight = cause.weight.max(wait.weight);
         }
     }
@@ -83,11 +134,13 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 fn cause_of(wait: &Finding, waits: &[Finding], causes: &[Finding]) -> Option<usize> {
     let mut peer = wait.culprit.as_ref()?;
     for _ in 0..HOPS {
-        let about = causes.iter().enumerate().filter(|(_, cause)| cause.victim == *peer);
+        let is_about = |cause: &Finding| cause.victim == *peer || cause.others.contains(peer);
+        let about = causes.iter().enumerate().filter(|(_, cause)| is_about(cause));
         if let Some((at, _)) = about.max_by(|(_, a), (_, b)| a.weight.total_cmp(&b.weight)) {
             return Some(at);
         }
-        let next = waits.iter().filter(|other| other.victim == *peer && other.culprit.as_ref() != Some(peer));
+        let is_of = |other: &Finding| other.victim == *peer || other.others.contains(peer);
+        let next = waits.iter().filter(|other| is_of(other) && other.culprit.as_ref() != Some(peer));
         peer = next.max_by(|a, b| a.weight.total_cmp(&b.weight))?.culprit.as_ref()?;
     }
     None

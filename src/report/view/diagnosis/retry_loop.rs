@@ -56,6 +56,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             ns: calls.ns,
             percent: 100.0 * in_call.min(1.0),
             count: failed.count,
+            alike: Some(scene.alike(who, &format!("{name} {errno}"))),
             ..Finding::default()
         });
     }

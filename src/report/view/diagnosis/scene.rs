@@ -26,7 +26,9 @@ use crate::report::read::waits::Waits;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::calls;
 use crate::report::view::diagnosis::calls::ByName;
+use crate::report::view::diagnosis::finding::Alike;
 use crate::report::view::diagnosis::scripts;
+use crate::report::view::diagnosis::wait::Ends;
 use crate::units;
 
 /// A process that lives shorter is one of many that do the same: what matters is their command.
@@ -245,6 +247,8 @@ pub(in crate::report::view) struct Scene<'a> {
     pub(super) waits: Waits,
     /// Their system calls, once a rule asked for them.
     calls: OnceCell<BTreeMap<Who, ByName>>,
+    /// The ends of connections, once a rule asked for them.
+    ends: OnceCell<Ends>,
     scripts: BTreeMap<Which, Rc<str>>,
     /// Names that too many processes have.
     common: BTreeSet<Rc<str>>,
@@ -257,8 +261,8 @@ impl<'a> Scene<'a> {
         let ledger = Ledger::judged(source, Judged::by(&waits))?;
         let scripts = scripts::of(source)?;
         let (groups, common) = (BTreeMap::new(), common(processes));
-        let (cpus, calls) = (BTreeMap::new(), OnceCell::new());
-        let mut scene = Scene { source, processes, groups, cpus, waits, calls, scripts, common };
+        let (cpus, calls, ends) = (BTreeMap::new(), OnceCell::new(), OnceCell::new());
+        let mut scene = Scene { source, processes, groups, cpus, waits, calls, ends, scripts, common };
         let mut limit = Limit::new();
         let mut groups: BTreeMap<Who, Group> = BTreeMap::new();
         let span_ns = scene.span_ns();
@@ -288,6 +292,15 @@ impl<'a> Scene<'a> {
         }
         let calls = calls::of(self.source, |row| self.who_of_row(row))?;
         Ok(self.calls.get_or_init(|| calls))
+    }
+
+    /// The ends of connections by TCP.
+    pub(super) fn ends(&self) -> Result<&Ends> {
+        if let Some(ends) = self.ends.get() {
+            return Ok(ends);
+        }
+        let ends = Ends::of(self)?;
+        Ok(self.ends.get_or_init(|| ends))
     }
 
     /// Under whom a process counts.
@@ -344,6 +357,15 @@ impl<'a> Scene<'a> {
             (None, Some(several)) => format!("{} ({} processes)", who.name, units::count(several as u64)),
             (None, None) => who.name.to_string(),
         }
+    }
+
+    /// What makes findings about several processes of one program the same.
+    pub(super) fn alike(&self, who: &Who, what: &str) -> Alike {
+        let program = match who.which.as_ref().and_then(|which| self.scripts.get(which)) {
+            Some(script) => format!("{} {script}", who.name),
+            None => who.name.to_string(),
+        };
+        Alike { program, what: what.to_owned() }
     }
 
     /// ` in web.service`, ` in container 0123456789ab of pod 2b5c7e9a`, or nothing: a session says no more than that someone logged in.

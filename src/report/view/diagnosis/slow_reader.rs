@@ -7,11 +7,8 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::report::read::aggregate::Tally;
-use crate::report::read::aggregate::sum;
 use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
-use crate::report::read::metrics;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::Finding;
 use crate::report::view::diagnosis::Rule;
@@ -20,7 +17,6 @@ use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::names::Class;
 use crate::report::view::diagnosis::sleeps;
 use crate::report::view::diagnosis::wait::Wait;
-use crate::report::view::diagnosis::wait::connections;
 use crate::report::view::diagnosis::wait::waits;
 use crate::units;
 
@@ -69,7 +65,7 @@ fn finding(scene: &Scene<'_>, who: &Who, what: &str, spent: Spent) -> Result<Opt
     let own = waits(scene).filter(|wait| wait.who == *who && is_of(wait, what));
     let over = own.max_by_key(|wait| wait.target.ns);
     let reader = match &over {
-        Some(over) => over.peer(scene).map_or_else(|| by_port(scene, over), |peer| Ok(Some(peer)))?,
+        Some(over) => over.peer(scene)?,
         None => None,
     };
     let name = over.as_ref().and_then(|wait| wait.target.name.as_ref()).map(|name| Rc::clone(&name.text));
@@ -91,8 +87,10 @@ fn finding(scene: &Scene<'_>, who: &Who, what: &str, spent: Spent) -> Result<Opt
         }
         None => text.push_str(&format!(". The other end{end} reads more slowly")),
     }
+    let alike = scene.alike(who, &format!("{what} {}", reader.as_ref().map_or("", |reader| &reader.name)));
     Ok(Some(Finding {
         weight,
+        alike: Some(alike),
         text: format!("{text}."),
         victim: scene.owner(who),
         ns: spent.ns,
@@ -110,30 +108,6 @@ fn did(scene: &Scene<'_>, reader: &Who) -> Option<String> {
     let states = [(Sort::Stopped, "was stopped"), (Sort::ForCpu, "waited for a CPU"), (Sort::OnCpu, "ran")];
     let most = states.into_iter().map(|(sort, words)| (part(sort), words)).max_by(|a, b| a.0.total_cmp(&b.0));
     most.filter(|(part, _)| *part >= MOST).map(|(part, words)| format!("{words} {}", units::percent(100.0 * part)))
-}
-
-/// The process of this machine that received what was sent over a connection: the acknowledgement of a segment often comes in an
-/// interrupt, which says nothing of the reader.
-fn by_port(scene: &Scene<'_>, wait: &Wait<'_>) -> Result<Option<Who>> {
-    let connections = connections(scene)?;
-    let Some(connection) = wait.key.target.and_then(|target| connections.get(&(wait.key.which, target))) else {
-        return Ok(None);
-    };
-    let dims = ["pid", "comm", "daddr", "dport", "sport"];
-    let tally = Tally::totals_of(scene.source, &dims, |metric| metric == metrics::TCP_RECEIVED)?;
-    let mut by: BTreeMap<Who, u64> = BTreeMap::new();
-    tally.groups(metrics::TCP_RECEIVED, |dims, received| {
-        let [process, comm, address, remote, local] = dims else { return };
-        let who = scene.who(process, comm);
-        let is_other_end = remote.int() == Some(connection.own_port) || local.int() == Some(connection.port);
-        if is_other_end && who != wait.who && address.word() == connection.own_address {
-            let bytes = by.entry(who).or_default();
-            *bytes = bytes.saturating_add(sum(received));
-        }
-    })?;
-    let all = by.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
-    let most = by.into_iter().max_by_key(|(_, bytes)| *bytes);
-    Ok(most.filter(|(_, bytes)| *bytes > all / 2).map(|(who, _)| who))
 }
 
 /// Whether a wait can have been for room in that.

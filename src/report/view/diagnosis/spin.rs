@@ -36,6 +36,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
                 ran.ns as f64 / scene.span_ns(),
             );
             findings.push(Finding {
+                alike: Some(scene.alike(who, &function)),
                 weight: part * (ran.ns as f64 / scene.span_ns()).min(1.0),
                 text,
                 victim: scene.owner(who),

@@ -49,6 +49,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             ns: stopped.ns,
             percent: 100.0 * affected,
             count: stopped.count,
+            alike: Some(scene.alike(who, tracer.as_ref().map_or("a signal", |tracer| &tracer.name))),
             culprit: tracer.map(|tracer| scene.owner(&tracer)),
             ..Finding::default()
         });

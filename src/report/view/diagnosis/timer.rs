@@ -34,5 +34,6 @@ fn finding(scene: &Scene<'_>, wait: &Wait<'_>) -> Option<Finding> {
         units::duration(whole(spent.ns / spent.count.max(1))),
     );
     let victim = scene.owner(&wait.who);
-    Some(Finding { weight, text, victim, ns, percent, count: spent.count, ..Finding::default() })
+    let alike = Some(scene.alike(&wait.who, "timers"));
+    Some(Finding { weight, text, victim, ns, percent, count: spent.count, alike, ..Finding::default() })
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::report::read::ledger::Sort;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::Finding;
+use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::units;
@@ -40,7 +41,9 @@ pub(super) fn locks(scene: &Scene<'_>) -> Result<Vec<Finding>> {
                 holding.push(who);
             }
         })?;
-        waiting.retain(|who| scene.groups.get(who).is_some_and(|group| group.ran_ns() == 0));
+        // One that ran in the window went on, if only to try again: what its title said before is no news of then.
+        let has_run = |group: &Group| group.of_all(|sort, _| matches!(sort, Sort::OnCpu | Sort::ForCpu)).ns > 0;
+        waiting.retain(|who| scene.groups.get(who).is_some_and(|group| !has_run(group)));
         found.extend(finding(scene, &waiting, &holding));
     }
     Ok(found)

@@ -5,8 +5,11 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
+use crate::report::read::aggregate::Tally;
+use crate::report::read::aggregate::sum;
 use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
+use crate::report::read::metrics;
 use crate::report::read::rows::Which;
 use crate::report::read::waits::Key;
 use crate::report::read::waits::Target;
@@ -68,21 +71,46 @@ impl Wait<'_> {
         weigh(scene, self.group, ns, part * self.longest_ns() as f64)
     }
 
-    /// The process at the other end: by the target's name, else the one that ended most of the waits.
-    pub(super) fn peer(&self, scene: &Scene<'_>) -> Option<Who> {
+    /// The process at the other end: by what the target itself says, which is its name or the connection's data; else the one that
+    /// ended most of the waits. What an interrupt ended counts against every process: the network's work is done in whatever
+    /// process it interrupts, which then seems to have ended the wait.
+    pub(super) fn peer(&self, scene: &Scene<'_>) -> Result<Option<Who>> {
         let named = self.target.name.as_ref().and_then(|name| name.peer_pid);
+        if named.is_none()
+            && let Some(receiver) = self.receiver(scene)?
+        {
+            return Ok(Some(receiver));
+        }
         let woken = || {
             let mut by: BTreeMap<i64, u64> = BTreeMap::new();
             for (waker, party) in &self.target.wakers {
                 let sum = by.entry(waker.pid).or_default();
                 *sum = sum.saturating_add(party.ns);
             }
-            let all = by.values().fold(0u64, |sum, ns| sum.saturating_add(*ns));
+            let all = by.values().fold(self.target.by_interrupt_ns, |sum, ns| sum.saturating_add(*ns));
             let most = by.into_iter().max_by_key(|(_, ns)| *ns);
             most.filter(|(_, ns)| *ns as f64 >= MOST_WOKEN * all as f64).map(|(pid, _)| pid)
         };
-        let peer = named.or_else(woken)?;
-        scene.known_by_id(peer).filter(|peer| *peer != self.who)
+        let peer = named.or_else(woken).and_then(|pid| scene.known_by_id(pid));
+        Ok(peer.filter(|peer| *peer != self.who))
+    }
+
+    /// The process of this machine that received what was sent over a connection by TCP.
+    fn receiver(&self, scene: &Scene<'_>) -> Result<Option<Who>> {
+        let Some(target) = self.key.target.filter(|_| &*self.key.on == "tcp") else { return Ok(None) };
+        let ends = scene.ends()?;
+        let Some(own) = ends.connections.get(&(self.key.which, target)) else { return Ok(None) };
+        let mut by: BTreeMap<&Who, u64> = BTreeMap::new();
+        for received in &ends.received {
+            let is_other_end = received.remote == Some(own.own_port) || received.local == Some(own.port);
+            if is_other_end && received.who != self.who && received.address == own.own_address {
+                let bytes = by.entry(&received.who).or_default();
+                *bytes = bytes.saturating_add(received.bytes);
+            }
+        }
+        let all = by.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
+        let most = by.into_iter().max_by_key(|(_, bytes)| *bytes);
+        Ok(most.filter(|(_, bytes)| *bytes > all / 2).map(|(who, _)| who.clone()))
     }
 }
 
@@ -92,6 +120,40 @@ pub(super) fn weigh(scene: &Scene<'_>, group: &Group, ns: u64, longest_ns: f64) 
     let of_lost = ns as f64 / group.lost_ns().saturating_add(ns).max(1) as f64;
     let of_busy = ns as f64 / group.busy_ns().saturating_add(ns).max(1) as f64;
     (affected >= LEAST_AFFECTED && of_busy >= LEAST_OF_BUSY).then_some((of_lost * affected, 100.0 * of_busy))
+}
+
+/// What is known of connections by TCP.
+#[derive(Default)]
+pub(super) struct Ends {
+    /// Those that were waited for, by process and target.
+    connections: BTreeMap<(Which, i64), Connection>,
+    /// What processes of this machine received.
+    received: Vec<Received>,
+}
+
+/// What a process received over connections with the same ends.
+struct Received {
+    who: Who,
+    /// The other end's address and port; servers' ports only.
+    address: String,
+    remote: Option<i64>,
+    local: Option<i64>,
+    bytes: u64,
+}
+
+impl Ends {
+    /// Reads them.
+    pub(super) fn of(scene: &Scene<'_>) -> Result<Ends> {
+        let mut received = Vec::new();
+        let dims = ["pid", "comm", "daddr", "dport", "sport"];
+        let tally = Tally::totals_of(scene.source, &dims, |metric| metric == metrics::TCP_RECEIVED)?;
+        tally.groups(metrics::TCP_RECEIVED, |dims, bytes| {
+            let [process, comm, address, remote, local] = dims else { return };
+            let (address, remote, local) = (address.word(), remote.int(), local.int());
+            received.push(Received { who: scene.who(process, comm), address, remote, local, bytes: sum(bytes) });
+        })?;
+        Ok(Ends { connections: connections(scene)?, received })
+    }
 }
 
 /// The two ends of a connection by TCP.

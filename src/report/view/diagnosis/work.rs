@@ -43,5 +43,6 @@ fn finding(scene: &Scene<'_>, wait: &Wait<'_>) -> Option<Finding> {
     }
     let victim = scene.owner(&wait.who);
     let (ns, count) = (spent.ns, spent.count);
-    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, ..Finding::default() })
+    let alike = Some(scene.alike(&wait.who, "another thread"));
+    Some(Finding { weight, text: format!("{text}."), victim, ns, percent, count, alike, ..Finding::default() })
 }
