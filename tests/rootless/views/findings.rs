@@ -582,6 +582,27 @@ fn a_session_that_ran_did_not_wait_for_a_lock_throughout() {
     }
 }
 
+/// A session looks for a deadlock once, after a second; the lock is granted by another session.
+#[test]
+fn a_session_that_only_its_timer_woke_waited_for_a_lock_throughout() {
+    for (by, expected) in [("interrupt", 1), ("thread", 0)] {
+        let mut made = machine(&[(8, "postgres", &[("on_cpu", "", 100), ("interruptible", "poll", 3900)])]);
+        let title = "'postgres: app shop 127.0.0.1(4711) UPDATE waiting' '' ''";
+        made.row("process", 0, &[("pid", 7.into()), ("comm", "postgres".into()), ("argv", title.into())]);
+        spent(&mut made, (7, 7), "postgres", ("interruptible", "poll"), 3999, 2);
+        spent(&mut made, (7, 7), "postgres", ("on_cpu", ""), 1, 1);
+        for (by, ms) in [(by, 600), ("nobody", 3399)] {
+            let who = [("pid", 7.into()), ("tid", 7.into()), ("process", "postgres".into()), ("wait_by", by.into())];
+            let waited = [("wait_on", "epoll".into()), ("wait_target", 4.into()), ("count", 1.into())];
+            let waker = [("waker_pid", 8.into()), ("waker_tid", 8.into())];
+            let waker = if by == "thread" { &waker[..] } else { &[] };
+            made.row("wait", 4 * SECOND, &[&who[..], &waited, &[("sum", (ms * MS).into())], waker].concat());
+        }
+        let found = findings(made).into_iter().filter(|finding| finding[0] == json!("lock")).count();
+        assert_eq!(found, expected, "{by}");
+    }
+}
+
 /// Clients that are woken at once wait for one another for a moment, on CPUs that idle most of the time.
 #[test]
 fn clients_that_a_burst_wakes_do_not_lack_a_cpu() {
@@ -635,7 +656,8 @@ fn a_process_that_waits_for_a_full_cpu_and_is_never_moved_to_an_idle_one_is_kept
 /// Processes that poll one socket, recorded without their system calls.
 #[test]
 fn a_herd_shows_without_system_calls_by_who_is_woken_for_all_connections() {
-    for (bytes, woken_by, expected) in [(0, 9, true), (4000 * 400, 9, false), (0, 10, false)] {
+    let cases = [(4000, 0, 9, true), (4000, 4000 * 400, 9, false), (4000, 0, 10, false), (1, 0, 9, false)];
+    for (taken, bytes, woken_by, expected) in cases {
         let worker: Spent<'_> = &[("on_cpu", "", 60), ("runnable", "", 700), ("interruptible", "poll", 3240)];
         let mut spent_by: Vec<(i64, &'static str, Spent<'_>)> = (12..18).map(|pid| (pid, "herdd", worker)).collect();
         spent_by.push((9, "client", &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)]));
@@ -645,7 +667,7 @@ fn a_herd_shows_without_system_calls_by_who_is_woken_for_all_connections() {
         made.metric("tcp.received", "counter", "bytes", &["pid", "comm", "sport"]);
         made.metric("tcp.connect_latency", "histogram", "ns", &["pid", "comm", "dport"]);
         let server = [("pid", 12.into()), ("comm", "herdd".into()), ("sport", 8080.into())];
-        made.counter("tcp.accepted", 4 * SECOND, &server, 4000, 4000);
+        made.counter("tcp.accepted", 4 * SECOND, &server, taken, taken);
         made.counter("tcp.received", 4 * SECOND, &server, 1, bytes);
         let client = [("pid", 9.into()), ("comm", "client".into()), ("dport", 8080.into())];
         made.values("tcp.connect_latency", 4 * SECOND, &client, &[9000; 100]);
@@ -658,7 +680,7 @@ fn a_herd_shows_without_system_calls_by_who_is_woken_for_all_connections() {
         }
         let said = first_screen(made);
         let found = said.contains("6 processes of herdd are woken for the same connections");
-        assert_eq!(found, expected, "{bytes} {woken_by}: {said}");
+        assert_eq!(found, expected, "{taken} {bytes} {woken_by}: {said}");
         assert!(found || !said.contains("quiet"), "{said}");
     }
 }

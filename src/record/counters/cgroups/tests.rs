@@ -136,7 +136,7 @@ fn a_cgroup_at_its_memory_limit_is_told_of_with_the_limit_and_its_processes_in_e
         machine.file(&format!("{top}/a/{file}"), after);
         let facts = cgroups.read(&machine.root(), 2 * SECOND, true);
         let expected = [
-            format!("/a {metric} {:?}", Value::Grew { by: 12, in_ns: SECOND }),
+            format!("/a {metric} {:?}", Value::Grew { by: 12, in_ns: 2 * SECOND }),
             format!("/a memory.limit {:?}", Value::Is(32 << 20)),
             format!("/a cgroup.process {:?}", Value::Is(1)),
         ];

@@ -19,6 +19,7 @@ use crate::report::read::aggregate::Tally;
 use crate::report::read::aggregate::sum;
 use crate::report::read::ledger::Sort;
 use crate::report::read::metrics;
+use crate::report::read::waits::Party;
 use crate::report::view::diagnosis::Finding;
 use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Rule;
@@ -39,8 +40,11 @@ const LEAST_IN_VAIN: f64 = 2.0;
 const LEAST_RATE: f64 = 100.0;
 /// The part of a CPU that they use, running and waiting to run.
 const LEAST_OF_A_CPU: f64 = 0.05;
-/// Who is woken for this part of all connections, at least, is woken for those of others.
+/// Who is woken about as often as there are connections, between these parts of them, is woken for those of others.
 const LEAST_SHARED: f64 = 0.5;
+const MOST_SHARED: f64 = 2.0;
+/// Connections a second below which that may be chance.
+const LEAST_TAKEN: f64 = 20.0;
 /// Wake-ups of one of a herd that those ended who connect to it: others wake it for something else.
 const LEAST_BY_CLIENTS: f64 = 0.9;
 /// The shortest part of a request that an event loop is woken for, in bytes.
@@ -106,7 +110,8 @@ fn by_connections(scene: &Scene<'_>) -> Result<Vec<Finding>> {
         clients.extend(process.process().map(|which| which.pid).zip(port.int()));
     })?;
     let mut findings = Vec::new();
-    for (name, (taken, ports)) in accepted.iter().filter(|(_, (taken, _))| *taken > 0) {
+    let least_taken = LEAST_TAKEN * scene.span_ns() / 1e9;
+    for (name, (taken, ports)) in accepted.iter().filter(|(_, (taken, _))| *taken as f64 >= least_taken) {
         let mut herd = Herd { accepted: *taken, ..Herd::default() };
         let is_client = |pid: i64| ports.iter().any(|port| clients.contains(&(pid, *port)));
         let (mut woken, mut threads) = (0u64, 0usize);
@@ -117,7 +122,8 @@ fn by_connections(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             if (by_clients as f64) < LEAST_BY_CLIENTS * wait.target.ns as f64 {
                 continue;
             }
-            let shared = wait.target.threads.values().filter(|own| own.count as f64 >= LEAST_SHARED * *taken as f64);
+            let is_shared = |own: &&Party| (LEAST_SHARED..=MOST_SHARED).contains(&(own.count as f64 / *taken as f64));
+            let shared = wait.target.threads.values().filter(is_shared);
             let (before, sum) = (threads, shared.inspect(|_| threads += 1).map(|own| own.count).sum());
             woken = woken.saturating_add(sum);
             let member = scene.groups.get_key_value(&wait.who).filter(|_| threads > before);

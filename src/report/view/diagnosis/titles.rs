@@ -1,13 +1,12 @@
 //! What servers write into their arguments about what they do: PostgreSQL's sessions say that they wait for a lock of a table or row.
 //!
-//! A session that waits throughout the window never leaves a CPU in it, so that no stack shows where it waits.
+//! A session that waits throughout the window leaves a CPU at most once in it, so that no stack shows where it waits.
 
 use anyhow::Result;
 
 use crate::report::read::ledger::Sort;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::Finding;
-use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::units;
@@ -25,7 +24,10 @@ struct Server {
 /// PostgreSQL, `update_process_title` (on by default): src/backend/storage/lmgr/proc.c, `ProcSleep`, and src/backend/tcop/postgres.c.
 const SERVERS: [Server; 1] = [Server { begin: "postgres: ", waits: " waiting", holds: "idle in transaction" }];
 
-/// Sessions of one server that were waiting for a lock when the window began, and did not run in it.
+/// Waits of a session that waits throughout: one that the window began in, and one that it ended in.
+const MOST_WAITS: u64 = 2;
+
+/// Sessions of one server that were waiting for a lock when the window began, and waited on to its end.
 pub(super) fn locks(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for server in &SERVERS {
@@ -41,12 +43,25 @@ pub(super) fn locks(scene: &Scene<'_>) -> Result<Vec<Finding>> {
                 holding.push(who);
             }
         })?;
-        // One that ran in the window went on, if only to try again: what its title said before is no news of then.
-        let has_run = |group: &Group| group.of_all(|sort, _| matches!(sort, Sort::OnCpu | Sort::ForCpu)).ns > 0;
-        waiting.retain(|who| scene.groups.get(who).is_some_and(|group| !has_run(group)));
+        waiting.retain(|who| has_waited(scene, who));
         found.extend(finding(scene, &waiting, &holding));
     }
     Ok(found)
+}
+
+/// Whether a session did nothing but wait in the window. PostgreSQL wakes it once by a timer, `deadlock_timeout`, to look for a deadlock; one
+/// that another session woke may have had its lock, and what its title said before is no news of then.
+fn has_waited(scene: &Scene<'_>, who: &Who) -> bool {
+    let Some(group) = scene.groups.get(who) else { return false };
+    let own = || scene.waits.targets.iter().filter(|(key, _)| Some(key.which) == who.which);
+    if own().next().is_none() {
+        return group.of_all(|sort, _| matches!(sort, Sort::OnCpu | Sort::ForCpu)).ns == 0;
+    }
+    let is_session = |pid: i64| scene.known_by_id(pid).is_some_and(|waker| waker.name == who.name);
+    let woken = own().any(|(_, target)| target.wakers.keys().any(|waker| is_session(waker.pid)));
+    let open = own().any(|(_, target)| target.open_ns > 0);
+    let waits = own().fold(0u64, |sum, (_, target)| sum.saturating_add(target.count));
+    open && !woken && waits <= MOST_WAITS
 }
 
 impl Server {
