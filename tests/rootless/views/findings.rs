@@ -1092,6 +1092,33 @@ fn a_connection_of_sqlite_that_tries_again_later_waits_for_a_lock() {
     assert!(said.contains("writer (7) waited for a lock of the database"), "{said}");
 }
 
+/// Where the kernel's functions say what is full: a message queue, or the queue of connections of a Unix socket.
+#[test]
+fn full_queues_of_messages_and_connections_are_told_from_full_sockets() {
+    let asleep: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "sleep", 3900)];
+    let cases = [
+        ("semaphore", "ipc", ["wq_sleep", "__x64_sys_mq_timedsend"], "slow-reader"),
+        ("unix", "socket", ["unix_wait_for_peer", "unix_stream_connect"], "accept-queue"),
+        ("unix", "socket", ["unix_wait_for_peer", "unix_dgram_sendmsg"], "slow-reader"),
+    ];
+    for (on, cause, functions, rule) in cases {
+        let states: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", cause, 3900)];
+        let mut made = machine(&[(7, "caller", states), (8, "server", asleep)]);
+        slept(&mut made, (7, "caller"), 3900, &functions.map(|name| (name, "[kernel]")));
+        let by = [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(8)), ("waker_tid", Cell::Int(8))];
+        waited(&mut made, (7, 7, "caller"), on, 1, 3900, &by);
+        assert_eq!(findings(made), [[json!(rule), json!("caller"), json!("server")]], "{functions:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_memory_that_nobody_may_free_by_a_kill_reads_no_pages() {
+    let mut made = machine(&[(7, "hoardd", &[("uninterruptible", "page fault", 4000)])]);
+    let inside = [("wait_by", "nobody".into()), ("name", "mem_cgroup_oom_synchronize;pagefault_out_of_memory".into())];
+    waited(&mut made, (7, 7, "hoardd"), "page", 0, 4000, &inside);
+    assert_eq!(findings(made), [[json!("memory-reclaim"), json!("hoardd"), Value::Null]]);
+}
+
 #[test]
 fn a_writer_whose_terminal_is_full_is_blocked_by_the_one_that_reads_it() {
     let states: Spent<'_> = &[("on_cpu", "", 200), ("interruptible", "device", 3800)];

@@ -20,6 +20,7 @@ use crate::report::view::diagnosis::names::Class;
 use crate::report::view::diagnosis::scene::Role;
 use crate::report::view::diagnosis::sleeps;
 use crate::report::view::diagnosis::sleeps::Place;
+use crate::report::view::diagnosis::slow_reader;
 use crate::report::view::diagnosis::titles;
 use crate::report::view::diagnosis::wait::Wait;
 use crate::report::view::diagnosis::wait::waits;
@@ -48,7 +49,11 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             evident.insert(wait.who);
         }
     }
-    for wait in waits(scene).filter(|wait| &*wait.key.on == "semaphore" && wait.verdict == Verdict::Work) {
+    // A full message queue looks alike: the one that takes messages from it has waited there before.
+    let full = slow_reader::full(scene)?;
+    let is_queue = |wait: &Wait<'_>| full.get(&wait.who).is_some_and(|full| full.contains_key("message queue"));
+    let is_semaphore = |wait: &Wait<'_>| &*wait.key.on == "semaphore" && wait.verdict == Verdict::Work;
+    for wait in waits(scene).filter(|wait| is_semaphore(wait) && !is_queue(wait)) {
         if let Some(finding) = by_permits(scene, &wait) {
             findings.push(finding);
             evident.insert(wait.who);

@@ -1,6 +1,7 @@
 //! `memory-reclaim`: threads that had to free memory themselves, or to move it together, before they could go on; or that read again and
 //! again what the kernel had to drop for them. Precondition: stalls of the probe `memory`; for the second also pages that were read back
-//! soon after they were dropped (`vmstat.workingset_refault_*` of kind `machine_stat`), as many as the process had freed.
+//! soon after they were dropped (`vmstat.workingset_refault_*` of kind `machine_stat`), as many as the process had freed. Or a wait for memory
+//! that the window is a part of (kind `wait`), in a cgroup whose OOM killer is turned off.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +24,12 @@ use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::functions::Functions;
 use crate::report::view::diagnosis::scene::LEAST_AFFECTED;
 use crate::report::view::diagnosis::scene::LEAST_OF_BUSY;
+use crate::report::view::diagnosis::wait::Wait;
+use crate::report::view::diagnosis::wait::waits;
 use crate::units;
 
-pub(super) static RULE: Rule = Rule { name: "memory-reclaim", resource: "memory", view: "memory", outdoes: &[], find };
+pub(super) static RULE: Rule =
+    Rule { name: "memory-reclaim", resource: "memory", view: "memory", outdoes: &["paging"], find };
 
 /// Stalls a second below which a process does not lack memory all the time.
 const LEAST_RATE: f64 = 20.0;
@@ -33,6 +37,11 @@ const LEAST_RATE: f64 = 20.0;
 const LEAST_AGAIN: f64 = 0.25;
 /// The smallest page. Where pages are larger, fewer of them were freed, and more than this part of them read again.
 const PAGE: u64 = 4096;
+
+/// Where a thread waits whose cgroup is at its limit and may kill nobody: mm/memcontrol-v1.c.
+const WAITS_FOR_MEMORY: &str = "mem_cgroup_oom_synchronize";
+/// The part of the window that this wait is at least.
+const LEAST_WAITED: f64 = 0.9;
 
 /// What a process did to get memory.
 #[derive(Default)]
@@ -63,7 +72,32 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
         });
         found.extend(again.flatten().or_else(|| stalled(scene, who, own)));
     }
-    Ok(found.into_iter().max_by(|a, b| a.weight.total_cmp(&b.weight)).into_iter().collect())
+    let mut found: Vec<Finding> = found.into_iter().max_by(|a, b| a.weight.total_cmp(&b.weight)).into_iter().collect();
+    found.extend(waits(scene).filter_map(|wait| waiting(scene, &wait)));
+    Ok(found)
+}
+
+/// A process that waits for memory throughout.
+fn waiting(scene: &Scene<'_>, wait: &Wait<'_>) -> Option<Finding> {
+    let is_waiting = wait.target.inside.as_deref()?.split(';').any(|function| function == WAITS_FOR_MEMORY);
+    if !is_waiting || (wait.longest_ns() as f64) < LEAST_WAITED * scene.span_ns() {
+        return None;
+    }
+    let text = format!(
+        "{} has waited for memory since before the window began: its cgroup is at its limit, and the OOM killer is turned off there \
+         (memory.oom_control).",
+        scene.call(&wait.who),
+    );
+    Some(Finding {
+        weight: 1.0,
+        text,
+        victim: scene.owner(&wait.who),
+        ns: wait.target.ns,
+        percent: 100.0,
+        count: wait.target.count,
+        alike: Some(scene.alike(&wait.who, "memory")),
+        ..Finding::default()
+    })
 }
 
 fn reclaimed(scene: &Scene<'_>) -> Result<BTreeMap<Who, Reclaimed>> {

@@ -32,6 +32,8 @@ pub(super) enum Class {
     Frozen,
     /// It waits for room in a pipe, socket or terminal.
     Full,
+    /// It waits for room in the queue of connections that a server has not accepted yet.
+    Queue,
     /// It runs tasks of the program's own scheduler, whose waits for one another don't show.
     Tasks,
     /// It works in the kernel on what its program hardly knows that it asks for.
@@ -117,6 +119,7 @@ fn line(text: &'static str) -> Option<Line> {
         "filesystem" => Class::Filesystem,
         "frozen" => Class::Frozen,
         "full" => Class::Full,
+        "queue" => Class::Queue,
         "tasks" => Class::Tasks,
         "costly" => Class::Costly,
         "refill" => Class::Refill,

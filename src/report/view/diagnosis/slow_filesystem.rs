@@ -13,6 +13,7 @@ use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::names::Class;
 use crate::report::view::diagnosis::sleeps;
+use crate::report::view::diagnosis::wait::waits;
 use crate::units;
 
 pub(super) static RULE: Rule =
@@ -43,7 +44,10 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             units::count(all.count),
             units::duration(whole(all.ns / all.count.max(1))),
         );
-        let server = server(scene, &who)?;
+        let server = match server(scene, &who)? {
+            None => by_waits(scene, &who)?,
+            known => known,
+        };
         if let Some(server) = &server {
             text.push_str(&format!(". {} answered", scene.call(server)));
         }
@@ -59,6 +63,12 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
         });
     }
     Ok(findings)
+}
+
+/// The process that ended most of the waits for files, where they were too short to be recorded one by one.
+fn by_waits(scene: &Scene<'_>, wanted: &Who) -> Result<Option<Who>> {
+    let own = waits(scene).filter(|wait| wait.who == *wanted && &*wait.key.on == "file");
+    own.max_by_key(|wait| wait.target.ns).map_or(Ok(None), |wait| wait.peer(scene))
 }
 
 /// The process that ended most of the long waits.

@@ -118,6 +118,7 @@ fn is_of(wait: &Wait<'_>, what: &str) -> bool {
         "unix" => matches!(what, "Unix socket" | "socket"),
         "udp" | "socket" => what == "socket",
         "device" => what == "terminal",
+        "semaphore" => what == "message queue",
         _ => false,
     }
 }
