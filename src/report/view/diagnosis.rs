@@ -21,6 +21,7 @@ mod disk_full;
 mod dns_search;
 mod dns_slow;
 mod downstream;
+mod ends;
 mod file_lock;
 mod finding;
 mod functions;

@@ -13,7 +13,6 @@ use crate::report::view::diagnosis::Finding;
 use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::wait::Wait;
-use crate::report::view::diagnosis::wait::connections;
 use crate::report::view::diagnosis::wait::waits;
 use crate::units;
 
@@ -49,7 +48,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             && wait.target.count <= MOST_PARTS * delays
             && delayed >= delays / LEAST_DELAYED
     };
-    let connections = connections(scene)?;
+    let connections = &scene.ends()?.connections;
     let found: Vec<Wait<'_>> = waits(scene).filter(is_habit).collect();
     let end = |wait: &Wait<'_>| {
         connections.get(&(wait.key.which, wait.key.target?)).map(|connection| (connection.own_port, connection.port))

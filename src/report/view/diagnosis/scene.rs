@@ -26,9 +26,10 @@ use crate::report::read::waits::Waits;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::calls;
 use crate::report::view::diagnosis::calls::ByName;
+use crate::report::view::diagnosis::ends;
+use crate::report::view::diagnosis::ends::Ends;
 use crate::report::view::diagnosis::finding::Alike;
 use crate::report::view::diagnosis::scripts;
-use crate::report::view::diagnosis::wait::Ends;
 use crate::units;
 
 /// A process that lives shorter is one of many that do the same: what matters is their command.
@@ -248,7 +249,7 @@ pub(in crate::report::view) struct Scene<'a> {
     /// Their system calls, once a rule asked for them.
     calls: OnceCell<BTreeMap<Who, ByName>>,
     /// The ends of connections, once a rule asked for them.
-    ends: OnceCell<Ends>,
+    ends: OnceCell<Ends<Who>>,
     scripts: BTreeMap<Which, Rc<str>>,
     /// Names that too many processes have.
     common: BTreeSet<Rc<str>>,
@@ -295,11 +296,11 @@ impl<'a> Scene<'a> {
     }
 
     /// The ends of connections by TCP.
-    pub(super) fn ends(&self) -> Result<&Ends> {
+    pub(super) fn ends(&self) -> Result<&Ends<Who>> {
         if let Some(ends) = self.ends.get() {
             return Ok(ends);
         }
-        let ends = Ends::of(self)?;
+        let ends = ends::of(self.source, |process, comm| self.who(process, comm))?;
         Ok(self.ends.get_or_init(|| ends))
     }
 

@@ -5,12 +5,8 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use crate::report::read::aggregate::Tally;
-use crate::report::read::aggregate::sum;
 use crate::report::read::ledger::Sort;
 use crate::report::read::ledger::Spent;
-use crate::report::read::metrics;
-use crate::report::read::rows::Which;
 use crate::report::read::waits::Key;
 use crate::report::read::waits::Target;
 use crate::report::read::waits::verdict::Verdict;
@@ -120,63 +116,4 @@ pub(super) fn weigh(scene: &Scene<'_>, group: &Group, ns: u64, longest_ns: f64) 
     let of_lost = ns as f64 / group.lost_ns().saturating_add(ns).max(1) as f64;
     let of_busy = ns as f64 / group.busy_ns().saturating_add(ns).max(1) as f64;
     (affected >= LEAST_AFFECTED && of_busy >= LEAST_OF_BUSY).then_some((of_lost * affected, 100.0 * of_busy))
-}
-
-/// What is known of connections by TCP.
-#[derive(Default)]
-pub(super) struct Ends {
-    /// Those that were waited for, by process and target.
-    connections: BTreeMap<(Which, i64), Connection>,
-    /// What processes of this machine received.
-    received: Vec<Received>,
-}
-
-/// What a process received over connections with the same ends.
-struct Received {
-    who: Who,
-    /// The other end's address and port; servers' ports only.
-    address: String,
-    remote: Option<i64>,
-    local: Option<i64>,
-    bytes: u64,
-}
-
-impl Ends {
-    /// Reads them.
-    pub(super) fn of(scene: &Scene<'_>) -> Result<Ends> {
-        let mut received = Vec::new();
-        let dims = ["pid", "comm", "daddr", "dport", "sport"];
-        let tally = Tally::totals_of(scene.source, &dims, |metric| metric == metrics::TCP_RECEIVED)?;
-        tally.groups(metrics::TCP_RECEIVED, |dims, bytes| {
-            let [process, comm, address, remote, local] = dims else { return };
-            let (address, remote, local) = (address.word(), remote.int(), local.int());
-            received.push(Received { who: scene.who(process, comm), address, remote, local, bytes: sum(bytes) });
-        })?;
-        Ok(Ends { connections: connections(scene)?, received })
-    }
-}
-
-/// The two ends of a connection by TCP.
-pub(super) struct Connection {
-    /// Address of the process's own end.
-    pub(super) own_address: String,
-    pub(super) own_port: i64,
-    /// Port of the other end.
-    pub(super) port: i64,
-}
-
-/// The connections that were waited for, by process and target.
-pub(super) fn connections(scene: &Scene<'_>) -> Result<BTreeMap<(Which, i64), Connection>> {
-    let mut connections = BTreeMap::new();
-    let mut rows = scene.source.rows_of_all_times("wait_target");
-    let (target, address) = (rows.int("wait_target"), rows.text("saddr"));
-    let (own, other) = (rows.int("sport"), rows.int("dport"));
-    rows.each(|row| {
-        let (Some(which), Some(target)) = (row.which(), row.int(target)) else { return };
-        if let (Some(own_port), Some(port)) = (row.int(own), row.int(other)) {
-            let own_address = row.text(address).unwrap_or_default().to_owned();
-            connections.insert((which, target), Connection { own_address, own_port, port });
-        }
-    })?;
-    Ok(connections)
 }
