@@ -123,6 +123,10 @@ const MERGE_BUDGET: Duration = Duration::from_secs(20);
 /// Something the user asked for can't be had: the file, the privilege, a probe by name, a filter. Nothing is left
 /// behind in the kernel.
 pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: GiveUp) -> Result<Outcome> {
+    // Before anything that takes memory: an allocation that fails ends the process.
+    if let Some(failure) = limits::too_little_address_space(plan.buffer_bytes, limits::address_space()) {
+        return Err(failure.into());
+    }
     pools::share();
     log::route(plan.verbosity >= Verbosity::Debug);
     let host = Host::this();
@@ -140,9 +144,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         return Err(Failure::from_error(&problem).into());
     }
     let memory = memory_limit::read(&Root::system(), &mounts::read(&Root::system()));
-    let refused = limits::too_large(plan.buffer_bytes, chosen.len() as u64, &host, memory)
-        .or_else(|| limits::too_little_address_space(plan.buffer_bytes, limits::address_space()));
-    if let Some(failure) = refused {
+    if let Some(failure) = limits::too_large(plan.buffer_bytes, chosen.len() as u64, &host, memory) {
         return Err(failure.into());
     }
     if plan.max_overhead_ppm.is_some()

@@ -554,7 +554,9 @@ fn processes_of_one_command_that_wait_for_the_same_are_one_finding() {
     let sessions: Vec<(i64, &'static str, Spent<'_>)> = (7..12).map(|pid| (pid, "postgres", states)).collect();
     let mut made = machine(&sessions);
     for (pid, ms) in (7..12).zip([2000, 3600, 3200, 3000, 2800]) {
-        let functions = [("epoll_wait", "/lib/libc.so.6"), ("ProcSleep", "/usr/lib/postgresql/15/bin/postgres")];
+        let (libc, server) = ("/lib/libc.so.6", "/usr/lib/postgresql/15/bin/postgres");
+        let functions =
+            [("epoll_wait", libc), ("ProcSleep", server), ("main", server), ("__libc_start_call_main", libc)];
         slept(&mut made, (pid, "postgres"), ms, &functions);
     }
     let document = Case::new("summary", vec![("run.parquet", made)]).json();
@@ -563,6 +565,7 @@ fn processes_of_one_command_that_wait_for_the_same_are_one_finding() {
     assert_eq!(found[0][..2], [json!("lock"), json!(8)]);
     let text = found[0][2].as_str().unwrap();
     assert!(text.starts_with("postgres (8) waited for a table or row lock 90.0%"), "{text}");
+    assert!(text.contains("in ProcSleep (postgres). Also"), "what starts every program called it: {text}");
     assert!(text.ends_with(" Also postgres (9) 88.9%, postgres (10) 88.2% and 2 more."), "{text}");
 }
 

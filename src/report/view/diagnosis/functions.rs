@@ -26,11 +26,26 @@ const LEAST_TOTAL: f64 = 0.5;
 const MOSTLY_KERNEL: f64 = 0.7;
 /// Frames from the innermost out that can be the loop of a spin lock.
 const SPIN_DEPTH: usize = 3;
-/// Functions that every program has around all it does.
-const OUTERMOST: [&str; 8] =
-    ["_start", "main", "__libc_start_main", "libc_start_main_stage2", "start_thread", "clone", "clone3", "<module>"];
+/// Functions that every program has around all it does: glibc's, musl's, Python's.
+const OUTERMOST: [&str; 10] = [
+    "_start",
+    "main",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_call_main",
+    "libc_start_main_stage2",
+    "start_thread",
+    "clone",
+    "clone3",
+    "<module>",
+];
 /// About what a function takes in memory.
 const FUNCTION_BYTES: usize = 64;
+
+/// Whether every program has this function around all it does, so that it tells nothing of what one does.
+pub(super) fn is_outermost(function: &Function) -> bool {
+    OUTERMOST.contains(&&*function.text)
+}
 
 /// The CPU time of one process by function, in nanoseconds of samples.
 #[derive(Default)]
@@ -109,7 +124,7 @@ impl Functions {
             count(&mut self.own, &frame.function);
         }
         let mut seen = HashSet::new();
-        let known = |frame: &&&Frame| named(frame) && !OUTERMOST.contains(&&*frame.function.text);
+        let known = |frame: &&&Frame| named(frame) && !is_outermost(&frame.function);
         for frame in user.iter().filter(known).filter(|frame| seen.insert(Rc::clone(&frame.function))) {
             count(&mut self.total, &frame.function);
         }

@@ -12,6 +12,7 @@ use crate::report::read::profile::Function;
 use crate::report::read::profile::Stacks;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::functions::is_outermost;
 use crate::report::view::diagnosis::names::Class;
 use crate::report::view::diagnosis::names::Names;
 use crate::report::view::diagnosis::names::file_name;
@@ -71,7 +72,8 @@ pub(super) fn of(scene: &Scene<'_>, wanted: Class, among: &[Class]) -> Result<Sl
         let function = Rc::clone(&frame.function);
         let further = frames.iter().skip(at + 1);
         let caller = further.copied().find(|frame| {
-            frame.unnamed.is_none() && !frame.is_truncation() && frame.function.module != function.module
+            let is_known = frame.unnamed.is_none() && !frame.is_truncation();
+            is_known && frame.function.module != function.module && !is_outermost(&frame.function)
         });
         let place = Place { words, function, caller: caller.map(|frame| Rc::clone(&frame.function)) };
         let places = sleeps.entry(who).or_default();
