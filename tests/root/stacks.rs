@@ -382,7 +382,8 @@ fn a_library_in_the_place_of_another_is_not_taken_for_it() {
         };
         let (first, other) = (library("first", &[]), library("other", &["-DDEEP"]));
         let program = build("plugins", source("plugins"), &[]);
-        let words = [program.as_str(), "20", "first_outer", &first, "other_outer", &other].map(str::to_owned);
+        // Each change costs the stacks of a moment, which a build that is not optimised needs for reading the mappings.
+        let words = [program.as_str(), "40", "first_outer", &first, "other_outer", &other].map(str::to_owned);
         let (output, run) = Recorder::in_memory("-p process,cpu").run(&words);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
