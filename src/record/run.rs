@@ -322,6 +322,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     let draw = progress.is_visible().then_some(|| progress.draw(&shared));
     let ended = events.wait(left, draw, copied);
     epoch.close(clocks::monotonic_ns());
+    // No stack is taken from here on.
+    drop(tables);
     priority::sooner();
     interrupts.enter(Stage::Finishing)?;
     progress.finishing();

@@ -112,6 +112,12 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.watch.leave();
+    }
+}
+
 /// What the thread works on.
 struct Work {
     symbols: Symbols,
@@ -150,7 +156,11 @@ impl Work {
     fn name_soon(&mut self, request: Request) -> Option<()> {
         let Request { asked, programs, now_ns, releases, forgets, is_last } = request;
         self.latest_ns = now_ns;
-        self.is_last |= is_last;
+        if is_last {
+            self.is_last = true;
+            // The recording waits for it from here on.
+            priority::sooner();
+        }
         if self.is_last || releases || forgets {
             self.long.append(&mut self.held);
         }

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -26,6 +27,8 @@ use std::time::Instant;
 use anyhow::Context;
 use anyhow::Result;
 use object::ReadCache;
+use rustix::thread::Pid;
+use rustix::thread::gettid;
 
 use super::elf::Elf;
 use super::files::id_of;
@@ -93,6 +96,7 @@ const COMPRESSED: u64 = 1 << 11;
 pub struct Tables {
     stop: Arc<AtomicBool>,
     stopped: Doorbell,
+    thread: Arc<OnceLock<Pid>>,
     ready: Receiver<()>,
     loaded: Option<Receiver<Program>>,
 }
@@ -111,10 +115,13 @@ impl Tables {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Doorbell::new().context("can't make a doorbell")?;
         let (is_stopped, stops) = (Arc::clone(&stop), stopped.clone());
+        let thread = Arc::<OnceLock<Pid>>::default();
+        let begun = Arc::clone(&thread);
         let (done, ready) = channel();
         let (loads, loaded) = channel();
         let program = command.first().and_then(|name| program(name));
         let work = move || {
+            begun.get_or_init(gettid);
             // A stack that comes before the mappings are in place is cut short: that is little work, and reading tables is not.
             priority::first();
             let mut work = Work::new(maps, mapped, ids, (done, loads));
@@ -122,7 +129,7 @@ impl Tables {
             let _ = program.map_or(Ok(()), |file| work.expect(file)).and_then(|()| work.run(&is_stopped, &stops));
         };
         thread::Builder::new().name("ebrec-unwind".to_owned()).spawn(work).context("can't start a thread")?;
-        Ok(Tables { stop, stopped, ready, loaded: Some(loaded) })
+        Ok(Tables { stop, stopped, thread, ready, loaded: Some(loaded) })
     }
 
     /// Tells the libraries that processes load while they are recorded: they may be gone when their functions are named.
@@ -148,6 +155,7 @@ fn program(name: &OsStr) -> Option<File> {
 impl Drop for Tables {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.thread.get().copied().into_iter().for_each(priority::last);
         self.stopped.ring();
     }
 }
@@ -236,7 +244,9 @@ impl Work {
     fn run(&mut self, stop: &AtomicBool, stops: &Doorbell) -> Result<()> {
         self.vdso = self.read_vdso()?;
         let mut bell = self.maps.bell()?;
-        while !stop.load(Ordering::Relaxed) {
+        let goes_on = || !stop.load(Ordering::Relaxed);
+        let unless_stopped = |processes: Vec<(u32, u64)>| processes.into_iter().take_while(|_| goes_on());
+        while goes_on() {
             let now = Instant::now();
             // Before others are loaded: they have its room.
             if self.swept.elapsed() > SWEEP {
@@ -246,7 +256,7 @@ impl Work {
             // Without a process that rests there is nothing to do until the bell rings.
             let mut patience: Option<Duration> = None;
             self.note_mappers();
-            for (pid, program) in self.again() {
+            for (pid, program) in unless_stopped(self.again()) {
                 let image = self.images.get(&pid).map(|image| image.read);
                 let rest = image.map_or(Duration::ZERO, |read| (read + SHORTEST_REST).saturating_duration_since(now));
                 if rest.is_zero() {
@@ -255,7 +265,7 @@ impl Work {
                     patience = Some(patience.map_or(rest, |patience| patience.min(rest)));
                 }
             }
-            for (pid, program) in self.maps.wanted()? {
+            for (pid, program) in unless_stopped(self.maps.wanted()?) {
                 match self.rest(pid, program, now) {
                     Duration::ZERO => self.load(pid, program)?,
                     rest => patience = Some(patience.map_or(rest, |patience| patience.min(rest))),
@@ -263,12 +273,12 @@ impl Work {
             }
             // One file, and between two a look at who else is waiting.
             match self.unread.pop_first() {
-                Some(((_, key), (file, elf))) => {
+                Some(((_, key), (file, elf))) if goes_on() => {
                     priority::ordinary();
                     self.read(key, &file, &elf)?;
                     priority::first();
                 }
-                None => {
+                _ => {
                     self.ready = None;
                     bell.wait(stops, self.mapped.as_ref(), patience)?;
                 }

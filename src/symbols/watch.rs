@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -15,6 +17,7 @@ use rustix::thread::gettid;
 
 use crate::host::foreign;
 use crate::host::foreign::Identity;
+use crate::host::priority;
 use crate::host::process_stat::ProcessStat;
 
 /// A thread that works, or would if it had a CPU, is not stuck until so many times the patience have passed.
@@ -38,6 +41,7 @@ pub(super) enum Suspect {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     avoided: HashSet<Suspect>,
+    is_over: AtomicBool,
     thread: OnceLock<Pid>,
     now: Mutex<Option<(Suspect, Instant)>>,
 }
@@ -53,9 +57,16 @@ impl Watch {
         self.thread.get_or_init(gettid);
     }
 
-    /// Looks at something; `None` where that is to be avoided.
+    /// Nobody needs what the thread finds any more: it looks at nothing else, and what it is looking at may take as long as it
+    /// likes.
+    pub(super) fn leave(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.get().copied().into_iter().for_each(priority::last);
+    }
+
+    /// Looks at something; `None` where that is to be avoided, or nobody needs it.
     pub(super) fn look<T>(&self, at: Suspect, look: impl FnOnce() -> Option<T>) -> Option<T> {
-        if self.avoided.contains(&at) {
+        if self.avoided.contains(&at) || self.is_over.load(Ordering::Relaxed) {
             return None;
         }
         let before = self.now().replace((at, Instant::now()));
@@ -87,6 +98,8 @@ impl Watch {
 mod tests {
     use std::time::Duration;
 
+    use rustix::process::getpriority_process;
+
     use super::Suspect;
     use super::Watch;
 
@@ -99,5 +112,18 @@ mod tests {
         assert_eq!(watch.stuck_in(Duration::ZERO), None);
         let watch = Watch::avoiding([Suspect::Process(7)].into());
         assert_eq!(watch.look(Suspect::Process(7), || Some(1)), None);
+    }
+
+    #[test]
+    fn a_thread_that_is_left_looks_at_nothing_else_and_gives_its_cpu_to_others() {
+        let watch = Watch::default();
+        std::thread::scope(|scope| {
+            let left = scope.spawn(|| {
+                watch.begin();
+                watch.leave();
+                (watch.look(Suspect::Process(7), || Some(1)), getpriority_process(None).unwrap())
+            });
+            assert_eq!(left.join().unwrap(), (None, 19));
+        });
     }
 }
