@@ -168,7 +168,7 @@ static __always_inline bool read_counters(struct gendisk___accounts *disk, __u32
 /* At a request's allocation its queue's part for one CPU is at hand, beside where the parts begin. */
 static __always_inline void learn_cpu(struct request *rq)
 {
-	struct request___accounts *own = (void *)rq;
+	struct request___accounts *own = untrusted(rq, compat.request_type);
 	__u64 offset;
 	__u32 cpu;
 

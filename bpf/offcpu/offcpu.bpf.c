@@ -329,6 +329,7 @@ static __always_inline void found_asleep(struct task_struct *task, struct task_s
 SEC("iter/task")
 int offcpu_threads(struct bpf_iter__task *ctx)
 {
+	struct seq_file *seq = ctx->meta->seq;
 	struct task_struct *task = ctx->task;
 	struct open_wait open = {};
 	struct task_state *state;
@@ -363,6 +364,6 @@ int offcpu_threads(struct bpf_iter__task *ctx)
 	if (state->on == ON_SOCKET && state->fd)
 		read_socket(&open.socket, task, state->fd - 1, state->target);
 	bpf_probe_read_kernel(open.comm, sizeof(open.comm), task->comm);
-	bpf_seq_write(ctx->meta->seq, &open, sizeof(open));
+	bpf_seq_write(seq, &open, sizeof(open));
 	return 0;
 }

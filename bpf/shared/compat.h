@@ -211,8 +211,23 @@ const volatile struct compat {
 	/* Numbers of types of the kernel's, where it can cast to them; else 0. */
 	__u32 file_type;
 	__u32 pointer_type; /* of a structure that begins with a pointer: struct list_head */
+	__u32 task_type;
+	__u32 request_type;
 	__u32 pad_end;
 } compat SEC(".rodata.compat") = {};
+
+/*
+ * A structure of the kernel's without the verifier's trust, for reading pointers in it. For each pointer that is read out of what it
+ * trusts, the verifier goes through the names of all types of the kernel up to four times (btf_nested_type_is_trusted() in
+ * kernel/bpf/verifier.c), which takes a millisecond at every visit.
+ */
+#define untrusted(pointer, number)                                                                                     \
+	(bpf_ksym_exists(bpf_rdonly_cast) && (number) ? bpf_rdonly_cast(pointer, number) : (void *)(pointer))
+
+static __always_inline struct task_struct *untrusted_task(struct task_struct *task)
+{
+	return untrusted(task, compat.task_type);
+}
 
 /* The mode and the inode of the file that a descriptor's place leads to. */
 static __always_inline __u16 mode_of_file(struct file **place, struct inode **inode)
@@ -250,7 +265,7 @@ static __always_inline __u16 mode_of_fd(struct task_struct *current, __u32 fd, s
 
 	*inode = NULL;
 	if (current) {
-		table = current->files->fdt;
+		table = untrusted_task(current)->files->fdt;
 		return fd < table->max_fds ? mode_of_file(table->fd + fd, inode) : 0;
 	}
 	task = (void *)bpf_get_current_task();

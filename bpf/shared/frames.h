@@ -57,7 +57,7 @@ static __always_inline __u64 process_identity(void)
 	struct task_struct *task = current_task();
 
 	if (task)
-		return task->group_leader->start_time ^ task->self_exec_id << 48;
+		return untrusted_task(task)->group_leader->start_time ^ task->self_exec_id << 48;
 	task = (void *)bpf_get_current_task();
 	return BPF_CORE_READ(task, group_leader, start_time) ^ BPF_CORE_READ(task, self_exec_id) << 48;
 }

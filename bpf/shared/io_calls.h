@@ -94,7 +94,7 @@ static __always_inline struct file___io *file_of(struct task_struct *current, __
 
 	/* What is found from here by type alone costs no helper. */
 	if (current) {
-		table = current->files->fdt;
+		table = untrusted_task(current)->files->fdt;
 		count = table->max_fds;
 		files = table->fd;
 	} else {

@@ -24,7 +24,7 @@
 /* What reading or writing waits for depends on what is behind the descriptor. */
 static __always_inline __u32 cause_by_file(struct task_struct *task, __u32 fd, __u32 cause)
 {
-	struct fdtable *table = task->files->fdt;
+	struct fdtable *table = untrusted_task(task)->files->fdt;
 	struct inode *inode;
 
 	if (fd >= table->max_fds)

@@ -22,6 +22,8 @@ pub(super) fn shape(kernel: (u32, u32)) -> types::compat {
         sched_switch_has_state: u8::from(kernel >= (5, 18)),
         file_type: casts.map_or(0, |(file, _)| file),
         pointer_type: casts.map_or(0, |(_, pointer)| pointer),
+        task_type: kernel_types::number("task_struct").unwrap_or(0),
+        request_type: kernel_types::number("request").unwrap_or(0),
         ..Default::default()
     }
 }

@@ -23,7 +23,7 @@ const TRACEPOINT: &[u8] = b"btf_trace_";
 const NAMES: &str = include_str!(concat!(env!("OUT_DIR"), "/names.txt"));
 
 /// Structures whose numbers are asked for.
-const NUMBERED: [&str; 2] = ["file", "list_head"];
+const NUMBERED: [&str; 4] = ["file", "list_head", "task_struct", "request"];
 
 /// What one look at the type information gives.
 struct Kernel {
