@@ -29,6 +29,9 @@
 /* A frame pointer that is further from the stack pointer is none. */
 #define UNWIND_FRAME_LIMIT (1 << 20)
 
+/* The frame pointer where a function has kept its caller's nowhere. */
+#define FRAME_POINTER_LOST 1
+
 /* All are made by user space. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -144,6 +147,26 @@ __noinline int unwind_find_rule(__u32 page, __u32 place)
 	return chunk->rows[low % UNWIND_CHUNK_ROWS] >> 16;
 }
 
+/* The rule that the tables have for an address; NULL: none. */
+static __always_inline struct unwind_rule *unwind_rule_of(__u64 address)
+{
+	struct unwind_mapping *mapping;
+	int number = unwind_find_mapping(address);
+	__u32 key = number, page;
+
+	if (number < 0)
+		return NULL;
+	mapping = bpf_map_lookup_elem(&unwind_mappings, &key);
+	if (!mapping)
+		return NULL;
+	address -= mapping->start;
+	page = address / UNWIND_PAGE;
+	if (page >= mapping->pages)
+		return NULL;
+	key = unwind_find_rule(mapping->page + page, address % UNWIND_PAGE);
+	return key ? bpf_map_lookup_elem(&unwind_rules, &key) : NULL;
+}
+
 #if defined(__TARGET_ARCH_x86)
 /* The register of a number in unwind tables. */
 static __always_inline __u64 unwind_register(struct unwind_registers *registers, __u16 number)
@@ -222,6 +245,32 @@ static __always_inline bool follows_call(struct unwind_walk *walk, __u64 address
 }
 
 /*
+ * Whether the call before an address may lead to code that no table describes. One that names a function with a table does not: then the
+ * frame pointer is an outer function's, and what was called from there is between. `word` ends with the call.
+ */
+__noinline int calls_undescribed(__u64 address, __u64 word)
+{
+#if defined(__TARGET_ARCH_x86)
+	struct unwind_rule *rule;
+
+	if ((word >> 24 & 0xff) != 0xe8)
+		return 1;
+	rule = unwind_rule_of(address + (__s32)(word >> 32));
+	return !rule || rule->cfa == CFA_UNKNOWN || rule->cfa == CFA_STUB;
+#else
+	return 1;
+#endif
+}
+
+/* Whether nobody called the code that begins at an address: as it is where coroutines begin, since there is no call before it. */
+__noinline int is_outermost_from(__u64 address)
+{
+	struct unwind_rule *rule = unwind_rule_of(address);
+
+	return rule && rule->cfa == CFA_OUTERMOST;
+}
+
+/*
  * By frame pointer, where the code has them: what it generated, and what no table describes. In a file, code that no table describes may use
  * the register for something else; then what is behind the place that it names is hardly ever where a call returns to. Interpreters generate
  * code whose callers are to return elsewhere.
@@ -237,7 +286,7 @@ static __always_inline int unwind_by_frame_pointer(struct unwind_walk *walk, __u
 		return walk->end = end;
 	if (!read_user(frame + 8, &walk->pc) || !read_user(frame, &walk->fp))
 		return walk->end = STACK_UNREADABLE;
-	if (end == STACK_NO_RULE && !follows_call(walk, walk->pc))
+	if (end == STACK_NO_RULE && (!follows_call(walk, walk->pc) || !calls_undescribed(walk->pc, walk->word)))
 		return walk->end = end;
 	walk->sp = frame + 16;
 	walk->is_exact = false;
@@ -278,11 +327,20 @@ static __always_inline bool goroutine_stack(struct unwind_walk *walk, __s32 curr
 }
 #endif
 
+/* Whether a rule needs the frame pointer of its function. */
+static __always_inline bool takes_frame_pointer(struct unwind_rule *rule)
+{
+	return rule->cfa == CFA_FRAME_POINTER || rule->cfa == CFA_OTHER_STACK || rule->cfa == CFA_AT_FRAME_POINTER ||
+	       rule->frame_pointer == FP_AT_FRAME_POINTER;
+}
+
 /* By a rule of the tables; other than 0: that was the last. */
 static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwind_rule *rule, bool is_innermost)
 {
 	__u64 cfa = 0;
 
+	if (walk->fp == FRAME_POINTER_LOST && takes_frame_pointer(rule))
+		return walk->end = STACK_NO_RULE;
 	switch (rule->cfa) {
 	case CFA_OUTERMOST:
 		return walk->end = STACK_WHOLE;
@@ -357,6 +415,8 @@ static __always_inline int unwind_by_rule(struct unwind_walk *walk, struct unwin
 		return walk->end = STACK_UNREADABLE;
 	if (rule->frame_pointer == FP_AT_FRAME_POINTER && !read_user(walk->fp + rule->frame_pointer_offset, &walk->fp))
 		return walk->end = STACK_UNREADABLE;
+	if (rule->frame_pointer == FP_LOST)
+		walk->fp = FRAME_POINTER_LOST;
 	walk->sp = cfa;
 	walk->is_exact = false;
 	return 0;
@@ -439,13 +499,22 @@ __noinline int unwind_step(void)
 	rule = bpf_map_lookup_elem(&unwind_rules, &key);
 	if (!rule)
 		return 1;
+	/* No call comes before what a signal handler or a coroutine returns to: it begins at the very address. */
 	if (rule->cfa == CFA_UNKNOWN) {
 #if defined(__TARGET_ARCH_x86)
-		if (is_signal_return(walk))
+		if (is_signal_return(walk)) {
+			frame->offset += !walk->is_exact;
 			return unwind_signal(walk);
+		}
 #endif
+		if (!walk->is_exact && is_outermost_from(walk->pc)) {
+			frame->offset++;
+			return walk->end = STACK_WHOLE;
+		}
 		return unwind_by_frame_pointer(walk, STACK_NO_RULE);
 	}
+	if (rule->cfa == CFA_SIGNAL)
+		frame->offset += !walk->is_exact;
 	low = walk->sp;
 	end = unwind_by_rule(walk, rule, !depth);
 	if (!end && file && file->python &&

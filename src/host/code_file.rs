@@ -8,11 +8,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use rustix::fs::AtFlags;
+use rustix::fs::CWD;
+use rustix::fs::StatxFlags;
+use rustix::fs::makedev;
+use rustix::fs::statx;
+
 use super::foreign;
 use super::foreign::Identity;
 
 /// Tells a file from another one at the same path, and from itself before it was written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileIdentity {
     file: Identity,
     size: u64,
@@ -27,6 +33,17 @@ impl FileIdentity {
             size: file.size(),
             modified: (file.mtime(), file.mtime_nsec()),
         }
+    }
+
+    /// That of the file which a path leads to, as far as this machine knows it: no server is asked, which may not answer.
+    pub fn known_here(path: &Path) -> Option<FileIdentity> {
+        let wanted = StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME;
+        let facts = statx(CWD, path, AtFlags::STATX_DONT_SYNC, wanted).ok()?;
+        Some(FileIdentity {
+            file: Identity { device: makedev(facts.stx_dev_major, facts.stx_dev_minor), inode: facts.stx_ino },
+            size: facts.stx_size,
+            modified: (facts.stx_mtime.tv_sec, facts.stx_mtime.tv_nsec.into()),
+        })
     }
 }
 

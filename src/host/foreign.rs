@@ -25,7 +25,7 @@ use rustix::fs::ResolveFlags;
 const FIRST_READ: usize = 4096;
 
 /// What tells files apart while they exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// The device that it is on.
     pub device: u64,

@@ -131,7 +131,8 @@ pub(super) struct Files {
     /// Of mappings, by user, device, inode and path.
     by_inode: HashMap<(u32, u64, u64, String), Option<usize>>,
     programs: Vec<Program>,
-    seen: HashSet<(Whose, PathBuf)>,
+    /// Paths that were looked at, and what was there.
+    seen: HashSet<(Whose, PathBuf, Option<FileIdentity>)>,
     held: usize,
     libraries_read: bool,
 }
@@ -174,8 +175,8 @@ impl Files {
     /// The file of a mapping of a process, opened while both are there.
     pub(super) fn of_mapping(&mut self, process: Process, mapping: &Mapping) -> Option<usize> {
         let key = (process.uid, mapping.device, mapping.inode, mapping.path.clone());
-        if let Some(known) = self.by_inode.get(&key) {
-            return *known;
+        if let Some(known) = self.by_inode.get(&key).copied().filter(|known| self.is_still(*known, process, mapping)) {
+            return known;
         }
         let watch = Arc::clone(&self.watch);
         let found = watch.look(Suspect::Process(process.pid), || self.open_mapping(process, mapping));
@@ -185,11 +186,22 @@ impl Files {
         found
     }
 
+    /// Whether a mapping of the same inode is of the same file: an inode that was freed is soon another file's.
+    fn is_still(&self, known: Option<usize>, process: Process, mapping: &Mapping) -> bool {
+        let look = || FileIdentity::known_here(&mapping.of_kernel(process.pid));
+        // A process that has gone says nothing else.
+        let Some(state) = self.watch.look(Suspect::Process(process.pid), look) else { return true };
+        let is = |file: usize| {
+            let copies = self.copies.get(&file).into_iter().flat_map(|copies| &copies.files);
+            self.files.get(file).into_iter().chain(copies).any(|file| file.state == state)
+        };
+        known.is_some_and(is)
+    }
+
     fn open_mapping(&mut self, Process { pid, uid }: Process, mapping: &Mapping) -> Option<usize> {
         let path = mapping.file();
         // The kernel gives the very file that is mapped, also a deleted one; another file may have its number on another device.
-        let kernels = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
-        let kernels = foreign::open(Path::new(&kernels)).ok();
+        let kernels = foreign::open(&mapping.of_kernel(pid)).ok();
         let identity = kernels.as_ref().and_then(Identity::of);
         let is_mapped = |file: &File| match (identity, Identity::of(file)) {
             (Some(mapped), here) => here == Some(mapped),
@@ -296,9 +308,9 @@ impl Files {
 
     /// Looks at a file that `uid` runs.
     fn try_path(&mut self, path: &Path, uid: u32) {
-        let whose = Whose::User(uid);
-        if self.seen.len() < MAX_LIBRARIES && self.seen.insert((whose, path.to_owned())) {
-            let watch = Arc::clone(&self.watch);
+        let (whose, watch) = (Whose::User(uid), Arc::clone(&self.watch));
+        let state = watch.look(Suspect::Path(path.to_owned()), || FileIdentity::known_here(path));
+        if self.seen.len() < MAX_LIBRARIES && self.seen.insert((whose, path.to_owned(), state)) {
             watch.look(Suspect::Path(path.to_owned()), || {
                 let file = foreign::open(path).ok()?;
                 self.add_here(&file, whose)

@@ -157,8 +157,8 @@ impl SymbolTable {
         let (kind, binding) = symbol.get(self.class.pick((12, 4))).map(|info| (info & 15, info >> 4))?;
         let (start, size) = (self.class.word(symbol, (4, 8))?, self.class.word(symbol, (8, 16))?);
         let (is_function, is_local) = (matches!(kind, STT_FUNC | STT_GNU_IFUNC), binding == STB_LOCAL);
-        // Assembly may leave out what its functions are; its own labels, and ARM's marks of data in code, are local.
-        let is_label = kind == STT_NOTYPE && !is_local && size == 0;
+        // Assembly may leave out what its functions are. On ARM, marks of data in code are local labels, too.
+        let is_label = kind == STT_NOTYPE && size == 0 && !(is_local && cfg!(target_arch = "aarch64"));
         // Section 0: it is another file's.
         if !(is_function || is_label) || section == 0 || text >= self.texts.1 {
             return None;

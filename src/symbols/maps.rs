@@ -40,6 +40,11 @@ impl Mapping {
         self.inode != 0 && self.path.starts_with('/')
     }
 
+    /// Where the kernel leads to the very file that is mapped by a process, also if it was deleted. It takes `CAP_CHECKPOINT_RESTORE`.
+    pub(super) fn of_kernel(&self, pid: u32) -> PathBuf {
+        PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", self.start, self.end))
+    }
+
     /// The path, without the kernel's remark that it was deleted.
     pub(super) fn file(&self) -> PathBuf {
         PathBuf::from(self.path.strip_suffix(" (deleted)").unwrap_or(&self.path))

@@ -48,6 +48,7 @@ use crate::bpf::unwind::UnwindMaps;
 use crate::exits;
 use crate::exits::GoFrame;
 use crate::host::clocks;
+use crate::host::code_file::FileIdentity;
 use crate::host::doorbell::Doorbell;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
@@ -173,13 +174,17 @@ enum Known {
     NoRoom(u32),
 }
 
-/// A file, by its device and its inode as mappings have them.
-type FileKey = (u64, u64);
+/// A file: its device and its inode as mappings have them, and what tells it from an earlier file that had the same inode. A compiler
+/// that writes its output again gets the one that it has just freed.
+type FileKey = (u64, u64, FileIdentity);
+
+/// A mapping, and which file it is of if it is a file's that was there to be looked at.
+type Code = (Mapping, Option<FileIdentity>);
 
 /// What a process has mapped of a program that it runs.
 struct Image {
     program: u64,
-    mappings: Vec<Mapping>,
+    mappings: Vec<Code>,
     /// When they were read.
     read: Instant,
     /// Until when it is not looked at again, unless it has changed.
@@ -319,6 +324,11 @@ impl Work {
         let Some(here) = self.ids.here(pid) else { return Ok(()) };
         let Some(Mapped { uid, mut mappings }) = maps::of_process(here) else { return Ok(()) };
         mappings.truncate(MAX_MAPPINGS);
+        let identified = |mapping: Mapping| {
+            let identity = if mapping.is_file() { identity(here, &mapping) } else { None };
+            (mapping, identity)
+        };
+        let mut mappings: Vec<Code> = mappings.into_iter().map(identified).collect();
         let others = self.images.iter().filter(|(own, _)| **own != pid);
         let kept = others.map(|(_, image)| image.mappings.len()).sum::<usize>();
         if kept + mappings.len() > MAX_KEPT {
@@ -326,13 +336,15 @@ impl Work {
             return Ok(());
         }
         let is_known = self.images.get(&pid).is_some_and(|image| image.program == program);
-        for mapping in &mut mappings {
-            if mapping.is_file() && !self.files.contains_key(&key(mapping)) && self.files.len() < MAX_FILES {
-                self.meet(here, mapping)?;
-                if is_known {
-                    let path = mapping.file().into_os_string().into_vec();
-                    let _ = self.loads.send(Program { ppid: 0, uid, path });
-                }
+        for (mapping, identity) in &mut mappings {
+            if let Some(key) = key(mapping, *identity)
+                && !self.files.contains_key(&key)
+                && self.files.len() < MAX_FILES
+                && self.meet(here, mapping, key)?
+                && is_known
+            {
+                let path = mapping.file().into_os_string().into_vec();
+                let _ = self.loads.send(Program { ppid: 0, uid, path });
             }
             // What it begins with is all that is asked from here on, and anyone can make long ones.
             mapping.path = mapping.path.chars().take(MAX_NAME).collect();
@@ -356,16 +368,20 @@ impl Work {
         self.images.insert(pid, image);
     }
 
-    /// Notes a file that some process has mapped, while it can be opened.
-    fn meet(&mut self, pid: u32, mapping: &Mapping) -> Result<()> {
-        self.note(key(mapping), mapping.end - mapping.start, open(pid, mapping))
+    /// Notes a file that some process has mapped, while it can be opened; false: the process has gone.
+    fn meet(&mut self, pid: u32, mapping: &Mapping, key: FileKey) -> Result<bool> {
+        let file = open(pid, mapping);
+        if file.is_none() && identity(pid, mapping).is_none() {
+            return Ok(false);
+        }
+        self.note(key, mapping.end - mapping.start, file).map(|()| true)
     }
 
     /// Notes the file of a program that will run.
     fn expect(&mut self, file: File) -> Result<()> {
         let facts = file.metadata()?;
         let device = u64::from(rustix::fs::major(facts.dev())) << 32 | u64::from(rustix::fs::minor(facts.dev()));
-        self.note((device, facts.ino()), facts.size(), Some(file))
+        self.note((device, facts.ino(), FileIdentity::of(&facts)), facts.size(), Some(file))
     }
 
     /// Notes a file of so many bytes, if it could be opened; its tables are read later.
@@ -398,8 +414,9 @@ impl Work {
         self.files.insert(file, known);
         let mut changed = Vec::new();
         for (pid, image) in &self.images {
-            let own = image.mappings.iter().enumerate().filter(|(_, mapping)| key(mapping) == file);
-            changed.extend(own.map(|(number, mapping)| (*pid, number, self.place(mapping))));
+            let is_own = |code: &Code| key(&code.0, code.1) == Some(file);
+            let own = image.mappings.iter().enumerate().filter(|(_, code)| is_own(code));
+            changed.extend(own.map(|(number, code)| (*pid, number, self.place(code))));
         }
         self.runs.complete(&self.maps, &changed)
     }
@@ -417,20 +434,20 @@ impl Work {
     }
 
     /// False: there is no room.
-    fn set(&mut self, pid: u32, program: u64, mappings: &[Mapping]) -> Result<bool> {
-        let placed: Vec<unwind::Mapping> = mappings.iter().map(|mapping| self.place(mapping)).collect();
+    fn set(&mut self, pid: u32, program: u64, mappings: &[Code]) -> Result<bool> {
+        let placed: Vec<unwind::Mapping> = mappings.iter().map(|code| self.place(code)).collect();
         // What the kernel counts as executable memory of a process (`is_exec_mapping()` in mm/internal.h); this page is not a mapping.
-        let executable = mappings.iter().filter(|mapping| !mapping.is_writable && mapping.path != "[vsyscall]");
+        let mappings = mappings.iter().map(|(mapping, _)| mapping);
+        let executable = mappings.filter(|mapping| !mapping.is_writable && mapping.path != "[vsyscall]");
         let pages = executable.map(|mapping| (mapping.end - mapping.start) / PAGE).sum();
         self.runs.set(&self.maps, (pid, program), &placed, pages, clocks::monotonic_ns())
     }
 
     /// A mapping as the programs search it.
-    fn place(&self, mapping: &Mapping) -> unwind::Mapping {
+    fn place(&self, (mapping, identity): &Code) -> unwind::Mapping {
         let known = match mapping.path.as_str() {
             "[vdso]" => self.vdso.as_ref(),
-            _ if mapping.is_file() => self.files.get(&key(mapping)),
-            _ => None,
+            _ => key(mapping, *identity).and_then(|key| self.files.get(&key)),
         };
         let (file, pages, kind) = match known {
             None if mapping.is_file() => (0, (0, 0), MappingKind::MAPPING_NO_ROOM),
@@ -475,8 +492,8 @@ impl Work {
     }
 }
 
-fn key(mapping: &Mapping) -> FileKey {
-    (mapping.device, mapping.inode)
+fn key(mapping: &Mapping, identity: Option<FileIdentity>) -> Option<FileKey> {
+    identity.map(|identity| (mapping.device, mapping.inode, identity))
 }
 
 /// Where the pages of a mapping have their entries: the number of the first, and how many. Code that the file does not call
@@ -490,12 +507,17 @@ fn pages(mapping: &Mapping, stretches: &[Stretch]) -> (u32, u32) {
     stretches.iter().find_map(into).unwrap_or_default()
 }
 
+/// Which file a mapping is of, without opening it where the kernel leads to it.
+fn identity(pid: u32, mapping: &Mapping) -> Option<FileIdentity> {
+    let opened = || Some(FileIdentity::of(&open(pid, mapping)?.metadata().ok()?));
+    FileIdentity::known_here(&mapping.of_kernel(pid)).or_else(opened)
+}
+
 /// The file of a mapping: the kernel gives the very one that is mapped, also if it was deleted.
 fn open(pid: u32, mapping: &Mapping) -> Option<File> {
-    let kernels = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
     let has_inode = |file: &File| Identity::of(file).is_some_and(|identity| identity.inode == mapping.inode);
     let inside = || foreign::open_in_root_of(pid, &mapping.file()).ok().filter(has_inode);
-    foreign::open(Path::new(&kernels)).ok().or_else(inside)
+    foreign::open(&mapping.of_kernel(pid)).ok().or_else(inside)
 }
 
 /// What a file says of its code.
@@ -508,7 +530,7 @@ fn read_table(file: &File, sections: Option<&Sections>, elf: &Elf) -> UnwindTabl
     let segment = |(address, offset, size)| Segment { address, offset, size };
     let eh_frame = named(".eh_frame");
     let read = bytes(eh_frame).unwrap_or_default();
-    let debug_frame = if read.is_empty() { bytes(named(".debug_frame")).unwrap_or_default() } else { Vec::new() };
+    let debug_frame = bytes(named(".debug_frame")).unwrap_or_default();
     let image = table::Image {
         segments: elf.code().map(segment).collect(),
         eh_frame: &read,

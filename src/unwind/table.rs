@@ -101,15 +101,19 @@ impl UnwindTable {
         table.set_address_size(8);
         reading.append(&table, &bases, &mut own);
         reading.add_own(&mut own, u32::MAX);
-        // Programs that are built without exceptions may have theirs among the debug information only.
-        if reading.rows.is_empty() {
+        reading.add(reading.covered, 0);
+        // Code that is built without exceptions may have its tables among the debug information only.
+        if !image.debug_frame.is_empty() {
+            let mut more = Reading::new(&image.segments);
             let mut table = DebugFrame::new(image.debug_frame, LittleEndian);
             table.set_address_size(8);
-            reading.append(&table, &BaseAddresses::default(), &mut own);
+            let none: &mut dyn Iterator<Item = _> = &mut std::iter::empty();
+            more.append(&table, &BaseAddresses::default(), &mut none.peekable());
+            more.add(more.covered, 0);
+            reading.fill(&more);
         }
         let end = |segment: &Segment| segment.offset.saturating_add(segment.size);
         let code = image.segments.iter().map(|segment| (segment.offset, end(segment))).collect();
-        reading.add(reading.covered, 0);
         UnwindTable { code, rules: reading.rules, rows: reading.rows }
     }
 }
@@ -262,6 +266,26 @@ impl<'a> Reading<'a> {
         }
         self.add(start, rule);
         self.covered = end;
+    }
+
+    /// Takes the rules of another table where this one has none.
+    fn fill(&mut self, other: &Reading<'_>) {
+        let begin = Row { offset: 0, rule: 0 };
+        let rows: Vec<Row> = std::iter::once(begin).chain(std::mem::take(&mut self.rows)).collect();
+        let ends = rows.iter().skip(1).map(|row| row.offset).chain([u32::MAX]);
+        for (row, end) in rows.iter().zip(ends) {
+            self.add(row.offset, row.rule);
+            if row.rule != 0 || self.rows.len() >= MAX_ROWS {
+                continue;
+            }
+            // The last one that begins before it holds in it, too.
+            let first = other.rows.partition_point(|other| other.offset <= row.offset).saturating_sub(1);
+            for within in other.rows.iter().skip(first).take_while(|within| within.offset < end) {
+                let rule = other.rules.get(usize::from(within.rule)).copied().unwrap_or(Rule::UNKNOWN);
+                let number = self.number(rule);
+                self.add(within.offset.max(row.offset), number);
+            }
+        }
     }
 
     /// From here on this rule holds.

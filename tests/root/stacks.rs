@@ -323,6 +323,94 @@ fn callers_of_code_without_frame_pointers_are_those_that_called() {
     }
 }
 
+/// The stacks of a command's samples, innermost function last, with the number of samples and what cut them short.
+fn sampled(words: &[String]) -> Vec<(String, i64, Option<String>)> {
+    let (output, dir) = Recorder::in_memory("-p process,cpu").run(words);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let taken = Taken::open(&dir.path().join("run.parquet"), dir);
+    let stacks = taken.rows("stack", &["id", "folded", "cause"]);
+    let samples = taken.rows("cpu_sample", &["ustack_id", "count"]);
+    let stack = |id| {
+        let stack = stacks.with("id", id);
+        let row = stack.iter().next()?;
+        Some((row.text("folded").unwrap_or_default().to_owned(), row.text("cause").map(str::to_owned)))
+    };
+    let found = samples.iter().filter_map(|row| {
+        let (folded, cause) = stack(row.maybe("ustack_id")?)?;
+        Some((folded, row.int("count"), cause))
+    });
+    found.collect()
+}
+
+#[test]
+#[ignore = "root: attaches BPF programs"]
+#[cfg(target_arch = "x86_64")]
+fn code_that_tables_describe_badly_or_not_at_all_has_no_false_callers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/stacks/undescribed.c");
+    let (part, program) = (path("part.o"), path("undescribed"));
+    let compile = |words: &[&str]| {
+        let status = Command::new("cc").args(["-O2", "-g"]).args(words).status();
+        assert!(status.unwrap().success(), "cc could not compile {source}");
+    };
+    let only_debug = ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
+    compile(&[&["-c", "-DPART", "-o", &part, source][..], &only_debug].concat());
+    compile(&["-o", &program, source, &part]);
+    let of = |what: &str| sampled(&[program.clone(), what.to_owned()]);
+    let most = |stacks: &[(String, i64, Option<String>)], is: &dyn Fn(&str) -> bool| {
+        let all: i64 = stacks.iter().map(|(_, count, _)| count).sum();
+        let these: i64 = stacks.iter().filter(|(folded, ..)| is(folded)).map(|(_, count, _)| count).sum();
+        assert!(all > 20 && these * 10 >= all * 8, "{these} of {all}: {stacks:?}");
+    };
+
+    let lost = of("lost");
+    most(&lost, &|folded| folded.ends_with("outer;lost_register;innermost"));
+    assert!(lost.iter().all(|(folded, ..)| !folded.contains("never_called")), "{lost:?}");
+
+    let bare = of("bare");
+    most(&bare, &|folded| folded.ends_with(";bare"));
+    let is_right = |folded: &str| ["[truncated];bare", "inner;bare"].iter().any(|end| folded.ends_with(end));
+    assert!(bare.iter().all(|(folded, ..)| !folded.ends_with("bare") || is_right(folded)), "{bare:?}");
+
+    most(&of("label"), &|folded| folded.ends_with(";local_label"));
+
+    let part = of("part");
+    most(&part, &|folded| folded.ends_with("main;part_outer;part_inner;innermost"));
+    let whole = part.iter().filter(|(_, _, cause)| cause.is_none()).map(|(_, count, _)| count).sum::<i64>();
+    assert!(whole > 20, "{part:?}");
+}
+
+/// Compilers write their output to a file again and again, and file systems give it the inode that was just freed.
+#[test]
+#[ignore = "root: attaches BPF programs"]
+fn a_file_that_is_written_again_under_the_same_inode_is_another_program() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/root/stacks/callers.c");
+    for id in ["-Wl,--build-id", "-Wl,--build-id=none"] {
+        // The second is laid out differently.
+        for (name, more) in [("one", "-O1"), ("two", "-O2")] {
+            let status = Command::new("cc").args([more, id, "-o", &path(name), source]).status();
+            assert!(status.unwrap().success(), "cc could not compile {source}");
+        }
+        let run = path("run");
+        std::fs::copy(path("one"), &run).unwrap();
+        let before = std::fs::metadata(&run).unwrap().ino();
+        let script = format!("{run}; cat {} >{run}; {run}", path("two"));
+        let stacks = sampled(&["sh".to_owned(), "-c".to_owned(), script]);
+        assert_eq!(std::fs::metadata(&run).unwrap().ino(), before);
+        let (mut all, mut right) = (0, 0);
+        for (folded, count, _) in stacks.iter().filter(|(folded, ..)| folded.contains("innermost") || folded.contains("run+")) {
+            all += count;
+            right += if folded.contains(CALLERS) && folded.contains(WITHIN_LIBC) { *count } else { 0 };
+            assert!(!folded.contains("run+0x"), "{id}: {folded}");
+        }
+        assert!(right * 100 >= all * 90 && all > 100, "{id}: {right} of {all}: {stacks:?}");
+    }
+}
+
 #[test]
 #[ignore = "root: attaches BPF programs"]
 fn a_stack_within_execve_is_of_no_program_with_the_memory_of_another() {
