@@ -12,6 +12,7 @@ struct running {
 	__u64 since; /* 0: no switch was seen yet */
 	__u32 tid;   /* 0: idle */
 	__u32 pad;
+	__u64 task; /* the thread's structure: its id changes where it takes over its leader's in execve */
 	__u64 busy_ns;
 	__u64 idle_ns;
 	__u64 unseen_ns; /* it ran something that left without being shown */
@@ -25,17 +26,17 @@ struct {
 } running SEC(".maps");
 
 /* Adds up how the CPU spent the time until now. */
-static __always_inline void close_cpu(struct running *here, __u32 prev_tid, __u64 now)
+static __always_inline void close_cpu(struct running *here, struct task_struct *prev, __u64 now)
 {
 	__u64 start = totals_start(), since = here->since;
 
 	if (since < start)
 		since = start;
-	else if (here->tid != prev_tid) {
+	else if (here->task != (__u64)prev) {
 		here->unseen_ns += now - since;
 		return;
 	}
-	if (prev_tid)
+	if (prev->pid)
 		here->busy_ns += now - since;
 	else
 		here->idle_ns += now - since;

@@ -35,7 +35,8 @@ struct ledger {
 	__u32 waker_tid;
 	__u32 first;	/* what it was in before any event, where the iterator asked; else SLOT_NONE */
 	__u32 contends; /* what tells the lock of the kernel that it is about to wait for, or does; 0: none */
-	__u32 pad;
+	__u32 tid;	/* whose it is, also when the thread has taken over its leader's id and birth in execve */
+	__u64 born;	/* 0: no event yet */
 	__u64 ns[SLOTS];
 	__u32 count[SLOTS]; /* times it went into the slot */
 };
@@ -53,7 +54,7 @@ static __always_inline bool is_throttled(struct task_struct *task)
 		return new->throttled;
 	if (!bpf_core_field_exists(task->se.cfs_rq) || !bpf_core_field_exists(struct cfs_rq, throttle_count))
 		return false;
-	return task->se.cfs_rq->throttle_count;
+	return untrusted_task(task)->se.cfs_rq->throttle_count;
 }
 
 /* The slot of a thread that is runnable and on no CPU. */
@@ -85,6 +86,15 @@ static __always_inline __u64 ledger_start(struct task_struct *task)
 	return born > start ? born : start;
 }
 
+/* Says whose a ledger is before that can change. */
+static __always_inline void ledger_is_of(struct ledger *ledger, struct task_struct *task)
+{
+	if (ledger->born)
+		return;
+	ledger->born = task->start_time;
+	ledger->tid = task->pid;
+}
+
 /* Ends the state that the thread was in; `was` is what that must have been if no event told. */
 static __always_inline void ledger_move(struct ledger *ledger, struct task_struct *task, __u32 was, __u32 to, __u64 now)
 {
@@ -93,6 +103,7 @@ static __always_inline void ledger_move(struct ledger *ledger, struct task_struc
 	if (!since) {
 		since = ledger_start(task);
 		from = ledger->first ? ledger->first : was;
+		ledger_is_of(ledger, task);
 	}
 	/* All 64 bits are compared: the verifier of 6.1 forgets that the upper half is zero once it is kept on the stack. */
 	barrier_var(from);

@@ -79,12 +79,13 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	if (!here || !totals_start())
 		return 0;
 	now = within_window(bpf_ktime_get_ns());
-	if (prev->pid && here->tid != prev->pid && here->since >= totals_start())
+	if (prev->pid && here->task != (__u64)prev && here->since >= totals_start())
 		make_up(here, prev, now);
-	close_cpu(here, prev->pid, now);
+	close_cpu(here, prev, now);
 	if (prev->pid && in_totals(prev))
 		left_cpu(prev, here, now, preempt, compat.sched_switch_has_state ? ctx[3] : task_state(prev));
 	here->tid = next->pid;
+	here->task = (__u64)next;
 	here->since = now;
 	if (next->pid && in_totals(next))
 		got_cpu(next, prev, now);
@@ -158,8 +159,10 @@ int sched_threads(struct bpf_iter__task *ctx)
 		if (slot == SLOT_NONE)
 			slot = task->on_cpu ? SLOT_ON_CPU : bits ? slot_of_sleep(task, bits, ledger) : queued_in(task);
 		/* What is told now must be what its first event adds. */
-		if (ledger)
+		if (ledger) {
 			ledger->first = slot;
+			ledger_is_of(ledger, task);
+		}
 	} else {
 		now = bpf_ktime_get_ns();
 		ran = slot == SLOT_RUNNABLE && task->on_cpu ? slice_by_account(task) : 0;

@@ -32,7 +32,7 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		/* Only the ledger goes on. */
 	} else if (here->since < totals_start()) {
 		counter_add(SCHED_SWITCHES, task->tgid, end, 1);
-	} else if (here->tid != task->pid) {
+	} else if (here->task != (__u64)task) {
 		count_loss(LOSS_START_UNSEEN);
 	} else {
 		hist_add(SCHED_SLICE_TIME, task->tgid, end, now - here->since);
@@ -43,7 +43,7 @@ static __always_inline void left_cpu(struct task_struct *task, struct running *h
 		return;
 	to = runnable ? queued_in(task) : slot_of_sleep(task, left_in, ledger);
 	/* There was no place to note that it came. */
-	if (!ledger->since && here->tid == task->pid && here->since > ledger_start(task))
+	if (!ledger->since && here->task == (__u64)task && here->since > ledger_start(task))
 		ledger_move(ledger, task, SLOT_UNSEEN, SLOT_ON_CPU, here->since);
 	ledger->waker_pid = 0;
 	ledger->waker_tid = 0;
@@ -97,6 +97,7 @@ static __always_inline void make_up(struct running *here, struct task_struct *ta
 		return;
 	here->unseen_ns += came - here->since;
 	here->tid = task->pid;
+	here->task = (__u64)task;
 	here->since = came;
 	if (!in_totals(task))
 		return;

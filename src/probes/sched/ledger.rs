@@ -15,10 +15,13 @@ const SLOTS: usize = types::ledger_slot::SLOTS.0 as usize;
 pub(super) struct Ledger {
     start_ns: u64,
     /// By id and time of birth: an id is used again, and what comes from several CPUs comes out of order.
-    threads: HashMap<(u32, u64), Thread>,
+    threads: HashMap<Key, Thread>,
     pending: Vec<Part>,
     round: u64,
 }
+
+/// A thread's id and time of birth when its first event was seen. In execve it takes over its leader's.
+type Key = (u32, u64);
 
 /// How much of a thread's ledger was written.
 #[derive(Debug)]
@@ -93,16 +96,17 @@ impl Ledger {
     /// A thread ended at `at_ns`.
     pub(super) fn died(&mut self, line: &types::thread_line, ledger: &types::ledger, at_ns: u64) {
         self.close(line, ledger, &[], at_ns);
-        self.threads.remove(&(line.tid, line.born));
+        self.threads.remove(&key(line, ledger));
     }
 
     fn close(&mut self, line: &types::thread_line, ledger: &types::ledger, open: &[(u32, i64)], until_ns: u64) {
+        let key = key(line, ledger);
         let fresh = || Thread {
-            until_ns: line.born.max(self.start_ns),
+            until_ns: key.1.max(self.start_ns),
             written: Box::new([Entry::default(); SLOTS]),
             round: self.round,
         };
-        let thread = self.threads.entry((line.tid, line.born)).or_insert_with(fresh);
+        let thread = self.threads.entry(key).or_insert_with(fresh);
         thread.round = self.round;
         if until_ns <= thread.until_ns {
             return;
@@ -128,7 +132,9 @@ impl Ledger {
         }
         let lived_ns = until_ns - thread.until_ns;
         thread.until_ns = until_ns;
-        self.pending.push(Part { pid: line.pid, tid: line.tid, comm: line.comm, until_ns, lived_ns, slots });
+        // A leader whose id a thread has taken over ends under that thread's.
+        let tid = if line.tid == line.pid { line.pid } else { key.0 };
+        self.pending.push(Part { pid: line.pid, tid, comm: line.comm, until_ns, lived_ns, slots });
     }
 
     /// Takes the parts of the interval that ended at `end_ns`; threads that died since then belong to the next one.
@@ -148,6 +154,10 @@ fn pay(added: &mut [i64]) {
         *ns -= paid;
         debt -= paid;
     }
+}
+
+fn key(line: &types::thread_line, ledger: &types::ledger) -> Key {
+    if ledger.born == 0 { (line.tid, line.born) } else { (ledger.tid, ledger.born) }
 }
 
 /// The slot that a thread is in, and since when; 0: since it was born or the window began.

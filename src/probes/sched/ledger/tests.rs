@@ -122,3 +122,21 @@ fn a_thread_that_left_its_cpu_unseen_still_adds_up() {
     ledger.end_interval(std::iter::once((thread(9, 5), told(RUNNABLE, 2500, &[(unseen, 1500)]))), 3000);
     assert_eq!(states(&mut ledger, 3000).iter().map(|(_, ns)| ns).sum::<u64>(), 1000);
 }
+
+#[test]
+fn a_thread_that_takes_over_its_leader_s_id_in_execve_keeps_its_own_ledger() {
+    let mut ledger = ledger();
+    let own = |tid, born, of: types::ledger| types::ledger { tid, born, ..of };
+    let (leader, other) = (thread(7, 5), thread(9, 1200));
+    let burnt = |ns| own(9, 1200, told(ON_CPU, 1200, &[(RUNNABLE, ns)]));
+    let waits = own(7, 5, told(SLEEP, 1500, &[(ON_CPU, 500)]));
+    ledger.end_interval([(leader, waits), (other, burnt(0))].into_iter(), 2000);
+    assert_eq!(states(&mut ledger, 2000), [(ON_CPU, 500), (SLEEP, 500), (ON_CPU, 800)]);
+    // The leader dies under the other's id, and the other lives on as the leader.
+    let gone = own(7, 5, told(types::ledger_slot::SLOT_GONE.0, 2100, &[(ON_CPU, 500), (SLEEP, 600)]));
+    ledger.died(&types::thread_line { born: 5, pid: 7, tid: 9, ..Default::default() }, &gone, 2100);
+    ledger.end_interval(std::iter::once((leader, burnt(0))), 3000);
+    let parts = ledger.take(3000);
+    let seen: Vec<(u32, u64, u64)> = parts.iter().map(|part| (part.tid, part.lived_ns, part.on_cpu_ns())).collect();
+    assert_eq!(seen, [(7, 100, 0), (7, 1000, 1000)]);
+}
