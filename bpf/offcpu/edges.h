@@ -146,7 +146,7 @@ static __always_inline void add_to_edge(struct edge *edge, struct task_struct *t
 /* The socket behind a descriptor, if that still leads to the inode. */
 static __always_inline void read_socket(struct endpoint *found, struct task_struct *task, __u32 fd, __u64 inode)
 {
-	struct fdtable *table = untrusted_task(task)->files->fdt;
+	struct fdtable *table = task->files->fdt;
 	struct file *file = NULL;
 	struct socket *socket;
 	struct sock *sk;

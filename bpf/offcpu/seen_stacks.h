@@ -50,7 +50,7 @@ static __always_inline __u64 current_program(void)
 	__u64 born, execs;
 
 	if (task) {
-		born = untrusted_task(task)->group_leader->start_time;
+		born = task->group_leader->start_time;
 		execs = task->self_exec_id;
 	} else {
 		task = (void *)bpf_get_current_task();

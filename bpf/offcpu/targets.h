@@ -94,7 +94,7 @@ static __always_inline void wait_for_futex(struct task_state *state, struct open
 /* A descriptor as a target: what is behind it, by its inode if it has one of its own. */
 static __always_inline __u8 wait_for_descriptor(struct task_state *state, struct task_struct *task, __u32 fd, bool disk)
 {
-	struct fdtable *table = untrusted_task(task)->files->fdt;
+	struct fdtable *table = task->files->fdt;
 	struct inode *inode;
 
 	if (fd >= table->max_fds)
