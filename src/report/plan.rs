@@ -100,6 +100,11 @@ impl RowFilter {
     pub fn by_process(&self) -> bool {
         !self.pids.is_empty() || !self.comms.is_empty()
     }
+
+    /// Whether rows are chosen by their time.
+    pub fn by_time(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
 }
 
 /// Where a document goes.

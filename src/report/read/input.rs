@@ -106,8 +106,7 @@ impl Source {
         let window_ns = recording.meta().window.actual_ns.max(0);
         let begin_ns = filter.from.map_or(0, nanos);
         let asked = Span { begin_ns, end_ns: filter.to.map_or(window_ns, |to| nanos(to).min(window_ns)).max(begin_ns) };
-        let by_time = filter.from.is_some() || filter.to.is_some();
-        let shown = if by_time { span::of_totals(&recording, asked)? } else { asked };
+        let shown = if filter.by_time() { span::of_totals(&recording, asked)? } else { asked };
         let label = label::host(&recording.meta().host.hostname, path);
         let (filter, folding) = (filter.clone(), Folding::default());
         Ok(Source { label, recording, filter, asked, shown, folding, is_part: false })
@@ -187,6 +186,21 @@ impl Source {
         time && self.filter.passes_process(Some(pid), comm)
     }
 
+    /// Whether any filter is by process.
+    pub(crate) fn filters_processes(&self) -> bool {
+        self.filter.by_process()
+    }
+
+    /// Whether any filter is by time.
+    pub(crate) fn filters_times(&self) -> bool {
+        self.filter.by_time()
+    }
+
+    /// Whether the filters by process let a row through: its process id, what its process is called, and its thread.
+    pub(crate) fn passes(&self, pid: Option<i64>, process: Option<&str>, comm: Option<&str>) -> bool {
+        self.filter.passes_thread(pid, process, comm)
+    }
+
     /// The rows of a kind that the filters let through, in the file's order.
     pub(crate) fn rows<'a>(&'a self, kind: &'a str) -> Rows<'a> {
         let mut rows = self.rows_of_all_processes(kind);
@@ -203,7 +217,7 @@ impl Source {
     /// The same without the filters by process, for rows about the recording itself.
     pub(crate) fn rows_of_all_processes<'a>(&'a self, kind: &'a str) -> Rows<'a> {
         let rows = self.rows_of_all_times(kind);
-        if self.filter.from.is_none() && self.filter.to.is_none() {
+        if !self.filters_times() {
             return rows;
         }
         let times = Times { asked: self.asked, shown: self.shown, to: self.filter.to, aggregate: is_aggregate(kind) };

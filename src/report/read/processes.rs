@@ -17,6 +17,7 @@ use crate::report::read::limit::Limit;
 use crate::report::read::rows::IntColumn;
 use crate::report::read::rows::Row;
 use crate::report::read::rows::Rows;
+use crate::report::read::rows::TextColumn;
 use crate::report::read::rows::Which;
 
 /// What the recording says about a process. Times are nanoseconds since the window's start.
@@ -249,12 +250,14 @@ pub(crate) struct Origin {
     pub(crate) ppid: IntColumn,
     /// User.
     pub(crate) uid: IntColumn,
+    /// What its process is called.
+    pub(crate) process: TextColumn,
 }
 
 impl Origin {
     /// Reads them.
     pub(crate) fn of(rows: &mut Rows<'_>) -> Origin {
-        Origin { ppid: rows.int("ppid"), uid: rows.int("uid") }
+        Origin { ppid: rows.int("ppid"), uid: rows.int("uid"), process: rows.text("process") }
     }
 
     fn set(&self, info: &mut ProcessInfo, row: &Row<'_>) {

@@ -76,6 +76,8 @@ struct Run {
     max_rss: Option<i64>,
     /// Whether this process ran this program, and is not a copy of its parent.
     executed: bool,
+    /// Whether the filters by process let it through, by any name that it had.
+    passes: bool,
 }
 
 /// What became of a run.
@@ -122,6 +124,7 @@ impl Run {
             cpu_ns: None,
             max_rss: None,
             executed: false,
+            passes: false,
         }
     }
 
@@ -207,6 +210,7 @@ struct Happening {
     ppid: Option<i64>,
     uid: Option<i64>,
     comm: Option<Rc<str>>,
+    passes: bool,
     event: ProcessEvent,
 }
 
@@ -250,8 +254,22 @@ fn runs(source: &Source) -> Result<(Sorted<Run>, Aside)> {
         runs.add(happening.context(UNREADABLE)?);
     }
     runs.limit.check(source, "processes that run at the same time")?;
-    std::mem::take(&mut runs.going_on).into_values().for_each(|run| runs.end(run));
+    let mut going_on = std::mem::take(&mut runs.going_on);
+    renamed(source, |which| going_on.get_mut(&which).into_iter().for_each(|run| run.passes = true))?;
+    going_on.into_values().for_each(|run| runs.end(run));
     Ok((runs.done.finish().context(NO_ROOM)?, arguments))
+}
+
+/// Hands over the processes that the filters let through by a name that they gave themselves: of those that don't end, no other row has it.
+fn renamed(source: &Source, mut passes: impl FnMut(Which)) -> Result<()> {
+    if !source.filters_processes() {
+        return Ok(());
+    }
+    source.rows_of_all_times("process").each(|row| {
+        if let Some(which) = row.which().filter(|_| source.passes(row.pid(), None, row.comm())) {
+            passes(which);
+        }
+    })
 }
 
 /// Runs while what happened is gone through in its order.
@@ -263,10 +281,10 @@ struct Runs {
 }
 
 impl Runs {
-    fn add(&mut self, Happening { at, which, ppid, uid, comm, event }: Happening) {
+    fn add(&mut self, Happening { at, which, ppid, uid, comm, passes, event }: Happening) {
         let known = self.going_on.remove(&which);
         self.limit.give_back(known.as_ref().map_or(0, Run::bytes));
-        let started = Run { ppid, uid, comm, start: Some(at), ..Run::new(which) };
+        let started = Run { ppid, uid, comm, passes, start: Some(at), ..Run::new(which) };
         match event {
             ProcessEvent::Fork => {
                 // Where starts are not known, its id has been another's.
@@ -291,7 +309,7 @@ impl Runs {
                 // It started before the window, or its start was lost: then its lifetime gives it.
                 let start = lifetime.map(|lifetime| at.saturating_sub(lifetime)).filter(|start| *start >= 0);
                 let run = match known {
-                    Some(run) => Run { comm: started.comm.or(run.comm), ..run },
+                    Some(run) => Run { comm: started.comm.or(run.comm), passes: passes || run.passes, ..run },
                     None => Run { start, ..started },
                 };
                 self.end(Run { end: Some(at), outcome: RunState::Ended(end), cpu_ns, max_rss, ..run });
@@ -306,24 +324,29 @@ impl Runs {
     }
 
     fn end(&mut self, run: Run) {
-        let bytes = run.bytes();
-        self.done.push(run, bytes);
+        if run.passes {
+            let bytes = run.bytes();
+            self.done.push(run, bytes);
+        }
     }
 }
 
+/// What happened to all processes: a run has its start, its program and its end from rows under several names, so filters by
+/// process are for whole runs.
 fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
     let mut found = Sorter::new(MOST_BYTES);
     let mut add = |row: &Row<'_>, origin: &Origin, event: ProcessEvent| {
         let (Some(at), Some(which)) = (row.at(), row.which()) else { return };
+        let passes = source.passes(row.pid(), row.text(origin.process), row.comm());
         let (ppid, uid, comm) = (row.int(origin.ppid), row.int(origin.uid), row.comm().map(Rc::from));
         let bytes = size_of::<Happening>() + row.comm().map_or(0, |comm| comm.len() + 32);
-        found.push(Happening { at, which, ppid, uid, comm, event }, bytes);
+        found.push(Happening { at, which, ppid, uid, comm, passes, event }, bytes);
     };
-    let mut rows = source.rows("fork");
+    let mut rows = source.rows_of_all_processes("fork");
     let origin = Origin::of(&mut rows);
     rows.each(|row| add(row, &origin, ProcessEvent::Fork))?;
     let (mut arguments, mut number) = (Aside::default(), 0);
-    let mut rows = source.rows("exec");
+    let mut rows = source.rows_of_all_processes("exec");
     let (origin, filename, argv) = (Origin::of(&mut rows), rows.text("filename"), rows.text("argv"));
     rows.each(|row| {
         let argv = row.text(argv).map(|argv| {
@@ -333,7 +356,7 @@ fn happenings(source: &Source) -> Result<(Sorted<Happening>, Aside)> {
         });
         add(row, &origin, ProcessEvent::Exec { filename: row.text(filename).map(Rc::from), argv });
     })?;
-    let mut rows = source.rows("exit");
+    let mut rows = source.rows_of_all_processes("exit");
     let (origin, exit_code, signal) = (Origin::of(&mut rows), rows.int("exit_code"), rows.text("name"));
     let (cpu_ns, max_rss) = (rows.int("process_cpu_ns"), rows.int("process_max_rss_bytes"));
     rows.each(|row| {

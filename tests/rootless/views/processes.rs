@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::Case;
 use super::cells;
 use super::of_build;
+use crate::synthetic::build::build;
 use crate::synthetic::build::syscalls;
+use crate::synthetic::recording::MS;
 use crate::synthetic::recording::SECOND;
 use crate::synthetic::recording::Synthetic;
 
@@ -83,8 +85,8 @@ fn a_filter_by_process_leaves_that_process() {
     assert_eq!(cells(&document, "processes", &["pid", "sched.on_cpu.sum_ns"]), [[json!(301), json!(250_000_000)]]);
     let document = of_build("block").with(only).json();
     assert_eq!(cells(&document, "devices", &["op", "count"]), [[json!("read"), json!(10)]]);
-    let document = of_build("exec").with(|plan| plan.filter.comms = vec!["make".into()]).json();
-    assert_eq!(document["tables"]["commands"].as_array().unwrap().len(), 1);
+    let document = of_build("exec").with(|plan| plan.filter.comms = vec!["cc1".into()]).json();
+    assert_eq!(cells(&document, "commands", &["program", "starts"]), [[json!("/usr/lib/cc1"), json!(3)]]);
 }
 
 #[test]
@@ -122,6 +124,46 @@ fn exec_joins_starts_and_exits() {
         cells(&document, "commands", &fields),
         [json!(["/usr/lib/cc1", 3, 2, 0, 1, 500_000_000, 700_000_000, 1_200_000_000]).as_array().unwrap().clone()]
     );
+}
+
+/// Each of a run's rows has the name that the process had at that moment: the fork its parent's, the exit its last.
+#[test]
+fn a_filter_by_command_leaves_whole_runs_with_the_numbers_that_they_have_without_it() {
+    let made = || {
+        let mut made = build("builder");
+        let of = |pid: i64, comm: &'static str| [("pid", pid.into()), ("comm", comm.into())];
+        for (pid, last) in [(10, Some("server")), (11, None)] {
+            made.row("fork", 10 * MS, &of(pid, "make"));
+            made.row("exec", 20 * MS, &[&of(pid, "setup")[..], &[("argv", "setup --now".into())]].concat());
+            made.row("process", 30 * MS, &of(pid, "server"));
+            if let Some(last) = last {
+                let end = [("exit_code", 5.into()), ("dur_ns", (90 * MS).into())];
+                made.row("exit", 100 * MS, &[&of(pid, last)[..], &end].concat());
+            }
+        }
+        // A copy of its parent, which runs no program of its own.
+        made.row("fork", 10 * MS, &of(12, "make"));
+        made.row("exit", 40 * MS, &[&of(12, "make")[..], &[("exit_code", 0.into())]].concat());
+        made
+    };
+    let runs = |change: &dyn Fn(&mut ReportPlan)| {
+        let document = Case::new("exec", vec![("run.parquet", made())]).with(change).json();
+        document["tables"]["runs"].as_array().unwrap().clone()
+    };
+    let all = runs(&|_| {});
+    for (comm, pids) in [
+        ("cc1", vec![301, 302, 303]),
+        ("make", vec![12]),
+        ("setup", vec![10, 11]),
+        ("server", vec![10, 11]),
+        ("nobody", vec![]),
+    ] {
+        let of_pids: Vec<Value> = all.iter().filter(|run| pids.iter().any(|pid| run["pid"] == *pid)).cloned().collect();
+        assert_eq!(of_pids.len(), pids.len(), "{all:?}");
+        assert_eq!(runs(&|plan| plan.filter.comms = vec![comm.to_owned()]), of_pids, "of {comm}");
+    }
+    let of_one: Vec<Value> = all.iter().filter(|run| run["pid"] == 10).cloned().collect();
+    assert_eq!(runs(&|plan| plan.filter.pids = vec![10]), of_one);
 }
 
 #[test]
