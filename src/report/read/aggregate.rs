@@ -139,6 +139,18 @@ impl Numbers {
     }
 }
 
+/// Both kinds.
+const EVERY_KIND: [AggregateKind; 2] = [AggregateKind::Buckets, AggregateKind::Totals];
+
+/// Which processes count, and which of them as one.
+#[derive(Clone, Copy)]
+struct Scope {
+    /// Only those that the filters let through.
+    filtered: bool,
+    /// Those that share a row of tables are one.
+    folded: bool,
+}
+
 /// All metrics of a recording, each by the same dimensions.
 ///
 /// What does not fit into memory is in temporary files, in the order of the dimensions, so that the groups are visited
@@ -210,7 +222,12 @@ impl Tally {
     /// A dimension that a metric does not have is [`Dim::None`] in its groups. The dimension `pid` is the process: two that had
     /// one id after each other are two groups. Where processes share rows ([`Source::fold`]), it is the command's name.
     pub(crate) fn of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool + Sync) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], true)
+        Tally::of_kinds(source, by, wanted, &EVERY_KIND, Scope { filtered: true, folded: true })
+    }
+
+    /// The same with each process apart, also where processes share rows: for tables that count processes.
+    pub(crate) fn of_each_process(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool + Sync) -> Result<Tally> {
+        Tally::of_kinds(source, by, wanted, &EVERY_KIND, Scope { filtered: true, folded: false })
     }
 
     /// The same whatever the filters by process: who was in the way need not be who is looked at.
@@ -219,12 +236,12 @@ impl Tally {
         by: &[&str],
         wanted: impl Fn(&str) -> bool + Sync,
     ) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[AggregateKind::Buckets, AggregateKind::Totals], false)
+        Tally::of_kinds(source, by, wanted, &EVERY_KIND, Scope { filtered: false, folded: true })
     }
 
     /// The same without buckets: counts and sums, no percentiles, for much fewer rows.
     pub(crate) fn totals_of(source: &Source, by: &[&str], wanted: impl Fn(&str) -> bool + Sync) -> Result<Tally> {
-        Tally::of_kinds(source, by, wanted, &[AggregateKind::Totals], true)
+        Tally::of_kinds(source, by, wanted, &[AggregateKind::Totals], Scope { filtered: true, folded: true })
     }
 
     fn of_kinds(
@@ -232,12 +249,13 @@ impl Tally {
         by: &[&str],
         wanted: impl Fn(&str) -> bool + Sync,
         kinds: &[AggregateKind],
-        filtered: bool,
+        scope: Scope,
     ) -> Result<Tally> {
         let mut adder = Adder::default();
-        let folded = Folded::of(source, by);
+        let folded = scope.folded.then(|| Folded::of(source, by)).flatten();
         for kind in kinds {
-            let rows = if filtered { source.rows(kind.name()) } else { source.rows_of_all_processes(kind.name()) };
+            let rows =
+                if scope.filtered { source.rows(kind.name()) } else { source.rows_of_all_processes(kind.name()) };
             let mut rows = rows.left_out("metric", |metric| !wanted(metric));
             let metric = rows.text("metric");
             let numbers = kind.numbers(&mut rows);

@@ -133,19 +133,33 @@ fn failed_columns() -> Columns<FailedOpens> {
         .help("As passed to the kernel.")
 }
 
+/// Calls of one command that looked for a path, and its processes.
+#[derive(Default)]
+struct Looked {
+    calls: u64,
+    processes: u64,
+    /// The process that was counted last.
+    last: Option<Dim>,
+}
+
 /// By path, error and command: many processes of one program look for the same file.
 fn failures(source: &Source, processes: &ProcessTable, table: &mut Ranking<FailedOpens>) -> Result<()> {
     let by = ["filename", "files_error", "pid", "comm"];
-    let tally = Tally::totals_of(source, &by, |name| name == metrics::FAILED_OPENS)?;
+    let tally = Tally::of_each_process(source, &by, |name| name == metrics::FAILED_OPENS)?;
     // Calls and processes by command: few of them look for one path.
-    let add = |by_comm: &mut BTreeMap<Option<String>, (u64, u64)>, rest: &[Dim], by: &ByMetric<'_>| {
+    let add = |by_comm: &mut BTreeMap<Option<String>, Looked>, rest: &[Dim], by: &ByMetric<'_>| {
         let ([pid, comm], Some(failed)) = (rest, by.get(metrics::FAILED_OPENS)) else { return };
         let row = by_comm.entry(processes.of_dims(pid, comm).map(str::to_owned)).or_default();
-        *row = (row.0.saturating_add(count(failed)), row.1 + 1);
+        row.calls = row.calls.saturating_add(count(failed));
+        // Groups are in the order of their processes; one that changed its name has several.
+        if row.last.as_ref() != Some(pid) {
+            row.processes += 1;
+            row.last = Some(pid.clone());
+        }
     };
     tally.sums(2, add, |dims, by_comm| {
         let [path, error] = dims else { return };
-        for (comm, (count, processes)) in by_comm {
+        for (comm, Looked { calls: count, processes, .. }) in by_comm {
             let (error, path) = (error.clone(), path.clone());
             table.row(source, &FailedOpens { count, error, comm, processes, path });
         }

@@ -140,7 +140,8 @@ fn by_route_columns() -> Columns<RouteRow> {
 }
 
 fn routes_of(source: &Source, processes: &ProcessTable, table: &mut Ranking<RouteRow>) -> Result<()> {
-    let tally = Tally::of(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
+    let tally =
+        Tally::of_each_process(source, &[ROUTE, "op", "comm", "pid", SIDE], |name| name == metrics::HTTP_LATENCY)?;
     let mut routes = Routes::new();
     tally.groups(metrics::HTTP_LATENCY, |dims, requests| {
         let [route, method, comm, pid, side] = dims else { return };

@@ -165,7 +165,8 @@ impl Counted {
                     },
                 );
             }
-            if process.any && pid.int().is_some() {
+            // Only calls of nobody have no row: those of several processes of a command have one, without a number.
+            if process.any && *pid != Dim::None {
                 of_processes.row(source, &process);
             }
         })

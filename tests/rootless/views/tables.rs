@@ -1,5 +1,8 @@
 //! The tables of the views of one probe each, by value: numbers that can be added up by hand.
 
+use std::collections::BTreeMap;
+
+use ebrec::report::plan::Format;
 use serde_json::Value;
 use serde_json::json;
 
@@ -522,4 +525,130 @@ fn a_row_per_command_adds_up_all_its_processes() {
         assert_eq!(sum(&by_comm, comm), sum(&by_pid, comm), "{comm}");
     }
     assert!(by_comm.iter().all(|row| row[1].is_null()), "{by_comm:?}");
+}
+
+/// Whatever shares a row, the figures of a table come to the same: none of a process is left out, and none counts twice.
+#[test]
+fn tables_by_process_add_up_to_the_same_however_processes_share_rows() {
+    for view in ebrec::report::VIEWS.iter().filter(|view| view.by_process) {
+        let sums = |per: Option<&str>, format: Format| {
+            let case = Case::new(view.name, vec![("run.parquet", jobs())]).with(|plan| {
+                plan.by = per.map(str::to_owned).into_iter().collect();
+                (plan.top, plan.format) = (Some(0), format);
+            });
+            added_up(&case.json())
+        };
+        let each = sums(None, Format::Json);
+        assert!(each.values().any(|sum| *sum > 0), "{} has nothing of these processes", view.name);
+        for (per, format) in [(Some("pid"), Format::Json), (Some("comm"), Format::Json), (None, Format::Markdown)] {
+            let shared = sums(per, format);
+            for (field, sum) in &shared {
+                // A table for people has fewer columns.
+                let expected = each.get(field).unwrap_or_else(|| panic!("{field} of {}", view.name));
+                assert_eq!(sum, expected, "{field} of {} by {per:?}", view.name);
+            }
+            assert!(shared.values().any(|sum| *sum > 0), "{} by {per:?}", view.name);
+        }
+    }
+}
+
+/// What the amounts in each column of each table come to; events that are listed one by one have none.
+fn added_up(document: &Value) -> BTreeMap<String, i64> {
+    let amounts = [
+        "count",
+        "processes",
+        "connections",
+        "failed",
+        "unanswered",
+        "sent",
+        "sent_bytes",
+        "moved_bytes",
+        "freed_bytes",
+        "work_ns",
+        "wait_ns",
+        "on_cpu_ns",
+        "errors",
+        "faults",
+        "negative",
+    ];
+    let is_amount = |field: &str| amounts.contains(&field) || field.ends_with(".count") || field.ends_with("sum_ns");
+    let mut sums = BTreeMap::new();
+    for (table, rows) in document["tables"].as_object().unwrap() {
+        for (field, value) in rows.as_array().unwrap().iter().flat_map(|row| row.as_object().unwrap()) {
+            if is_amount(field) {
+                *sums.entry(format!("{table}.{field}")).or_insert(0) += value.as_i64().unwrap_or(0);
+            }
+        }
+    }
+    sums
+}
+
+/// Five short-lived processes of a command and one that lasts, with values of every metric that is kept by process.
+fn jobs() -> Synthetic {
+    let mut made = Synthetic::new("builder");
+    for probe in ["process", "sched", "block", "syscall", "http", "memory", "locks", "tcp", "dns", "files", "signals"] {
+        made.probe(probe, "slow", 100);
+    }
+    let call: &[&str] = &["name", "syscall_class", "syscall_errno"];
+    let http: &[&str] = &["op", "http_status", "http_side", "http_tls"];
+    let peer: &[&str] = &["tcp_side", "daddr", "dport"];
+    let event: &[&str] = &["name", "events_function", "events_by"];
+    let metrics: Vec<(&str, &str, &str, &[&str])> = vec![
+        ("sched.on_cpu", "counter", "ns", &[]),
+        ("block.device_time", "histogram", "ns", &["dev", "op"]),
+        ("block.queue_time", "histogram", "ns", &["dev", "op"]),
+        ("block.size", "histogram", "bytes", &["dev", "op"]),
+        ("syscall.latency", "histogram", "ns", call),
+        ("syscall.errors", "counter", "count", call),
+        ("http.latency", "histogram", "ns", http),
+        ("http.unanswered", "counter", "count", http),
+        ("http.unparsed", "counter", "count", &["cause"]),
+        ("memory.faults", "counter", "count", &["state"]),
+        ("memory.reclaim_stall", "histogram", "ns", &["cause"]),
+        ("memory.reclaimed", "counter", "bytes", &["cause"]),
+        ("locks.contention", "histogram", "ns", &["name"]),
+        ("locks.futex_wait", "histogram", "ns", &[]),
+        ("locks.futex_address", "counter", "ns", &["locks_address"]),
+        ("tcp.connect_latency", "histogram", "ns", peer),
+        ("tcp.sent", "counter", "bytes", peer),
+        ("tcp.failures", "counter", "count", &["daddr", "dport", "cause"]),
+        ("dns.latency", "histogram", "ns", &["name"]),
+        ("dns.failures", "counter", "count", &["name", "dns_rcode"]),
+        ("dns.unanswered", "counter", "count", &["name"]),
+        ("files.latency", "histogram", "ns", &["op", "files_mount"]),
+        ("files.size", "histogram", "bytes", &["op", "files_mount"]),
+        ("files.failed_opens", "counter", "count", &["filename", "files_error"]),
+        ("files.short_lived", "histogram", "ns", &["files_mount"]),
+        ("signals.sent", "counter", "count", &["name", "signals_outcome", "signals_sender"]),
+        ("signals.delivered", "counter", "count", &["name"]),
+        ("events.count", "counter", "count", event),
+        ("events.latency", "histogram", "ns", event),
+        ("events.value", "histogram", "count", event),
+    ];
+    for (metric, kind, unit, by) in &metrics {
+        made.metric(metric, kind, unit, &[&["pid", "comm"], *by].concat());
+    }
+    for pid in 500..506 {
+        let who = who(pid, "job");
+        made.row("fork", MS, &who);
+        if pid < 505 {
+            made.row("exit", 20 * MS, &[&who[..], &[("dur_ns", Cell::Int(19 * MS))]].concat());
+        }
+        for (metric, kind, _, by) in &metrics {
+            let value = |column: &'static str| match column {
+                "http_status" => ("http_status", Cell::Int(500)),
+                "dport" => ("dport", Cell::Int(80)),
+                column => (column, Cell::Text("some")),
+            };
+            let by = [&who[..], &by.iter().map(|column| value(column)).collect::<Vec<_>>()].concat();
+            match *kind {
+                "counter" => made.counter(metric, SECOND, &by, 2, 3 * MS.cast_unsigned()),
+                _ => made.values(metric, SECOND, &by, &[1000, 5000, 70_000]),
+            };
+        }
+        let state = [("tid", Cell::Int(pid)), ("state", "runnable".into()), ("dur_ns", Cell::Int(SECOND))];
+        let spent = [("sum", Cell::Int(10 * MS)), ("count", Cell::Int(4))];
+        made.row("ledger", SECOND, &[&who[..], &state, &spent].concat());
+    }
+    made
 }
