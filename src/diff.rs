@@ -67,6 +67,7 @@ pub struct Compared {
 pub fn diff(plan: &DiffPlan) -> Result<Compared> {
     let expressions =
         plan.fail_if.iter().map(|text| Expression::parse(text)).collect::<Result<Vec<Expression>, _>>()?;
+    checks::fit(&expressions, &plan.filter)?;
     let selections: Vec<Selection> = expressions.iter().map(|expression| expression.selection.clone()).collect();
     let sides = [Side::of(&plan.before)?, Side::of(&plan.after)?];
     let comparison = compare::compare(plan, &sides, &selections)?;

@@ -4,8 +4,10 @@ use crate::diff::compare::Change;
 use crate::diff::compare::Comparison;
 use crate::diff::expression::Expression;
 use crate::diff::expression::unknown;
+use crate::diff::observe::COMMAND;
 use crate::diff::sides::Which;
 use crate::failure::Failure;
+use crate::report::plan::RowFilter;
 
 /// One expression and what it was about.
 pub(super) struct Check<'c> {
@@ -46,12 +48,27 @@ pub(super) fn checks<'c>(
         if let Some(side) = lacking {
             return Err(not_measured(expression, *side));
         }
-        let Some(change) = change else { return Err(unknown(expression, comparison.names.iter())) };
+        let Some(change) = change else { return Err(unknown(expression, &comparison.names)) };
         expression.check_unit(change.unit)?;
         let holds = expression.holds(change.before, change.after);
         Ok(Check { expression, change, holds, is_strict })
     };
     expressions.iter().zip(&comparison.selected).zip(&comparison.lacking).map(check).collect()
+}
+
+/// Checks that the filters leave what the expressions are about.
+///
+/// # Errors
+/// One is about the length of the recorded command, and only a part of the window counts.
+pub(super) fn fit(expressions: &[Expression], filter: &RowFilter) -> Result<(), Failure> {
+    let of_command = |expression: &&Expression| *expression.selection.name.metric == *COMMAND;
+    match expressions.iter().find(of_command) {
+        Some(expression) if filter.by_time() => {
+            let message = format!("'{}' can't be checked in a part of the window", expression.text);
+            Err(Failure::usage(message).hint("the length of a command is that of its whole run; drop --from and --to"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn not_measured(expression: &Expression, side: Which) -> Failure {

@@ -34,7 +34,9 @@ use crate::diff::statistics::adjusted;
 use crate::diff::stretches::Stretches;
 use crate::failure::Failure;
 use crate::render::LeftOut;
+use crate::report::read::input::Source;
 use crate::report::read::metrics::RUN_QUEUE;
+use crate::units;
 use crate::units::Unit;
 
 mod repeats;
@@ -155,8 +157,8 @@ pub(super) struct Comparison {
     pub(super) depths: BTreeMap<Name, usize>,
     /// The side that did not measure what the expressions select, in their order.
     pub(super) lacking: Vec<Option<Which>>,
-    /// The names of all metrics on either side, where an expression needs them.
-    pub(super) names: BTreeSet<Name>,
+    /// The names of all metrics on either side with the statistics that they have, where an expression needs them.
+    pub(super) names: BTreeMap<Name, BTreeSet<Statistic>>,
     /// Recordings that could not be opened.
     pub(super) left_out: Vec<LeftOut>,
 }
@@ -186,17 +188,20 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
     let mut conditions = Conditions::default();
     let mut common = Common::default();
     let (mut left_out, mut recordings) = (Vec::new(), [0, 0]);
-    let (mut names, mut depths) = (BTreeSet::new(), BTreeMap::new());
+    let (mut names, mut depths): (BTreeMap<Name, BTreeSet<Statistic>>, _) = (BTreeMap::new(), BTreeMap::new());
     for (which, side) in [Which::Before, Which::After].into_iter().zip(sides) {
         let most = (MOST_STRETCHES / side.len()).max(1);
         side.each(&plan.filter, &mut left_out, |source| {
+            if source.filters_times() && source.span_ns() <= 0 {
+                return Err(outside(source).into());
+            }
             conditions.add(which, source)?;
             let stretches = if is_within { Stretches::intervals(source, most) } else { Stretches::whole(source) };
             common.add(which, source);
             let observed = Observed::of(source, stretches, plan, selections)?;
             depths.extend(observed.depths.iter().map(|(name, depth)| (name.clone(), *depth)));
-            if !selections.is_empty() {
-                names.extend(observed.items.keys().cloned());
+            for (name, item) in observed.items.iter().filter(|_| !selections.is_empty()) {
+                names.entry(name.clone()).or_default().extend(item.statistics());
             }
             let [before, after] = &mut runs;
             match (is_within, which) {
@@ -233,6 +238,14 @@ pub(super) fn compare(plan: &DiffPlan, sides: &[Side; 2], selections: &[Selectio
     depths.retain(|name, _| tested.iter().any(|change| change.quantity.name == *name));
     let lacking = selections.iter().map(|selection| common.lacks(&selection.name)).collect();
     Ok(Comparison { design, recordings, conditions, tested, own, selected, lacking, depths, names, left_out })
+}
+
+/// Nothing was recorded between `--from` and `--to`: numbers of nothing would compare equal.
+fn outside(source: &Source) -> Failure {
+    let length = units::duration(source.meta().window.actual_ns);
+    let file = source.recording().path().display();
+    let message = format!("no interval of '{file}' is between --from and --to: its window is {length} long");
+    Failure::usage(message).hint("choose a part that every recording has; 'ebrec info FILE' shows the window")
 }
 
 /// Whether a quantity is about the recording and not about what was recorded.

@@ -8,6 +8,10 @@
 //! A bound with a sign is about the change, in hundredths of the value before (`+20%`, `-5%`) or in the unit of the statistic (`+2ms`); one
 //! without a sign is about the value after (`5ms`, `1000/s`).
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::diff::observe::spent_in;
 use crate::diff::quantity::Labels;
 use crate::diff::quantity::Name;
 use crate::diff::quantity::Statistic;
@@ -159,18 +163,18 @@ fn in_words(unit: Unit) -> String {
 }
 
 /// Says that no metric or label of the recordings is called so, with the nearest that is.
-pub(super) fn unknown<'n>(expression: &Expression, names: impl Iterator<Item = &'n Name> + Clone) -> Failure {
+pub(super) fn unknown(expression: &Expression, names: &BTreeMap<Name, BTreeSet<Statistic>>) -> Failure {
     let wanted = &expression.selection.name;
-    let has_metric = names.clone().any(|name| name.metric == wanted.metric);
-    if !has_metric {
-        let mut metrics: Vec<&str> = names.map(|name| &*name.metric).collect();
+    if !names.keys().any(|name| name.metric == wanted.metric) {
+        let some = names.iter().filter(|(_, statistics)| !statistics.is_empty());
+        let mut metrics: Vec<&str> = some.map(|(name, _)| &*name.metric).collect();
         metrics.sort_unstable();
         metrics.dedup();
         let near = nearest(&wanted.metric, metrics.iter().copied());
         let message = format!("neither side has the metric '{}' of '{}'", wanted.metric, expression.text);
         return Failure::usage(message).hint(did_you_mean(&near, &metrics));
     }
-    let groups: Vec<&Name> = names.filter(|name| name.metric == wanted.metric).collect();
+    let groups: Vec<&Name> = names.keys().filter(|name| name.metric == wanted.metric).collect();
     for (column, value) in &wanted.labels {
         let mut columns: Vec<&str> = groups.iter().flat_map(|name| &name.labels).map(|(column, _)| &**column).collect();
         columns.sort_unstable();
@@ -189,8 +193,28 @@ pub(super) fn unknown<'n>(expression: &Expression, names: impl Iterator<Item = &
             return Failure::usage(message).hint(did_you_mean(&near, &values));
         }
     }
-    let statistic = expression.selection.statistic.name();
-    Failure::usage(format!("'{}' has too few values for '{statistic}', or no such statistic", wanted))
+    let selected = names.iter().filter(|(name, _)| expression.selection.selects(name));
+    let had: BTreeSet<Statistic> = selected.flat_map(|(_, statistics)| statistics).copied().collect();
+    lacks(expression, &had)
+}
+
+/// Says that a metric has not the statistic of an expression, and what has it.
+fn lacks(expression: &Expression, had: &BTreeSet<Statistic>) -> Failure {
+    let Selection { name: wanted, statistic } = &expression.selection;
+    if had.contains(statistic) {
+        return Failure::usage(format!("'{wanted}' has too few values for '{}'", statistic.name()));
+    }
+    let elsewhere: Vec<String> = match statistic {
+        Statistic::Time => spent_in(&wanted.metric).iter().map(|name| format!("'{name}.time'")).collect(),
+        _ => Vec::new(),
+    };
+    let names: Vec<&str> = had.iter().map(|statistic| statistic.name()).collect();
+    let failure = Failure::usage(format!("'{wanted}' has no statistic '{}'", statistic.name()));
+    match (elsewhere.is_empty(), names.is_empty()) {
+        (false, _) => failure.hint(format!("the ledger has that time: {}", elsewhere.join(", "))),
+        (_, false) => failure.hint(format!("it has {}", names.join(", "))),
+        _ => failure.hint("this metric is not compared"),
+    }
 }
 
 /// The end of a metric's name may be a statistic.

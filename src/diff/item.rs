@@ -26,6 +26,19 @@ pub(super) struct Nature {
     pub(super) is_sampled: bool,
 }
 
+impl Nature {
+    /// Whether such a metric can have a statistic at all; shares and percentiles depend on its rows.
+    pub(super) fn may_have(self, statistic: Statistic) -> bool {
+        match statistic {
+            Statistic::Time => self.sums == Sums::Time,
+            Statistic::Bytes => self.sums == Sums::Bytes,
+            Statistic::Length => self.sums == Sums::Length,
+            Statistic::Rate => self.is_counted,
+            Statistic::Share | Statistic::Percentile(_) => true,
+        }
+    }
+}
+
 /// What the sum of a metric's values is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sums {
@@ -165,17 +178,12 @@ impl Item {
 
     /// The statistics that describe it.
     pub(super) fn statistics(&self) -> Vec<Statistic> {
-        let mut all = Vec::new();
-        match self.nature.sums {
-            Sums::Time => all.push(Statistic::Time),
-            Sums::Bytes => all.push(Statistic::Bytes),
-            Sums::Length => all.push(Statistic::Length),
-            Sums::Nothing => {}
-        }
+        let sums = [Statistic::Time, Statistic::Bytes, Statistic::Length];
+        let mut all: Vec<Statistic> = sums.into_iter().filter(|sum| self.nature.may_have(*sum)).collect();
         if self.whole.is_some() {
             all.push(Statistic::Share);
         }
-        if self.nature.is_counted {
+        if self.nature.may_have(Statistic::Rate) {
             all.push(Statistic::Rate);
         }
         if !self.buckets.is_empty() {

@@ -30,6 +30,7 @@ pub(super) use ledger::BLOCKED;
 pub(super) use ledger::LEDGER;
 pub(super) use ledger::ON_CPU;
 pub(super) use ledger::RUNNABLE;
+pub(super) use metrics::spent_in;
 pub(super) use own::COMMAND;
 pub(super) use own::COST_OWN;
 pub(super) use own::COST_PROGRAMS;
@@ -99,7 +100,8 @@ impl Gathered<'_> {
     fn change(&mut self, name: Name, nature: Nature, mut change: impl FnMut(&mut Item) -> usize) {
         let stretches = self.stretches.seconds.len();
         for (selection, selected) in self.selections.iter().zip(&mut self.selected) {
-            if selection.selects(&name) {
+            // Where calls that wait are groups of a metric, they have no time that could be added.
+            if selection.selects(&name) && nature.may_have(selection.statistic) {
                 change(selected.get_or_insert_with(|| Item::new(nature, stretches)));
             }
         }

@@ -6,15 +6,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use ebrec::diff::DiffPlan;
 use ebrec::diff::diff;
+use ebrec::failure::Blame;
+use ebrec::failure::Failure;
 use ebrec::recording::Recording;
 use ebrec::report::plan::Format;
+use ebrec::report::plan::RowFilter;
 use serde_json::Value;
 
 use crate::synthetic::build::build;
 use crate::synthetic::build::lossy;
+use crate::synthetic::build::waiting;
 use crate::synthetic::recording::SECOND;
 use crate::synthetic::recording::Synthetic;
 use crate::synthetic::service::Planted;
@@ -340,10 +345,80 @@ fn what_neither_side_has_is_an_error_with_the_nearest_name() {
             "neither side has 'block.device_time' with dev=vdb / did you mean 'vda'?",
         ),
         ("block.device_time{dev=vda}.p90 > +1MiB", "is not in the unit of 'block.device_time'"),
-        ("block.device_time.bytes > +1%", "or no such statistic"),
+        ("block.device_time.bytes > +1%", "'block.device_time' has no statistic 'bytes' / it has time, rate, p50"),
     ] {
         let said = refused(expression);
         assert!(said.contains(says), "{expression}: {said}");
+    }
+}
+
+/// Nothing on both sides is no change, so what nobody measured would pass.
+#[test]
+fn what_a_metric_does_not_have_is_an_error_however_many_recordings_a_side_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let side = |name: &str, number: u64| runs_of(dir.path(), name, 0..number, |_| waiting("builder"));
+    let sides = [side("one", 1), side("three", 3), side("five", 5)];
+    let check = |expression: &str, side: &Path| {
+        let refused = diff(&DiffPlan { fail_if: vec![expression.into()], strict: true, ..plan(side, side) }).err()?;
+        let failure = refused.downcast::<Failure>().unwrap();
+        assert_eq!(failure.blame, Blame::Usage, "{failure}");
+        Some(format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
+    };
+    for side in &sides {
+        for (expression, says) in [
+            ("sched.on_cpu{comm=cc1}.time > +5%", "'sched.on_cpu{comm=cc1}' has no statistic 'time' / the ledger has"),
+            ("sched.on_cpu.time < 1h", "that time: 'ledger.on_cpu.time'"),
+            ("sched.on_cpu.rate > +5%", "no statistic 'rate' / this metric is not compared"),
+            ("sched.runqueue_latency.time > +5%", "that time: 'ledger.runnable.time'"),
+            ("sched.switches.time > +5%", "no statistic 'time' / it has rate"),
+            ("sched.switches.bytes > +5%", "no statistic 'bytes' / it has rate"),
+            ("sched.switches.share > +5%", "no statistic 'share' / it has rate"),
+            ("block.device_time.length > +5%", "no statistic 'length' / it has time, rate, p50"),
+        ] {
+            let said = check(expression, side).unwrap_or_else(|| panic!("{expression} passed for {side:?}"));
+            assert!(said.contains(says), "{expression}: {said}");
+        }
+        assert_eq!(check("sched.switches.rate > +5%", side), None);
+        assert_eq!(check("ledger.on_cpu.time > +5%", side), None);
+    }
+}
+
+#[test]
+fn a_part_of_the_window_that_has_nothing_is_an_error_and_no_commands_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |_| {
+        let mut made = waiting("builder");
+        made.meta.window.ended = "command".into();
+        made
+    };
+    for number in [1, 3] {
+        let side = runs_of(dir.path(), &number.to_string(), 0..number, made);
+        let says = |from: Option<u64>, to: Option<u64>, fail_if: &[&str]| {
+            let filter = RowFilter {
+                from: from.map(Duration::from_secs),
+                to: to.map(Duration::from_secs),
+                ..RowFilter::default()
+            };
+            let fail_if = fail_if.iter().map(|text| (*text).to_owned()).collect();
+            let failure =
+                diff(&DiffPlan { fail_if, filter, ..plan(&side, &side) }).err()?.downcast::<Failure>().unwrap();
+            assert_eq!(failure.blame, Blame::Usage, "{failure}");
+            Some(failure.message)
+        };
+        let length = &["command.length > +1%"];
+        assert_eq!(says(None, None, length), None);
+        for (from, to) in [(Some(1), None), (None, Some(2)), (Some(60), None)] {
+            assert!(says(from, to, length).unwrap().contains("can't be checked in a part of the window"));
+        }
+        let outside = says(Some(60), None, &[]).unwrap();
+        assert!(outside.starts_with("no interval of '") && outside.contains("its window is 4.00 s long"), "{outside}");
+        assert_eq!(says(Some(1), Some(3), &[]), None);
+        let cut = DiffPlan {
+            filter: RowFilter { to: Some(Duration::from_secs(2)), ..RowFilter::default() },
+            ..plan(&side, &side)
+        };
+        let tested = json(&cut)["tables"]["tested"].as_array().unwrap().clone();
+        assert!(tested.iter().all(|row| row["quantity"] != "command.length"), "{tested:?}");
     }
 }
 

@@ -218,6 +218,8 @@ fn named_in_advance(
         .iter()
         .zip(numbers)
         .map(|(selection, numbers)| {
+            // What no recording measured is not nothing on both sides.
+            numbers.before.iter().chain(&numbers.after).flatten().next()?;
             let quantity = Quantity { name: selection.name.clone(), statistic: selection.statistic };
             let (mut change, sample) = compared(quantity, numbers, seconds)?;
             change.difference = Some(test(&sample));

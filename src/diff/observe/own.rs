@@ -37,7 +37,8 @@ pub(super) fn gather(source: &Source, gathered: &mut Gathered<'_>) -> Result<()>
             gathered.add(name.clone(), spent, at, 0, (share * seconds * 1e9) as u64);
         }
     }
-    if source.meta().window.ended.starts_with("command") {
+    // A part of the window is as long as it was asked to be.
+    if source.meta().window.ended.starts_with("command") && !source.filters_times() {
         let length = Nature { unit: Unit::Nanoseconds, sums: Sums::Length, is_counted: false, is_sampled: false };
         let name = gathered.name(COMMAND, []);
         gathered.add(name, length, 0, 1, u64::try_from(source.span_ns()).unwrap_or(0));
