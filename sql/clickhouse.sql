@@ -75,13 +75,13 @@ from (
 -- Percentiles by key: the same per value of the metric's dimensions, such as device and operation, or process.
 -- select dev, op, n, p99 / 1e6 as p99_ms from ebrec_metrics_by_key where metric = 'block.device_time' order by p99 desc
 create or replace view ebrec_metrics_by_key as
-select g.host, g.run_id, g.metric, g.unit, g.key, g.pid, g.pid_start_ns, g.process, g.comm, g.dev, g.op, g.name, g.state, g.cause, g.n, g.total, g.smallest, g.largest,
+select g.host, g.run_id, g.metric, g.unit, g.key, g.pid, g.pid_start_ns, argMax(g.process, g.at_ns) over (partition by g.run_id, g.pid, g.pid_start_ns) as process, g.comm, g.dev, g.op, g.name, g.state, g.cause, g.n, g.total, g.smallest, g.largest,
   greatest(least(g.p50, g.largest), g.smallest) as p50,
   greatest(least(g.p90, g.largest), g.smallest) as p90,
   greatest(least(g.p99, g.largest), g.smallest) as p99,
   greatest(least(g.p999, g.largest), g.smallest) as p999
 from (
-  select k.host, k.run_id, k.metric, k.unit, k.key, k.pid, k.pid_start_ns, argMax(k.process, k.at_ns) as process, argMax(k.comm, k.at_ns) as comm, argMax(k.dev, k.at_ns) as dev, argMax(k.op, k.at_ns) as op, argMax(k.name, k.at_ns) as name, argMax(k.state, k.at_ns) as state, argMax(k.cause, k.at_ns) as cause, coalesce(max(k.t_n), max(k.h_n)) as n, max(k.t_sum) as total,
+  select k.host, k.run_id, k.metric, k.unit, k.key, k.pid, k.pid_start_ns, argMax(k.process, k.at_ns) as process, argMax(k.comm, k.at_ns) as comm, argMax(k.dev, k.at_ns) as dev, argMax(k.op, k.at_ns) as op, argMax(k.name, k.at_ns) as name, argMax(k.state, k.at_ns) as state, argMax(k.cause, k.at_ns) as cause, max(k.at_ns) as at_ns, coalesce(max(k.t_n), max(k.h_n)) as n, max(k.t_sum) as total,
     max(case when k.t_n > 0 and (k.h_n is null or k.t_n >= k.h_n) then k.t_min else k.h_min end) as smallest,
     max(case when k.t_n > 0 and (k.h_n is null or k.t_n >= k.h_n) then k.t_max else k.h_max end) as largest,
     min(case when k.up_to >= ceil(5e-1 * k.h_n) then k.lo + intDiv(k.hi - k.lo, 2) end) as p50,
@@ -250,12 +250,16 @@ from (
 ) g;
 
 -- Where a service's time went: for each thread, time by state and cause; those of a thread add up to lived_ns.
+-- A process and a thread have the last of their names in all rows, in this view and in the next two.
 -- select tid, comm, state, cause, ns / 1e9 as seconds from ebrec_threads where process = 'redis-server' order by ns desc
 create or replace view ebrec_threads as
-select s.host, s.run_id, argMax(s.process, s.ts_ns) as process, s.pid, s.pid_start_ns, s.tid, argMax(s.comm, s.ts_ns) as comm,
+select s.host, s.run_id, s.last_process as process, s.pid, s.pid_start_ns, s.tid, s.last_comm as comm,
   s.state, s.cause, sum(s.ns) as ns, sum(s.times) as times, s.lived_ns as lived_ns
 from (
-  select i.*, sum(case when i.nth = 1 then i.dur_ns else 0 end) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as lived_ns
+  select i.*,
+    argMax(i.process, i.ts_ns) over (partition by i.run_id, i.pid, i.pid_start_ns) as last_process,
+    argMax(i.comm, i.ts_ns) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as last_comm,
+    sum(case when i.nth = 1 then i.dur_ns else 0 end) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as lived_ns
   from (
     select r.host, r.run_id, r.process, r.pid, r.pid_start_ns, r.tid, r.comm, r.state, r.cause, r.ts_ns, r.dur_ns, r.sum as ns, r.count as times,
       row_number() over (partition by r.run_id, r.pid, r.pid_start_ns, r.tid, r.ts_ns order by r.state, r.cause) as nth
@@ -263,26 +267,35 @@ from (
     where r.kind = 'ledger'
   ) i
 ) s
-group by s.host, s.run_id, s.pid, s.pid_start_ns, s.tid, s.state, s.cause, s.lived_ns;
+group by s.host, s.run_id, s.last_process, s.pid, s.pid_start_ns, s.tid, s.last_comm, s.state, s.cause, s.lived_ns;
 
 -- Who waited for whom: waits of each process, by what it waited for and whose thread ended them.
 -- select process, waker_process, wait_on, waits, ns / 1e6 as ms from ebrec_waits order by ns desc limit 20
 create or replace view ebrec_waits as
-select r.host, r.run_id, argMax(r.process, r.ts_ns) as process, r.pid, r.pid_start_ns,
-  argMax(r.waker_process, r.ts_ns) as waker_process, r.waker_pid, r.cause, r.wait_on, r.wait_by,
-  sum(r.count) as waits, sum(r.sum) as ns, max(r.max) as longest_ns
-from ebrec r
-where r.kind = 'wait'
-group by r.host, r.run_id, r.pid, r.pid_start_ns, r.waker_pid, r.cause, r.wait_on, r.wait_by;
+select w.host, w.run_id, w.last_process as process, w.pid, w.pid_start_ns,
+  w.last_waker as waker_process, w.waker_pid, w.cause, w.wait_on, w.wait_by,
+  sum(w.count) as waits, sum(w.sum) as ns, max(w.max) as longest_ns
+from (
+  select r.host, r.run_id, r.pid, r.pid_start_ns, r.waker_pid, r.cause, r.wait_on, r.wait_by, r.count, r.sum, r.max,
+    argMax(r.process, r.ts_ns) over (partition by r.run_id, r.pid, r.pid_start_ns) as last_process,
+    argMax(r.waker_process, r.ts_ns) over (partition by r.run_id, r.waker_pid) as last_waker
+  from ebrec r
+  where r.kind = 'wait'
+) w
+group by w.host, w.run_id, w.last_process, w.pid, w.pid_start_ns, w.last_waker, w.waker_pid, w.cause, w.wait_on, w.wait_by;
 
 -- Samples of the CPUs ('cpu') and time asleep ('offcpu') by process and pair of stacks; stacks are ids of rows of kind 'stack'.
 -- select profile, process, sum(ns) / 1e9 as seconds from ebrec_samples group by profile, process order by seconds desc
 create or replace view ebrec_samples as
-select r.host, r.run_id, case when r.kind = 'cpu_sample' then 'cpu' else 'offcpu' end as profile,
-  r.process, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id, sum(r.sum) as ns, sum(r.count) as n
-from ebrec r
-where r.kind = 'cpu_sample' or (r.kind = 'stack_total' and r.metric = 'offcpu.time' and coalesce(r.state, '') <> 'idle')
-group by r.host, r.run_id, r.kind, r.process, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id;
+select t.host, t.run_id, case when t.kind = 'cpu_sample' then 'cpu' else 'offcpu' end as profile,
+  t.last_process as process, t.pid, t.pid_start_ns, t.kstack_id, t.ustack_id, sum(t.sum) as ns, sum(t.count) as n
+from (
+  select r.host, r.run_id, r.kind, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id, r.sum, r.count,
+    argMax(r.process, r.ts_ns) over (partition by r.run_id, r.pid, r.pid_start_ns) as last_process
+  from ebrec r
+  where r.kind = 'cpu_sample' or (r.kind = 'stack_total' and r.metric = 'offcpu.time' and coalesce(r.state, '') <> 'idle')
+) t
+group by t.host, t.run_id, t.kind, t.last_process, t.pid, t.pid_start_ns, t.kstack_id, t.ustack_id;
 
 -- The frames of each stack, one row each: place 1 is the innermost.
 -- select function, count(*) as stacks from ebrec_frames group by function order by stacks desc limit 20

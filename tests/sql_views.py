@@ -156,8 +156,32 @@ def parse_trino():
         sys.exit(f"{len(kinds)} statements of the kinds {sorted(set(kinds))}")
 
 
+def renamed(table):
+    """The same rows, in which a process had another name until the middle of the window: in some of its states only then."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    when = pc.cast(table["ts"], pa.int64())
+    of_ledger = pc.equal(table["kind"], "ledger")
+    middle = (pc.min(when.filter(of_ledger)).as_py() + pc.max(when.filter(of_ledger)).as_py()) // 2
+    rows = table.select(["pid", "tid", "state", "cause"]).append_column("when", when).filter(of_ledger).to_pylist()
+    last = {}
+    for row in rows:
+        key = (row["pid"], row["tid"], row["state"], row["cause"])
+        last[key] = max(last.get(key, 0), row["when"])
+    later = {key[0] for key, at in last.items() if at > middle}
+    pid = next(key[0] for key, at in last.items() if at < middle and key[0] in later)
+    kinds = pc.is_in(table["kind"], pa.array(["ledger", "wait", "cpu_sample", "stack_total"]))
+    early = pc.and_(kinds, pc.less(when, middle))
+    for column, whose in (("process", "pid"), ("comm", "tid"), ("waker_process", "waker_pid")):
+        wanted = pc.fill_null(pc.and_(early, pc.equal(table[whose], pid)), False)
+        at = table.schema.get_field_index(column)
+        table = table.set_column(at, table.schema.field(column), pc.if_else(wanted, pa.scalar("earlier", pa.string()), pc.cast(table[column], pa.string())))
+    return table
+
+
 def make_lossy(fixture, to):
-    """A recording of another host that lost events: a fixture with rows of kind 'lost' more."""
+    """A recording of another host that lost events: a fixture with rows of kind 'lost' more, and a process that was renamed."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -166,6 +190,7 @@ def make_lossy(fixture, to):
     for column, value in (("host", "other"), ("run_id", "lossy")):
         at = table.schema.get_field_index(column)
         table = table.set_column(at, table.schema.field(column), pa.array([value] * len(table), pa.string()))
+    table = renamed(table)
     moment = pc.max(table["ts"]).as_py()
     lost = [
         {"kind": "lost", "host": "other", "run_id": "lossy", "ts": moment, "ts_sub_ns": 5, "dur_ns": 1000, "name": probe, "cause": cause,
@@ -285,6 +310,19 @@ def check_threads(path, views):
         for row in views.rows("ebrec_threads")
     ]
     return unlike("threads", ours, theirs)
+
+
+def check_names(path, views):
+    """A process has one name in all rows of a view, so that a query by name has all of its time."""
+    problems = []
+    for view in ("ebrec_threads", "ebrec_waits", "ebrec_samples"):
+        names = {}
+        for row in views.rows(view):
+            names.setdefault((row["pid"], row["pid_start_ns"]), set()).add(row["process"])
+        several = [f"{pid} is {sorted(map(str, found))}" for (pid, _), found in names.items() if len(found) > 1 or "earlier" in found]
+        problems += [f"{view}: {text}" for text in several[:2]]
+        COMPARED["names"] += len(names)
+    return problems
 
 
 def check_waits(path, views):
@@ -448,7 +486,8 @@ def compare_with_ebrec(files, answers):
         metrics = [metric for metric in found["metrics"] if metric["metric"] in BY_KEY]
         checks = [
             check_processes(path, views), check_metrics(path, views), check_by_key(path, views, metrics),
-            check_over_time(path, views, start_ns), check_threads(path, views), check_waits(path, views), check_slow_events(path, views, start_ns),
+            check_over_time(path, views, start_ns), check_threads(path, views), check_names(path, views), check_waits(path, views),
+            check_slow_events(path, views, start_ns),
             check_process_starts(path, views, start_ns), check_losses(path, views), check_cost(path, views),
         ]
         if any(row["kind"] == "cpu_sample" for row in found["kinds"]):

@@ -9,7 +9,7 @@ use crate::sql::template::expand;
 /// smallest and the largest value; those are exact where the totals (`t_`) count every value that the buckets (`h_`) have.
 const QUERY: &str = include_str!("percentiles.sql");
 
-/// The query for the metrics by the columns `by`; the columns `with` take the last value of each group.
+/// The query for the metrics by the columns `by`; the columns `with` take the last value of each group, and `process` that of the process.
 pub(super) fn query(by: &[String], with: &[String]) -> String {
     let list =
         |names: &[String], write: &dyn Fn(&str) -> String| names.iter().map(|name| write(name)).collect::<String>();
@@ -18,6 +18,12 @@ pub(super) fn query(by: &[String], with: &[String]) -> String {
         match (name, arguments.get(1)) {
             ("by", _) => Some(list(by, &|name| format!("{first}.{name}, "))),
             ("with", _) => Some(list(with, &|name| format!("{first}.{name}, "))),
+            ("named", Some(at)) => Some(list(with, &|name| match name {
+                "process" => format!(
+                    "$last({first}.process, {first}.{at}) over (partition by {first}.run_id, {first}.pid, {first}.pid_start_ns) as process, "
+                ),
+                name => format!("{first}.{name}, "),
+            })),
             ("lasts", Some(at)) => Some(list(with, &|name| format!("$last({first}.{name}, {first}.{at}) as {name}, "))),
             // Only what is the last of something needs a time.
             ("at", _) => Some(if with.is_empty() { String::new() } else { format!("{first}, ") }),

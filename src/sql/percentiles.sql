@@ -1,10 +1,10 @@
-select $by(g)$with(g)g.n, g.total, g.smallest, g.largest,
+select $by(g)$named(g, at_ns)g.n, g.total, g.smallest, g.largest,
   greatest(least(g.p50, g.largest), g.smallest) as p50,
   greatest(least(g.p90, g.largest), g.smallest) as p90,
   greatest(least(g.p99, g.largest), g.smallest) as p99,
   greatest(least(g.p999, g.largest), g.smallest) as p999
 from (
-  select $by(k)$lasts(k, at_ns)$int(coalesce(max(k.t_n), max(k.h_n))) as n, $int(max(k.t_sum)) as total,
+  select $by(k)$lasts(k, at_ns)$at(max(k.at_ns) as at_ns)$int(coalesce(max(k.t_n), max(k.h_n))) as n, $int(max(k.t_sum)) as total,
     max(case when k.t_n > 0 and (k.h_n is null or k.t_n >= k.h_n) then k.t_min else k.h_min end) as smallest,
     max(case when k.t_n > 0 and (k.h_n is null or k.t_n >= k.h_n) then k.t_max else k.h_max end) as largest,
     min(case when k.up_to >= ceil(5e-1 * k.h_n) then k.lo + $half(k.hi - k.lo) end) as p50,

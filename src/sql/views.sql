@@ -57,12 +57,16 @@ create view ebrec_host_metrics
 $percentiles(host, metric, unit);
 
 -- Where a service's time went: for each thread, time by state and cause; those of a thread add up to lived_ns.
+-- A process and a thread have the last of their names in all rows, in this view and in the next two.
 -- example: select tid, comm, state, cause, ns / 1e9 as seconds from ebrec_threads where process = 'redis-server' order by ns desc
 create view ebrec_threads
-select s.host, s.run_id, $last(s.process, s.ts_ns) as process, s.pid, s.pid_start_ns, s.tid, $last(s.comm, s.ts_ns) as comm,
+select s.host, s.run_id, s.last_process as process, s.pid, s.pid_start_ns, s.tid, s.last_comm as comm,
   s.state, s.cause, $sum(s.ns) as ns, $sum(s.times) as times, $int(s.lived_ns) as lived_ns
 from (
-  select i.*, sum(case when i.nth = 1 then i.dur_ns else 0 end) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as lived_ns
+  select i.*,
+    $last(i.process, i.ts_ns) over (partition by i.run_id, i.pid, i.pid_start_ns) as last_process,
+    $last(i.comm, i.ts_ns) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as last_comm,
+    sum(case when i.nth = 1 then i.dur_ns else 0 end) over (partition by i.run_id, i.pid, i.pid_start_ns, i.tid) as lived_ns
   from (
     select r.host, r.run_id, r.process, r.pid, r.pid_start_ns, r.tid, r.comm, r.state, r.cause, r.ts_ns, r.dur_ns, r.sum as ns, r.count as times,
       row_number() over (partition by r.run_id, r.pid, r.pid_start_ns, r.tid, r.ts_ns order by r.state, r.cause) as nth
@@ -70,26 +74,35 @@ from (
     where r.kind = 'ledger'
   ) i
 ) s
-group by s.host, s.run_id, s.pid, s.pid_start_ns, s.tid, s.state, s.cause, s.lived_ns;
+group by s.host, s.run_id, s.last_process, s.pid, s.pid_start_ns, s.tid, s.last_comm, s.state, s.cause, s.lived_ns;
 
 -- Who waited for whom: waits of each process, by what it waited for and whose thread ended them.
 -- example: select process, waker_process, wait_on, waits, ns / 1e6 as ms from ebrec_waits order by ns desc limit 20
 create view ebrec_waits
-select r.host, r.run_id, $last(r.process, r.ts_ns) as process, r.pid, r.pid_start_ns,
-  $last(r.waker_process, r.ts_ns) as waker_process, r.waker_pid, r.cause, r.wait_on, r.wait_by,
-  $sum(r.count) as waits, $sum(r.sum) as ns, max(r.max) as longest_ns
-from ebrec r
-where r.kind = 'wait'
-group by r.host, r.run_id, r.pid, r.pid_start_ns, r.waker_pid, r.cause, r.wait_on, r.wait_by;
+select w.host, w.run_id, w.last_process as process, w.pid, w.pid_start_ns,
+  w.last_waker as waker_process, w.waker_pid, w.cause, w.wait_on, w.wait_by,
+  $sum(w.count) as waits, $sum(w.sum) as ns, max(w.max) as longest_ns
+from (
+  select r.host, r.run_id, r.pid, r.pid_start_ns, r.waker_pid, r.cause, r.wait_on, r.wait_by, r.count, r.sum, r.max,
+    $last(r.process, r.ts_ns) over (partition by r.run_id, r.pid, r.pid_start_ns) as last_process,
+    $last(r.waker_process, r.ts_ns) over (partition by r.run_id, r.waker_pid) as last_waker
+  from ebrec r
+  where r.kind = 'wait'
+) w
+group by w.host, w.run_id, w.last_process, w.pid, w.pid_start_ns, w.last_waker, w.waker_pid, w.cause, w.wait_on, w.wait_by;
 
 -- Samples of the CPUs ('cpu') and time asleep ('offcpu') by process and pair of stacks; stacks are ids of rows of kind 'stack'.
 -- example: select profile, process, sum(ns) / 1e9 as seconds from ebrec_samples group by profile, process order by seconds desc
 create view ebrec_samples
-select r.host, r.run_id, case when r.kind = 'cpu_sample' then 'cpu' else 'offcpu' end as profile,
-  r.process, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id, $sum(r.sum) as ns, $sum(r.count) as n
-from ebrec r
-where r.kind = 'cpu_sample' or (r.kind = 'stack_total' and r.metric = 'offcpu.time' and coalesce(r.state, '') <> 'idle')
-group by r.host, r.run_id, r.kind, r.process, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id;
+select t.host, t.run_id, case when t.kind = 'cpu_sample' then 'cpu' else 'offcpu' end as profile,
+  t.last_process as process, t.pid, t.pid_start_ns, t.kstack_id, t.ustack_id, $sum(t.sum) as ns, $sum(t.count) as n
+from (
+  select r.host, r.run_id, r.kind, r.pid, r.pid_start_ns, r.kstack_id, r.ustack_id, r.sum, r.count,
+    $last(r.process, r.ts_ns) over (partition by r.run_id, r.pid, r.pid_start_ns) as last_process
+  from ebrec r
+  where r.kind = 'cpu_sample' or (r.kind = 'stack_total' and r.metric = 'offcpu.time' and coalesce(r.state, '') <> 'idle')
+) t
+group by t.host, t.run_id, t.kind, t.last_process, t.pid, t.pid_start_ns, t.kstack_id, t.ustack_id;
 
 -- The frames of each stack, one row each: place 1 is the innermost.
 -- example: select function, count(*) as stacks from ebrec_frames group by function order by stacks desc limit 20

@@ -74,6 +74,7 @@ fn columns() -> Columns<(Pair, Waits)> {
 fn pairs(source: &Source) -> Result<BTreeMap<Pair, Waits>> {
     let mut pairs: BTreeMap<Pair, Waits> = BTreeMap::new();
     let mut limit = Limit::new();
+    let (mut names, mut waker_names): (BTreeMap<Which, Rc<str>>, BTreeMap<i64, Rc<str>>) = Default::default();
     let mut rows = source.rows("wait");
     let (cause, on, by) = (rows.text("cause"), rows.text("wait_on"), rows.text("wait_by"));
     let (process, waker_process, waker_pid) = (rows.text("process"), rows.text("waker_process"), rows.int("waker_pid"));
@@ -86,16 +87,21 @@ fn pairs(source: &Source) -> Result<BTreeMap<Pair, Waits>> {
             return;
         }
         let waits = pairs.entry(pair).or_default();
-        // A process may change its name, and has the last one.
-        for (name, column) in [(&mut waits.process, process), (&mut waits.waker_process, waker_process)] {
-            if let Some(text) = row.text(column) {
-                *name = Some(limit.name(text));
-            }
+        // A process may change its name, and has the last one in all of its pairs.
+        if let Some(text) = row.text(process) {
+            names.insert(which, limit.name(text));
+        }
+        if let (Some(pid), Some(text)) = (row.int(waker_pid), row.text(waker_process)) {
+            waker_names.insert(pid, limit.name(text));
         }
         waits.count = waits.count.saturating_add(row.natural(count));
         waits.ns = waits.ns.saturating_add(row.natural(sum));
         waits.max_ns = waits.max_ns.max(row.natural(max));
     })?;
     limit.check(source, "pairs of processes that wait")?;
+    for (pair, waits) in &mut pairs {
+        waits.process = names.get(&pair.which).cloned();
+        waits.waker_process = pair.waker_pid.and_then(|pid| waker_names.get(&pid).cloned());
+    }
     Ok(pairs)
 }
