@@ -58,7 +58,8 @@ pub(crate) fn of_totals(recording: &Recording, asked: Span) -> Result<Span> {
     for kind in ["metric", "ledger", "cpu_ledger"] {
         Rows::all(recording, kind).each(|row| {
             let (Some(end_ns), Some(dur_ns)) = (row.at(), row.dur()) else { return };
-            let row = Span { begin_ns: end_ns.saturating_sub(dur_ns.max(0)), end_ns };
+            // The clock of the rows and that of the window differ by some nanoseconds.
+            let row = Span { begin_ns: end_ns.saturating_sub(dur_ns.max(0)).max(0), end_ns };
             // Of a thread that lived for a part of an interval the ledger has that part only.
             let widen = |cut: &mut Option<Span>, at: i64| {
                 let falls = row.begin_ns < at && at < row.end_ns;

@@ -1,11 +1,14 @@
 //! Metrics as tables, distributions and courses over time.
 
+use std::time::Duration;
+
 use ebrec::failure::Blame;
 use serde_json::json;
 
 use super::Case;
 use super::cells;
 use super::of_build;
+use crate::synthetic::build::build;
 use crate::synthetic::build::lossy;
 use crate::synthetic::recording::SECOND;
 
@@ -118,4 +121,19 @@ fn a_timeline_has_rates_and_percentiles_of_each_interval() {
     assert_eq!(cells(&of_probe, "intervals", &fields).len(), 20);
     let text = of_build("timeline").with(|plan| plan.filter.comms = vec!["cc1".into()]).text();
     assert!(text.contains("sched: share of time"), "{text}");
+}
+
+/// The clock of totals and that of the window differ by some nanoseconds.
+#[test]
+fn what_is_shown_of_a_window_does_not_begin_before_it() {
+    let mut made = build("builder");
+    let early = [("metric", "sched.on_cpu".into()), ("pid", 301.into()), ("comm", "cc1".into()), ("count", 1.into())];
+    made.row("metric", SECOND, &[&early[..], &[("sum", 1.into()), ("dur_ns", (SECOND + 1).into())]].concat());
+    let text = Case::new("processes", vec![("run.parquet", made)])
+        .with(|plan| {
+            plan.filter.from = Some(Duration::ZERO);
+            plan.filter.to = Some(Duration::from_millis(1100));
+        })
+        .text();
+    assert!(text.contains("totals cover whole intervals: 0 ns to 1.00 s"), "{text}");
 }
