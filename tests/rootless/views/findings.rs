@@ -433,10 +433,13 @@ fn an_event_loop_that_clients_wake_too_waits_for_the_service_that_it_asks() {
     }
 }
 
-#[test]
-fn threads_at_a_barrier_wait_for_the_one_that_works() {
+/// Four threads that wait for the main thread of their process, which works; each of them ran for some milliseconds itself.
+fn behind_one_that_works(ran_ms: i64) -> Synthetic {
     let mut made = machine(&[(7, "gcd", &[("on_cpu", "", 2000), ("interruptible", "futex", 2000)])]);
     for tid in 8..12 {
+        spent(&mut made, (7, tid), "gcd", ("on_cpu", ""), ran_ms, 20);
+        spent(&mut made, (7, tid), "gcd", ("runnable", ""), 300, 20);
+        spent(&mut made, (7, tid), "gcd", ("interruptible", "futex"), 2000, 20);
         let woken = [
             ("wait_by", Cell::Text("thread")),
             ("waker_pid", Cell::Int(7)),
@@ -445,9 +448,33 @@ fn threads_at_a_barrier_wait_for_the_one_that_works() {
         ];
         waited(&mut made, (7, tid, "gcd"), "futex", 4096, 2000, &woken);
     }
-    let said = first_screen(made);
+    made
+}
+
+#[test]
+fn threads_at_a_barrier_wait_for_the_one_that_works() {
+    let said = first_screen(behind_one_that_works(1700));
     assert!(said.contains("4 threads of gcd (7) waited for another thread, which worked meanwhile"), "{said}");
     assert!(said.contains("Thread 7 ended 100.0% of that"), "{said}");
+}
+
+/// It is queueing for a CPU that takes their time, not work.
+#[test]
+fn an_idle_pool_waits_for_jobs_however_busy_its_submitter_is() {
+    assert_eq!(findings(behind_one_that_works(20)), Vec::<Vec<Value>>::new());
+    // Handed on by those that wait there, and thus like a lock, it is no more one.
+    let handed = |ran_ms: i64| {
+        let mut made = machine(&[(7, "tally", &[("on_cpu", "", 2000), ("interruptible", "sleep", 2000)])]);
+        for tid in 8..12 {
+            spent(&mut made, (7, tid), "tally", ("on_cpu", ""), ran_ms, 20);
+            let by = [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(7)), ("waker_tid", Cell::Int(tid))];
+            let active = [("wait_active_ns", Cell::Int(1900 * MS)), ("wait_handed_ns", Cell::Int(1900 * MS))];
+            waited(&mut made, (7, tid, "tally"), "futex", 4096, 2000, &[&by[..], &active].concat());
+        }
+        findings(made)
+    };
+    assert_eq!(handed(2), Vec::<Vec<Value>>::new());
+    assert_eq!(handed(400), [[json!("lock"), json!("tally"), Value::Null]]);
 }
 
 /// Connections of a web service to a backend that listens on port 9000, and of a client to the service's port 8000.

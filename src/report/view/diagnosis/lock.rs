@@ -71,14 +71,17 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
 
 /// A lock by what its futex and those who woke its waiters say.
 fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Option<Finding> {
-    let spent = wait.spent();
-    let (weight, percent) = wait.weight(scene, spent.ns)?;
+    let is_alike = wait.verdict == Verdict::LockLike;
+    let engaged = wait.engaged(scene);
+    let (spent, threads) =
+        if is_alike { (engaged.spent, engaged.threads) } else { (wait.spent(), wait.target.threads.len()) };
+    let (weight, percent) = if is_alike { engaged.weight(scene, wait)? } else { wait.weight(scene, spent.ns)? };
     if spent.count < LEAST_WAITS && (wait.longest_ns() as f64) < LEAST_HELD * scene.span_ns() {
         return None;
     }
     // Workers that hand jobs to one another get their CPU late on a busy machine, and seem to hold what the others wait for.
-    let in_request = wait.target.request_ns.is_some_and(|ns| ns >= spent.ns / 2);
-    if wait.verdict == Verdict::LockLike && !in_request && !wait.has_worked() {
+    let in_request = wait.target.request_ns.is_some_and(|ns| ns >= wait.target.ns / 2);
+    if is_alike && !in_request && !wait.has_worked() {
         return None;
     }
     let words = match (place, wait.verdict) {
@@ -88,7 +91,6 @@ fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Opt
         (None, Verdict::LockLike) => "what works like a lock (futex)",
         (None, _) => "a lock (futex)",
     };
-    let threads = wait.target.threads.len();
     let mut text = format!(
         "{} of {} waited for {words} {} of the time it was not idle: {} in {} waits, {} each",
         if threads == 1 { "a thread".to_owned() } else { format!("{threads} threads") },

@@ -23,6 +23,7 @@ use crate::report::read::rows::Row;
 use crate::report::read::rows::Which;
 use crate::report::read::waits::Judged;
 use crate::report::read::waits::Waits;
+use crate::report::read::waits::verdict::Verdict;
 use crate::report::table::cells::whole;
 use crate::report::view::diagnosis::calls;
 use crate::report::view::diagnosis::calls::ByName;
@@ -39,7 +40,7 @@ const SHORT_NS: i64 = 1_000_000_000;
 const MANY: usize = 500;
 
 /// A thread that has something to do for a smaller part of the window is none that anybody waits for.
-const LEAST_ACTIVE: f64 = 0.05;
+pub(super) const LEAST_ACTIVE: f64 = 0.05;
 
 /// A victim is affected for this part of the window at least: less is what timers, cron and kernel threads lose on a healthy machine.
 pub(super) const LEAST_AFFECTED: f64 = 0.05;
@@ -126,6 +127,18 @@ impl Role {
             (Sort::Storage | Sort::Other, _) => Role::Lost,
         }
     }
+}
+
+/// How long a thread did something itself, or waited for what somebody did for it. Time in the queue for a CPU does not count: on a busy
+/// machine, a worker that is woken for a moment queues for many times what it runs.
+fn engaged_ns(account: &Account) -> u64 {
+    let engaged = account.spent.iter().filter(|(state, spent)| {
+        let sort = state.sort(**spent);
+        let role = Role::of(sort, state);
+        let waits = matches!(state.verdict, Some(Verdict::Lock | Verdict::Question | Verdict::Request));
+        !matches!(sort, Sort::ForCpu | Sort::Throttled) && (matches!(role, Role::Ran | Role::Lost) || waits)
+    });
+    engaged.fold(0u64, |sum, (_, spent)| sum.saturating_add(spent.ns))
 }
 
 fn add(a: Spent, b: Spent) -> Spent {
@@ -246,6 +259,8 @@ pub(in crate::report::view) struct Scene<'a> {
     pub(super) cpus: BTreeMap<i64, Account>,
     /// What they waited for, with evidence; empty where the recording has none.
     pub(super) waits: Waits,
+    /// How long those threads were engaged that waited for what only others' work speaks for, in nanoseconds; see [`engaged_ns`].
+    pub(super) engaged: BTreeMap<(Which, i64), u64>,
     /// Their system calls, once a rule asked for them.
     calls: OnceCell<BTreeMap<Who, ByName>>,
     /// The ends of connections, once a rule asked for them.
@@ -263,11 +278,16 @@ impl<'a> Scene<'a> {
         let scripts = scripts::of(source)?;
         let (groups, common) = (BTreeMap::new(), common(processes));
         let (cpus, calls, ends) = (BTreeMap::new(), OnceCell::new(), OnceCell::new());
-        let mut scene = Scene { source, processes, groups, cpus, waits, calls, ends, scripts, common };
+        let mut engaged = by_others_work(&waits);
+        let mut scene =
+            Scene { source, processes, groups, cpus, waits, engaged: BTreeMap::new(), calls, ends, scripts, common };
         let mut limit = Limit::new();
         let mut groups: BTreeMap<Who, Group> = BTreeMap::new();
         let span_ns = scene.span_ns();
-        ledger.each_thread(|which, _, account| {
+        ledger.each_thread(|which, tid, account| {
+            if let Some(ns) = engaged.get_mut(&(which, tid)) {
+                *ns = ns.saturating_add(engaged_ns(account));
+            }
             let own = scene.processes.one(&which).and_then(|info| info.comm.as_deref());
             let name = limit.name(own.unwrap_or(&account.comm));
             let who = scene.who_of(which, name);
@@ -282,6 +302,7 @@ impl<'a> Scene<'a> {
         })?;
         limit.check(source, "processes")?;
         scene.groups = groups;
+        scene.engaged = engaged;
         scene.cpus = ledger.cpus;
         Ok(scene)
     }
@@ -454,6 +475,13 @@ impl<'a> Scene<'a> {
         found.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         found
     }
+}
+
+/// The threads that waited for something of which only the waker's work says that it was more than something to do.
+fn by_others_work(waits: &Waits) -> BTreeMap<(Which, i64), u64> {
+    let targets = waits.targets.iter();
+    let by_work = targets.filter(|(key, target)| matches!(target.verdict(&key.on), Verdict::Work | Verdict::LockLike));
+    by_work.flat_map(|(key, target)| target.threads.keys().map(|tid| ((key.which, *tid), 0))).collect()
 }
 
 /// Whether a process lived shortly, and within the window.

@@ -13,6 +13,7 @@ use crate::report::read::waits::verdict::Verdict;
 use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::scene::LEAST_ACTIVE;
 use crate::report::view::diagnosis::scene::LEAST_AFFECTED;
 use crate::report::view::diagnosis::scene::LEAST_OF_BUSY;
 
@@ -20,6 +21,8 @@ use crate::report::view::diagnosis::scene::LEAST_OF_BUSY;
 const MOST_WOKEN: f64 = 0.8;
 /// A process that is said to have worked did so for one part in so many of the longest wait: it may have queued for CPUs.
 const WORKED: u64 = 4;
+/// Many threads that share a lock may each do little, but together they fill this part of a CPU.
+const LEAST_TOGETHER: f64 = 0.5;
 
 /// What processes waited for, with evidence; kernel threads left out.
 pub(super) fn waits<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = Wait<'s>> {
@@ -52,6 +55,27 @@ impl Wait<'_> {
     pub(super) fn has_worked(&self) -> bool {
         let queued_ns = self.group.of(|sort, _| sort == Sort::ForCpu).ns;
         self.group.busy_ns().saturating_sub(queued_ns) >= self.longest_ns() / WORKED
+    }
+
+    /// The part of them that matters where only the work of those who ended them speaks for it: an idle pool waits for its
+    /// submitter, which may work all the time. The threads that count have something to do between their waits, each of them or all
+    /// together; within requests, nobody idles.
+    pub(super) fn engaged(&self, scene: &Scene<'_>) -> Engaged {
+        let in_request = self.target.request_ns.is_some_and(|ns| ns >= self.target.ns / 2);
+        let own = |tid: i64| scene.engaged.get(&(self.key.which, tid)).copied().unwrap_or(0);
+        let together = self.target.threads.keys().fold(0u64, |sum, tid| sum.saturating_add(own(*tid)));
+        let all = in_request || together as f64 >= LEAST_TOGETHER * scene.span_ns();
+        let mut engaged = Engaged::default();
+        for (tid, party) in &self.target.threads {
+            if all || own(*tid) as f64 >= LEAST_ACTIVE * scene.span_ns() {
+                let spent = engaged.spent;
+                engaged.threads += 1;
+                engaged.longest_ns = engaged.longest_ns.max(party.ns);
+                engaged.spent =
+                    Spent { ns: spent.ns.saturating_add(party.ns), count: spent.count.saturating_add(party.count) };
+            }
+        }
+        engaged
     }
 
     /// What the thread waited that waited longest.
@@ -107,6 +131,24 @@ impl Wait<'_> {
         let all = by.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
         let most = by.into_iter().max_by_key(|(_, bytes)| *bytes);
         Ok(most.filter(|(_, bytes)| *bytes > all / 2).map(|(who, _)| who.clone()))
+    }
+}
+
+/// Waits of the threads of a process that have something to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Engaged {
+    /// How many threads.
+    pub(super) threads: usize,
+    /// Their waits.
+    pub(super) spent: Spent,
+    /// What the thread waited that waited longest, in nanoseconds.
+    longest_ns: u64,
+}
+
+impl Engaged {
+    /// As [`Wait::weight`].
+    pub(super) fn weight(&self, scene: &Scene<'_>, wait: &Wait<'_>) -> Option<(f64, f64)> {
+        weigh(scene, wait.group, self.spent.ns, self.longest_ns as f64)
     }
 }
 

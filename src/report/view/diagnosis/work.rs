@@ -1,5 +1,5 @@
 //! `work`: threads waited for another thread of their process, which worked meanwhile: at a barrier, for a full queue, for a collector.
-//! Precondition: kind `wait`, several threads that waited for the same, and a waker that was active.
+//! Precondition: kind `wait`, several threads that waited for the same and have something to do themselves, and a waker that was active.
 
 use anyhow::Result;
 
@@ -18,7 +18,7 @@ pub(super) static RULE: Rule = Rule { name: "work", resource: "other thread", vi
 const LEAST_THREADS: usize = 2;
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
-    let waits = waits(scene).filter(|wait| wait.verdict == Verdict::Work && wait.target.threads.len() >= LEAST_THREADS);
+    let waits = waits(scene).filter(|wait| wait.verdict == Verdict::Work);
     let inside =
         waits.filter(|wait| wait.target.main_waker().is_some_and(|(waker, _)| waker.pid == wait.key.which.pid));
     let worked = inside.filter(Wait::has_worked);
@@ -26,11 +26,12 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
 }
 
 fn finding(scene: &Scene<'_>, wait: &Wait<'_>) -> Option<Finding> {
-    let spent = wait.spent();
-    let (weight, percent) = wait.weight(scene, spent.ns)?;
+    let engaged = wait.engaged(scene);
+    let spent = engaged.spent;
+    let (weight, percent) = engaged.weight(scene, wait).filter(|_| engaged.threads >= LEAST_THREADS)?;
     let mut text = format!(
         "{} threads of {} waited for another thread, which worked meanwhile, {} of the time they were not idle: {} in {} waits, {} each",
-        wait.target.threads.len(),
+        engaged.threads,
         scene.call(&wait.who),
         units::percent(percent),
         units::duration(whole(spent.ns)),
