@@ -477,6 +477,31 @@ fn an_idle_pool_waits_for_jobs_however_busy_its_submitter_is() {
     assert_eq!(handed(400), [[json!("lock"), json!("tally"), Value::Null]]);
 }
 
+/// A lock that is handed on in waits of 3 ms, beside another, of which a function on the stacks says what it is.
+#[test]
+fn a_function_of_locks_names_the_address_for_which_as_much_was_waited() {
+    let said = |named_ms: i64| {
+        let mut made = machine(&[]);
+        made.row("process", 0, &[("pid", 7.into()), ("comm", "python3".into())]);
+        for tid in 8..12 {
+            spent(&mut made, (7, tid), "python3", ("on_cpu", ""), 600, 20);
+            spent(&mut made, (7, tid), "python3", ("interruptible", "futex"), 3000, 20);
+            for (target, ms) in [(4096, 2900), (8192, 20)] {
+                let by =
+                    [("wait_by", Cell::Text("thread")), ("waker_pid", Cell::Int(7)), ("waker_tid", Cell::Int(tid))];
+                let active = [("wait_active_ns", Cell::Int(ms * MS)), ("wait_handed_ns", Cell::Int(ms * MS))];
+                waited(&mut made, (7, tid, "python3"), "futex", target, ms, &[&by[..], &active].concat());
+            }
+        }
+        slept(&mut made, (7, "python3"), named_ms, &[("take_gil", "/usr/bin/python3.11"), ("run", "/srv/app.py")]);
+        first_screen(made)
+    };
+    assert!(said(11_000).contains("4 threads of python3 (7) waited for the GIL"), "{}", said(11_000));
+    let other = said(80);
+    assert!(other.contains("4 threads of python3 (7) waited for what works like a lock (futex)"), "{other}");
+    assert!(!other.contains("GIL"), "{other}");
+}
+
 /// Connections of a web service to a backend that listens on port 9000, and of a client to the service's port 8000.
 fn behind_ports(backend: Spent<'_>, asked: i64) -> Vec<Vec<Value>> {
     let idle = [("on_cpu", "", 100), ("interruptible", "socket", 3900)];

@@ -96,9 +96,15 @@ impl Target {
         let active = part(self.active_ns, self.by_thread_ns);
         let unknown = part(self.unknown_ns, self.by_thread_ns);
         let handed = part(self.handed_ns, self.by_thread_ns);
+        // Two threads that take turns at a condition variable hand it to one another like a lock that nobody else wants.
+        let takes_turns = self.threads.len() == 2 && part(self.contended_ns, self.ns) < FEW;
+        let is_held = active >= MOST && self.threads.len() > 1 && !takes_turns;
         // Within requests nobody idles, so the holder may sleep.
-        if (active >= MOST || self.in_request()) && handed >= MOST && self.threads.len() > 1 {
+        if handed >= MOST && (is_held || (self.in_request() && self.threads.len() > 1)) {
             return Verdict::LockLike;
+        }
+        if active >= MOST && handed >= MOST && takes_turns {
+            return Verdict::Undecided;
         }
         if active >= MOST {
             return Verdict::Work;
@@ -181,6 +187,15 @@ mod tests {
             let planted = Planted { contended, handed, active, ..Planted::POOL };
             assert_eq!(planted.verdict(), Verdict::Work, "{contended} {handed} {active}");
         }
+    }
+
+    /// The main thread of a JVM and the one that runs its safepoints, of which each waits until the other says so.
+    #[test]
+    fn two_threads_that_take_turns_at_a_condition_variable_share_no_lock() {
+        let turns = |contended, threads| Planted { contended, handed: 98, active: 100, threads, ..Planted::POOL };
+        assert_eq!(turns(0, 2).verdict(), Verdict::Undecided);
+        assert_eq!(turns(0, 3).verdict(), Verdict::LockLike);
+        assert_eq!(turns(20, 2).verdict(), Verdict::LockLike, "its word said so at times");
     }
 
     #[test]

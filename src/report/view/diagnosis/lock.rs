@@ -18,6 +18,7 @@ use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
 use crate::report::view::diagnosis::names::Class;
 use crate::report::view::diagnosis::scene::Role;
+use crate::report::view::diagnosis::scene::add;
 use crate::report::view::diagnosis::sleeps;
 use crate::report::view::diagnosis::sleeps::Place;
 use crate::report::view::diagnosis::slow_reader;
@@ -33,6 +34,8 @@ const LEAST_WAITS: u64 = 5;
 const LEAST_HELD: f64 = 0.5;
 /// The part of a semaphore's permits, by time, that those give back who wait for it too.
 const LEAST_HANDED: f64 = 0.8;
+/// What stacks say of a place and what the evidence says of an address is the same lock if neither is more than so many times the other.
+const AGREES: u64 = 2;
 /// Waits for storage of this part of the window beside a lock are likely to be under it.
 const LEAST_STORED: f64 = 0.5;
 
@@ -42,9 +45,15 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let mut evident: BTreeSet<Who> = BTreeSet::new();
     let is_lock =
         |wait: &Wait<'_>| matches!(wait.verdict, Verdict::Lock | Verdict::LockLike) && &*wait.key.on == "futex";
+    let mut locks: BTreeMap<Who, Spent> = BTreeMap::new();
     for wait in waits(scene).filter(is_lock) {
-        let place = named.get(&wait.who).and_then(|places| places.iter().max_by_key(|(_, spent)| spent.ns));
-        if let Some(finding) = by_evidence(scene, &wait, place.map(|(place, _)| place)) {
+        let sum = locks.entry(wait.who.clone()).or_default();
+        *sum = add(*sum, ended(&wait));
+    }
+    for wait in waits(scene).filter(is_lock) {
+        let all = locks.get(&wait.who).copied().unwrap_or_default();
+        let place = named.get(&wait.who).and_then(|places| place_of(places, ended(&wait), all));
+        if let Some(finding) = by_evidence(scene, &wait, place) {
             findings.push(finding);
             evident.insert(wait.who);
         }
@@ -69,6 +78,28 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// The waits that ended: stacks are those of sleeps that did.
+fn ended(wait: &Wait<'_>) -> Spent {
+    let Spent { ns, count } = wait.spent();
+    Spent { ns: ns.saturating_sub(wait.target.open_ns), count }
+}
+
+/// The place where most of the waits for a futex were. Stacks don't say for which address a thread waited, and a process has many: a
+/// sort of lock is that of an address if as much was waited for it, or if it is that of all the locks of the process.
+fn place_of(places: &BTreeMap<Place, Spent>, own: Spent, all: Spent) -> Option<&Place> {
+    let mut sorts: BTreeMap<&'static str, Lock<'_>> = BTreeMap::new();
+    for (place, spent) in places {
+        sorts.entry(place.words).or_default().add(place, *spent);
+    }
+    let is_near = |a: u64, b: u64| a <= AGREES.saturating_mul(b) && b <= AGREES.saturating_mul(a);
+    let agrees = |with: Spent| {
+        let near = sorts.values().filter(move |sort| is_near(sort.spent.ns, with.ns));
+        let near = near.filter(move |sort| is_near(sort.spent.count, with.count));
+        near.min_by_key(|sort| sort.spent.ns.abs_diff(with.ns))
+    };
+    agrees(own).or_else(|| agrees(all)).and_then(|sort| sort.most).map(|(place, _)| place)
+}
+
 /// A lock by what its futex and those who woke its waiters say.
 fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Option<Finding> {
     let is_alike = wait.verdict == Verdict::LockLike;
@@ -86,8 +117,6 @@ fn by_evidence(scene: &Scene<'_>, wait: &Wait<'_>, place: Option<&Place>) -> Opt
     }
     let words = match (place, wait.verdict) {
         (Some(place), _) => place.words,
-        // CPython's lock of the interpreter is a condition variable, which only shows in how it is handed on.
-        (None, Verdict::LockLike) if wait.who.name.starts_with("python") => "a lock, which in Python mostly is the GIL",
         (None, Verdict::LockLike) => "what works like a lock (futex)",
         (None, _) => "a lock (futex)",
     };
@@ -158,8 +187,7 @@ struct Lock<'p> {
 
 impl<'p> Lock<'p> {
     fn add(&mut self, place: &'p Place, spent: Spent) {
-        self.spent.ns = self.spent.ns.saturating_add(spent.ns);
-        self.spent.count = self.spent.count.saturating_add(spent.count);
+        self.spent = add(self.spent, spent);
         if self.most.is_none_or(|(_, ns)| ns < spent.ns) {
             self.most = Some((place, spent.ns));
         }

@@ -141,7 +141,8 @@ fn engaged_ns(account: &Account) -> u64 {
     engaged.fold(0u64, |sum, (_, spent)| sum.saturating_add(spent.ns))
 }
 
-fn add(a: Spent, b: Spent) -> Spent {
+/// Both together.
+pub(super) fn add(a: Spent, b: Spent) -> Spent {
     Spent { ns: a.ns.saturating_add(b.ns), count: a.count.saturating_add(b.count) }
 }
 
