@@ -27,6 +27,7 @@ mod finding;
 mod functions;
 mod herd;
 mod kernel_lock;
+mod kernel_wait;
 mod kernel_work;
 mod lock;
 mod memory_reclaim;
@@ -117,6 +118,7 @@ static RULES: &[&Rule] = &[
     &blocked_file::RULE,
     &slow_filesystem::RULE,
     &paging::RULE,
+    &kernel_wait::RULE,
     &disk::RULE,
     &cpu_queue::RULE,
     &spin::RULE,

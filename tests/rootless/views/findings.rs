@@ -545,6 +545,36 @@ fn connected(made: &mut Synthetic, pid: i64, target: i64, (sport, dport): (i64, 
     made.row("wait_target", 0, &[&own[..], &ends].concat());
 }
 
+/// Neither needs a device: the end of watches on files, which waits for work of the kernel, beside a process that fills the disk.
+#[test]
+fn who_waits_in_close_for_the_kernel_is_no_victim_of_a_full_disk() {
+    let closing = |functions: &[&'static str]| {
+        let states: Spent<'_> = &[("on_cpu", "", 50), ("uninterruptible", "file system", 3950)];
+        let mut made = machine(&[(7, "watchd", states), (8, "dd", &[("on_cpu", "", 100)])]);
+        made.metric("block.device_time", "histogram", "ns", &["dev", "pid", "comm"]);
+        made.metric("block.size", "histogram", "bytes", &["dev", "pid", "comm"]);
+        let by = [("dev", "vda".into()), ("pid", 8.into()), ("comm", "dd".into())];
+        made.values("block.device_time", 4 * SECOND, &by, &vec![2_000_000; 9000]);
+        made.values("block.size", 4 * SECOND, &by, &vec![1 << 20; 9000]);
+        if !functions.is_empty() {
+            let frames: Vec<(&str, &str)> = functions.iter().map(|name| (*name, "[kernel]")).collect();
+            slept(&mut made, (7, "watchd"), 3950, &frames);
+        }
+        made
+    };
+    let inside =
+        ["wait_for_completion", "__flush_work", "fsnotify_destroy_group", "inotify_release", "__x64_sys_close"];
+    assert_eq!(findings(closing(&inside)), [[json!("kernel-wait"), json!("watchd"), Value::Null]]);
+    let said = first_screen(closing(&inside));
+    let expected =
+        "watchd (7) waited for the kernel in close (the end of watches on files: fsnotify_destroy_group) 98.8%";
+    assert!(said.contains(expected), "{said}");
+    // Nothing says what for; and what the kernel writes is written to the disk.
+    assert_eq!(findings(closing(&[])), [[json!("disk"), json!("watchd"), Value::Null]]);
+    let journal = ["io_schedule", "jbd2_log_wait_commit", "ext4_release_file", "__x64_sys_close"];
+    assert_eq!(findings(closing(&journal)), [[json!("disk"), json!("watchd"), json!("dd")]]);
+}
+
 /// An interrupt may carry the acknowledgement that makes room: then the ports say who reads.
 #[test]
 fn a_reader_whom_no_wake_up_shows_is_known_by_its_port() {

@@ -1,4 +1,5 @@
-//! `disk`: a process waited for storage, and who kept the device busy meanwhile. Precondition: uninterruptible waits in file calls.
+//! `disk`: a process waited for storage, and who kept the device busy meanwhile. Precondition: uninterruptible waits in file calls that
+//! were not for the kernel itself. A device is blamed if the process had requests there, or waited for what the kernel writes.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ use crate::report::view::diagnosis::Group;
 use crate::report::view::diagnosis::Rule;
 use crate::report::view::diagnosis::Scene;
 use crate::report::view::diagnosis::Who;
+use crate::report::view::diagnosis::kernel_wait;
+use crate::report::view::diagnosis::kernel_wait::Grounds;
 use crate::report::view::diagnosis::scene::Victim;
 use crate::report::view::diagnosis::scene::others;
 use crate::units;
@@ -23,6 +26,9 @@ use crate::units;
 pub(super) static RULE: Rule = Rule { name: "disk", resource: "disk", view: "block", outdoes: &[], find };
 
 const METRICS: [&str; 3] = [metrics::BLOCK_DEVICE, metrics::BLOCK_QUEUE, metrics::BLOCK_SIZE];
+
+/// Who had less than this part of a device's time, in hundredths, did not fill it alone.
+const MOST_OF_DEVICE: f64 = 50.0;
 
 /// Requests of one process at one device.
 #[derive(Default)]
@@ -76,10 +82,12 @@ impl Whole {
 }
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
-    let victims = scene.victims(is_storage);
+    let mut victims = scene.victims(kernel_wait::is_storage);
     if victims.is_empty() {
         return Ok(Vec::new());
     }
+    let grounds = kernel_wait::grounds(scene, &victims)?;
+    victims.retain(|victim| !grounds.get(victim.who).is_some_and(|own| own.is_kernel(victim)));
     let devices = requests(scene)?;
     // A process that fills the disk waits for itself; what matters is whom it holds up, where there is anybody. One that
     // uses most of a disk with time to spare waits for the device.
@@ -90,13 +98,14 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     let Some(victim) = victims.iter().find(|victim| !fills(victim)).or_else(|| victims.first()) else {
         return Ok(Vec::new());
     };
-    let mut text = victim.sentence(scene, &format!("storage ({})", victim.group.causes(is_storage).join(", ")));
+    let mut text =
+        victim.sentence(scene, &format!("storage ({})", victim.group.causes(kernel_wait::is_storage).join(", ")));
     text.push_str(&format!(", {} each", victim.mean()));
     let mut finding = victim.finding(scene, String::new());
     let mut culprit = None;
     if let Some((dev, by)) = device_of(&devices, victim.who)
         && let Some((who, top)) = most(by)
-        && is_to_blame(scene, by, victim)
+        && is_to_blame(scene, by, victim, grounds.get(victim.who))
     {
         text.push_str(&format!(". {}", who_filled(scene, dev, by, (who, top), victim)));
         finding.culprit = Some(scene.owner(who));
@@ -107,10 +116,6 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
     text.push_str(&others(scene, rest));
     finding.text = format!("{text}.");
     Ok(vec![finding])
-}
-
-fn is_storage(sort: Sort, _: &State) -> bool {
-    sort == Sort::Storage
 }
 
 /// `fio (32035) filled the disk: 97.8% of vda's time (11.7 of 12.0 requests in flight on average, 3.1 more in the queue),
@@ -125,7 +130,8 @@ fn who_filled(
     let whole = Whole::of(by);
     // Little's law: what was spent in a second is what was there on average.
     let there = |ns: u64| ns as f64 / scene.span_ns();
-    let did = if is_full(scene, &whole) { "filled the disk" } else { "used the disk most" };
+    let is_most = whole.percent(top) >= MOST_OF_DEVICE;
+    let did = if is_most && is_full(scene, &whole) { "filled the disk" } else { "used the disk most" };
     let it = if who == victim.who { format!("It {did} itself:") } else { format!("{} {did}:", scene.call(who)) };
     let mut text = format!("{it} {} of {dev}'s time", units::percent(whole.percent(top)));
     // Less than a tenth of a request is nothing to compare.
@@ -155,10 +161,14 @@ fn who_filled(
 }
 
 /// Whether the device can have been what a process waited for: one that has time to spare, and that the process hardly used, was not.
-fn is_to_blame(scene: &Scene<'_>, by: &ByProcess, victim: &Victim<'_>) -> bool {
+/// Nor was any device by what is known of a process without requests that waited in calls which need none, such as `close`.
+fn is_to_blame(scene: &Scene<'_>, by: &ByProcess, victim: &Victim<'_>, grounds: Option<&Grounds>) -> bool {
     let whole = Whole::of(by);
     let own = by.get(victim.who).map_or(0.0, |own| whole.percent(own));
-    is_full(scene, &whole) || own >= 1.0
+    let needs_none = |sort: Sort, state: &State| kernel_wait::is_storage(sort, state) && &*state.cause == "file system";
+    let is_doubtful = victim.group.of(needs_none).ns > victim.spent.ns / 2;
+    let is_its = own > 0.0 || !is_doubtful || grounds.is_some_and(|own| own.is_device(victim));
+    is_its && (is_full(scene, &whole) || own >= 1.0)
 }
 
 /// A disk with less than one request on average has time to spare. Those in the queue count: there are devices that take one

@@ -40,6 +40,10 @@ pub(super) enum Class {
     Costly,
     /// It fills the page cache, or makes room in it.
     Refill,
+    /// It waits for a device, or for what the kernel writes to one on its behalf.
+    Device,
+    /// It waits for something inside the kernel that is no device.
+    Kernel,
     /// Nothing, whatever lines further down match.
     Plain,
 }
@@ -87,14 +91,14 @@ impl Names {
     /// The innermost function of the kernel that a class names, of names alone, and what people call it.
     pub(super) fn of_kernel<'f>(
         &self,
-        functions: impl Iterator<Item = &'f str>,
+        functions: impl IntoIterator<Item = &'f str>,
         class: Class,
     ) -> Option<(&'f str, &'static str)> {
         let line = |function: &str| {
             let matches = |line: &&Line| glob::matches(line.module, KERNEL) && glob::matches(line.function, function);
             self.lines.iter().find(|line| line.class == class && matches(line))
         };
-        functions.take(DEPTH).find_map(|function| Some((function, line(function)?.words)))
+        functions.into_iter().take(DEPTH).find_map(|function| Some((function, line(function)?.words)))
     }
 
     fn matching(&self, function: &Function) -> Vec<Line> {
@@ -123,6 +127,8 @@ fn line(text: &'static str) -> Option<Line> {
         "tasks" => Class::Tasks,
         "costly" => Class::Costly,
         "refill" => Class::Refill,
+        "device" => Class::Device,
+        "kernel-wait" => Class::Kernel,
         "plain" => Class::Plain,
         _ => return None,
     };
