@@ -47,6 +47,7 @@ mod scene;
 mod scripts;
 mod sleeps;
 mod slow_filesystem;
+mod slow_network;
 mod slow_reader;
 mod socket_buffers;
 mod spin;
@@ -110,6 +111,7 @@ static RULES: &[&Rule] = &[
     &lock::RULE,
     &downstream::RULE,
     &slow_reader::RULE,
+    &slow_network::RULE,
     &child_wait::RULE,
     &timer::RULE,
     &work::RULE,
@@ -143,7 +145,7 @@ pub(super) fn findings(scene: &Scene<'_>) -> Result<Vec<Finding>> {
             ..finding
         }));
     }
-    Ok(ranking::ranked(findings, RULES))
+    Ok(ranking::ranked(findings, RULES, scene.span_ns()))
 }
 
 /// How busy some CPUs were, in hundredths; nothing where their states were not recorded.

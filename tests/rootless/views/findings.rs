@@ -545,6 +545,29 @@ fn connected(made: &mut Synthetic, pid: i64, target: i64, (sport, dport): (i64, 
     made.row("wait_target", 0, &[&own[..], &ends].concat());
 }
 
+/// A link that a shaper slows down: the writer waits for room, and the reader for data.
+#[test]
+fn a_reader_that_waits_for_data_of_the_very_connection_is_not_slow_but_the_network() {
+    for (ms, found) in [
+        (3900, [json!("slow-network"), json!("source"), Value::Null]),
+        (1000, [json!("slow-reader"), json!("source"), json!("sink")]),
+    ] {
+        let sender: Spent<'_> = &[("on_cpu", "", 100), ("interruptible", "socket", 3900)];
+        let receiver: Spent<'_> = &[("on_cpu", "", 100), ("runnable", "", 300), ("interruptible", "socket", 3600)];
+        let mut made = machine(&[(7, "source", sender), (8, "sink", receiver)]);
+        made.probe("tcp", "raw", 9);
+        slept(&mut made, (7, "source"), 3900, &[("sk_stream_wait_memory", "[kernel]")]);
+        connected(&mut made, 7, 1, (40_000, 7531));
+        connected(&mut made, 8, 2, (7531, 40_000));
+        waited(&mut made, (7, 7, "source"), "tcp", 1, 3900, &[("wait_by", "interrupt".into())]);
+        waited(&mut made, (8, 8, "sink"), "tcp", 2, ms, &[("wait_by", "interrupt".into())]);
+        made.metric("tcp.received", "counter", "bytes", &["pid", "comm", "daddr", "sport"]);
+        let by = [("pid", 8.into()), ("comm", "sink".into()), ("daddr", "127.0.0.1".into()), ("sport", 7531.into())];
+        made.counter("tcp.received", 4 * SECOND, &by, 1, 1 << 20);
+        assert_eq!(findings(made)[0], found, "{ms}");
+    }
+}
+
 /// Neither needs a device: the end of watches on files, which waits for work of the kernel, beside a process that fills the disk.
 #[test]
 fn who_waits_in_close_for_the_kernel_is_no_victim_of_a_full_disk() {

@@ -22,12 +22,15 @@ const FOR_OTHERS: [&str; 4] = ["downstream", "slow-reader", "slow-filesystem", "
 /// Others that are named as having suffered from the same.
 const NAMED: usize = 2;
 
+/// A process that lost less than this part of what another waited for it was not slow for that reason.
+const LEAST_OF_WAIT: f64 = 0.5;
+
 /// Processes between the one that waits and the cause.
 const HOPS: usize = 8;
 
-/// The findings, the weightiest first.
-pub(super) fn ranked(findings: Vec<Finding>, rules: &[&Rule]) -> Vec<Finding> {
-    let mut kept = merged(folded(without_repeated(findings, rules)));
+/// The findings of a window of `span_ns`, the weightiest first.
+pub(super) fn ranked(findings: Vec<Finding>, rules: &[&Rule], span_ns: f64) -> Vec<Finding> {
+    let mut kept = merged(folded(without_repeated(findings, rules)), span_ns);
     let victims = |one: &Finding| [std::slice::from_ref(&one.victim), &one.others].concat();
     let causes: Vec<(Vec<Owner>, f64)> =
         kept.iter().filter(|one| !BUSY.contains(&one.rule)).map(|one| (victims(one), one.weight)).collect();
@@ -106,12 +109,12 @@ fn also(others: &[String]) -> String {
 }
 
 /// Joins each wait for another process to the finding about what that one waited for, or did.
-fn merged(findings: Vec<Finding>) -> Vec<Finding> {
+fn merged(findings: Vec<Finding>, span_ns: f64) -> Vec<Finding> {
     let (waits, mut causes): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| FOR_OTHERS.contains(&finding.rule));
     let mut alone = Vec::new();
     for wait in &waits {
-        let Some(at) = cause_of(wait, &waits, &causes) else {
+        let Some(at) = cause_of(wait, &waits, &causes, span_ns) else {
             alone.push(wait.clone());
             continue;
         };
@@ -131,10 +134,14 @@ fn merged(findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// The weightiest finding about the process at the end of the chain that a wait begins.
-fn cause_of(wait: &Finding, waits: &[Finding], causes: &[Finding]) -> Option<usize> {
+fn cause_of(wait: &Finding, waits: &[Finding], causes: &[Finding], span_ns: f64) -> Option<usize> {
     let mut peer = wait.culprit.as_ref()?;
     for _ in 0..HOPS {
-        let is_about = |cause: &Finding| cause.victim == *peer || cause.others.contains(peer);
+        // A pool's threads wait at the same time, each at most for the window.
+        let waited = (wait.ns as f64).min(span_ns);
+        let explains =
+            |cause: &Finding| BUSY.contains(&cause.rule) || cause.ns == 0 || cause.ns as f64 >= LEAST_OF_WAIT * waited;
+        let is_about = |cause: &Finding| (cause.victim == *peer || cause.others.contains(peer)) && explains(cause);
         let about = causes.iter().enumerate().filter(|(_, cause)| is_about(cause));
         if let Some((at, _)) = about.max_by(|(_, a), (_, b)| a.weight.total_cmp(&b.weight)) {
             return Some(at);
@@ -159,6 +166,8 @@ mod tests {
     use crate::report::view::diagnosis::Finding;
     use crate::report::view::diagnosis::RULES;
 
+    const SPAN_NS: f64 = 5e9;
+
     fn owner(name: &str) -> Owner {
         Owner { comm: Some(name.to_owned()), pid: None }
     }
@@ -180,7 +189,7 @@ mod tests {
 
     /// Rules and victims in their order.
     fn order(findings: Vec<Finding>) -> Vec<String> {
-        ranked(findings, RULES).iter().map(|finding| format!("{} {}", finding.rule, name(finding))).collect()
+        ranked(findings, RULES, SPAN_NS).iter().map(|finding| format!("{} {}", finding.rule, name(finding))).collect()
     }
 
     fn name(finding: &Finding) -> String {
@@ -195,10 +204,19 @@ mod tests {
             finding("downstream", 0.6, "gunicorn", Some("postgres")),
             finding("lock", 0.4, "postgres", None),
         ];
-        let found = ranked(chain, RULES);
+        let found = ranked(chain, RULES, SPAN_NS);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].rule, "lock");
         assert!(found[0].text.contains("So nginx waited 60.0%") && found[0].text.contains("So gunicorn"), "{found:?}");
+    }
+
+    /// The sink queued for a CPU for 0.3 s of the 5 s in which its source waited.
+    #[test]
+    fn what_cost_a_process_a_moment_is_not_why_another_waited_for_it_all_the_time() {
+        let long = Finding { ns: 5_000_000_000, ..finding("slow-reader", 0.9, "source", Some("sink")) };
+        let short = |ns| vec![long.clone(), Finding { ns, ..finding("cpu-queue", 0.1, "sink", None) }];
+        assert_eq!(order(short(300_000_000)), ["slow-reader source", "cpu-queue sink"]);
+        assert_eq!(order(short(3_000_000_000)), ["cpu-queue sink"]);
     }
 
     #[test]
