@@ -34,6 +34,7 @@ mod memory_reclaim;
 mod names;
 mod oom_kill;
 mod packet_loss;
+mod page_server;
 mod paging;
 mod pids_limit;
 mod port_exhaustion;
@@ -119,6 +120,7 @@ static RULES: &[&Rule] = &[
     &kernel_lock::RULE,
     &blocked_file::RULE,
     &slow_filesystem::RULE,
+    &page_server::RULE,
     &paging::RULE,
     &kernel_wait::RULE,
     &disk::RULE,

@@ -598,6 +598,17 @@ fn who_waits_in_close_for_the_kernel_is_no_victim_of_a_full_disk() {
     assert_eq!(findings(closing(&journal)), [[json!("disk"), json!("watchd"), json!("dd")]]);
 }
 
+#[test]
+fn pages_that_another_program_supplies_are_lost_time_and_are_not_read_from_a_disk() {
+    let mut made = machine(&[(7, "vmd", &[("on_cpu", "", 50), ("interruptible", "page fault", 3950)])]);
+    slept(&mut made, (7, "vmd"), 3950, &[("handle_userfault", "[kernel]"), ("handle_mm_fault", "[kernel]")]);
+    assert_eq!(findings(made), [[json!("page-server"), json!("vmd"), Value::Null]]);
+    let mut made = machine(&[(7, "vmd", &[("on_cpu", "", 50), ("interruptible", "page fault", 3950)])]);
+    slept(&mut made, (7, "vmd"), 3950, &[("handle_userfault", "[kernel]"), ("handle_mm_fault", "[kernel]")]);
+    let said = first_screen(made);
+    assert!(said.contains("vmd (7) waited for a program that serves its page faults (userfaultfd) 98.8%"), "{said}");
+}
+
 /// An interrupt may carry the acknowledgement that makes room: then the ports say who reads.
 #[test]
 fn a_reader_whom_no_wake_up_shows_is_known_by_its_port() {

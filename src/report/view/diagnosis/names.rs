@@ -44,6 +44,8 @@ pub(super) enum Class {
     Device,
     /// It waits for something inside the kernel that is no device.
     Kernel,
+    /// It waits for a page that another program has to supply.
+    Pages,
     /// Nothing, whatever lines further down match.
     Plain,
 }
@@ -129,6 +131,7 @@ fn line(text: &'static str) -> Option<Line> {
         "refill" => Class::Refill,
         "device" => Class::Device,
         "kernel-wait" => Class::Kernel,
+        "pages" => Class::Pages,
         "plain" => Class::Plain,
         _ => return None,
     };

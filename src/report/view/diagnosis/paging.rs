@@ -17,7 +17,8 @@ pub(super) static RULE: Rule =
 const MOST: f64 = 0.5;
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
-    let is_fault = |_: Sort, state: &State| &*state.cause == "page fault";
+    // A disk is waited for uninterruptibly; what another program supplies is not.
+    let is_fault = |_: Sort, state: &State| &*state.cause == "page fault" && &*state.state == "uninterruptible";
     let mut victims = scene.victims(is_fault);
     victims.retain(|victim| {
         let storage = victim.group.of(|sort, _| sort == Sort::Storage).ns;

@@ -123,6 +123,8 @@ impl Role {
             (Sort::Stopped, _) => Role::Undecided,
             (Sort::Lock, "file lock" | "kernel lock") | (Sort::ForCpu | Sort::Throttled, _) => Role::Lost,
             (Sort::Lock | Sort::Futex | Sort::Message, _) => Role::Undecided,
+            // A program has to supply the page, and nobody waits for that by design.
+            (Sort::Storage, "page fault") => Role::Lost,
             (Sort::Storage | Sort::Other, _) if interruptible || &*state.state == "unknown" => Role::Undecided,
             (Sort::Storage | Sort::Other, _) => Role::Lost,
         }

@@ -23,8 +23,13 @@ pub(super) static RULE: Rule =
 const LEAST_WOKEN: f64 = 0.8;
 
 fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
+    served(scene, Class::Filesystem)
+}
+
+/// Who waited in functions of a class for what others supply, files or pages.
+pub(super) fn served(scene: &Scene<'_>, class: Class) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for (who, places) in sleeps::of(scene, Class::Filesystem, &[Class::Filesystem])? {
+    for (who, places) in sleeps::of(scene, class, &[class])? {
         // What serves a file system waits in its functions for requests, which is not a wait for it.
         let Some(group) = scene.groups.get(&who).filter(|group| group.lost_in_files_ns() > 0) else { continue };
         let all = places.values().fold(Spent::default(), |sum, spent| Spent {
