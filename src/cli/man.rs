@@ -515,8 +515,8 @@ static SECTIONS: &[Section] = &[
         &[
             (
                 "SIGINT, SIGTERM, SIGHUP",
-                "The first signal ends the window, and ebrec writes the file. The second ends ebrec within a second, whatever it is doing, \
-                 and leaves FILE.partial for ebrec recover. Before the window begins, the first signal cancels the recording.",
+                "The first signal ends the window, and ebrec writes the file; if the window is over, it changes nothing. The second ends ebrec within a \
+                 second, whatever it is doing, and leaves FILE.partial for ebrec recover. Before the window begins, the first signal cancels the recording.",
             ),
             (
                 "With COMMAND",

@@ -324,8 +324,8 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
     epoch.close(clocks::monotonic_ns());
     // No stack is taken from here on.
     drop(tables);
-    priority::sooner();
     interrupts.enter(Stage::Finishing)?;
+    priority::sooner();
     progress.finishing();
     shared.stop();
 

@@ -5,12 +5,14 @@
 //! | probes are attached | cancels the recording | ends the process |
 //! | the window lasts | ends the window | ends the process |
 //! | the window lasts, with a command | goes to the command | ends the window, and the process soon after |
-//! | the file is finished or copied | ends the process | |
+//! | the file is finished or copied | changes nothing | ends the process |
 //!
 //! With `--last`, SIGUSR1 asks for a recording of the newest span while the window lasts, and counts for nothing else.
 //!
 //! A thread of its own sees to all of that and waits for no other: the main thread may wait for a drain or a writer that is stuck in
 //! a slow disk or a strange file, or for a terminal that is stopped. What the writer has checkpointed is on the disk by then.
+//! All other threads block these signals. The kernel prefers the main thread, and one that waits for a disk runs no handler: the
+//! signal would wait with it, and the next of its kind would be dropped.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use nix::sys::signal::SigSet;
+use nix::sys::signal::SigmaskHow;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::getpgrp;
@@ -72,6 +76,8 @@ struct Course {
 pub(super) struct Interrupts {
     course: Arc<Mutex<Course>>,
     handle: Handle,
+    /// The signals that the calling thread blocked before.
+    blocked_before: SigSet,
 }
 
 /// What a signal leads to.
@@ -81,6 +87,8 @@ enum Effect {
     PassOn(u32),
     EndWindow,
     EndWindowThenGiveUp,
+    /// What it asks for is under way: the window has ended.
+    GoOn,
     GiveUp,
 }
 
@@ -91,6 +99,7 @@ fn effect(stage: &Stage, number: u32) -> Effect {
         (Stage::Window { command: None }, 1) => Effect::EndWindow,
         (Stage::Window { command: Some(pid) }, 1) => Effect::PassOn(*pid),
         (Stage::Window { command: Some(_) }, 2) => Effect::EndWindowThenGiveUp,
+        (Stage::Finishing | Stage::Copying { .. } | Stage::Finished, 1) => Effect::GoOn,
         _ => Effect::GiveUp,
     }
 }
@@ -98,6 +107,7 @@ fn effect(stage: &Stage, number: u32) -> Effect {
 impl Interrupts {
     /// From here on Ctrl-C and friends arrive here instead of ending the process. A hangup that was ignored before, by nohup(1), stays ignored.
     ///
+    /// The calling thread blocks them until this is dropped, and so do the threads that it starts meanwhile: it has to be the only one.
     /// With `copies`, SIGUSR1 asks for a recording of the newest part while the window lasts. With `foreign_command` they can be passed on to another user's process.
     ///
     /// # Errors
@@ -119,12 +129,18 @@ impl Interrupts {
         if copies {
             wanted.push(SIGUSR1);
         }
+        let taken =
+            wanted.iter().map(|signal| nix::sys::signal::Signal::try_from(*signal)).collect::<Result<SigSet, _>>();
+        let taken = taken.context("can't listen for signals")?;
         let mut signals = Signals::new(wanted).context("can't listen for signals")?;
+        let blocked_before = taken.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("can't block signals")?;
         let handle = signals.handle();
         let listener = Listener { course: Arc::clone(&course), shared, events, give_up };
         thread::Builder::new()
             .name("ebrec-signals".to_owned())
             .spawn(move || {
+                // It can't be refused: the set is valid.
+                let _ = taken.thread_unblock();
                 // All that it does is to signal the command.
                 let _ = confine::keep_only(match foreign_command {
                     true => CapabilitySet::KILL,
@@ -133,7 +149,7 @@ impl Interrupts {
                 signals.forever().for_each(|signal| listener.take(signal));
             })
             .context("can't start a thread")?;
-        Ok(Interrupts { course, handle })
+        Ok(Interrupts { course, handle, blocked_before })
     }
 
     /// Says how far the recording has got.
@@ -153,6 +169,7 @@ impl Interrupts {
 impl Drop for Interrupts {
     fn drop(&mut self) {
         self.handle.close();
+        let _ = self.blocked_before.thread_set_mask();
     }
 }
 
@@ -175,7 +192,7 @@ impl Listener {
         course.signals += 1;
         let effect = effect(&course.stage, course.signals);
         match effect {
-            Effect::CallOff => {}
+            Effect::CallOff | Effect::GoOn => {}
             Effect::PassOn(pid) => pass_on(signal, pid),
             Effect::EndWindow => self.end_window(signal),
             Effect::EndWindowThenGiveUp => {
@@ -244,5 +261,13 @@ mod tests {
         assert_eq!(effect(&Stage::Window { command: None }, 1), Effect::EndWindow);
         assert_eq!(effect(&Stage::Window { command: Some(7) }, 1), Effect::PassOn(7));
         assert_eq!(effect(&Stage::Attaching, 1), Effect::CallOff);
+    }
+
+    #[test]
+    fn the_first_signal_after_the_window_does_not_give_up_what_is_nearly_done() {
+        for stage in [Stage::Finishing, Stage::Copying { from: "a".into() }, Stage::Finished] {
+            assert_eq!(effect(&stage, 1), Effect::GoOn, "{stage:?}");
+            assert_eq!(effect(&stage, 2), Effect::GiveUp, "{stage:?}");
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::common::Recorder;
 use crate::common::Running;
 use crate::common::Workload;
 use crate::common::recorder::EBREC;
+use crate::common::skip;
 use crate::common::wait_for;
 
 /// Within a second of the second signal, and as long again for a machine that is busy.
@@ -60,6 +61,21 @@ fn threads(pid: u32) -> Vec<(String, u32)> {
         Some((name.trim().to_owned(), entry.file_name().to_str()?.parse().ok()?))
     };
     tasks.filter_map(|entry| named(entry.ok()?)).collect()
+}
+
+/// The highest among ordinary threads but the drain: the main thread has it from the end of the window on.
+const FINISHING: &str = "-10";
+
+/// The nice value of a process's main thread.
+fn nice(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().nth(16).map(str::to_owned)
+}
+
+/// A line of a thread's status.
+fn status_of(thread: u32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
 }
 
 /// Waits until a checkpoint has rows.
@@ -108,6 +124,102 @@ fn a_second_signal_ends_the_process_whichever_thread_hangs() {
             hold_that_it_is_recoverable(&file);
         }
     }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn no_thread_but_that_of_signals_can_be_woken_by_one() {
+    let running = Recorder::new("").start();
+    // By the bits of SIGINT and SIGTERM; signal 1 is bit 0.
+    let taken = 1 << 1 | 1 << 14;
+    let blocks = |thread| u64::from_str_radix(&status_of(thread, "SigBlk:")?, 16).ok().map(|set| set & taken);
+    let threads = threads(running.pid());
+    assert!(threads.len() >= 7, "{threads:?}");
+    for (name, thread) in threads {
+        let expected = if name == "ebrec-signals" { 0 } else { taken };
+        // Threads come and go.
+        assert_eq!(blocks(thread).unwrap_or(expected), expected, "{name}");
+    }
+    running.signal(Signal::INT);
+    running.finished(0);
+}
+
+/// The main thread of a process in a control group of its own that is frozen: unlike one that is traced, the kernel still picks it for
+/// the signals of the process, and it does not run their handlers, as while it waits for a disk.
+struct Unreachable {
+    group: PathBuf,
+    pid: u32,
+}
+
+impl Unreachable {
+    /// `None` where there are no control groups of version 2.
+    fn main_thread(pid: u32) -> Option<Unreachable> {
+        let points = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        let point = points.into_iter().find(|point| point.join("cgroup.procs").exists())?;
+        let group = point.join(format!("ebrec-unreachable-{pid}"));
+        fs::create_dir(&group).unwrap();
+        let own = Unreachable { group, pid };
+        fs::write(own.group.join("cgroup.procs"), pid.to_string()).unwrap();
+        fs::create_dir(own.thread()).unwrap();
+        fs::write(own.thread().join("cgroup.type"), "threaded").unwrap();
+        fs::write(own.thread().join("cgroup.threads"), pid.to_string()).unwrap();
+        fs::write(own.thread().join("cgroup.freeze"), "1").unwrap();
+        let is_frozen = || fs::read_to_string(own.thread().join("cgroup.events")).unwrap().contains("frozen 1");
+        wait_for("the main thread to freeze", || is_frozen().then_some(()));
+        Some(own)
+    }
+
+    fn thread(&self) -> PathBuf {
+        self.group.join("thread")
+    }
+}
+
+impl Drop for Unreachable {
+    fn drop(&mut self) {
+        let _ = fs::write(self.thread().join("cgroup.freeze"), "0");
+        let _ = fs::write(self.group.parent().unwrap().join("cgroup.procs"), self.pid.to_string());
+        for directory in [self.thread(), self.group.clone()] {
+            wait_for("the control group to be empty", || fs::remove_dir(&directory).ok());
+        }
+    }
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn two_signals_end_the_process_though_its_main_thread_runs_no_handler() {
+    let mut running = Recorder::new("-p process,sched").start();
+    let file = running.file();
+    wait_for_checkpoint(&file);
+    let Some(unreachable) = Unreachable::main_thread(running.pid()) else {
+        skip("two_signals_end_the_process_though_its_main_thread_runs_no_handler", "no control groups of version 2");
+        return;
+    };
+    running.signal(Signal::INT);
+    std::thread::sleep(APART);
+    running.signal(Signal::INT);
+    let (took, status) = end_of(&mut running);
+    drop(unreachable);
+    assert!(took < AT_ONCE, "it took {took:?}: {}", running.stderr());
+    assert_eq!(status, Some(1), "{}", running.stderr());
+    hold_that_it_is_recoverable(&file);
+}
+
+#[test]
+#[ignore = "root: attaches probes"]
+fn a_first_signal_while_the_file_is_finished_does_not_give_it_up() {
+    let freezer = freezer();
+    let mut running = Recorder::new("-p process,sched -d 2s").start();
+    let file = running.file();
+    wait_for_checkpoint(&file);
+    let writer = wait_for("the writer", || threads(running.pid()).into_iter().find(|(name, _)| name == "ebrec-write"));
+    let frozen = Frozen::thread(&freezer, writer.1);
+    wait_for("the window to end", || (nice(running.pid()).as_deref() == Some(FINISHING)).then_some(()));
+    running.signal(Signal::INT);
+    std::thread::sleep(APART);
+    drop(frozen);
+    assert_eq!(running.wait().code(), Some(0), "{}", running.stderr());
+    assert_eq!(Recording::open(&file).unwrap().meta().window.ended, "duration");
+    assert!(!partial_path(&file).exists());
 }
 
 #[test]
@@ -270,11 +382,14 @@ fn a_pipe_that_nobody_reads_does_not_hold_the_process_and_the_recording_is_kept(
     let file = spool.join("run.parquet");
     wait_for("it to be finished", || (file.exists() && !partial_path(&file).exists()).then_some(()));
     std::thread::sleep(APART);
-    let since = Instant::now();
-    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
-    let Child { stderr, stdout, .. } = &child;
-    assert!(stderr.is_some() && stdout.is_some());
     let mut child = child;
+    let interrupt = || kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    // The window is over: the first one asks for nothing more.
+    interrupt();
+    std::thread::sleep(APART);
+    let since = Instant::now();
+    interrupt();
+    assert!(child.stderr.is_some() && child.stdout.is_some());
     let status = child.wait().unwrap();
     assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
     assert_eq!(status.code(), Some(1));
