@@ -34,6 +34,7 @@ pub mod foundation;
 pub mod invoker;
 pub mod kernel;
 pub mod limits;
+pub mod locked;
 pub mod memory_limit;
 pub mod mounts;
 pub mod namespaces;
@@ -47,6 +48,7 @@ pub mod root;
 pub mod tracefs;
 pub mod usage;
 pub mod virtualisation;
+pub mod watch;
 
 /// What is known about this machine before anything is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]

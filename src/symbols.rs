@@ -43,5 +43,3 @@ mod table;
 pub mod tables;
 #[cfg(all(feature = "record", target_os = "linux"))]
 mod turns;
-#[cfg(all(feature = "record", target_os = "linux"))]
-mod watch;

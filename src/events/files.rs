@@ -10,6 +10,7 @@ use super::kernel::Refusal;
 use super::points::absent;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
+use crate::host::locked;
 
 /// Bytes of what is read of a process and of the dynamic linker's cache.
 const MAX_BYTES: usize = 16 << 20;
@@ -139,7 +140,7 @@ fn short(path: &Path) -> Option<String> {
 
 /// The executable files that a process has mapped.
 fn mappings(pid: u32) -> Option<Vec<PathBuf>> {
-    let maps = foreign::read(Path::new(&format!("/proc/{pid}/maps")), MAX_BYTES).ok()?;
+    let maps = locked::read_one(pid, Path::new(&format!("/proc/{pid}/maps")), MAX_BYTES)?;
     Some(mapped(&String::from_utf8_lossy(&maps)))
 }
 

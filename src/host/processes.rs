@@ -1,5 +1,6 @@
 //! The running processes, as `/proc` shows them at one moment.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::Mode;
@@ -12,6 +13,7 @@ use crate::host::cgroups::Cgroups;
 use crate::host::clocks::ClockReading;
 use crate::host::containers::Container;
 use crate::host::foreign;
+use crate::host::locked;
 use crate::host::places;
 use crate::host::process_stat::ProcessStat;
 use crate::host::root::Root;
@@ -47,6 +49,8 @@ pub struct Process {
     pub argv: Vec<String>,
     /// Whether the arguments go on beyond 4 KiB.
     pub argv_cut: bool,
+    /// Whether the arguments could not be read, because the process holds the lock on its mappings.
+    pub argv_unread: bool,
     /// The path of its executable, if this process may see it.
     pub exe: Option<String>,
     /// When it started, in nanoseconds of the boot clock; rounded down to a tick, 10 ms.
@@ -64,11 +68,40 @@ impl Process {
     pub fn start_mono_ns(&self, clocks: &ClockReading) -> i64 {
         i64::try_from(self.start_boot_ns).unwrap_or(i64::MAX).saturating_add(clocks.boot_to_mono_ns())
     }
+
+    /// Sets the arguments by the bytes of its command line; `None`: they could not be read.
+    fn set_arguments(&mut self, cmdline: Option<Vec<u8>>) {
+        self.argv_unread = cmdline.is_none();
+        let mut cmdline = cmdline.unwrap_or_default();
+        self.argv_cut = cmdline.len() > ARGV_BYTES;
+        cmdline.truncate(ARGV_BYTES);
+        self.argv = parse_argv(&cmdline);
+    }
+}
+
+/// Reads arguments of processes, as [`snapshot`] needs them.
+pub fn arguments() -> locked::Reader {
+    locked::Reader::new(ARGV_BYTES + 1)
 }
 
 /// Reads all processes, ascending by id; those that end meanwhile are left out.
-pub fn snapshot(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>) -> Vec<Process> {
-    pids(root).into_iter().filter_map(|pid| process(root, auxv, cgroups, pid)).collect()
+///
+/// Their arguments are read by `arguments`, which knows which processes not to wait for.
+pub fn snapshot(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, arguments: &mut locked::Reader) -> Vec<Process> {
+    let mut processes = Vec::new();
+    for pid in pids(root) {
+        let Some((process, cmdline)) = process(root, auxv, cgroups, pid) else { continue };
+        if let (Some(cmdline), Ok(pid)) = (cmdline, u32::try_from(pid)) {
+            arguments.ask(processes.len(), pid, cmdline);
+        }
+        processes.push(process);
+    }
+    for (number, cmdline) in arguments.finish() {
+        if let Some(process) = processes.get_mut(number) {
+            process.set_arguments(cmdline);
+        }
+    }
+    processes
 }
 
 /// Returns the ids of all processes, ascending.
@@ -82,10 +115,10 @@ fn numbers(root: &Root, directory: &str) -> Vec<i32> {
     numbers
 }
 
-/// Reads one process, or `None` when it is gone.
+/// Reads one process but for its arguments, which are in the file; `None` when it is gone.
 ///
 /// All files are opened below one handle, so that a new process with the same id is never mixed with the old one.
-pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> Option<Process> {
+fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> Option<(Process, Option<File>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = open(root.path(format!("/proc/{pid}")), flags, Mode::empty()).ok()?;
     let stat = ProcessStat::parse(&read(&directory, "stat", FILE_BYTES)?)?;
@@ -95,10 +128,7 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
     let cgroup = parse_cgroup(&cgroups_text, UNIFIED);
     // Where version 2 has no more than its root, systemd keeps its units in a hierarchy of version 1.
     let unit_path = cgroup.clone().filter(|path| path != "/").or_else(|| parse_cgroup(&cgroups_text, SYSTEMD));
-    let mut cmdline = read(&directory, "cmdline", ARGV_BYTES + 1).unwrap_or_default();
-    let argv_cut = cmdline.len() > ARGV_BYTES;
-    cmdline.truncate(ARGV_BYTES);
-    Some(Process {
+    let process = Process {
         pid: stat.pid,
         ppid: stat.ppid,
         ns_pid: parse_ns_pid(&status).unwrap_or(stat.pid),
@@ -108,13 +138,15 @@ pub fn process(root: &Root, auxv: Auxv, cgroups: Option<&Cgroups>, pid: i32) -> 
         container: cgroup.as_deref().and_then(Container::of_cgroup),
         unit: unit_path.as_deref().and_then(places::unit).map(str::to_owned),
         pod: unit_path.as_deref().and_then(places::pod),
-        argv: parse_argv(&cmdline),
-        argv_cut,
+        argv: Vec::new(),
+        argv_cut: false,
+        argv_unread: false,
         exe: readlinkat(&directory, "exe", Vec::new()).ok().map(|path| lossless(path.as_bytes())),
         start_boot_ns: ticks_to_ns(stat.start_ticks, auxv.ticks_per_second),
         threads: stat.threads,
         is_kernel: stat.is_kernel(),
-    })
+    };
+    Some((process, foreign::open_at(&directory, "cmdline").ok()))
 }
 
 fn read(directory: &OwnedFd, name: &str, most: usize) -> Option<Vec<u8>> {

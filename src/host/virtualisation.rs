@@ -4,8 +4,12 @@
 
 use std::fmt;
 
+use crate::host::locked;
 use crate::host::namespaces::Namespaces;
 use crate::host::root::Root;
+
+/// Bytes of the first process's environment.
+const MAX_ENVIRONMENT: usize = 1 << 20;
 
 /// What stands between this process and the hardware.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +129,7 @@ fn container(root: &Root, namespaces: Namespaces) -> Option<String> {
     if let Some((_, name)) = MARKERS.iter().find(|(path, _)| root.exists(path)) {
         return Some((*name).to_owned());
     }
-    let environment = root.bytes("/proc/1/environ")?;
+    let environment = locked::read_one(1, &root.path("/proc/1/environ"), MAX_ENVIRONMENT)?;
     let name = environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"container="))?;
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }

@@ -110,6 +110,8 @@ pub(super) struct Drain {
     pub(super) rows: Rows,
     /// The processes.
     pub(super) processes: Processes,
+    /// Processes whose arguments could not be read at the start.
+    pub(super) unread: u64,
     /// The control groups, for the containers of new processes.
     pub(super) cgroups: Option<Cgroups>,
     /// Where the window begins.
@@ -160,6 +162,7 @@ impl Drain {
             probes,
             rows,
             processes,
+            unread,
             cgroups,
             start_ns,
             end_ns,
@@ -192,6 +195,7 @@ impl Drain {
             epoch,
             symbols,
             scope,
+            unread,
             cgroups,
             cost,
             streamed,
@@ -236,6 +240,8 @@ struct Round {
     epoch: Arc<Epoch>,
     symbols: Resolver,
     scope: Live,
+    /// Processes whose arguments were not read, until that is written.
+    unread: u64,
     cgroups: Option<Cgroups>,
     cost: CostMeter,
     budget: Option<Budget>,
@@ -533,6 +539,10 @@ impl Round {
         let count = std::mem::take(undecodable);
         if count > 0 {
             shared.push(Loss { cause: "record not understood".to_owned(), cpu: None, count });
+        }
+        let count = std::mem::take(&mut self.unread);
+        if count > 0 {
+            shared.push(Loss { cause: "arguments not read in time".to_owned(), cpu: None, count });
         }
         shared.extend(too_slow(dropped.into_values().sum()));
         self.state.shared_lost += write_losses("scope", &shared, interval, rows);

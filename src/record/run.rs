@@ -114,6 +114,8 @@ const BUNDLES_IN_FLIGHT: usize = 2;
 const FIRST_TABLES: Duration = Duration::from_secs(1);
 /// The column that stands for a stack of a program.
 const USER_STACK: &str = "ustack_id";
+/// Processes that a warning names.
+const MAX_NAMED: usize = 5;
 /// Time for merging small row groups at the end.
 const MERGE_BUDGET: Duration = Duration::from_secs(20);
 
@@ -214,7 +216,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
             return Err(advised(error, &host));
         }
     };
-    let Ready { maps, reader, grace, mut scope_object, mut probes, attempts, processes, mut rows } = attached;
+    let Ready { maps, reader, grace, mut scope_object, mut probes, attempts, processes, mut rows, unread } = attached;
 
     reader.wait_also_for(shared.doorbell().as_fd())?;
     let window = plan.length();
@@ -266,6 +268,7 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         probes,
         rows,
         processes,
+        unread,
         cgroups,
         start_ns: start.mono_ns,
         end_ns: due_ns.unwrap_or(u64::MAX),
@@ -396,6 +399,8 @@ struct Ready {
     attempts: Vec<Attempt>,
     processes: Processes,
     rows: Rows,
+    /// Processes whose arguments could not be read.
+    unread: u64,
 }
 
 /// The trigger that ends the window, if there is one; its probe streams what it needs.
@@ -479,8 +484,9 @@ fn attach(
         processes.keep(&clock);
     }
     let mut rows = Rows::new(Arc::clone(schema), clock.offset_ns());
-    let look = || {
-        let processes = processes::snapshot(&Root::system(), host.auxv, cgroups);
+    let mut arguments = processes::arguments();
+    let mut look = || {
+        let processes = processes::snapshot(&Root::system(), host.auxv, cgroups, &mut arguments);
         identity.look_again().map(|()| identity.as_the_machine_has(processes))
     };
     // Twice where it matters: a child of a process that was not in scope yet may have been born during the first look.
@@ -491,6 +497,15 @@ fn attach(
     scope::seed(scope, &snapshot, &maps)?;
     if !unwind.is_empty() {
         scope_object.walk("scope_programs")?;
+    }
+    let unread: Vec<String> =
+        snapshot.iter().filter(|process| process.argv_unread).map(|process| process.pid.to_string()).collect();
+    if !unread.is_empty() {
+        let (count, pids) = (unread.len(), unread.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>());
+        let (pids, more) = (pids.join(", "), if count > MAX_NAMED { ", …" } else { "" });
+        say(plan, Verbosity::Normal, || {
+            format!("warning: arguments of processes not read, since their memory is locked: {pids}{more}")
+        });
     }
     let in_scope = scope::contains(scope, &snapshot, cgroups);
     processes.write_snapshot(&snapshot, &in_scope, &clock, &mut rows);
@@ -541,7 +556,8 @@ fn attach(
         let reasons: Vec<String> = attempts.iter().filter_map(|attempt| attempt.outcome.clone().err()).collect();
         return Err(refused(&format!("no probe can run here: {}", reasons.join("; ")), host));
     }
-    Ok(Ready { maps, reader, grace, scope_object, probes, attempts, processes, rows })
+    let unread = unread.len() as u64;
+    Ok(Ready { maps, reader, grace, scope_object, probes, attempts, processes, rows, unread })
 }
 
 /// Whether a probe records what `-e` asks for: each hit is a row, whatever the mode.

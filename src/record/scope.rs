@@ -230,6 +230,7 @@ mod tests {
             pod: None,
             argv: Vec::new(),
             argv_cut: false,
+            argv_unread: false,
             exe: None,
             start_boot_ns: 0,
             threads: 1,

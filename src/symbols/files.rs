@@ -21,11 +21,11 @@ use super::maps;
 use super::maps::Mapped;
 use super::maps::Mapping;
 use super::sections::Sections;
-use super::watch::Suspect;
-use super::watch::Watch;
 use crate::host::code_file::FileIdentity;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
+use crate::host::watch::Suspect;
+use crate::host::watch::Watch;
 use crate::probe::stacks::Program;
 
 /// A build id as the kernel gives it: shorter ones end in zeroes.

@@ -15,12 +15,12 @@ use std::path::Path;
 
 use super::jitdump;
 use super::maps;
-use super::watch::Suspect;
-use super::watch::Watch;
 use crate::demangle::bounded;
 use crate::host::foreign;
 use crate::host::foreign::Identity;
 use crate::host::process_stat::ProcessStat;
+use crate::host::watch::Suspect;
+use crate::host::watch::Watch;
 
 /// Bytes of a map that are read; a large server's has some ten million.
 const MAX_BYTES: u64 = 64 << 20;
@@ -224,7 +224,7 @@ mod tests {
     use super::Opened;
     use super::Sources;
     use super::look_up;
-    use crate::symbols::watch::Watch;
+    use crate::host::watch::Watch;
     use std::collections::BTreeMap;
 
     fn named(map: &[u8], addresses: &[u64]) -> Vec<Option<String>> {

@@ -34,12 +34,12 @@ use super::place::SymbolRows;
 use super::place::cause_of;
 use super::python::Codes;
 use super::turns::User;
-use super::watch::Suspect;
-use super::watch::Watch;
 use crate::bpf::stacks::RawStack;
 use crate::bpf::stacks::StackEnd;
 use crate::bpf::stacks::UserFrame;
 use crate::host::process_ids::ProcessIds;
+use crate::host::watch::Suspect;
+use crate::host::watch::Watch;
 use crate::probe::stacks::Program;
 use crate::recording::Rows;
 

@@ -4,6 +4,7 @@
 //! what it needs of these files.
 
 pub mod cgroup;
+pub mod disk;
 pub mod kernel;
 pub mod namespace;
 pub mod recorder;

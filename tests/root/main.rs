@@ -44,6 +44,7 @@ mod sched;
 mod signals;
 mod size;
 mod stacks;
+mod stuck;
 mod symbols;
 mod syscall;
 mod tcp;

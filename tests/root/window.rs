@@ -1,11 +1,8 @@
 //! The window is as long as asked for, whatever is slow: the scheduler, the kernel's grace periods, the disk.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::path::Path;
-use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -16,10 +13,10 @@ use crate::common::Recorder;
 use crate::common::Running;
 use crate::common::Taken;
 use crate::common::Workload;
+use crate::common::disk::Disk;
 use crate::common::find;
 use crate::common::has;
 use crate::common::skip;
-use tempfile::TempDir;
 
 /// The window of each recording here.
 const WINDOW: Duration = Duration::from_secs(4);
@@ -123,60 +120,16 @@ fn more_work_than_cpus_does_not_make_the_window_longer_and_every_process_is_coun
     assert_eq!(starts.sum("count"), 200, "{:?}", taken.lost());
 }
 
-/// A file system of its own, on a file, frozen and thawed as a slow disk is.
-struct Disk {
-    point: PathBuf,
-    _dir: TempDir,
-}
-
-impl Disk {
-    fn new() -> Option<Disk> {
-        let dir = tempfile::tempdir().unwrap();
-        let (image, point) = (dir.path().join("image"), dir.path().join("disk"));
-        fs::create_dir(&point).unwrap();
-        fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
-        let made = Command::new(find("mkfs.ext4")?).args(["-q", "-F"]).arg(&image).status().ok()?;
-        let mounted = Command::new(find("mount")?).args(["-o", "loop"]).arg(&image).arg(&point).status().ok()?;
-        (made.success() && mounted.success()).then_some(Disk { point, _dir: dir })
-    }
-
-    /// Stands still until what this gives is dropped.
-    fn freeze(&self) -> Frozen<'_> {
-        assert!(fsfreeze("-f", &self.point), "the disk can't be frozen");
-        Frozen(&self.point)
-    }
-}
-
-/// A disk that stands still. Its writers can't be killed, so it must go before them.
-struct Frozen<'a>(&'a Path);
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        fsfreeze("-u", self.0);
-    }
-}
-
-fn fsfreeze(how: &str, point: &Path) -> bool {
-    Command::new(find("fsfreeze").unwrap()).arg(how).arg(point).status().unwrap().success()
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.point).status();
-    }
-}
-
 #[test]
 #[ignore = "root: attaches probes"]
 fn a_disk_that_stands_still_for_seconds_costs_no_value_of_an_aggregate() {
     let test = "a_disk_that_stands_still_for_seconds_costs_no_value_of_an_aggregate";
-    let disk = if has("fsfreeze") { Disk::new() } else { None };
-    let Some(disk) = disk else {
+    let Some(disk) = Disk::new() else {
         skip(test, "no ext4 on a loop device can be made and frozen here");
         return;
     };
     let workload = Workload::compile("window/calls.c", "ebrec-steady", tempfile::tempdir().unwrap());
-    let running = Recorder::in_directory(&disk.point, "-d 4s -p syscall:raw --comm ebrec-steady").start();
+    let running = Recorder::in_directory(disk.path(), "-d 4s -p syscall:raw --comm ebrec-steady").start();
     let live = Instant::now();
     let frozen = disk.freeze();
     // About as many rows as the drain holds back.
@@ -243,8 +196,7 @@ fn clock_ns() -> i64 {
 #[ignore = "root: attaches probes"]
 fn what_the_end_of_the_window_cuts_off_is_counted_by_each_probe() {
     let test = "what_the_end_of_the_window_cuts_off_is_counted_by_each_probe";
-    let disk = if has("fsfreeze") { Disk::new() } else { None };
-    let Some(disk) = disk else {
+    let Some(disk) = Disk::new() else {
         skip(test, "no ext4 on a loop device can be made and frozen here");
         return;
     };
@@ -253,7 +205,7 @@ fn what_the_end_of_the_window_cuts_off_is_counted_by_each_probe() {
     let running = Recorder::in_memory("-p syscall,locks,http,files,process --comm ebrec-cut -e").word(&event).start();
     let frozen = disk.freeze();
     let mut command = Command::new(workload.path());
-    command.arg(disk.point.join("new")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.arg(disk.path().join("new")).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -4,6 +4,7 @@ use super::ARGV_BYTES;
 use super::Process;
 use super::SYSTEMD;
 use super::UNIFIED;
+use super::arguments;
 use super::lossless;
 use super::parse_argv;
 use super::parse_cgroup;
@@ -35,7 +36,7 @@ fn add(machine: &Machine, pid: i32, comm: &str, cgroup: &str) {
 fn all(machine: &Machine) -> Vec<Process> {
     let mounts = mounts::parse(b"31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
     let cgroups = CgroupMount::find(&machine.root(), &mounts).map(Cgroups::read);
-    snapshot(&machine.root(), USUAL, cgroups.as_ref())
+    snapshot(&machine.root(), USUAL, cgroups.as_ref(), &mut arguments())
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn everything_about_a_process_is_read() {
     assert_eq!(nginx.start_boot_ns, 2_500_000_000);
     assert!(nginx.cgroup_id.is_some());
     assert_eq!(nginx.container.as_ref().unwrap().to_string(), "lxc:web");
-    assert!(!nginx.is_kernel && !nginx.argv_cut);
+    assert!(!nginx.is_kernel && !nginx.argv_cut && !nginx.argv_unread);
 }
 
 #[test]
@@ -143,5 +144,5 @@ fn a_child_that_was_collected_is_gone() {
     let pid = child.id() as i32;
     child.wait().unwrap();
     let root = Root::system();
-    assert_eq!(process(&root, USUAL, None, pid).filter(|process| process.comm == "true"), None);
+    assert_eq!(process(&root, USUAL, None, pid).map(|(process, _)| process.comm).filter(|comm| comm == "true"), None);
 }

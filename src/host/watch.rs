@@ -1,4 +1,4 @@
-//! What the thread that names frames is looking at, so that others can see what it is stuck in.
+//! What a thread is looking at, so that others can see what it is stuck in.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -28,7 +28,7 @@ const MAX_STAT: usize = 4096;
 
 /// Something that may never answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Suspect {
+pub enum Suspect {
     /// What a process says of itself, and the files that it has mapped.
     Process(u32),
     /// What is in a file.
@@ -39,7 +39,7 @@ pub(super) enum Suspect {
 
 /// The watch over one thread.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub struct Watch {
     avoided: HashSet<Suspect>,
     is_over: AtomicBool,
     thread: OnceLock<Pid>,
@@ -48,24 +48,24 @@ pub(super) struct Watch {
 
 impl Watch {
     /// A watch over a thread that does not look at these.
-    pub(super) fn avoiding(avoided: HashSet<Suspect>) -> Watch {
+    pub fn avoiding(avoided: HashSet<Suspect>) -> Watch {
         Watch { avoided, ..Watch::default() }
     }
 
     /// The calling thread is the one that is watched.
-    pub(super) fn begin(&self) {
+    pub fn begin(&self) {
         self.thread.get_or_init(gettid);
     }
 
     /// Nobody needs what the thread finds any more: it looks at nothing else, and what it is looking at may take as long as it
     /// likes.
-    pub(super) fn leave(&self) {
+    pub fn leave(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.get().copied().into_iter().for_each(priority::last);
     }
 
     /// Looks at something; `None` where that is to be avoided, or nobody needs it.
-    pub(super) fn look<T>(&self, at: Suspect, look: impl FnOnce() -> Option<T>) -> Option<T> {
+    pub fn look<T>(&self, at: Suspect, look: impl FnOnce() -> Option<T>) -> Option<T> {
         if self.avoided.contains(&at) || self.is_over.load(Ordering::Relaxed) {
             return None;
         }
@@ -76,7 +76,7 @@ impl Watch {
     }
 
     /// What the thread has been looking at for longer than this, unless it works.
-    pub(super) fn stuck_in(&self, patience: Duration) -> Option<Suspect> {
+    pub fn stuck_in(&self, patience: Duration) -> Option<Suspect> {
         let (suspect, since) = self.now().clone()?;
         let took = since.elapsed();
         (took > patience && (!self.works() || took > MORE_PATIENCE * patience)).then_some(suspect)
