@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use rustix::fs::StatVfsMountFlags;
 use rustix::fs::statvfs;
@@ -16,6 +18,7 @@ use crate::host::counters::Name;
 use crate::host::counters::Unit;
 use crate::host::descriptors;
 use crate::host::descriptors::Written;
+use crate::host::foreign;
 use crate::host::mounts;
 use crate::host::mounts::Mount;
 use crate::host::process_ids::ProcessIds;
@@ -35,6 +38,12 @@ const HARMLESS: [&str; 8] = ["rootfs", "ramfs", "devtmpfs", "proc", "sysfs", "sq
 const MOST_NAMESPACES: usize = 64;
 const MOST_ASKED: usize = 4096;
 const MOST_PLACES: usize = 512;
+/// Bytes of a namespace's table of mounts, some 15,000 of them, and of all that are read at once. In a user namespace of one's own anyone can
+/// mount 100,000. A namespace whose table is longer is left out: what is mounted over what would not be known.
+const MOST_BYTES: usize = 2 << 20;
+const MOST_BYTES_AT_ONCE: usize = 16 << 20;
+/// How long reading tables may take at once, but for the last one.
+const MOST_TIME: Duration = Duration::from_millis(100);
 /// Processes whose writes are compared between two readings: 8 µs each.
 const MOST_WRITERS: usize = 1024;
 /// Open files of a process that are looked at.
@@ -46,17 +55,25 @@ const LEAST_CALLS: u64 = 2;
 
 const FAILED: Name = Name::new("writes", "failed");
 
-/// A mount namespace: a process in it, and its mounts.
-struct Namespace {
+/// A file system, and where it can be asked: below the root directory of a process.
+struct Disk {
+    device: String,
     way: i32,
-    mounts: Vec<Mount>,
+    point: PathBuf,
+}
+
+/// What may still be read of tables of mounts.
+struct Allowance {
+    bytes: usize,
+    until: Instant,
 }
 
 /// The file systems of a machine, and who writes.
 pub(super) struct FullDisks {
     ids: Arc<ProcessIds>,
-    /// By inode.
-    namespaces: BTreeMap<u64, Namespace>,
+    /// A process in each mount namespace, by the namespace's inode.
+    namespaces: BTreeMap<u64, i32>,
+    disks: Vec<Disk>,
     /// What some processes had written at the last reading, and when that was.
     writers: BTreeMap<i32, Written>,
     at_ns: u64,
@@ -67,16 +84,22 @@ pub(super) struct FullDisks {
 impl FullDisks {
     /// Looks for file systems.
     pub(super) fn begin(root: &Root, ids: Arc<ProcessIds>, now_ns: u64) -> FullDisks {
-        let mut namespaces: BTreeMap<u64, Namespace> = BTreeMap::new();
+        let mut namespaces = BTreeMap::new();
+        let (mut disks, mut known) = (Vec::new(), BTreeSet::new());
+        let mut allowance = Allowance::new();
         for way in processes::pids(root).into_iter().take(MOST_ASKED) {
             let Some(inode) = namespace(root, way) else { continue };
             if namespaces.contains_key(&inode) || namespaces.len() == MOST_NAMESPACES {
                 continue;
             }
-            let text = root.bytes(format!("/proc/{way}/mountinfo")).unwrap_or_default();
-            namespaces.insert(inode, Namespace { way, mounts: local(mounts::parse(&text)) });
+            namespaces.insert(inode, way);
+            for Mount { device, point, .. } in local(allowance.mounts(root, way)) {
+                if disks.len() < MOST_PLACES && known.insert(device.clone()) {
+                    disks.push(Disk { device, way, point });
+                }
+            }
         }
-        let mut disks = FullDisks { ids, namespaces, writers: BTreeMap::new(), at_ns: now_ns, next: 0 };
+        let mut disks = FullDisks { ids, namespaces, disks, writers: BTreeMap::new(), at_ns: now_ns, next: 0 };
         disks.read(root, now_ns);
         disks
     }
@@ -115,17 +138,17 @@ impl FullDisks {
 
     /// The mounts of file systems that are full, by namespace and number.
     fn full(&self, root: &Root) -> BTreeMap<(u64, u64), Arc<str>> {
-        let mut asked: BTreeMap<&str, bool> = BTreeMap::new();
+        let disks = self.disks.iter().filter(|disk| is_full(&disk.path(root)));
+        let devices: BTreeSet<&str> = disks.map(|disk| disk.device.as_str()).collect();
         let mut full = BTreeMap::new();
-        for (inode, namespace) in &self.namespaces {
-            for mount in &namespace.mounts {
-                if asked.len() == MOST_PLACES {
+        let mut allowance = Allowance::new();
+        for (inode, way) in self.namespaces.iter().filter(|_| !devices.is_empty()) {
+            let mounts = allowance.mounts(root, *way).into_iter();
+            for mount in mounts.filter(|mount| devices.contains(mount.device.as_str())) {
+                if full.len() == MOST_PLACES {
                     return full;
                 }
-                let is_full = *asked.entry(&mount.device).or_insert_with(|| is_full(&namespace.path(root, mount)));
-                if is_full {
-                    full.insert((*inode, mount.id), mount.point.to_string_lossy().into());
-                }
+                full.insert((*inode, mount.id), mount.point.to_string_lossy().into());
             }
         }
         full
@@ -139,11 +162,26 @@ impl FullDisks {
     }
 }
 
-impl Namespace {
-    /// Where one of its mounts is, seen from here.
-    fn path(&self, root: &Root, mount: &Mount) -> PathBuf {
-        let inside = mount.point.strip_prefix("/").unwrap_or(&mount.point);
+impl Disk {
+    /// Where it is mounted, seen from here.
+    fn path(&self, root: &Root) -> PathBuf {
+        let inside = self.point.strip_prefix("/").unwrap_or(&self.point);
         root.path(format!("/proc/{}/root", self.way)).join(inside)
+    }
+}
+
+impl Allowance {
+    fn new() -> Allowance {
+        Allowance { bytes: MOST_BYTES_AT_ONCE, until: Instant::now() + MOST_TIME }
+    }
+
+    /// The mounts of a process's namespace: all or none.
+    fn mounts(&mut self, root: &Root, way: i32) -> Vec<Mount> {
+        let most = if Instant::now() < self.until { MOST_BYTES.min(self.bytes) } else { 0 };
+        let text = foreign::read(&root.path(format!("/proc/{way}/mountinfo")), most);
+        // A table that is too long was read up to there.
+        self.bytes = self.bytes.saturating_sub(text.as_ref().map_or(most, Vec::len));
+        text.map_or_else(|_| Vec::new(), |text| mounts::parse(&text))
     }
 }
 
@@ -187,10 +225,16 @@ fn local(mounts: Vec<Mount>) -> Vec<Mount> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
+    use super::FullDisks;
+    use super::MOST_BYTES;
+    use super::MOST_PLACES;
     use super::Mount;
     use super::Written;
     use super::in_vain;
     use super::local;
+    use crate::host::fixture::Machine;
 
     fn mount(id: u64, point: &str, fs_type: &str) -> Mount {
         Mount { id, device: format!("0:{id}"), root: "/".into(), point: point.into(), fs_type: fs_type.to_owned() }
@@ -208,6 +252,43 @@ mod tests {
         assert_eq!(of(1, 0), None);
         // Another process has the number now.
         assert_eq!(in_vain(Written { calls: 10, bytes: 100 }, Written { calls: 2, bytes: 0 }), None);
+    }
+
+    /// A process in a mount namespace of its own, with tmpfs on so many places.
+    fn namespace(machine: &Machine, pid: usize, mounts: usize) -> usize {
+        machine.link(&format!("/proc/{pid}/ns/mnt"), &format!("mnt:[{}]", 4_026_531_000 + pid));
+        let mut table = String::new();
+        for number in 0..mounts {
+            writeln!(table, "{number} 1 {pid}:{number} / /m/{number} rw,relatime - tmpfs none rw,size=4k").unwrap();
+        }
+        machine.file(&format!("/proc/{pid}/mountinfo"), &table);
+        table.len()
+    }
+
+    #[test]
+    fn anyones_mounts_take_bounded_memory() {
+        let machine = Machine::new();
+        assert!(namespace(&machine, 1, 3) < MOST_BYTES);
+        assert!(namespace(&machine, 2, 65_000) > MOST_BYTES);
+        for pid in 3..20 {
+            namespace(&machine, pid, 5_000);
+        }
+        let disks = FullDisks::begin(&machine.root(), Default::default(), 0);
+        assert_eq!(disks.namespaces.len(), 19);
+        assert_eq!(disks.disks.len(), MOST_PLACES);
+        // Those of the first process come first; of a table that is too long, nothing is believed.
+        assert!(disks.disks.iter().take(3).all(|disk| disk.way == 1));
+        assert!(disks.disks.iter().all(|disk| disk.way != 2));
+    }
+
+    #[test]
+    fn a_file_system_is_asked_once_however_often_it_is_mounted() {
+        let machine = Machine::new();
+        machine.link("/proc/1/ns/mnt", "mnt:[1]");
+        let bound: String =
+            (0..100).map(|number| format!("{number} 1 0:7 / /m/{number} rw - tmpfs none rw\n")).collect();
+        machine.file("/proc/1/mountinfo", &bound);
+        assert_eq!(FullDisks::begin(&machine.root(), Default::default(), 0).disks.len(), 1);
     }
 
     #[test]
