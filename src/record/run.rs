@@ -37,6 +37,7 @@ use crate::host::confine::Duties;
 use crate::host::foundation;
 use crate::host::foundation::Lack;
 use crate::host::limits;
+use crate::host::limits::Needs;
 use crate::host::memory_limit;
 use crate::host::mounts;
 use crate::host::priority;
@@ -146,7 +147,9 @@ pub(super) fn record(plan: &RecordPlan, command_line: Vec<String>, give_up: Give
         return Err(Failure::from_error(&problem).into());
     }
     let memory = memory_limit::read(&Root::system(), &mounts::read(&Root::system()));
-    if let Some(failure) = limits::too_large(plan.buffer_bytes, chosen.len() as u64, &host, memory) {
+    let unwind = if unwinds(plan, &chosen) { plan.unwind_bytes } else { 0 };
+    let needs = Needs { buffer: plan.buffer_bytes, unwind, probes: chosen.len() as u64 };
+    if let Some(failure) = limits::too_large(needs, &host, memory) {
         return Err(failure.into());
     }
     if plan.max_overhead_ppm.is_some()
@@ -447,7 +450,7 @@ fn attach(
     let possible = u32::try_from(host.cpus.slots())?;
     let kernel = (host.kernel.version.major, host.kernel.version.minor);
     let mut maps = SharedMaps::create(&host.cpus.online, possible, plan.buffer_bytes, host.auxv.page_size, kernel)?;
-    if plan.unwind_bytes > 0 && UNWINDS && chosen.iter().any(has_user_stacks) {
+    if unwinds(plan, chosen) {
         maps.unwind_by_tables(plan.unwind_bytes)?;
     }
     let stacks = maps.stacks().named();
@@ -563,6 +566,11 @@ fn attach(
 /// Whether a probe records what `-e` asks for: each hit is a row, whatever the mode.
 fn takes_events(index: usize) -> bool {
     REGISTRY.get(index).is_some_and(|probe| probe.takes_events())
+}
+
+/// Whether stacks of programs are unwound by tables.
+fn unwinds(plan: &RecordPlan, chosen: &[Chosen]) -> bool {
+    plan.unwind_bytes > 0 && UNWINDS && chosen.iter().any(has_user_stacks)
 }
 
 /// Whether rows of a probe have stacks of programs.

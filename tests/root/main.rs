@@ -31,6 +31,7 @@ mod kills;
 mod last;
 mod ledger;
 mod leftovers;
+mod limits;
 mod names;
 mod outputs;
 mod overhead;
