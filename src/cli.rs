@@ -340,6 +340,7 @@ fn report_plan(report: args::Report, terminal: &Terminal) -> Result<(ReportPlan,
         view: words.view.to_owned(),
         files: words.files,
         files_from: report.files_from,
+        called: None,
         metrics: words.metrics,
         by: report.by,
         filter: RowFilter {

@@ -71,6 +71,9 @@ fn over(files: Files, view: &View, plan: &ReportPlan, steps: &Steps) -> Result<D
         return many::report(files, view, plan, steps);
     }
     let mut sources = input::open(files, &plan.filter)?;
+    if let (Some(name), [source]) = (&plan.called, sources.list.as_mut_slice()) {
+        source.call(name);
+    }
     let mut document = match explain::explain(&mut sources.list, view, plan) {
         Err(error) if sources.list.len() + sources.left_out.len() > 1 && !explain::is_refusal(&error) => {
             let damaged = explain::damaged(&mut sources.list, view, plan);

@@ -26,6 +26,7 @@ use self::redactor::Redactor;
 mod bundle;
 mod copy;
 mod fit;
+mod kernel_threads;
 mod known;
 mod metadata;
 mod pseudonyms;
@@ -80,9 +81,9 @@ pub fn share(plan: &SharePlan) -> Result<Shared> {
     let mut cuts = Cuts::default();
     let mut share = 1.0;
     for attempt in 0..ATTEMPTS {
-        let copied = dir.path().join(format!("{attempt}.parquet"));
+        let copied = dir.path().join(bundle::RECORDING);
         copy::copy(&recording, &copied, &mut redactor(plan)?, &cuts)?;
-        let packed = dir.path().join(format!("{attempt}.zip"));
+        let packed = dir.path().join("bundle.zip");
         let redaction = bundle::pack(&copied, &packed)?;
         let bytes = packed.metadata()?.len();
         if bytes <= plan.max_bytes {

@@ -39,6 +39,8 @@ pub enum Holds {
     BuildId,
     /// The name of a custom event.
     Event,
+    /// The name of one of ebrec's BPF programs; that of a custom event's program has the event in it, as its user wrote it.
+    BpfProgram,
     /// What a custom event captured.
     Captured,
     /// The values of a metric's dimensions, joined by spaces.

@@ -178,7 +178,7 @@ pub static CORE_KINDS: &[CoreKind] = &[
         is_aggregate: true,
         help: "What recording cost: time in a BPF program while it was measured, and ebrec's own CPU time (op cpu; cpu_start until the window begins, cpu_finish from its end until the rows are written) and memory.",
         columns: &["dur_ns", "name", "op", "count", "sum", "max"],
-        holds: &[("name", Holds::Word)],
+        holds: &[("name", Holds::BpfProgram)],
     },
     CoreKind {
         name: "machine_stat",

@@ -126,6 +126,11 @@ impl Recording {
         &self.path
     }
 
+    /// Calls it by a name other than its path from here on.
+    pub(crate) fn call(&mut self, name: &Path) {
+        name.clone_into(&mut self.path);
+    }
+
     /// Whether it was opened in its unfinished state.
     pub fn is_partial(&self) -> bool {
         self.partial

@@ -16,6 +16,8 @@ pub struct ReportPlan {
     pub files: Vec<PathBuf>,
     /// A file that lists more of them; `-` is standard input.
     pub files_from: Option<PathBuf>,
+    /// What the recording is called in what readers are told to type, if it is one and not to be called by its path.
+    pub called: Option<PathBuf>,
     /// The metrics that the views `hist`, `heatmap` and `timeline` are about; none means all of them.
     pub metrics: Vec<String>,
     /// What the `hist` view splits its metric by: columns of the metric, `process` or `host`. In views with a row per process: `pid` or `comm`.

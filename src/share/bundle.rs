@@ -17,6 +17,8 @@ use crate::report::SUMMARY;
 use crate::report::plan::Format;
 use crate::report::plan::ReportPlan;
 
+/// What the recording is called in a bundle.
+pub(super) const RECORDING: &str = "run.parquet";
 /// Columns of text in a bundle's files.
 const WIDTH: usize = 100;
 
@@ -32,14 +34,22 @@ pub(super) fn pack(copied: &Path, bundle: &Path) -> Result<Vec<String>> {
     render::write_markdown(&summary, &mut zip)?;
     zip.start_file("report.html", options)?;
     render::write_html(&report::report(&plan(copied, Format::Html))?, &mut zip)?;
-    zip.start_file("run.parquet", options)?;
+    zip.start_file(RECORDING, options)?;
     io::copy(&mut File::open(copied)?, &mut zip)?;
     zip.finish()?.flush().context("can't write the bundle")?;
     Ok(recording.meta().redaction.clone())
 }
 
 fn plan(file: &Path, format: Format) -> ReportPlan {
-    ReportPlan { view: SUMMARY.to_owned(), files: vec![file.to_owned()], format, width: WIDTH, ..ReportPlan::default() }
+    ReportPlan {
+        view: SUMMARY.to_owned(),
+        files: vec![file.to_owned()],
+        // Where the copy was made is nobody's business, and names the user where TMPDIR is below a home directory.
+        called: Some(RECORDING.into()),
+        format,
+        width: WIDTH,
+        ..ReportPlan::default()
+    }
 }
 
 /// What somebody needs who has never heard of ebrec.

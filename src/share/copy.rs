@@ -14,6 +14,7 @@ use super::fit::Cuts;
 use super::metadata;
 use super::redactor::Redactor;
 use crate::recording::CORE;
+use crate::recording::CORE_KINDS;
 use crate::recording::Chunk;
 use crate::recording::Column;
 use crate::recording::ColumnId;
@@ -67,7 +68,7 @@ pub(super) fn copy(
     }
     let mut meta = metadata::redact(meta.clone(), redactor);
     meta.redaction.extend(cuts.said(&left_out));
-    writer.set_meta(&meta);
+    writer.set_meta(&metadata::patterns_replaced(&meta, redactor)?);
     writer.finish(MERGE_TIME)?;
     Ok(left_out)
 }
@@ -184,6 +185,8 @@ fn copied(recording: &Recording, kind: &str, schema: &Schema) -> Vec<Copied> {
     const OWN: [ColumnId; 5] = [column::KIND, column::HOST, column::RUN_ID, column::TS, column::TS_SUB_NS];
     let meta = recording.meta();
     let by_kind = meta.kinds.iter().find(|known| known.name == kind).map(|known| &known.holds);
+    let core = CORE_KINDS.iter().find(|known| known.name == kind);
+    let known: HashMap<&str, Holds> = core.map(|known| known.holds.iter().copied().collect()).unwrap_or_default();
     let columns = schema.columns().iter().filter_map(|column| Some((schema.id(column.name)?, *column)));
     columns
         .filter(|(id, column)| !OWN.contains(id) && recording.has_values(kind, &[column.name]))
@@ -192,7 +195,9 @@ fn copied(recording: &Recording, kind: &str, schema: &Schema) -> Vec<Copied> {
                 ColumnType::Text(holds) => holds,
                 _ => Holds::Word,
             };
-            let holds = by_kind.and_then(|holds| holds.get(column.name)).copied().unwrap_or(declared);
+            let recorded = by_kind.and_then(|holds| holds.get(column.name)).copied().unwrap_or(declared);
+            // A word may have been somebody's text all along, which an older version did not know.
+            let holds = known.get(column.name).copied().filter(|_| recorded == Holds::Word).unwrap_or(recorded);
             Copied { id, ty: column.ty, holds }
         })
         .collect()
@@ -301,8 +306,8 @@ fn note_functions(recording: &Recording, redactor: &mut Redactor) -> Result<()> 
         let chunk = chunk?;
         let (names, modules) = (chunk.text(0), chunk.text(1));
         for index in 0..chunk.len() {
-            if let (Some(name), Some(module)) = (names.get(index), modules.get(index)) {
-                redactor.note_function(name, module);
+            if let Some(name) = names.get(index) {
+                redactor.note_function(name, modules.get(index).unwrap_or(""));
             }
         }
     }

@@ -26,7 +26,12 @@ impl Known {
         }
     }
 
-    /// Whether a program or thread of this name is found on many systems, numbers at its end aside.
+    /// Whether something has exactly this name on many systems.
+    pub(super) fn exactly(&self, name: &str) -> bool {
+        self.programs.contains(name) || self.parts.contains(name) || self.libraries.contains(name)
+    }
+
+    /// Whether a program or thread of this name is found on many systems, a version or an index at its end aside.
     pub(super) fn program(&self, name: &str) -> bool {
         self.programs.contains(name) || self.programs.contains(unnumbered(name))
     }
@@ -43,17 +48,50 @@ impl Known {
 
     fn is_library(&self, name: &str) -> bool {
         let Some((stem, version)) = name.split_once(".so") else { return self.libraries.contains(name) };
-        let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         // Extension modules of Python: `_json.cpython-311-x86_64-linux-gnu.so`.
-        let stem = stem.split_once(".cpython-").map_or(stem, |(module, _)| module);
-        numeric(version) && (self.libraries.contains(stem) || self.libraries.contains(unnumbered(stem)))
+        let stem = match stem.split_once(".cpython-") {
+            Some((module, platform)) if is_platform(platform) => module,
+            Some(_) => return false,
+            None => stem,
+        };
+        // GLib's are `.so.0.7400.6`.
+        let is_version = version.is_empty() || version.strip_prefix('.').is_some_and(|rest| is_version(rest, 4));
+        is_version && (self.libraries.contains(stem) || self.libraries.contains(unnumbered(stem)))
     }
 }
 
-/// A name without the version or number behind it: `python3.11`, `pool-3`, `ld-2.36`.
+/// What stands in the names of Python's extension modules, such as `311-x86_64-linux-gnu`.
+fn is_platform(text: &str) -> bool {
+    let Some((version, platform)) = text.split_once('-') else { return false };
+    let architectures = ["x86_64", "aarch64", "i386", "arm", "riscv64", "s390x", "powerpc64le"];
+    let systems = ["linux-gnu", "linux-musl", "linux-gnueabihf"];
+    let known = |(architecture, system)| architectures.contains(&architecture) && systems.contains(&system);
+    is_version(version, 3) && platform.split_once('-').is_some_and(known)
+}
+
+/// Up to three short numbers with dots between them. More digits may be a telephone, card or customer number, more numbers an address.
+fn is_version(text: &str, digits: usize) -> bool {
+    let numbers =
+        |number: &str| (1..=digits).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 8 && text.split('.').count() <= 3 && text.split('.').all(numbers)
+}
+
+/// A name without the version or index behind it: `python3.11`, `pool-3`, `ld-2.36`.
 fn unnumbered(name: &str) -> &str {
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-_#".contains(c));
-    if stem.is_empty() { name } else { stem }
+    match split_number(name) {
+        Some((stem, number)) if is_version(number, 3) => stem,
+        _ => name,
+    }
+}
+
+/// A name, and what of digits and dots stands at its end behind at most one separator: `client-4155550166`.
+pub(super) fn split_number(name: &str) -> Option<(&str, &str)> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = name.get(stem.len()..)?;
+    let number = number.strip_prefix('.').unwrap_or(number);
+    let is_joined = stem.len() + number.len() == name.len();
+    let stem = stem.strip_suffix(['-', '_', '#']).filter(|_| is_joined).unwrap_or(stem);
+    (!stem.is_empty() && !number.is_empty()).then_some((stem, number))
 }
 
 #[cfg(test)]
@@ -77,8 +115,32 @@ mod tests {
         for part in ["libc.so.6", "libssl.so.3", "libstdc++.so.6.0.30", "python3.11", "x86_64-linux-gnu", "15"] {
             assert!(known.part(part), "{part}");
         }
+        for part in ["log.1", "backup-2", "libglib-2.0.so.0.7400.6"] {
+            assert!(known.part(part), "{part}");
+        }
         for other in ["acme", "acme-billing", "libacme.so.1", "nginx-acme", "20241231", "libc.so.secret", ""] {
             assert!(!known.part(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_longer_than_a_version_may_be_anybodys() {
+        let known = Known::new();
+        for other in [
+            "backup-4111111111111111",
+            "client-987654321",
+            "log.2026.11.30.771122334455",
+            "backup.20261130.4111111111",
+            "nginx-4155550188",
+            "client-41555501",
+            "client-192.168.1.17",
+            "client-415.555.016",
+            "client-415-555-016",
+            "client-1-415",
+            "libssl.so.4155550166",
+            "libssl.cpython-4155550166.so",
+        ] {
+            assert!(!known.part(other) && !known.program(other), "{other}");
         }
     }
 

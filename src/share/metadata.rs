@@ -7,6 +7,18 @@ use super::redactor::Redactor;
 use super::sensitive::Sensitive;
 use crate::recording::Holds;
 use crate::recording::Meta;
+use crate::recording::MetaError;
+
+/// What may stand in the setting of a probe.
+const WORDS: [&str; 10] = ["", "default", "all", "raw", "hist", "slow", "stacks", "on", "off", "thin"];
+/// Units of durations, sizes and rates.
+const UNITS: [&str; 17] =
+    ["", "ns", "us", "ms", "s", "m", "min", "h", "d", "B", "KB", "KiB", "MB", "MiB", "GB", "GiB", "hz"];
+/// Digits of a word that names nobody.
+const MOST_DIGITS: usize = 6;
+/// Options and settings whose values are names, whatever they look like.
+const NAMING: [&str; 8] = ["-o", "--output", "-e", "--event", "--comm", "--cgroup", "--container", "--uid"];
+const NAMING_SETTINGS: [&str; 5] = ["comms", "cgroups", "containers", "users", "events"];
 
 /// Words of a command line of ebrec's that are not names: options, numbers with units, lists of probes with their settings.
 struct OwnWords<'a> {
@@ -21,16 +33,21 @@ impl OwnWords<'_> {
                 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
                 && (rest.starts_with('-') || name.len() <= 2)
         });
+        option || self.has_value(word)
+    }
+
+    /// Whether a word is the value of an option that names nobody.
+    fn has_value(&self, word: &str) -> bool {
         let part = |part: &str| {
+            let part = part.strip_prefix(['+', '-']).unwrap_or(part);
             let number = part.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            let numeric = !number.is_empty()
-                && number.len() <= 6
-                && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            let numeric = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
             let unit = part.get(number.len()..).unwrap_or_default();
-            let word = ["", "default", "all", "raw", "hist", "slow", "stacks", "on", "off"].contains(&part);
-            word || self.probes.contains(&part) || (numeric && unit.len() <= 3)
+            WORDS.contains(&part) || self.probes.contains(&part) || (numeric && UNITS.contains(&unit))
         };
-        option || word.split([',', ':', '=', '+', '-']).all(part)
+        // Many digits may be a telephone number, however they are written.
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        digits <= MOST_DIGITS && word.split([',', ':', '=']).all(part)
     }
 }
 
@@ -38,6 +55,10 @@ impl OwnWords<'_> {
 pub(super) fn redact(mut meta: Meta, redactor: &mut Redactor) -> Meta {
     let probes: Vec<String> = meta.probes.iter().map(|probe| probe.name.clone()).collect();
     let own = OwnWords { probes: probes.iter().map(String::as_str).collect() };
+    for event in &meta.events {
+        redactor.note_event(&event.text);
+        redactor.note_event(&event.name);
+    }
     meta.host.hostname = redactor.text(Holds::Host, &meta.host.hostname).to_string();
     meta.command = command(&meta.command, &own, redactor);
     let config = std::mem::take(&mut meta.config);
@@ -50,6 +71,11 @@ pub(super) fn redact(mut meta: Meta, redactor: &mut Redactor) -> Meta {
         .collect();
     for probe in &mut meta.probes {
         probe.reason = probe.reason.take().map(|reason| redactor.sentence(&reason));
+        // Without custom events, all hooks are ebrec's own.
+        if !meta.events.is_empty() && (redactor.replaces(Sensitive::Captured) || redactor.replaces(Sensitive::Symbols))
+        {
+            probe.hooks.iter_mut().for_each(|hook| without_function(hook));
+        }
         let settings: Map<String, Value> = std::mem::take(&mut probe.settings);
         probe.settings = settings
             .into_iter()
@@ -90,6 +116,56 @@ pub(super) fn redact(mut meta: Meta, redactor: &mut Redactor) -> Meta {
     meta
 }
 
+/// Leaves of a hook in a program what it is, and drops the program's function: `uprobe.multi/charge`.
+fn without_function(hook: &mut String) {
+    let Some((sort, place)) = hook.split_once('/') else { return };
+    let of_program = ["uprobe", "uretprobe", "usdt"].into_iter().any(|of_program| sort.starts_with(of_program));
+    let plain = place.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:. -".contains(&byte));
+    if of_program || !plain {
+        hook.truncate(sort.len());
+    }
+}
+
+/// Replaces what the user's patterns match in every text of the metadata, whatever it says, except for the names that connect it with the rows.
+///
+/// # Errors
+/// Never for metadata that this library wrote.
+pub(super) fn patterns_replaced(meta: &Meta, redactor: &Redactor) -> Result<Meta, MetaError> {
+    let pairs = meta.to_pairs().into_iter().map(|(key, text)| {
+        // Keys of values that are words of ebrec's.
+        let own: &[&str] = match key.as_str() {
+            "ebrec.format" | "ebrec.metrics" | "ebrec.kinds" | "ebrec.columns" => return (key, text),
+            "ebrec.probes" => &["name", "state", "mode"],
+            "ebrec.trigger" => &["unit"],
+            "ebrec.events" => &["column"],
+            _ => &[],
+        };
+        let text = match serde_json::from_str::<Value>(&text) {
+            Ok(value @ (Value::Array(_) | Value::Object(_))) => in_strings(value, own, redactor).to_string(),
+            Ok(Value::Number(_)) => text,
+            _ => redactor.patterns_replaced(text),
+        };
+        (key, text)
+    });
+    let pairs: Vec<(String, String)> = pairs.collect();
+    Meta::from_pairs(pairs.iter().map(|(key, text)| (key.as_str(), text.as_str())))
+}
+
+fn in_strings(value: Value, own: &[&str], redactor: &Redactor) -> Value {
+    match value {
+        Value::String(text) => Value::String(redactor.patterns_replaced(text)),
+        Value::Array(values) => values.into_iter().map(|value| in_strings(value, own, redactor)).collect(),
+        Value::Object(values) => {
+            let replaced = values.into_iter().map(|(name, value)| {
+                let value = if own.contains(&name.as_str()) { value } else { in_strings(value, own, redactor) };
+                (name, value)
+            });
+            Value::Object(replaced.collect())
+        }
+        other => other,
+    }
+}
+
 /// A command line of ebrec's: behind `--` is another program's.
 fn command(words: &[String], own: &OwnWords<'_>, redactor: &mut Redactor) -> Vec<String> {
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
@@ -99,8 +175,10 @@ fn command(words: &[String], own: &OwnWords<'_>, redactor: &mut Redactor) -> Vec
         redacted.push(match word.as_str() {
             program if index == 0 => redactor.text(Holds::Path, program).to_string(),
             command if index == 1 && command == "record" => command.to_owned(),
-            word if own.has(word) => word.to_owned(),
-            word => argument(word, redactor),
+            word => {
+                let names = ours.get(index - 1).is_some_and(|option| NAMING.contains(&option.as_str()));
+                if own.has(word) && !names { word.to_owned() } else { argument(word, redactor) }
+            }
         });
     }
     for (index, word) in theirs.iter().enumerate() {
@@ -130,7 +208,7 @@ fn setting(name: &str, value: Value, own: &OwnWords<'_>, redactor: &mut Redactor
             line.extend(words.iter().map(|word| word.as_str().unwrap_or_default().to_owned()));
             command(&line, own, redactor).into_iter().skip(1).map(Value::String).collect()
         }
-        Value::String(text) if own.has(&text) => Value::String(text),
+        Value::String(text) if own.has_value(&text) && !NAMING_SETTINGS.contains(&name) => Value::String(text),
         Value::String(text) => {
             let holds = match name {
                 "comms" => Holds::Program,

@@ -1,5 +1,7 @@
 //! Which texts are replaced, and what they were: the rules of [`super::texts`] under the user's choice.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -14,6 +16,8 @@ use super::known::Known;
 use super::pseudonyms::Pseudonyms;
 use super::sensitive::Sensitive;
 use super::texts::Texts;
+use super::texts::is_placeholder;
+use super::texts::place_in_module;
 use crate::recording::Holds;
 
 /// Bytes of texts of which the replacement is remembered: many times what a recording of an ordinary machine has.
@@ -29,6 +33,22 @@ const EXAMPLE_CHARS: usize = 60;
 
 /// What the pseudonym of a function begins with.
 const FUNCTION: &str = "function";
+
+/// The name of a function as the text of a stack has it, where semicolons stand between functions.
+fn as_in_stacks(name: &str) -> Cow<'_, str> {
+    if name.contains(';') { name.replace(';', ":").into() } else { name.into() }
+}
+
+/// The first quotation in a sentence, with what is before and behind it; one that does not end goes on to the end. The apostrophe of `can't` begins none.
+fn quotation(text: &str) -> Option<(&str, &str, &str)> {
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let begins = |at: &usize| !is_word(text.get(..*at).and_then(|before| before.chars().next_back()));
+    let begin = text.match_indices('\'').map(|(at, _)| at).find(begins)?;
+    let (before, rest) = (text.get(..begin)?, text.get(begin + 1..)?);
+    let ends = |at: &usize| !is_word(rest.get(at + 1..).and_then(|after| after.chars().next()));
+    let end = rest.match_indices('\'').map(|(at, _)| at).find(ends).unwrap_or(rest.len());
+    Some((before, rest.get(..end)?, rest.get(end + 1..).unwrap_or("")))
+}
 
 /// What of one sort was found.
 #[derive(Default)]
@@ -48,6 +68,8 @@ pub(super) struct Redactor {
     patterns: Vec<Regex>,
     remembered: HashMap<(Holds, Box<str>), Rc<str>>,
     remembered_bytes: usize,
+    /// What the user typed of custom events, which sentences may repeat.
+    events: Vec<String>,
     /// Functions of programs that no common system has, hashed; asked for by `--redact symbols`.
     own_functions: HashSet<u64>,
     hashes: RandomState,
@@ -63,6 +85,7 @@ impl Redactor {
             patterns,
             remembered: HashMap::new(),
             remembered_bytes: 0,
+            events: Vec::new(),
             own_functions: HashSet::new(),
             hashes: RandomState::new(),
             found: BTreeMap::new(),
@@ -79,15 +102,25 @@ impl Redactor {
         &self.found
     }
 
-    /// Notes that a function is one of a program that no common system has.
+    /// Notes what the user called a custom event.
+    pub(super) fn note_event(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.events.push(text.to_owned());
+            // One may be a part of another.
+            self.events.sort_by_key(|text| Reverse(text.len()));
+        }
+    }
+
+    /// Notes that a function is one of a program that no common system has. Generated code is always such a program's, and so is a function without a file.
     pub(super) fn note_function(&mut self, name: &str, module: &str) {
-        if self.is_common(module) || self.texts.symbol(name) != name {
+        if self.is_common(module) || is_placeholder(name) || place_in_module(name).is_some() {
             return;
         }
-        let hash = self.hashes.hash_one(name);
+        let name = as_in_stacks(name);
+        let hash = self.hashes.hash_one(&*name);
         if self.own_functions.insert(hash) {
-            let pseudonym = self.texts.names.of(FUNCTION, name);
-            self.note(Sensitive::Symbols, name, &pseudonym);
+            let pseudonym = self.texts.names.of(FUNCTION, &name);
+            self.note(Sensitive::Symbols, &name, &pseudonym);
         }
     }
 
@@ -100,9 +133,12 @@ impl Redactor {
         !self.replaces(Sensitive::BuildIds)
     }
 
-    /// Whether a module is the kernel's, or a file that common systems have.
+    /// Whether a module is the kernel's, or a file that common systems have. Where programs are installed by hand, even `app/server.js` is somebody's.
     fn is_common(&self, module: &str) -> bool {
-        module.is_empty() || self.texts.path(module) == module
+        const OF_ANY_PROGRAM: [&str; 5] = ["[generated]", "[python]", "[anon]", "[heap]", "[stack]"];
+        let of_system = ["/usr/", "/lib", "/bin/", "/sbin/", "["].into_iter().any(|place| module.starts_with(place));
+        let of_system = of_system && !module.starts_with("/usr/src/") && !OF_ANY_PROGRAM.contains(&module);
+        of_system && self.texts.path(module) == module
     }
 
     /// The text as it may be given away.
@@ -156,33 +192,46 @@ impl Redactor {
             Holds::Container => self.texts.names.of("container", text),
             Holds::Cgroup => self.texts.cgroup(text),
             Holds::Device => self.texts.device(text),
-            Holds::Symbol
-                if self.replaces(Sensitive::Symbols) && self.own_functions.contains(&self.hashes.hash_one(text)) =>
-            {
-                self.texts.names.of(FUNCTION, text)
+            Holds::Symbol if self.replaces(Sensitive::Symbols) && self.is_own_function(text) => {
+                self.texts.names.of(FUNCTION, &as_in_stacks(text))
             }
             Holds::Symbol => self.texts.symbol(text),
             Holds::Event => self.texts.event(text),
+            Holds::BpfProgram => self.texts.bpf_program(text),
             Holds::Captured | Holds::ByKind | Holds::Unknown => self.texts.captured(text),
         }
     }
 
-    /// A sentence of ebrec's that may quote names: what stands between quotes, and paths.
+    fn is_own_function(&self, name: &str) -> bool {
+        self.own_functions.contains(&self.hashes.hash_one(&*as_in_stacks(name)))
+    }
+
+    /// A sentence of ebrec's that may quote names: what stands between quotes, paths, and custom events.
     pub(super) fn sentence(&mut self, text: &str) -> String {
-        let mut out = String::new();
-        for (index, part) in text.split('\'').enumerate() {
-            if index > 0 {
-                out.push('\'');
-            }
-            match index % 2 {
-                1 => out.push_str(&self.text(Holds::Captured, part)),
-                _ => out.push_str(&self.texts.symbol(part)),
+        let mut text = text.to_owned();
+        for event in &self.events {
+            if text.contains(event.as_str()) {
+                text = text.replace(event.as_str(), &self.texts.event(event));
             }
         }
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        while let Some((before, quoted, after)) = quotation(rest) {
+            out.push_str(&self.texts.sentence(before));
+            out.push('\'');
+            // Pseudonyms of events stay what they are.
+            let is_done = self.events.iter().any(|event| self.texts.event(event) == quoted);
+            let quoted = if is_done { quoted.into() } else { self.text(Holds::Captured, quoted) };
+            out.push_str(&quoted);
+            out.push('\'');
+            rest = after;
+        }
+        out.push_str(&self.texts.sentence(rest));
         self.patterns_replaced(out)
     }
 
-    fn patterns_replaced(&mut self, mut text: String) -> String {
+    /// The text without what the user's patterns match.
+    pub(super) fn patterns_replaced(&self, mut text: String) -> String {
         for pattern in &self.patterns {
             if pattern.is_match(&text) {
                 let names = &self.texts.names;

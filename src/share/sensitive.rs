@@ -99,7 +99,7 @@ impl Sensitive {
             Holds::Symbol | Holds::Stack => Sensitive::Symbols,
             Holds::BuildId => Sensitive::BuildIds,
             // What nobody has classified is treated as the most telling.
-            Holds::Event | Holds::Captured | Holds::ByKind | Holds::Unknown => Sensitive::Captured,
+            Holds::Event | Holds::BpfProgram | Holds::Captured | Holds::ByKind | Holds::Unknown => Sensitive::Captured,
         })
     }
 }

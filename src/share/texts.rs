@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::kernel_threads::is_kernels;
 use super::known::Known;
+use super::known::split_number;
 use super::pseudonyms::Pseudonyms;
 
 /// Endings of files that stay, since they say what a file is and not whose.
@@ -49,6 +51,15 @@ const PLACES: [&str; 11] = [
     "[anon]",
 ];
 
+/// Bytes of a number that may be a line or a column of a source file, also of one that was packed into a line.
+const LINE_BYTES: usize = 7;
+/// Bytes of the number of a process in /proc (`PID_MAX_LIMIT` is 4,194,304).
+const PID_BYTES: usize = 7;
+/// Bytes of the number of a user or session in the name of a control group.
+const SESSION_BYTES: usize = 5;
+/// Bytes of a captured number that says nothing of anyone, such as the number of an error.
+const NUMBER_BYTES: usize = 3;
+
 /// The rules, with what they need.
 pub(super) struct Texts {
     pub(super) known: Known,
@@ -58,16 +69,19 @@ pub(super) struct Texts {
 impl Texts {
     /// A program or thread: `kworker/0:1H-kblockd` stays as `nginx` does.
     pub(super) fn program(&self, text: &str) -> String {
-        let (name, rest) = text.split_once(['/', ':', ' ']).unwrap_or((text, ""));
-        // Behind the name of a kernel thread stand its CPU and its work queue.
-        let is_kernels = text.contains('/') && !rest.contains('/') && self.known.program(name);
-        if text.is_empty() || self.known.program(text) || is_kernels {
+        let name = text.strip_suffix(':').unwrap_or(text);
+        if text.is_empty() || self.known.program(name) || is_kernels(text, |device| self.device(device) == device) {
             return text.to_owned();
         }
-        match text.strip_suffix(':').filter(|name| self.known.program(name)) {
-            Some(_) => text.to_owned(),
-            None => self.names.of("prog", text),
-        }
+        self.numbered(text).unwrap_or_else(|| self.names.of("prog", text))
+    }
+
+    /// A known name with the number behind it replaced: `client-number-x2k7h9qd` for `client-4155550166`.
+    fn numbered(&self, name: &str) -> Option<String> {
+        let (stem, number) = split_number(name).filter(|(stem, _)| self.known.exactly(stem))?;
+        let separator = name.get(stem.len()..).filter(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+        let separator = separator.and_then(|rest| rest.chars().next()).map(String::from).unwrap_or_default();
+        Some(format!("{stem}{separator}{}", self.names.of("number", number)))
     }
 
     /// A path, part by part. Below a home directory, the name of its owner never stays.
@@ -84,7 +98,7 @@ impl Texts {
         }
         let (path, deleted) = text.strip_suffix(" (deleted)").map_or((text, ""), |path| (path, " (deleted)"));
         let parts: Vec<&str> = path.split('/').collect();
-        let in_kernels = matches!(parts.as_slice(), ["", "proc" | "sys" | "dev", ..]);
+        let in_kernels = matches!(parts.as_slice(), ["", "proc" | "sys", ..]);
         let at_home = matches!(parts.as_slice(), ["", "home" | "Users", ..]);
         let last = parts.len() - 1;
         let mut out = String::new();
@@ -92,8 +106,7 @@ impl Texts {
             if index > 0 {
                 out.push('/');
             }
-            let number =
-                in_kernels && !part.is_empty() && part.len() <= 10 && part.bytes().all(|byte| byte.is_ascii_digit());
+            let number = in_kernels && is_number(part, PID_BYTES);
             match *part {
                 user if at_home && index == 2 && !user.is_empty() => out.push_str(&self.names.of("user", user)),
                 "" | "." | ".." => out.push_str(part),
@@ -107,9 +120,13 @@ impl Texts {
 
     fn file(&self, name: &str) -> String {
         match name.rsplit_once('.') {
-            Some((stem, ending)) if ENDINGS.contains(&ending) => format!("{}.{ending}", self.names.of("file", stem)),
-            _ => self.names.of("file", name),
+            Some((stem, ending)) if ENDINGS.contains(&ending) => format!("{}.{ending}", self.stem(stem)),
+            _ => self.stem(name),
         }
+    }
+
+    fn stem(&self, stem: &str) -> String {
+        self.numbered(stem).unwrap_or_else(|| self.names.of("file", stem))
     }
 
     /// Arguments as a shell takes them: the program's name stays by the rules of paths, and so do options of one letter.
@@ -130,9 +147,7 @@ impl Texts {
     pub(super) fn address(&self, text: &str) -> String {
         let bare = text.strip_prefix("::ffff:").unwrap_or(text);
         match bare.parse::<IpAddr>() {
-            Ok(address) if address.is_loopback() || address.is_unspecified() || address.is_multicast() => {
-                text.to_owned()
-            }
+            Ok(address) if is_every_machines(address) => text.to_owned(),
             Ok(_) => self.names.of("ip", text),
             Err(_) if text.is_empty() => String::new(),
             Err(_) if text.starts_with('/') => self.path(text),
@@ -149,12 +164,12 @@ impl Texts {
         text.split('.').map(label).collect::<Vec<_>>().join(".")
     }
 
-    /// The path of a URL: what every service has and `{id}` stay.
+    /// The path of a URL: what every service has and `{id}` stay. A number in it is somebody's, however short it is.
     pub(super) fn url(&self, text: &str) -> String {
         let (path, query) = text.find(['?', '#']).map_or((text, ""), |at| text.split_at(at));
         let part = |part: &str| match part {
             "" | "{id}" | "*" | "…" => part.to_owned(),
-            part if self.known.part(part) => part.to_owned(),
+            part if self.known.exactly(part) => part.to_owned(),
             part => self.names.of("part", part),
         };
         let mut out = path.split('/').map(part).collect::<Vec<_>>().join("/");
@@ -176,14 +191,13 @@ impl Texts {
             let ending = UNITS.into_iter().find(|ending| part.ends_with(ending)).unwrap_or("");
             let name = part.strip_suffix(ending).unwrap_or(part);
             let numbered = |before: &str| {
-                let number = name.strip_prefix(before).unwrap_or("x");
-                number.bytes().all(|byte| byte.is_ascii_digit())
+                name.strip_prefix(before).is_some_and(|number| number.is_empty() || is_number(number, SESSION_BYTES))
             };
             let of_user = ["user-", "user@", "session-", "user-runtime-dir@"].into_iter().any(numbered);
             match name {
                 "" => part.to_owned(),
                 name if of_user || self.known.part(name) => part.to_owned(),
-                name => self.names.of("unit", name) + ending,
+                name => self.numbered(name).unwrap_or_else(|| self.names.of("unit", name)) + ending,
             }
         };
         text.split('/').map(part).collect::<Vec<_>>().join("/")
@@ -196,18 +210,48 @@ impl Texts {
         let short = |rest: &str| {
             rest.len() <= 8 && rest.bytes().all(|byte| byte.is_ascii_digit() || b"abcdefghnp".contains(&byte))
         };
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+        // Major and minor number: 12 and 20 bits.
+        let numbers = text.split_once(':').is_some_and(|(major, minor)| is_number(major, 4) && is_number(minor, 7));
         let kernels = KERNELS.into_iter().any(|name| text.strip_prefix(name).is_some_and(short));
-        if kernels || is_number { text.to_owned() } else { self.names.of("dev", text) }
+        if kernels || numbers { text.to_owned() } else { self.names.of("dev", text) }
     }
 
     /// A function's name: paths and URLs within it are replaced, and files that stand for a name that isn't known.
+    ///
+    /// Stacks have colons for the semicolons of a name, so a name with a path has them here too: equal names stay equal.
     pub(super) fn symbol(&self, text: &str) -> String {
-        if let Some((module, offset)) = text.rsplit_once("+0x")
-            && offset.bytes().all(|byte| byte.is_ascii_hexdigit())
-        {
+        if let Some((module, offset)) = place_in_module(text) {
             return format!("{}+0x{offset}", self.path(module));
         }
+        // Python's map for perf: `py::FUNCTION:FILE`.
+        if let Some((function, file)) = text.strip_prefix("py::").and_then(|rest| rest.split_once(':')) {
+            return format!("py::{function}:{}", self.path(file));
+        }
+        let with_colons = text.replace(';', ":");
+        if !text.contains('/') && position(&with_colons) == text.len() {
+            return text.to_owned();
+        }
+        let text = with_colons;
+        let (name, position) = text.split_at(position(&text));
+        // Node's: `JS:*function /srv/app/main.js:10:5`, with `node:fs` for its own files.
+        if let Some((function, file)) = name.split_once(' ').filter(|_| !position.is_empty())
+            && absolute(name).is_none()
+        {
+            let file = if file.starts_with("node:") { file.to_owned() } else { self.path(file) };
+            return format!("{} {file}{position}", self.words(function));
+        }
+        match absolute(name) {
+            // Spaces don't end a path.
+            Some(at) => {
+                let (function, file) = name.split_at(at);
+                format!("{}{}{position}", self.words(function), self.path(file))
+            }
+            None => self.words(name) + position,
+        }
+    }
+
+    /// Words of which some may be paths.
+    fn words(&self, text: &str) -> String {
         if !text.contains('/') {
             return text.to_owned();
         }
@@ -219,39 +263,107 @@ impl Texts {
                 .next_back()
                 .filter(|(_, c)| ends(*c))
                 .map_or((word, ""), |(at, _)| word.split_at(at));
-            out.push_str(&self.place(word));
+            out.push_str(&self.word(word));
             out.push_str(end);
         }
         out
     }
 
-    /// A word that may be a place in a source file: `/srv/app/main.js:10:5`, `file:///srv/app/main.js`.
-    fn place(&self, word: &str) -> String {
-        if let Some((scheme, rest)) = word.split_once("://") {
-            return format!("{scheme}://{}", self.place_in_file(rest));
+    /// A word that may be a path: `src/main.js:10:5`, `Lcom/example/Main::main`, but not `operator/`.
+    fn word(&self, word: &str) -> String {
+        let Some(last) = word.rfind('/') else { return word.to_owned() };
+        let (path, operator) = word.split_at(last);
+        let is_operator = path.ends_with("operator") && !path.contains('/') && matches!(operator, "/" | "/=");
+        if word == "/" || is_operator {
+            return word.to_owned();
         }
-        if word.contains('/') && word.len() > 1 { self.place_in_file(word) } else { word.to_owned() }
+        let end = word.get(last..).and_then(|name| name.find("::")).map_or(position(word), |at| last + at);
+        let (path, rest) = word.split_at(end);
+        self.path(path) + rest
     }
 
-    fn place_in_file(&self, word: &str) -> String {
-        let path = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':');
-        let line = word.get(path.len()..).filter(|rest| rest.starts_with(':')).unwrap_or("");
-        self.path(word.strip_suffix(line).unwrap_or(word)) + line
+    /// What stands outside of quotes in a sentence: a path goes on to the end, or to what the sentence has behind it.
+    pub(super) fn sentence(&self, text: &str) -> String {
+        let Some(at) = absolute(text) else { return self.words(text) };
+        let (before, path) = text.split_at(at);
+        let last = path.rfind('/').unwrap_or(0);
+        let end = [": ", "; "].into_iter().filter_map(|end| path.get(last..)?.find(end)).min();
+        let (path, after) = path.split_at(end.map_or(path.len(), |end| last + end));
+        format!("{}{}{after}", self.words(before), self.path(path))
     }
 
     /// The name of a custom event: those of the kernel's functions and tracepoints stay, without what is compared with.
     pub(super) fn event(&self, text: &str) -> String {
         const KERNELS: [&str; 7] = ["kprobe:", "kretprobe:", "fentry:", "fexit:", "tracepoint:", "rawtp:", "latency:"];
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:.*".contains(&byte));
-        let kernels = KERNELS.into_iter().any(|hook| text.starts_with(hook));
+        // `latency:FILE:FUNCTION` is a program's.
+        let of_file = text.strip_prefix("latency:").is_some_and(|rest| rest.contains(':'));
+        let kernels = !of_file && KERNELS.into_iter().any(|hook| text.starts_with(hook));
         if plain && kernels { text.to_owned() } else { self.names.of("event", text) }
+    }
+
+    /// One of ebrec's BPF programs, such as `sched/sched_switch`. Those of custom events are `events/0 EVENT PROGRAM`.
+    pub(super) fn bpf_program(&self, text: &str) -> String {
+        let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_/".contains(&byte));
+        if plain(text) {
+            return text.to_owned();
+        }
+        let parts = text.split_once(' ').and_then(|(object, rest)| Some((object, rest.rsplit_once(' ')?)));
+        match parts {
+            Some((object, (event, program))) if plain(object) && plain(program) => {
+                format!("{object} {} {program}", self.event(event))
+            }
+            _ => self.names.of("program", text),
+        }
     }
 
     /// A text that was captured; short numbers stay.
     pub(super) fn captured(&self, text: &str) -> String {
-        let number = text.len() <= 7 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-        if number { text.to_owned() } else { self.names.of("text", text) }
+        let number = is_number(text.strip_prefix('-').unwrap_or(text), NUMBER_BYTES);
+        if number || text.is_empty() { text.to_owned() } else { self.names.of("text", text) }
     }
+}
+
+/// The file and the offset of a frame that has no name: `libacme.so.1+0x1f2a`.
+pub(super) fn place_in_module(text: &str) -> Option<(&str, &str)> {
+    text.rsplit_once("+0x").filter(|(_, offset)| offset.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Whether a text is the name of a frame that has none.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    text.is_empty() || PLACES.contains(&text)
+}
+
+/// Where the first path from the root begins. A slash within a word belongs to a relative path, or to `operator/`.
+fn absolute(text: &str) -> Option<usize> {
+    let begins = |before: Option<char>| before.is_none_or(|c| !c.is_alphanumeric() && !"._-/)]>".contains(c));
+    text.match_indices('/')
+        .map(|(at, _)| at)
+        .find(|at| begins(text.get(..*at).and_then(|text| text.chars().next_back())))
+}
+
+/// Where `:LINE:COLUMN` or `:LINE` begins at the end of a text, or its end.
+fn position(text: &str) -> usize {
+    let number =
+        |text: &str| text.rsplit_once(':').filter(|(_, line)| is_number(line, LINE_BYTES)).map(|(rest, _)| rest.len());
+    let one = number(text).unwrap_or(text.len());
+    text.get(..one).and_then(number).unwrap_or(one)
+}
+
+/// Whether a text is a number of at most so many digits.
+fn is_number(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether every machine has or knows an address. Other multicast addresses are made of a machine's own, or chosen by its administrator.
+fn is_every_machines(address: IpAddr) -> bool {
+    let is_common_group = match address {
+        // The local network control block (RFC 5771, section 4).
+        IpAddr::V4(address) => matches!(address.octets(), [224, 0, 0, _]),
+        // The groups of all nodes and routers, and others by a short number (RFC 4291, section 2.7.1).
+        IpAddr::V6(address) => matches!(address.segments(), [0xff01..=0xff05, 0, 0, 0, 0, 0, 0, 0..=0xff]),
+    };
+    address.is_loopback() || address.is_unspecified() || is_common_group
 }
 
 /// The words of a line as a shell takes them; what is quoted is unquoted.

@@ -77,20 +77,25 @@ impl Planted {
             Holds::Cgroup => format!("/kubepods.slice/docker-{}.scope", s()),
             Holds::Symbol if n == 0 => format!("JS:*hot /srv/{}/{}.js:1:13", s(), s()),
             Holds::Symbol if n == 1 => format!("{}+0x1f2a", s()),
+            Holds::Symbol if n == 2 => format!("JS:*hot /srv/{} dir {} end/{}.js:1:13", s(), s(), s()),
             Holds::Symbol => format!("file:///{}/{}.js", s(), s()),
             Holds::Stack => format!("main;{}+0x12;~fn /data/{}/x.js:3", s(), s()),
+            Holds::BpfProgram if n == 0 => format!(
+                "events/0 uprobe:/srv/{}/pay:{}(str(arg0))/str(arg0) == \"{}\"/ user_entries_sleepable",
+                s(),
+                s(),
+                s()
+            ),
+            Holds::BpfProgram => format!("events/{n} latency:{}:f user_entries", s()),
+            Holds::Event if n == 1 => format!("latency:{}:charge", s()),
             Holds::Event if n == 0 => format!("kprobe:tcp_sendmsg/comm == \"{}\"/", s()),
             Holds::Event => format!("uprobe:/home/{}/app:{}", s(), s()),
             Holds::Captured => format!("SELECT * FROM {} WHERE name = '{}'", s(), s()),
             Holds::Program if n == 0 => s(),
             Holds::Program if n == 1 => format!("kworker/{}/1", s()),
-            Holds::Program
-            | Holds::Host
-            | Holds::Method
-            | Holds::Container
-            | Holds::Device
-            | Holds::ByKind
-            | Holds::Unknown => s(),
+            Holds::Program if n == 2 => format!("kworker/{}", s()),
+            Holds::Program => format!("worker/{}", s()),
+            Holds::Host | Holds::Method | Holds::Container | Holds::Device | Holds::ByKind | Holds::Unknown => s(),
         })
     }
 }
@@ -151,7 +156,14 @@ fn meta(planted: &mut Planted) -> Meta {
     for probe in probes::REGISTRY.iter().map(|probe| probe.info()) {
         meta.probes.push(ProbeState {
             name: probe.name.to_owned(),
-            reason: Some(format!("left out '{}': /opt/{}/x has no symbols", planted.next(), planted.next())),
+            reason: Some(format!(
+                "left out '{}': /opt/{} a {} b/x has no symbols; can't find '{}'",
+                planted.next(),
+                planted.next(),
+                planted.next(),
+                planted.next()
+            )),
+            hooks: vec!["tp_btf/sched_switch".to_owned(), format!("uprobe.multi/{}", planted.next())],
             ..ProbeState::default()
         });
         for kind in probe.kinds {
@@ -518,4 +530,225 @@ fn every_text_column_says_what_it_holds_and_every_kind_what_its_names_are() {
     for kind in CORE_KINDS.iter().filter(|kind| kind.columns.contains(&"name")) {
         assert!(kind.holds.iter().any(|(name, _)| *name == "name"), "{}", kind.name);
     }
+}
+
+/// A recording with a row for each list of columns and texts, and what it says of itself.
+fn write_rows(path: &Path, meta: Meta, said: &[(&str, &[(&str, &str)])]) {
+    let columns = probes::REGISTRY.iter().flat_map(|probe| probe.info().columns);
+    let schema = Arc::new(Schema::new(columns));
+    let identity = Identity { host: "h".to_owned(), run_id: "0".to_owned() };
+    let mut writer = Writer::create(path, Arc::clone(&schema), identity, Existing::Keep).unwrap();
+    let mut rows = Rows::new(Arc::clone(&schema), 0);
+    for (kind, texts) in said {
+        let kinds = CORE_KINDS.iter().map(|kind| kind.name).chain(["http"]);
+        let mut row = rows.row(kinds.into_iter().find(|known| known == kind).unwrap());
+        row.at(0);
+        for (name, text) in *texts {
+            row.text(schema.id(name).unwrap(), text);
+        }
+    }
+    rows.take(1, true).into_iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.set_meta(&meta);
+    writer.finish(Duration::from_secs(60)).unwrap();
+}
+
+/// The texts of a column in a bundle, in the order of the rows.
+fn texts(bundle: &Path, kind: &str, column: &str) -> Vec<String> {
+    let recording = Recording::open(bundle).unwrap();
+    let chunks = recording.scan(kind, &[column]).unwrap().map(Result::unwrap);
+    chunks
+        .flat_map(|chunk| {
+            (0..chunk.len()).map(|row| chunk.text(0).get(row).unwrap_or("").to_owned()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn kind_meta(name: &str, holds: &[(&str, Holds)]) -> KindMeta {
+    let holds = holds.iter().map(|(name, holds)| ((*name).to_owned(), *holds)).collect();
+    KindMeta { name: name.to_owned(), holds, ..KindMeta::default() }
+}
+
+#[test]
+fn the_text_of_a_custom_event_is_not_in_the_cost_of_an_older_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let event = r#"uprobe:/srv/acmepay:pay(str(arg0))/str(arg0) == "ssn 078-05-1120"/"#;
+    let program = format!("events/0 {event} user_entries_sleepable");
+    let meta = Meta {
+        kinds: vec![kind_meta("cost", &[("name", Holds::Word)])],
+        events: vec![EventMeta { name: event.to_owned(), text: event.to_owned(), ..EventMeta::default() }],
+        ..Meta::default()
+    };
+    let names = [program.as_str(), "sched/sched_switch", "ebrec"];
+    let rows = names.map(|name| [("name", name)]);
+    let rows: Vec<(&str, &[(&str, &str)])> = rows.iter().map(|row| ("cost", row.as_slice())).collect();
+    write_rows(&dir.path().join("run.parquet"), meta, &rows);
+    worked(ebrec(&["share", "run.parquet"], dir.path()));
+    let bundle = bundle(dir.path());
+    for (part, bytes) in unpacked(&bundle) {
+        for text in ["acmepay", "078-05", "pay(str"] {
+            assert!(!contains(&bytes, text), "{text} in {part}");
+        }
+    }
+    let shared = texts(&bundle, "cost", "name");
+    let name = Recording::open(&bundle).unwrap().meta().events[0].name.clone();
+    assert_eq!(shared[0], format!("events/0 {name} user_entries_sleepable"), "equal stays equal");
+    assert_eq!(shared[1..], names[1..]);
+}
+
+#[test]
+fn numbers_behind_known_names_go_and_versions_and_kernel_threads_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let meta = Meta { kinds: vec![kind_meta("process", &[]), kind_meta("http", &[])], ..Meta::default() };
+    let gone = [
+        ("process", "comm", "nginx-4155550188", "4155550188"),
+        ("process", "comm", "client-41555501", "41555501"),
+        ("process", "comm", "worker/ACMECORP", "ACMECORP"),
+        ("process", "comm", "sh/HUNTER2", "HUNTER2"),
+        ("process", "comm", "kworker/KW3", "KW3"),
+        ("process", "filename", "/var/backup-4111111111111111", "4111111111111111"),
+        ("process", "filename", "/var/log.2026.11.30.771122334455", "771122334455"),
+        ("process", "filename", "/usr/lib/libssl.so.4155550166", "4155550166"),
+        ("process", "unit_name", "nginx-4155550177.service", "4155550177"),
+        ("http", "http_path", "/user/client-4155550155", "4155550155"),
+        ("http", "http_path", "/user-4111111111111112/x", "4111111111111112"),
+        ("http", "http_path", "/health/backup.20261130.4111111113", "4111111113"),
+    ];
+    let stays = [
+        ("process", "comm", "kworker/0:1H"),
+        ("process", "comm", "kworker/0:1H-kblockd"),
+        ("process", "comm", "ksoftirqd/0"),
+        ("process", "comm", "python3.11"),
+        ("process", "comm", "nginx"),
+        ("process", "filename", "/usr/lib/libssl.so.3"),
+        ("process", "filename", "/usr/bin/python3.11"),
+        ("process", "filename", "/var/log/log.1"),
+        ("process", "unit_name", "session-12.scope"),
+        ("http", "http_path", "/v1/health"),
+        ("http", "http_path", "/{id}/"),
+    ];
+    let all = gone.iter().map(|(kind, column, text, _)| (*kind, *column, *text)).chain(stays);
+    let rows: Vec<(&str, [(&str, &str); 1])> = all.map(|(kind, column, text)| (kind, [(column, text)])).collect();
+    let rows: Vec<(&str, &[(&str, &str)])> = rows.iter().map(|(kind, row)| (*kind, row.as_slice())).collect();
+    write_rows(&dir.path().join("run.parquet"), meta, &rows);
+    worked(ebrec(&["share", "run.parquet"], dir.path()));
+    let bundle = bundle(dir.path());
+    for (part, bytes) in unpacked(&bundle) {
+        for (.., secret) in gone {
+            assert!(!contains(&bytes, secret) || secret == "KW3", "{secret} in {part}");
+        }
+    }
+    for (kind, column, text) in stays {
+        assert!(texts(&bundle, kind, column).iter().any(|shared| shared == text), "{text}");
+    }
+    for (kind, column, text, _) in gone {
+        assert!(texts(&bundle, kind, column).iter().all(|shared| shared != text), "{text}");
+    }
+}
+
+#[test]
+fn a_bundle_names_its_own_recording_and_not_where_it_was_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let temporary = dir.path().join("janesmith");
+    fs::create_dir(&temporary).unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/web.parquet");
+    let share = Command::new(env!("CARGO_BIN_EXE_ebrec"))
+        .args(["share", fixture, "-o", "run.zip"])
+        .current_dir(dir.path())
+        .env("TMPDIR", &temporary)
+        .output();
+    worked(share.unwrap());
+    let parts = unpacked(&bundle(dir.path()));
+    for (part, bytes) in &parts {
+        for text in ["janesmith", ".tmp", "0.parquet"] {
+            assert!(!contains(bytes, text) || part == "the bundle", "{text} in {part}");
+        }
+    }
+    let summary = parts.iter().find(|(name, _)| name == "summary.md").unwrap();
+    assert!(contains(&summary.1, " run.parquet'"), "hints have the bundle's name for it");
+}
+
+#[test]
+fn functions_of_generated_code_are_ones_own_and_paths_in_names_have_no_words_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = "JS:*fnSecret /srv/js dir middlesecret end/main.js:1:20";
+    let java = "Lcom/acmesecret/Billing;::charge(Lcom/acmesecret/Money;)V";
+    let python = "py::billsecret:/srv/my secret dir/app.py";
+    let own = "chargesecret";
+    let symbols = [
+        (node, "[generated]"),
+        ("JS:*anonsecret", "[generated]"),
+        (java, "[generated]"),
+        (python, "[generated]"),
+        (own, "/srv/app/server.js"),
+        ("JS:~next node:internal/process/task_queues:67:35", "[generated]"),
+        ("std::operator/<char>", "/usr/lib/libstdc++.so.6"),
+        ("malloc", "/usr/lib/libc.so.6"),
+    ];
+    let folded = symbols.map(|(name, _)| name.replace(';', ":")).join(";");
+    let symbol_rows = symbols.map(|(name, module)| [("name", name), ("module", module)]);
+    let stack = [("folded", folded.as_str())];
+    let mut rows: Vec<(&str, &[(&str, &str)])> = symbol_rows.iter().map(|row| ("symbol", row.as_slice())).collect();
+    rows.push(("stack", &stack));
+    let events = vec![EventMeta { name: "kprobe:vfs_read".to_owned(), ..EventMeta::default() }];
+    let hooks = vec!["uprobe.multi/hooksecret".to_owned(), "tp_btf/sched_switch".to_owned()];
+    let meta = Meta {
+        kinds: vec![kind_meta("symbol", &[("name", Holds::Symbol)]), kind_meta("stack", &[])],
+        probes: vec![ProbeState { name: "events".to_owned(), hooks, ..ProbeState::default() }],
+        events,
+        ..Meta::default()
+    };
+    write_rows(&dir.path().join("run.parquet"), meta, &rows);
+
+    worked(ebrec(&["share", "run.parquet"], dir.path()));
+    for (part, bytes) in unpacked(&bundle(dir.path())) {
+        for text in ["middlesecret", "acmesecret", "my secret", "hooksecret"] {
+            assert!(!contains(&bytes, text), "{text} in {part}");
+        }
+    }
+    let same = |bundle: &Path| {
+        let names: Vec<String> = texts(bundle, "symbol", "name").iter().map(|name| name.replace(';', ":")).collect();
+        assert_eq!(texts(bundle, "stack", "folded"), [names.join(";")], "equal stays equal");
+        names
+    };
+    let names = same(&bundle(dir.path()));
+    assert!(names[0].starts_with("JS:*fnSecret /srv/") && names[0].ends_with(".js:1:20"), "{}", names[0]);
+    assert!(names[2].ends_with("V") && names[2].contains("::charge("), "{}", names[2]);
+    let hooks = &Recording::open(&bundle(dir.path())).unwrap().meta().probes[0].hooks.clone();
+    assert_eq!(hooks, &["uprobe.multi", "tp_btf/sched_switch"]);
+
+    worked(ebrec(&["share", "--redact", "symbols,build-ids", "-o", "own.zip", "run.parquet"], dir.path()));
+    let own = dir.path().join("own.zip");
+    for (part, bytes) in unpacked(&own) {
+        assert!(!contains(&bytes, "secret"), "in {part}");
+    }
+    let names = same(&own);
+    assert!(names[..6].iter().all(|name| name.starts_with("function-")), "{names:?}");
+    assert_eq!(names[6..], ["std::operator/<char>", "malloc"]);
+}
+
+#[test]
+fn patterns_reach_every_text_of_the_metadata() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut meta = Meta {
+        probes: vec![ProbeState {
+            name: "sched".to_owned(),
+            hooks: vec!["uprobe.multi/zqsql".to_owned()],
+            ..ProbeState::default()
+        }],
+        ..Meta::default()
+    };
+    meta.host.kernel = "6.18.44-fc-v769".to_owned();
+    meta.host.distro = "Debian GNU/Linux 12".to_owned();
+    meta.host.virt = Some("acmevisor".to_owned());
+    meta.window.ended = "acme-ended".to_owned();
+    write_rows(&dir.path().join("run.parquet"), meta, &[("cpu_info", &[("name", "Acme CPU")])]);
+    fs::write(dir.path().join("patterns"), "fc-v769\nDebian\nzqsql\n(?i)acme\n").unwrap();
+    worked(ebrec(&["share", "--patterns", "patterns", "run.parquet"], dir.path()));
+    for (part, bytes) in unpacked(&bundle(dir.path())) {
+        for text in ["fc-v769", "Debian", "zqsql", "acme"] {
+            assert!(!contains(&bytes, text), "{text} in {part}");
+        }
+    }
+    let shared = Recording::open(&bundle(dir.path())).unwrap();
+    assert!(shared.meta().host.kernel.starts_with("6.18.44-redacted-"), "{}", shared.meta().host.kernel);
 }

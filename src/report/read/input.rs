@@ -112,6 +112,11 @@ impl Source {
         Ok(Source { label, recording, filter, asked, shown, folding, is_part: false })
     }
 
+    /// Calls it by a name other than its path.
+    pub(crate) fn call(&mut self, name: &Path) {
+        self.recording.call(name);
+    }
+
     /// Makes it one of many that are read one by one: its tables say its label in each row, and are merged.
     pub(crate) fn part(self, label: String) -> Source {
         Source { label, is_part: true, ..self }
