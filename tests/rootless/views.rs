@@ -51,6 +51,7 @@ impl Case {
             view: view.to_owned(),
             files: files.collect(),
             files_from: None,
+            called: None,
             metrics: Vec::new(),
             by: Vec::new(),
             filter: RowFilter::default(),

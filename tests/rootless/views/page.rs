@@ -29,6 +29,7 @@ fn plan(view: &str, file: &Path, format: Format, filter: RowFilter) -> ReportPla
         view: view.to_owned(),
         files: vec![file.to_owned()],
         files_from: None,
+        called: None,
         metrics: Vec::new(),
         by: Vec::new(),
         filter,

@@ -18,6 +18,7 @@ fn read(fixture: &str, view: &str, metric: Option<&str>, by: &[&str]) -> Value {
         view: view.to_owned(),
         files: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/{fixture}.parquet"))],
         files_from: None,
+        called: None,
         metrics: metric.into_iter().map(str::to_owned).collect(),
         by: by.iter().map(|column| (*column).to_owned()).collect(),
         filter: RowFilter::default(),
