@@ -29,6 +29,7 @@ pub mod rings;
 pub mod scope;
 pub mod settings;
 mod shared;
+pub mod signal_mask;
 #[cfg(test)]
 #[path = "../tests/support/skip.rs"]
 #[allow(unreachable_pub, reason = "the tests of other programs use it as well")]

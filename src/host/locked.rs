@@ -19,8 +19,6 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::SigSet;
-
 use crate::host::foreign;
 use crate::host::watch::Suspect;
 use crate::host::watch::Watch;
@@ -138,8 +136,6 @@ impl Worker {
         let watch = Arc::new(Watch::avoiding(avoided));
         let watched = Arc::clone(&watch);
         thread::Builder::new().name("ebrec-locked".to_owned()).spawn(move || {
-            // It may be stuck in a place where it takes none, and the kernel could choose it.
-            let _ = SigSet::all().thread_block();
             watched.begin();
             for (number, pid, file) in asked {
                 let bytes = watched.look(Suspect::Process(pid), || Some(read_file(&file, most).unwrap_or_default()));

@@ -25,8 +25,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
-use nix::sys::signal::SigSet;
-use nix::sys::signal::SigmaskHow;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::getpgrp;
@@ -40,6 +38,7 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Handle;
 use signal_hook::iterator::Signals;
 
+use crate::bpf::signal_mask::SignalMask;
 use crate::dispositions;
 use crate::host::confine;
 use crate::record::GiveUp;
@@ -77,7 +76,7 @@ pub(super) struct Interrupts {
     course: Arc<Mutex<Course>>,
     handle: Handle,
     /// The signals that the calling thread blocked before.
-    blocked_before: SigSet,
+    blocked_before: SignalMask,
 }
 
 /// What a signal leads to.
@@ -129,18 +128,15 @@ impl Interrupts {
         if copies {
             wanted.push(SIGUSR1);
         }
-        let taken =
-            wanted.iter().map(|signal| nix::sys::signal::Signal::try_from(*signal)).collect::<Result<SigSet, _>>();
-        let taken = taken.context("can't listen for signals")?;
-        let mut signals = Signals::new(wanted).context("can't listen for signals")?;
-        let blocked_before = taken.thread_swap_mask(SigmaskHow::SIG_BLOCK).context("can't block signals")?;
+        let mut signals = Signals::new(&wanted).context("can't listen for signals")?;
+        let blocked_before = SignalMask::block(&wanted).context("can't block signals")?;
         let handle = signals.handle();
         let listener = Listener { course: Arc::clone(&course), shared, events, give_up };
         thread::Builder::new()
             .name("ebrec-signals".to_owned())
             .spawn(move || {
                 // It can't be refused: the set is valid.
-                let _ = taken.thread_unblock();
+                let _ = SignalMask::unblock(&wanted);
                 // All that it does is to signal the command.
                 let _ = confine::keep_only(match foreign_command {
                     true => CapabilitySet::KILL,
@@ -169,7 +165,7 @@ impl Interrupts {
 impl Drop for Interrupts {
     fn drop(&mut self) {
         self.handle.close();
-        let _ = self.blocked_before.thread_set_mask();
+        self.blocked_before.restore();
     }
 }
 

@@ -402,7 +402,9 @@ fn a_file_that_is_written_again_under_the_same_inode_is_another_program() {
         let stacks = sampled(&["sh".to_owned(), "-c".to_owned(), script]);
         assert_eq!(std::fs::metadata(&run).unwrap().ino(), before);
         let (mut all, mut right) = (0, 0);
-        for (folded, count, _) in stacks.iter().filter(|(folded, ..)| folded.contains("innermost") || folded.contains("run+")) {
+        for (folded, count, _) in
+            stacks.iter().filter(|(folded, ..)| folded.contains("innermost") || folded.contains("run+"))
+        {
             all += count;
             right += if folded.contains(CALLERS) && folded.contains(WITHIN_LIBC) { *count } else { 0 };
             assert!(!folded.contains("run+0x"), "{id}: {folded}");
