@@ -129,7 +129,7 @@ fn start_times_leave_out_the_time_the_machine_slept() {
 fn this_very_process_is_found() {
     let root = Root::system();
     let own = std::process::id() as i32;
-    let processes = snapshot(&root, Auxv::read(&root), None);
+    let processes = snapshot(&root, Auxv::read(&root), None, &mut arguments());
     let me = processes.iter().find(|process| process.pid == own).unwrap();
     assert_eq!(me.exe.as_deref(), std::env::current_exe().unwrap().to_str());
     assert_eq!(me.argv, std::env::args().collect::<Vec<_>>());
