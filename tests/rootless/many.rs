@@ -88,10 +88,6 @@ fn every_table_of_many_recordings_has_the_rows_that_it_has_of_a_few() {
     for view in VIEWS {
         let (of_few, of_many) = (json(&plan(view.name, few.clone())), json(&plan(view.name, many.clone())));
         for (name, table) in of_few["tables"].as_object().unwrap() {
-            // A call tree is a table of its own for each of a few.
-            if name.starts_with("tree") {
-                continue;
-            }
             let expected = rows(table);
             let found: Vec<Value> = rows(&of_many["tables"][name]).into_iter().filter(is_among_few).collect();
             let is_cut = of_many["omitted"].get(name).is_some();
@@ -106,6 +102,33 @@ fn every_table_of_many_recordings_has_the_rows_that_it_has_of_a_few() {
         }
     }
     assert!(compared > 300, "{compared} rows");
+}
+
+#[test]
+fn a_call_tree_is_one_table_with_hosts_whatever_the_number_of_recordings() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |at: usize| {
+        let mut made = service(at as u64, Planted::Nothing);
+        made.meta.host.hostname = format!("h{at}");
+        let path = dir.path().join(format!("{at}.parquet"));
+        made.write(&path);
+        path
+    };
+    let files: Vec<PathBuf> = (0..FEW + 1).map(write).collect();
+    let alone = |file: &PathBuf| rows(&json(&plan("cpu", vec![file.clone()]))["tables"]["tree"]);
+    for number in [2, FEW, FEW + 1] {
+        let document = json(&plan("cpu", files[..number].to_vec()));
+        let trees: Vec<&String> =
+            document["tables"].as_object().unwrap().keys().filter(|name| name.starts_with("tree")).collect();
+        assert_eq!(trees, ["tree"], "{number}");
+        let found = rows(&document["tables"]["tree"]);
+        for (at, file) in files[..number].iter().enumerate() {
+            let mut of_host: Vec<Value> = found.iter().filter(|row| row["host"] == format!("h{at}")).cloned().collect();
+            of_host.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("host")));
+            assert!(!of_host.is_empty());
+            assert_eq!(of_host, alone(file), "h{at} of {number}");
+        }
+    }
 }
 
 /// What files themselves say of a metric.

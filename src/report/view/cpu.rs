@@ -170,12 +170,12 @@ fn finish(
     let profiles = profiles.as_slice();
     document.push(functions.table()?);
     push_lines(document, sources, profiles, plan, what)?;
-    for (source, (profile, stacks)) in sources.iter().zip(profiles) {
-        document.push(tree(sources, source, profile, stacks, plan, what)?);
-    }
-    // Without a recording this is for the manual, which lists every table.
-    if sources.is_empty() {
-        document.push(Ranking::new(sources, "tree", "Calls", tree_columns(what)).table()?);
+    if plan.format.is_for_programs() {
+        document.push(all_trees(sources, profiles, plan, what)?);
+    } else {
+        for (source, (profile, stacks)) in sources.iter().zip(profiles) {
+            document.push(tree(sources, source, profile, stacks, plan, what)?);
+        }
     }
     // Nobody else draws it.
     if matches!(plan.format, Format::Svg | Format::Html)
@@ -341,14 +341,33 @@ fn tree(
 ) -> Result<Table> {
     let title = if sources.len() > 1 { format!("Calls on {}", source.label()) } else { "Calls".to_owned() };
     let all = profile.ns();
-    let least = if plan.format.is_for_programs() || plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
+    let least = if plan.top == Some(0) { 1 } else { all / LEAST_SHARE };
     let branches = profile.tree(stacks, least)?;
-    let rows = if plan.format.is_for_programs() || plan.top == Some(0) { branches } else { folded(branches, all) };
+    let rows = if plan.top == Some(0) { branches } else { folded(branches, all) };
     let shown = plan.rows_shown(40).min(rows.len());
     let mut table = Ranking::new(std::slice::from_ref(source), "tree", &title, tree_columns(what)).top(shown);
     let depths = rows.iter().take(shown).map(|row| row.depth).collect();
     for Branch { name, ns, .. } in rows {
         table.weighed(source, Some(0), || Call { name, ns, of_all_ns: all });
+    }
+    let mut table = table.table()?;
+    table.depths = Some(depths);
+    Ok(table)
+}
+
+/// Every call of all recordings in one table, as programs find it whatever the number of recordings.
+fn all_trees(sources: &[Source], profiles: &[(Profile, Stacks)], plan: &ReportPlan, what: &str) -> Result<Table> {
+    let shown = plan.rows_shown(usize::MAX);
+    let mut table = Ranking::new(sources, "tree", "Calls", tree_columns(what)).top(shown);
+    let mut depths = Vec::new();
+    for (source, (profile, stacks)) in sources.iter().zip(profiles) {
+        let all = profile.ns();
+        for Branch { name, ns, depth, .. } in profile.tree(stacks, 1)? {
+            if depths.len() < shown {
+                depths.push(depth);
+            }
+            table.weighed(source, Some(0), || Call { name, ns, of_all_ns: all });
+        }
     }
     let mut table = table.table()?;
     table.depths = Some(depths);
