@@ -187,7 +187,7 @@ pub struct SpanRow {
     pub values: Vec<Sparse>,
 }
 
-/// Single events.
+/// Single events, or bursts of them within an interval.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct Events {
     /// Headings of the cells.

@@ -9,7 +9,6 @@ use crate::render::Events;
 use crate::render::Fired;
 use crate::render::OverTime;
 use crate::render::SpanTable;
-use crate::report::over_time::intervals::Intervals;
 use crate::report::plan::ReportPlan;
 use crate::report::read::input::Source;
 use crate::report::read::ledger;
@@ -26,14 +25,17 @@ mod stacks;
 mod sums;
 mod threads;
 
-/// Reads one recording under its filters; single events are the caller's.
+pub(crate) use intervals::Intervals;
+
+/// Reads one recording under its filters; single events are the caller's, which gets the intervals that a reader can select.
 pub(crate) fn over_time(
     source: &Source,
     processes: &ProcessTable,
     plan: &ReportPlan,
-    events: Events,
+    events: impl FnOnce(&Intervals) -> Result<Events>,
 ) -> Result<OverTime> {
     let intervals = Intervals::of(source)?;
+    let events = events(&intervals)?;
     let mut cuts = Vec::new();
     let (strips, threads) = threads::threads(source, &intervals)?;
     let mut tables = sums::tables(source, processes, &intervals)?;

@@ -123,15 +123,22 @@ function distributions(list, bounds) {
   return { root: element("div", {}, table.root, map), update };
 }
 
+/** Columns of events that hold numbers. */
+const NUMBERS = ["pid", "burst of"];
+
 function events({ keys, rows, more }) {
   const columns = [
     { title: "end", help: "When it ended, in seconds since the start of the window.", numeric: true },
     { title: "took", help: "", numeric: true },
-    ...keys.map((title) => ({ title, help: "", numeric: title === "pid" })),
+    ...keys.map((title) => ({
+      title,
+      help: title === "burst of" ? "Events of the same command and kind that follow each other within 100 ms and end in the same interval; the row is the slowest." : "",
+      numeric: NUMBERS.includes(title),
+    })),
   ];
-  const note = more ? `The ${rows.length} slowest events of the recording that end in the selection.` : "";
+  const note = more ? `Of the recording's ${rows.length} slowest bursts, at least the slowest of each interval, those that end in the selection.` : "";
   const view = makeTable({ name: "events", title: "Slowest events", note, columns, sortBy: { at: 1, direction: "descending" } });
-  const cell = (text, at) => (keys[at] === "pid" ? { text, value: text === "" ? null : Number(text) } : word(text));
+  const cell = (text, at) => (NUMBERS.includes(keys[at]) ? { text, value: text === "" ? null : Number(text) } : word(text));
   const update = (_, __, [begin, end], everything) => {
     const inside = rows.filter(([at]) => everything || (at >= begin && at < end));
     view.update(inside.map(([at, took, cells]) => [{ text: `${(at / 1e9).toFixed(3)} s`, value: at }, number("ns", took), ...cells.map(cell)]));

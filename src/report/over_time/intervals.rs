@@ -11,7 +11,7 @@ use crate::report::read::rows::Row;
 const MOST: i64 = 150;
 
 /// The intervals that a page's figures are kept by.
-pub(super) struct Intervals {
+pub(crate) struct Intervals {
     bounds: Vec<i64>,
 }
 
@@ -40,7 +40,7 @@ impl Intervals {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.bounds.len().saturating_sub(1)
     }
 
@@ -52,8 +52,13 @@ impl Intervals {
     /// The interval of a row that sums one up, told by its middle: probes do not end their intervals at the same nanosecond.
     pub(super) fn at(&self, row: &Row<'_>) -> Option<usize> {
         let middle = row.at()?.saturating_sub(row.dur().unwrap_or(0).max(0) / 2);
-        let after = self.bounds.partition_point(|bound| *bound <= middle);
-        Some(after.saturating_sub(1).min(self.count().saturating_sub(1)))
+        Some(self.of_moment(middle))
+    }
+
+    /// The interval of a moment, in nanoseconds since the window's start.
+    pub(crate) fn of_moment(&self, at: i64) -> usize {
+        let after = self.bounds.partition_point(|bound| *bound <= at);
+        after.saturating_sub(1).min(self.count().saturating_sub(1))
     }
 }
 

@@ -13,6 +13,8 @@ use ebrec::report::report;
 use serde_json::Value;
 
 use crate::synthetic::build::build;
+use crate::synthetic::recording::Cell;
+use crate::synthetic::recording::MS;
 use crate::views::Case;
 use crate::views::growing::growing;
 
@@ -249,4 +251,54 @@ fn a_page_of_a_view_has_its_tables_and_pictures() {
             assert!(page.contains(part), "{view} has no {part}");
         }
     }
+}
+
+/// Events that follow one another closely were one row, at the moment of the slowest: a selection without that moment had none of them.
+#[test]
+fn the_slowest_events_of_a_selection_are_those_of_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = dir.path().join("made.parquet");
+    let mut recording = build("builder");
+    for at in 0..8 {
+        let took = if at == 1 { 520 } else { 500 - at };
+        let own =
+            [("dev", Cell::Text("vdb")), ("op", "read".into()), ("pid", 200.into()), ("dur_ns", (took * MS).into())];
+        recording.row("block_io", (at + 1) * 490 * MS, &own);
+    }
+    recording.write(&made);
+    let mut compared = 0;
+    for file in [made, fixture("fio"), fixture("web")] {
+        let (_, page) = page(&file);
+        let bounds: Vec<u64> = page["bounds"].as_array().unwrap().iter().map(|bound| bound.as_u64().unwrap()).collect();
+        let events = &page["events"];
+        let count = events["keys"].as_array().unwrap().iter().position(|key| key == "burst of").unwrap();
+        let rows: Vec<(u64, u64, u64)> = events["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| {
+                let burst = row[2][count].as_str().unwrap().parse().unwrap();
+                (row[0].as_u64().unwrap(), row[1].as_u64().unwrap(), burst)
+            })
+            .collect();
+        for span in bounds.windows(2) {
+            let filter = RowFilter {
+                from: Some(Duration::from_nanos(span[0])),
+                to: Some(Duration::from_nanos(span[1])),
+                ..RowFilter::default()
+            };
+            let slow = json("slow", &file, filter);
+            let expected =
+                slow["tables"]["events"].as_array().unwrap().first().map(|row| row["dur_ns"].as_u64().unwrap());
+            let shown = rows.iter().filter(|(at, ..)| (span[0]..span[1]).contains(at)).map(|(_, took, _)| *took).max();
+            assert_eq!(shown, expected, "{span:?} of {}", file.display());
+            compared += usize::from(expected.is_some());
+        }
+        if events["more"] == false {
+            let all = json("slow", &file, RowFilter::default());
+            let said = all["notes"][0].as_str().unwrap().split(' ').next().unwrap().replace(',', "");
+            assert_eq!(rows.iter().map(|(.., burst)| burst).sum::<u64>().to_string(), said, "{}", file.display());
+        }
+    }
+    assert!(compared > 10, "{compared}");
 }

@@ -10,6 +10,7 @@ use std::hash::Hasher;
 use anyhow::Result;
 
 use crate::render::Value;
+use crate::report::over_time::Intervals;
 use crate::report::read::input::Source;
 use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Row;
@@ -91,7 +92,45 @@ pub(super) fn columns() -> Columns<Slow> {
 
 /// The `most` slowest bursts, the slowest first.
 pub(super) fn slowest(source: &Source, processes: &ProcessTable, most: usize) -> Result<Vec<Slow>> {
-    let mut slowest = Slowest { most, heap: BinaryHeap::new() };
+    let mut slowest = Slowest::new(most);
+    bursts(source, processes, |_| 0, |burst| drop(slowest.add(burst)))?;
+    Ok(slowest.in_order())
+}
+
+/// The `each` slowest bursts of every interval and the `most` slowest of the others, the slowest first; and whether there are more. A burst
+/// is within the interval that its events end in, so that a span of intervals has all of its bursts.
+pub(super) fn slowest_by_interval(
+    source: &Source,
+    processes: &ProcessTable,
+    intervals: &Intervals,
+    each: usize,
+    most: usize,
+) -> Result<(Vec<Slow>, bool)> {
+    let mut of_intervals: Vec<Slowest> = (0..intervals.count().max(1)).map(|_| Slowest::new(each)).collect();
+    let (mut others, mut more) = (Slowest::new(most), false);
+    bursts(
+        source,
+        processes,
+        |at| intervals.of_moment(at),
+        |burst| {
+            let passed = of_intervals.get_mut(intervals.of_moment(burst.at)).and_then(|own| own.add(burst));
+            more |= passed.and_then(|passed| others.add(passed)).is_some();
+        },
+    )?;
+    let mut all = others.in_order();
+    all.extend(of_intervals.into_iter().flat_map(Slowest::in_order));
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    Ok((all, more))
+}
+
+/// Hands over every burst; events in different intervals are different bursts.
+fn bursts(
+    source: &Source,
+    processes: &ProcessTable,
+    interval: impl Fn(i64) -> usize,
+    mut found: impl FnMut(Slow),
+) -> Result<()> {
+    let mut found = |burst: Burst| found(burst.whole());
     let kinds = slow::kinds(source);
     for (place, kind) in kinds.iter().enumerate() {
         let mut rows = kind.rows(source);
@@ -101,7 +140,7 @@ pub(super) fn slowest(source: &Source, processes: &ProcessTable, most: usize) ->
             Some(words) => words(row.row, processes),
             None => in_titles(kind, place, row, processes),
         };
-        let mut open: HashMap<u64, Burst> = HashMap::new();
+        let mut open: HashMap<(u64, usize), Burst> = HashMap::new();
         kind.each(rows, None, |row| {
             let (Some(at), Some(dur_ns)) = (row.row.at(), row.row.dur()) else { return };
             let slow = || {
@@ -110,21 +149,21 @@ pub(super) fn slowest(source: &Source, processes: &ProcessTable, most: usize) ->
                 Slow { dur_ns, at, what, pid: row.row.pid(), comm, cause, count: 1, burst_ns: 0 }
             };
             let begin = at.saturating_sub(dur_ns);
-            let sort = sort_of(processes, row.row, &sorts);
+            let sort = (sort_of(processes, row.row, &sorts), interval(at));
             match open.get_mut(&sort) {
                 Some(burst) if burst.reaches(begin, at) => burst.add(begin, at, row.row.pid(), slow),
-                Some(burst) => slowest.add(std::mem::replace(burst, Burst { begin, end: at, slow: slow() })),
+                Some(burst) => found(std::mem::replace(burst, Burst { begin, end: at, slow: slow() })),
                 None => {
                     if open.len() >= OPEN {
-                        open.drain().for_each(|(_, burst)| slowest.add(burst));
+                        open.drain().for_each(|(_, burst)| found(burst));
                     }
                     open.insert(sort, Burst { begin, end: at, slow: slow() });
                 }
             }
         })?;
-        open.into_values().for_each(|burst| slowest.add(burst));
+        open.into_values().for_each(&mut found);
     }
-    Ok(slowest.heap.into_sorted_vec().into_iter().map(|Reverse(slow)| slow).collect())
+    Ok(())
 }
 
 /// The slowest bursts so far.
@@ -134,11 +173,19 @@ struct Slowest {
 }
 
 impl Slowest {
-    fn add(&mut self, burst: Burst) {
-        self.heap.push(Reverse(Slow { burst_ns: burst.end.saturating_sub(burst.begin), ..burst.slow }));
-        if self.heap.len() > self.most {
-            self.heap.pop();
-        }
+    fn new(most: usize) -> Slowest {
+        Slowest { most, heap: BinaryHeap::new() }
+    }
+
+    /// Adds a burst, and hands back the one that no longer is among the slowest.
+    fn add(&mut self, burst: Slow) -> Option<Slow> {
+        self.heap.push(Reverse(burst));
+        let is_full = self.heap.len() > self.most;
+        is_full.then(|| self.heap.pop()).flatten().map(|Reverse(passed)| passed)
+    }
+
+    fn in_order(self) -> Vec<Slow> {
+        self.heap.into_sorted_vec().into_iter().map(|Reverse(slow)| slow).collect()
     }
 }
 
@@ -151,6 +198,10 @@ struct Burst {
 }
 
 impl Burst {
+    fn whole(self) -> Slow {
+        Slow { burst_ns: self.end.saturating_sub(self.begin), ..self.slow }
+    }
+
     /// Whether an event is close enough to belong to it; rows of several CPUs are not quite in order.
     fn reaches(&self, begin: i64, end: i64) -> bool {
         begin <= self.end.saturating_add(GAP_NS) && end >= self.begin.saturating_sub(GAP_NS)
