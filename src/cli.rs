@@ -381,8 +381,9 @@ fn export_plan(export: args::Export, terminal: &Terminal) -> Result<ExportPlan, 
     if let (Some(_), Some(format)) = (export.profile, format)
         && !format.has_stacks()
     {
-        return Err(Failure::usage("this format takes no --profile: it exports metrics, or a whole timeline")
-            .hint("ebrec export --to pprof FILE"));
+        let stacks =
+            "--profile selects the stacks of folded, pprof and perf-script; this format has content of its own";
+        return Err(Failure::usage(stacks).hint("ebrec export --to pprof --profile offcpu FILE"));
     }
     if !export.kind.is_empty() && !format.is_some_and(export::Format::has_rows) {
         return Err(Failure::usage("--kind selects rows, which only jsonl and csv have")

@@ -329,7 +329,8 @@ pub(super) struct Diff {
 /// Export a recording's stacks, timeline, metrics or rows to other tools
 ///
 /// Stacks: `folded` for FlameGraph, inferno and speedscope, `pprof` for `go tool pprof`, `perf-script` for tools that read the output of
-/// `perf script`, `firefox` for profiler.firefox.com, with slow events as markers. `--profile` selects the stacks and their weight.
+/// `perf script`. `--profile` selects the stacks and their weight. `firefox`, for profiler.firefox.com, always has the CPU samples, with
+/// slow events as markers.
 ///
 /// Timeline: `perfetto` for ui.perfetto.dev, with threads, CPU samples, slow events and metrics.
 ///
@@ -361,7 +362,7 @@ pub(super) struct Export {
     pub(super) push: Option<String>,
     /// Stacks to export: cpu (time on a CPU), offcpu (time asleep), locks (waits for locks of the kernel and in futexes) [default: cpu]
     ///
-    /// The numbers are those of the views of the same name. The probe `locks` records no call stacks: a stack there is the kind of
+    /// For the formats folded, pprof and perf-script. The numbers are those of the views of the same name. The probe `locks` records no call stacks: a stack there is the kind of
     /// lock and the address of the futex.
     #[arg(long, value_enum, value_name = "PROFILE", hide_possible_values = true, help_heading = "Stacks")]
     pub(super) profile: Option<ProfileArg>,

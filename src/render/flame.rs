@@ -7,6 +7,7 @@ use inferno::flamegraph::TextTruncateDirection;
 
 use crate::render::Document;
 use crate::render::FlamePlot;
+use crate::units;
 use crate::units::Unit;
 
 /// Draws a flame graph. Frames are as wide as their weight; where there is a weight before, red ones grew and blue ones shrank.
@@ -15,7 +16,11 @@ use crate::units::Unit;
 pub(super) fn flame(document: &Document, plot: &FlamePlot) -> Result<String> {
     let mut options = Options::default();
     options.title = clean(&plot.title);
-    options.subtitle = (!document.subtitle.is_empty()).then(|| clean(&document.subtitle));
+    let parts: Vec<String> = [document.subtitle.clone(), gone(plot).unwrap_or_default()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect();
+    options.subtitle = (!parts.is_empty()).then(|| clean(&parts.join("; ")));
     // Nanoseconds are shown as milliseconds: a person reads the number in a frame's title.
     let (name, factor) = match plot.unit {
         Unit::Nanoseconds => ("ms", 1e-6),
@@ -44,6 +49,17 @@ pub(super) fn flame(document: &Document, plot: &FlamePlot) -> Result<String> {
     inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), &mut svg)
         .with_context(|| format!("can't draw the flame graph '{}'", plot.name))?;
     String::from_utf8(svg).context("the flame graph is not text")
+}
+
+/// What of a difference can't be drawn: frames are as wide as they are after, and what was only before has no width.
+fn gone(plot: &FlamePlot) -> Option<String> {
+    let gone = plot.stacks.iter().filter(|stack| stack.weight == 0).filter_map(|stack| stack.before);
+    let gone = gone.fold(0u64, u64::saturating_add);
+    let amount = match plot.unit {
+        Unit::Nanoseconds => units::duration(i64::try_from(gone).unwrap_or(i64::MAX)),
+        _ => units::count(gone),
+    };
+    (gone > 0).then(|| format!("not drawn: {amount} of before in stacks that are gone after"))
 }
 
 /// A name without characters that would end its line, or that XML can't have.
@@ -88,5 +104,14 @@ mod tests {
     fn two_recordings_make_a_difference() {
         let drawn = flame(&Document::new("cpu", "CPU"), &plot(&[("a;b", Some(1), 9), ("a;c", Some(9), 1)])).unwrap();
         assert!(drawn.contains("a (") && drawn.contains('%'));
+        assert!(!drawn.contains("not drawn"), "{drawn}");
+    }
+
+    #[test]
+    fn what_only_the_first_recording_has_is_said_since_it_has_no_width() {
+        let stacks = [("a;b", Some(1), 9), ("a;c", Some(1_500_000_000), 0), ("d", Some(270_000_000), 0)];
+        let plot = FlamePlot { unit: Unit::Nanoseconds, ..plot(&stacks) };
+        let drawn = flame(&Document::new("cpu", "CPU"), &plot).unwrap();
+        assert!(drawn.contains("not drawn: 1.77 s of before in stacks that are gone after"), "{drawn}");
     }
 }
