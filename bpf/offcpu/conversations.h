@@ -196,6 +196,9 @@ static __always_inline void moved(struct sock *sk, int bytes, enum turn turn)
 	if (with->side == SIDE_UNKNOWN)
 		return;
 	now = bpf_ktime_get_ns();
+	/* Bytes may move before the listeners that there were are noted: who seems to ask may answer on a port that is listened on. */
+	if (with->side == SIDE_CONNECTED && turn == TURN_SENT && with->turn != turn && !with->open)
+		with->side = side_of(sk);
 	opens = with->side == (turn == TURN_RECEIVED ? SIDE_ACCEPTED : SIDE_CONNECTED);
 	if (!opens || !bytes) {
 		/* The answer, or the end of the stream. */
@@ -236,10 +239,11 @@ int BPF_PROG(offcpu_state, const struct sock *sk, int oldstate, int newstate)
 	struct conversation *with;
 	__u64 inode;
 
-	if (!totals_start())
-		return 0;
+	/* Also before the window begins: those that there are by then were listed before. */
 	if (newstate == TCP_LISTEN)
 		note_listener((void *)sk);
+	if (!totals_start())
+		return 0;
 	if (newstate != TCP_FIN_WAIT1 && newstate != TCP_LAST_ACK && newstate != TCP_CLOSE)
 		return 0;
 	inode = inode_of_socket((void *)sk);
@@ -249,7 +253,7 @@ int BPF_PROG(offcpu_state, const struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
-/* The listeners that there are when the window begins; loaded likewise. */
+/* The listeners that there are, listed before the window begins and when it does; loaded likewise. */
 SEC("?iter/task_file")
 int offcpu_listeners(struct bpf_iter__task_file *ctx)
 {

@@ -189,6 +189,8 @@ impl BuiltIn for OffCpu {
 impl Decoder for OffCpu {
     fn attached(&mut self, live: &mut Live) -> Result<()> {
         self.waits.attached(!live.lacking().iter().any(|hook| hook.ends_with(TURNS)));
+        // The window opens before `begin`: a connection on which bytes move by then has to know its listener.
+        live.walk("offcpu_listeners")?;
         // Makes room for the states of all threads that there are.
         live.walk("offcpu_threads").map(drop)
     }
