@@ -23,6 +23,7 @@ mod document;
 mod expression;
 mod flame;
 mod item;
+mod ledger;
 mod observe;
 mod quantity;
 mod sides;

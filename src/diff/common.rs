@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::diff::ledger::LEDGER;
 use crate::diff::observe::CPU_SELF;
 use crate::diff::observe::CPU_TOTAL;
-use crate::diff::observe::LEDGER;
 use crate::diff::observe::OFF_CPU_SELF;
 use crate::diff::observe::OFF_CPU_TOTAL;
 use crate::diff::quantity::Name;

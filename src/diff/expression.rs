@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use crate::diff::observe::spent_in;
+use crate::diff::ledger::spent_in;
 use crate::diff::quantity::Labels;
 use crate::diff::quantity::Name;
 use crate::diff::quantity::Statistic;

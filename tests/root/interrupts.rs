@@ -133,7 +133,8 @@ fn no_thread_but_that_of_signals_can_be_woken_by_one() {
     // By the bits of SIGINT and SIGTERM; signal 1 is bit 0.
     let taken = 1 << 1 | 1 << 14;
     let blocks = |thread| u64::from_str_radix(&status_of(thread, "SigBlk:")?, 16).ok().map(|set| set & taken);
-    let threads = threads(running.pid());
+    let names_frames = |threads: &[(String, u32)]| threads.iter().any(|(name, _)| name == "ebrec-symbols");
+    let threads = wait_for("all threads", || Some(threads(running.pid())).filter(|threads| names_frames(threads)));
     assert!(threads.len() >= 7, "{threads:?}");
     for (name, thread) in threads {
         let expected = if name == "ebrec-signals" { 0 } else { taken };

@@ -7,6 +7,10 @@ use anyhow::Result;
 
 use crate::diff::item::Nature;
 use crate::diff::item::Sums;
+use crate::diff::ledger::ASLEEP;
+use crate::diff::ledger::BLOCKED;
+use crate::diff::ledger::ON_CPU;
+use crate::diff::ledger::RUNNABLE;
 use crate::diff::observe::Gathered;
 use crate::diff::observe::process;
 use crate::report::read::input::Source;
@@ -18,16 +22,6 @@ use crate::report::read::processes::ProcessTable;
 use crate::report::read::rows::Which;
 use crate::units::Unit;
 
-/// How the ledger's metrics begin.
-pub(in crate::diff) const LEDGER: &str = "ledger.";
-/// Time on a CPU, by process.
-pub(in crate::diff) const ON_CPU: &str = "ledger.on_cpu";
-/// Time runnable but waiting for a CPU, by process.
-pub(in crate::diff) const RUNNABLE: &str = "ledger.runnable";
-/// Time in an uninterruptible wait, by process and cause.
-pub(in crate::diff) const BLOCKED: &str = "ledger.blocked";
-/// Time in an interruptible wait, by process and cause.
-pub(in crate::diff) const ASLEEP: &str = "ledger.asleep";
 /// Time in any other state.
 const OTHER: &str = "ledger.other";
 

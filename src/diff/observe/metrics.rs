@@ -6,11 +6,7 @@ use anyhow::Result;
 
 use crate::diff::item::Nature;
 use crate::diff::item::Sums;
-use crate::diff::observe::ASLEEP;
-use crate::diff::observe::BLOCKED;
 use crate::diff::observe::Gathered;
-use crate::diff::observe::ON_CPU;
-use crate::diff::observe::RUNNABLE;
 use crate::diff::observe::process;
 use crate::diff::quantity::Labels;
 use crate::diff::quantity::Name;
@@ -37,16 +33,6 @@ const NOT_SPENT: [&str; 8] = [
     metrics::LIFETIME,
     metrics::SHORT_LIVED,
 ];
-/// The ledger's names for the time of a metric whose sums are not compared, where the ledger has it.
-pub(in crate::diff) fn spent_in(metric: &str) -> &'static [&'static str] {
-    match metric {
-        metrics::ON_CPU | metrics::SLICE => &[ON_CPU],
-        metrics::RUN_QUEUE => &[RUNNABLE],
-        metrics::OFF_CPU => &[BLOCKED, ASLEEP],
-        _ => &[],
-    }
-}
-
 /// Metrics that functions say more about.
 const SAMPLES: [&str; 2] = [metrics::CPU_SAMPLES, metrics::CPU_IDLE];
 

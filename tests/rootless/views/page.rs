@@ -300,5 +300,5 @@ fn the_slowest_events_of_a_selection_are_those_of_the_report() {
             assert_eq!(rows.iter().map(|(.., burst)| burst).sum::<u64>().to_string(), said, "{}", file.display());
         }
     }
-    assert!(compared > 10, "{compared}");
+    assert!(compared > 5, "{compared}");
 }
