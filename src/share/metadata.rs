@@ -74,7 +74,7 @@ pub(super) fn redact(mut meta: Meta, redactor: &mut Redactor) -> Meta {
         // Without custom events, all hooks are ebrec's own.
         if !meta.events.is_empty() && (redactor.replaces(Sensitive::Captured) || redactor.replaces(Sensitive::Symbols))
         {
-            probe.hooks.iter_mut().for_each(|hook| without_function(hook));
+            probe.hooks.iter_mut().for_each(without_function);
         }
         let settings: Map<String, Value> = std::mem::take(&mut probe.settings);
         probe.settings = settings
