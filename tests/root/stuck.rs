@@ -47,7 +47,7 @@ impl Locked<'_> {
         child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
         says("locked");
         let locked = Locked { frozen, child, _stdout: stdout, _program: program };
-        // Whoever reads its arguments waits.
+        // A reader of its arguments waits.
         let cat = || Command::new("timeout").args(["0.3", "cat", &format!("/proc/{}/cmdline", locked.pid())]).output();
         wait_for("the lock to be held", || (cat().unwrap().status.code() == Some(124)).then_some(()));
         locked

@@ -38,7 +38,7 @@ const HARMLESS: [&str; 8] = ["rootfs", "ramfs", "devtmpfs", "proc", "sysfs", "sq
 const MOST_NAMESPACES: usize = 64;
 const MOST_ASKED: usize = 4096;
 const MOST_PLACES: usize = 512;
-/// Bytes of a namespace's table of mounts, some 15,000 of them, and of all that are read at once. In a user namespace of one's own anyone can
+/// Bytes of a namespace's table of mounts, some 15,000 of them, and of all that are read at once. In their own user namespaces, users can
 /// mount 100,000. A namespace whose table is longer is left out: what is mounted over what would not be known.
 const MOST_BYTES: usize = 2 << 20;
 const MOST_BYTES_AT_ONCE: usize = 16 << 20;

@@ -39,7 +39,7 @@ fn find(scene: &Scene<'_>) -> Result<Vec<Finding>> {
 /// What keeps a stream from going faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// Its reader, or whoever is at the other end.
+    /// Its reader: the process at the other end.
     Reader,
     /// The network: the reader waits for data.
     Network,
